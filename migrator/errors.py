@@ -1,0 +1,115 @@
+"""One exception tree. Each class carries the exit code that the command line ends with.
+
+A message names the place and what is wrong with it; ``next_move`` says what to do about it.
+Only ``migrator.cli`` catches :class:`MigratorError`; everything else lets it pass.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_FAILED = 3
+EXIT_STALE = 4
+EXIT_PENDING = 5
+EXIT_INTERRUPTED = 130
+
+EXIT_CODES = {
+    EXIT_OK: "everything asked for was done, and holds",
+    EXIT_ERROR: "an error: the endpoint, the credentials, a catalog or the plan file cannot be used",
+    EXIT_USAGE: "usage: a wrong option, or a mistake in lake.toml",
+    EXIT_FAILED: "something failed or differs: the plan is blocked, a copy failed, verification found a difference",
+    EXIT_STALE: "the plan is stale: the lake moved on, or another version of migrator wrote it; plan again",
+    EXIT_PENDING: "`plan --detailed-exitcode` only: there are changes to make",
+    EXIT_INTERRUPTED: "interrupted (Ctrl-C); run the same command again to go on",
+}
+"""What each exit code means; README and ``migrator --help`` print this table."""
+
+
+class MigratorError(Exception):
+    """Base of all errors that a user may see. ``str()`` is one message, the next move included."""
+
+    exit_code = EXIT_ERROR
+
+    def __init__(self, message: str, *, next_move: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_move = next_move
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.next_move}".rstrip()
+
+
+class ConfigError(MigratorError):
+    """lake.toml, an option or a pyiceberg configuration says something that cannot be meant."""
+
+    exit_code = EXIT_USAGE
+
+
+class StoreError(MigratorError):
+    """The S3 server refused, or could not be reached."""
+
+
+class NotFound(StoreError):
+    """The bucket or object does not exist."""
+
+
+class AccessDenied(StoreError):
+    """The credentials are missing or wrong, or lack a permission."""
+
+
+class SourceChanged(StoreError):
+    """The object is no longer the one that was listed: its ETag differs, or it is gone."""
+
+    exit_code = EXIT_STALE
+
+
+class CatalogError(MigratorError):
+    """A catalog cannot be read or re-pointed."""
+
+
+class Unreadable(MigratorError):
+    """Bytes are not what their name or the Iceberg spec says: truncated, damaged, or of an unknown kind."""
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, place: str, reason: str, *, next_move: str = "") -> None:
+        super().__init__(f"{place} cannot be read: {reason}.", next_move=next_move)
+        self.place = place
+        self.reason = reason
+
+
+class UnmappedPath(MigratorError):
+    """A path that must be rewritten lies under no rule of the layout."""
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, place: str, path: str) -> None:
+        super().__init__(
+            f"{place} refers to {path!r}, which no layout rule covers.",
+            next_move="Add a rule for it to [layout] and plan again.",
+        )
+        self.place = place
+        self.path = path
+
+
+class PlanDamaged(MigratorError):
+    """The plan file is not a plan, is incomplete, or was edited by hand."""
+
+
+class PlanStale(MigratorError):
+    """The plan no longer fits the lake or this version of migrator."""
+
+    exit_code = EXIT_STALE
+
+
+class PlanBlocked(MigratorError):
+    """The plan has findings that must be solved before anything may be moved."""
+
+    exit_code = EXIT_FAILED
+
+
+class MigrationFailed(MigratorError):
+    """Something could not be done, or the target is not what it must be. Nothing was cut over after it."""
+
+    exit_code = EXIT_FAILED

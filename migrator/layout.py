@@ -1,0 +1,176 @@
+"""Where everything goes: locations, rules, and the one function that maps a path. Pure: no I/O.
+
+Every rewriter and the planner map paths through :meth:`Layout.map_uri` and :meth:`Layout.map_key`, so
+there is one answer to "where does this go". Paths are opaque strings: nothing is decoded or normalised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from migrator.errors import ConfigError
+
+MEDALLION = ("warehouse", "bronze", "silver", "gold", "checkpoints", "logs", "scripts")
+"""The buckets of the built-in layout; each becomes the prefix of its own name."""
+
+MEDALLION_WAREHOUSES = {"s3://bronze/iceberg-warehouse/": "warehouse/"}
+"""The built-in layout's one rule that is not bucket → prefix of the same name."""
+
+_URI = re.compile(r"(s3[an]?)://([^/]+)(?:/(.*))?", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in an object store: ``scheme://bucket/key``. ``key`` is the literal key, never decoded."""
+
+    scheme: str
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> Location | None:
+        """The location that an ``s3://``, ``s3a://`` or ``s3n://`` URI names; None for anything else."""
+        match = _URI.fullmatch(uri)
+        return cls(match[1], match[2], match[3] or "") if match else None
+
+    @property
+    def uri(self) -> str:
+        return f"{self.scheme}://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Everything under ``bucket``/``prefix`` goes under ``target``; ``target`` None leaves it where it is.
+
+    ``prefix`` and ``target`` have no slash at their ends; "" stands for the whole bucket.
+    """
+
+    bucket: str
+    prefix: str
+    target: str | None
+
+    def covers(self, key: str) -> bool:
+        """True if ``key`` is the prefix itself or lies under it, on a ``/`` boundary."""
+        return not self.prefix or key == self.prefix or key.startswith(self.prefix + "/")
+
+    def move(self, key: str) -> str | None:
+        """The target key of ``key``, which this rule must cover; None if the rule leaves it out."""
+        if self.target is None:
+            return None
+        rest = key[len(self.prefix) :] if self.prefix else ("/" + key if key else "")
+        return self.target + rest if self.target else rest[1:]
+
+    @property
+    def source(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}/" if self.prefix else f"s3://{self.bucket}/"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The rules, and the bucket they lead to. The longest matching prefix wins."""
+
+    target_bucket: str
+    rules: tuple[Rule, ...]
+    _by_bucket: dict[str, tuple[Rule, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_bucket: dict[str, list[Rule]] = {}
+        for rule in sorted(self.rules, key=lambda r: -len(r.prefix)):
+            by_bucket.setdefault(rule.bucket, []).append(rule)
+        object.__setattr__(self, "_by_bucket", {b: tuple(r) for b, r in by_bucket.items()})
+
+    @classmethod
+    def from_mapping(cls, target_bucket: str, mapping: Mapping[str, str | bool]) -> Layout:
+        """A layout from ``{"s3://bucket/prefix/": "prefix/"}``; the value ``False`` leaves a prefix out.
+
+        Raises ConfigError for a source that is no S3 URI or a target that is no plain prefix, for two
+        rules with the same source, and for a source inside the target bucket.
+        """
+        if not _BUCKET.fullmatch(target_bucket):
+            raise ConfigError(f"{target_bucket!r} is not a bucket name.", next_move="Correct [target] bucket.")
+        rules: dict[tuple[str, str], Rule] = {}
+        for source, target in mapping.items():
+            rule = _rule(source, target)
+            if rule.bucket == target_bucket:
+                raise ConfigError(
+                    f"[layout] {source!r} lies in the target bucket {target_bucket!r}.",
+                    next_move="The target must be a bucket of its own: migrator never writes to a source.",
+                )
+            if (rule.bucket, rule.prefix) in rules:
+                raise ConfigError(f"[layout] names {rule.source!r} twice.", next_move="Keep one of the two.")
+            rules[rule.bucket, rule.prefix] = rule
+        return cls(target_bucket, tuple(rules.values()))
+
+    @classmethod
+    def medallion(cls, target_bucket: str, buckets: Iterable[str]) -> Layout:
+        """The built-in layout for those of its buckets that are in ``buckets``."""
+        present = [b for b in MEDALLION if b in set(buckets) and b != target_bucket]
+        mapping: dict[str, str | bool] = {f"s3://{b}/": f"{b}/" for b in present}
+        mapping |= {s: t for s, t in MEDALLION_WAREHOUSES.items() if _rule(s, t).bucket in present}
+        return cls.from_mapping(target_bucket, mapping)
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """The source buckets, in order."""
+        return tuple(sorted(self._by_bucket))
+
+    def rule_for(self, bucket: str, key: str) -> Rule | None:
+        """The rule with the longest prefix that covers this key, or None."""
+        return next((r for r in self._by_bucket.get(bucket, ()) if r.covers(key)), None)
+
+    def map_key(self, bucket: str, key: str) -> str | None:
+        """The key in the target bucket that ``bucket``/``key`` goes to; None if no rule moves it."""
+        rule = self.rule_for(bucket, key)
+        return rule.move(key) if rule else None
+
+    def map_uri(self, uri: str) -> str | None:
+        """The new URI of ``uri``: same scheme, target bucket, mapped key; None if no rule moves it.
+
+        A URI that already lies in the target bucket maps to itself, so that mapping twice is mapping
+        once. ``s3a://bucket`` and ``s3a://bucket/`` both work and keep their trailing slash as it was.
+        """
+        location = Location.parse(uri)
+        if location is None:
+            return None
+        if location.bucket == self.target_bucket:
+            return uri
+        key = self.map_key(location.bucket, location.key)
+        if key is None:
+            return None
+        if not location.key and uri.endswith("/") and key:
+            key += "/"
+        return f"{location.scheme}://{self.target_bucket}" + (f"/{key}" if key or uri.endswith("/") else "")
+
+    def is_source(self, uri: str) -> bool:
+        """True if ``uri`` lies in one of the source buckets, whether or not a rule moves it."""
+        location = Location.parse(uri)
+        return location is not None and location.bucket in self._by_bucket
+
+    def to_mapping(self) -> dict[str, str | bool]:
+        """The inverse of :meth:`from_mapping`."""
+        return {r.source: False if r.target is None else (f"{r.target}/" if r.target else "") for r in self.rules}
+
+
+def _rule(source: str, target: str | bool) -> Rule:
+    location = Location.parse(source)
+    if location is None or not _BUCKET.fullmatch(location.bucket):
+        raise ConfigError(
+            f"[layout] {source!r} is not a place in S3.", next_move='Write it as "s3://bucket/" or "s3://bucket/prefix/".'
+        )
+    prefix = location.key.removesuffix("/")
+    if target is False:
+        return Rule(location.bucket, prefix, None)
+    if not isinstance(target, str):
+        raise ConfigError(
+            f"[layout] {source!r} must lead to a prefix or to false, not to {target!r}.",
+            next_move='For example "warehouse/", or false to leave it where it is.',
+        )
+    if "://" in target or target.startswith("/") or "//" in target or {".", ".."} & set(target.split("/")):
+        raise ConfigError(
+            f"[layout] {source!r} leads to {target!r}, which is not a plain prefix.",
+            next_move='Write the prefix inside the target bucket, for example "warehouse/".',
+        )
+    return Rule(location.bucket, prefix, target.removesuffix("/"))
