@@ -103,6 +103,10 @@ class PlanStale(MigratorError):
     exit_code = EXIT_STALE
 
 
+class PlanBusy(MigratorError):
+    """Another process is carrying out the same plan."""
+
+
 class PlanBlocked(MigratorError):
     """The plan has findings that must be solved before anything may be moved."""
 

@@ -158,7 +158,8 @@ def _rule(source: str, target: str | bool) -> Rule:
     location = Location.parse(source)
     if location is None or not _BUCKET.fullmatch(location.bucket):
         raise ConfigError(
-            f"[layout] {source!r} is not a place in S3.", next_move='Write it as "s3://bucket/" or "s3://bucket/prefix/".'
+            f"[layout] {source!r} is not a place in S3.",
+            next_move='Write it as "s3://bucket/" or "s3://bucket/prefix/".',
         )
     prefix = location.key.removesuffix("/")
     if target is False:

@@ -1,0 +1,190 @@
+"""The same four things that the commands do, for a Dagster or Airflow job:
+
+    from migrator import load_settings, plan_lake, migrate_lake, verify_lake
+
+    plan = plan_lake(load_settings("lake.toml"), "plans/lake.db")
+    if not plan["blocked"]:
+        migrate_lake("plans/lake.db")
+        assert verify_lake("plans/lake.db").ok
+
+Every function raises the errors of ``migrator.errors`` and prints nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from migrator.catalogs import Catalog, open_catalog, properties_of
+from migrator.config import Settings, load
+from migrator.errors import MigrationFailed, PlanStale
+from migrator.execute import Executor, Outcome
+from migrator.journal import FINISHED, Journal
+from migrator.plan.build import build_plan
+from migrator.plan.file import PlanFile
+from migrator.plan.summary import StatusSummary, describe_plan, describe_status
+from migrator.progress import Progress
+from migrator.store import Store
+from migrator.verify import Check, Verification, Verifier
+
+PLANS = Path("plans")
+
+
+@dataclass
+class Migration:
+    """What :func:`migrate_lake` did. ``verification`` is None if there was no cutover, or nothing to do."""
+
+    outcome: Outcome
+    compared: list[Check]
+    verification: Verification | None
+    nothing_to_do: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.verification is None or self.verification.ok
+
+
+class _LiveReader:
+    """What a Hadoop catalog needs to see, straight from the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        return (found.key for found in self._store.list(bucket, prefix))
+
+    def get(self, bucket: str, key: str) -> bytes:
+        return self._store.get(bucket, key).data
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Store, dict[str, Catalog]]]:
+    """The store and the catalogs of these settings, closed afterwards."""
+    store = Store(endpoint_url=settings.endpoint_url, region=settings.region, profile=settings.profile)
+    with ExitStack() as stack:
+        catalogs = {}
+        for name, given in settings.catalogs.items():
+            catalogs[name] = open_catalog(name, properties_of(name, given or None), _LiveReader(store))
+            stack.callback(catalogs[name].close)
+        yield store, catalogs
+
+
+def _settings_of(plan: PlanFile) -> Settings:
+    """How to reach the lake of a plan: the header, and the lake.toml that it names for the catalogs."""
+    header = plan.header()
+    given = load(Path(header["config"])).catalogs if header["config"] else {}
+    return Settings(
+        target_bucket=header["target_bucket"],
+        endpoint_url=header["endpoint_url"],
+        region=header["region"] or None,
+        profile=header["profile"] or None,
+        catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
+    )
+
+
+@contextmanager
+def _opened_plan(path: str | Path) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
+    with PlanFile.open(Path(path)) as plan, _opened(_settings_of(plan)) as (store, catalogs):
+        planned = json.loads(plan.header()["catalogs"])
+        for name, catalog in catalogs.items():
+            if catalog.describe() != planned[name]:
+                raise PlanStale(
+                    f"Catalog {name!r} is now {catalog.describe()}; the plan was made for {planned[name]}.",
+                    next_move='Mend its configuration, or run "migrator plan" again.',
+                )
+        yield plan, store, catalogs
+
+
+def load_settings(path: str | Path) -> Settings:
+    """Read a ``lake.toml``. Raises ConfigError."""
+    return load(Path(path))
+
+
+def default_plan_path(settings: Settings) -> Path:
+    """``plans/<target>-<UTC time>.db``: a new name for every plan, so that no journal is ever lost."""
+    now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-%f")
+    return PLANS / f"{settings.target_bucket}-{now}.db"
+
+
+def plan_lake(
+    settings: Settings, path: str | Path | None = None, *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Make a plan, read-only towards the lake, and return its description (see :func:`show_plan`).
+
+    The plan file is ``path``, or a new one in ``plans/``; its path is in the description.
+    """
+    path = Path(path) if path is not None else default_plan_path(settings)
+    with _opened(settings) as (store, catalogs):
+        build_plan(path, settings, store, catalogs, progress or Progress())
+    return show_plan(path)
+
+
+def show_plan(path: str | Path) -> dict[str, Any]:
+    """A plan as one JSON-able dictionary; ``plans/README.md`` says what each key means."""
+    with PlanFile.open(Path(path)) as plan:
+        return describe_plan(plan)
+
+
+def plan_status(path: str | Path) -> StatusSummary:
+    """How far a plan has been carried out."""
+    with PlanFile.open(Path(path)) as plan:
+        return describe_status(plan)
+
+
+def migrate_lake(path: str | Path, *, cutover: bool = True, progress: Progress | None = None) -> Migration:
+    """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
+
+    Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
+    A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
+    """
+    progress = progress or Progress()
+    with _opened_plan(path) as (plan, store, catalogs), plan.lock(), Journal(plan) as journal:
+        executor = Executor(plan, store, catalogs, progress)
+        verifier = Verifier(plan, store, catalogs, progress)
+        executor.check()
+        if describe_status(plan).complete:
+            return Migration(Outcome(), [], None, nothing_to_do=True)
+        executor.copy(journal)
+        executor.rewrite(journal)
+        compared = verifier.compare_tables(journal)
+        _refuse_differences(compared)
+        if not cutover:
+            return Migration(executor.outcome, compared, None)
+        executor.cut_over(journal)
+        verification = verifier.verify()
+        if verification.ok:
+            journal.event(FINISHED)
+        return Migration(executor.outcome, compared, verification)
+
+
+def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
+    """Hold the target against a plan; see :class:`migrator.verify.Verifier`."""
+    with _opened_plan(path) as (plan, store, catalogs):
+        return Verifier(plan, store, catalogs, progress or Progress()).verify(deep=deep)
+
+
+def _refuse_differences(checks: list[Check]) -> None:
+    problems = [problem for check in checks for problem in check.problems]
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:10])
+        raise MigrationFailed(
+            f"The tables at the target do not read as the old ones do; nothing was cut over:\n{shown}\n",
+            next_move="Nobody's tables changed. Please report this with the lines above.",
+        )
+
+
+__all__ = [
+    "Migration",
+    "default_plan_path",
+    "load_settings",
+    "migrate_lake",
+    "plan_lake",
+    "plan_status",
+    "show_plan",
+    "verify_lake",
+]

@@ -1,0 +1,91 @@
+"""Catalogs: which tables there are, where each one's current metadata is, and the swap of that pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyiceberg.utils.config import Config
+
+from migrator.catalogs.base import Catalog, CatalogTable, NamespaceRepoint, Repoint
+from migrator.catalogs.hadoop import HadoopCatalog, HadoopReader
+from migrator.catalogs.sql import SqlCatalog
+from migrator.errors import ConfigError
+
+__all__ = [
+    "Catalog",
+    "CatalogTable",
+    "HadoopReader",
+    "NamespaceRepoint",
+    "Repoint",
+    "open_catalog",
+    "properties_of",
+]
+
+_TYPES_BY_URI = {"http": "rest", "thrift": "hive", "sqlite": "sql", "postgresql": "sql"}
+"""How a URI begins → the type that pyiceberg infers from it."""
+
+
+def open_catalog(name: str, properties: Mapping[str, str], reader: HadoopReader) -> Catalog:
+    """Open the catalog that pyiceberg's ``properties`` describe, without writing to it.
+
+    Raises ConfigError if they do not describe a catalog that migrator can re-point, CatalogError if the
+    catalog cannot be reached. ``reader`` is kept for Hadoop catalogs; nothing is read from it yet.
+    """
+    kind = _type_of(name, properties)
+    if kind == SqlCatalog.kind:
+        return SqlCatalog(name, _mandatory(name, kind, properties, "uri"))
+    if kind == HadoopCatalog.kind:
+        return HadoopCatalog(name, _mandatory(name, kind, properties, "warehouse"), reader)
+    raise ConfigError(
+        f"Catalog {name!r} is of type {kind!r}, which migrator cannot re-point yet.",
+        next_move="Leave it out: its tables are rewritten all the same, and you register them anew.",
+    )
+
+
+def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
+    """What is known of this catalog: pyiceberg's own configuration, with ``given`` on top.
+
+    pyiceberg's is .pyiceberg.yaml and the variables PYICEBERG_CATALOG__NAME__KEY. The result may hold
+    passwords. Raises ConfigError if nothing is known, or if that configuration cannot be read.
+    """
+    try:
+        configured = Config().get_catalog_config(name) or {}
+    except Exception:
+        # pyiceberg lets strictyaml's, OSError and ValueError through, and their texts quote the very
+        # lines that may hold a password: so neither the message nor the cause is passed on.
+        raise ConfigError(
+            f"pyiceberg's own configuration, consulted for catalog {name!r}, cannot be read.",
+            next_move="Check .pyiceberg.yaml and the variables PYICEBERG_CATALOG__….",
+        ) from None
+    # A nested value is nothing that pyiceberg itself would understand as a catalog property.
+    known = {key: value for key, value in configured.items() if isinstance(value, str)} | dict(given or {})
+    if not known:
+        raise ConfigError(
+            f"Nothing is known of catalog {name!r}.",
+            next_move=f"Describe it in [catalogs.{name}] of lake.toml, or in .pyiceberg.yaml.",
+        )
+    return known
+
+
+def _type_of(name: str, properties: Mapping[str, str]) -> str:
+    """The catalog's type as pyiceberg would see it: said, or inferred from the URI."""
+    if said := properties.get("type") or properties.get("py-catalog-impl"):
+        return said.lower()
+    uri = properties.get("uri", "")
+    inferred = next((kind for start, kind in _TYPES_BY_URI.items() if uri.startswith(start)), None)
+    if inferred is None:
+        raise ConfigError(
+            f"Catalog {name!r} does not say its type, and it has no uri that would tell.",
+            next_move='Set its type to "sql" and its uri, or its type to "hadoop" and its warehouse.',
+        )
+    return inferred
+
+
+def _mandatory(name: str, kind: str, properties: Mapping[str, str], key: str) -> str:
+    value = properties.get(key)
+    if not value:
+        raise ConfigError(
+            f"Catalog {name!r} of type {kind!r} lacks the property {key!r}.",
+            next_move=f"Set {key} in [catalogs.{name}] of lake.toml, or in .pyiceberg.yaml.",
+        )
+    return value

@@ -1,0 +1,82 @@
+"""What every catalog offers, in words that the planner and the executor share. No I/O here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+TABLE = "table"
+VIEW = "view"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogTable:
+    """A table or view as its catalog names it. ``namespace`` is dotted, as stored; "" is the root."""
+
+    catalog: str
+    namespace: str
+    name: str
+    metadata_location: str
+    kind: str = TABLE
+
+    @property
+    def identifier(self) -> str:
+        """``catalog.namespace.name``."""
+        return ".".join(part for part in (self.catalog, self.namespace, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Repoint:
+    """Let this table's pointer, which must be ``expected`` now, be ``new``."""
+
+    namespace: str
+    name: str
+    expected: str
+    new: str
+    kind: str = TABLE
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRepoint:
+    """Let this property of a namespace, which must be ``expected`` now, be ``new``."""
+
+    namespace: str
+    key: str
+    expected: str
+    new: str
+
+
+class Catalog(Protocol):
+    """One open catalog. Everything but :meth:`repoint` is read-only.
+
+    Reading raises CatalogError if the catalog does not answer. What a Hadoop catalog reads comes from
+    its reader, whose StoreErrors pass through.
+    """
+
+    name: str
+    kind: str
+    """``"sql"``: re-pointed by :meth:`repoint`. ``"hadoop"``: by writing version-hint.text, never by it."""
+
+    def tables(self) -> list[CatalogTable]:
+        """Every table and view, ordered by namespace and name."""
+
+    def namespace_properties(self) -> list[tuple[str, str, str]]:
+        """Every stored (namespace, key, value); empty for a catalog that stores none."""
+
+    def current(self, namespace: str, name: str) -> str | None:
+        """The metadata location that the table or view has at this moment; None if it is gone."""
+
+    def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
+        """Swap all these pointers, or none of them.
+
+        What already is ``new`` counts as done, so a resumed run may simply ask again. Raises PlanStale
+        if anything is neither ``expected`` nor ``new``, CatalogError if the catalog refuses.
+        Only for ``kind == "sql"``: a Hadoop catalog raises NotImplementedError, whatever it is given.
+        """
+
+    def describe(self) -> str:
+        """One line for plans and reports that holds no secret, such as ``sql sqlite:////lake/catalog.db``."""
+
+    def close(self) -> None:
+        """Let go of all connections. May be called twice."""

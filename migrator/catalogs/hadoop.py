@@ -1,0 +1,165 @@
+"""Hadoop (filesystem) catalogs: no pointer is stored, the warehouse's file names say what is current.
+
+A table lies at ``<warehouse>/<namespace…>/<table>/metadata/vN.metadata.json``; ``version-hint.text``
+beside it says where to begin looking. Nothing here talks to S3: a small reader is handed in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import NoReturn, Protocol
+
+from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Repoint
+from migrator.errors import CatalogError, ConfigError, NotFound, Unreadable
+from migrator.layout import Location
+
+HINT = "version-hint.text"
+MAX_DIRECTORIES = 64
+
+# Java tries these names for version N, in this order; the last is how it was written long ago.
+_SPELLINGS = ("v{}.metadata.json", "v{}.gz.metadata.json", "v{}.metadata.json.gz")
+_VERSIONED = re.compile(r"v(0|[1-9][0-9]{0,17})\.(?:metadata\.json|gz\.metadata\.json|metadata\.json\.gz)")
+_HINTED = re.compile(rb"[0-9]{1,18}")
+
+
+class HadoopReader(Protocol):
+    """The little that a Hadoop catalog needs to see of an object store."""
+
+    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
+        """Every key that starts with ``prefix``, in any order."""
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """A whole object. Raises NotFound."""
+
+
+class HadoopCatalog:
+    """The tables below one warehouse URI, whose scheme their metadata locations keep."""
+
+    kind = "hadoop"
+
+    def __init__(self, name: str, warehouse: str, reader: HadoopReader) -> None:
+        """Reads nothing yet. Raises ConfigError if ``warehouse`` is not a place in S3."""
+        location = Location.parse(warehouse.rstrip("/"))
+        if location is None or "@" in location.bucket:  # s3n://key:secret@bucket: never to be shown
+            raise ConfigError(
+                f"The warehouse of catalog {name!r} is not a place in S3.",
+                next_move="Write it as s3://bucket/prefix, s3a:// or s3n://, without credentials.",
+            )
+        self.name = name
+        self._warehouse = location
+        self._prefix = f"{location.key}/" if location.key else ""
+        self._reader = reader
+
+    def describe(self) -> str:
+        return f"{self.kind} {self._warehouse.uri}"
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def tables(self) -> list[CatalogTable]:
+        """Every directory of the warehouse with a current metadata file, from one listing.
+
+        Raises Unreadable for a version hint that makes no sense, CatalogError if two directories
+        have one name.
+        """
+        found: dict[tuple[str, str], CatalogTable] = {}
+        for directory, names in self._metadata_names().items():
+            place = self._current(directory, names)
+            if place is None:
+                continue
+            parent, _, name = directory.rpartition("/")
+            table = CatalogTable(self.name, parent.replace("/", "."), name, place)
+            twin = found.setdefault((table.namespace, name), table)
+            if twin is not table:
+                raise CatalogError(
+                    f"{table.identifier} is the name of two tables: {twin.metadata_location} and {place}.",
+                    next_move="Rename the directory that has a dot in its name.",
+                )
+        return [found[key] for key in sorted(found)]
+
+    def namespace_properties(self) -> list[tuple[str, str, str]]:
+        """None: a Hadoop catalog stores no namespace properties."""
+        return []
+
+    def current(self, namespace: str, name: str) -> str | None:
+        """The current metadata file. A dot in ``namespace`` may stand for a level, or for itself."""
+        for parent in _directories(namespace):
+            directory = f"{parent}/{name}" if parent else name
+            folder = f"{self._prefix}{directory}/metadata/"
+            keys = self._reader.keys(self._warehouse.bucket, folder)
+            place = self._current(directory, {key[len(folder) :] for key in keys})
+            if place is not None:
+                return place
+        return None
+
+    def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> NoReturn:
+        """Always raises: there is no pointer to swap. The executor writes the target's version hint."""
+        raise NotImplementedError(
+            f"catalog {self.name!r} is of kind 'hadoop': it is re-pointed by writing version-hint.text"
+        )
+
+    def _metadata_names(self) -> dict[str, set[str]]:
+        """Table directory, relative to the warehouse → the names in metadata/ that count."""
+        found: dict[str, set[str]] = {}
+        for key in self._reader.keys(self._warehouse.bucket, self._prefix):
+            folder, _, name = key[len(self._prefix) :].rpartition("/")
+            directory, _, last = folder.rpartition("/")
+            # An empty level (a//b) is a key that no Hadoop path can name.
+            if last == "metadata" and all(directory.split("/")) and (name == HINT or _VERSIONED.fullmatch(name)):
+                found.setdefault(directory, set()).add(name)
+        return found
+
+    def _current(self, directory: str, names: set[str]) -> str | None:
+        folder = f"{self._prefix}{directory}/metadata/"
+        place = Location(self._warehouse.scheme, self._warehouse.bucket, folder).uri
+        hint = None
+        if HINT in names:
+            with suppress(NotFound):  # gone since the listing: then there is none
+                hint = self._reader.get(self._warehouse.bucket, folder + HINT)
+        name = current_version(names, hint, place + HINT)
+        return place + name if name else None
+
+
+def current_version(names: Iterable[str], hint: bytes | None, place: str) -> str | None:
+    """The current metadata file among the ``names`` in a metadata/ directory; None if there is no table.
+
+    As Iceberg's own reader does: begin at the version that ``hint`` (the bytes of version-hint.text, or
+    None) says, and walk forward while there is a next one; without a hint, take the highest. Raises
+    Unreadable, with ``place`` as the hint's place, if it holds no number or one that has no file.
+    """
+    present = set(names)
+    if hint is None:
+        versions = [int(match[1]) for name in present if (match := _VERSIONED.fullmatch(name))]
+        return _file_of(max(versions), present) if versions else None
+    line = hint.split(b"\n", 1)[0].strip()
+    if not _HINTED.fullmatch(line):
+        raise Unreadable(place, f"it says {line[:40]!r}, which is not a number")
+    version = int(line)
+    current = _file_of(version, present)
+    if current is None:
+        raise Unreadable(place, f"it says {version}, but there is no {_SPELLINGS[0].format(version)} beside it")
+    for following in itertools.count(version + 1):
+        later = _file_of(following, present)
+        if later is None:
+            break
+        current = later
+    return current
+
+
+def _file_of(version: int, present: set[str]) -> str | None:
+    names = (spelling.format(version) for spelling in _SPELLINGS)
+    return next((name for name in names if name in present), None)
+
+
+def _directories(namespace: str) -> Iterator[str]:
+    """The paths that the dotted ``namespace`` may stand for, the nested one first: a/b, then a.b.
+
+    Their number doubles with every dot, so an absurdly deep namespace gets only the likelier ones.
+    """
+    parts = namespace.split(".")
+    combinations = itertools.product("/.", repeat=len(parts) - 1)
+    for separators in itertools.islice(combinations, MAX_DIRECTORIES):
+        yield "".join(itertools.chain(*zip(parts, (*separators, ""), strict=True)))

@@ -1,0 +1,275 @@
+"""SQL (JDBC) catalogs on SQLite and PostgreSQL, straight on their tables.
+
+Not through pyiceberg's SqlCatalog: that one creates the tables that it misses, while planning must
+not write, and it offers no compare-and-swap. Both pyiceberg and Java read and write these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from migrator.catalogs.base import TABLE, VIEW, CatalogTable, NamespaceRepoint, Repoint
+from migrator.errors import CatalogError, ConfigError, PlanStale
+
+MAX_LOCATION = 1000
+"""The columns are VARCHAR(1000): PostgreSQL refuses a longer path, SQLite takes it silently."""
+LOCK_SECONDS = 30
+"""How long to wait for another writer's lock before giving up."""
+CONNECT_SECONDS = 10
+
+_TABLES = sa.table(
+    "iceberg_tables",
+    sa.column("catalog_name", sa.String),
+    sa.column("table_namespace", sa.String),
+    sa.column("table_name", sa.String),
+    sa.column("metadata_location", sa.String),
+    sa.column("previous_metadata_location", sa.String),
+    sa.column("iceberg_type", sa.String),  # absent in the V0 schema
+)
+_PROPERTIES = sa.table(
+    "iceberg_namespace_properties",
+    sa.column("catalog_name", sa.String),
+    sa.column("namespace", sa.String),
+    sa.column("property_key", sa.String),
+    sa.column("property_value", sa.String),
+)
+_KINDS = {None: TABLE, "TABLE": TABLE, "VIEW": VIEW}
+
+
+class SqlCatalog:
+    """The rows of one ``catalog_name``, which is the catalog's name, as in pyiceberg."""
+
+    kind = "sql"
+
+    def __init__(self, name: str, uri: str) -> None:
+        """Connects. Raises ConfigError for a URI that cannot be meant or a missing driver, CatalogError
+        if the database cannot be reached or has no catalog in it. Never creates a file or a table."""
+        url = _url(name, uri)
+        self.name = name
+        # The query may hold a password too, and is of no use to a reader.
+        self._shown = url.set(query={}).render_as_string(hide_password=True)
+        if _is_sqlite(url) and not Path(url.database or "").is_file():
+            raise CatalogError(
+                f"Catalog {name!r} ({self._shown}) does not exist: there is no such file.",
+                next_move="Check its uri; a relative path starts at the current directory.",
+            )
+        self._reading = _engine(name, url, write=False)
+        self._writing = _engine(name, url, write=True)
+        try:
+            self._typed, self._stores_properties = self._schema()
+        except BaseException:
+            self.close()
+            raise
+
+    def _schema(self) -> tuple[bool, bool]:
+        """Whether rows have a type (V1), and whether there are namespace properties."""
+        with self._read() as connection:
+            inspector = sa.inspect(connection)
+            if not inspector.has_table(_TABLES.name):
+                raise CatalogError(
+                    f"Catalog {self.name!r} ({self._shown}) has no table iceberg_tables.",
+                    next_move="Check that its uri names the catalog's database.",
+                )
+            columns = {column["name"] for column in inspector.get_columns(_TABLES.name)}
+            return "iceberg_type" in columns, inspector.has_table(_PROPERTIES.name)
+
+    def describe(self) -> str:
+        return f"{self.kind} {self._shown}"
+
+    def close(self) -> None:
+        self._reading.dispose()
+        self._writing.dispose()
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def tables(self) -> list[CatalogTable]:
+        c = _TABLES.c
+        kind = c.iceberg_type if self._typed else sa.null()
+        query = (
+            sa.select(c.table_namespace, c.table_name, c.metadata_location, kind)
+            # A row without a location is no table yet: pyiceberg says so too.
+            .where(c.catalog_name == self.name, c.metadata_location.is_not(None))
+            .order_by(c.table_namespace, c.table_name)
+        )
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            CatalogTable(self.name, namespace, name, location, _KINDS[type_])
+            for namespace, name, location, type_ in rows
+            if type_ in _KINDS
+        ]
+
+    def namespace_properties(self) -> list[tuple[str, str, str]]:
+        if not self._stores_properties:
+            return []
+        c = _PROPERTIES.c
+        query = (
+            sa.select(c.namespace, c.property_key, c.property_value)
+            .where(c.catalog_name == self.name, c.property_value.is_not(None))
+            .order_by(c.namespace, c.property_key)
+        )
+        with self._read() as connection:
+            return [(namespace, key, value) for namespace, key, value in connection.execute(query)]
+
+    def current(self, namespace: str, name: str) -> str | None:
+        query = sa.select(_TABLES.c.metadata_location).where(self._named(namespace, name))
+        with self._read() as connection:
+            location: str | None = connection.execute(query).scalar()
+        return location
+
+    # -- the swap ------------------------------------------------------------------------------------
+
+    def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
+        """One transaction over everything: a single miss rolls all of it back. See :class:`Catalog`."""
+        for table in tables:
+            self._require_short(self._pointer(table), table.new)
+        for item in namespaces:
+            self._require_short(self._property(item), item.new)
+        with self._errors("re-pointed"), self._writing.begin() as connection:
+            for table in tables:
+                self._swap_pointer(connection, table)
+            for item in namespaces:
+                self._swap_property(connection, item)
+
+    def _swap_pointer(self, connection: sa.Connection, table: Repoint) -> None:
+        row = self._named(table.namespace, table.name)
+        if self._typed:
+            type_ = _TABLES.c.iceberg_type
+            row &= type_ == "VIEW" if table.kind == VIEW else (type_ == "TABLE") | type_.is_(None)
+        values = {"metadata_location": table.new, "previous_metadata_location": table.expected}
+        swap = sa.update(_TABLES).values(values).where(row, _TABLES.c.metadata_location == table.expected)
+        if not self._swapped(connection, swap, self._pointer(table)):
+            found = connection.execute(sa.select(_TABLES.c.metadata_location).where(row)).scalar()
+            self._require_done(self._pointer(table), found, table)
+
+    def _swap_property(self, connection: sa.Connection, item: NamespaceRepoint) -> None:
+        c = _PROPERTIES.c
+        row = (c.catalog_name == self.name) & (c.namespace == item.namespace) & (c.property_key == item.key)
+        swap = sa.update(_PROPERTIES).values({"property_value": item.new}).where(row, c.property_value == item.expected)
+        if not self._swapped(connection, swap, self._property(item)):
+            found = connection.execute(sa.select(c.property_value).where(row)).scalar()
+            self._require_done(self._property(item), found, item)
+
+    def _swapped(self, connection: sa.Connection, swap: sa.Update, what: str) -> bool:
+        changed = connection.execute(swap).rowcount
+        if changed > 1:  # only a hand-made table without a primary key can do that
+            raise CatalogError(
+                f"{what} is stored {changed} times. Nothing in catalog {self.name!r} was changed.",
+                next_move="Remove the superfluous rows.",
+            )
+        return changed == 1
+
+    def _require_done(self, what: str, found: str | None, asked: Repoint | NamespaceRepoint) -> None:
+        """Accept what an earlier, interrupted run has swapped already; anything else is stale."""
+        if found == asked.new:
+            return
+        now = "is gone; the plan expects" if found is None else f"is {found!r} now; the plan expects"
+        raise PlanStale(
+            f"{what} {now} {asked.expected!r}. Nothing in catalog {self.name!r} was changed.",
+            next_move='Run "migrator plan" again.',
+        )
+
+    def _require_short(self, what: str, new: str) -> None:
+        if len(new) > MAX_LOCATION:
+            raise CatalogError(
+                f"{what} would get {len(new):,} characters; a SQL catalog holds {MAX_LOCATION:,}."
+                f" Nothing in catalog {self.name!r} was changed.",
+                next_move="Choose a shorter target prefix and plan again.",
+            )
+
+    # -- small things --------------------------------------------------------------------------------
+
+    def _named(self, namespace: str, name: str) -> sa.ColumnElement[bool]:
+        c = _TABLES.c
+        return (c.catalog_name == self.name) & (c.table_namespace == namespace) & (c.table_name == name)
+
+    def _pointer(self, table: Repoint) -> str:
+        return f"The pointer of {self.name}.{table.namespace}.{table.name}"
+
+    def _property(self, item: NamespaceRepoint) -> str:
+        return f"The property {item.key!r} of namespace {self.name}.{item.namespace}"
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with self._errors("read"), self._reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            # The driver's own words: SQLAlchemy's would add the statement and its parameters.
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            reason = " ".join(str(cause).split())
+            raise CatalogError(
+                f"Catalog {self.name!r} ({self._shown}) cannot be {doing}: {reason}.",
+                next_move="Check its uri and that nobody else holds it, then run the same command again.",
+            ) from error
+
+
+def _is_sqlite(url: sa.URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _url(name: str, uri: str) -> sa.URL:
+    """The parsed URI. Never shows it: where it is malformed, any part of it may be the password."""
+    try:
+        url = sa.make_url(uri)
+    except (ArgumentError, ValueError):
+        raise _bad_uri(name, "is not one that SQLAlchemy understands", "dialect://user@host/database") from None
+    if _is_sqlite(url):
+        plain = url.database and url.database != ":memory:" and not url.database.startswith("file:")
+        if not plain or url.host or url.username or url.port:
+            raise _bad_uri(name, "names no SQLite file", "sqlite:////absolute/path or sqlite:///relative/path")
+    elif url.get_backend_name() != "postgresql":
+        raise _bad_uri(name, "is neither of SQLite nor of PostgreSQL", "sqlite:///… or postgresql://…")
+    elif "@" in f"{url.host}{url.database}":
+        # Everything after the first @ was taken for host and database, and would be shown.
+        raise _bad_uri(name, 'holds an unescaped "@" in its password', "%40 for it")
+    return url
+
+
+def _bad_uri(name: str, problem: str, better: str) -> ConfigError:
+    return ConfigError(f"The uri of catalog {name!r} {problem}.", next_move=f"Write {better}.")
+
+
+def _engine(name: str, url: sa.URL, *, write: bool) -> sa.Engine:
+    """An engine that cannot write, or one whose every transaction takes or awaits its locks at once."""
+    if _is_sqlite(url):
+        # mode=ro and mode=rw never create the file. The driver must not begin transactions by itself:
+        # it would do so too late, after the check that the lock is there to protect.
+        query = {"timeout": str(LOCK_SECONDS), "mode": "rw" if write else "ro", "uri": "true"}
+        url = url.set(drivername="sqlite", database=f"file:{quote(url.database or '')}", query=query)
+        engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+        begin = "BEGIN IMMEDIATE"
+    else:
+        engine = _postgres(name, url).execution_options(postgresql_readonly=not write)
+        begin = f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"
+    if write:
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _postgres(name: str, url: sa.URL) -> sa.Engine:
+    # libpq takes passwords in the query too, and an engine's repr would show them: they go separately.
+    # (Not host and port: these SQLAlchemy must see, to make a list of several.)
+    hosts = {key: value for key, value in url.query.items() if key in ("host", "port")}
+    options = {key: value for key, value in url.query.items() if key not in hosts}
+    # psycopg2 always, whatever the URI says: SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3.
+    url = url.set(drivername="postgresql+psycopg2", query=hosts)
+    try:
+        # A connection may idle for the hours that copying takes: hence the ping.
+        return sa.create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS, **options}, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"Catalog {name!r} is in PostgreSQL, whose driver psycopg2 is not installed.",
+            next_move="pip install 'lake-migrator[postgres]'",
+        ) from error

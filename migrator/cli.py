@@ -1,0 +1,282 @@
+"""The command line: parse, call, render, exit code. Everything else is somewhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from migrator import api, report
+from migrator._version import __version__
+from migrator.config import Settings
+from migrator.errors import (
+    EXIT_CODES,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_PENDING,
+    ConfigError,
+    MigratorError,
+)
+from migrator.progress import Progress, TerminalProgress
+
+EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Main(click.Group):
+    """Turns our errors and Ctrl-C into one message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MigratorError as error:
+            click.echo(click.style("Error: ", fg="red", bold=True) + _shown(error), err=True)
+            ctx.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\nInterrupted. Nothing is lost: run the same command again to go on.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+
+
+def _shown(error: MigratorError) -> str:
+    return "\n".join(report.printable(line) for line in str(error).split("\n"))
+
+
+@click.group(cls=_Main, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="migrator")
+def main() -> None:
+    """Move a data lake from many S3 buckets into one, Iceberg tables included, and prove it.
+
+    \b
+    Example:
+      migrator demo                                     # see it work, on a server of its own
+      migrator plan --endpoint-url http://minio:9000    # read-only: what would happen
+      migrator migrate plans/data-lake-….db             # do exactly that
+      migrator verify plans/data-lake-….db              # prove it, with the old buckets gone
+
+    Credentials come from the usual AWS places (AWS_PROFILE, AWS_ACCESS_KEY_ID, …) only.
+    """
+
+
+def _lake_options(command: Command) -> Command:
+    """The options that say which lake is meant."""
+    for option in (
+        click.option(
+            "--catalog",
+            "catalogs",
+            multiple=True,
+            metavar="NAME",
+            help="A catalog of your pyiceberg configuration whose tables move. Repeatable.",
+        ),
+        click.option("--target", metavar="BUCKET", help="The bucket that everything goes to.  [default: data-lake]"),
+        click.option(
+            "--endpoint-url", metavar="URL", help="The S3 endpoint.  [default: AWS_ENDPOINT_URL_S3, else AWS]"
+        ),
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="A lake.toml; plans/lake.example.toml explains it.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; plans/README.md documents the keys.")
+_plan_argument = click.argument("plan", type=click.Path(path_type=Path))
+
+
+@main.command()
+@_lake_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The plan file to write.  [default: plans/<target>-<time>.db]",
+)
+@_json_option
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 5 if there are changes to make.")
+@click.pass_context
+def plan(
+    ctx: click.Context,
+    config: Path | None,
+    endpoint_url: str | None,
+    target: str | None,
+    catalogs: tuple[str, ...],
+    output: Path | None,
+    as_json: bool,
+    detailed_exitcode: bool,
+) -> None:
+    """Say what a migration would do, and write it to a plan file. Changes nothing.
+
+    \b
+    Example:
+      migrator plan --endpoint-url http://minio:9000 --catalog iceberg -o plans/lake.db
+
+    Exits with 3 if anything blocks the plan.
+    """
+    settings = _settings(config, endpoint_url, target, catalogs)
+    described = api.plan_lake(settings, output, progress=_progress(as_json))
+    _show_plan(described, as_json)
+    if described["blocked"]:
+        ctx.exit(EXIT_FAILED)
+    if detailed_exitcode and described["changes_pending"]:
+        ctx.exit(EXIT_PENDING)
+
+
+@main.command()
+@_plan_argument
+@_json_option
+def show(plan: Path, as_json: bool) -> None:
+    """Print the report of a plan again.
+
+    \b
+    Example:
+      migrator show plans/lake.db
+    """
+    _show_plan(api.show_plan(plan), as_json)
+
+
+@main.command()
+@click.argument("plan", type=click.Path(path_type=Path), required=False)
+@_lake_options
+@click.option("--yes", is_flag=True, help="Do not ask before starting.")
+@click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but change no pointer yet.")
+@_json_option
+@click.pass_context
+def migrate(
+    ctx: click.Context,
+    plan: Path | None,
+    config: Path | None,
+    endpoint_url: str | None,
+    target: str | None,
+    catalogs: tuple[str, ...],
+    yes: bool,
+    no_cutover: bool,
+    as_json: bool,
+) -> None:
+    """Carry out PLAN: copy, rewrite, compare, cut over, verify. Without PLAN, make one first.
+
+    \b
+    Example:
+      migrator migrate plans/lake.db
+      migrator migrate --endpoint-url http://minio:9000 --catalog iceberg --yes
+
+    Interrupted or killed, the same command goes on where it was. The old buckets are only read.
+    """
+    progress = _progress(as_json)
+    if plan is None:
+        described = api.plan_lake(_settings(config, endpoint_url, target, catalogs), progress=progress)
+        plan = Path(described["plan"])
+    elif config or endpoint_url or target or catalogs:
+        raise click.UsageError(
+            "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --catalog."
+        )
+    else:
+        described = api.show_plan(plan)
+    if described["blocked"]:
+        _show_plan(described, as_json)
+        ctx.exit(EXIT_FAILED)
+    if not yes:
+        _ask(described, api.plan_status(plan).phase, as_json)
+    elif not as_json:
+        click.echo(report.plan_text(described, _style), err=True)
+    migration = api.migrate_lake(plan, cutover=not no_cutover, progress=progress)
+    if as_json:
+        click.echo(report.to_json(report.migration_json(migration, str(plan), described["changes"])))
+    else:
+        click.echo(report.migration_text(migration, str(plan), described["changes"], _style))
+    if not migration.ok:
+        ctx.exit(EXIT_FAILED)
+
+
+@main.command()
+@_plan_argument
+@_json_option
+def status(plan: Path, as_json: bool) -> None:
+    """Say how far a plan has been carried out. Works while it is running, too.
+
+    \b
+    Example:
+      migrator status plans/lake.db
+    """
+    summary = api.plan_status(plan)
+    click.echo(report.to_json(summary.to_json()) if as_json else report.status_text(summary, _style))
+
+
+@main.command()
+@_plan_argument
+@click.option("--deep", is_flag=True, help="Also compare every row, and the bytes of every copied object.")
+@_json_option
+@click.pass_context
+def verify(ctx: click.Context, plan: Path, deep: bool, as_json: bool) -> None:
+    """Hold the target against PLAN: every object, every file of every table, every snapshot's rows.
+
+    \b
+    Example:
+      migrator verify --deep plans/lake.db
+
+    Needs nothing from the old buckets; only --deep compares with them, as far as they exist.
+    """
+    verification = api.verify_lake(plan, deep=deep, progress=_progress(as_json))
+    if as_json:
+        click.echo(report.to_json(report.verification_json(verification)))
+    else:
+        click.echo(report.verification_text(verification, _style))
+    if not verification.ok:
+        ctx.exit(EXIT_FAILED)
+
+
+@main.command()
+@click.option(
+    "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep the plan and the server's data in DIR."
+)
+def demo(keep: Path | None) -> None:
+    """Watch a migration: a real S3 server, an old-style lake, the plan, the move, the old buckets deleted,
+    and the same queries before and after. Takes under a minute and leaves nothing behind.
+
+    \b
+    Example:
+      migrator demo
+    """
+    from migrator.demo.run import run_demo
+
+    run_demo(keep, _style, click.echo, TerminalProgress())
+
+
+def _settings(config: Path | None, endpoint_url: str | None, target: str | None, catalogs: tuple[str, ...]) -> Settings:
+    settings = api.load_settings(config) if config else Settings()
+    return settings.override(endpoint_url=endpoint_url, target=target, catalogs=catalogs)
+
+
+def _show_plan(described: dict[str, Any], as_json: bool) -> None:
+    click.echo(report.to_json(described) if as_json else report.plan_text(described, _style))
+
+
+def _ask(described: dict[str, Any], phase: str, as_json: bool) -> None:
+    """Show the plan and ask. Without a terminal there is nobody to ask: refuse rather than guess."""
+    click.echo(report.plan_text(described, _style), err=True)
+    if not described["changes_pending"] or phase == "finished":
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("There is no terminal to ask whether to start.", next_move="Add --yes.")
+    if not click.confirm(f"Carry out this plan ({phase})?", err=True):
+        raise MigratorError("Not started; nothing was changed.")
+
+
+def _progress(as_json: bool) -> Progress:
+    return Progress() if as_json and not sys.stderr.isatty() else TerminalProgress()
+
+
+def _style(text: str, colour: str) -> str:
+    return click.style(text, bold=True) if colour == "bold" else click.style(text, fg=colour)
+
+
+if __name__ == "__main__":
+    sys.exit(main() or EXIT_OK)

@@ -1,0 +1,153 @@
+"""``lake.toml`` and the command's options → frozen settings. Unknown keys are errors.
+
+No credential ever passes through here: they come from the usual AWS places (environment, profile,
+instance role), and catalog passwords may stay in pyiceberg's own configuration.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from migrator.errors import ConfigError
+from migrator.layout import Layout
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DEFAULT_TARGET = "data-lake"
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "source": ("endpoint_url", "region", "profile"),
+    "target": ("bucket", "endpoint_url"),
+    "plan": ("accept",),
+}
+_SECRETS = ("access_key", "secret", "token", "password", "credential")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the lake is and where it goes. ``layout`` None stands for the built-in medallion layout."""
+
+    target_bucket: str = DEFAULT_TARGET
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    layout: Mapping[str, str | bool] | None = None
+    catalogs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Catalog name → the properties that lake.toml gives; pyiceberg's own configuration fills the rest."""
+    accept: tuple[str, ...] = ()
+    """Codes of acceptable blocking findings that the user has decided to live with."""
+    path: Path | None = None
+
+    def override(
+        self, *, endpoint_url: str | None = None, target: str | None = None, catalogs: tuple[str, ...] = ()
+    ) -> Settings:
+        """These settings with the command line's options on top. ``None`` leaves a setting as it is."""
+        merged = {**{name: {} for name in catalogs}, **self.catalogs}
+        return replace(
+            self,
+            endpoint_url=endpoint_url or self.endpoint_url,
+            target_bucket=target or self.target_bucket,
+            catalogs=merged,
+        )
+
+
+def load(path: Path) -> Settings:
+    """Read ``lake.toml``. Raises ConfigError that names the file, the key and the nearest known one."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", next_move="Check --config.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.", next_move="Correct it.") from error
+    try:
+        return _settings(document, path)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", next_move=error.next_move) from error
+
+
+def _settings(document: dict[str, Any], path: Path) -> Settings:
+    _known("", document, (*_KEYS, "layout", "catalogs"))
+    source, target, plan = (_section(document, name) for name in _KEYS)
+    endpoint = _text("source", source, "endpoint_url")
+    other = _text("target", target, "endpoint_url")
+    if other is not None and other.rstrip("/") != (endpoint or "").rstrip("/"):
+        raise ConfigError(
+            "[target] endpoint_url differs from the source's: copying between servers is not supported yet.",
+            next_move="Leave [target] endpoint_url out, or name the source's endpoint.",
+        )
+    bucket = _text("target", target, "bucket") or DEFAULT_TARGET
+    layout = _table(document, "layout") if "layout" in document else None
+    if layout is not None:
+        Layout.from_mapping(bucket, layout)  # so that a mistake is named before anything is contacted
+    return Settings(
+        target_bucket=bucket,
+        endpoint_url=endpoint,
+        region=_text("source", source, "region"),
+        profile=_text("source", source, "profile"),
+        layout=layout,
+        catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
+        accept=_accepted(plan.get("accept", [])),
+        path=path.resolve(),
+    )
+
+
+def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name, {})
+    if not isinstance(value, dict):
+        raise ConfigError(f"[{name}] must be a table.", next_move=f"Write it as [{name}] with keys below.")
+    return value
+
+
+def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
+    section = _table(document, name)
+    _known(name, section, _KEYS[name])
+    return section
+
+
+def _known(section: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in given:
+        if key in known:
+            continue
+        where = f"[{section}] {key}" if section else f"[{key}]"
+        if any(word in key.lower() for word in _SECRETS):
+            raise ConfigError(
+                f"{where}: credentials do not belong in lake.toml.",
+                next_move="Set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead.",
+            )
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
+        raise ConfigError(f"unknown key {where}.", next_move=hint)
+
+
+def _text(section: str, given: Mapping[str, Any], key: str) -> str | None:
+    value = given.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"[{section}] {key} must be a non-empty string, not {value!r}.")
+    return value
+
+
+def _properties(name: str, given: object) -> dict[str, str]:
+    if not isinstance(given, dict):
+        raise ConfigError(f"[catalogs] {name} must be a table.", next_move=f"Write [catalogs.{name}].")
+    properties = {}
+    for key, value in given.items():
+        if isinstance(value, dict | list):
+            raise ConfigError(f"[catalogs.{name}] {key} must be a plain value.", next_move=f'Quote the key: "{key}.…".')
+        properties[key] = str(value).lower() if isinstance(value, bool) else str(value)
+    return properties
+
+
+def _accepted(codes: object) -> tuple[str, ...]:
+    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+        raise ConfigError("[plan] accept must be a list of finding codes.", next_move='For example ["delta-log"].')
+    return tuple(codes)

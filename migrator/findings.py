@@ -1,0 +1,99 @@
+"""What the planner and the verifier have to say: findings, and the table of all their codes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BLOCK, WARN, INFO = "block", "warn", "info"
+
+CODES: dict[str, tuple[str, str]] = {
+    # code: (severity, what it means)
+    "archived-object": (
+        BLOCK,
+        "an object lies in an archive class and must be restored before it can be copied",
+    ),
+    "delta-log": (BLOCK, "a Delta table's log may hold absolute paths, which are not rewritten yet"),
+    "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be carried over yet"),
+    "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),
+    "file-source-log": (
+        BLOCK,
+        "a streaming checkpoint of a file source holds absolute paths, not rewritten yet",
+    ),
+    "half-moved": (BLOCK, "a table lies partly in the target and partly in an old bucket"),
+    "key-collision": (BLOCK, "two source keys map to one target key"),
+    "key-too-long": (BLOCK, "the target key would be longer than the 1,024 bytes that S3 allows"),
+    "location-too-long": (BLOCK, "a metadata location is longer than the catalog's column"),
+    "missing-object": (BLOCK, "a table refers to an object that does not exist"),
+    "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, not rewritten yet"),
+    "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
+    "target-behind": (BLOCK, "the table was migrated before, and the old one was written to afterwards"),
+    "target-differs": (BLOCK, "the target holds another, newer object at this key"),
+    "target-not-empty": (BLOCK, "the target already holds newer metadata of a table at this place"),
+    "unmapped-path": (BLOCK, "a table refers to a path that no layout rule covers"),
+    "unreadable": (BLOCK, "a file of a table cannot be read"),
+    "unsupported-deletes": (BLOCK, "position deletes in a format other than Parquet are not rewritten yet"),
+    "unsupported-format": (BLOCK, "the table's format version is not supported yet"),
+    "view": (BLOCK, "Iceberg views are not rewritten yet"),
+    "dangling-deletes": (
+        WARN,
+        "position deletes name data files that no layout rule covers; they apply to nothing",
+    ),
+    "missing-history": (
+        WARN,
+        "a file of the table's history (old metadata, statistics) is missing or unreadable",
+    ),
+    "open-uploads": (WARN, "multipart uploads are open: something is writing, or left a mess"),
+    "path-in-text": (
+        WARN,
+        "a property or summary mentions an old path inside a longer text; it stays as it is",
+    ),
+    "uncatalogued-broken": (
+        WARN,
+        "a table that no catalog names was already broken; it is moved as far as it goes",
+    ),
+    "uncatalogued-table": (
+        WARN,
+        "a table was found in a bucket that no given catalog names; it is rewritten too",
+    ),
+    "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
+    "versioned-bucket": (WARN, "the bucket keeps old versions; only the current ones are copied"),
+    "bucket-settings": (INFO, "policies, lifecycle rules and other bucket settings are not moved"),
+    "left-out": (INFO, "objects that a layout rule leaves where they are"),
+    "migrated-table": (INFO, "the table already lives at the target"),
+    "scripts-unchanged": (INFO, "scripts are copied as they are; paths in them are yours to change"),
+    "skipped-markers": (INFO, "empty directory markers of Hadoop's old S3 clients are not copied"),
+    "target-bucket-missing": (INFO, "the target bucket does not exist; migrate will create it"),
+}
+"""Every code that a plan can hold. ``plans/README.md`` prints this table; a test compares them."""
+
+ACCEPTABLE = ("delta-log", "file-source-log", "sink-log", "size-differs")
+"""Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a person should know. ``count`` says how many places it stands for."""
+
+    severity: str
+    code: str
+    place: str
+    message: str
+    next_move: str = ""
+    count: int = 1
+
+    @classmethod
+    def of(
+        cls, code: str, place: str, message: str, next_move: str = "", *, count: int = 1, severity: str = ""
+    ) -> Finding:
+        """A finding with its code's own severity, unless another is given. KeyError for an unknown code."""
+        return cls(severity or CODES[code][0], code, place, message, next_move, count)
+
+    def to_json(self) -> dict[str, str | int]:
+        return {
+            "severity": self.severity,
+            "code": self.code,
+            "place": self.place,
+            "message": self.message,
+            "next_move": self.next_move,
+            "count": self.count,
+        }

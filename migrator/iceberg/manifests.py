@@ -1,0 +1,221 @@
+"""Manifest lists and manifests: read their entries, and move the paths in them.
+
+Numbers are field ids of the Iceberg table spec ("Manifest Lists", "Manifests"). Every other byte stays,
+so nulls that readers fill by inheritance stay null, and each file keeps its own format version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import UnmappedPath, Unreadable
+from migrator.iceberg import Mapping
+from migrator.iceberg.avro import Container, Record, Target
+
+FILE_PATH_ID = 2147483546
+"""Reserved field id of the column ``file_path`` in position delete files; a key in their bounds maps."""
+
+EXISTING, ADDED, DELETED = 0, 1, 2
+"""Entry status."""
+DATA, POSITION_DELETES, EQUALITY_DELETES = 0, 1, 2
+"""Content of a data file entry."""
+
+_LIST_PATH = Target(500, "manifest_path", "string", required=True)
+_LIST_LENGTH = Target(501, "manifest_length", "long", required=True)
+_LIST_CONTENT = Target(517, "content", "long")
+_LIST_KEY = Target(519, "key_metadata", "bytes")
+
+_STATUS = Target(0, "status", "long", required=True)
+_DATA_FILE = Target(2, "data_file", "any")
+_CONTENT = Target(134, "content", "long", parent=_DATA_FILE)
+_PATH = Target(100, "file_path", "string", required=True, parent=_DATA_FILE)
+_FORMAT = Target(101, "file_format", "string", required=True, parent=_DATA_FILE)
+_RECORDS = Target(103, "record_count", "long", required=True, parent=_DATA_FILE)
+_SIZE = Target(104, "file_size_in_bytes", "long", required=True, parent=_DATA_FILE)
+_LOWER = Target(125, "lower_bounds", "bounds", parent=_DATA_FILE)
+_UPPER = Target(128, "upper_bounds", "bounds", parent=_DATA_FILE)
+_KEY = Target(131, "key_metadata", "bytes", parent=_DATA_FILE)
+_SPLITS = Target(132, "split_offsets", "any", parent=_DATA_FILE)
+_REFERENCED = Target(143, "referenced_data_file", "string", parent=_DATA_FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """One entry of a manifest list."""
+
+    path: str
+    length: int
+    content: int
+    """0 data, 1 deletes; 0 in lists of format version 1, which have no such field."""
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a manifest."""
+
+    status: int
+    """0 existing, 1 added, 2 deleted."""
+    content: int
+    """0 data, 1 position deletes (deletion vectors included), 2 equality deletes."""
+    path: str
+    file_format: str
+    """In upper case."""
+    size: int
+    record_count: int
+    referenced_data_file: str | None
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteFile:
+    """What a manifest records about a position delete file, measured on the rewritten one."""
+
+    size: int
+    lower: str
+    """The smallest new ``file_path`` in it."""
+    upper: str
+    """The largest."""
+
+
+def read_manifest_list(data: bytes, place: str) -> list[ManifestFile]:
+    """The manifests that a list names, in order. Raises Unreadable for a damaged list."""
+    records = Container(data, place).records((_LIST_PATH, _LIST_LENGTH, _LIST_CONTENT, _LIST_KEY))
+    return [
+        ManifestFile(
+            path=_required(record, _LIST_PATH, place),
+            length=_required(record, _LIST_LENGTH, place),
+            content=_one_of((DATA, 1), record.get(_LIST_CONTENT) or 0, _LIST_CONTENT, place),
+            encrypted=record.get(_LIST_KEY) is not None,
+        )
+        for record in records
+    ]
+
+
+def rewrite_manifest_list(data: bytes, mapping: Mapping, length_of: Callable[[str], int], place: str) -> bytes:
+    """The list with each manifest's path mapped and its length replaced by ``length_of(old path)``.
+
+    Raises UnmappedPath for a manifest that no rule covers and Unreadable for a damaged list.
+    """
+
+    def edit(record: Record) -> None:
+        path = _required(record, _LIST_PATH, place)
+        record.put(_LIST_PATH, _mapped(path, mapping, place))
+        record.put(_LIST_LENGTH, length_of(path))
+
+    return Container(data, place).rewrite((_LIST_PATH, _LIST_LENGTH), edit)
+
+
+def read_manifest(data: bytes, place: str) -> Iterator[Entry]:
+    """The entries of a manifest, in order, read as they are asked for. Raises Unreadable while iterating."""
+    targets = (_STATUS, _CONTENT, _PATH, _FORMAT, _RECORDS, _SIZE, _REFERENCED, _KEY)
+    for record in Container(data, place).records(targets):
+        yield Entry(
+            status=_status(record, place),
+            content=_content(record, place),
+            path=_required(record, _PATH, place),
+            file_format=_required(record, _FORMAT, place).upper(),
+            size=_required(record, _SIZE, place),
+            record_count=_required(record, _RECORDS, place),
+            referenced_data_file=record.get(_REFERENCED),
+            encrypted=record.get(_KEY) is not None,
+        )
+
+
+def rewrite_manifest(
+    data: bytes, mapping: Mapping, delete_file: Callable[[str], DeleteFile | None], place: str
+) -> bytes:
+    """The manifest with its paths mapped and its rewritten delete files described as they are now.
+
+    ``file_path`` (100) and ``referenced_data_file`` (143) are mapped in entries of every status. A path that
+    no rule covers raises UnmappedPath, or stays if the entry is deleted: its file need not exist any more.
+
+    ``delete_file(old path)`` tells about a position delete file that was rewritten: its entry gets the new
+    size (104) and bounds of the paths in it (125, 128, where there are any), and loses its split offsets
+    (132), which pointed into the old file. For a file that was not rewritten it returns None; then the
+    bounds are mapped like paths. Bounds of other columns are data and stay. Raises Unreadable for a damaged
+    manifest.
+    """
+    targets = (_STATUS, _CONTENT, _PATH, _SIZE, _LOWER, _UPPER, _SPLITS, _REFERENCED)
+
+    def edit(record: Record) -> None:
+        live = _status(record, place) != DELETED
+        path = _required(record, _PATH, place)
+        for field, old in ((_PATH, path), (_REFERENCED, record.get(_REFERENCED))):
+            new = None if old is None else mapping(old)
+            if new is not None:
+                record.put(field, new)
+            elif old is not None and live:
+                raise UnmappedPath(place, old)
+        if _content(record, place) != POSITION_DELETES:
+            return
+        facts = delete_file(path)
+        if facts is None:
+            for bounds in (_LOWER, _UPPER):
+                _put_bound(record, bounds, lambda old: _mapped_bound(old, mapping, live, place))
+        else:
+            _describe(record, facts)
+
+    return Container(data, place).rewrite(targets, edit)
+
+
+def _describe(record: Record, facts: DeleteFile) -> None:
+    record.put(_SIZE, facts.size)
+    if record.nullable(_SPLITS):
+        record.put(_SPLITS, None)
+    _put_bound(record, _LOWER, lambda old: facts.lower.encode())
+    _put_bound(record, _UPPER, lambda old: facts.upper.encode())
+
+
+def _put_bound(record: Record, bounds: Target, new: Callable[[bytes], bytes]) -> None:
+    """Replace the bound of ``file_path``, if there is one. The other columns' bounds and the order stay."""
+    before = record.get(bounds)
+    if not before:
+        return
+    after = [[k, new(v) if k == FILE_PATH_ID and v is not None else v] for k, v in filter(None, before)]
+    if after != before:
+        record.put(bounds, after)
+
+
+def _mapped_bound(bound: bytes, mapping: Mapping, live: bool, place: str) -> bytes:
+    try:
+        path = bound.decode()
+    except UnicodeDecodeError:  # cut within a character
+        path = ""
+    new = mapping(path) if path else None
+    if new is not None:
+        return new.encode()
+    if live:  # readers find the deletes of a data file by these bounds: a stale one would bring rows back
+        raise UnmappedPath(place, bound.decode(errors="replace"))
+    return bound
+
+
+def _mapped(path: str, mapping: Mapping, place: str) -> str:
+    new = mapping(path)
+    if new is None:
+        raise UnmappedPath(place, path)
+    return new
+
+
+def _required(record: Record, target: Target, place: str) -> Any:
+    value = record.get(target)
+    if value is None:
+        raise Unreadable(place, f"field {target.id} {target.name} is null")
+    return value
+
+
+def _one_of(known: tuple[int, ...], value: int, target: Target, place: str) -> int:
+    if value not in known:
+        raise Unreadable(place, f"field {target.id} {target.name} is {value}")
+    return value
+
+
+def _status(record: Record, place: str) -> int:
+    return _one_of((EXISTING, ADDED, DELETED), _required(record, _STATUS, place), _STATUS, place)
+
+
+def _content(record: Record, place: str) -> int:
+    known = (DATA, POSITION_DELETES, EQUALITY_DELETES)
+    return _one_of(known, record.get(_CONTENT) or 0, _CONTENT, place)

@@ -1,0 +1,84 @@
+"""The journal: what has been done to a plan so far. It only grows, and it lives in the plan file.
+
+Written by one thread. Rows are gathered and committed together about once a second, so that a kill at
+any instant loses the record of a second's work at most, and that work is simply done again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from types import TracebackType
+from typing import Any
+
+from migrator.iceberg.manifests import DeleteFile
+from migrator.plan.file import PlanFile
+
+COMMIT_ROWS = 500
+COMMIT_SECONDS = 1.0
+
+CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
+
+
+class Journal:
+    """Use as a context manager: leaving it commits what is still open."""
+
+    def __init__(self, plan: PlanFile) -> None:
+        self._plan = plan
+        self._db = plan.db
+        self._rows = 0
+        self._since = time.monotonic()
+
+    def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
+        """The object is at the target with this size and ETag."""
+        if not self._rows:
+            self._db.execute("BEGIN")
+        self._db.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?)", (object_id, size, etag))
+        if delete_file is not None:
+            facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
+            self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
+        self._rows += 1
+        if self._rows >= COMMIT_ROWS or time.monotonic() - self._since > COMMIT_SECONDS:
+            self.commit()
+
+    def event(self, name: str, **detail: Any) -> None:
+        """Record that something happened, durably, before the call returns."""
+        self.commit()
+        self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
+
+    def baseline(self, table_id: int, snapshot_id: int, rows: int | None, digest: str | None = None) -> None:
+        """How many rows the snapshot had in the old place, and the digest over them, if it was taken."""
+        self.commit()
+        self._db.execute(
+            "INSERT INTO baselines VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest)",
+            (table_id, snapshot_id, rows, digest),
+        )
+
+    def commit(self) -> None:
+        if self._rows:
+            self._db.execute("COMMIT")
+        self._rows, self._since = 0, time.monotonic()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.commit()
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def has(self, event: str) -> bool:
+        return self._db.execute("SELECT 1 FROM events WHERE event = ? LIMIT 1", (event,)).fetchone() is not None
+
+    def events(self) -> list[dict[str, Any]]:
+        """Everything that happened, in order."""
+        rows = self._db.execute("SELECT at, event, detail FROM events ORDER BY id")
+        return [{"at": at, "event": event, **json.loads(detail)} for at, event, detail in rows]
+
+    def baselines(self, table_id: int) -> dict[int, tuple[int | None, str | None]]:
+        """Snapshot id → (rows, digest) as they were in the old place."""
+        rows = self._db.execute("SELECT snapshot_id, rows, digest FROM baselines WHERE table_id = ?", (table_id,))
+        return {snapshot: (count, digest) for snapshot, count, digest in rows}

@@ -1,0 +1,59 @@
+"""Many small jobs at once, with only a window of them in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+from migrator.errors import MigratorError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Item, Result]):
+    """The job on ``item`` gave ``result``."""
+
+    item: Item
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Generic[Item]):
+    """The job on ``item`` raised ``error``, one of ours."""
+
+    item: Item
+    error: MigratorError
+
+
+def each(
+    job: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Iterator[Done[Item, Result] | Failed[Item]]:
+    """Run ``job`` on every item in ``workers`` threads and yield outcomes as they come, in no order.
+
+    At most ``4 * workers`` items are taken from ``items`` ahead of what was yielded, so that memory
+    stays flat however many there are. Our own errors come out as :class:`Failed`; any other exception,
+    and closing the iterator, stops it: running jobs end, waiting ones are dropped.
+    """
+    waiting = iter(items)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="migrator")
+    running: dict[Future[Result], Item] = {}
+    try:
+        while True:
+            for item in islice(waiting, 4 * workers - len(running)):
+                running[pool.submit(job, item)] = item
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                item = running.pop(future)
+                try:
+                    outcome: Done[Item, Result] | Failed[Item] = Done(item, future.result())
+                except MigratorError as error:
+                    outcome = Failed(item, error)
+                yield outcome
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

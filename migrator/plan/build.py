@@ -1,0 +1,352 @@
+"""Building a plan: list the lake, hold it against the target, find the tables, say what is wrong.
+
+Read-only towards the lake and its catalogs. Memory stays flat: listings go straight into the plan file,
+and the diff is SQL. Nothing depends on the order of a listing, which differs between servers.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+from migrator.catalogs import Catalog, properties_of
+from migrator.config import Settings
+from migrator.errors import MigratorError, NotFound, PlanDamaged
+from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
+from migrator.layout import MEDALLION, Layout
+from migrator.parallel import Failed, each
+from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile
+from migrator.plan.tables import plan_tables
+from migrator.progress import Progress
+from migrator.store import Store, StoredObject
+
+AMBIGUOUS = "ambiguous"
+"""Same size, another ETag, and the target is newer: only the bytes can tell. Never in a finished plan."""
+
+EXAMPLES = 20
+"""How many places of one kind a plan names one by one; the rest are counted."""
+
+_PRESENT = """
+CREATE TEMP TABLE present (
+  key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID
+"""
+_INDEXES = (
+    "CREATE UNIQUE INDEX objects_source ON objects (bucket, key)",
+    "CREATE INDEX objects_target ON objects (target)",
+)
+
+# Where both ETags are plain they decide. The ETag of a multipart object depends on its part sizes, so
+# there the size and a copy younger than its source must do.
+_DIFF = f"""
+UPDATE objects SET action = CASE
+  WHEN p.size = objects.size AND p.etag = objects.etag THEN '{SAME}'
+  WHEN p.size = objects.size AND p.modified > objects.modified
+    AND (p.etag LIKE '%-%' OR objects.etag LIKE '%-%') THEN '{SAME}'
+  WHEN p.modified <= objects.modified THEN '{OVERWRITE}'
+  WHEN p.size = objects.size THEN '{AMBIGUOUS}'
+  ELSE '{CONFLICT}' END
+FROM present AS p WHERE p.key = objects.target AND objects.action = '{COPY}'
+"""
+
+
+def build_plan(
+    path: Path, settings: Settings, store: Store, catalogs: Mapping[str, Catalog], progress: Progress
+) -> None:
+    """Write a sealed plan for ``settings`` to ``path``.
+
+    Raises PlanDamaged if ``path`` exists, NotFound for a missing bucket, other MigratorErrors if the lake
+    or a catalog cannot be read. What is wrong with the lake itself becomes findings in the plan.
+    """
+    if path.exists():
+        raise PlanDamaged(f"{path} exists already.", next_move="Choose another name with -o, or remove it.")
+    layout = resolve_layout(settings, store)
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with PlanFile.create(partial) as plan:
+            plan.db.execute("BEGIN")
+            _list_sources(plan, store, layout, progress)
+            target_exists = store.bucket_exists(layout.target_bucket)
+            _list_target(plan, store, layout, progress, exists=target_exists)
+            plan.db.execute(_DIFF)
+            plan_tables(plan, store, layout, catalogs, progress)
+            _settle_ambiguous(plan, store, layout, progress)
+            _find_collisions(plan)
+            _find_carriers(plan)
+            _find_bucket_state(plan, store, layout, target_exists=target_exists)
+            _accept(plan, settings.accept)
+            plan.seal(_header(settings, store, layout, catalogs))
+            plan.db.execute("COMMIT")
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def resolve_layout(settings: Settings, store: Store) -> Layout:
+    """The layout that applies: lake.toml's, or the medallion layout for those buckets that exist.
+
+    Raises NotFound if a bucket that lake.toml names is missing, or if there is neither a bucket of the
+    medallion layout nor the target.
+    """
+    target = settings.target_bucket
+    if settings.layout is not None:
+        layout = Layout.from_mapping(target, settings.layout)
+        for bucket in layout.buckets:
+            if not store.bucket_exists(bucket):
+                raise NotFound(
+                    f"Bucket {bucket!r}, which [layout] names, does not exist at {store.endpoint_url}.",
+                    next_move="Correct lake.toml or the endpoint.",
+                )
+        return layout
+    layout = Layout.medallion(target, [b for b in MEDALLION if b != target and store.bucket_exists(b)])
+    if not layout.rules and not store.bucket_exists(target):
+        raise NotFound(
+            f"None of the buckets {', '.join(MEDALLION)} exists at {store.endpoint_url}.",
+            next_move="Check the endpoint, or write a lake.toml with your own [layout].",
+        )
+    return layout
+
+
+def _header(settings: Settings, store: Store, layout: Layout, catalogs: Mapping[str, Catalog]) -> dict[str, str]:
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "endpoint_url": store.endpoint_url,
+        "region": settings.region or "",
+        "profile": settings.profile or "",
+        "target_bucket": layout.target_bucket,
+        "layout": json.dumps(layout.to_mapping()),
+        "config": str(settings.path) if settings.path else "",
+        # How each catalog is reached stays in lake.toml or pyiceberg's configuration: it may hold a password.
+        "catalogs": json.dumps({name: catalog.describe() for name, catalog in catalogs.items()}),
+        "warehouses": json.dumps(_warehouses(settings)),
+    }
+
+
+def _warehouses(settings: Settings) -> dict[str, str]:
+    """Where each catalog's new tables go, so that the plan can say what that must become."""
+    properties = {name: properties_of(name, given or None) for name, given in settings.catalogs.items()}
+    return {name: given["warehouse"] for name, given in properties.items() if "warehouse" in given}
+
+
+# -- listing ---------------------------------------------------------------------------------------------
+
+
+def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
+    with progress.stage("listing the old buckets") as stage:
+        for bucket, prefix in _places(layout):
+            rows = _source_rows(layout, bucket, store.list(bucket, prefix), stage)
+            plan.db.executemany(
+                "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+    try:
+        for index in _INDEXES:
+            plan.db.execute(index)
+    except sqlite3.IntegrityError as error:  # pragma: no cover - a server that lists a key twice
+        raise MigratorError(f"The server listed a key twice ({error}).", next_move="Plan again.") from error
+
+
+def _places(layout: Layout) -> list[tuple[str, str]]:
+    """The fewest (bucket, prefix) pairs to list so that every rule's objects are seen once."""
+    places: list[tuple[str, str]] = []
+    for rule in sorted(layout.rules, key=lambda r: (r.bucket, len(r.prefix))):
+        if not any(rule.bucket == b and rule.prefix.startswith(p) for b, p in places):
+            places.append((rule.bucket, rule.prefix))
+    return places
+
+
+def _source_rows(
+    layout: Layout, bucket: str, listing: Iterable[StoredObject], stage: Progress
+) -> Iterator[tuple[str | int | None, ...]]:
+    for found in listing:
+        rule = layout.rule_for(bucket, found.key)
+        if rule is None:
+            continue  # a neighbour of a prefix that we list: `iceberg-old/` beside `iceberg/`
+        target = rule.move(found.key)
+        action = SKIP if target is None or found.key.endswith("_$folder$") else COPY
+        yield (bucket, found.key, found.size, found.etag, found.modified, found.storage_class, target, action)
+        stage.advance(1, found.size)
+
+
+def _list_target(plan: PlanFile, store: Store, layout: Layout, progress: Progress, *, exists: bool) -> None:
+    plan.db.execute(_PRESENT)
+    if not exists:
+        return
+    with progress.stage("listing the target") as stage:
+        for prefix in _target_prefixes(layout):
+            rows = _present_rows(store.list(layout.target_bucket, prefix), stage)
+            plan.db.executemany("INSERT INTO present VALUES (?, ?, ?, ?)", rows)
+
+
+def _target_prefixes(layout: Layout) -> list[str]:
+    prefixes: list[str] = []
+    for target in sorted({r.target for r in layout.rules if r.target is not None}, key=len):
+        prefix = f"{target}/" if target else ""
+        if not any(prefix.startswith(p) for p in prefixes):
+            prefixes.append(prefix)
+    return prefixes
+
+
+def _present_rows(listing: Iterable[StoredObject], stage: Progress) -> Iterator[tuple[str | int, ...]]:
+    for found in listing:
+        stage.advance(1, found.size)
+        yield found.key, found.size, found.etag, found.modified
+
+
+def _settle_ambiguous(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
+    """Compare bytes where ETags cannot tell (a target that encrypts, say): same, or a conflict."""
+    query = "SELECT id, bucket, key, target FROM objects WHERE action = ?"
+    pairs = plan.db.execute(query, (AMBIGUOUS,)).fetchall()
+
+    def compare(row: tuple[int, str, str, str]) -> bool:
+        return store.same_content((row[1], row[2]), (layout.target_bucket, row[3]))
+
+    with progress.stage("comparing contents", objects=len(pairs)) as stage:
+        for outcome in each(compare, pairs, workers=store.concurrency):
+            if isinstance(outcome, Failed):
+                raise outcome.error
+            action = SAME if outcome.result else CONFLICT
+            plan.db.execute("UPDATE objects SET action = ? WHERE id = ?", (action, outcome.item[0]))
+            stage.advance(1)
+
+
+# -- findings --------------------------------------------------------------------------------------------
+
+
+def _find_collisions(plan: PlanFile) -> None:
+    differs = f"SELECT 's3://' || bucket || '/' || key, target FROM objects WHERE action = '{CONFLICT}'"
+    for place, target, more in _examples(plan, differs):
+        message = f"the target already holds another, newer object at {target!r}"
+        _add(plan, "target-differs", place, message, "Move one of the two away, or map it elsewhere.", more)
+    # Two empty directory markers for one prefix say the same thing: one is enough.
+    plan.db.execute(
+        f"UPDATE objects SET action = '{SKIP}' WHERE size = 0 AND target LIKE '%/' AND action <> '{SKIP}' AND EXISTS"
+        f" (SELECT 1 FROM objects x WHERE x.target = objects.target AND x.action <> '{SKIP}' AND x.id < objects.id)"
+    )
+    moved = f"SELECT target FROM objects WHERE action <> '{SKIP}' GROUP BY target HAVING count(*) > 1"
+    collisions = (
+        "SELECT group_concat('s3://' || bucket || '/' || key, ' and '), target FROM objects"
+        f" WHERE action <> '{SKIP}' AND target IN ({moved}) GROUP BY target"
+    )
+    for places, target, more in _examples(plan, collisions):
+        message = f"both map to {target!r}"
+        _add(plan, "key-collision", places, message, "Give one of them a rule of its own in [layout].", more)
+    plan.db.execute(f"UPDATE objects SET action = '{CONFLICT}' WHERE action <> '{SKIP}' AND target IN ({moved})")
+    inside = (
+        "SELECT 's3://' || bucket || '/' || key, target FROM objects o WHERE action <> 'skip' AND target NOT LIKE '%/'"
+        " AND EXISTS (SELECT 1 FROM objects x WHERE x.target > o.target || '/' AND x.target < o.target || '0'"
+        " AND x.bucket <> o.bucket AND x.action <> 'skip')"
+    )
+    for place, target, more in _examples(plan, inside):
+        message = f"would be the object {target!r} beside a directory of that name"
+        _add(plan, "file-and-directory", place, message, "Move it away, or map it elsewhere.", more)
+    too_long = (
+        "SELECT 's3://' || bucket || '/' || key, target FROM objects"
+        " WHERE action <> 'skip' AND length(CAST(target AS BLOB)) > 1024"
+    )
+    for place, _, more in _examples(plan, too_long):
+        message = "would have a key of more than 1,024 bytes"
+        _add(plan, "key-too-long", place, message, "Choose a shorter target prefix.", more)
+    archived = (
+        "SELECT 's3://' || bucket || '/' || key, storage_class FROM objects"
+        " WHERE storage_class IN ('GLACIER', 'DEEP_ARCHIVE') AND action IN ('copy', 'overwrite', 'rewrite')"
+    )
+    for place, storage_class, more in _examples(plan, archived):
+        _add(plan, "archived-object", place, f"is in {storage_class}", "Restore it first.", more)
+
+
+_CARRIERS = (
+    # code, SQL condition on the key, message, next move
+    ("delta-log", "key LIKE '%/\\_delta\\_log/%.json' ESCAPE '\\'", "is part of a Delta table"),
+    (
+        "sink-log",
+        "key LIKE '%/\\_spark\\_metadata/%' ESCAPE '\\'",
+        "is a file sink's log with absolute paths",
+    ),
+    (
+        "file-source-log",
+        "key GLOB '*/sources/[0-9]*/[1-9]*' AND key NOT GLOB '*/offsets/*'",
+        "is a file source's log with absolute paths",
+    ),
+    (
+        "unfinished-work",
+        "key LIKE '%/\\_temporary/%' ESCAPE '\\' OR key LIKE '%/\\_\\_magic%/%' ESCAPE '\\'"
+        " OR key LIKE '%.pending' OR key LIKE '%.pendingset'",
+        "is left over from an unfinished write",
+    ),
+)
+
+
+def _find_carriers(plan: PlanFile) -> None:
+    """Files that carry paths or unfinished work, told by their keys. One finding per directory or so."""
+    for code, condition, message in _CARRIERS:
+        query = (
+            "SELECT 's3://' || bucket || '/' || min(key), count(*) FROM objects"
+            f" WHERE action IN ('copy', 'overwrite') AND role = '' AND ({condition}) GROUP BY bucket"
+        )
+        move = "Wait for the writer, or remove it." if code == "unfinished-work" else ""
+        if code in ACCEPTABLE:
+            move = f'Leave it out with a rule = false, or copy it as it is: [plan] accept = ["{code}"].'
+        for place, count in plan.db.execute(query).fetchall():
+            plan.add_finding(Finding.of(code, place, message, move, count=count))
+    for code, condition, message in (
+        ("skipped-markers", "key LIKE '%\\_$folder$' ESCAPE '\\'", "and its like are not copied"),
+        ("left-out", "target IS NULL", "and its like stay where they are: a layout rule says so"),
+    ):
+        query = f"SELECT 's3://' || bucket || '/' || min(key), count(*) FROM objects WHERE {condition} GROUP BY bucket"
+        for place, count in plan.db.execute(query).fetchall():
+            plan.add_finding(Finding.of(code, place, message, count=count))
+    scripts = plan.db.execute(
+        "SELECT bucket, count(*) FROM objects WHERE target GLOB 'scripts/*' AND action <> 'skip' GROUP BY bucket"
+    ).fetchall()
+    for bucket, count in scripts:
+        message = "are copied as they are"
+        plan.add_finding(
+            Finding.of("scripts-unchanged", f"s3://{bucket}/", message, "Search them for the old paths.", count=count)
+        )
+
+
+def _find_bucket_state(plan: PlanFile, store: Store, layout: Layout, *, target_exists: bool) -> None:
+    for bucket in layout.buckets:
+        if store.is_versioned(bucket):
+            message = "is versioned; only current versions are copied"
+            plan.add_finding(Finding.of("versioned-bucket", f"s3://{bucket}/", message))
+        if uploads := store.open_uploads(bucket):
+            message = f"has {uploads} open multipart upload(s)"
+            move = "Stop the writers, or abort what is left over."
+            plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
+    if layout.buckets:
+        message = "policies, lifecycle rules, encryption, tags and notifications of the old buckets are not moved"
+        plan.add_finding(
+            Finding.of("bucket-settings", f"s3://{layout.target_bucket}/", message, "Set them on the target.")
+        )
+    if not target_exists:
+        message = "does not exist yet; migrate will create it"
+        plan.add_finding(Finding.of("target-bucket-missing", f"s3://{layout.target_bucket}/", message))
+
+
+def _accept(plan: PlanFile, codes: Iterable[str]) -> None:
+    for code in codes:
+        if code not in ACCEPTABLE:
+            raise MigratorError(
+                f"[plan] accept cannot include {code!r}.", next_move=f"It may hold: {', '.join(ACCEPTABLE)}."
+            )
+        plan.db.execute("UPDATE findings SET severity = ? WHERE code = ? AND severity = ?", (WARN, code, BLOCK))
+
+
+def _examples(plan: PlanFile, query: str) -> Iterator[tuple[str, str, int]]:
+    """The first rows of a query as (place, detail, how many places the row stands for)."""
+    rows = plan.db.execute(f"{query} LIMIT {EXAMPLES}").fetchall()
+    more = 0
+    if len(rows) == EXAMPLES:
+        more = plan.db.execute(f"SELECT count(*) FROM ({query})").fetchone()[0] - EXAMPLES
+    for number, (place, detail) in enumerate(rows, 1):
+        yield place, detail, 1 + (more if number == EXAMPLES else 0)
+
+
+def _add(plan: PlanFile, code: str, place: str, message: str, move: str, count: int) -> None:
+    plan.add_finding(Finding.of(code, place, message, move, count=count))

@@ -1,0 +1,314 @@
+"""The plan file: one SQLite database that says what is there, what will be done, and what has been done.
+
+SQLite because it is transactional, streams any number of rows in flat memory, answers questions in plain
+SQL, and survives a kill at any instant. The plan's own tables are sealed with a digest when planning
+ends and never change afterwards; the journal's tables only grow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from migrator._version import __version__
+from migrator.errors import PlanBusy, PlanDamaged, PlanStale
+from migrator.findings import BLOCK, Finding
+from migrator.layout import Layout
+from migrator.store import StoredObject
+
+FORMAT = 1
+
+COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
+ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
+
+DELETES, MANIFEST, MANIFEST_LIST, METADATA, CURRENT, HINT = (
+    "position-deletes",
+    "manifest",
+    "manifest-list",
+    "metadata",
+    "current-metadata",
+    "version-hint",
+)
+ROLES = (DELETES, MANIFEST, MANIFEST_LIST, METADATA, CURRENT, HINT)
+"""What a file is to its table, in the order in which it is written: leaf first, the pointer last."""
+
+TO_REWRITE, REWRITTEN, MIGRATED = "rewrite", "rewritten", "migrated"
+"""States of a table: to be rewritten; rewritten at the target, not cut over; living at the target."""
+
+_SCHEMA = """
+CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE objects (
+  id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
+  modified INTEGER NOT NULL, storage_class TEXT NOT NULL, target TEXT, action TEXT NOT NULL,
+  role TEXT NOT NULL DEFAULT '', table_id INTEGER);
+CREATE TABLE tables (
+  id INTEGER PRIMARY KEY, catalog TEXT, catalog_kind TEXT, namespace TEXT NOT NULL, name TEXT NOT NULL,
+  uuid TEXT, format_version INTEGER, old_location TEXT, new_location TEXT, old_metadata TEXT NOT NULL,
+  new_metadata TEXT, state TEXT NOT NULL, snapshots INTEGER, manifests INTEGER, data_files INTEGER,
+  delete_files INTEGER);
+CREATE TABLE namespaces (
+  catalog TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL);
+CREATE TABLE findings (
+  severity TEXT NOT NULL, code TEXT NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL,
+  next_move TEXT NOT NULL, count INTEGER NOT NULL);
+-- the journal
+CREATE TABLE done (object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL);
+CREATE TABLE delete_files (
+  object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT NOT NULL, upper TEXT NOT NULL);
+CREATE TABLE events (
+  id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+  event TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '');
+CREATE TABLE baselines (
+  table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT,
+  PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
+"""
+_SEALED = ("objects", "tables", "namespaces", "findings")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """One object of the lake and what happens to it. ``target`` is a key in the target bucket."""
+
+    id: int
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    modified: int
+    storage_class: str
+    target: str | None
+    action: str
+    role: str
+    table_id: int | None
+
+    @property
+    def place(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def stored(self) -> StoredObject:
+        return StoredObject(self.key, self.size, self.etag, self.modified, self.storage_class)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTable:
+    """One Iceberg table and where its metadata goes. ``catalog`` None: no catalog names it."""
+
+    id: int
+    catalog: str | None
+    catalog_kind: str | None
+    namespace: str
+    name: str
+    uuid: str | None
+    format_version: int | None
+    old_location: str | None
+    new_location: str | None
+    old_metadata: str
+    new_metadata: str | None
+    state: str
+    snapshots: int | None
+    manifests: int | None
+    data_files: int | None
+    delete_files: int | None
+
+    @property
+    def identifier(self) -> str:
+        """``catalog.namespace.table``, or the location for a table that no catalog names."""
+        if self.catalog is None:
+            return self.old_location or self.old_metadata
+        return f"{self.catalog}.{self.namespace}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceChange:
+    """A namespace property that holds an old path."""
+
+    catalog: str
+    namespace: str
+    key: str
+    old: str
+    new: str
+
+
+_OBJECT = ", ".join(f.name for f in fields(PlannedObject))
+_TABLE = ", ".join(f.name for f in fields(PlannedTable))
+
+
+class PlanFile:
+    """An open plan. ``db`` belongs to the thread that opened it; :meth:`lookup` serves all threads."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self.db = db
+        self._lookups: sqlite3.Connection | None = None
+        self._lookup_lock = threading.Lock()
+        self._layout: Layout | None = None
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path) -> PlanFile:
+        """A new, unsealed plan at ``path``, which must not exist. Call :meth:`seal` when it is complete."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, isolation_level=None)
+        # A half-written plan is thrown away, so building needs no rollback journal of its own.
+        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE;")
+        db.executescript(_SCHEMA)
+        return cls(path, db)
+
+    @classmethod
+    def open(cls, path: Path) -> PlanFile:
+        """Open a sealed plan. Raises PlanDamaged if it is none, is incomplete or was edited; PlanStale if
+        another format or version of migrator wrote it."""
+        again = 'Run "migrator plan" again.'
+        if not path.is_file():
+            raise PlanDamaged(f"{path}: there is no such plan.", next_move="Check the path.")
+        db = sqlite3.connect(path, isolation_level=None)
+        plan = cls(path, db)
+        try:
+            header = plan.header()
+        except sqlite3.DatabaseError as error:
+            db.close()
+            raise PlanDamaged(f"{path} is not a migrator plan ({error}).", next_move=again) from error
+        try:
+            if header.get("format") != str(FORMAT) or header.get("tool_version") != __version__:
+                raise PlanStale(
+                    f"{path} was written by migrator {header.get('tool_version')} (plan format "
+                    f"{header.get('format')}); this is {__version__} (format {FORMAT}).",
+                    next_move=again,
+                )
+            if "digest" not in header or header["digest"] != plan._digest():
+                raise PlanDamaged(f"{path} is incomplete or was edited after planning.", next_move=again)
+            db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+        except sqlite3.DatabaseError as error:
+            db.close()
+            raise PlanDamaged(f"{path} is damaged ({error}).", next_move=again) from error
+        except BaseException:
+            db.close()
+            raise
+        return plan
+
+    def seal(self, header: dict[str, str]) -> None:
+        """Write the header and the digest over everything planned."""
+        rows = {**header, "format": str(FORMAT), "tool_version": __version__}
+        self.db.executemany("INSERT INTO header VALUES (?, ?)", rows.items())
+        self.db.execute("INSERT INTO header VALUES ('digest', ?)", (self._digest(),))
+
+    def close(self) -> None:
+        for connection in (self._lookups, self.db):
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the plan for one writer. Raises PlanBusy if another process has it. A kill releases it."""
+        with self.path.with_name(self.path.name + ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise PlanBusy(
+                    f"{self.path} is being carried out by another process.",
+                    next_move=f'Wait for it: "migrator status {self.path}" shows how far it is.',
+                ) from error
+            yield
+
+    def __enter__(self) -> PlanFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        queries = ["SELECT * FROM header WHERE key <> 'digest' ORDER BY key"]
+        queries += [f"SELECT * FROM {table} ORDER BY rowid" for table in _SEALED]
+        for query in queries:
+            for row in self.db.execute(query):
+                digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
+
+    def lookup(self, query: str, parameters: Iterable[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row of a query, from any thread."""
+        with self._lookup_lock:
+            if self._lookups is None:
+                self._lookups = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            row: tuple[Any, ...] | None = self._lookups.execute(query, tuple(parameters)).fetchone()
+            return row
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def header(self) -> dict[str, str]:
+        return dict(self.db.execute("SELECT key, value FROM header"))
+
+    @property
+    def layout(self) -> Layout:
+        if self._layout is None:
+            header = self.header()
+            self._layout = Layout.from_mapping(header["target_bucket"], json.loads(header["layout"]))
+        return self._layout
+
+    def objects(self, where: str = "1", parameters: Iterable[Any] = ()) -> Iterator[PlannedObject]:
+        """Yield the objects that an SQL condition (ours, never a user's) selects, in flat memory."""
+        # A connection of its own, so that whoever iterates may write to the journal meanwhile.
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+            for row in db.execute(f"SELECT {_OBJECT} FROM objects WHERE {where}", tuple(parameters)):
+                yield PlannedObject(*row)
+
+    def object_at(self, bucket: str, key: str) -> PlannedObject | None:
+        """The object with this source key, from any thread."""
+        row = self.lookup(f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
+        return PlannedObject(*row) if row else None
+
+    def tables(self) -> list[PlannedTable]:
+        return [PlannedTable(*row) for row in self.db.execute(f"SELECT {_TABLE} FROM tables ORDER BY id")]
+
+    def namespaces(self) -> list[NamespaceChange]:
+        rows = self.db.execute("SELECT catalog, namespace, key, old, new FROM namespaces")
+        return [NamespaceChange(*row) for row in rows]
+
+    def findings(self) -> list[Finding]:
+        rows = self.db.execute("SELECT severity, code, place, message, next_move, count FROM findings ORDER BY rowid")
+        order = {"block": 0, "warn": 1, "info": 2}
+        return sorted((Finding(*row) for row in rows), key=lambda f: order[f.severity])
+
+    @property
+    def blocked(self) -> bool:
+        return self.db.execute("SELECT 1 FROM findings WHERE severity = ? LIMIT 1", (BLOCK,)).fetchone() is not None
+
+    # -- building ------------------------------------------------------------------------------------
+
+    def add_finding(self, finding: Finding) -> None:
+        self.db.execute(
+            "INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                finding.severity,
+                finding.code,
+                finding.place,
+                finding.message,
+                finding.next_move,
+                finding.count,
+            ),
+        )
+
+    def add_table(self, **columns: Any) -> int:
+        """Add a table and return its id. The names are those of :class:`PlannedTable`."""
+        names = ", ".join(columns)
+        marks = ", ".join("?" * len(columns))
+        query = f"INSERT INTO tables ({names}) VALUES ({marks})"
+        return int(self.db.execute(query, tuple(columns.values())).lastrowid or 0)
+
+    def update_table(self, table_id: int, **columns: Any) -> None:
+        names = ", ".join(f"{name} = ?" for name in columns)
+        self.db.execute(f"UPDATE tables SET {names} WHERE id = ?", (*columns.values(), table_id))

@@ -1,0 +1,185 @@
+"""A plan file described: as one JSON-able dictionary, as a status, and as what its user must change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from migrator.journal import CUTOVER_DONE, FINISHED, Journal
+from migrator.layout import Layout, Rule
+from migrator.plan.file import ACTIONS, CONFLICT, MIGRATED, SKIP, PlanFile, PlannedTable
+
+PENDING_ACTIONS = "('copy', 'overwrite', 'rewrite')"
+MAX_CHECKPOINTS = 50
+
+
+@dataclass(frozen=True)
+class StatusSummary:
+    """How far a plan has come. Sizes are in bytes. ``phase`` is one of: blocked, planned, copying,
+    rewriting, ready for cutover, cut over, finished."""
+
+    plan: str
+    phase: str
+    objects: int
+    objects_done: int
+    bytes: int
+    bytes_done: int
+    pointers: int
+    pointers_changed: int
+    events: list[dict[str, Any]]
+
+    @property
+    def complete(self) -> bool:
+        """True if nothing is left to copy, to rewrite or to re-point."""
+        return self.objects == self.objects_done and self.pointers == self.pointers_changed
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something outside the lake that the user must change: ``what``, before → after."""
+
+    what: str
+    before: str
+    after: str
+
+
+def describe_plan(plan: PlanFile) -> dict[str, Any]:
+    """Everything a plan says, object rows aside; ``plans/README.md`` documents the keys."""
+    header = plan.header()
+    actions = _actions(plan)
+    tables = plan.tables()
+    pending = any(actions[name]["objects"] for name in ("copy", "overwrite", "rewrite"))
+    return {
+        "plan": str(plan.path),
+        "format": int(header["format"]),
+        "tool_version": header["tool_version"],
+        "created": header["created"],
+        "endpoint_url": header["endpoint_url"],
+        "target_bucket": header["target_bucket"],
+        "layout": json.loads(header["layout"]),
+        "catalogs": json.loads(header["catalogs"]),
+        "blocked": plan.blocked,
+        "changes_pending": pending or any(needs_cutover(t) for t in tables) or bool(plan.namespaces()),
+        "actions": actions,
+        "prefixes": [_prefix(plan, plan.layout, rule) for rule in plan.layout.rules],
+        "tables": [_table(plan, table) for table in tables],
+        "namespaces": [asdict(change) for change in plan.namespaces()],
+        "findings": [finding.to_json() for finding in plan.findings()],
+        "changes": [asdict(change) for change in changes(plan)],
+    }
+
+
+def describe_status(plan: PlanFile) -> StatusSummary:
+    """How far the plan has been carried out, from its journal."""
+    journal = Journal(plan)
+    query = (
+        "SELECT count(*), total(o.size), count(d.object_id), total(CASE WHEN d.object_id IS NOT NULL THEN o.size END)"
+        f" FROM objects o LEFT JOIN done d ON d.object_id = o.id WHERE o.action IN {PENDING_ACTIONS}"
+    )
+    objects, size, done, done_size = plan.db.execute(query).fetchone()
+    pointers = len([t for t in plan.tables() if needs_cutover(t)]) + len(plan.namespaces())
+    return StatusSummary(
+        plan=str(plan.path),
+        phase=_phase(plan, journal),
+        objects=objects,
+        objects_done=done,
+        bytes=int(size),
+        bytes_done=int(done_size),
+        pointers=pointers,
+        pointers_changed=pointers if journal.has(CUTOVER_DONE) else 0,
+        events=journal.events(),
+    )
+
+
+def changes(plan: PlanFile) -> list[Change]:
+    """What the user must change outside the lake once the tables are cut over."""
+    found = []
+    for name, warehouse in json.loads(plan.header()["warehouses"]).items():
+        new = plan.layout.map_uri(warehouse)
+        if new is not None and new != warehouse:
+            found.append(Change(f"spark.sql.catalog.{name}.warehouse", warehouse, new))
+    for root in _checkpoints(plan):
+        new = plan.layout.map_uri(root)
+        if new is not None:
+            found.append(Change("checkpointLocation", root, new))
+    for rule in plan.layout.rules:
+        if rule.target is not None:
+            before = rule.source.replace("s3://", "s3a://", 1)
+            found.append(Change("paths in jobs and scripts", before, plan.layout.map_uri(before) or ""))
+    return found
+
+
+def needs_cutover(table: PlannedTable) -> bool:
+    """True if the plan changes this table's pointer in its catalog."""
+    return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
+
+
+def _actions(plan: PlanFile, where: str = "1", parameters: tuple[Any, ...] = ()) -> dict[str, dict[str, int]]:
+    totals = {action: {"objects": 0, "bytes": 0} for action in ACTIONS}
+    query = f"SELECT action, count(*), total(size) FROM objects WHERE {where} GROUP BY action"
+    for action, count, size in plan.db.execute(query, parameters):
+        totals[action] = {"objects": count, "bytes": int(size)}
+    return totals
+
+
+def _prefix(plan: PlanFile, layout: Layout, rule: Rule) -> dict[str, Any]:
+    """Totals of what one rule covers, less what a longer rule takes out of it."""
+    where, parameters = _under(rule)
+    for longer in layout.rules:
+        if longer.bucket == rule.bucket and longer != rule and rule.covers(longer.prefix):
+            condition, values = _under(longer)
+            where += f" AND NOT ({condition})"
+            parameters += values
+    actions = _actions(plan, where, parameters)
+    moved = [total for action, total in actions.items() if action not in (SKIP, CONFLICT)]
+    return {
+        "source": rule.source,
+        "target": None if rule.target is None else f"s3://{layout.target_bucket}/" + f"{rule.target}/".lstrip("/"),
+        "objects": sum(total["objects"] for total in moved),
+        "bytes": sum(total["bytes"] for total in moved),
+        "actions": actions,
+    }
+
+
+def _under(rule: Rule) -> tuple[str, tuple[str, ...]]:
+    if not rule.prefix:
+        return "bucket = ?", (rule.bucket,)
+    condition = "bucket = ? AND (key = ? OR (key >= ? AND key < ?))"
+    return condition, (rule.bucket, rule.prefix, f"{rule.prefix}/", f"{rule.prefix}0")
+
+
+def _table(plan: PlanFile, table: PlannedTable) -> dict[str, Any]:
+    query = "SELECT count(*), total(size) FROM objects WHERE table_id = ? AND action = 'rewrite'"
+    files, size = plan.db.execute(query, (table.id,)).fetchone()
+    described = {name: value for name, value in asdict(table).items() if name != "id"}
+    return {"identifier": table.identifier, **described, "rewrite_files": files, "rewrite_bytes": int(size)}
+
+
+def _checkpoints(plan: PlanFile) -> list[str]:
+    """The roots of streaming checkpoints: where `metadata` lies beside `offsets/`."""
+    query = (
+        "SELECT DISTINCT 's3a://' || o.bucket || '/' || substr(o.key, 1, length(o.key) - 9) FROM objects o"
+        " WHERE o.key LIKE '%/metadata' AND EXISTS (SELECT 1 FROM objects x WHERE x.bucket = o.bucket"
+        " AND x.key > substr(o.key, 1, length(o.key) - 9) || '/offsets/'"
+        " AND x.key < substr(o.key, 1, length(o.key) - 9) || '/offsets0') ORDER BY 1 LIMIT ?"
+    )
+    return [root for (root,) in plan.db.execute(query, (MAX_CHECKPOINTS,))]
+
+
+def _phase(plan: PlanFile, journal: Journal) -> str:
+    if journal.has(FINISHED):
+        return "finished"
+    if journal.has(CUTOVER_DONE):
+        return "cut over"
+    if plan.blocked:
+        return "blocked"
+    left = f"FROM objects WHERE action IN {PENDING_ACTIONS} AND id NOT IN (SELECT object_id FROM done)"
+    copies = plan.db.execute(f"SELECT count(*) {left} AND role = ''").fetchone()[0]
+    rewrites = plan.db.execute(f"SELECT count(*) {left} AND role NOT IN ('', 'version-hint')").fetchone()[0]
+    if plan.db.execute("SELECT count(*) FROM done").fetchone()[0] == 0 and (copies or rewrites):
+        return "planned"
+    return "copying" if copies else "rewriting" if rewrites else "ready for cutover"

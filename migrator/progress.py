@@ -1,0 +1,76 @@
+"""What is going on right now, for whoever waits: stages with objects, bytes, rate and time left.
+
+:class:`Progress` itself says nothing, for use from Python; :class:`TerminalProgress` draws with tqdm.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Silent. ``with progress.stage(…) as stage: stage.advance(1, size)``."""
+
+    def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Progress:
+        """Begin a stage of ``objects`` objects and ``size`` bytes, where known."""
+        return self
+
+    def advance(self, objects: int = 1, size: int = 0) -> None:
+        """So many objects and bytes more are done."""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the stage."""
+
+
+class TerminalProgress(Progress):
+    """A tqdm bar per stage on standard error: live in a terminal, a line now and then in a log file."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._objects = 0
+        self._total: int | None = None
+
+    def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Progress:
+        live = sys.stderr.isatty()
+        # Bytes are the bar where there are any: they tell the time left better than a count does.
+        self._objects, self._total = 0, objects if size else None
+        self._bar = tqdm(
+            desc=f"{name:<24}",
+            total=size or objects,
+            unit="B" if size else " objects",
+            unit_scale=True,
+            unit_divisor=1024 if size else 1000,
+            mininterval=0.2 if live else 20,
+            delay=0.5,
+            file=sys.stderr,
+            dynamic_ncols=live,
+            leave=True,
+        )
+        return self
+
+    def advance(self, objects: int = 1, size: int = 0) -> None:
+        bar = self._bar
+        if bar is None:
+            return
+        self._objects += objects
+        if self._total is not None:
+            bar.set_postfix_str(f"{self._objects:,}/{self._total:,} objects", refresh=False)
+            bar.update(size)
+        else:
+            bar.update(objects)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

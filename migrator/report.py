@@ -1,0 +1,255 @@
+"""Plans, progress and verifications as text that a person wants to read. Pure: no I/O.
+
+Keys and names are untrusted: whatever could move the cursor or change colours is shown escaped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from migrator.api import Migration
+from migrator.plan.summary import StatusSummary
+from migrator.verify import Check, PrefixTotal, Verification
+
+Style = Callable[[str, str], str]
+"""(text, colour name) → text. The command line passes one that colours; tests and files get plain text."""
+
+_SIGNS = {"block": ("✖", "red"), "warn": ("▲", "yellow"), "info": ("·", "cyan")}
+_STATES = {"rewrite": "rewrite", "rewritten": "rewritten, cut over", "migrated": "already there"}
+
+
+def plain(text: str, colour: str) -> str:
+    """No colours."""
+    return text
+
+
+def printable(text: str) -> str:
+    """``text`` with every control and other unprintable character as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: ``1.5 GiB``."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            return f"{amount:,.0f} B" if unit == "B" else f"{amount:,.1f} {unit}"
+        amount /= 1024
+    return f"{amount:,.1f} PiB"
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, indent=2)
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> list[str]:
+    """Rows in aligned columns. ``right`` holds the indexes of the columns of numbers, as digits."""
+    cells = [list(head), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    lines = []
+    for row in cells:
+        padded = (
+            c.rjust(w) if str(i) in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  " + "  ".join(padded).rstrip())
+    return lines
+
+
+# -- the plan --------------------------------------------------------------------------------------------
+
+
+def plan_text(plan: dict[str, Any], style: Style = plain) -> str:
+    """The report of a plan, from :func:`migrator.plan.summary.describe_plan`."""
+    lines = [
+        style(f"Plan {printable(plan['plan'])}", "bold"),
+        f"  {printable(plan['endpoint_url'])} → s3://{printable(plan['target_bucket'])}/"
+        f"   made {plan['created']} by migrator {plan['tool_version']}",
+        "",
+        style("What moves", "bold"),
+        *_prefix_lines(plan),
+        "",
+        style("What happens to the objects", "bold"),
+        *_action_lines(plan["actions"]),
+    ]
+    if plan["tables"]:
+        lines += ["", style("Tables", "bold"), *_table_lines(plan["tables"])]
+    if plan["namespaces"]:
+        rows = [(n["catalog"], n["namespace"], n["key"], f"{n['old']} → {n['new']}") for n in plan["namespaces"]]
+        lines += ["", style("Namespace properties", "bold"), *grid(("catalog", "namespace", "key", "change"), rows)]
+    if plan["findings"]:
+        lines += ["", style("Findings", "bold"), *_finding_lines(plan["findings"], style)]
+    return "\n".join([*lines, "", _verdict(plan, style)])
+
+
+def _prefix_lines(plan: dict[str, Any]) -> list[str]:
+    rows = [
+        (p["source"], "→", p["target"] or "(left where it is)", f"{p['objects']:,}", size(p["bytes"]))
+        for p in plan["prefixes"]
+    ]
+    total = sum(p["objects"] for p in plan["prefixes"]), sum(p["bytes"] for p in plan["prefixes"])
+    rows.append(("", "", "", f"{total[0]:,}", size(total[1])))
+    return grid(("from", "", "to", "objects", "size"), rows, right="34")
+
+
+_MEANINGS = {
+    "copy": "copied as they are, on the server",
+    "overwrite": "copied over an older copy",
+    "same": "at the target already",
+    "rewrite": "table files, rewritten with the new paths",
+    "conflict": "in conflict: see the findings",
+    "skip": "left where they are",
+}
+
+
+def _action_lines(actions: dict[str, dict[str, int]]) -> list[str]:
+    rows = [
+        (name, f"{total['objects']:,}", size(total["bytes"]), _MEANINGS[name])
+        for name, total in actions.items()
+        if total["objects"]
+    ]
+    return grid(("action", "objects", "size", ""), rows, right="12") if rows else ["  nothing: no objects were found"]
+
+
+def _table_lines(tables: list[dict[str, Any]]) -> list[str]:
+    def number(value: int | None) -> str:
+        return "?" if value is None else f"{value:,}"
+
+    rows = [
+        (
+            t["identifier"],
+            f"v{t['format_version'] or '?'}",
+            number(t["snapshots"]),
+            number(t["data_files"]),
+            number(t["delete_files"]),
+            number(t["rewrite_files"]),
+            _STATES[t["state"]],
+        )
+        for t in tables
+    ]
+    head = ("table", "format", "snapshots", "data files", "deletes", "to rewrite", "")
+    return grid(head, rows, right="2345")
+
+
+def _finding_lines(findings: list[dict[str, Any]], style: Style) -> list[str]:
+    lines = []
+    for finding in findings:
+        sign, colour = _SIGNS[finding["severity"]]
+        count = f" (×{finding['count']:,})" if finding["count"] > 1 else ""
+        what = f"{printable(finding['place'])} {printable(finding['message'])}{count}"
+        lines.append(f"  {style(sign, colour)} {style(finding['code'], colour)}: {what}")
+        if finding["next_move"]:
+            lines.append(f"      {printable(finding['next_move'])}")
+    return lines
+
+
+def _verdict(plan: dict[str, Any], style: Style) -> str:
+    blocks = sum(1 for f in plan["findings"] if f["severity"] == "block")
+    if blocks:
+        return style(f"Blocked: {blocks} finding(s) must be solved first. Nothing was changed.", "red")
+    if not plan["changes_pending"]:
+        return style("Nothing to do: the target holds all of it, and every pointer leads there.", "green")
+    return style(f"Ready. Nothing was changed yet. Next: migrator migrate {printable(plan['plan'])}", "green")
+
+
+# -- status, migration, verification ---------------------------------------------------------------------
+
+
+def status_text(status: StatusSummary, style: Style = plain) -> str:
+    percent = 100 * status.objects_done // status.objects if status.objects else 100
+    lines = [
+        style(f"{printable(status.plan)}: {status.phase}", "bold"),
+        f"  objects   {status.objects_done:,} of {status.objects:,} ({percent} %)",
+        f"  bytes     {size(status.bytes_done)} of {size(status.bytes)}",
+        f"  pointers  {status.pointers_changed} of {status.pointers} changed",
+    ]
+    return "\n".join(lines + [f"  {event['at']}  {event['event']}" for event in status.events])
+
+
+def migration_text(migration: Migration, plan: str, changes: list[dict[str, str]], style: Style = plain) -> str:
+    """How a migration ended, and what is left to do by hand."""
+    if migration.nothing_to_do:
+        message = "Nothing to do: the target holds all of it, and every pointer leads there."
+        return style(message, "green") + f"\nTo verify: migrator verify {printable(plan)}"
+    done = migration.outcome
+    lines = [
+        f"Copied {done.copied:,} objects ({size(done.copied_bytes)}), rewrote {done.rewritten:,} table files, "
+        f"re-pointed {len(done.cut_over)} tables."
+    ]
+    if migration.verification is None:
+        lines += [
+            "No cutover yet: readers still use the old buckets.",
+            style(f"Next: stop the writers, then migrator migrate {printable(plan)}", "bold"),
+        ]
+        return "\n".join(lines)
+    lines += ["", verification_text(migration.verification, style), "", style("What you must change now", "bold")]
+    rows = [(c["what"], c["before"], "→", c["after"]) for c in changes]
+    lines += grid(("", "before", "", "after"), rows)
+    lines += [
+        "  Restart engines that were running: a session that has a table cached still writes to the old place.",
+        "",
+        f"To verify again, at any time: migrator verify {printable(plan)}",
+    ]
+    return "\n".join(lines)
+
+
+def verification_text(verification: Verification, style: Style = plain) -> str:
+    """What was checked, with numbers, and what was wrong."""
+    lines = [style("Verification", "bold")]
+    if verification.prefixes:
+        head = ("prefix", "planned", "size", "present", "size")
+        lines += grid(head, (_total_row(t) for t in verification.prefixes), right="1234")
+    for check in verification.checks:
+        lines += _check_lines(check, style)
+    failed = sum(check.failed for check in verification.checks)
+    if failed:
+        return "\n".join([*lines, style(f"{failed} difference(s).", "red")])
+    ending = "Everything is as it must be." if verification.cut_over else "Everything so far is as it must be."
+    return "\n".join([*lines, style(ending, "green")])
+
+
+def _total_row(total: PrefixTotal) -> tuple[str, ...]:
+    return (
+        total.prefix or "/",
+        f"{total.planned_objects:,}",
+        size(total.planned_bytes),
+        f"{total.present_objects:,}",
+        size(total.present_bytes),
+    )
+
+
+def _check_lines(check: Check, style: Style) -> list[str]:
+    sign = style("✖", "red") if check.failed else style("✔", "green")
+    wrong = f", {check.failed:,} wrong" if check.failed else ""
+    lines = [f"  {sign} {check.name}: {check.checked:,} {check.unit} checked{wrong}"]
+    lines += [f"      {printable(problem)}" for problem in check.problems]
+    lines += [f"      note: {printable(note)}" for note in check.notes[:10]]
+    if len(check.notes) > 10:
+        lines.append(f"      note: and {len(check.notes) - 10} more")
+    return lines
+
+
+def verification_json(verification: Verification) -> dict[str, Any]:
+    return {
+        "ok": verification.ok,
+        "cut_over": verification.cut_over,
+        "prefixes": [{name: getattr(total, name) for name in PrefixTotal.__slots__} for total in verification.prefixes],
+        "checks": [check.to_json() for check in verification.checks],
+    }
+
+
+def migration_json(migration: Migration, plan: str, changes: list[dict[str, str]]) -> dict[str, Any]:
+    done = migration.outcome
+    return {
+        "plan": plan,
+        "ok": migration.ok,
+        "nothing_to_do": migration.nothing_to_do,
+        "copied_objects": done.copied,
+        "copied_bytes": done.copied_bytes,
+        "rewritten_files": done.rewritten,
+        "tables_cut_over": done.cut_over,
+        "compared": [check.to_json() for check in migration.compared],
+        "verification": verification_json(migration.verification) if migration.verification else None,
+        "changes": changes,
+    }

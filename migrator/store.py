@@ -1,0 +1,338 @@
+"""The only module that talks to S3. Everything else is handed a :class:`Store`.
+
+Every error leaves here as one of ``migrator.errors``, with the bucket and key in its message.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+
+from migrator.errors import AccessDenied, ConfigError, NotFound, SourceChanged, StoreError
+
+GIB = 1024**3
+MULTIPART_ABOVE = 1 * GIB
+"""Larger objects are copied in parts. S3's limit for one CopyObject is 5 GiB; slower servers time out sooner."""
+PART_SIZE = 256 * 1024**2
+MAX_PARTS = 10_000
+CONCURRENCY = 32
+
+_DENIED = {
+    "403",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+}
+_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+_CHANGED = {"412", "PreconditionFailed"}
+_HEADERS = (
+    "ContentType",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentDisposition",
+    "CacheControl",
+    "Expires",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object as a listing shows it. ``modified`` is in milliseconds since the epoch."""
+
+    key: str
+    size: int
+    etag: str
+    modified: int
+    storage_class: str = "STANDARD"
+
+
+@dataclass(frozen=True)
+class Content:
+    """An object's bytes, and what must be put with them to make an equal object."""
+
+    data: bytes
+    etag: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """One S3 endpoint. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        concurrency: int = CONCURRENCY,
+        multipart_above: int = MULTIPART_ABOVE,
+        part_size: int = PART_SIZE,
+    ) -> None:
+        """Connects to nothing yet. Raises ConfigError for an unknown profile or a malformed endpoint."""
+        self.concurrency = concurrency
+        self._multipart_above = multipart_above
+        self._part_size = part_size
+        try:
+            self._session = boto3.Session(profile_name=profile, region_name=region)
+            self._region = self._session.region_name or "us-east-1"
+            self._client = self._connect(endpoint_url, attempts=6)
+            # One quick client for the first contact: a wrong endpoint should say so in seconds.
+            self._quick = self._connect(endpoint_url, attempts=2)
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise ConfigError(f"The S3 connection cannot be set up: {error}.") from error
+
+    def _connect(self, endpoint_url: str | None, *, attempts: int) -> Any:
+        config = Config(
+            max_pool_connections=self.concurrency + 8,
+            connect_timeout=10,
+            read_timeout=300,  # a server-side copy of a large object answers only when it is done
+            retries={"mode": "standard", "max_attempts": attempts},
+            # Older S3-compatible servers know nothing of the new trailing checksums; we send Content-MD5.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
+
+    @property
+    def endpoint_url(self) -> str:
+        """The endpoint in use, after the environment had its say. Holds no secret."""
+        return str(self._client.meta.endpoint_url)
+
+    def reader_properties(self) -> dict[str, str]:
+        """What pyiceberg and s3fs need to read from here. Holds the credentials: never print or store it."""
+        credentials = self._session.get_credentials()
+        properties = {"s3.endpoint": self.endpoint_url, "s3.region": self._region}
+        if credentials is not None:
+            frozen = credentials.get_frozen_credentials()
+            properties["s3.access-key-id"] = frozen.access_key
+            properties["s3.secret-access-key"] = frozen.secret_key
+            if frozen.token:
+                properties["s3.session-token"] = frozen.token
+        return properties
+
+    # -- buckets -------------------------------------------------------------------------------------
+
+    def bucket_exists(self, bucket: str) -> bool:
+        """True if the bucket exists. Raises StoreError if the server cannot be reached, AccessDenied if
+        it does not let us look."""
+        try:
+            with self._errors(f"s3://{bucket}"):
+                self._quick.list_objects_v2(Bucket=bucket, MaxKeys=1)
+        except NotFound:
+            return False
+        return True
+
+    def create_bucket(self, bucket: str) -> None:
+        """Create the bucket unless it exists."""
+        with self._errors(f"s3://{bucket}"):
+            place = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
+            options = {"CreateBucketConfiguration": place} if place else {}
+            try:
+                self._client.create_bucket(Bucket=bucket, **options)
+            except (
+                self._client.exceptions.BucketAlreadyOwnedByYou,
+                self._client.exceptions.BucketAlreadyExists,
+            ):
+                if not self.bucket_exists(bucket):
+                    raise
+
+    def is_versioned(self, bucket: str) -> bool:
+        """True if the bucket keeps old versions. A server that has no such call has no versions."""
+        try:
+            with self._errors(f"s3://{bucket}"):
+                return self._client.get_bucket_versioning(Bucket=bucket).get("Status") in (
+                    "Enabled",
+                    "Suspended",
+                )
+        except StoreError as error:
+            if isinstance(error, AccessDenied):
+                raise
+            return False
+
+    def open_uploads(self, bucket: str) -> int:
+        """How many multipart uploads are open in the bucket (1,000 at most are counted)."""
+        with self._errors(f"s3://{bucket}"):
+            return len(self._client.list_multipart_uploads(Bucket=bucket).get("Uploads", []))
+
+    # -- objects -------------------------------------------------------------------------------------
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield every object under ``prefix``, in whatever order the server gives.
+
+        Not every server lists in key order, so nothing here depends on it.
+        """
+        with self._errors(f"s3://{bucket}/{prefix}"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for entry in page.get("Contents", []):
+                    yield StoredObject(
+                        entry["Key"],
+                        entry["Size"],
+                        entry["ETag"].strip('"'),
+                        int(entry["LastModified"].timestamp() * 1000),
+                        entry.get("StorageClass") or "STANDARD",
+                    )
+
+    def get(self, bucket: str, key: str, *, etag: str | None = None) -> Content:
+        """Read a whole object. Raises SourceChanged if it is no longer the one with this ETag."""
+        options = {"IfMatch": f'"{etag}"'} if etag else {}
+        with self._errors(f"s3://{bucket}/{key}"):
+            try:
+                answer = self._client.get_object(Bucket=bucket, Key=key, **options)
+                data = answer["Body"].read()
+            except botocore.exceptions.ClientError as error:
+                if etag and _code(error) in _MISSING:
+                    raise SourceChanged(f"s3://{bucket}/{key} is gone since planning.") from error
+                raise
+            attributes = {name: answer[name] for name in _HEADERS if name in answer}
+            attributes["Metadata"] = answer.get("Metadata", {})
+            if answer.get("StorageClass"):
+                attributes["StorageClass"] = answer["StorageClass"]
+            if answer.get("TagCount"):
+                attributes["Tagging"] = self._tagging(bucket, key)
+            return Content(data, answer["ETag"].strip('"'), attributes)
+
+    def put(self, bucket: str, key: str, content: Content) -> str:
+        """Write a whole object and return its ETag. The server checks the bytes against their MD5."""
+        digest = base64.b64encode(hashlib.md5(content.data, usedforsecurity=False).digest()).decode()
+        with self._errors(f"s3://{bucket}/{key}"):
+            answer = self._client.put_object(
+                Bucket=bucket, Key=key, Body=content.data, ContentMD5=digest, **content.attributes
+            )
+            return str(answer["ETag"]).strip('"')
+
+    def size(self, bucket: str, key: str) -> int:
+        """The object's size in bytes. Raises NotFound."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            return int(self._client.head_object(Bucket=bucket, Key=key)["ContentLength"])
+
+    def same_content(self, a: tuple[str, str], b: tuple[str, str]) -> bool:
+        """Compare two objects (bucket, key) byte for byte by streaming both through SHA-256."""
+        return self.sha256(*a) == self.sha256(*b)
+
+    def sha256(self, bucket: str, key: str) -> str:
+        """The SHA-256 of an object's bytes, streamed."""
+        digest = hashlib.sha256()
+        with self._errors(f"s3://{bucket}/{key}"):
+            for chunk in self._client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def copy(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
+        """Copy on the server, with metadata, content type and tags, and return the new ETag.
+
+        Pinned to ``source.etag``: raises SourceChanged if the object is another one by now, or gone.
+        """
+        place = f"s3://{source_bucket}/{source.key}"
+        with self._errors(place):
+            try:
+                if source.size > self._multipart_above:
+                    return self._copy_parts(source_bucket, source, bucket, key)
+                answer = self._client.copy_object(
+                    Bucket=bucket,
+                    Key=key,
+                    CopySource={"Bucket": source_bucket, "Key": source.key},
+                    CopySourceIfMatch=f'"{source.etag}"',
+                    MetadataDirective="COPY",
+                    TaggingDirective="COPY",
+                    **_storage(source),
+                )
+                return str(answer["CopyObjectResult"]["ETag"]).strip('"')
+            except botocore.exceptions.ClientError as error:
+                if _code(error) in ("NoSuchKey", "404"):
+                    raise SourceChanged(f"{place} is gone since planning.") from error
+                raise
+
+    def _copy_parts(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
+        """Multipart copy. boto3's own loses tags and, unless told, metadata (aws-cli#1145): we carry both."""
+        origin = {"Bucket": source_bucket, "Key": source.key}
+        head = self._client.head_object(**origin, IfMatch=f'"{source.etag}"')
+        attributes = {name: head[name] for name in _HEADERS if name in head}
+        tagging = self._tagging(source_bucket, source.key)
+        if tagging:
+            attributes["Tagging"] = tagging
+        target = {"Bucket": bucket, "Key": key}
+        upload = self._client.create_multipart_upload(
+            **target, Metadata=head.get("Metadata", {}), **attributes, **_storage(source)
+        )
+        target["UploadId"] = upload["UploadId"]
+        try:
+            parts = []
+            for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
+                answer = self._client.upload_part_copy(
+                    **target,
+                    PartNumber=number,
+                    CopySource=origin,
+                    CopySourceIfMatch=f'"{source.etag}"',
+                    CopySourceRange=f"bytes={start}-{end}",
+                )
+                parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+            done = self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+        except BaseException:
+            self._client.abort_multipart_upload(**target)
+            raise
+        return str(done["ETag"]).strip('"')
+
+    def _tagging(self, bucket: str, key: str) -> str:
+        from urllib.parse import urlencode
+
+        tags = self._client.get_object_tagging(Bucket=bucket, Key=key).get("TagSet", [])
+        return urlencode({tag["Key"]: tag["Value"] for tag in tags})
+
+    @contextmanager
+    def _errors(self, place: str) -> Iterator[None]:
+        """Turn botocore's errors into ours; ``place`` says where it happened."""
+        try:
+            yield
+        except botocore.exceptions.ClientError as error:
+            raise _translated(place, error) from error
+        except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
+            raise AccessDenied(
+                "No AWS credentials were found.",
+                next_move="Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+            ) from error
+        except (botocore.exceptions.BotoCoreError, OSError) as error:
+            raise StoreError(
+                f"{self.endpoint_url} did not answer for {place}: {error}.",
+                next_move="Check the endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3) and the network.",
+            ) from error
+
+
+def part_ranges(size: int, part_size: int) -> Iterator[tuple[int, int]]:
+    """The (first, last) byte of each part of an object of ``size`` bytes, 10,000 parts at most."""
+    part_size = max(part_size, -(-size // MAX_PARTS))
+    for start in range(0, size, part_size):
+        yield start, min(start + part_size, size) - 1
+
+
+def _storage(source: StoredObject) -> dict[str, str]:
+    # CopyObject does not keep the storage class by itself.
+    return {} if source.storage_class == "STANDARD" else {"StorageClass": source.storage_class}
+
+
+def _code(error: botocore.exceptions.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _translated(place: str, error: botocore.exceptions.ClientError) -> StoreError:
+    code = _code(error)
+    reason = error.response.get("Error", {}).get("Message") or code
+    if code in _CHANGED:
+        return SourceChanged(f"{place} changed since planning.")
+    if code in _MISSING:
+        return NotFound(f"{place} does not exist ({code}).")
+    if code in _DENIED:
+        return AccessDenied(
+            f"{place}: access denied ({code}: {reason}).",
+            next_move="Check the credentials and what they may do here.",
+        )
+    return StoreError(f"{place}: {error.operation_name} failed ({code}: {reason}).")

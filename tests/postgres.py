@@ -1,0 +1,101 @@
+"""A private PostgreSQL server for tests: a temporary directory, a free loopback port, a password."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+USER = "lake"
+PASSWORD = "only-for-tests"
+REQUIRED = "MIGRATOR_REQUIRE_POSTGRES"
+_PROGRAMS = ("initdb", "pg_ctl", "postgres")
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Start a server, yield the URI of its database ``postgres``, stop it and remove its files.
+
+    Skips the test if no server is installed, or fails it if MIGRATOR_REQUIRE_POSTGRES=1.
+    """
+    programs = _find_programs()
+    if programs is None:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"{REQUIRED}=1, but no PostgreSQL server is installed")
+        pytest.skip("no PostgreSQL server is installed")
+    with tempfile.TemporaryDirectory(prefix="migrator-postgres-", ignore_cleanup_errors=True) as directory:
+        place = Path(directory)
+        who = _unprivileged()
+        if who:
+            os.chown(place, who["user"], who["group"])
+        port = _start(programs, place, who)
+        try:
+            yield f"postgresql+psycopg2://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"
+        finally:
+            _run([programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", place / "data"], place, who)
+
+
+def _find_programs() -> Path | None:
+    """The directory of the server's programs: the one in PATH, else the newest installed."""
+    in_path = shutil.which("initdb")
+    candidates = [Path(in_path).resolve().parent] if in_path else []
+    installed = Path("/usr/lib/postgresql").glob("*/bin")
+    candidates += sorted(installed, key=lambda b: int(b.parent.name) if b.parent.name.isdigit() else 0)[::-1]
+    return next((c for c in candidates if all((c / program).exists() for program in _PROGRAMS)), None)
+
+
+def _unprivileged() -> dict[str, int]:
+    """Whom to run as: PostgreSQL refuses to be run by root."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": entry.pw_uid, "group": entry.pw_gid}
+    pytest.skip("PostgreSQL refuses root, and there is no other user to run it as")
+
+
+def _start(programs: Path, place: Path, who: dict[str, int]) -> int:
+    secret = place / "password"
+    secret.write_text(PASSWORD)
+    if who:
+        os.chown(secret, who["user"], who["group"])
+    initdb = [programs / "initdb", "-D", place / "data", "-U", USER, "-A", "scram-sha-256", "-E", "UTF8"]
+    _run([*initdb, f"--pwfile={secret}", "--no-locale", "--no-sync"], place, who)
+    for attempt in range(3):  # somebody else may take the free port before the server does
+        port = _free_port()
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        start = [programs / "pg_ctl", "start", "-w", "-D", place / "data", "-l", place / "log", "-o", options]
+        try:
+            _run(start, place, who)
+        except subprocess.CalledProcessError:
+            if attempt == 2:
+                raise
+        else:
+            return port
+    raise AssertionError("unreachable")
+
+
+def _run(command: list[Any], place: Path, who: dict[str, int]) -> None:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    groups: dict[str, Any] = {**who, "extra_groups": []} if who else {}
+    # Not captured through pipes: the server inherits them, and they would never close.
+    with (place / "output").open("ab") as output:
+        subprocess.run(command, cwd=place, env=environment, stdout=output, stderr=output, check=True, **groups)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
