@@ -183,10 +183,11 @@ def migrate(
     if described["blocked"]:
         _show_plan(described, as_json)
         ctx.exit(EXIT_FAILED)
-    if not yes:
-        _ask(described, api.plan_status(plan).phase, as_json)
-    elif not as_json:
+    status = api.plan_status(plan)
+    if not status.complete:
         click.echo(report.plan_text(described, _style), err=True)
+        if not yes:
+            _ask(status.phase)
     migration = api.migrate_lake(plan, cutover=not no_cutover, progress=progress)
     if as_json:
         click.echo(report.to_json(report.migration_json(migration, str(plan), described["changes"])))
@@ -259,11 +260,8 @@ def _show_plan(described: dict[str, Any], as_json: bool) -> None:
     click.echo(report.to_json(described) if as_json else report.plan_text(described, _style))
 
 
-def _ask(described: dict[str, Any], phase: str, as_json: bool) -> None:
-    """Show the plan and ask. Without a terminal there is nobody to ask: refuse rather than guess."""
-    click.echo(report.plan_text(described, _style), err=True)
-    if not described["changes_pending"] or phase == "finished":
-        return
+def _ask(phase: str) -> None:
+    """Ask before anything is changed. Without a terminal there is nobody to ask: refuse rather than guess."""
     if not sys.stdin.isatty():
         raise ConfigError("There is no terminal to ask whether to start.", next_move="Add --yes.")
     if not click.confirm(f"Carry out this plan ({phase})?", err=True):

@@ -40,6 +40,11 @@ def size(count: int) -> str:
     return f"{amount:,.1f} PiB"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 table``, ``2 tables``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def to_json(value: Any) -> str:
     return json.dumps(value, indent=2)
 
@@ -147,7 +152,7 @@ def _finding_lines(findings: list[dict[str, Any]], style: Style) -> list[str]:
 def _verdict(plan: dict[str, Any], style: Style) -> str:
     blocks = sum(1 for f in plan["findings"] if f["severity"] == "block")
     if blocks:
-        return style(f"Blocked: {blocks} finding(s) must be solved first. Nothing was changed.", "red")
+        return style(f"Blocked: {counted(blocks, 'finding')} to solve first. Nothing was changed.", "red")
     if not plan["changes_pending"]:
         return style("Nothing to do: the target holds all of it, and every pointer leads there.", "green")
     return style(f"Ready. Nothing was changed yet. Next: migrator migrate {printable(plan['plan'])}", "green")
@@ -174,8 +179,8 @@ def migration_text(migration: Migration, plan: str, changes: list[dict[str, str]
         return style(message, "green") + f"\nTo verify: migrator verify {printable(plan)}"
     done = migration.outcome
     lines = [
-        f"Copied {done.copied:,} objects ({size(done.copied_bytes)}), rewrote {done.rewritten:,} table files, "
-        f"re-pointed {len(done.cut_over)} tables."
+        f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}), rewrote "
+        f"{counted(done.rewritten, 'table file')}, re-pointed {counted(len(done.cut_over), 'table')}."
     ]
     if migration.verification is None:
         lines += [
@@ -204,7 +209,7 @@ def verification_text(verification: Verification, style: Style = plain) -> str:
         lines += _check_lines(check, style)
     failed = sum(check.failed for check in verification.checks)
     if failed:
-        return "\n".join([*lines, style(f"{failed} difference(s).", "red")])
+        return "\n".join([*lines, style(f"{counted(failed, 'difference')}.", "red")])
     ending = "Everything is as it must be." if verification.cut_over else "Everything so far is as it must be."
     return "\n".join([*lines, style(ending, "green")])
 

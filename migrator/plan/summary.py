@@ -106,8 +106,8 @@ def changes(plan: PlanFile) -> list[Change]:
         new = plan.layout.map_uri(root)
         if new is not None:
             found.append(Change("checkpointLocation", root, new))
-    for rule in plan.layout.rules:
-        if rule.target is not None:
+    for rule in sorted(plan.layout.rules, key=lambda r: (-len(r.prefix), r.bucket)):
+        if rule.target is not None and _holds_objects(plan, rule):
             before = rule.source.replace("s3://", "s3a://", 1)
             found.append(Change("paths in jobs and scripts", before, plan.layout.map_uri(before) or ""))
     return found
@@ -143,6 +143,11 @@ def _prefix(plan: PlanFile, layout: Layout, rule: Rule) -> dict[str, Any]:
         "bytes": sum(total["bytes"] for total in moved),
         "actions": actions,
     }
+
+
+def _holds_objects(plan: PlanFile, rule: Rule) -> bool:
+    where, parameters = _under(rule)
+    return plan.db.execute(f"SELECT 1 FROM objects WHERE {where} LIMIT 1", parameters).fetchone() is not None
 
 
 def _under(rule: Rule) -> tuple[str, tuple[str, ...]]:

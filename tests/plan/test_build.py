@@ -1,0 +1,187 @@
+"""Plans held as text against what a lake holds: no tables here, just objects."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrator.config import Settings
+from migrator.errors import MigratorError, NotFound, PlanDamaged
+from migrator.plan.build import build_plan
+from migrator.plan.file import PlanFile
+from migrator.plan.summary import describe_plan
+from migrator.progress import Progress
+from migrator.store import Content, Store
+
+LAYOUT: dict[str, str | bool] = {
+    "s3://bronze/": "bronze/",
+    "s3://bronze/wh/": "warehouse/",
+    "s3://warehouse/": "warehouse/",
+}
+
+
+def fill(store: Store, *uris: str, data: bytes = b"x") -> None:
+    for uri in uris:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        store.create_bucket(bucket)
+        if key:
+            store.put(bucket, key, Content(data, ""))
+
+
+def planned(store: Store, tmp_path: Path, **settings: Any) -> tuple[list[str], dict[str, Any]]:
+    """The plan as sorted lines, and its description."""
+    path = tmp_path / "plans" / f"{time.monotonic_ns()}.db"
+    build_plan(path, Settings(**{"layout": LAYOUT, **settings}), store, {}, Progress())
+    with PlanFile.open(path) as plan:
+        lines = [f"{o.action} {o.place} -> {o.target}" for o in plan.objects()]
+        return sorted(lines), describe_plan(plan)
+
+
+def codes(described: dict[str, Any], severity: str = "block") -> list[str]:
+    return sorted(f["code"] for f in described["findings"] if f["severity"] == severity)
+
+
+@pytest.fixture
+def lake(mock_store: Store) -> Store:
+    fill(mock_store, "s3://bronze", "s3://warehouse", "s3://data-lake")
+    return mock_store
+
+
+def test_copies(lake: Store, tmp_path: Path) -> None:
+    fill(
+        lake, "s3://bronze/a", "s3://bronze/wh/t/x", "s3://bronze/wh-old/y", "s3://warehouse/u//v", "s3://bronze/ü %20+"
+    )
+    lines, described = planned(lake, tmp_path)
+    assert lines == [
+        "copy s3://bronze/a -> bronze/a",
+        "copy s3://bronze/wh-old/y -> bronze/wh-old/y",
+        "copy s3://bronze/wh/t/x -> warehouse/t/x",
+        "copy s3://bronze/ü %20+ -> bronze/ü %20+",
+        "copy s3://warehouse/u//v -> warehouse/u//v",
+    ]
+    assert described["changes_pending"] and not described["blocked"]
+    assert {p["source"]: p["objects"] for p in described["prefixes"]} == {
+        "s3://bronze/": 3,
+        "s3://bronze/wh/": 1,
+        "s3://warehouse/": 1,
+    }
+
+
+def test_same_overwrite_and_differs(lake: Store, tmp_path: Path) -> None:
+    fill(lake, "s3://data-lake/bronze/stale")
+    time.sleep(1.1)  # listings have whole seconds
+    fill(lake, "s3://bronze/same", "s3://bronze/stale", "s3://bronze/clash", "s3://bronze/rotten", data=b"source")
+    time.sleep(1.1)
+    fill(lake, "s3://data-lake/bronze/same", data=b"source")
+    fill(lake, "s3://data-lake/bronze/clash", data=b"somebody else's")
+    fill(lake, "s3://data-lake/bronze/rotten", data=b"S0urce")  # of the same size: the bytes must tell
+    lines, described = planned(lake, tmp_path)
+    assert lines == [
+        "conflict s3://bronze/clash -> bronze/clash",
+        "conflict s3://bronze/rotten -> bronze/rotten",
+        "overwrite s3://bronze/stale -> bronze/stale",
+        "same s3://bronze/same -> bronze/same",
+    ]
+    assert codes(described) == ["target-differs", "target-differs"]
+
+
+def test_a_finished_lake_has_nothing_pending(lake: Store, tmp_path: Path) -> None:
+    fill(lake, "s3://bronze/a", "s3://data-lake/bronze/a")
+    _, described = planned(lake, tmp_path)
+    assert not described["changes_pending"]
+
+
+def test_collisions_block(lake: Store, tmp_path: Path) -> None:
+    fill(lake, "s3://bronze/wh/db/t", "s3://warehouse/db/t", "s3://warehouse/f", "s3://bronze/wh/f/g")
+    lines, described = planned(lake, tmp_path)
+    assert "conflict s3://bronze/wh/db/t -> warehouse/db/t" in lines
+    assert "conflict s3://warehouse/db/t -> warehouse/db/t" in lines
+    assert codes(described) == ["file-and-directory", "key-collision"]
+    (collision,) = [f for f in described["findings"] if f["code"] == "key-collision"]
+    assert "s3://bronze/wh/db/t" in collision["place"] and "s3://warehouse/db/t" in collision["place"]
+
+
+def test_many_collisions_are_counted_not_listed(lake: Store, tmp_path: Path) -> None:
+    fill(lake, *(f"s3://{place}/{n}" for n in range(30) for place in ("warehouse", "bronze/wh")))
+    _, described = planned(lake, tmp_path)
+    found = [f for f in described["findings"] if f["code"] == "key-collision"]
+    assert len(found) == 20 and sum(f["count"] for f in found) == 30
+
+
+def test_directory_markers(lake: Store, tmp_path: Path) -> None:
+    fill(lake, "s3://bronze/wh/db/", "s3://warehouse/db/", "s3://bronze/x_$folder$", data=b"")
+    lines, described = planned(lake, tmp_path)
+    assert [line.split()[0] for line in lines] == ["copy", "skip", "skip"]
+    assert not described["blocked"] and "skipped-markers" in codes(described, "info")
+
+
+def test_left_out(lake: Store, tmp_path: Path) -> None:
+    fill(lake, "s3://bronze/tmp/x", "s3://bronze/y")
+    lines, described = planned(lake, tmp_path, layout={**LAYOUT, "s3://bronze/tmp/": False})
+    assert lines == ["copy s3://bronze/y -> bronze/y", "skip s3://bronze/tmp/x -> None"]
+    assert "left-out" in codes(described, "info")
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "severity"),
+    [
+        ("t/_delta_log/00000000000000000000.json", "delta-log", "block"),
+        ("out/_spark_metadata/0", "sink-log", "block"),
+        ("cp/sources/0/1", "file-source-log", "block"),
+        ("out/_temporary/0/part", "unfinished-work", "warn"),
+    ],
+)
+def test_files_that_carry_paths(lake: Store, tmp_path: Path, key: str, code: str, severity: str) -> None:
+    fill(lake, f"s3://bronze/{key}")
+    _, described = planned(lake, tmp_path)
+    assert codes(described, severity) == [code]
+    if severity == "block":
+        _, accepted = planned(lake, tmp_path, accept=(code,))
+        assert codes(accepted) == [] and codes(accepted, "warn") == [code]
+
+
+def test_a_kafka_checkpoint_is_just_copied(lake: Store, tmp_path: Path) -> None:
+    fill(
+        lake,
+        *(
+            f"s3://bronze/cp/{name}"
+            for name in ("metadata", "offsets/0", "commits/0", "sources/0/0", "sources/0/offsets/0")
+        ),
+    )
+    _, described = planned(lake, tmp_path)
+    assert codes(described) == []
+    assert {
+        "what": "checkpointLocation",
+        "before": "s3a://bronze/cp",
+        "after": "s3a://data-lake/bronze/cp",
+    } in described["changes"]
+
+
+def test_only_harmless_codes_can_be_accepted(lake: Store, tmp_path: Path) -> None:
+    with pytest.raises(MigratorError, match="cannot include 'key-collision'"):
+        planned(lake, tmp_path, accept=("key-collision",))
+    assert list((tmp_path / "plans").glob("*")) == []  # nothing half done is left
+
+
+def test_too_long_a_key_blocks(lake: Store, tmp_path: Path) -> None:
+    fill(lake, "s3://bronze/" + "k" * 1020)
+    _, described = planned(lake, tmp_path)
+    assert codes(described) == ["key-too-long"]
+
+
+def test_missing_buckets(mock_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="Bucket 'bronze', which \\[layout\\] names"):
+        planned(mock_store, tmp_path)
+    with pytest.raises(NotFound, match="None of the buckets warehouse, bronze"):
+        planned(mock_store, tmp_path, layout=None)
+
+
+def test_an_existing_plan_is_never_overwritten(lake: Store, tmp_path: Path) -> None:
+    path = tmp_path / "lake.db"
+    path.write_text("precious")
+    with pytest.raises(PlanDamaged, match="exists already"):
+        build_plan(path, Settings(layout=LAYOUT), lake, {}, Progress())
+    assert path.read_text() == "precious"
