@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -29,9 +29,7 @@ def postgres_server() -> Iterator[str]:
     """
     programs = _find_programs()
     if programs is None:
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(f"{REQUIRED}=1, but no PostgreSQL server is installed")
-        pytest.skip("no PostgreSQL server is installed")
+        _give_up("no PostgreSQL server is installed")
     with tempfile.TemporaryDirectory(prefix="migrator-postgres-", ignore_cleanup_errors=True) as directory:
         place = Path(directory)
         who = _unprivileged()
@@ -42,6 +40,12 @@ def postgres_server() -> Iterator[str]:
             yield f"postgresql+psycopg2://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"
         finally:
             _run([programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", place / "data"], place, who)
+
+
+def _give_up(why: str) -> NoReturn:
+    if os.environ.get(REQUIRED) == "1":
+        pytest.fail(f"{REQUIRED}=1, but {why}")
+    pytest.skip(why)
 
 
 def _find_programs() -> Path | None:
@@ -63,7 +67,7 @@ def _unprivileged() -> dict[str, int]:
         except KeyError:
             continue
         return {"user": entry.pw_uid, "group": entry.pw_gid}
-    pytest.skip("PostgreSQL refuses root, and there is no other user to run it as")
+    _give_up("PostgreSQL refuses root, and there is no other user to run it as")
 
 
 def _start(programs: Path, place: Path, who: dict[str, int]) -> int:

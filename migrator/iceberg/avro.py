@@ -368,10 +368,13 @@ def _array_skipper(item: Type) -> Skip:
         return pos + 1
 
     pattern = _pattern(item)
-    return skip if pattern is None else _fast_array_skipper(pattern, skip)
+    if pattern is None:
+        return skip
+    numbers = pattern.count(_VARINT) if pattern.replace(_VARINT, b"") == b"" else 0
+    return _fast_array_skipper(pattern, numbers, skip)
 
 
-def _fast_array_skipper(pattern: bytes, skip: Skip) -> Skip:
+def _fast_array_skipper(pattern: bytes, numbers: int, skip: Skip) -> Skip:
     """``skip`` with a short cut: most arrays are one block, which a regular expression passes over in C.
 
     Column statistics are nearly all of a manifest. Anything unusual does not match and is left to ``skip``,
@@ -395,6 +398,10 @@ def _fast_array_skipper(pattern: bytes, skip: Skip) -> Skip:
             count >>= 1
         else:
             return skip(data, pos)
+        if numbers:
+            end = start + count * numbers
+            if data[start:end].isascii() and data[end] == 0:  # a byte each
+                return end + 1
         match = matcher(count)(data, start) if 0 < count <= 4096 else None
         return skip(data, pos) if match is None else match.end()
 
@@ -569,8 +576,9 @@ def _find(record: Type, target: Target) -> int | None:
 class Walk:
     """A schema compiled for some targets: a list of steps over the top-level record and the parents in it."""
 
-    def __init__(self, schema: Type, targets: Sequence[Target]) -> None:
+    def __init__(self, schema: Type, targets: Sequence[Target], place: str) -> None:
         """Raises Malformed if a required target is missing or a target has a type that it cannot have."""
+        self.place = place
         if schema.kind != "record":
             raise Malformed(f"its records are of the type {schema.kind}")
         self.types: dict[Target, Type] = {}
@@ -661,10 +669,15 @@ class Record:
     def get(self, target: Target) -> Any:
         """The value as it is in the file; None if it is null or the schema has no such field.
 
-        Not for targets of kind "any".
+        Not for targets of kind "any". Raises Unreadable for text that is not UTF-8.
         """
         span = self.spans.get(target)
-        return None if span is None else self.walk.decoders[target](self.data, span[0])[0]
+        if span is None:
+            return None
+        try:
+            return self.walk.decoders[target](self.data, span[0])[0]
+        except Malformed as fault:
+            raise Unreadable(self.walk.place, f"field {target.id} {target.name}: {fault}") from fault
 
     def put(self, target: Target, value: Any) -> None:
         """Replace the value of a field that the schema has; None only where :meth:`nullable`."""
@@ -737,7 +750,7 @@ class Container:
     def records(self, targets: Sequence[Target]) -> Iterator[Record]:
         """Every record, in order. Raises Unreadable at the first one that is damaged."""
         try:
-            walk = Walk(self.schema, targets)
+            walk = Walk(self.schema, targets, self._place)
             for block in self._blocks():
                 yield from self._records(walk, block)
         except Malformed as fault:
@@ -751,7 +764,7 @@ class Container:
         """
         out = bytearray(self._data[: self._body])
         try:
-            walk = Walk(self.schema, targets)
+            walk = Walk(self.schema, targets, self._place)
             for block in self._blocks():
                 pieces = self._edited(walk, block, edit)
                 if pieces is None:

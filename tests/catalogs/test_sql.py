@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -43,10 +44,10 @@ CREATE TABLE iceberg_tables (
 """
 
 
-def execute(uri: str, statement: str, **values: object) -> list[sa.Row[tuple[object, ...]]]:
+def execute(uri: str, statement: str, **values: object) -> list[tuple[Any, ...]]:
     with sa.create_engine(uri, poolclass=NullPool).begin() as connection:
         result = connection.execute(sa.text(statement), values)
-        return list(result.all()) if result.returns_rows else []
+        return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def rows(uri: str) -> dict[str, tuple[object, object]]:
@@ -173,8 +174,8 @@ def test_pyiceberg_reads_the_new_place_after_the_swap(lake: str, tmp_path: Path)
     assert rows_of_other(lake) == others
 
 
-def rows_of_other(uri: str) -> list[tuple[object, ...]]:
-    return [tuple(r) for r in execute(uri, "SELECT * FROM iceberg_tables WHERE catalog_name = 'other'")]
+def rows_of_other(uri: str) -> list[tuple[Any, ...]]:
+    return execute(uri, "SELECT * FROM iceberg_tables WHERE catalog_name = 'other'")
 
 
 def test_asking_again_after_an_interruption_changes_nothing(lake: str) -> None:
@@ -360,7 +361,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 def test_reading_sqlite_neither_writes_nor_locks(tmp_path: Path) -> None:
-    odd = tmp_path / "a b%41?#ü"  # each of these means something in a URI
+    odd = tmp_path / "a b%41#ü"  # each of these means something in a URI
     odd.mkdir()
     file = odd / "catalog.db"
     with closing(sqlite3.connect(file)) as db:

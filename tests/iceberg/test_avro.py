@@ -1,0 +1,229 @@
+"""The container: every byte that is not edited stays, and damage never passes unnoticed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from iceberg.avro_files import CODECS, CORPUS, SYNC, avro, container, encode, header, long, needs_corpus, records
+from migrator.errors import Unreadable
+from migrator.iceberg.avro import Container, Malformed, Record, Target, parse_schema, read_long, write_long
+
+PATH = Target(100, "file_path", "string", required=True)
+SCHEMA = {
+    "type": "record",
+    "name": "r",
+    "fields": [{"name": "n", "type": "long"}, {"name": "file_path", "type": "string", "field-id": 100}],
+}
+ROWS = [{"n": n, "file_path": f"s3://bronze/{n}"} for n in (0, -1, 1, 2**62, -(2**63))]
+
+
+def move(record: Record) -> None:
+    record.put(PATH, record.get(PATH).replace("s3://bronze", "s3://data-lake/bronze/" + "x" * 70))
+
+
+def moved(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**r, "file_path": r["file_path"].replace("s3://bronze", "s3://data-lake/bronze/" + "x" * 70)} for r in rows
+    ]
+
+
+def rewrite(data: bytes) -> bytes:
+    return Container(data, "s3://b/f.avro").rewrite([PATH], move)
+
+
+@needs_corpus
+@pytest.mark.parametrize("file", sorted(CORPUS.rglob("*.avro")), ids=lambda p: p.name[-44:])
+def test_a_real_file_without_edits_comes_back_byte_for_byte(file):
+    data = file.read_bytes()
+    seen = []
+    assert Container(data, str(file)).rewrite([], seen.append) == data
+    assert len(seen) == len(records(data))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_edits_are_what_another_reader_sees_and_the_header_stays(codec):
+    data = avro(SCHEMA, ROWS, codec, {"unknown-key": b"\x00\xff", "schema": b"{}"})
+    out = rewrite(data)
+    assert records(out) == moved(ROWS)
+    assert header(out) == header(data)
+    assert rewrite(data) == out
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_blocks_without_edits_keep_their_compressed_bytes(codec):
+    data = avro(SCHEMA, ROWS, codec)
+    untouched = [{"n": 1, "file_path": "s3://other/x"}] * 2
+    kept = avro(SCHEMA, untouched, codec)[len(header(data)[1]) :]
+    assert rewrite(data + kept).endswith(kept)
+    assert Container(data, "p").rewrite([PATH], lambda r: r.put(PATH, r.get(PATH))) == data
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_file_cut_anywhere_is_unreadable(codec):
+    data = container(SCHEMA, [[encode(SCHEMA, r) for r in ROWS]], codec)
+    whole_without_blocks = len(header(data)[1])  # cut here, it is a sound file with no records
+    for size in set(range(len(data))) - {whole_without_blocks}:
+        with pytest.raises(Unreadable, match=r"s3://b/f\.avro"):
+            rewrite(data[:size])
+
+
+@pytest.mark.parametrize("codec", ["deflate", "zstandard", "snappy", "bzip2", "xz"])
+def test_damaged_compression_is_unreadable(codec):
+    block = [encode(SCHEMA, r) for r in ROWS]
+    data = container(SCHEMA, [block], codec)
+    start = len(header(data)[1])
+    damaged = data[: start + 3] + bytes(b ^ 0xFF for b in data[start + 3 : -16]) + data[-16:]
+    with pytest.raises(Unreadable):
+        rewrite(damaged)
+
+
+def test_a_wrong_snappy_checksum_is_unreadable():
+    data = bytearray(container(SCHEMA, [[encode(SCHEMA, ROWS[0])]], "snappy"))
+    data[-17] ^= 1
+    with pytest.raises(Unreadable, match="checksum"):
+        rewrite(bytes(data))
+
+
+def block(count: int, body: bytes, sync: bytes = SYNC) -> bytes:
+    return container(SCHEMA, []) + long(count) + long(len(body)) + body + sync
+
+
+ROW = encode(SCHEMA, ROWS[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not an Avro file"),
+        (b"PAR1", "not an Avro file"),
+        (container(SCHEMA, [], meta={"avro.codec": b"lzo"}), "codec 'lzo' is not known"),
+        (container(SCHEMA, [], meta={"avro.schema": b"{"}), "schema is not JSON"),
+        (container("long", []), "records are of the type long"),
+        (container({"type": "record", "name": "r", "fields": []}, []), "no field 100 file_path"),
+        (block(1, ROW, b"\0" * 16), "sync marker"),
+        (block(2, ROW), "over the end"),
+        (block(1, ROW + b"\0"), "1 bytes behind its last record"),
+        (block(-1, ROW), "announces -1 records"),
+        (block(1, long(0) + long(-5)), "size -5"),
+        (block(1, long(0) + long(2**40)), "over the end"),
+        (block(1, long(0) + long(2) + b"\xff\xff"), "not UTF-8"),
+    ],
+)
+def test_what_is_wrong_is_said(data, reason):
+    with pytest.raises(Unreadable, match=reason):
+        rewrite(data)
+    with pytest.raises(Unreadable, match=reason):
+        [r.get(PATH) for r in Container(data, "p").records([PATH])]
+
+
+def record(*fields: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "record", "name": "r", "fields": [*fields, {"name": "file_path", "type": "string"}]}
+
+
+UUID = {"type": "fixed", "name": "uuid", "size": 16, "logicalType": "uuid"}
+STRANGE = [
+    (UUID, b"0123456789abcdef"),
+    ({"type": "enum", "name": "e", "symbols": ["A", "B"]}, "B"),
+    (["null", "string", "long", "double"], 1.5),
+    (["string", "null"], "x" * 100),
+    ({"type": "map", "values": ["null", "bytes"]}, {"a": b"x" * 300, "b": None}),
+    ({"type": "array", "items": {"type": "array", "items": "boolean"}}, [[True, False], [], [True] * 200]),
+    ({"type": "array", "items": "float"}, [1.5] * 70),
+    ({"type": "array", "items": {"type": "string"}}, ["", "x" * 63, "y" * 64, "z" * 9000]),
+    ({"type": "array", "items": "long"}, [2**63 - 1, -(2**63)] * 5000),
+    ({"type": "array", "items": ["null", {"type": "int"}]}, [None, 5, 2**31 - 1]),
+    ({"type": "record", "name": "empty", "fields": []}, {}),
+    ({"type": "record", "name": "a.b.c", "fields": [{"name": "f", "type": UUID}]}, {"f": b"\0" * 16}),
+]
+
+
+@pytest.mark.parametrize(("of_type", "value"), STRANGE, ids=lambda v: str(v)[:40])
+def test_every_kind_of_type_is_passed_over(of_type, value):
+    schema = record({"name": "v", "type": of_type})
+    rows = [{"v": value, "file_path": "s3://bronze/x"}] * 3
+    assert records(rewrite(avro(schema, rows))) == moved(records(avro(schema, rows)))
+
+
+def test_a_name_may_be_referred_to_and_defined_again():
+    k = {"type": "record", "name": "k", "fields": [{"name": "a", "type": "int"}]}
+    other = {"type": "record", "name": "k", "fields": [{"name": "a", "type": "string"}]}
+    schema = record(*({"name": f"f{i}", "type": t} for i, t in enumerate([k, "k", other, "k"])))
+    row = long(5) + long(6) + encode("string", "seven") + encode("string", "eight") + encode("string", "s3://bronze/x")
+    data = container(schema, [[row]])
+    assert rewrite(data).count(b"s3://data-lake/bronze/xxx") == 1
+
+
+def test_names_are_found_in_their_namespace():
+    inner = {"type": "fixed", "name": "f", "size": 3}
+    schema = {**record({"name": "a", "type": inner}, {"name": "b", "type": "ns.f"}), "namespace": "ns"}
+    assert [f.type.size for f in parse_schema(schema).fields[:2]] == [3, 3]
+
+
+def test_a_type_may_be_wrapped_in_another():
+    assert parse_schema({"type": {"type": {"type": "array", "items": {"type": "int"}}}}).parts[0].kind == "int"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [None, "string2", {"type": "array"}, {"type": "fixed", "name": "f"}, {"type": "record", "name": "r"}, [3]],
+)
+def test_a_schema_that_is_none_is_malformed(schema):
+    with pytest.raises(Malformed, match="its schema"):
+        parse_schema(schema)
+
+
+def test_a_recursive_schema_is_unreadable_not_endless():
+    schema = record({"name": "next", "type": ["null", "r"]})
+    with pytest.raises(Unreadable, match="recursive"):
+        Container(container(schema, []), "p")
+
+
+def test_blocks_of_items_with_a_negative_count_are_passed_over_and_checked():
+    schema = record({"name": "v", "type": {"type": "array", "items": "long"}})
+
+    def row(size: int) -> bytes:
+        items = long(7) + long(-300)
+        array = long(-2) + long(len(items) + size) + items + long(1) + long(8) + long(0)
+        return array + encode("string", "s3://bronze/x")
+
+    out = rewrite(container(schema, [[row(0)] * 2]))
+    assert [r["v"] for r in records(out)] == [[7, -300, 8]] * 2
+    assert out.count(row(0)[:8]) == 2
+    with pytest.raises(Unreadable, match="does not have the size"):
+        rewrite(container(schema, [[row(1)]]))
+
+
+def test_a_field_id_decides_and_a_name_only_counts_without_one():
+    text = encode("string", "s3://bronze/x")
+    renamed = {"type": "record", "name": "r", "fields": [{"name": "location", "type": "string", "field-id": 100}]}
+    assert b"s3://data-lake" in rewrite(container(renamed, [[text]]))
+    other = {"type": "record", "name": "r", "fields": [{"name": "file_path", "type": "string", "field-id": 7}]}
+    with pytest.raises(Unreadable, match="no field 100"):
+        rewrite(container(other, [[text]]))
+
+
+def test_a_damaged_count_does_not_loop_for_ever():
+    schema = record({"name": "v", "type": {"type": "array", "items": "null"}})
+    with pytest.raises(Unreadable, match="items do not fit"):
+        rewrite(container(schema, [[long(2**60)]]))
+
+
+@pytest.mark.parametrize("number", [0, -1, 1, 63, 64, -64, -65, 2**31, -(2**63), 2**63 - 1])
+def test_numbers_are_written_as_another_writer_does(number):
+    assert write_long(number) == long(number)
+    assert read_long(long(number), 0) == (number, len(long(number)))
+
+
+def test_a_number_of_eleven_bytes_is_malformed():
+    with pytest.raises(Malformed, match="ten bytes"):
+        read_long(b"\xff" * 10 + b"\x01", 0)
+
+
+def test_header_entries_are_known_to_the_caller():
+    data = avro(SCHEMA, ROWS, meta={"format-version": b"2"})
+    meta = Container(data, "p").metadata
+    assert meta["format-version"] == b"2"
+    assert json.loads(meta["avro.schema"]) == SCHEMA

@@ -1,0 +1,371 @@
+"""Manifests and manifest lists: what fastavro reads afterwards differs in nothing but the paths."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import fastavro
+import pytest
+
+from iceberg.avro_files import CODECS, CORPUS, avro, container, encode, header, long, needs_corpus, records
+from iceberg.tables import (
+    FILE_PATH,
+    changed,
+    entry,
+    list_schema,
+    listed,
+    manifest_schema,
+    pairs,
+    position_deletes,
+    without_ids,
+)
+from migrator.errors import UnmappedPath, Unreadable
+from migrator.iceberg.manifests import (
+    DeleteFile,
+    read_manifest,
+    read_manifest_list,
+    rewrite_manifest,
+    rewrite_manifest_list,
+)
+from migrator.layout import Layout
+
+LAYOUT = Layout.from_mapping("data-lake", {"s3://bronze/": "bronze/", "s3://silver/wh/": "warehouse/"})
+PLACE = "s3://bronze/wh/t/metadata/m0.avro"
+V2 = manifest_schema(2)
+
+
+def not_rewritten(path: str) -> None:
+    return None
+
+
+def moved(data: bytes, delete_file=not_rewritten) -> bytes:
+    return rewrite_manifest(data, LAYOUT.map_uri, delete_file, PLACE)
+
+
+def bounds(record: dict, name: str) -> dict[int, bytes]:
+    return {pair["key"]: pair["value"] for pair in record["data_file"][name]}
+
+
+# --- manifests -------------------------------------------------------------------------------------
+
+
+def is_list(data: bytes) -> bool:
+    return json.loads(header(data)[0]["avro.schema"])["name"] == "manifest_file"
+
+
+@needs_corpus
+@pytest.mark.parametrize("file", sorted(CORPUS.rglob("*.avro")), ids=lambda p: p.name[-44:])
+def test_real_files_are_read_and_moved_as_fastavro_sees_them(file):
+    data = file.read_bytes()
+    before = records(data)
+
+    def to_lake(path: str) -> str:
+        return f"s3://data-lake/{path}"
+
+    if is_list(data):
+        lengths = {m.path: m.length for m in read_manifest_list(data, str(file))}
+        assert lengths == {r["manifest_path"]: r["manifest_length"] for r in before}
+        assert rewrite_manifest_list(data, lambda p: p, lengths.__getitem__, str(file)) == data
+        out = rewrite_manifest_list(data, to_lake, lambda p: lengths[p] + 1, str(file))
+        for record in before:
+            record["manifest_path"] = to_lake(record["manifest_path"])
+            record["manifest_length"] += 1
+    else:
+        entries = list(read_manifest(data, str(file)))
+        assert [e.path for e in entries] == [r["data_file"]["file_path"] for r in before]
+        assert [e.size for e in entries] == [r["data_file"]["file_size_in_bytes"] for r in before]
+        assert rewrite_manifest(data, lambda p: p, not_rewritten, str(file)) == data
+        out = rewrite_manifest(data, to_lake, not_rewritten, str(file))
+        for of in (record["data_file"] for record in before):
+            of["file_path"] = to_lake(of["file_path"])
+            if of.get("referenced_data_file"):
+                of["referenced_data_file"] = to_lake(of["referenced_data_file"])
+    assert records(out) == before
+    assert header(out) == header(data)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("ids", [True, False], ids=["ids", "names"])
+def test_only_paths_change_in_every_version_and_codec(version, codec, ids):
+    schema = manifest_schema(version) if ids else without_ids(manifest_schema(version))
+    rows = [
+        entry("s3://bronze/a", status=1),
+        entry("s3a://bronze/b", status=0, snapshot=7, split_offsets=None, column_sizes=None),
+        entry("s3://silver/wh/c%20d?#", status=2, snapshot=2**62, lower_bounds=[], key_metadata=b"k" * 200),
+    ]
+    data = avro(schema, rows, codec, {"format-version": str(version).encode(), "x": b"y"})
+    expected = records(data)
+    new = ["s3://data-lake/bronze/a", "s3a://data-lake/bronze/b", "s3://data-lake/warehouse/c%20d?#"]
+    for record, path in zip(expected, new, strict=True):
+        record["data_file"]["file_path"] = path
+    out = moved(data)
+    assert records(out) == expected
+    assert header(out) == header(data)
+    assert rewrite_manifest(data, lambda p: p, not_rewritten, PLACE) == data
+
+
+def test_entries_are_read():
+    rows = [
+        entry("s3://bronze/a", status=0),
+        entry("s3://bronze/d", status=2, content=2, file_format="AVRO", equality_ids=[1]),
+        position_deletes("s3://bronze/p.puffin", file_format="puffin", referenced_data_file="s3://bronze/a"),
+        entry("s3://bronze/e", key_metadata=b""),
+    ]
+    a, d, p, e = read_manifest(avro(V2, rows), PLACE)
+    assert (a.status, a.content, a.path, a.file_format, a.size, a.record_count) == (
+        0,
+        0,
+        "s3://bronze/a",
+        "PARQUET",
+        1234,
+        10,
+    )
+    assert (d.status, d.content, d.file_format) == (2, 2, "AVRO")
+    assert (p.content, p.file_format, p.referenced_data_file) == (1, "PUFFIN", "s3://bronze/a")
+    assert [x.encrypted for x in (a, d, p, e)] == [False, False, False, True]
+
+
+def test_version_1_entries_are_data():
+    (only,) = read_manifest(avro(manifest_schema(1), [entry("s3://bronze/a")]), PLACE)
+    assert (only.content, only.referenced_data_file) == (0, None)
+
+
+def test_a_bucket_whose_name_begins_like_another_is_not_under_it():
+    with pytest.raises(UnmappedPath, match="bronze-archive/x"):
+        moved(avro(V2, [entry("s3://bronze-archive/x")]))
+
+
+def test_a_path_equal_to_the_prefix_is_under_it():
+    (record,) = records(moved(avro(V2, [entry("s3://silver/wh")])))
+    assert record["data_file"]["file_path"] == "s3://data-lake/warehouse"
+
+
+@pytest.mark.parametrize("status", [0, 1])
+@pytest.mark.parametrize(
+    "row",
+    [
+        entry("s3://elsewhere/a"),
+        position_deletes("s3://bronze/d", referenced_data_file="s3://elsewhere/a"),
+        position_deletes("s3://bronze/d", "s3://elsewhere/a", "s3://elsewhere/b"),
+    ],
+    ids=["file", "referenced file", "bounds"],
+)
+def test_a_live_entry_that_no_rule_covers_is_an_error(row, status):
+    with pytest.raises(UnmappedPath, match="elsewhere") as raised:
+        moved(avro(V2, [{**row, "status": status}]))
+    assert raised.value.place == PLACE
+
+
+def test_a_tombstone_that_no_rule_covers_stays():
+    gone = position_deletes(
+        "s3://elsewhere/a",
+        "s3://elsewhere/b",
+        "s3://elsewhere/c",
+        status=2,
+        referenced_data_file="s3://elsewhere/r",
+    )
+    data = avro(V2, [gone])
+    assert moved(data) == data
+
+
+def test_a_tombstone_of_deletes_is_mapped_and_keeps_its_size():
+    cut = position_deletes("s3://bronze/d", "s3://bronze/a", "s3://bron", status=2)
+    (record,) = records(moved(avro(V2, [cut])))
+    assert record["data_file"]["file_path"] == "s3://data-lake/bronze/d"
+    assert record["data_file"]["file_size_in_bytes"] == 1234
+    assert bounds(record, "lower_bounds")[FILE_PATH] == b"s3://data-lake/bronze/a"
+    assert bounds(record, "upper_bounds")[FILE_PATH] == b"s3://bron"
+
+
+FACTS = DeleteFile(size=999_999, lower="s3://data-lake/bronze/a", upper="s3://data-lake/bronze/zé")
+
+
+def test_a_rewritten_delete_file_is_described_as_it_is_now():
+    old = position_deletes("s3://bronze/d", "s3://bronze/a", "s3://bron", referenced_data_file="s3://bronze/a")
+    asked = []
+    (record,) = records(moved(avro(V2, [old]), lambda path: asked.append(path) or FACTS))
+    assert asked == ["s3://bronze/d"]
+    expected = changed(
+        records(avro(V2, [old]))[0],
+        file_path="s3://data-lake/bronze/d",
+        referenced_data_file="s3://data-lake/bronze/a",
+        file_size_in_bytes=999_999,
+        split_offsets=None,
+    )
+    expected["data_file"]["lower_bounds"][1]["value"] = b"s3://data-lake/bronze/a"
+    expected["data_file"]["upper_bounds"][0]["value"] = "s3://data-lake/bronze/zé".encode()
+    assert record == expected
+
+
+def test_bounds_that_were_not_there_are_not_invented():
+    rows = [
+        position_deletes("s3://bronze/d"),
+        position_deletes("s3://bronze/e", lower_bounds=[], upper_bounds=pairs({5: b"s3://bronze/a"})),
+    ]
+    first, second = records(moved(avro(V2, rows), lambda path: FACTS))
+    assert first["data_file"]["lower_bounds"] is None
+    assert (second["data_file"]["lower_bounds"], bounds(second, "upper_bounds")) == ([], {5: b"s3://bronze/a"})
+
+
+def test_split_offsets_that_cannot_be_null_stay():
+    schema = copy.deepcopy(V2)
+    fields = schema["fields"][-1]["type"]["fields"]
+    splits = next(f for f in fields if f["name"] == "split_offsets")
+    del splits["default"]
+    splits["type"] = {"type": "array", "items": "long"}
+    (record,) = records(moved(avro(schema, [position_deletes("s3://bronze/d")]), lambda path: FACTS))
+    assert record["data_file"]["split_offsets"] == [4, 130_000_000]
+
+
+def test_facts_about_other_content_are_not_asked_for():
+    def never(path: str) -> DeleteFile:
+        raise AssertionError(path)
+
+    rows = [entry("s3://bronze/a"), entry("s3://bronze/b", content=2, equality_ids=[1, 2])]
+    out = records(moved(avro(V2, rows), never))
+    assert [bounds(r, "lower_bounds")[1] for r in out] == [b"s3://bronze/orders/a"] * 2
+
+
+def test_bounds_in_blocks_with_a_negative_count_are_edited():
+    schema = without_ids(
+        {
+            "type": "record",
+            "name": "manifest_entry",
+            "fields": [f for f in V2["fields"] if f["name"] in ("status", "data_file")],
+        }
+    )
+    wanted = ("content", "file_path", "file_size_in_bytes", "lower_bounds")
+    data_file = schema["fields"][1]["type"]
+    data_file["fields"] = [f for f in data_file["fields"] if f["name"] in wanted]
+    items = long(FILE_PATH) + encode("bytes", b"s3://bronze/a") + long(1) + encode("bytes", b"u" * 90)
+    row = long(1) + long(1) + encode("string", "s3://bronze/d") + long(50)
+    row += long(1) + long(-2) + long(len(items)) + items + long(0)
+    (record,) = records(moved(container(schema, [[row]]), lambda path: FACTS))
+    assert bounds(record, "lower_bounds") == {FILE_PATH: FACTS.lower.encode(), 1: b"u" * 90}
+
+
+def test_a_writer_that_makes_everything_optional_is_understood():
+    """BigQuery's manifests: optional entry, optional fields, optional items in other orders."""
+    item = {
+        "type": "record",
+        "name": "element",
+        "fields": [{"name": "key", "type": ["null", "int"]}, {"name": "value", "type": ["null", "bytes"]}],
+    }
+    fields = [
+        {"name": "file_size_in_bytes", "type": ["null", "long"], "field-id": 104},
+        {"name": "upper_bounds", "type": ["null", {"type": "array", "items": ["null", item]}], "field-id": 125},
+        {"name": "content", "type": ["null", {"type": "int"}], "field-id": 134},
+        {"name": "file_path", "type": ["null", "string"], "field-id": 100},
+    ]
+    data_file = ["null", {"type": "record", "name": "data_file", "fields": fields}]
+    schema = {
+        "type": "record",
+        "name": "manifest_entry",
+        "fields": [
+            {"name": "data_file", "type": data_file, "field-id": 2},
+            {"name": "status", "type": ["null", "int"], "field-id": 0},
+        ],
+    }
+    of = {"file_size_in_bytes": 1, "content": 1, "file_path": "s3://bronze/d"}
+    of["upper_bounds"] = pairs({1: None, FILE_PATH: b"s3://bronze/a"})
+    (record,) = records(moved(avro(schema, [{"status": 1, "data_file": of}]), lambda path: FACTS))
+    assert record["data_file"]["upper_bounds"] == pairs({1: None, FILE_PATH: FACTS.lower.encode()})
+    assert record["data_file"]["file_path"] == "s3://data-lake/bronze/d"
+    for missing in ({"status": 1, "data_file": None}, {"status": None, "data_file": of}):
+        with pytest.raises(Unreadable, match="is null"):
+            moved(avro(schema, [missing]))
+    with pytest.raises(Unreadable, match="file_path is null"):
+        moved(avro(schema, [{"status": 1, "data_file": {**of, "file_path": None}}]))
+
+
+@pytest.mark.parametrize(("row", "reason"), [({"status": 3}, "status is 3"), ({"content": 9}, "content is 9")])
+def test_unknown_status_and_content_are_unreadable(row, reason):
+    data = avro(V2, [{**entry("s3://bronze/a", **row), **{k: v for k, v in row.items() if k == "status"}}])
+    with pytest.raises(Unreadable, match=reason):
+        moved(data)
+    with pytest.raises(Unreadable, match=reason):
+        list(read_manifest(data, PLACE))
+
+
+def test_a_list_is_no_manifest_and_a_manifest_is_no_list():
+    with pytest.raises(Unreadable, match="no field 0 status"):
+        list(read_manifest(avro(list_schema(2), [listed("s3://bronze/m")]), PLACE))
+    with pytest.raises(Unreadable, match="no field 500 manifest_path"):
+        read_manifest_list(avro(V2, [entry("s3://bronze/a")]), PLACE)
+
+
+def test_a_path_that_is_not_utf_8_is_unreadable():
+    data = avro(V2, [entry("s3://bronze/abc")]).replace(b"s3://bronze/abc", b"s3://bronze/\xe9bc")
+    with pytest.raises(Unreadable, match="field 100 file_path: a string is not UTF-8"):
+        list(read_manifest(data, PLACE))
+    with pytest.raises(Unreadable, match="not UTF-8"):
+        moved(data)
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_a_manifest_cut_anywhere_is_unreadable(codec):
+    data = container(V2, [[encode(V2, entry("s3://bronze/a", value_counts=None))]], codec)
+    for size in set(range(len(data))) - {len(header(data)[1])}:
+        with pytest.raises(Unreadable):
+            moved(data[:size])
+        with pytest.raises(Unreadable):
+            list(read_manifest(data[:size], PLACE))
+
+
+def test_mapping_twice_is_mapping_once():
+    once = moved(avro(V2, [entry("s3://bronze/a"), position_deletes("s3://bronze/d", "s3://bronze/a")]))
+    assert moved(once) == once
+
+
+# --- manifest lists ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_list_gets_new_paths_and_true_lengths(version, codec):
+    rows = [listed("s3://bronze/m0.avro", 7000), listed("s3a://silver/wh/m1.avro", 1, content=1, key_metadata=b"k")]
+    data = avro(list_schema(version), rows, codec, {"sequence-number": b"3"})
+    lengths = {"s3://bronze/m0.avro": 123_456_789_012, "s3a://silver/wh/m1.avro": 2}
+    out = rewrite_manifest_list(data, LAYOUT.map_uri, lengths.__getitem__, PLACE)
+    expected = records(data)
+    expected[0] |= {"manifest_path": "s3://data-lake/bronze/m0.avro", "manifest_length": 123_456_789_012}
+    expected[1] |= {"manifest_path": "s3a://data-lake/warehouse/m1.avro", "manifest_length": 2}
+    assert records(out) == expected
+    assert header(out) == header(data)
+    read = read_manifest_list(out, PLACE)
+    assert [(m.path, m.length) for m in read] == [(e["manifest_path"], e["manifest_length"]) for e in expected]
+    assert [m.content for m in read] == ([0, 1] if version == 2 else [0, 0])
+    assert [m.encrypted for m in read] == [False, True]
+
+
+def test_a_listed_manifest_that_no_rule_covers_is_an_error():
+    with pytest.raises(UnmappedPath, match="s3://elsewhere/m"):
+        rewrite_manifest_list(avro(list_schema(2), [listed("s3://elsewhere/m")]), LAYOUT.map_uri, len, PLACE)
+
+
+def test_a_list_without_manifests_is_a_list():
+    data = container(list_schema(2), [])
+    assert read_manifest_list(data, PLACE) == []
+    assert rewrite_manifest_list(data, LAYOUT.map_uri, len, PLACE) == data
+
+
+def test_a_list_cut_anywhere_is_unreadable():
+    data = container(list_schema(2), [[encode(list_schema(2), listed("s3://bronze/m"))]], "deflate")
+    for size in set(range(len(data))) - {len(header(data)[1])}:
+        with pytest.raises(Unreadable):
+            read_manifest_list(data[:size], PLACE)
+
+
+def test_files_that_fastavro_writes_itself_are_understood(tmp_path):
+    file = tmp_path / "m.avro"
+    with file.open("wb") as out:
+        fastavro.writer(out, V2, [entry(f"s3://bronze/{i}") for i in range(500)], codec="deflate", sync_interval=9000)
+    with file.open("r+b") as both:
+        data = moved(both.read())
+        both.seek(0)
+        both.write(data)
+    with file.open("rb") as source:
+        paths = [r["data_file"]["file_path"] for r in fastavro.reader(source)]
+    assert paths == [f"s3://data-lake/bronze/{i}" for i in range(500)]
