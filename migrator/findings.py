@@ -38,6 +38,7 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "position deletes name data files that no layout rule covers; they apply to nothing",
     ),
+    "empty-catalog": (WARN, "a given catalog names no table: is its name the one that the engines use?"),
     "missing-history": (
         WARN,
         "a file of the table's history (old metadata, statistics) is missing or unreadable",

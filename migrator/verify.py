@@ -49,6 +49,7 @@ SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
   WHEN d.object_id IS NULL AND o.action <> 'same' THEN 'not migrated yet' END AS what
 FROM objects o LEFT JOIN there t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
 WHERE o.action IN ('copy', 'overwrite', 'same', 'rewrite') AND what IS NOT NULL
+  AND (o.role <> 'version-hint' OR :cut_over)
 """
 _TOTALS = """
 SELECT count(*), total(CASE WHEN d.object_id IS NOT NULL THEN d.size
@@ -128,7 +129,7 @@ class Verifier:
         result = Verification(cut_over=not waiting or self._journal.has(CUTOVER_DONE))
         self._list_target()
         result.prefixes = self._prefix_totals()
-        result.checks.append(self._check_objects())
+        result.checks.append(self._check_objects(cut_over=result.cut_over))
         if deep:
             result.checks.append(self._check_contents())
         result.checks += self._check_tables(self._current_pointers(result), deep=deep)
@@ -161,11 +162,11 @@ class Verifier:
             totals.append(PrefixTotal(low, row[0], int(row[1]), row[2], int(row[3])))
         return totals
 
-    def _check_objects(self) -> Check:
+    def _check_objects(self, *, cut_over: bool) -> Check:
         check = Check("every object of the plan is at the target", "objects")
         query = "SELECT count(*) FROM objects WHERE action IN ('copy', 'overwrite', 'same', 'rewrite')"
         (check.checked,) = self._plan.db.execute(query).fetchone()
-        for place, target, what in self._plan.db.execute(_DIFFERENCES):
+        for place, target, what in self._plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
             symbol = "*" if "differs" in what else "-"
             check.fail(f"{symbol} s3://{self._layout.target_bucket}/{target}: {what} (from {place})")
         return check

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from migrator.errors import AccessDenied, ConfigError, NotFound, StoreError
@@ -17,7 +19,7 @@ def test_part_ranges_cover_every_byte_once() -> None:
     parts = list(part_ranges(5 * 1024**4, 256 * 1024**2))  # 5 TiB, S3's largest object
     assert len(parts) <= MAX_PARTS
     assert parts[-1][1] == 5 * 1024**4 - 1
-    assert all(a[1] + 1 == b[0] for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a[1] + 1 == b[0] for a, b in itertools.pairwise(parts))
 
 
 def test_missing_things_are_named(mock_store: Store) -> None:

@@ -11,7 +11,7 @@ import io
 import json
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -94,15 +94,15 @@ def build(server: Server, folder: Path, *, objects: int = 2000, catalog_uri: str
     return lake
 
 
-def delete_old_buckets(client: Any) -> None:
-    """Delete the seven buckets with all that is in them: migrator itself never does."""
-    for bucket in BUCKETS:
+def delete_buckets(client: Any, buckets: Iterable[str] = BUCKETS) -> None:
+    """Delete buckets, the seven old ones by default, with all that is in them: migrator itself never does."""
+    for bucket in buckets:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]
             if keys:
                 client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
         client.delete_bucket(Bucket=bucket)
-    left = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} & set(BUCKETS)
+    left = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} & set(buckets)
     if left:
         raise RuntimeError(f"still there: {left}")
 

@@ -368,13 +368,10 @@ def _array_skipper(item: Type) -> Skip:
         return pos + 1
 
     pattern = _pattern(item)
-    if pattern is None:
-        return skip
-    numbers = pattern.count(_VARINT) if pattern.replace(_VARINT, b"") == b"" else 0
-    return _fast_array_skipper(pattern, numbers, skip)
+    return skip if pattern is None else _fast_array_skipper(pattern, skip)
 
 
-def _fast_array_skipper(pattern: bytes, numbers: int, skip: Skip) -> Skip:
+def _fast_array_skipper(pattern: bytes, skip: Skip) -> Skip:
     """``skip`` with a short cut: most arrays are one block, which a regular expression passes over in C.
 
     Column statistics are nearly all of a manifest. Anything unusual does not match and is left to ``skip``,
@@ -398,10 +395,6 @@ def _fast_array_skipper(pattern: bytes, numbers: int, skip: Skip) -> Skip:
             count >>= 1
         else:
             return skip(data, pos)
-        if numbers:
-            end = start + count * numbers
-            if data[start:end].isascii() and data[end] == 0:  # a byte each
-                return end + 1
         match = matcher(count)(data, start) if 0 < count <= 4096 else None
         return skip(data, pos) if match is None else match.end()
 
@@ -501,7 +494,8 @@ def encode(made_of: Type, value: Any) -> bytes:
         case "int" | "long":
             return write_long(value)
         case "string":
-            return encode(Type("bytes"), value.encode())
+            raw: bytes = value.encode()
+            return write_long(len(raw)) + raw
         case "bytes":
             return write_long(len(value)) + cast(bytes, value)
         case "null":

@@ -94,8 +94,9 @@ def read_manifest_list(data: bytes, place: str) -> list[ManifestFile]:
     ]
 
 
-def rewrite_manifest_list(data: bytes, mapping: Mapping, length_of: Callable[[str], int], place: str) -> bytes:
-    """The list with each manifest's path mapped and its length replaced by ``length_of(old path)``.
+def rewrite_manifest_list(data: bytes, mapping: Mapping, length_of: Callable[[str], int | None], place: str) -> bytes:
+    """The list with each manifest's path mapped and its length replaced by ``length_of(old path)``; None
+    keeps the length, for a manifest that was expired and that only old metadata still names.
 
     Raises UnmappedPath for a manifest that no rule covers and Unreadable for a damaged list.
     """
@@ -103,7 +104,9 @@ def rewrite_manifest_list(data: bytes, mapping: Mapping, length_of: Callable[[st
     def edit(record: Record) -> None:
         path = _required(record, _LIST_PATH, place)
         record.put(_LIST_PATH, _mapped(path, mapping, place))
-        record.put(_LIST_LENGTH, length_of(path))
+        length = length_of(path)
+        if length is not None:
+            record.put(_LIST_LENGTH, length)
 
     return Container(data, place).rewrite((_LIST_PATH, _LIST_LENGTH), edit)
 

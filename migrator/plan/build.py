@@ -173,22 +173,12 @@ def _source_rows(
 
 
 def _list_target(plan: PlanFile, store: Store, layout: Layout, progress: Progress, *, exists: bool) -> None:
+    """All of the target, not just the layout's prefixes: tables made there since may lie anywhere."""
     plan.db.execute(_PRESENT)
-    if not exists:
-        return
-    with progress.stage("listing the target") as stage:
-        for prefix in _target_prefixes(layout):
-            rows = _present_rows(store.list(layout.target_bucket, prefix), stage)
+    if exists:
+        with progress.stage("listing the target") as stage:
+            rows = _present_rows(store.list(layout.target_bucket), stage)
             plan.db.executemany("INSERT INTO present VALUES (?, ?, ?, ?)", rows)
-
-
-def _target_prefixes(layout: Layout) -> list[str]:
-    prefixes: list[str] = []
-    for target in sorted({r.target for r in layout.rules if r.target is not None}, key=len):
-        prefix = f"{target}/" if target else ""
-        if not any(prefix.startswith(p) for p in prefixes):
-            prefixes.append(prefix)
-    return prefixes
 
 
 def _present_rows(listing: Iterable[StoredObject], stage: Progress) -> Iterator[tuple[str | int, ...]]:

@@ -78,7 +78,15 @@ def discover(
     families = _families(files)
     claimed: set[int] = set()
     for catalog in catalogs.values():
-        for table in catalog.tables():
+        try:
+            tables = catalog.tables()
+        except NotFound:  # the bucket of a Hadoop warehouse, which may have been retired
+            tables = []
+        if not tables:
+            # Rows belong to a catalog *name*; under another one there seem to be none.
+            move = "Give it the name that the engines use, such as spark.sql.catalog.<name>."
+            plan.add_finding(Finding.of("empty-catalog", catalog.name, f"({catalog.describe()}) has no tables", move))
+        for table in tables:
             if table.kind == "view":
                 message = "is an Iceberg view, which is not rewritten yet"
                 plan.add_finding(
@@ -102,7 +110,8 @@ def discover(
             )
     for index, family in enumerate(families):
         if index not in claimed:
-            found.tables.append(_uncatalogued(plan, store, family))
+            neighbours = [f for other in families for f in other if f.folder == family[0].folder]
+            found.tables.append(_uncatalogued(store, family, neighbours))
     return found
 
 
@@ -166,8 +175,12 @@ def _hint_of(pointer: str) -> tuple[str, str] | None:
     return (location.bucket, location.key.rpartition("/")[0]) if location else None
 
 
-def _uncatalogued(plan: PlanFile, store: Store, family: list[MetadataFile]) -> FoundTable:
-    """A table that only the listing shows: its current file is the newest, or what its hint says."""
+def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[MetadataFile]) -> FoundTable:
+    """A table that only the listing shows: its current file is the newest, or what its hint says.
+
+    The hint speaks for the whole folder, so for one family only: a dropped table whose folder is another's
+    by now has none.
+    """
     newest = family[-1]
     hint_key = f"{newest.folder}/{HINT_NAME}"
     hint = None
@@ -177,8 +190,10 @@ def _uncatalogued(plan: PlanFile, store: Store, family: list[MetadataFile]) -> F
             hint = (newest.bucket, newest.folder)
         except NotFound:
             text = None
-        name = current_version([f.name for f in family], text, f"s3://{newest.bucket}/{hint_key}")
-        newest = next((f for f in family if f.name == name), newest)
+        names = [f.name for f in neighbours if f.bucket == newest.bucket]
+        name = current_version(names, text, f"s3://{newest.bucket}/{hint_key}")
+        hinted = next((f for f in family if f.name == name), None)
+        newest, hint = hinted or newest, hint if hinted else None
     scheme = newest.location.partition("://")[0] if Location.parse(newest.location) else "s3"
     current = f"{scheme}://{newest.bucket}/{newest.key}"
     name = newest.folder.removesuffix("/metadata").rpartition("/")[2]

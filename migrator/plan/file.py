@@ -125,7 +125,7 @@ class PlannedTable:
         """``catalog.namespace.table``, or the location for a table that no catalog names."""
         if self.catalog is None:
             return self.old_location or self.old_metadata
-        return f"{self.catalog}.{self.namespace}.{self.name}"
+        return ".".join(part for part in (self.catalog, self.namespace, self.name) if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ EXAMPLES = 5
 READERS = 8
 """Manifests are read by few threads: each may be many megabytes, and parsing them is what takes time."""
 
+NO_CONTENT = -1
+"""Stands for a manifest among the contents of data and delete files (0, 1, 2)."""
+
 _REFS = """
 CREATE TEMP TABLE refs (
   bucket TEXT NOT NULL, key TEXT NOT NULL, size INTEGER, content INTEGER NOT NULL, live INTEGER NOT NULL,
@@ -53,7 +56,7 @@ _MISSING = """
 SELECT 's3://' || r.bucket || '/' || r.key, r.place, count(*) OVER () FROM refs r
 LEFT JOIN objects o ON o.bucket = r.bucket AND o.key = r.key
 LEFT JOIN present p ON r.bucket = :target AND p.key = r.key
-WHERE r.live AND o.id IS NULL AND p.key IS NULL GROUP BY r.bucket, r.key LIMIT :limit
+WHERE r.live AND r.content >= 0 AND o.id IS NULL AND p.key IS NULL GROUP BY r.bucket, r.key LIMIT :limit
 """
 _RESIZED = """
 SELECT 's3://' || r.bucket || '/' || r.key, r.place, count(*) OVER () FROM refs r
@@ -396,14 +399,21 @@ class _TablePlanner:
         old metadata names files that were expired long ago.
         """
         walk, seen = _Walk(), skip or _Walk()
-        manifests: set[str] = set()
         for metadata in metadatas:
             walk.statistics |= set(metadata.statistics)
-            for snapshot in metadata.snapshots:
-                if snapshot.manifest_list is not None:
-                    walk.lists.add(snapshot.manifest_list)
-                manifests |= set(snapshot.manifests)
+            walk.lists |= {s.manifest_list for s in metadata.snapshots if s.manifest_list is not None}
+            walk.manifests |= {manifest for s in metadata.snapshots for manifest in s.manifests}
         walk.lists -= seen.lists
+        self._walk_lists(walk, strict)
+        walk.manifests -= seen.manifests
+        self._walk_manifests(walk, strict)
+        for uri in walk.statistics if strict else ():
+            at = Location.parse(uri)
+            if at is None or not self._exists(at):
+                self._note("missing-history", uri, "statistics file is missing")
+        return walk
+
+    def _walk_lists(self, walk: _Walk, strict: bool) -> None:
         for uri, data in self._read_many(sorted(walk.lists), strict):
             try:
                 listed = read_manifest_list(data, uri)
@@ -414,21 +424,22 @@ class _TablePlanner:
                 continue
             if any(manifest.encrypted for manifest in listed):
                 self._problem("encrypted-table", uri, f"of {self._label} names an encrypted manifest", "")
-            manifests |= {manifest.path for manifest in listed}
-        walk.manifests = manifests - seen.manifests
+            if strict:
+                # An Avro file cut off between two blocks is still a valid one: only its length tells.
+                at = [(Location.parse(manifest.path), manifest.length) for manifest in listed]
+                self._add_refs((m.bucket, m.key, length, NO_CONTENT, True, uri) for m, length in at if m)
+            walk.manifests |= {manifest.path for manifest in listed}
+
+    def _walk_manifests(self, walk: _Walk, strict: bool) -> None:
         for uri, data in self._read_many(sorted(walk.manifests), strict):
             try:
-                rows = self._rows(uri, read_manifest(data, uri), walk, strict)
-                self._plan.db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
+                self._add_refs(self._rows(uri, read_manifest(data, uri), walk, strict))
             except (Unreadable, UnmappedPath) as error:
                 walk.manifests.discard(uri)
                 self._bad_file(uri, error, strict)
-        if strict:
-            for uri in walk.statistics:
-                at = Location.parse(uri)
-                if at is None or not self._exists(at):
-                    self._note("missing-history", uri, "statistics file is missing")
-        return walk
+
+    def _add_refs(self, rows: Iterable[tuple[str, str, int, int, bool, str]]) -> None:
+        self._plan.db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def _check_mapped(self, place: str, paths: Iterable[str]) -> None:
         for path in paths:

@@ -78,6 +78,11 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_one_writer_at_a_time(plan_path: Path) -> None:
-    with PlanFile.open(plan_path) as first, PlanFile.open(plan_path) as second, first.lock():
-        with pytest.raises(PlanBusy, match="another process"), second.lock():
-            pass
+    with (
+        PlanFile.open(plan_path) as first,
+        PlanFile.open(plan_path) as second,
+        first.lock(),
+        pytest.raises(PlanBusy, match="another process"),
+        second.lock(),
+    ):
+        pass

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.world import World, build_world
+
+
+@pytest.fixture(scope="session")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One lake for all tests that leave the old buckets as they were."""
+    with build_world(tmp_path_factory.mktemp("world")) as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The shared lake, with no target yet and its catalog as it was; plans go to a folder of the test's own."""
+    for name, value in shared_world.server.environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    shared_world.remove_target()
+    shutil.copy(shared_world.folder / "catalog.pristine", shared_world.folder / "catalog.db")
+    (tmp_path / "lake.toml").write_text(shared_world.config.read_text())
+    return World(shared_world.server, shared_world.lake, tmp_path)
+
+
+@pytest.fixture
+def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A lake of the test's own, to be destroyed."""
+    with build_world(tmp_path) as world:
+        for name, value in world.server.environ().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        yield world
