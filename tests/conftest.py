@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 from moto import mock_aws
-from postgres import postgres_server
 from sqlalchemy.pool import NullPool
 
 from migrator.store import Store
+from postgres import postgres_server
 
 
 @pytest.fixture(autouse=True)

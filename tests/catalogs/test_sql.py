@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from postgres import PASSWORD
 from pyiceberg.catalog.sql import SqlCatalog as PyicebergCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
@@ -23,6 +22,7 @@ import migrator.catalogs.sql as sql
 from migrator.catalogs import CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.sql import MAX_LOCATION, SqlCatalog
 from migrator.errors import CatalogError, ConfigError, MigratorError, PlanStale
+from postgres import PASSWORD
 
 SCHEMA = Schema(NestedField(1, "id", LongType(), required=True))
 STALE = 'Run "migrator plan" again.'

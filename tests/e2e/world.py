@@ -60,6 +60,15 @@ class World:
             old_lake.delete_buckets(self.client, ["data-lake"])
 
     @contextmanager
+    def added(self, bucket: str, key: str, data: bytes) -> Iterator[None]:
+        """The object is there for as long as this lasts."""
+        self.client.put_object(Bucket=bucket, Key=key, Body=data)
+        try:
+            yield
+        finally:
+            self.client.delete_object(Bucket=bucket, Key=key)
+
+    @contextmanager
     def replaced(self, bucket: str, key: str, data: bytes | None) -> Iterator[None]:
         """The object has other bytes, or is gone, for as long as this lasts."""
         old = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
