@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,28 @@ def test_a_table_written_to_after_the_cutover_is_left_alone(world: World) -> Non
         SqlCatalog("iceberg", uri=world.lake.catalogs["iceberg"]["uri"], **world.server.properties())
     ) as catalog:
         assert rows(catalog.load_table("silver.legacy_v1")) == expected
+
+
+def test_every_json_key_is_documented(world: World) -> None:
+    plan = world.plan()
+    documents = [
+        world.run(*command, "--json").stdout
+        for command in (("show", plan), ("migrate", plan, "--yes"), ("verify", plan), ("status", plan))
+    ]
+    text = (Path(__file__).parents[2] / "plans" / "README.md").read_text()
+    named = set(re.findall(r"`(\w+)`", text))
+    for document in documents:
+        assert keys_of(json.loads(document)) - named == set()
+
+
+def keys_of(value: Any) -> set[str]:
+    """Every key in a document, but for those that are data: names of rules, catalogs, actions, tables."""
+    if isinstance(value, list):
+        return {key for item in value for key in keys_of(item)}
+    if not isinstance(value, dict):
+        return set()
+    data = {"layout", "catalogs", "actions", "pointers"}
+    return set(value) | {key for name, item in value.items() if name not in data for key in keys_of(item)}
 
 
 def test_python_without_the_command_line(world: World) -> None:

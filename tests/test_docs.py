@@ -1,0 +1,89 @@
+"""What the documents say is what the program does. `MIGRATOR_WRITE_DOCS=1 pytest tests/test_docs.py` rewrites them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from migrator.cli import main
+from migrator.config import load
+from migrator.errors import EXIT_CODES
+from migrator.findings import ACCEPTABLE, CODES
+from migrator.layout import MEDALLION, Layout
+
+ROOT = Path(__file__).parents[1]
+
+
+def generated(path: Path, name: str, expected: str) -> None:
+    """The part of a document between <!-- name --> and <!-- /name --> must be ``expected``."""
+    text = path.read_text()
+    pattern = re.compile(rf"(<!-- {name} -->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
+    found = pattern.search(text)
+    assert found is not None
+    if os.environ.get("MIGRATOR_WRITE_DOCS"):
+        path.write_text(pattern.sub(lambda m: m[1] + expected + m[3], text))
+    else:
+        assert found[2] == expected, "run MIGRATOR_WRITE_DOCS=1 pytest tests/test_docs.py"
+
+
+def test_help_in_readme() -> None:
+    assert isinstance(main, click.Group)
+    blocks = []
+    for command in ("", *main.commands):
+        arguments = [command, "--help"] if command else ["--help"]
+        result = CliRunner().invoke(main, arguments, prog_name="migrator", terminal_width=100)
+        assert result.exit_code == 0
+        blocks.append(f"```\n$ migrator {' '.join(arguments)}\n{result.output.rstrip()}\n```\n")
+    generated(ROOT / "README.md", "help", "\n".join(blocks))
+
+
+def test_exit_codes_in_readme() -> None:
+    rows = "".join(f"| {code} | {text} |\n" for code, text in EXIT_CODES.items())
+    generated(ROOT / "README.md", "exit codes", f"| code | means |\n|---|---|\n{rows}")
+
+
+def test_findings_in_plans_readme() -> None:
+    rows = "".join(f"| `{code}` | {severity} | {text} |\n" for code, (severity, text) in CODES.items())
+    generated(ROOT / "plans" / "README.md", "findings", f"| code | severity | means |\n|---|---|---|\n{rows}")
+    acceptable = " and ".join(", ".join(f"`{code}`" for code in sorted(ACCEPTABLE)).rsplit(", ", 1))
+    assert acceptable in (ROOT / "plans" / "README.md").read_text()
+
+
+def test_the_example_configuration_is_valid_and_the_built_in_layout() -> None:
+    settings = load(ROOT / "plans" / "lake.example.toml")
+    assert settings.layout is not None and set(settings.catalogs) == {"iceberg", "local"}
+    built_in = Layout.medallion("data-lake", MEDALLION).to_mapping()
+    assert {k: v for k, v in settings.layout.items() if v is not False} == built_in
+
+
+def test_every_command_has_an_example_and_every_option_help() -> None:
+    assert isinstance(main, click.Group)
+    for command in (main, *main.commands.values()):
+        assert "Example:" in (command.help or ""), command.name
+        for parameter in command.params:
+            assert not isinstance(parameter, click.Option) or parameter.help, (command.name, parameter.name)
+
+
+@pytest.mark.parametrize("name", ["iceberg", "carriers", "layout", "settings", "findings", "parallel", "report"])
+def test_pure_modules_know_no_s3(name: str) -> None:
+    package = ROOT / "migrator" / name
+    files = list(package.rglob("*.py")) if package.is_dir() else [package.with_suffix(".py")]
+    for file in files:
+        if file.exists():
+            assert not re.search(
+                r"^\s*(import|from) (boto3|botocore|s3fs|fsspec|migrator\.store)", file.read_text(), re.M
+            )
+
+
+def test_only_the_store_and_the_demo_talk_to_s3() -> None:
+    users = {
+        str(file.relative_to(ROOT / "migrator"))
+        for file in (ROOT / "migrator").rglob("*.py")
+        if re.search(r"^\s*(import|from) (boto3|botocore|s3fs)", file.read_text(), re.M)
+    }
+    assert users == {"store.py", "demo/server.py"}
