@@ -146,7 +146,7 @@ def migrate_lake(path: str | Path, *, cutover: bool = True, progress: Progress |
     with _opened_plan(path) as (plan, store, catalogs), plan.lock(), Journal(plan) as journal:
         executor = Executor(plan, store, catalogs, progress)
         verifier = Verifier(plan, store, catalogs, progress)
-        executor.check()
+        executor.check(cutover=cutover)
         if describe_status(plan).complete:
             return Migration(Outcome(), [], None, nothing_to_do=True)
         executor.copy(journal)

@@ -73,8 +73,9 @@ class Executor:
         self._layout = plan.layout
         self.outcome = Outcome()
 
-    def check(self) -> None:
-        """Refuse before anything is changed. Raises PlanBlocked or PlanStale."""
+    def check(self, *, cutover: bool) -> None:
+        """Refuse before anything is changed. Raises PlanBlocked, and PlanStale if pointers that are to be
+        swapped have moved on. Without a cutover they may: the lake is in use, and a later plan follows."""
         if self._plan.blocked:
             blocks = [f for f in self._plan.findings() if f.severity == "block"]
             first = blocks[0]
@@ -82,7 +83,8 @@ class Executor:
                 f"{self._plan.path} has {len(blocks)} blocking finding(s); the first: {first.place} {first.message}.",
                 next_move=f'{first.next_move} "migrator show {self._plan.path}" lists all; then plan again.'.lstrip(),
             )
-        self.check_pointers()
+        if cutover:
+            self.check_pointers()
 
     def check_pointers(self) -> None:
         """Every table is where it was when the plan was made, or where this plan has put it."""
@@ -99,7 +101,8 @@ class Executor:
 
     def copy(self, journal: Journal) -> None:
         """Copy every plain object, on the server."""
-        self._store.create_bucket(self._layout.target_bucket)
+        if not self._store.bucket_exists(self._layout.target_bucket):
+            self._store.create_bucket(self._layout.target_bucket)
         self._run("copying", f"{COPIES} AND role = ''", self._copy_one, journal, workers=self._store.concurrency)
 
     def rewrite(self, journal: Journal) -> None:

@@ -56,6 +56,11 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "a table was found in a bucket that no given catalog names; it is rewritten too",
     ),
+    "left-behind": (
+        WARN,
+        "files of a migrated table that the target does not have: dropped there, or written too late",
+    ),
+    "unchecked-bucket": (WARN, "a bucket could not be asked for versions and open uploads"),
     "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
     "versioned-bucket": (WARN, "the bucket keeps old versions; only the current ones are copied"),
     "bucket-settings": (INFO, "policies, lifecycle rules and other bucket settings are not moved"),

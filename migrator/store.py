@@ -147,17 +147,9 @@ class Store:
                     raise
 
     def is_versioned(self, bucket: str) -> bool:
-        """True if the bucket keeps old versions. A server that has no such call has no versions."""
-        try:
-            with self._errors(f"s3://{bucket}"):
-                return self._client.get_bucket_versioning(Bucket=bucket).get("Status") in (
-                    "Enabled",
-                    "Suspended",
-                )
-        except StoreError as error:
-            if isinstance(error, AccessDenied):
-                raise
-            return False
+        """True if the bucket keeps, or kept, old versions."""
+        with self._errors(f"s3://{bucket}"):
+            return self._client.get_bucket_versioning(Bucket=bucket).get("Status") in ("Enabled", "Suspended")
 
     def open_uploads(self, bucket: str) -> int:
         """How many multipart uploads are open in the bucket (1,000 at most are counted)."""

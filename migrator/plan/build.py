@@ -14,10 +14,11 @@ from pathlib import Path
 
 from migrator.catalogs import Catalog, properties_of
 from migrator.config import Settings
-from migrator.errors import MigratorError, NotFound, PlanDamaged
+from migrator.errors import MigratorError, NotFound, PlanDamaged, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout
 from migrator.parallel import Failed, each
+from migrator.plan.discover import named_tables
 from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile
 from migrator.plan.tables import plan_tables
 from migrator.progress import Progress
@@ -68,11 +69,12 @@ def build_plan(
     try:
         with PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
+            named = named_tables(plan, catalogs)
             _list_sources(plan, store, layout, progress)
             target_exists = store.bucket_exists(layout.target_bucket)
             _list_target(plan, store, layout, progress, exists=target_exists)
             plan.db.execute(_DIFF)
-            plan_tables(plan, store, layout, catalogs, progress)
+            plan_tables(plan, store, layout, catalogs, named, progress)
             _settle_ambiguous(plan, store, layout, progress)
             _find_collisions(plan)
             _find_carriers(plan)
@@ -302,12 +304,17 @@ def _find_carriers(plan: PlanFile) -> None:
 
 def _find_bucket_state(plan: PlanFile, store: Store, layout: Layout, *, target_exists: bool) -> None:
     for bucket in layout.buckets:
-        if store.is_versioned(bucket):
+        try:
+            versioned, uploads = store.is_versioned(bucket), store.open_uploads(bucket)
+        except StoreError as error:
+            message = f"could not be asked for versions and open uploads: {error.message}"
+            plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
+            continue
+        if versioned:
             message = "is versioned; only current versions are copied"
             plan.add_finding(Finding.of("versioned-bucket", f"s3://{bucket}/", message))
-        if uploads := store.open_uploads(bucket):
-            message = f"has {uploads} open multipart upload(s)"
-            move = "Stop the writers, or abort what is left over."
+        if uploads:
+            message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
             plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
     if layout.buckets:
         message = "policies, lifecycle rules, encryption, tags and notifications of the old buckets are not moved"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from migrator.catalogs import Catalog
+from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.hadoop import current_version
 from migrator.errors import NotFound, Unreadable
 from migrator.findings import Finding
@@ -65,18 +65,13 @@ class Discovery:
     unreadable: dict[tuple[str, str], Unreadable] = field(default_factory=dict)
 
 
-def discover(
-    plan: PlanFile, store: Store, layout: Layout, catalogs: Mapping[str, Catalog], progress: Progress
-) -> Discovery:
-    """Every table in the catalogs, then every table in the listing that none of them names.
+def named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[CatalogTable]:
+    """Every table that the catalogs name. Call it before the lake is listed: a commit that comes between
+    must not leave the plan with a pointer to files that the listing has not seen.
 
-    Views and namespaces' properties are left to the caller. Raises CatalogError if a catalog cannot be
-    read. Unreadable metadata files are returned, not raised: the plan must name them all.
+    Views become findings. Raises CatalogError if a catalog cannot be read.
     """
-    found = Discovery()
-    files = _read_all(plan, store, found, progress)
-    families = _families(files)
-    claimed: set[int] = set()
+    named = []
     for catalog in catalogs.values():
         try:
             tables = catalog.tables()
@@ -88,30 +83,39 @@ def discover(
             plan.add_finding(Finding.of("empty-catalog", catalog.name, f"({catalog.describe()}) has no tables", move))
         for table in tables:
             if table.kind == "view":
-                message = "is an Iceberg view, which is not rewritten yet"
-                plan.add_finding(
-                    Finding.of("view", table.identifier, message, "Drop it and create it anew afterwards.")
+                message, move = (
+                    "is an Iceberg view, which is not rewritten yet",
+                    "Drop it and create it anew afterwards.",
                 )
-                continue
-            index = _family_of(table.metadata_location, families, layout)
-            claimed |= {index} if index is not None else set()
-            history = families[index] if index is not None else []
-            hint = _hint_of(table.metadata_location) if catalog.kind == "hadoop" else None
-            found.tables.append(
-                FoundTable(
-                    catalog.name,
-                    catalog.kind,
-                    table.namespace,
-                    table.name,
-                    table.metadata_location,
-                    _uris(history, table.metadata_location),
-                    hint,
-                )
-            )
-    for index, family in enumerate(families):
-        if index not in claimed:
-            neighbours = [f for other in families for f in other if f.folder == family[0].folder]
-            found.tables.append(_uncatalogued(store, family, neighbours))
+                plan.add_finding(Finding.of("view", table.identifier, message, move))
+            else:
+                named.append(table)
+    return named
+
+
+def discover(
+    plan: PlanFile,
+    store: Store,
+    layout: Layout,
+    catalogs: Mapping[str, Catalog],
+    named: Iterable[CatalogTable],
+    progress: Progress,
+) -> Discovery:
+    """The named tables with all their metadata files, then every table in the listing that is not among them.
+
+    Unreadable metadata files are returned, not raised: the plan must name them all.
+    """
+    found = Discovery()
+    families = _Families(_read_all(plan, store, found, progress), layout)
+    for table in named:
+        kind = catalogs[table.catalog].kind
+        history = families.claim(table.metadata_location)
+        hint = _hint_of(table.metadata_location) if kind == "hadoop" else None
+        uris = _uris(history, table.metadata_location)
+        found.tables.append(
+            FoundTable(table.catalog, kind, table.namespace, table.name, table.metadata_location, uris, hint)
+        )
+    found.tables += [_uncatalogued(store, family, families.beside(family)) for family in families.unclaimed()]
     return found
 
 
@@ -139,28 +143,42 @@ def _read_all(plan: PlanFile, store: Store, found: Discovery, progress: Progress
     return files
 
 
-def _families(files: list[MetadataFile]) -> list[list[MetadataFile]]:
-    """The metadata files grouped by table: one folder and one uuid (a dropped table may share the folder
-    with the one that was created again in its place). Each family is in order, the newest last."""
-    families: dict[tuple[str, str, str | None], list[MetadataFile]] = {}
-    for file in sorted(files, key=lambda f: (f.bucket, f.folder, f.name)):
-        families.setdefault((file.bucket, file.folder, file.uuid), []).append(file)
-    return [sorted(family, key=lambda f: f.age) for family in families.values()]
+class _Families:
+    """Metadata files grouped by table: one folder and one uuid (a dropped table may share the folder with
+    the one that was created again in its place). Each family is in order, the newest last."""
 
+    def __init__(self, files: Iterable[MetadataFile], layout: Layout) -> None:
+        self._target_bucket = layout.target_bucket
+        self._of: dict[tuple[str, str, str | None], list[MetadataFile]] = {}
+        self._claimed: set[tuple[str, str, str | None]] = set()
+        # (bucket, key) of each file, and (target bucket, folder) of where each folder goes → families
+        self._at: dict[tuple[str, str], set[tuple[str, str, str | None]]] = {}
+        for file in sorted(files, key=lambda f: (f.bucket, f.folder, f.age, f.name)):
+            family = (file.bucket, file.folder, file.uuid)
+            self._of.setdefault(family, []).append(file)
+            self._at.setdefault((file.bucket, file.key), set()).add(family)
+            new_folder = layout.map_key(file.bucket, file.folder)
+            self._at.setdefault((layout.target_bucket, new_folder or ""), set()).add(family)
 
-def _family_of(pointer: str, families: list[list[MetadataFile]], layout: Layout) -> int | None:
-    """The family that the pointer belongs to, by its place in the old bucket or at the target."""
-    location = Location.parse(pointer)
-    if location is None:
-        return None
-    for index, family in enumerate(families):
-        if location.bucket == layout.target_bucket:
-            folder = location.key.rpartition("/")[0]
-            if any(layout.map_key(f.bucket, f.folder) == folder for f in family[-1:]):
-                return index
-        elif any((f.bucket, f.key) == (location.bucket, location.key) for f in family):
-            return index
-    return None
+    def claim(self, pointer: str) -> list[MetadataFile]:
+        """The files that belong to the table with this pointer: its own family; or, if it lives at the
+        target already, all that is left in its old folder, none of which is to be moved again."""
+        location = Location.parse(pointer)
+        if location is None:
+            return []
+        at_target = location.bucket == self._target_bucket
+        key = location.key.rpartition("/")[0] if at_target else location.key
+        families = self._at.get((location.bucket, key), set())
+        self._claimed |= families
+        return [file for family in sorted(families, key=str) for file in self._of[family]]
+
+    def unclaimed(self) -> list[list[MetadataFile]]:
+        return [files for family, files in self._of.items() if family not in self._claimed]
+
+    def beside(self, files: list[MetadataFile]) -> list[MetadataFile]:
+        """All files in the same folder, whichever table's."""
+        place = (files[0].bucket, files[0].folder)
+        return [f for family, others in self._of.items() if family[:2] == place for f in others]
 
 
 def _uris(family: list[MetadataFile], current: str) -> tuple[str, ...]:
@@ -190,8 +208,7 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
             hint = (newest.bucket, newest.folder)
         except NotFound:
             text = None
-        names = [f.name for f in neighbours if f.bucket == newest.bucket]
-        name = current_version(names, text, f"s3://{newest.bucket}/{hint_key}")
+        name = current_version([f.name for f in neighbours], text, f"s3://{newest.bucket}/{hint_key}")
         hinted = next((f for f in family if f.name == name), None)
         newest, hint = hinted or newest, hint if hinted else None
     scheme = newest.location.partition("://")[0] if Location.parse(newest.location) else "s3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from migrator.catalogs import Catalog
+from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.hadoop import current_version
 from migrator.catalogs.sql import MAX_LOCATION
 from migrator.errors import NotFound, UnmappedPath, Unreadable
@@ -81,13 +81,18 @@ WHERE target IS NOT NULL AND id IN
 
 
 def plan_tables(
-    plan: PlanFile, store: Store, layout: Layout, catalogs: Mapping[str, Catalog], progress: Progress
+    plan: PlanFile,
+    store: Store,
+    layout: Layout,
+    catalogs: Mapping[str, Catalog],
+    named: Iterable[CatalogTable],
+    progress: Progress,
 ) -> None:
-    """Find every table and plan it; findings go into the plan.
+    """Plan every named table, and every other that the listing shows; findings go into the plan.
 
     Raises only what stops planning as such: a server or a catalog that cannot be read.
     """
-    discovery = discover(plan, store, layout, catalogs, progress)
+    discovery = discover(plan, store, layout, catalogs, named, progress)
     plan.db.execute(_REFS)
     for (bucket, key), error in discovery.unreadable.items():
         _report_unreadable(plan, bucket, key, error, discovery)
@@ -210,6 +215,7 @@ class _TablePlanner:
         state = REWRITTEN if self._at_target(new_metadata) == new_data else TO_REWRITE
         walk = self._walk([metadata], strict=True)
         self._check_refs()
+        self._check_not_half_moved(walk)
         history = (*self._found.history, *metadata.metadata_log)
         old = self._walk(self._read_history(history), strict=False, skip=walk)
         self._mark(state, walk, old)
@@ -367,6 +373,21 @@ class _TablePlanner:
                     " WHERE bucket = :bucket AND key > :low AND key < :high AND role = '')",
                     {"table": self._table_id, "bucket": at.bucket, "low": f"{low}/", "high": f"{low}0"},
                 )
+        query = (
+            "SELECT count(*), min('s3://' || bucket || '/' || key) FROM objects WHERE table_id = ? AND action = 'skip'"
+        )
+        left, example = self._plan.db.execute(query, (self._table_id,)).fetchone()
+        if left:
+            message = f"and its like are left: {self._label} dropped them at the target, or they came after its cutover"
+            self._plan.add_finding(Finding.of("left-behind", example, message, count=left))
+
+    def _check_not_half_moved(self, walk: _Walk) -> None:
+        """Lists and manifests at the target are out of our reach: what they name would stay as it is."""
+        for uri in sorted(walk.lists | walk.manifests):
+            at = Location.parse(uri)
+            if at is not None and at.bucket == self._layout.target_bucket:
+                message = f"of {self._label}, whose metadata is still in an old bucket"
+                self._problem("half-moved", uri, message, "Rewrite the table's manifests in the old place first.")
 
     def _old_paths(self, walk: _Walk, uri: str) -> Iterator[tuple[str, str]]:
         """(place, path) of what a table at the target still refers to in the old buckets."""
