@@ -147,8 +147,11 @@ def migrate_lake(path: str | Path, *, cutover: bool = True, progress: Progress |
         executor = Executor(plan, store, catalogs, progress)
         verifier = Verifier(plan, store, catalogs, progress)
         executor.check(cutover=cutover)
-        if describe_status(plan).complete:
+        status = describe_status(plan)
+        if journal.has(FINISHED) or (status.objects, status.pointers) == (0, 0):
             return Migration(Outcome(), [], None, nothing_to_do=True)
+        if status.complete:  # interrupted after the cutover
+            return Migration(Outcome(), [], _final_verification(verifier, journal))
         executor.copy(journal)
         executor.rewrite(journal)
         compared = verifier.compare_tables(journal)
@@ -156,16 +159,20 @@ def migrate_lake(path: str | Path, *, cutover: bool = True, progress: Progress |
         if not cutover:
             return Migration(executor.outcome, compared, None)
         executor.cut_over(journal)
-        verification = verifier.verify()
-        if verification.ok:
-            journal.event(FINISHED)
-        return Migration(executor.outcome, compared, verification)
+        return Migration(executor.outcome, compared, _final_verification(verifier, journal))
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
     """Hold the target against a plan; see :class:`migrator.verify.Verifier`."""
     with _opened_plan(path) as (plan, store, catalogs):
         return Verifier(plan, store, catalogs, progress or Progress()).verify(deep=deep)
+
+
+def _final_verification(verifier: Verifier, journal: Journal) -> Verification:
+    verification = verifier.verify()
+    if verification.ok:
+        journal.event(FINISHED)
+    return verification
 
 
 def _refuse_differences(checks: list[Check]) -> None:

@@ -42,10 +42,17 @@ def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
     )
 
 
-def duration_of_a_start() -> float:
-    began = time.monotonic()
-    start("--version").communicate()
-    return time.monotonic() - began
+def written(world: World) -> int:
+    """How many objects the target has."""
+    return len(contents(world)) if "data-lake" in world.buckets() else 0
+
+
+def kill_at(world: World, process: subprocess.Popen[bytes], objects: int) -> None:
+    """Kill the process as soon as the target has so many objects."""
+    while written(world) < objects and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
 
 
 @pytest.mark.parametrize("with_plan", [True, False], ids=["the same plan", "a new plan each time"])
@@ -53,13 +60,13 @@ def test_kill_9(world: World, expected: dict[str, tuple[int, str]], with_plan: b
     what: list[str | Path] = ["migrate", "--yes"]
     what += [world.plan()] if with_plan else ["--config", world.config]
     random_ = random.Random(11)
-    idle, seen = duration_of_a_start(), set()
-    for _ in range(KILLS):
-        process = start(*what)
-        time.sleep(idle + random_.uniform(0, 6))
-        process.kill()
-        process.communicate()
-        seen.add(len(contents(world)) if "data-lake" in world.buckets() else 0)
+    seen = [0]
+    for round_ in range(1, KILLS + 1):
+        # From nothing to everything but the last files: copies, rewrites, the comparison, the cutover.
+        objects = len(expected) * round_ // KILLS - random_.randrange(10)
+        kill_at(world, start(*what), max(objects, seen[-1] + 1))
+        seen.append(written(world))
+    assert seen == sorted(seen) and len(set(seen)) > 3, f"the kills must come at different points: {seen}"
     process = start(*what)
     _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()
@@ -107,6 +114,21 @@ def test_killed_between_the_swap_and_the_journal(
     world.run("migrate", plan, "--yes")
     assert contents(world) == expected
     world.run("verify", plan)
+
+
+def test_killed_before_the_last_verification(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from migrator.verify import Verifier
+
+    def die(self: Verifier, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    plan = world.plan()
+    with monkeypatch.context() as patched:
+        patched.setattr(Verifier, "verify", die)
+        world.run("migrate", plan, "--yes", exit_code=130)
+    assert json.loads(world.run("status", plan, "--json").stdout)["phase"] == "cut over"
+    assert "Everything is as it must be" in world.run("migrate", plan, "--yes").stdout
+    assert json.loads(world.run("status", plan, "--json").stdout)["phase"] == "finished"
 
 
 def test_two_at_once(world: World) -> None:

@@ -70,16 +70,17 @@ class World:
 
     @contextmanager
     def replaced(self, bucket: str, key: str, data: bytes | None) -> Iterator[None]:
-        """The object has other bytes, or is gone, for as long as this lasts."""
-        old = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        """The object has other bytes, or is gone, for as long as this lasts. It comes back with its tags."""
+        here, aside = {"Bucket": bucket, "Key": key}, {"Bucket": "aside", "Key": key}
+        self.client.copy_object(CopySource=here, **aside)
         try:
             if data is None:
-                self.client.delete_object(Bucket=bucket, Key=key)
+                self.client.delete_object(**here)
             else:
-                self.client.put_object(Bucket=bucket, Key=key, Body=data)
+                self.client.put_object(Body=data, **here)
             yield
         finally:
-            self.client.put_object(Bucket=bucket, Key=key, Body=old)
+            self.client.copy_object(CopySource=aside, **here)
 
 
 @contextmanager
@@ -87,6 +88,7 @@ def build_world(folder: Path, *, objects: int = 100, catalog_uri: str | None = N
     with Server() as server:
         lake = old_lake.build(server, folder, objects=objects, catalog_uri=catalog_uri)
         world = World(server, lake, folder)
+        world.client.create_bucket(Bucket="aside")  # see World.replaced
         world.config.write_text(lake.toml(server))
         if catalog_uri is None:
             shutil.copy(folder / "catalog.db", folder / "catalog.pristine")
