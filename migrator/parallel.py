@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from migrator.errors import MigratorError
@@ -42,18 +43,22 @@ def each(
     waiting = iter(items)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="migrator")
     running: dict[Future[Result], Item] = {}
+    # A queue of what is done, since waiting on a set of futures costs as much as the set is large.
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
     try:
         while True:
             for item in islice(waiting, 4 * workers - len(running)):
-                running[pool.submit(job, item)] = item
+                future = pool.submit(job, item)
+                running[future] = item
+                future.add_done_callback(finished.put)
             if not running:
                 return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                item = running.pop(future)
-                try:
-                    outcome: Done[Item, Result] | Failed[Item] = Done(item, future.result())
-                except MigratorError as error:
-                    outcome = Failed(item, error)
-                yield outcome
+            future = finished.get()
+            item = running.pop(future)
+            try:
+                outcome: Done[Item, Result] | Failed[Item] = Done(item, future.result())
+            except MigratorError as error:
+                outcome = Failed(item, error)
+            yield outcome
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

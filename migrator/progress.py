@@ -11,6 +11,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+LARGE = 1024**2
+"""Mean object size, in bytes, above which the bytes take the time, and below which the requests do."""
+
 
 class Progress:
     """Silent. ``with progress.stage(…) as stage: stage.advance(1, size)``."""
@@ -36,19 +39,20 @@ class TerminalProgress(Progress):
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
-        self._objects = 0
-        self._total: int | None = None
+        self._by_size = False
+        self._objects = self._size = 0
 
     def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Progress:
         live = sys.stderr.isatty()
-        # Bytes are the bar where there are any: they tell the time left better than a count does.
-        self._objects, self._total = 0, objects if size else None
+        self._objects = self._size = 0
+        # The bar counts what takes the time, so that the time left is true: many small objects, or bytes.
+        self._by_size = bool(size and objects and size / objects > LARGE)
         self._bar = tqdm(
             desc=f"{name:<24}",
-            total=size or objects,
-            unit="B" if size else " objects",
+            total=size if self._by_size else objects,
+            unit="B" if self._by_size else " objects",
             unit_scale=True,
-            unit_divisor=1024 if size else 1000,
+            unit_divisor=1024 if self._by_size else 1000,
             mininterval=0.2 if live else 20,
             delay=0.5,
             file=sys.stderr,
@@ -62,10 +66,13 @@ class TerminalProgress(Progress):
         if bar is None:
             return
         self._objects += objects
-        if self._total is not None:
-            bar.set_postfix_str(f"{self._objects:,}/{self._total:,} objects", refresh=False)
+        self._size += size
+        if self._by_size:
+            bar.set_postfix_str(f"{self._objects:,} objects", refresh=False)
             bar.update(size)
         else:
+            if self._size:
+                bar.set_postfix_str(f"{tqdm.format_sizeof(self._size, 'B', 1024)}", refresh=False)
             bar.update(objects)
 
     def __exit__(

@@ -34,6 +34,7 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import StringType
 
 from migrator.demo.server import Server
+from migrator.progress import Progress
 
 BUCKETS = ("warehouse", "bronze", "silver", "gold", "checkpoints", "logs", "scripts")
 SQL_WAREHOUSE = "s3a://bronze/iceberg-warehouse/"
@@ -61,8 +62,16 @@ class Lake:
         return "\n".join(lines) + "\n"
 
 
-def build(server: Server, folder: Path, *, objects: int = 2000, catalog_uri: str | None = None) -> Lake:
+def build(
+    server: Server,
+    folder: Path,
+    *,
+    objects: int = 2000,
+    catalog_uri: str | None = None,
+    progress: Progress | None = None,
+) -> Lake:
     """Fill ``server`` with the lake. The SQL catalog is ``catalog_uri``, or a SQLite file in ``folder``."""
+    progress = progress or Progress()
     uri = catalog_uri or f"sqlite:///{folder / 'catalog.db'}"
     lake = Lake(
         catalogs={
@@ -73,25 +82,29 @@ def build(server: Server, folder: Path, *, objects: int = 2000, catalog_uri: str
     client = server.client()
     for bucket in BUCKETS:
         client.create_bucket(Bucket=bucket)
-    lake.objects = _put_all(client, _plain_objects(objects))
+    with progress.stage("filling the old buckets", objects=objects) as stage:
+        lake.objects = _put_all(client, _plain_objects(objects), stage)
+    with progress.stage("writing tables", objects=7) as stage:
+        _build_tables(server, lake, stage)
+    return lake
+
+
+def _build_tables(server: Server, lake: Lake, stage: Progress) -> None:
+    client, uri = server.client(), lake.catalogs["iceberg"]["uri"]
     with closing(SqlCatalog("iceberg", uri=uri, warehouse=SQL_WAREHOUSE, **server.properties())) as catalog:
         for namespace in ("bronze", "silver", "gold"):
             catalog.create_namespace(namespace, {"location": f"{SQL_WAREHOUSE}{namespace}.db"})
-        for table in (
-            _raw_events(catalog),
-            _user_sessions(catalog),
-            _legacy(catalog),
-            _daily_sales(catalog),
-            catalog.create_table("gold.empty", schema=_EVENTS),
-        ):
+        for make in (_raw_events, _user_sessions, _legacy, _daily_sales, _empty):
+            table = make(catalog)
             lake.tables[".".join(("iceberg", *table.name()))] = table.metadata_location
+            stage.advance(1)
     with closing(SqlCatalog("scratch", uri="sqlite:///:memory:", **server.properties())) as scratch:
         scratch.create_namespace("ops")
         lake.tables["local.ops.audit_log"] = _hadoop_table(client, scratch)
         forgotten = scratch.create_table("ops.forgotten", schema=_EVENTS, location=FORGOTTEN)
         forgotten.append(_events(0, 20))
         lake.tables["forgotten"] = forgotten.metadata_location
-    return lake
+        stage.advance(2)
 
 
 def delete_buckets(client: Any, buckets: Iterable[str] = BUCKETS) -> None:
@@ -164,9 +177,13 @@ def _checkpoint(query: str) -> Iterator[dict[str, Any]]:
         yield {"Bucket": "checkpoints", "Key": f"{query}/{name}", "Body": text.encode()}
 
 
-def _put_all(client: Any, objects: Iterator[dict[str, Any]]) -> int:
+def _put_all(client: Any, objects: Iterator[dict[str, Any]], stage: Progress) -> int:
+    count = 0
     with ThreadPoolExecutor(16) as pool:
-        return sum(1 for _ in pool.map(lambda put: client.put_object(**put), objects))
+        for _ in pool.map(lambda put: client.put_object(**put), objects):
+            count += 1
+            stage.advance(1)
+    return count
 
 
 # -- tables ----------------------------------------------------------------------------------------------
@@ -258,6 +275,11 @@ def _daily_sales(catalog: SqlCatalog) -> Table:
     table.append(_events(160, 40))
     delete_rows(table, {path: [0, 3] for path in data_files(table)})
     return table
+
+
+def _empty(catalog: SqlCatalog) -> Table:
+    """No snapshot at all."""
+    return catalog.create_table("gold.empty", schema=_EVENTS)
 
 
 def _hadoop_table(client: Any, scratch: SqlCatalog) -> str:

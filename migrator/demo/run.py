@@ -42,7 +42,7 @@ def run_demo(keep: Path | None, style: Style, say: Say, progress: Progress) -> N
 def _run(folder: Path, keep: bool, style: Style, say: Say, progress: Progress) -> None:
     say(style("1. A real S3 server, and a lake the old way: seven buckets, two Iceberg warehouses", "bold"))
     with Server(folder / "server" if keep else None) as server, _environment(server.environ()):
-        lake = old_lake.build(server, folder)
+        lake = old_lake.build(server, folder, progress=progress)
         config, plan = folder / "lake.toml", folder / "plan.db"
         config.write_text(lake.toml(server))
         say(f"   {lake.objects:,} objects and {len(lake.tables)} tables at {server.endpoint_url}\n")
