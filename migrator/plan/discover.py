@@ -56,6 +56,12 @@ class FoundTable:
     history: tuple[str, ...] = ()
     hint: tuple[str, str] | None = None
 
+    @property
+    def label(self) -> str:
+        """``catalog.namespace.table``, or where its metadata is."""
+        names = (self.catalog, self.namespace, self.name)
+        return ".".join(name for name in names if name) if self.catalog else self.metadata
+
 
 @dataclass
 class Discovery:

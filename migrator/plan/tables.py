@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.hadoop import current_version
 from migrator.catalogs.sql import MAX_LOCATION
-from migrator.errors import NotFound, UnmappedPath, Unreadable
+from migrator.errors import UnmappedPath, Unreadable
 from migrator.findings import Finding
-from migrator.iceberg.deletes import position_delete_paths
-from migrator.iceberg.manifests import Entry, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import (
     TableMetadata,
     is_metadata_file,
@@ -20,7 +17,6 @@ from migrator.iceberg.metadata import (
     rewrite_metadata,
 )
 from migrator.layout import Layout, Location
-from migrator.parallel import Failed, each
 from migrator.plan.discover import HINT_NAME, Discovery, FoundTable, discover
 from migrator.plan.file import (
     CURRENT,
@@ -34,36 +30,11 @@ from migrator.plan.file import (
     TO_REWRITE,
     PlanFile,
 )
+from migrator.plan.walk import REFS, Problems, Walk, Walker
 from migrator.progress import Progress
 from migrator.store import Store
 
 SUPPORTED_FORMATS = (1, 2)
-EXAMPLES = 5
-"""How many places of one kind are named per table; the rest are counted."""
-
-READERS = 8
-"""Manifests are read by few threads: each may be many megabytes, and parsing them is what takes time."""
-
-NO_CONTENT = -1
-"""Stands for a manifest among the contents of data and delete files (0, 1, 2)."""
-
-_REFS = """
-CREATE TEMP TABLE refs (
-  bucket TEXT NOT NULL, key TEXT NOT NULL, size INTEGER, content INTEGER NOT NULL, live INTEGER NOT NULL,
-  place TEXT NOT NULL)
-"""
-_MISSING = """
-SELECT 's3://' || r.bucket || '/' || r.key, r.place, count(*) OVER () FROM refs r
-LEFT JOIN objects o ON o.bucket = r.bucket AND o.key = r.key
-LEFT JOIN present p ON r.bucket = :target AND p.key = r.key
-WHERE r.live AND r.content >= 0 AND o.id IS NULL AND p.key IS NULL GROUP BY r.bucket, r.key LIMIT :limit
-"""
-_RESIZED = """
-SELECT 's3://' || r.bucket || '/' || r.key, r.place, count(*) OVER () FROM refs r
-LEFT JOIN objects o ON o.bucket = r.bucket AND o.key = r.key
-LEFT JOIN present p ON r.bucket = :target AND p.key = r.key
-WHERE r.live AND coalesce(o.size, p.size) <> r.size GROUP BY r.bucket, r.key LIMIT :limit
-"""
 _MARK = """
 UPDATE objects SET role = :role, table_id = :table, action = CASE
   WHEN :state = 'rewrite' THEN 'rewrite'
@@ -93,7 +64,7 @@ def plan_tables(
     Raises only what stops planning as such: a server or a catalog that cannot be read.
     """
     discovery = discover(plan, store, layout, catalogs, named, progress)
-    plan.db.execute(_REFS)
+    plan.db.execute(REFS)
     for (bucket, key), error in discovery.unreadable.items():
         _report_unreadable(plan, bucket, key, error, discovery)
     for catalog in catalogs.values():
@@ -128,17 +99,6 @@ def _report_unreadable(plan: PlanFile, bucket: str, key: str, error: Unreadable,
         plan.add_finding(Finding.of("unreadable", error.place, f"cannot be read: {error.reason}", move))
 
 
-@dataclass
-class _Walk:
-    """What one walk through a table's metadata met."""
-
-    lists: set[str] = field(default_factory=set)
-    manifests: set[str] = field(default_factory=set)
-    statistics: set[str] = field(default_factory=set)
-    data_files: int = 0
-    delete_files: int = 0
-
-
 class _TablePlanner:
     """Plans one table. All that it reads and marks belongs to that table."""
 
@@ -147,7 +107,6 @@ class _TablePlanner:
         self._store = store
         self._layout = layout
         self._found = found
-        self._counts: dict[str, int] = {}
         self._old_metadata: list[str] = []
         self._table_id = plan.add_table(
             catalog=found.catalog,
@@ -157,13 +116,14 @@ class _TablePlanner:
             old_metadata=found.metadata,
             state=TO_REWRITE,
         )
-        self._label = f"{found.catalog}.{found.namespace}.{found.name}" if found.catalog else found.metadata
+        self._label = found.label
+        self._problems = Problems(plan, found)
+        self._walker = Walker(plan, store, layout, self._problems)
 
     # -- the steps -----------------------------------------------------------------------------------
 
     def run(self) -> None:
         found, layout = self._found, self._layout
-        self._plan.db.execute("DELETE FROM refs")
         at = Location.parse(found.metadata)
         new_metadata = layout.map_uri(found.metadata)
         rule = layout.rule_for(at.bucket, at.key) if at else None
@@ -173,15 +133,15 @@ class _TablePlanner:
             return
         if new_metadata is None:
             move = "Add a rule for it to [layout]; a rule = false leaves it where it is."
-            self._problem("unmapped-path", found.metadata, f"metadata of {self._label}, lies under no rule", move)
+            self._problems.add("unmapped-path", found.metadata, f"metadata of {self._label}, lies under no rule", move)
             return
-        data = self._read(found.metadata)
+        data = self._walker.read(found.metadata)
         if data is None:
             return
         try:
             metadata = read_metadata(data, found.metadata)
         except Unreadable as error:
-            self._unreadable(error)
+            self._problems.unreadable(error)
             return
         self._plan.update_table(
             self._table_id,
@@ -213,11 +173,11 @@ class _TablePlanner:
         if new_data is None:
             return
         state = REWRITTEN if self._at_target(new_metadata) == new_data else TO_REWRITE
-        walk = self._walk([metadata], strict=True)
-        self._check_refs()
+        walk = self._walker.walk([metadata], strict=True)
+        self._walker.check_refs()
         self._check_not_half_moved(walk)
         history = (*self._found.history, *metadata.metadata_log)
-        old = self._walk(self._read_history(history), strict=False, skip=walk)
+        old = self._walker.walk(self._read_history(history), strict=False, skip=walk)
         self._mark(state, walk, old)
         self._plan.update_table(
             self._table_id,
@@ -231,10 +191,10 @@ class _TablePlanner:
         place = self._found.metadata
         if metadata.format_version not in SUPPORTED_FORMATS:
             message = f"{self._label} has format version {metadata.format_version}; 1 and 2 are supported"
-            self._problem("unsupported-format", place, message, "Leave it out with a layout rule = false.")
+            self._problems.add("unsupported-format", place, message, "Leave it out with a layout rule = false.")
         elif metadata.encryption_keys:
             message = f"{self._label} is encrypted"
-            self._problem("encrypted-table", place, message, "Leave it out with a layout rule = false.")
+            self._problems.add("encrypted-table", place, message, "Leave it out with a layout rule = false.")
         else:
             return True
         return False
@@ -244,23 +204,23 @@ class _TablePlanner:
         place, layout = self._found.metadata, self._layout
         if len(new_metadata) > MAX_LOCATION and self._found.catalog_kind == "sql":
             message = f"new metadata location would have {len(new_metadata)} characters; {MAX_LOCATION} fit"
-            self._problem("location-too-long", place, message, "Choose a shorter target prefix.")
+            self._problems.add("location-too-long", place, message, "Choose a shorter target prefix.")
             return None
         new_location = layout.map_uri(metadata.location)
         directory = new_metadata.rpartition("/metadata/")[0]
         if self._found.hint is not None and new_location is not None and directory != new_location.rstrip("/"):
             # A Hadoop catalog finds a table by its directory, which its location must be.
             message = f"a Hadoop table must lie at its location, but they map to {new_metadata} and {new_location}"
-            self._problem("unmapped-path", place, message, "Map its folder with one rule.")
+            self._problems.add("unmapped-path", place, message, "Map its folder with one rule.")
             return None
         for label, text in self._texts(metadata):
             if layout.map_uri(text) is None and any(f"://{b}/" in text for b in layout.buckets):
                 message = f"{label} mentions an old path: {text[:200]}"
-                self._plan.add_finding(Finding.of("path-in-text", place, message, "Change it by hand if it matters."))
+                self._problems.note("path-in-text", place, message, "Change it by hand if it matters.")
         try:
             return rewrite_metadata(data, layout.map_uri, place)
         except UnmappedPath as error:
-            self._problem("unmapped-path", place, f"refers to {error.path!r}, under no rule", error.next_move)
+            self._problems.add("unmapped-path", place, f"refers to {error.path!r}, under no rule", error.next_move)
             return None
 
     @staticmethod
@@ -302,10 +262,10 @@ class _TablePlanner:
         ours = metadata_version(self._found.metadata.rpartition("/")[2]) or 0
         if there is None or name is None or there.table_uuid != metadata.table_uuid:
             move = "Move it away, or map this table elsewhere."
-            self._problem("target-not-empty", uri, f"another table lies where {self._label} would go", move)
+            self._problems.add("target-not-empty", uri, f"another table lies where {self._label} would go", move)
         elif (metadata_version(name) or 0) < ours:
             message = f"{self._label} was migrated at version {metadata_version(name)}, but is at {ours} by now"
-            self._problem(
+            self._problems.add(
                 "target-behind",
                 uri,
                 message,
@@ -318,7 +278,7 @@ class _TablePlanner:
 
     def _target_is_free(self) -> bool:
         """False, with a problem, if the target's folder holds a later version: a Hadoop reader would follow it."""
-        if self._counts.keys() & {"target-not-empty", "target-behind"}:
+        if "target-not-empty" in self._problems or "target-behind" in self._problems:
             return False
         if self._found.hint is None:
             return True
@@ -328,7 +288,7 @@ class _TablePlanner:
         if later:
             place = f"s3://{self._layout.target_bucket}/{folder}/{later[0]}"
             message = f"is newer than {self._label} itself, and readers would follow it"
-            self._problem("target-not-empty", place, message, "Move it away.")
+            self._problems.add("target-not-empty", place, message, "Move it away.")
         return not later
 
     def _at_target(self, uri: str) -> bytes | None:
@@ -340,12 +300,12 @@ class _TablePlanner:
 
     def _settle(self, metadata: TableMetadata, uri: str, there: TableMetadata) -> None:
         """The table lives at the target: nothing of it is copied again; nothing of it may be left behind."""
-        walk = self._walk([there], strict=True)
-        self._check_refs()
+        walk = self._walker.walk([there], strict=True)
+        self._walker.check_refs()
         for place, path in self._old_paths(walk, uri):
             message = f"of {self._label}, which lives at the target, refers to {path}"
             move = "Stop the writer that still uses old paths, and rewrite what it wrote."
-            self._problem("half-moved", place, message, move)
+            self._problems.add("half-moved", place, message, move)
         self._plan.update_table(
             self._table_id,
             state=MIGRATED,
@@ -355,23 +315,25 @@ class _TablePlanner:
             delete_files=walk.delete_files,
         )
         self._plan.add_finding(Finding.of("migrated-table", self._label, "already lives at the target"))
-        self._plan.db.execute("DELETE FROM refs")
+        self._walker = Walker(self._plan, self._store, self._layout, self._problems)
         olds = list(self._read_history(self._found.history))
         if Location.parse(uri) != Location.parse(self._found.metadata):
             olds.append(metadata)
-        self._mark(MIGRATED, self._walk(olds, strict=False), _Walk())
+        self._mark(MIGRATED, self._walker.walk(olds, strict=False), Walk())
         self._plan.db.execute(
             f"{_SETTLE} (SELECT o.id FROM refs r JOIN objects o ON o.bucket = r.bucket AND o.key = r.key)",
             {"table": self._table_id},
         )
         for location in {old.location for old in olds}:
             at = Location.parse(location)
-            if at is not None and at.key.strip("/"):
-                low = at.key.rstrip("/")
+            if at is None:
+                continue
+            for name in ("data", "metadata"):  # no more: another table may lie below this one's location
+                folder = f"{at.key.rstrip('/')}/{name}"
                 self._plan.db.execute(
                     f"{_SETTLE} (SELECT id FROM objects"
                     " WHERE bucket = :bucket AND key > :low AND key < :high AND role = '')",
-                    {"table": self._table_id, "bucket": at.bucket, "low": f"{low}/", "high": f"{low}0"},
+                    {"table": self._table_id, "bucket": at.bucket, "low": f"{folder}/", "high": f"{folder}0"},
                 )
         query = (
             "SELECT count(*), min('s3://' || bucket || '/' || key) FROM objects WHERE table_id = ? AND action = 'skip'"
@@ -381,139 +343,39 @@ class _TablePlanner:
             message = f"and its like are left: {self._label} dropped them at the target, or they came after its cutover"
             self._plan.add_finding(Finding.of("left-behind", example, message, count=left))
 
-    def _check_not_half_moved(self, walk: _Walk) -> None:
+    def _check_not_half_moved(self, walk: Walk) -> None:
         """Lists and manifests at the target are out of our reach: what they name would stay as it is."""
         for uri in sorted(walk.lists | walk.manifests):
             at = Location.parse(uri)
             if at is not None and at.bucket == self._layout.target_bucket:
                 message = f"of {self._label}, whose metadata is still in an old bucket"
-                self._problem("half-moved", uri, message, "Rewrite the table's manifests in the old place first.")
+                self._problems.add("half-moved", uri, message, "Rewrite the table's manifests in the old place first.")
 
-    def _old_paths(self, walk: _Walk, uri: str) -> Iterator[tuple[str, str]]:
+    def _old_paths(self, walk: Walk, uri: str) -> Iterator[tuple[str, str]]:
         """(place, path) of what a table at the target still refers to in the old buckets."""
         for path in sorted(walk.lists | walk.manifests):
             if self._layout.is_source(path):
                 yield uri, path
-        query = "SELECT bucket, key, place FROM refs WHERE bucket <> ?"
+        query = "SELECT bucket, key, place FROM refs WHERE bucket <> ? LIMIT 1000"  # each is reported as one of many
         for bucket, key, place in self._plan.db.execute(query, (self._layout.target_bucket,)).fetchall():
             if self._layout.is_source(f"s3://{bucket}/{key}"):
                 yield place, f"s3://{bucket}/{key}"
 
-    # -- walking -------------------------------------------------------------------------------------
-
     def _read_history(self, uris: Iterable[str]) -> Iterator[TableMetadata]:
         """The table's older metadata files that exist and can be rewritten; the others are copied as they are."""
-        for uri, data in self._read_many(dict.fromkeys(uris), strict=False):
+        for uri, data in self._walker.read_many(dict.fromkeys(uris), strict=False):
             try:
                 metadata = read_metadata(data, uri)
                 rewrite_metadata(data, self._layout.map_uri, uri)
             except (Unreadable, UnmappedPath) as error:
-                self._note("missing-history", uri, f"is copied as it is: {error.message}")
+                self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
                 continue
             self._old_metadata.append(uri)
             yield metadata
 
-    def _walk(self, metadatas: Iterable[TableMetadata], *, strict: bool, skip: _Walk | None = None) -> _Walk:
-        """Read all lists and manifests below ``metadatas``; entries go into ``refs``.
-
-        ``strict``: what is missing or unreadable is a problem. Otherwise it is history, and passed over:
-        old metadata names files that were expired long ago.
-        """
-        walk, seen = _Walk(), skip or _Walk()
-        for metadata in metadatas:
-            walk.statistics |= set(metadata.statistics)
-            walk.lists |= {s.manifest_list for s in metadata.snapshots if s.manifest_list is not None}
-            walk.manifests |= {manifest for s in metadata.snapshots for manifest in s.manifests}
-        walk.lists -= seen.lists
-        self._walk_lists(walk, strict)
-        walk.manifests -= seen.manifests
-        self._walk_manifests(walk, strict)
-        for uri in walk.statistics if strict else ():
-            at = Location.parse(uri)
-            if at is None or not self._exists(at):
-                self._note("missing-history", uri, "statistics file is missing")
-        return walk
-
-    def _walk_lists(self, walk: _Walk, strict: bool) -> None:
-        for uri, data in self._read_many(sorted(walk.lists), strict):
-            try:
-                listed = read_manifest_list(data, uri)
-                self._check_mapped(uri, [m.path for m in listed])
-            except (Unreadable, UnmappedPath) as error:
-                walk.lists.discard(uri)
-                self._bad_file(uri, error, strict)
-                continue
-            if any(manifest.encrypted for manifest in listed):
-                self._problem("encrypted-table", uri, f"of {self._label} names an encrypted manifest", "")
-            if strict:
-                # An Avro file cut off between two blocks is still a valid one: only its length tells.
-                at = [(Location.parse(manifest.path), manifest.length) for manifest in listed]
-                self._add_refs((m.bucket, m.key, length, NO_CONTENT, True, uri) for m, length in at if m)
-            walk.manifests |= {manifest.path for manifest in listed}
-
-    def _walk_manifests(self, walk: _Walk, strict: bool) -> None:
-        for uri, data in self._read_many(sorted(walk.manifests), strict):
-            try:
-                self._add_refs(self._rows(uri, read_manifest(data, uri), walk, strict))
-            except (Unreadable, UnmappedPath) as error:
-                walk.manifests.discard(uri)
-                self._bad_file(uri, error, strict)
-
-    def _add_refs(self, rows: Iterable[tuple[str, str, int, int, bool, str]]) -> None:
-        self._plan.db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
-
-    def _check_mapped(self, place: str, paths: Iterable[str]) -> None:
-        for path in paths:
-            if self._layout.map_uri(path) is None:
-                raise UnmappedPath(place, path)
-
-    def _bad_file(self, uri: str, error: Unreadable | UnmappedPath, strict: bool) -> None:
-        """A list or manifest that cannot be rewritten: fatal, unless only history refers to it."""
-        if not strict:
-            self._note("missing-history", uri, f"is copied as it is: {error.message}")
-        elif isinstance(error, Unreadable):
-            self._unreadable(error)
-        else:
-            message = f"of {self._label} refers to {error.path!r}, under no rule"
-            self._problem("unmapped-path", uri, message, error.next_move)
-
-    def _rows(
-        self, place: str, entries: Iterable[Entry], walk: _Walk, strict: bool
-    ) -> Iterator[tuple[str, str, int, int, bool, str]]:
-        for entry in entries:
-            live = entry.status != 2
-            if entry.content == 0:
-                walk.data_files += live
-            else:
-                walk.delete_files += live
-            at = Location.parse(entry.path)
-            if at is None or self._layout.map_uri(entry.path) is None:
-                if live:
-                    raise UnmappedPath(place, entry.path)
-                continue
-            if live and entry.referenced_data_file is not None:
-                self._check_mapped(place, [entry.referenced_data_file])
-            if entry.encrypted:
-                self._problem("encrypted-table", place, f"names an encrypted file, {entry.path!r}", "")
-            if entry.content == 1 and entry.file_format != "PARQUET" and live:
-                message = f"names position deletes in {entry.file_format}: {entry.path!r}"
-                move = "Compact the table's deletes (rewrite_position_delete_files) into Parquet first."
-                self._problem("unsupported-deletes", place, message, move)
-            yield at.bucket, at.key, entry.size, entry.content, live and strict, place
-
-    def _check_refs(self) -> None:
-        """Every live file exists, with the size that the metadata records."""
-        parameters = {"target": self._layout.target_bucket, "limit": EXAMPLES}
-        for uri, place, count in self._plan.db.execute(_MISSING, parameters).fetchall():
-            message = f"refers to {uri}, which does not exist" + (f" ({count} such in all)" if count > 1 else "")
-            self._problem("missing-object", place, message, "Restore it, or repair the table first.")
-        for uri, place, count in self._plan.db.execute(_RESIZED, parameters).fetchall():
-            message = f"records another size than {uri} has" + (f" ({count} such in all)" if count > 1 else "")
-            self._problem("size-differs", place, message, "Find out what wrote over it.")
-
-    def _mark(self, state: str, walk: _Walk, old: _Walk) -> None:
+    def _mark(self, state: str, walk: Walk, old: Walk) -> None:
         """Give every file of the table its role."""
-        deletes = self._delete_files(state)
+        deletes = self._walker.delete_files(check=state != MIGRATED)
         everything: list[tuple[str, Iterable[str]]] = [
             (DELETES, deletes),
             (MANIFEST, walk.manifests | old.manifests),
@@ -539,85 +401,3 @@ class _TablePlanner:
                 "key": at.key,
             }
             self._plan.db.execute(_MARK, marks)
-
-    def _delete_files(self, state: str) -> list[str]:
-        """The position-delete files that must be rewritten; each is read now, so that nothing fails later."""
-        query = (
-            "SELECT DISTINCT 's3://' || r.bucket || '/' || r.key, max(r.live) FROM refs r"
-            " JOIN objects o ON o.bucket = r.bucket AND o.key = r.key WHERE r.content = 1 GROUP BY r.bucket, r.key"
-        )
-        rows = self._plan.db.execute(query).fetchall()
-        if state == MIGRATED:
-            return [uri for uri, _ in rows]
-        good, live = [], dict(rows)
-        for uri, data in self._read_many([uri for uri, _ in rows], strict=True):
-            try:
-                unmapped = [p for p in position_delete_paths(data, uri) if self._layout.map_uri(p) is None]
-            except Unreadable as error:
-                if live[uri]:
-                    self._unreadable(error)
-                continue
-            if unmapped:
-                message = f"names {len(unmapped)} data file(s) under no rule, such as {unmapped[0]!r}"
-                self._note("dangling-deletes", uri, message)
-            good.append(uri)
-        return good
-
-    # -- reading and reporting -----------------------------------------------------------------------
-
-    def _exists(self, at: Location) -> bool:
-        if at.bucket == self._layout.target_bucket:
-            query, values = "SELECT 1 FROM present WHERE key = ?", (at.key,)
-            return self._plan.db.execute(query, values).fetchone() is not None
-        query = "SELECT 1 FROM objects WHERE bucket = ? AND key = ?"
-        return self._plan.db.execute(query, (at.bucket, at.key)).fetchone() is not None
-
-    def _read(self, uri: str, *, strict: bool = True) -> bytes | None:
-        return next((data for _, data in self._read_many([uri], strict)), None)
-
-    def _read_many(self, uris: Iterable[str], strict: bool) -> Iterator[tuple[str, bytes]]:
-        """Yield (uri, bytes) for those that exist; what is missing is a problem if ``strict``."""
-        wanted: list[tuple[str, Location]] = []
-        for uri in uris:
-            at = Location.parse(uri)
-            if at is None or self._layout.map_uri(uri) is None:
-                if strict:
-                    move = "Add a rule for it to [layout]."
-                    self._problem("unmapped-path", self._found.metadata, f"refers to {uri!r}, under no rule", move)
-            elif not self._exists(at):
-                if strict:
-                    message = f"is part of {self._label} but does not exist"
-                    self._problem("missing-object", uri, message, "Restore it, or repair the table first.")
-            else:
-                wanted.append((uri, at))
-
-        def read(item: tuple[str, Location]) -> bytes:
-            return self._store.get(item[1].bucket, item[1].key).data
-
-        for outcome in each(read, wanted, workers=READERS):
-            if isinstance(outcome, Failed):
-                if not isinstance(outcome.error, NotFound):
-                    raise outcome.error
-                message = "vanished while planning"
-                self._problem("missing-object", outcome.item[0], message, "Stop the writers and plan again.")
-            else:
-                yield outcome.item[0], outcome.result
-
-    def _unreadable(self, error: Unreadable) -> None:
-        move = error.next_move or "Restore it, or leave the table out with a layout rule = false."
-        self._problem("unreadable", error.place, f"of {self._label} cannot be read: {error.reason}", move)
-
-    def _problem(self, code: str, place: str, message: str, move: str) -> None:
-        """Something that blocks. Only where a table that no catalog names was broken already, it need not."""
-        if self._found.catalog is None and code in ("missing-object", "size-differs"):
-            self._note("uncatalogued-broken", place, f"{message} [{code}]")
-        else:
-            self._note(code, place, message, move)
-
-    def _note(self, code: str, place: str, message: str, move: str = "") -> None:
-        self._counts[code] = self._counts.get(code, 0) + 1
-        if self._counts[code] <= EXAMPLES:
-            self._plan.add_finding(Finding.of(code, place, message, move))
-        elif self._counts[code] == EXAMPLES + 1:
-            message = f"{self._label} has more of these than are listed"
-            self._plan.add_finding(Finding.of(code, self._found.metadata, message, move))

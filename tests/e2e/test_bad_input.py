@@ -321,6 +321,25 @@ class TestDamagedTarget:
             assert says in output.replace("\n", " "), output
         world.run("verify", plan)
 
+    def test_only_deep_sees_what_sizes_and_etags_do_not_show(self, world: World, plan: Path) -> None:
+        key = next(k.partition("/")[2] for k in world.listing("data-lake") if "/logs/" in k)
+        content = world.client.get_object(Bucket="data-lake", Key=key)["Body"].read()
+        with world.replaced("data-lake", key, content[::-1]):
+            etag = world.listing("data-lake")[f"data-lake/{key}"][1].strip('"')
+            with closing(sqlite3.connect(plan)) as db:  # as if the copy itself had gone wrong
+                where = "object_id = (SELECT id FROM objects WHERE target = ?)"
+                (old,) = db.execute(f"SELECT etag FROM done WHERE {where}", (key,)).fetchone()
+                db.execute(f"UPDATE done SET etag = ? WHERE {where}", (etag, key))
+                db.commit()
+                world.run("verify", plan)
+                output = world.run("verify", plan, "--deep", exit_code=3).stdout
+                assert f"* s3://data-lake/{key}: bytes differ" in output
+                db.execute(f"UPDATE done SET etag = ? WHERE {where}", (old, key))
+                db.execute("UPDATE baselines SET digest = 'other' WHERE table_id = 1")
+                db.commit()
+        output = world.run("verify", plan, "--deep", exit_code=3).stdout
+        assert "the rows differ from those in the old place" in output and "bytes differ" not in output
+
     def test_a_catalog_that_points_back(self, world: World, plan: Path) -> None:
         old = world.lake.tables["iceberg.gold.empty"]
         with closing(sqlite3.connect(world.lake.catalogs["iceberg"]["uri"].removeprefix("sqlite:///"))) as db:
