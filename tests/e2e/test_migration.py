@@ -19,6 +19,7 @@ from pyiceberg.table import StaticTable, Table
 from e2e.world import World, build_world
 from migrator.demo import lake as old_lake
 from migrator.layout import Layout
+from postgres import PASSWORD
 
 LAYOUT = Layout.medallion("data-lake", old_lake.BUCKETS)
 OLD = [f"://{bucket}/" for bucket in old_lake.BUCKETS]
@@ -286,6 +287,25 @@ def test_a_lake_in_use_is_copied_and_cut_over_later(world: World) -> None:
             world.client.delete_object(Bucket="bronze", Key=place.partition("/")[2])
 
 
+def test_options_instead_of_a_configuration(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalog comes from pyiceberg's own configuration, and another bucket is the target."""
+    monkeypatch.setenv("PYICEBERG_CATALOG__ICEBERG__URI", world.lake.catalogs["iceberg"]["uri"])
+    options = ["--endpoint-url", world.server.endpoint_url, "--target", "one-lake", "--catalog", "iceberg"]
+    plan = world.folder / "options.db"
+    try:
+        world.run("plan", *options, "-o", plan, "--detailed-exitcode", exit_code=5)
+        migrated = json.loads(world.run("migrate", plan, "--yes", "--json").stdout)
+        assert len(migrated["tables_cut_over"]) == 5  # of the SQL catalog; nobody named the Hadoop one
+        world.run("plan", *options, "--detailed-exitcode")
+        with closing(
+            SqlCatalog("iceberg", uri=world.lake.catalogs["iceberg"]["uri"], **world.server.properties())
+        ) as catalog:
+            location = catalog.load_table("gold.daily_sales").metadata_location
+        assert location.startswith("s3a://one-lake/warehouse/gold.db/daily_sales/metadata/")
+    finally:
+        old_lake.delete_buckets(world.client, ["one-lake"])
+
+
 def test_python_without_the_command_line(world: World) -> None:
     from migrator import load_settings, migrate_lake, plan_lake, plan_status, verify_lake
 
@@ -302,7 +322,8 @@ def test_a_postgres_catalog(tmp_path: Path, postgres_database: str, monkeypatch:
             monkeypatch.setenv(name, value)
         before = read_all(world)
         plan = world.plan()
-        world.run("migrate", plan, "--yes")
+        shown = world.run("show", plan).output + world.run("migrate", plan, "--yes").output
+        assert PASSWORD not in shown and PASSWORD.encode() not in plan.read_bytes()
         old_lake.delete_buckets(world.client)
         assert read_all(world) == before
         world.run("verify", plan)
