@@ -27,7 +27,7 @@ def run_demo(keep: Path | None, style: Style, say: Say, progress: Progress) -> N
 
     Raises MigratorError if anything is not as it was before.
     """
-    folder = keep or Path(tempfile.mkdtemp(prefix="migrator-demo-"))
+    folder = keep.absolute() if keep else Path(tempfile.mkdtemp(prefix="migrator-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with _terminable():

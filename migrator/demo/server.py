@@ -12,8 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,7 +46,7 @@ class Server:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._keep = folder is not None
-        self._given = folder
+        self._given = folder.absolute() if folder else None  # the server runs in a directory of its own
         self.access_key, self.secret_key = _key_pair()
         self.reader_key, self.reader_secret = _key_pair()
 
@@ -58,15 +60,11 @@ class Server:
         identities.touch(mode=0o600)
         identities.write_text(json.dumps(self._identities()))
         self._log = (self._folder / "server.log").open("wb")
-        self._process = subprocess.Popen(
-            [binary, "-logtostderr=true", "server", *self._options(identities)],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            cwd=self._folder,
-            start_new_session=True,  # Ctrl-C is for us; we stop the server
-            preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
-        )
+        try:
+            self._process = self._spawn([binary, "-logtostderr=true", "server", *self._options(identities)])
+        except BaseException:
+            self._remove()
+            raise
         try:
             self._wait()
         except BaseException:
@@ -88,6 +86,35 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._remove()
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start the server from a thread that lives as long as it does: Linux counts a child's parent as
+        dead when the *thread* that started it ends, and ours may well be a short-lived one.
+        """
+        started: Future[subprocess.Popen[bytes]] = Future()
+
+        def own() -> None:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdout=self._log,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    cwd=self._folder,
+                    start_new_session=True,  # Ctrl-C is for us; we stop the server
+                    preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
+                )
+            except BaseException as error:
+                started.set_exception(error)
+                return
+            started.set_result(process)
+            process.wait()
+
+        threading.Thread(target=own, name="s3-server", daemon=True).start()
+        return started.result()
+
+    def _remove(self) -> None:
         self._log.close()
         for port in self._ports.values():
             for number in (port, port + GRPC_OFFSET):
@@ -115,7 +142,7 @@ class Server:
             "s3.region": self.region,
         }
 
-    def client(self, *, connections: int = 32) -> Any:
+    def client(self, *, connections: int = 32, retries: int = 5) -> Any:
         """A boto3 S3 client that may do everything."""
         return boto3.client(
             "s3",
@@ -123,7 +150,7 @@ class Server:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
-            config=Config(max_pool_connections=connections, retries={"mode": "standard", "max_attempts": 5}),
+            config=Config(max_pool_connections=connections, retries={"mode": "standard", "max_attempts": retries}),
         )
 
     def _identities(self) -> dict[str, Any]:
@@ -146,9 +173,12 @@ class Server:
             *ports,
             "-s3",
             f"-s3.config={identities}",
+            "-s3.autoCreateBucket=false",  # a put to a missing bucket must fail, as it does on S3
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
-            "-volume.max=0",
+            # Every bucket takes seven volumes. They grow as they are filled, so that many of them fit on a
+            # small disk; 0 would stand for as many as fit when full.
+            "-volume.max=1000",
             "-volume.preStopSeconds=0",
             "-master.volumeSizeLimitMB=64",
             "-master.telemetry=false",
@@ -156,7 +186,7 @@ class Server:
 
     def _wait(self) -> None:
         """Until a request is answered. Raises MigratorError with the log's end if that does not happen."""
-        client = self.client()
+        client = self.client(retries=0)  # boto3 would wait up to 20 s before a retry
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
