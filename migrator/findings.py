@@ -56,6 +56,7 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "a table was found in a bucket that no given catalog names; it is rewritten too",
     ),
+    "extra-at-target": (WARN, "the target holds objects that no old bucket has: left by an earlier copy, or its own"),
     "left-behind": (
         WARN,
         "files of a migrated table that the target does not have: dropped there, or written too late",

@@ -78,6 +78,7 @@ def build_plan(
             _settle_ambiguous(plan, store, layout, progress)
             _find_collisions(plan)
             _find_carriers(plan)
+            _find_extras(plan, layout)
             _find_bucket_state(plan, store, layout, target_exists=target_exists)
             _accept(plan, settings.accept)
             plan.seal(_header(settings, store, layout, catalogs))
@@ -300,6 +301,23 @@ def _find_carriers(plan: PlanFile) -> None:
         plan.add_finding(
             Finding.of("scripts-unchanged", f"s3://{bucket}/", message, "Search them for the old paths.", count=count)
         )
+
+
+def _find_extras(plan: PlanFile, layout: Layout) -> None:
+    """What an earlier copy left at the target and the old buckets have dropped since: readers of plain files
+    would see it again. We cannot tell it from what was written to the target itself, and delete neither."""
+    for target in sorted({r.target for r in layout.rules if r.target is not None}):
+        low, high = (f"{target}/", f"{target}0") if target else ("", "\U0010ffff")
+        count, example = plan.db.execute(
+            "SELECT count(*), min(key) FROM present p WHERE key >= ? AND key < ?"
+            " AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = p.key)",
+            (low, high),
+        ).fetchone()
+        if count:
+            message = "and its like are in no old bucket: dropped there since an earlier copy, or written here"
+            move = "Before a cutover, remove what the old buckets have dropped."
+            place = f"s3://{layout.target_bucket}/{example}"
+            plan.add_finding(Finding.of("extra-at-target", place, message, move, count=count))
 
 
 def _find_bucket_state(plan: PlanFile, store: Store, layout: Layout, *, target_exists: bool) -> None:

@@ -94,6 +94,20 @@ def test_a_finished_lake_has_nothing_pending(lake: Store, tmp_path: Path) -> Non
     assert not described["changes_pending"]
 
 
+def test_what_an_earlier_copy_left_behind_is_named(lake: Store, tmp_path: Path) -> None:
+    fill(
+        lake,
+        "s3://bronze/kept",
+        "s3://data-lake/bronze/kept",
+        "s3://data-lake/bronze/dropped",
+        "s3://data-lake/other/x",
+    )
+    _, described = planned(lake, tmp_path)
+    (extra,) = [f for f in described["findings"] if f["code"] == "extra-at-target"]
+    assert (extra["place"], extra["count"]) == ("s3://data-lake/bronze/dropped", 1)
+    assert "data-lake/bronze/dropped" in {f"data-lake/{o.key}" for o in lake.list("data-lake")}
+
+
 def test_collisions_block(lake: Store, tmp_path: Path) -> None:
     fill(lake, "s3://bronze/wh/db/t", "s3://warehouse/db/t", "s3://warehouse/f", "s3://bronze/wh/f/g")
     lines, described = planned(lake, tmp_path)
