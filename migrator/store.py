@@ -240,9 +240,12 @@ class Store:
                 )
                 return str(answer["CopyObjectResult"]["ETag"]).strip('"')
             except botocore.exceptions.ClientError as error:
-                if _code(error) in ("NoSuchKey", "404"):
-                    raise SourceChanged(f"{place} is gone since planning.") from error
-                raise
+                if _code(error) not in ("NoSuchKey", "404"):
+                    raise
+                if source.size == 0 and source.key.endswith("/"):
+                    # Some servers (SeaweedFS) list an empty directory marker but do not copy it.
+                    return self.put(bucket, key, Content(b"", ""))
+                raise SourceChanged(f"{place} is gone since planning.") from error
 
     def _copy_parts(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
         """Multipart copy. boto3's own loses tags and, unless told, metadata (aws-cli#1145): we carry both."""

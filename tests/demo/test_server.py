@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ def gone(pid: int, *, within: float = 10) -> bool:
     return False
 
 
-def sockets(server: Server) -> list[Path]:
-    """Its Unix sockets, which it names after its ports."""
-    numbers = [p + above for p in server._ports.values() for above in (0, GRPC_OFFSET)]
+def sockets(ports: Iterable[int]) -> list[Path]:
+    """The Unix sockets of a server, which it names after its ports."""
+    numbers = [port + above for port in ports for above in (0, GRPC_OFFSET)]
     return [path for n in numbers for path in Path("/tmp").glob(f"seaweedfs-*-{n}.sock")]
 
 
@@ -61,7 +62,7 @@ def test_it_leaves_nothing_behind() -> None:
         assert folder.is_dir() and process.poll() is None
     assert process.poll() is not None
     assert not folder.exists()
-    assert sockets(server) == []
+    assert sockets(server._ports.values()) == []
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", server._ports["s3"])) != 0
 
@@ -97,14 +98,16 @@ def test_it_survives_the_thread_that_started_it() -> None:
 def test_it_dies_with_a_killed_parent() -> None:
     script = (
         "import time; from migrator.demo.server import Server\n"
-        "with Server() as s: print(s._process.pid, s._folder, flush=True); time.sleep(60)"
+        "with Server() as s: print(s._process.pid, s._folder, *s._ports.values(), flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
-        pid, folder = parent.stdout.readline().split()
+        pid, folder, *ports = parent.stdout.readline().split()
         parent.send_signal(signal.SIGKILL)
     assert gone(int(pid))
     shutil.rmtree(folder)  # a killed process cannot tidy up
+    for left in sockets(map(int, ports)):
+        left.unlink()
 
 
 def test_ctrl_c_at_the_terminal_does_not_reach_it(server: Server) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from e2e.test_interrupted import interruptible
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for left-over processes in /proc")
 
 
@@ -34,6 +36,7 @@ def start_demo(folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     )
     deadline = time.monotonic() + 120
     while not processes_with(f"-dir={folder}") and time.monotonic() < deadline:

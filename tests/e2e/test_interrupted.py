@@ -34,11 +34,17 @@ def contents(world: World) -> dict[str, tuple[int, str]]:
     return {place: (size, etag) for place, (size, etag, _) in world.listing("data-lake").items()}
 
 
+def interruptible() -> None:
+    """A shell's background job ignores Ctrl-C, and so would our child if the tests run in one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "migrator.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=interruptible,
     )
 
 

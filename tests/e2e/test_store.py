@@ -43,6 +43,15 @@ def test_a_copy_keeps_everything(world: World, store: Store, size: int) -> None:
     assert ("-" in etag) == (size > 6 * MIB)
 
 
+def test_an_empty_directory_marker_is_copied(world: World, store: Store) -> None:
+    """SeaweedFS lists it, but answers a copy of it with NoSuchKey."""
+    world.client.put_object(Bucket="data-lake", Key="from/", Body=b"")
+    listed = next(o for o in store.list("data-lake") if o.key == "from/")
+    etag = store.copy("data-lake", listed, "data-lake", "to/")
+    copied = next(o for o in store.list("data-lake") if o.key == "to/")
+    assert (copied.size, copied.etag) == (0, etag)
+
+
 @pytest.mark.parametrize("size", [5, 17 * MIB], ids=["small", "in parts"])
 def test_a_changed_source_is_never_copied(world: World, store: Store, size: int) -> None:
     store.put("data-lake", "from", Content(bytes(size), ""))
