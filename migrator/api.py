@@ -146,12 +146,14 @@ def migrate_lake(path: str | Path, *, cutover: bool = True, progress: Progress |
     with _opened_plan(path) as (plan, store, catalogs), plan.lock(), Journal(plan) as journal:
         executor = Executor(plan, store, catalogs, progress)
         verifier = Verifier(plan, store, catalogs, progress)
-        executor.check(cutover=cutover)
+        executor.check_blocks()
         status = describe_status(plan)
         if journal.has(FINISHED) or (status.objects, status.pointers) == (0, 0):
             return Migration(Outcome(), [], None, nothing_to_do=True)
         if status.complete:  # interrupted after the cutover
             return Migration(Outcome(), [], _final_verification(verifier, journal))
+        if cutover:  # without one they may move on: the lake is in use, and a later plan follows
+            executor.check_pointers()
         executor.copy(journal)
         executor.rewrite(journal)
         compared = verifier.compare_tables(journal)

@@ -73,9 +73,8 @@ class Executor:
         self._layout = plan.layout
         self.outcome = Outcome()
 
-    def check(self, *, cutover: bool) -> None:
-        """Refuse before anything is changed. Raises PlanBlocked, and PlanStale if pointers that are to be
-        swapped have moved on. Without a cutover they may: the lake is in use, and a later plan follows."""
+    def check_blocks(self) -> None:
+        """Raises PlanBlocked if the plan has findings that block."""
         if self._plan.blocked:
             blocks = [f for f in self._plan.findings() if f.severity == "block"]
             first = blocks[0]
@@ -83,11 +82,9 @@ class Executor:
                 f"{self._plan.path} has {len(blocks)} blocking finding(s); the first: {first.place} {first.message}.",
                 next_move=f'{first.next_move} "migrator show {self._plan.path}" lists all; then plan again.'.lstrip(),
             )
-        if cutover:
-            self.check_pointers()
 
     def check_pointers(self) -> None:
-        """Every table is where it was when the plan was made, or where this plan has put it."""
+        """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale."""
         for table in self._movable_tables():
             if table.catalog is None:
                 continue

@@ -117,6 +117,11 @@ class Layout:
         """The source buckets, in order."""
         return tuple(sorted(self._by_bucket))
 
+    @property
+    def target_prefixes(self) -> list[str]:
+        """Where the rules lead, each once, in order; without a slash at the end."""
+        return sorted({rule.target for rule in self.rules if rule.target is not None})
+
     def rule_for(self, bucket: str, key: str) -> Rule | None:
         """The rule with the longest prefix that covers this key, or None."""
         return next((r for r in self._by_bucket.get(bucket, ()) if r.covers(key)), None)

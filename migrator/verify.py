@@ -22,7 +22,7 @@ from migrator.iceberg.metadata import paths_in, read_metadata
 from migrator.journal import CUTOVER_DONE, Journal
 from migrator.layout import Location
 from migrator.parallel import Failed, each
-from migrator.plan.file import PlanFile, PlannedObject, PlannedTable
+from migrator.plan.file import PlanFile, PlannedObject, PlannedTable, keys_under
 from migrator.plan.summary import needs_cutover
 from migrator.progress import Progress
 from migrator.store import Store
@@ -156,8 +156,8 @@ class Verifier:
 
     def _prefix_totals(self) -> list[PrefixTotal]:
         totals = []
-        for prefix in sorted({r.target for r in self._layout.rules if r.target is not None}):
-            low, high = (f"{prefix}/", f"{prefix}0") if prefix else ("", "\U0010ffff")
+        for prefix in self._layout.target_prefixes:
+            low, high = keys_under(prefix)
             row = self._plan.db.execute(_TOTALS, (low, high)).fetchone()
             totals.append(PrefixTotal(low, row[0], int(row[1]), row[2], int(row[3])))
         return totals

@@ -200,7 +200,6 @@ class Field:
     type: Type
 
 
-_VARINTS = {"int", "long", "enum"}
 _FIXED_SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 _PRIMITIVES = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 

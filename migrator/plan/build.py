@@ -19,7 +19,7 @@ from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout
 from migrator.parallel import Failed, each
 from migrator.plan.discover import named_tables
-from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile
+from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile, keys_under
 from migrator.plan.tables import plan_tables
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject
@@ -306,12 +306,11 @@ def _find_carriers(plan: PlanFile) -> None:
 def _find_extras(plan: PlanFile, layout: Layout) -> None:
     """What an earlier copy left at the target and the old buckets have dropped since: readers of plain files
     would see it again. We cannot tell it from what was written to the target itself, and delete neither."""
-    for target in sorted({r.target for r in layout.rules if r.target is not None}):
-        low, high = (f"{target}/", f"{target}0") if target else ("", "\U0010ffff")
+    for target in layout.target_prefixes:
         count, example = plan.db.execute(
             "SELECT count(*), min(key) FROM present p WHERE key >= ? AND key < ?"
             " AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = p.key)",
-            (low, high),
+            keys_under(target),
         ).fetchone()
         if count:
             message = "and its like are in no old bucket: dropped there since an earlier copy, or written here"

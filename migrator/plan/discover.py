@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog, CatalogTable
-from migrator.catalogs.hadoop import current_version
+from migrator.catalogs.hadoop import HINT, current_version
 from migrator.errors import NotFound, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import TableMetadata, is_metadata_file, metadata_version, read_metadata
@@ -15,8 +15,6 @@ from migrator.parallel import Failed, each
 from migrator.plan.file import PlanFile
 from migrator.progress import Progress
 from migrator.store import Store
-
-HINT_NAME = "version-hint.text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +204,7 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
     by now has none.
     """
     newest = family[-1]
-    hint_key = f"{newest.folder}/{HINT_NAME}"
+    hint_key = f"{newest.folder}/{HINT}"
     hint = None
     if newest.name.startswith("v"):
         try:

@@ -38,7 +38,6 @@ DELETES, MANIFEST, MANIFEST_LIST, METADATA, CURRENT, HINT = (
     "current-metadata",
     "version-hint",
 )
-ROLES = (DELETES, MANIFEST, MANIFEST_LIST, METADATA, CURRENT, HINT)
 """What a file is to its table, in the order in which it is written: leaf first, the pointer last."""
 
 TO_REWRITE, REWRITTEN, MIGRATED = "rewrite", "rewritten", "migrated"
@@ -72,6 +71,11 @@ CREATE TABLE baselines (
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
 """
 _SEALED = ("objects", "tables", "namespaces", "findings")
+
+
+def keys_under(prefix: str) -> tuple[str, str]:
+    """The range [low, high) of the keys below a prefix that has no slash at its end; "" stands for all keys."""
+    return (f"{prefix}/", f"{prefix}0") if prefix else ("", "\U0010ffff")  # "0" follows "/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from migrator.catalogs import Catalog, CatalogTable
+from migrator.catalogs.hadoop import HINT as HINT_NAME
 from migrator.catalogs.hadoop import current_version
 from migrator.catalogs.sql import MAX_LOCATION
 from migrator.errors import UnmappedPath, Unreadable
@@ -17,7 +18,7 @@ from migrator.iceberg.metadata import (
     rewrite_metadata,
 )
 from migrator.layout import Layout, Location
-from migrator.plan.discover import HINT_NAME, Discovery, FoundTable, discover
+from migrator.plan.discover import Discovery, FoundTable, discover
 from migrator.plan.file import (
     CURRENT,
     DELETES,
