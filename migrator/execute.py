@@ -7,6 +7,7 @@ everything before it succeeded and the tables at the target read as the old ones
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -142,17 +143,15 @@ class Executor:
         return self._put(planned, content, rewritten.data, rewritten.file)
 
     def _rewrite_manifest(self, planned: PlannedObject) -> _Written:
-        content = self._source(planned)
-        return self._put(
-            planned, content, rewrite_manifest(content.data, self._layout.map_uri, self._delete_file, planned.place)
-        )
+        content, sink = self._source(planned), io.BytesIO()
+        rewrite_manifest(content.data, sink, self._layout.map_uri, self._delete_file, planned.place)
+        return self._put(planned, content, sink.getvalue())
 
     def _rewrite_list(self, planned: PlannedObject) -> _Written:
-        content = self._source(planned)
+        content, sink = self._source(planned), io.BytesIO()
         length_of = partial(self._length_of, planned.place)
-        return self._put(
-            planned, content, rewrite_manifest_list(content.data, self._layout.map_uri, length_of, planned.place)
-        )
+        rewrite_manifest_list(content.data, sink, self._layout.map_uri, length_of, planned.place)
+        return self._put(planned, content, sink.getvalue())
 
     def _rewrite_metadata(self, planned: PlannedObject) -> _Written:
         content = self._source(planned)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import zstandard
@@ -688,6 +688,10 @@ class Record:
 # --- the container ---------------------------------------------------------------------------------
 
 
+Source = bytes | BinaryIO
+"""A whole file, or a stream that is read once, forward."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     count: int
@@ -701,9 +705,9 @@ class _Block:
 class Container:
     """An Avro object container file whose header has been read."""
 
-    def __init__(self, data: bytes, place: str) -> None:
+    def __init__(self, source: Source, place: str) -> None:
         """Raises Unreadable if the header is no Avro header, or its schema or codec cannot be used."""
-        self._data = data
+        self._data = source if isinstance(source, bytes) else source.read()
         self._place = place
         self.metadata: dict[str, bytes] = {}
         """The header's key-value entries, unknown keys included."""
@@ -749,25 +753,24 @@ class Container:
         except Malformed as fault:
             raise Unreadable(self._place, str(fault)) from fault
 
-    def rewrite(self, targets: Sequence[Target], edit: Callable[[Record], None]) -> bytes:
-        """The file after ``edit`` has seen every record and ``put`` new values into some.
+    def rewrite(self, targets: Sequence[Target], edit: Callable[[Record], None], sink: BinaryIO) -> None:
+        """Write the file to ``sink`` after ``edit`` has seen every record and ``put`` new values into some.
 
         Blocks without a change are kept as they are. Raises Unreadable if any part of the file is damaged;
         what ``edit`` raises passes.
         """
-        out = bytearray(self._data[: self._body])
+        sink.write(self._data[: self._body])
         try:
             walk = Walk(self.schema, targets, self._place)
             for block in self._blocks():
                 pieces = self._edited(walk, block, edit)
                 if pieces is None:
-                    out += self._data[block.start : block.end]
+                    sink.write(self._data[block.start : block.end])
                     continue
                 packed = self._compress(b"".join(pieces))
-                out += write_long(block.count) + write_long(len(packed)) + packed + self._sync
+                sink.write(write_long(block.count) + write_long(len(packed)) + packed + self._sync)
         except Malformed as fault:
             raise Unreadable(self._place, str(fault)) from fault
-        return bytes(out)
 
     def _edited(self, walk: Walk, block: _Block, edit: Callable[[Record], None]) -> list[bytes] | None:
         """The block's records in pieces, edits in place; None if nothing was edited."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.avro import Container, Record, Target
+from migrator.iceberg.avro import Container, Record, Source, Target
 
 FILE_PATH_ID = 2147483546
 """Reserved field id of the column ``file_path`` in position delete files; a key in their bounds maps."""
@@ -80,9 +80,9 @@ class DeleteFile:
     """The largest."""
 
 
-def read_manifest_list(data: bytes, place: str) -> list[ManifestFile]:
+def read_manifest_list(source: Source, place: str) -> list[ManifestFile]:
     """The manifests that a list names, in order. Raises Unreadable for a damaged list."""
-    records = Container(data, place).records((_LIST_PATH, _LIST_LENGTH, _LIST_CONTENT, _LIST_KEY))
+    records = Container(source, place).records((_LIST_PATH, _LIST_LENGTH, _LIST_CONTENT, _LIST_KEY))
     return [
         ManifestFile(
             path=_required(record, _LIST_PATH, place),
@@ -94,9 +94,12 @@ def read_manifest_list(data: bytes, place: str) -> list[ManifestFile]:
     ]
 
 
-def rewrite_manifest_list(data: bytes, mapping: Mapping, length_of: Callable[[str], int | None], place: str) -> bytes:
-    """The list with each manifest's path mapped and its length replaced by ``length_of(old path)``; None
-    keeps the length, for a manifest that was expired and that only old metadata still names.
+def rewrite_manifest_list(
+    source: Source, sink: BinaryIO, mapping: Mapping, length_of: Callable[[str], int | None], place: str
+) -> None:
+    """Write to ``sink`` the list with each manifest's path mapped and its length replaced by
+    ``length_of(old path)``; None keeps the length, for a manifest that was expired and that only old metadata
+    still names.
 
     Raises UnmappedPath for a manifest that no rule covers and Unreadable for a damaged list.
     """
@@ -108,13 +111,13 @@ def rewrite_manifest_list(data: bytes, mapping: Mapping, length_of: Callable[[st
         if length is not None:
             record.put(_LIST_LENGTH, length)
 
-    return Container(data, place).rewrite((_LIST_PATH, _LIST_LENGTH), edit)
+    Container(source, place).rewrite((_LIST_PATH, _LIST_LENGTH), edit, sink)
 
 
-def read_manifest(data: bytes, place: str) -> Iterator[Entry]:
+def read_manifest(source: Source, place: str) -> Iterator[Entry]:
     """The entries of a manifest, in order, read as they are asked for. Raises Unreadable while iterating."""
     targets = (_STATUS, _CONTENT, _PATH, _FORMAT, _RECORDS, _SIZE, _REFERENCED, _KEY)
-    for record in Container(data, place).records(targets):
+    for record in Container(source, place).records(targets):
         yield Entry(
             status=_status(record, place),
             content=_content(record, place),
@@ -128,9 +131,9 @@ def read_manifest(data: bytes, place: str) -> Iterator[Entry]:
 
 
 def rewrite_manifest(
-    data: bytes, mapping: Mapping, delete_file: Callable[[str], DeleteFile | None], place: str
-) -> bytes:
-    """The manifest with its paths mapped and its rewritten delete files described as they are now.
+    source: Source, sink: BinaryIO, mapping: Mapping, delete_file: Callable[[str], DeleteFile | None], place: str
+) -> None:
+    """Write to ``sink`` the manifest with its paths mapped and its rewritten delete files described as they are now.
 
     ``file_path`` (100) and ``referenced_data_file`` (143) are mapped in entries of every status. A path that
     no rule covers raises UnmappedPath, or stays if the entry is deleted: its file need not exist any more.
@@ -161,7 +164,7 @@ def rewrite_manifest(
         else:
             _describe(record, facts)
 
-    return Container(data, place).rewrite(targets, edit)
+    Container(source, place).rewrite(targets, edit, sink)
 
 
 def _describe(record: Record, facts: DeleteFile) -> None:

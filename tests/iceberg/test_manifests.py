@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 
 import fastavro
@@ -39,8 +40,20 @@ def not_rewritten(path: str) -> None:
     return None
 
 
+def manifest_rewritten(data: bytes, mapping, delete_file, place: str) -> bytes:
+    sink = io.BytesIO()
+    rewrite_manifest(data, sink, mapping, delete_file, place)
+    return sink.getvalue()
+
+
+def list_rewritten(data: bytes, mapping, length_of, place: str) -> bytes:
+    sink = io.BytesIO()
+    rewrite_manifest_list(data, sink, mapping, length_of, place)
+    return sink.getvalue()
+
+
 def moved(data: bytes, delete_file=not_rewritten) -> bytes:
-    return rewrite_manifest(data, LAYOUT.map_uri, delete_file, PLACE)
+    return manifest_rewritten(data, LAYOUT.map_uri, delete_file, PLACE)
 
 
 def bounds(record: dict, name: str) -> dict[int, bytes]:
@@ -66,8 +79,8 @@ def test_real_files_are_read_and_moved_as_fastavro_sees_them(file):
     if is_list(data):
         lengths = {m.path: m.length for m in read_manifest_list(data, str(file))}
         assert lengths == {r["manifest_path"]: r["manifest_length"] for r in before}
-        assert rewrite_manifest_list(data, lambda p: p, lengths.__getitem__, str(file)) == data
-        out = rewrite_manifest_list(data, to_lake, lambda p: lengths[p] + 1, str(file))
+        assert list_rewritten(data, lambda p: p, lengths.__getitem__, str(file)) == data
+        out = list_rewritten(data, to_lake, lambda p: lengths[p] + 1, str(file))
         for record in before:
             record["manifest_path"] = to_lake(record["manifest_path"])
             record["manifest_length"] += 1
@@ -75,8 +88,8 @@ def test_real_files_are_read_and_moved_as_fastavro_sees_them(file):
         entries = list(read_manifest(data, str(file)))
         assert [e.path for e in entries] == [r["data_file"]["file_path"] for r in before]
         assert [e.size for e in entries] == [r["data_file"]["file_size_in_bytes"] for r in before]
-        assert rewrite_manifest(data, lambda p: p, not_rewritten, str(file)) == data
-        out = rewrite_manifest(data, to_lake, not_rewritten, str(file))
+        assert manifest_rewritten(data, lambda p: p, not_rewritten, str(file)) == data
+        out = manifest_rewritten(data, to_lake, not_rewritten, str(file))
         for of in (record["data_file"] for record in before):
             of["file_path"] = to_lake(of["file_path"])
             if of.get("referenced_data_file"):
@@ -103,7 +116,7 @@ def test_only_paths_change_in_every_version_and_codec(version, codec, ids):
     out = moved(data)
     assert records(out) == expected
     assert header(out) == header(data)
-    assert rewrite_manifest(data, lambda p: p, not_rewritten, PLACE) == data
+    assert manifest_rewritten(data, lambda p: p, not_rewritten, PLACE) == data
 
 
 def test_entries_are_read():
@@ -328,7 +341,7 @@ def test_a_list_gets_new_paths_and_true_lengths(version, codec):
     rows = [listed("s3://bronze/m0.avro", 7000), listed("s3a://silver/wh/m1.avro", 1, content=1, key_metadata=b"k")]
     data = avro(list_schema(version), rows, codec, {"sequence-number": b"3"})
     lengths = {"s3://bronze/m0.avro": 123_456_789_012, "s3a://silver/wh/m1.avro": 2}
-    out = rewrite_manifest_list(data, LAYOUT.map_uri, lengths.__getitem__, PLACE)
+    out = list_rewritten(data, LAYOUT.map_uri, lengths.__getitem__, PLACE)
     expected = records(data)
     expected[0] |= {"manifest_path": "s3://data-lake/bronze/m0.avro", "manifest_length": 123_456_789_012}
     expected[1] |= {"manifest_path": "s3a://data-lake/warehouse/m1.avro", "manifest_length": 2}
@@ -342,13 +355,13 @@ def test_a_list_gets_new_paths_and_true_lengths(version, codec):
 
 def test_a_listed_manifest_that_no_rule_covers_is_an_error():
     with pytest.raises(UnmappedPath, match="s3://elsewhere/m"):
-        rewrite_manifest_list(avro(list_schema(2), [listed("s3://elsewhere/m")]), LAYOUT.map_uri, len, PLACE)
+        list_rewritten(avro(list_schema(2), [listed("s3://elsewhere/m")]), LAYOUT.map_uri, len, PLACE)
 
 
 def test_a_list_without_manifests_is_a_list():
     data = container(list_schema(2), [])
     assert read_manifest_list(data, PLACE) == []
-    assert rewrite_manifest_list(data, LAYOUT.map_uri, len, PLACE) == data
+    assert list_rewritten(data, LAYOUT.map_uri, len, PLACE) == data
 
 
 def test_a_list_cut_anywhere_is_unreadable():
