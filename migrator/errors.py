@@ -6,6 +6,8 @@ Only ``migrator.cli`` catches :class:`MigratorError`; everything else lets it pa
 
 from __future__ import annotations
 
+from typing import Any
+
 EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -38,6 +40,16 @@ class MigratorError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.next_move}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors come back from worker processes."""
+        return _rebuilt, (type(self), self.__dict__)
+
+
+def _rebuilt(kind: type[MigratorError], state: dict[str, Any]) -> MigratorError:
+    error = kind.__new__(kind, state["message"])
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(MigratorError):

@@ -7,39 +7,36 @@ everything before it succeeded and the tables at the target read as the old ones
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from pathlib import Path
+from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale, SourceChanged
-from migrator.iceberg.deletes import rewrite_position_deletes
-from migrator.iceberg.manifests import DeleteFile, rewrite_manifest, rewrite_manifest_list
-from migrator.iceberg.metadata import rewrite_metadata
+from migrator.iceberg.manifests import DeleteFile
 from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, Journal
-from migrator.layout import Location
 from migrator.parallel import Failed, each
 from migrator.plan.file import (
-    CURRENT,
-    DELETES,
     HINT,
-    MANIFEST,
-    MANIFEST_LIST,
-    METADATA,
     MIGRATED,
     PlanFile,
     PlannedObject,
     PlannedTable,
 )
 from migrator.progress import Progress
-from migrator.store import Content, Store
+from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written
+from migrator.store import Store
+from migrator.workers import Workers, default_processes
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
 
 REWRITERS = 8
 """Rewriting is bound by the processor; few threads keep the files in memory few, too."""
+
+PARALLEL_ABOVE = 16 << 20
+"""So many bytes of one role are worth starting a process for each core."""
 
 AGAIN = 'Run "migrator plan" again.'
 PENDING = "id NOT IN (SELECT object_id FROM done)"
@@ -56,11 +53,37 @@ class Outcome:
     cut_over: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    size: int
-    etag: str
-    delete_file: DeleteFile | None = None
+class PlanFacts:
+    """What the journal of a plan has measured; for :class:`migrator.rewrite.Rewriter`. Safe between threads."""
+
+    def __init__(self, plan: PlanFile, store: Store, target_bucket: str) -> None:
+        self._plan = plan
+        self._store = store
+        self._target_bucket = target_bucket
+
+    def delete_file(self, path: str) -> DeleteFile | None:
+        planned = self._plan.object_named(path)
+        row = planned and self._plan.lookup(
+            "SELECT size, lower, upper FROM delete_files WHERE object_id = ?", (planned.id,)
+        )
+        return DeleteFile(*row) if row else None
+
+    def length_of(self, place: str, path: str) -> int | None:
+        planned = self._plan.object_named(path)
+        if planned is None:
+            return None  # expired: only old metadata still names it
+        row = self._plan.lookup("SELECT size FROM done WHERE object_id = ?", (planned.id,))
+        if row is not None:
+            return int(row[0])
+        if planned.role == MANIFEST and planned.action == "rewrite":
+            raise MigrationFailed(f"{place}: its manifest {path} was not rewritten.", next_move="Run migrate again.")
+        return self._store.size(self._target_bucket, planned.target or "")
+
+
+def plan_rewriter(path: Path, connection: dict[str, Any]) -> Rewriter:
+    """The rewriter of a plan, in a worker process."""
+    plan, store = PlanFile.open_unchecked(path), Store(**connection)
+    return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store, plan.layout.target_bucket))
 
 
 class Executor:
@@ -72,6 +95,7 @@ class Executor:
         self._catalogs = catalogs
         self._progress = progress
         self._layout = plan.layout
+        self._facts = PlanFacts(plan, store, plan.layout.target_bucket)
         self.outcome = Outcome()
 
     def check_blocks(self) -> None:
@@ -106,16 +130,16 @@ class Executor:
     def rewrite(self, journal: Journal) -> None:
         """Rewrite every file that carries paths, leaf first, so that each parent learns its children's
         true sizes; a table's current metadata comes last, so that where it is, all of it is."""
-        jobs: dict[str, Callable[[PlannedObject], _Written]] = {
-            DELETES: self._rewrite_deletes,
-            MANIFEST: self._rewrite_manifest,
-            MANIFEST_LIST: self._rewrite_list,
-            METADATA: self._rewrite_metadata,
-            CURRENT: self._rewrite_metadata,
-        }
-        for role, job in jobs.items():
+        rewriter = Rewriter(self._store, self._layout.map_uri, self._facts)
+        for role in ROLES:
             where = f"action = 'rewrite' AND role = '{role}' AND {PENDING}"
-            self._run(f"rewriting {role}", where, job, journal, workers=REWRITERS)
+            (size,) = self._plan.db.execute(f"SELECT total(size) FROM objects WHERE {where}").fetchone()
+            if size < PARALLEL_ABOVE:
+                self._run(f"rewriting {role}", where, self._job(rewriter), journal, workers=REWRITERS)
+                continue
+            processes = default_processes()
+            with Workers(plan_rewriter, self._plan.path, self._store.connection, processes=processes) as workers:
+                self._run(f"rewriting {role}", where, self._job(workers), journal, workers=processes)
 
     def cut_over(self, journal: Journal) -> None:
         """Swap every pointer: SQL catalogs in one transaction each, version hints after them."""
@@ -133,67 +157,23 @@ class Executor:
 
     # -- one object ----------------------------------------------------------------------------------
 
-    def _copy_one(self, planned: PlannedObject) -> _Written:
+    def _copy_one(self, planned: PlannedObject) -> Written:
         etag = self._store.copy(planned.bucket, planned.stored, self._layout.target_bucket, planned.target or "")
-        return _Written(planned.size, etag)
+        return Written(planned.size, etag)
 
-    def _rewrite_deletes(self, planned: PlannedObject) -> _Written:
-        content = self._source(planned)
-        rewritten = rewrite_position_deletes(content.data, self._layout.map_uri, planned.place)
-        return self._put(planned, content, rewritten.data, rewritten.file)
+    def _job(self, rewrite: Callable[[Job], Written]) -> Callable[[PlannedObject], Written]:
+        target = self._layout.target_bucket
 
-    def _rewrite_manifest(self, planned: PlannedObject) -> _Written:
-        content, sink = self._source(planned), io.BytesIO()
-        rewrite_manifest(content.data, sink, self._layout.map_uri, self._delete_file, planned.place)
-        return self._put(planned, content, sink.getvalue())
+        def job(planned: PlannedObject) -> Written:
+            source = (planned.bucket, planned.key)
+            return rewrite(Job(planned.role, source, (target, planned.target or ""), planned.etag))
 
-    def _rewrite_list(self, planned: PlannedObject) -> _Written:
-        content, sink = self._source(planned), io.BytesIO()
-        length_of = partial(self._length_of, planned.place)
-        rewrite_manifest_list(content.data, sink, self._layout.map_uri, length_of, planned.place)
-        return self._put(planned, content, sink.getvalue())
-
-    def _rewrite_metadata(self, planned: PlannedObject) -> _Written:
-        content = self._source(planned)
-        return self._put(planned, content, rewrite_metadata(content.data, self._layout.map_uri, planned.place))
-
-    def _source(self, planned: PlannedObject) -> Content:
-        return self._store.get(planned.bucket, planned.key, etag=planned.etag)
-
-    def _put(
-        self, planned: PlannedObject, content: Content, data: bytes, delete_file: DeleteFile | None = None
-    ) -> _Written:
-        new = Content(data, "", content.attributes)
-        etag = self._store.put(self._layout.target_bucket, planned.target or "", new)
-        return _Written(len(data), etag, delete_file)
-
-    def _delete_file(self, path: str) -> DeleteFile | None:
-        """The measured facts of a rewritten position-delete file, by its old path."""
-        at = Location.parse(path)
-        row = at and self._plan.lookup(
-            "SELECT d.size, d.lower, d.upper FROM objects o JOIN delete_files d ON d.object_id = o.id"
-            " WHERE o.bucket = ? AND o.key = ?",
-            (at.bucket, at.key),
-        )
-        return DeleteFile(*row) if row else None
-
-    def _length_of(self, place: str, path: str) -> int | None:
-        """The new length of a manifest, by its old path; None where only its old length is known."""
-        at = Location.parse(path)
-        planned = self._plan.object_at(at.bucket, at.key) if at else None
-        if planned is None:
-            return None  # expired: only old metadata still names it
-        row = self._plan.lookup("SELECT size FROM done WHERE object_id = ?", (planned.id,))
-        if row is not None:
-            return int(row[0])
-        if planned.role == MANIFEST and planned.action == "rewrite":
-            raise MigrationFailed(f"{place}: its manifest {path} was not rewritten.", next_move="Run migrate again.")
-        return self._store.size(self._layout.target_bucket, planned.target or "")
+        return job
 
     # -- many ----------------------------------------------------------------------------------------
 
     def _run(
-        self, name: str, where: str, job: Callable[[PlannedObject], _Written], journal: Journal, *, workers: int
+        self, name: str, where: str, job: Callable[[PlannedObject], Written], journal: Journal, *, workers: int
     ) -> None:
         """Do ``job`` on every object that the condition selects; go on past a failure, then raise."""
         count, size = self._plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()

@@ -23,6 +23,7 @@ CODES: dict[str, tuple[str, str]] = {
     "key-collision": (BLOCK, "two source keys map to one target key"),
     "key-too-long": (BLOCK, "the target key would be longer than the 1,024 bytes that S3 allows"),
     "location-too-long": (BLOCK, "a metadata location is longer than the catalog's column"),
+    "mixed-schemes": (BLOCK, "a table names one data file as s3:// and as s3a://, so that deletes may not apply"),
     "missing-object": (BLOCK, "a table refers to an object that does not exist"),
     "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, not rewritten yet"),
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
@@ -31,9 +32,8 @@ CODES: dict[str, tuple[str, str]] = {
     "target-not-empty": (BLOCK, "the target already holds newer metadata of a table at this place"),
     "unmapped-path": (BLOCK, "a table refers to a path that no layout rule covers"),
     "unreadable": (BLOCK, "a file of a table cannot be read"),
-    "unsupported-deletes": (BLOCK, "position deletes in a format other than Parquet are not rewritten yet"),
-    "unsupported-format": (BLOCK, "the table's format version is not supported yet"),
     "view": (BLOCK, "Iceberg views are not rewritten yet"),
+    "collapsed-path": (WARN, "a path with // leads to an object only for readers that take it for one /"),
     "dangling-deletes": (
         WARN,
         "position deletes name data files that no layout rule covers; they apply to nothing",
@@ -64,6 +64,7 @@ CODES: dict[str, tuple[str, str]] = {
     "unchecked-bucket": (WARN, "a bucket could not be asked for versions and open uploads"),
     "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
     "versioned-bucket": (WARN, "the bucket keeps old versions; only the current ones are copied"),
+    "checksum-files": (INFO, "Hadoop's .crc files of rewritten metadata are not copied: they would be wrong"),
     "bucket-settings": (INFO, "policies, lifecycle rules and other bucket settings are not moved"),
     "left-out": (INFO, "objects that a layout rule leaves where they are"),
     "migrated-table": (INFO, "the table already lives at the target"),
@@ -73,7 +74,7 @@ CODES: dict[str, tuple[str, str]] = {
 }
 """Every code that a plan can hold. ``plans/README.md`` prints this table; a test compares them."""
 
-ACCEPTABLE = ("delta-log", "file-source-log", "sink-log", "size-differs")
+ACCEPTABLE = ("delta-log", "file-source-log", "mixed-schemes", "sink-log", "size-differs")
 """Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are."""
 
 

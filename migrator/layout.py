@@ -37,6 +37,11 @@ class Location:
         return cls(match[1], match[2], match[3] or "") if match else None
 
     @property
+    def collapsed(self) -> Location:
+        """The same place as Hadoop's S3A file system spells it: without empty levels (``a//b``, ``/a``)."""
+        return Location(self.scheme, self.bucket, re.sub("/{2,}", "/", self.key).removeprefix("/"))
+
+    @property
     def uri(self) -> str:
         return f"{self.scheme}://{self.bucket}/{self.key}"
 

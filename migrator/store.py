@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO, cast
 
 import boto3
 import botocore.exceptions
@@ -24,6 +27,9 @@ MULTIPART_ABOVE = 1 * GIB
 PART_SIZE = 256 * 1024**2
 MAX_PARTS = 10_000
 CONCURRENCY = 32
+CHUNK = 1 << 20
+SPOOL = 16 << 20
+"""Larger temporary files go to the disk."""
 
 _DENIED = {
     "403",
@@ -65,6 +71,25 @@ class Content:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Download:
+    """An object in a temporary file, which closes with this context manager; ``file`` stands at its beginning."""
+
+    file: BinaryIO
+    attributes: Mapping[str, Any]
+
+    def __enter__(self) -> Download:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.file.close()
+
+
+def spool() -> BinaryIO:
+    """A temporary file that stays in memory as long as it is small."""
+    return cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOL))
+
+
 class Store:
     """One S3 endpoint. Safe to share between threads."""
 
@@ -80,6 +105,8 @@ class Store:
     ) -> None:
         """Connects to nothing yet. Raises ConfigError for an unknown profile or a malformed endpoint."""
         self.concurrency = concurrency
+        self.connection = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
+        """What another process needs to make an equal store. No secret."""
         self._multipart_above = multipart_above
         self._part_size = part_size
         try:
@@ -176,31 +203,59 @@ class Store:
 
     def get(self, bucket: str, key: str, *, etag: str | None = None) -> Content:
         """Read a whole object. Raises SourceChanged if it is no longer the one with this ETag."""
-        options = {"IfMatch": f'"{etag}"'} if etag else {}
         with self._errors(f"s3://{bucket}/{key}"):
-            try:
-                answer = self._client.get_object(Bucket=bucket, Key=key, **options)
-                data = answer["Body"].read()
-            except botocore.exceptions.ClientError as error:
-                if etag and _code(error) in _MISSING:
-                    raise SourceChanged(f"s3://{bucket}/{key} is gone since planning.") from error
-                raise
-            attributes = {name: answer[name] for name in _HEADERS if name in answer}
-            attributes["Metadata"] = answer.get("Metadata", {})
-            if answer.get("StorageClass"):
-                attributes["StorageClass"] = answer["StorageClass"]
-            if answer.get("TagCount"):
-                attributes["Tagging"] = self._tagging(bucket, key)
-            return Content(data, answer["ETag"].strip('"'), attributes)
+            answer = self._get_object(bucket, key, etag)
+            return Content(answer["Body"].read(), answer["ETag"].strip('"'), self._attributes(bucket, key, answer))
+
+    def download(self, bucket: str, key: str, *, etag: str | None = None) -> Download:
+        """Like :meth:`get`, for what may be too large for memory."""
+        file = spool()
+        try:
+            with self._errors(f"s3://{bucket}/{key}"):
+                answer = self._get_object(bucket, key, etag)
+                for chunk in answer["Body"].iter_chunks(CHUNK):
+                    file.write(chunk)
+                file.seek(0)
+                return Download(file, self._attributes(bucket, key, answer))
+        except BaseException:
+            file.close()
+            raise
+
+    def _get_object(self, bucket: str, key: str, etag: str | None) -> dict[str, Any]:
+        options = {"IfMatch": f'"{etag}"'} if etag else {}
+        try:
+            answer: dict[str, Any] = self._client.get_object(Bucket=bucket, Key=key, **options)
+            return answer
+        except botocore.exceptions.ClientError as error:
+            if etag and _code(error) in _MISSING:
+                raise SourceChanged(f"s3://{bucket}/{key} is gone since planning.") from error
+            raise
+
+    def _attributes(self, bucket: str, key: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+        attributes = {name: answer[name] for name in _HEADERS if name in answer}
+        attributes["Metadata"] = answer.get("Metadata", {})
+        if answer.get("StorageClass"):
+            attributes["StorageClass"] = answer["StorageClass"]
+        if answer.get("TagCount"):
+            attributes["Tagging"] = self._tagging(bucket, key)
+        return attributes
 
     def put(self, bucket: str, key: str, content: Content) -> str:
         """Write a whole object and return its ETag. The server checks the bytes against their MD5."""
-        digest = base64.b64encode(hashlib.md5(content.data, usedforsecurity=False).digest()).decode()
+        return self.upload(bucket, key, io.BytesIO(content.data), content.attributes)[1]
+
+    def upload(self, bucket: str, key: str, file: BinaryIO, attributes: Mapping[str, Any]) -> tuple[int, str]:
+        """Write all of ``file`` as one object and return (size, ETag). The server checks it against its MD5."""
+        digest = hashlib.md5(usedforsecurity=False)
+        file.seek(0)
+        for chunk in iter(partial(file.read, CHUNK), b""):
+            digest.update(chunk)
+        size = file.tell()
+        file.seek(0)
+        checksum = base64.b64encode(digest.digest()).decode()
         with self._errors(f"s3://{bucket}/{key}"):
-            answer = self._client.put_object(
-                Bucket=bucket, Key=key, Body=content.data, ContentMD5=digest, **content.attributes
-            )
-            return str(answer["ETag"]).strip('"')
+            answer = self._client.put_object(Bucket=bucket, Key=key, Body=file, ContentMD5=checksum, **attributes)
+            return size, str(answer["ETag"]).strip('"')
 
     def size(self, bucket: str, key: str) -> int:
         """The object's size in bytes. Raises NotFound."""
@@ -215,7 +270,7 @@ class Store:
         """The SHA-256 of an object's bytes, streamed."""
         digest = hashlib.sha256()
         with self._errors(f"s3://{bucket}/{key}"):
-            for chunk in self._client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1 << 20):
+            for chunk in self._client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK):
                 digest.update(chunk)
         return digest.hexdigest()
 

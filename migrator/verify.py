@@ -16,7 +16,7 @@ from pyiceberg.table import Table
 
 from migrator.catalogs import Catalog
 from migrator.errors import MigratorError, NotFound
-from migrator.iceberg.deletes import position_delete_paths
+from migrator.iceberg.deletes import delete_paths
 from migrator.iceberg.manifests import read_manifest, read_manifest_list
 from migrator.iceberg.metadata import paths_in, read_metadata
 from migrator.journal import CUTOVER_DONE, Journal
@@ -281,7 +281,7 @@ class Verifier:
                 if entry.content == 1 and entry.file_format == "PARQUET":
                     deletes.add(entry.path)
         for delete_uri, delete_data in self._read(sorted(deletes), files):
-            for value in position_delete_paths(delete_data, delete_uri):
+            for value in delete_paths(delete_data, delete_uri):
                 path(value, delete_uri)
 
     def _check_file(self, uri: str, size: int, files: Check, *, strict: bool) -> None:

@@ -38,7 +38,7 @@ class RewrittenDeletes:
     """Rows whose path no rule covers, kept as they are: they delete from files that do not move."""
 
 
-def rewrite_position_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
+def rewrite_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
     """The file with every ``file_path`` mapped; the same bytes if none changes.
 
     The rows are sorted by (file_path, pos) again if the mapping changed the order of the paths in the file,
@@ -62,7 +62,7 @@ def rewrite_position_deletes(data: bytes, mapping: Mapping, place: str) -> Rewri
     return RewrittenDeletes(data, DeleteFile(len(data), min(names), max(names)), unmapped)
 
 
-def position_delete_paths(data: bytes, place: str) -> set[str]:
+def delete_paths(data: bytes, place: str) -> set[str]:
     """The distinct paths in a position delete file. Raises Unreadable like the rewrite."""
     source = _Source(data, place)
     paths = source.paths(source.read([source.path_name]))

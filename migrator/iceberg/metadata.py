@@ -62,6 +62,8 @@ class TableMetadata:
     statistics: tuple[str, ...]
     """Paths of table statistics and of partition statistics files."""
     properties: dict[str, str]
+    row_lineage: bool
+    """True if rows have ids: always in format version 3, never before."""
     encryption_keys: bool
     """True if the table is encrypted: it has encryption keys, or a snapshot names one."""
 
@@ -82,6 +84,11 @@ def is_metadata_file(name: str) -> bool:
     ``.gz`` or ``.zstd`` before ``.metadata.json`` or at the end.
     """
     return _METADATA_NAME.fullmatch(name) is not None
+
+
+def is_compressed(data: bytes) -> bool:
+    """True if the bytes of a metadata file are compressed. The name does not tell."""
+    return data.startswith((_GZIP_MAGIC, _ZSTD_MAGIC))
 
 
 def metadata_version(name: str) -> int | None:
@@ -118,6 +125,7 @@ def read_metadata(data: bytes, place: str) -> TableMetadata:
         metadata_log=tuple(e.text("metadata-file") for e in top.objects("metadata-log")),
         statistics=tuple(s.text("statistics-path") for s in statistics),
         properties=top.texts("properties"),
+        row_lineage=top.get("next-row-id", int, None) is not None,
         encryption_keys=bool(top.objects("encryption-keys")) or any(s.key_id is not None for s in snapshots),
     )
 

@@ -288,6 +288,7 @@ def _find_carriers(plan: PlanFile) -> None:
             plan.add_finding(Finding.of(code, place, message, move, count=count))
     for code, condition, message in (
         ("skipped-markers", "key LIKE '%\\_$folder$' ESCAPE '\\'", "and its like are not copied"),
+        ("checksum-files", "role = 'checksum'", "and its like are checksums of files that are rewritten"),
         ("left-out", "target IS NULL", "and its like stay where they are: a layout rule says so"),
     ):
         query = f"SELECT 's3://' || bucket || '/' || min(key), count(*) FROM objects WHERE {condition} GROUP BY bucket"

@@ -22,23 +22,17 @@ from typing import Any
 from migrator._version import __version__
 from migrator.errors import PlanBusy, PlanDamaged, PlanStale
 from migrator.findings import BLOCK, Finding
-from migrator.layout import Layout
+from migrator.layout import Layout, Location
 from migrator.store import StoredObject
 
-FORMAT = 1
+FORMAT = 2
 
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
 
-DELETES, MANIFEST, MANIFEST_LIST, METADATA, CURRENT, HINT = (
-    "position-deletes",
-    "manifest",
-    "manifest-list",
-    "metadata",
-    "current-metadata",
-    "version-hint",
-)
-"""What a file is to its table, in the order in which it is written: leaf first, the pointer last."""
+HINT = "version-hint"
+"""The role of a Hadoop table's pointer. It is copied at the cutover; the roles of the files that are rewritten
+before it are those of :mod:`migrator.rewrite`."""
 
 TO_REWRITE, REWRITTEN, MIGRATED = "rewrite", "rewritten", "migrated"
 """States of a table: to be rewritten; rewritten at the target, not cut over; living at the target."""
@@ -53,7 +47,8 @@ CREATE TABLE tables (
   id INTEGER PRIMARY KEY, catalog TEXT, catalog_kind TEXT, namespace TEXT NOT NULL, name TEXT NOT NULL,
   uuid TEXT, format_version INTEGER, old_location TEXT, new_location TEXT, old_metadata TEXT NOT NULL,
   new_metadata TEXT, state TEXT NOT NULL, snapshots INTEGER, manifests INTEGER, data_files INTEGER,
-  delete_files INTEGER);
+  delete_files INTEGER, facts TEXT NOT NULL DEFAULT '{}', problems TEXT NOT NULL DEFAULT '[]',
+  kind TEXT NOT NULL DEFAULT 'table');
 CREATE TABLE namespaces (
   catalog TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL);
 CREATE TABLE findings (
@@ -123,6 +118,12 @@ class PlannedTable:
     manifests: int | None
     data_files: int | None
     delete_files: int | None
+    facts: str
+    """JSON of :class:`migrator.plan.features.Facts`; ``{}`` where the table could not be read."""
+    problems: str
+    """JSON: the codes of the findings about this table."""
+    kind: str
+    """"table" or "view"."""
 
     @property
     def identifier(self) -> str:
@@ -201,6 +202,11 @@ class PlanFile:
             raise
         return plan
 
+    @classmethod
+    def open_unchecked(cls, path: Path) -> PlanFile:
+        """Open a plan that :meth:`open` has checked already, in this process or its parent."""
+        return cls(path, sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+
     def seal(self, header: dict[str, str]) -> None:
         """Write the header and the digest over everything planned."""
         rows = {**header, "format": str(FORMAT), "tool_version": __version__}
@@ -274,6 +280,15 @@ class PlanFile:
         """The object with this source key, from any thread."""
         row = self.lookup(f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
         return PlannedObject(*row) if row else None
+
+    def object_named(self, path: str) -> PlannedObject | None:
+        """The object that a path of a table leads to, at its literal key or else at the one that Hadoop's S3A
+        makes of it (``Location.collapsed``); None if it is not part of the plan. From any thread."""
+        literal = Location.parse(path)
+        if literal is None:
+            return None
+        places = dict.fromkeys((literal, literal.collapsed))
+        return next((found for at in places if (found := self.object_at(at.bucket, at.key))), None)
 
     def tables(self) -> list[PlannedTable]:
         return [PlannedTable(*row) for row in self.db.execute(f"SELECT {_TABLE} FROM tables ORDER BY id")]

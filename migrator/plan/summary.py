@@ -6,8 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from migrator.findings import BLOCK
 from migrator.journal import CUTOVER_DONE, FINISHED, Journal
 from migrator.layout import Layout, Rule
+from migrator.plan.features import Facts
 from migrator.plan.file import ACTIONS, CONFLICT, MIGRATED, SKIP, PlanFile, PlannedTable
 
 PENDING_ACTIONS = "('copy', 'overwrite', 'rewrite')"
@@ -160,8 +162,23 @@ def _under(rule: Rule) -> tuple[str, tuple[str, ...]]:
 def _table(plan: PlanFile, table: PlannedTable) -> dict[str, Any]:
     query = "SELECT count(*), total(size) FROM objects WHERE table_id = ? AND action = 'rewrite'"
     files, size = plan.db.execute(query, (table.id,)).fetchone()
-    described = {name: value for name, value in asdict(table).items() if name != "id"}
-    return {"identifier": table.identifier, **described, "rewrite_files": files, "rewrite_bytes": int(size)}
+    described = {name: value for name, value in asdict(table).items() if name not in ("id", "facts", "problems")}
+    facts = Facts(**json.loads(table.facts)) if table.facts != "{}" else None
+    problems = json.loads(table.problems)
+    blocking = {f.code for f in plan.findings() if f.severity == BLOCK}
+    return {
+        "identifier": table.identifier,
+        **described,
+        "rewrite_files": files,
+        "rewrite_bytes": int(size),
+        "data_bytes": facts and facts.data_bytes,
+        "delete_bytes": facts and facts.delete_bytes,
+        "deletes": facts.deletes if facts else [],
+        "writers": facts.writers if facts else [],
+        "features": facts.features if facts else [],
+        "problems": problems,
+        "migratable": blocking.isdisjoint(problems),
+    }
 
 
 def _checkpoints(plan: PlanFile) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.hadoop import HINT as HINT_NAME
@@ -19,29 +21,23 @@ from migrator.iceberg.metadata import (
 )
 from migrator.layout import Layout, Location
 from migrator.plan.discover import Discovery, FoundTable, discover
-from migrator.plan.file import (
-    CURRENT,
-    DELETES,
-    HINT,
-    MANIFEST,
-    MANIFEST_LIST,
-    METADATA,
-    MIGRATED,
-    REWRITTEN,
-    TO_REWRITE,
-    PlanFile,
-)
+from migrator.plan.features import facts_of
+from migrator.plan.file import HINT, MIGRATED, REWRITTEN, TO_REWRITE, PlanFile
 from migrator.plan.walk import REFS, Problems, Walk, Walker
 from migrator.progress import Progress
+from migrator.rewrite import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA
 from migrator.store import Store
 
-SUPPORTED_FORMATS = (1, 2)
 _MARK = """
 UPDATE objects SET role = :role, table_id = :table, action = CASE
   WHEN :state = 'rewrite' THEN 'rewrite'
   WHEN EXISTS (SELECT 1 FROM present WHERE present.key = objects.target) THEN 'same'
   WHEN :state = 'rewritten' THEN 'rewrite' ELSE 'skip' END
 WHERE bucket = :bucket AND key = :key AND target IS NOT NULL
+"""
+# Hadoop's checksum files of what is rewritten would be wrong; readers do without.
+_DROP_CHECKSUM = """
+UPDATE objects SET action = 'skip', role = 'checksum' WHERE bucket = :bucket AND key = :key
 """
 # What belongs to a table that lives at the target is no longer ours to copy: the target may have
 # dropped a file since, and copying it again would bring it back.
@@ -124,6 +120,10 @@ class _TablePlanner:
     # -- the steps -----------------------------------------------------------------------------------
 
     def run(self) -> None:
+        self._run()
+        self._plan.update_table(self._table_id, problems=json.dumps(self._problems.codes))
+
+    def _run(self) -> None:
         found, layout = self._found, self._layout
         at = Location.parse(found.metadata)
         new_metadata = layout.map_uri(found.metadata)
@@ -157,10 +157,13 @@ class _TablePlanner:
             message = "is in none of the given catalogs; it is rewritten, and no pointer is changed"
             move = "Name its catalog with --catalog or in [catalogs], if it has one."
             self._plan.add_finding(Finding.of("uncatalogued-table", found.metadata, message, move))
-        if self._supported(metadata):
-            self._plan_supported(data, metadata, new_metadata)
+        if metadata.encryption_keys:
+            move = "Leave it out with a layout rule = false."
+            self._problems.add("encrypted-table", found.metadata, f"{self._label} is encrypted", move)
+        else:
+            self._plan_table(data, metadata, new_metadata)
 
-    def _plan_supported(self, data: bytes, metadata: TableMetadata, new_metadata: str) -> None:
+    def _plan_table(self, data: bytes, metadata: TableMetadata, new_metadata: str) -> None:
         living = self._living_at_target(metadata)
         if living is not None:
             self._settle(metadata, *living)
@@ -176,29 +179,23 @@ class _TablePlanner:
         state = REWRITTEN if self._at_target(new_metadata) == new_data else TO_REWRITE
         walk = self._walker.walk([metadata], strict=True)
         self._walker.check_refs()
+        self._note_facts(walk, metadata, data)
         self._check_not_half_moved(walk)
         history = (*self._found.history, *metadata.metadata_log)
         old = self._walker.walk(self._read_history(history), strict=False, skip=walk)
         self._mark(state, walk, old)
+        self._plan.update_table(self._table_id, state=state)
+
+    def _note_facts(self, walk: Walk, metadata: TableMetadata, data: bytes) -> None:
+        files = self._walker.files()
+        facts = facts_of(metadata, data, files, outside=self._walker.count_outside(metadata.location))
         self._plan.update_table(
             self._table_id,
-            state=state,
             manifests=len(walk.manifests),
-            data_files=walk.data_files,
-            delete_files=walk.delete_files,
+            data_files=sum(f.count for f in files if not f.content),
+            delete_files=sum(f.count for f in files if f.content),
+            facts=json.dumps(asdict(facts)),
         )
-
-    def _supported(self, metadata: TableMetadata) -> bool:
-        place = self._found.metadata
-        if metadata.format_version not in SUPPORTED_FORMATS:
-            message = f"{self._label} has format version {metadata.format_version}; 1 and 2 are supported"
-            self._problems.add("unsupported-format", place, message, "Leave it out with a layout rule = false.")
-        elif metadata.encryption_keys:
-            message = f"{self._label} is encrypted"
-            self._problems.add("encrypted-table", place, message, "Leave it out with a layout rule = false.")
-        else:
-            return True
-        return False
 
     def _rewritten_metadata(self, data: bytes, metadata: TableMetadata, new_metadata: str) -> bytes | None:
         """The bytes of the new metadata file, or None if the table cannot be moved."""
@@ -303,18 +300,12 @@ class _TablePlanner:
         """The table lives at the target: nothing of it is copied again; nothing of it may be left behind."""
         walk = self._walker.walk([there], strict=True)
         self._walker.check_refs()
+        self._note_facts(walk, there, b"")
         for place, path in self._old_paths(walk, uri):
             message = f"of {self._label}, which lives at the target, refers to {path}"
             move = "Stop the writer that still uses old paths, and rewrite what it wrote."
             self._problems.add("half-moved", place, message, move)
-        self._plan.update_table(
-            self._table_id,
-            state=MIGRATED,
-            new_metadata=uri,
-            manifests=len(walk.manifests),
-            data_files=walk.data_files,
-            delete_files=walk.delete_files,
-        )
+        self._plan.update_table(self._table_id, state=MIGRATED, new_metadata=uri)
         self._plan.add_finding(Finding.of("migrated-table", self._label, "already lives at the target"))
         self._walker = Walker(self._plan, self._store, self._layout, self._problems)
         olds = list(self._read_history(self._found.history))
@@ -377,6 +368,7 @@ class _TablePlanner:
     def _mark(self, state: str, walk: Walk, old: Walk) -> None:
         """Give every file of the table its role."""
         deletes = self._walker.delete_files(check=state != MIGRATED)
+        self._walker.check_schemes()
         everything: list[tuple[str, Iterable[str]]] = [
             (DELETES, deletes),
             (MANIFEST, walk.manifests | old.manifests),
@@ -392,7 +384,7 @@ class _TablePlanner:
             self._mark_one(f"s3://{bucket}/{folder}/{HINT_NAME}", HINT, state)
 
     def _mark_one(self, uri: str, role: str, state: str) -> None:
-        at = Location.parse(uri)
+        at = self._walker.locate(uri)
         if at is not None:
             marks = {
                 "role": role,
@@ -402,3 +394,5 @@ class _TablePlanner:
                 "key": at.key,
             }
             self._plan.db.execute(_MARK, marks)
+            folder, _, name = at.key.rpartition("/")
+            self._plan.db.execute(_DROP_CHECKSUM, {"bucket": at.bucket, "key": f"{folder}/.{name}.crc"})

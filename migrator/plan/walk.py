@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from migrator.errors import NotFound, UnmappedPath, Unreadable
 from migrator.findings import Finding
-from migrator.iceberg.deletes import position_delete_paths
+from migrator.iceberg.deletes import delete_paths
 from migrator.iceberg.manifests import Entry, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import TableMetadata
 from migrator.layout import Layout, Location
 from migrator.parallel import Failed, each
 from migrator.plan.discover import FoundTable
-from migrator.plan.file import PlanFile
+from migrator.plan.file import PlanFile, keys_under
 from migrator.store import Store
 
 EXAMPLES = 5
@@ -26,13 +26,31 @@ EXAMPLES = 5
 READERS = 8
 """Manifests are read by few threads: each may be many megabytes, and parsing them is what takes time."""
 
-NO_CONTENT = -1
-"""Stands for a manifest among the contents of data and delete files (0, 1, 2)."""
+OF_MANIFEST, OF_DELETE_ROW = -1, -2
+"""Among the contents of data and delete files (0, 1, 2): a manifest, and a data file that a delete names."""
 
 REFS = """
 CREATE TEMP TABLE refs (
-  bucket TEXT NOT NULL, key TEXT NOT NULL, size INTEGER, content INTEGER NOT NULL, live INTEGER NOT NULL,
-  place TEXT NOT NULL)
+  scheme TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL, size INTEGER, content INTEGER NOT NULL,
+  format TEXT NOT NULL, live INTEGER NOT NULL, place TEXT NOT NULL)
+"""
+Ref = tuple[str, str, str, int | None, int, str, bool, str]
+"""A row of ``refs``. ``live``: a reader of the table's present snapshots needs the object."""
+
+_ORPHANS = """
+SELECT DISTINCT scheme, bucket, key FROM refs r WHERE (key LIKE '%//%' OR key LIKE '/%')
+AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = r.bucket AND o.key = r.key)
+AND NOT EXISTS (SELECT 1 FROM present p WHERE r.bucket = :target AND p.key = r.key)
+"""
+# Java matches deletes to data files by the text of their paths, so s3a:// does not delete from s3://.
+_MIXED = """
+SELECT 's3://' || bucket || '/' || key, min(place), min(scheme), max(scheme), count(*) OVER () FROM refs
+WHERE content IN (0, -2) GROUP BY bucket, key HAVING min(scheme) <> max(scheme) LIMIT :limit
+"""
+_SUMS = """
+SELECT content, format, count(*), total(size) FROM (
+  SELECT content, format, max(size) AS size FROM refs WHERE live AND content >= 0 GROUP BY bucket, key)
+GROUP BY content, format ORDER BY content, format
 """
 _MISSING = """
 SELECT 's3://' || r.bucket || '/' || r.key, r.place, count(*) OVER () FROM refs r
@@ -55,8 +73,17 @@ class Walk:
     lists: set[str] = field(default_factory=set)
     manifests: set[str] = field(default_factory=set)
     statistics: set[str] = field(default_factory=set)
-    data_files: int = 0
-    delete_files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The live files of one kind. ``content``: 0 data, 1 position deletes, 2 equality deletes."""
+
+    content: int
+    format: str
+    """In upper case, as the manifests name it."""
+    count: int
+    bytes: int
 
 
 class Problems:
@@ -71,6 +98,11 @@ class Problems:
 
     def __contains__(self, code: str) -> bool:
         return code in self._counts
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of all findings about the table, sorted."""
+        return sorted(self._counts)
 
     def unreadable(self, error: Unreadable) -> None:
         move = error.next_move or "Restore it, or leave the table out with a layout rule = false."
@@ -118,18 +150,21 @@ class Walker:
         walk.manifests -= seen.manifests
         self._manifests(walk, strict)
         for uri in walk.statistics if strict else ():
-            at = Location.parse(uri)
-            if at is None or not self.exists(at):
+            if self.locate(uri) is None:
                 self._problems.note("missing-history", uri, "statistics file is missing")
-        if strict:
-            walk.data_files, walk.delete_files = self._count()
         return walk
 
-    def _count(self) -> tuple[int, int]:
-        """The distinct live data files and delete files among the refs."""
-        query = "SELECT count(DISTINCT bucket || '/' || key) FROM refs WHERE live AND content IN ({})"
-        data, deletes = (self._plan.db.execute(query.format(kinds)).fetchone()[0] for kinds in ("0", "1, 2"))
-        return data, deletes
+    def count_outside(self, location: str) -> int:
+        """How many live files do not lie below the table's location."""
+        at = Location.parse(location)
+        low, high = keys_under(at.key.strip("/")) if at else ("", "")
+        query = "SELECT count(*) FROM refs WHERE live AND content >= 0 AND NOT (bucket = ? AND key >= ? AND key < ?)"
+        return int(self._plan.db.execute(query, (at.bucket if at else "", low, high)).fetchone()[0])
+
+    def files(self) -> list[Files]:
+        """The distinct live files among the refs, by kind."""
+        rows = self._plan.db.execute(_SUMS).fetchall()
+        return [Files(content, form, count, int(size)) for content, form, count, size in rows]
 
     def _lists(self, walk: Walk, strict: bool) -> None:
         for uri, data in self.read_many(sorted(walk.lists), strict):
@@ -145,7 +180,9 @@ class Walker:
             if strict:
                 # An Avro file cut off between two blocks is still a valid one: only its length tells.
                 at = [(Location.parse(manifest.path), manifest.length) for manifest in listed]
-                self._add_refs((m.bucket, m.key, length, NO_CONTENT, True, uri) for m, length in at if m)
+                self._add_refs(
+                    (m.scheme, m.bucket, m.key, length, OF_MANIFEST, "AVRO", True, uri) for m, length in at if m
+                )
             walk.manifests |= {manifest.path for manifest in listed}
 
     def _manifests(self, walk: Walk, strict: bool) -> None:
@@ -156,8 +193,8 @@ class Walker:
                 walk.manifests.discard(uri)
                 self._bad_file(uri, error, strict)
 
-    def _add_refs(self, rows: Iterable[tuple[str, str, int, int, bool, str]]) -> None:
-        self._plan.db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?)", rows)
+    def _add_refs(self, rows: Iterable[Ref]) -> None:
+        self._plan.db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _check_mapped(self, place: str, paths: Iterable[str]) -> None:
         for path in paths:
@@ -174,9 +211,7 @@ class Walker:
             message = f"of {self._problems.label} refers to {error.path!r}, under no rule"
             self._problems.add("unmapped-path", uri, message, error.next_move)
 
-    def _rows(
-        self, place: str, entries: Iterable[Entry], strict: bool
-    ) -> Iterator[tuple[str, str, int, int, bool, str]]:
+    def _rows(self, place: str, entries: Iterable[Entry], strict: bool) -> Iterator[Ref]:
         for entry in entries:
             live = entry.status != 2
             at = Location.parse(entry.path)
@@ -186,16 +221,29 @@ class Walker:
                 continue
             if live and entry.referenced_data_file is not None:
                 self._check_mapped(place, [entry.referenced_data_file])
+                yield from self._named(place, [entry.referenced_data_file])
             if entry.encrypted:
                 self._problems.add("encrypted-table", place, f"names an encrypted file, {entry.path!r}", "")
-            if entry.content == 1 and entry.file_format != "PARQUET" and live:
-                message = f"names position deletes in {entry.file_format}: {entry.path!r}"
-                move = "Compact the table's deletes (rewrite_position_delete_files) into Parquet first."
-                self._problems.add("unsupported-deletes", place, message, move)
-            yield at.bucket, at.key, entry.size, entry.content, live and strict, place
+            yield (
+                at.scheme,
+                at.bucket,
+                at.key,
+                entry.size,
+                entry.content,
+                entry.file_format,
+                live and strict,
+                place,
+            )
+
+    @staticmethod
+    def _named(place: str, paths: Iterable[str]) -> Iterator[Ref]:
+        """Data files that deletes name: those that differ from the entry's own path apply to nothing."""
+        for at in filter(None, map(Location.parse, paths)):
+            yield at.scheme, at.bucket, at.key, None, OF_DELETE_ROW, "", False, place
 
     def check_refs(self) -> None:
         """Every live file exists, with the size that the metadata records."""
+        self._collapse()
         parameters = {"target": self._layout.target_bucket, "limit": EXAMPLES}
         for uri, place, count in self._plan.db.execute(_MISSING, parameters).fetchall():
             message = f"refers to {uri}, which does not exist" + (f" ({count} such in all)" if count > 1 else "")
@@ -204,9 +252,25 @@ class Walker:
             message = f"records another size than {uri} has" + (f" ({count} such in all)" if count > 1 else "")
             self._problems.add("size-differs", place, message, "Find out what wrote over it.")
 
+    def _collapse(self) -> None:
+        """Let refs with ``//`` that lead nowhere lead where Hadoop's S3A looks: it reads ``a//b`` as ``a/b``."""
+        for ref in self._plan.db.execute(_ORPHANS, {"target": self._layout.target_bucket}).fetchall():
+            path = Location(*ref)
+            at = self.locate(path.uri)
+            if at is not None:
+                where = (at.key, path.bucket, path.key)
+                self._plan.db.execute("UPDATE refs SET key = ? WHERE bucket = ? AND key = ?", where)
+
+    def check_schemes(self) -> None:
+        """No data file is named with two schemes. Call it when the refs of :meth:`delete_files` are in."""
+        for uri, place, one, other, count in self._plan.db.execute(_MIXED, {"limit": EXAMPLES}).fetchall():
+            message = f"names {uri} as {one}:// and as {other}://" + (f" ({count} such in all)" if count > 1 else "")
+            move = "Rewrite the table's data or deletes first; or accept it: both schemes are kept as they are."
+            self._problems.add("mixed-schemes", place, message, move)
+
     def delete_files(self, *, check: bool) -> list[str]:
         """The position-delete files among the refs. ``check``: read each now, so that nothing fails later, and
-        leave out what only tombstones name and cannot be read."""
+        leave out what only tombstones name and cannot be read; what their rows name goes into the refs."""
         query = (
             "SELECT DISTINCT 's3://' || r.bucket || '/' || r.key, max(r.live) FROM refs r"
             " JOIN objects o ON o.bucket = r.bucket AND o.key = r.key WHERE r.content = 1 GROUP BY r.bucket, r.key"
@@ -217,16 +281,36 @@ class Walker:
         good, live = [], dict(rows)
         for uri, data in self.read_many([uri for uri, _ in rows], strict=True):
             try:
-                unmapped = [p for p in position_delete_paths(data, uri) if self._layout.map_uri(p) is None]
+                paths = delete_paths(data, uri)
             except Unreadable as error:
                 if live[uri]:
                     self._problems.unreadable(error)
                 continue
+            self._add_refs(self._named(uri, paths))
+            unmapped = [path for path in paths if self._layout.map_uri(path) is None]
             if unmapped:
                 message = f"names {len(unmapped)} data file(s) under no rule, such as {unmapped[0]!r}"
                 self._problems.note("dangling-deletes", uri, message)
             good.append(uri)
         return good
+
+    def locate(self, uri: str) -> Location | None:
+        """Where the object of a path is: at its literal key, or else at the key that S3A makes of ``//``."""
+        literal = Location.parse(uri)
+        if literal is None or self.exists(literal):
+            return literal
+        at = literal.collapsed
+        if at == literal or not self.exists(at):
+            return None
+        new, new_path = self._layout.map_uri(at.uri), self._layout.map_uri(uri)
+        moved = Location.parse(new_path or "")
+        if moved is None or moved.collapsed.uri != new:
+            move = "Map both places with one rule."
+            message = f"stands for {at.uri}, but they map to {new_path} and {new}"
+            self._problems.add("unmapped-path", uri, message, move)
+        else:
+            self._problems.note("collapsed-path", uri, f"exists only as {at.uri}: only S3A finds it there")
+        return at
 
     def exists(self, at: Location) -> bool:
         if at.bucket == self._layout.target_bucket:
@@ -242,14 +326,14 @@ class Walker:
         """Yield (uri, bytes) for those that exist; what is missing is a problem if ``strict``."""
         wanted: list[tuple[str, Location]] = []
         for uri in uris:
-            at = Location.parse(uri)
-            if at is None or self._layout.map_uri(uri) is None:
+            at = self.locate(uri)
+            if self._layout.map_uri(uri) is None:
                 if strict:
                     move = "Add a rule for it to [layout]."
                     self._problems.add(
                         "unmapped-path", self._problems.metadata, f"refers to {uri!r}, under no rule", move
                     )
-            elif not self.exists(at):
+            elif at is None:
                 if strict:
                     message = f"is part of {self._problems.label} but does not exist"
                     self._problems.add("missing-object", uri, message, "Restore it, or repair the table first.")

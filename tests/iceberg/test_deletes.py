@@ -14,7 +14,7 @@ from pyiceberg.io.pyarrow import pyarrow_to_schema
 from iceberg.avro_files import CORPUS, avro, needs_corpus
 from iceberg.tables import FILE_PATH, POS
 from migrator.errors import Unreadable
-from migrator.iceberg.deletes import position_delete_paths, rewrite_position_deletes
+from migrator.iceberg.deletes import delete_paths, rewrite_deletes
 from migrator.layout import Layout
 
 # Moving swaps the order of the two buckets.
@@ -55,7 +55,7 @@ def opened(data: bytes) -> pq.ParquetFile:
 
 
 def moved(data: bytes):
-    return rewrite_position_deletes(data, LAYOUT.map_uri, PLACE)
+    return rewrite_deletes(data, LAYOUT.map_uri, PLACE)
 
 
 ONE_BUCKET = [(f"s3://bronze/{f}", pos) for f in ("a", "b", "b-archive") for pos in (0, 5, 2**40)]
@@ -136,15 +136,15 @@ def test_dangling_rows_stay_and_are_counted():
 
 def test_a_path_equal_to_the_prefix_moves():
     layout = Layout.from_mapping("data-lake", {"s3://bronze/wh/": "warehouse/"})
-    out = rewrite_position_deletes(deletes([("s3://bronze/wh", 0)]), layout.map_uri, PLACE)
+    out = rewrite_deletes(deletes([("s3://bronze/wh", 0)]), layout.map_uri, PLACE)
     assert rows_of(out.data) == [("s3://data-lake/warehouse", 0)]
 
 
 def test_a_mapping_that_changes_nothing_returns_the_bytes():
     data = deletes(TWO_BUCKETS)
-    out = rewrite_position_deletes(data, lambda path: path, PLACE)
+    out = rewrite_deletes(data, lambda path: path, PLACE)
     assert (out.data, out.file.size, out.unmapped) == (data, len(data), 0)
-    nowhere = rewrite_position_deletes(data, lambda path: None, PLACE)
+    nowhere = rewrite_deletes(data, lambda path: None, PLACE)
     assert (nowhere.data, nowhere.unmapped) == (data, len(TWO_BUCKETS))
     assert moved(moved(data).data).data == moved(data).data
 
@@ -188,13 +188,13 @@ def test_columns_are_found_by_id_and_else_by_name():
     out = pq.read_table(io.BytesIO(moved(parquet(table)).data))
     assert out["f"].to_pylist() == ["s3://data-lake/a-silver/b", "s3://data-lake/z-bronze/a"]
     assert out["file_path"].to_pylist() == ["x", "s3://bronze/a"]
-    assert position_delete_paths(parquet(table), PLACE) == {"s3://bronze/a", "s3://silver/b"}
+    assert delete_paths(parquet(table), PLACE) == {"s3://bronze/a", "s3://silver/b"}
     by_name = pa.table({"file_path": ["s3://bronze/a"], "pos": [1]})
     assert rows_of(moved(parquet(by_name)).data) == [("s3://data-lake/z-bronze/a", 1)]
 
 
 def test_distinct_paths_are_listed():
-    assert position_delete_paths(deletes(TWO_BUCKETS, row_group_size=2), PLACE) == {p for p, _ in TWO_BUCKETS}
+    assert delete_paths(deletes(TWO_BUCKETS, row_group_size=2), PLACE) == {p for p, _ in TWO_BUCKETS}
 
 
 @pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"data_page_version": "2.0"}])
@@ -207,7 +207,7 @@ def test_a_file_without_rows_stays():
     data = deletes([])
     out = moved(data)
     assert (out.data, out.file.lower, out.file.upper, out.unmapped) == (data, "", "", 0)
-    assert position_delete_paths(data, PLACE) == set()
+    assert delete_paths(data, PLACE) == set()
 
 
 def test_a_file_cut_anywhere_is_unreadable():
@@ -222,7 +222,7 @@ def test_a_file_cut_anywhere_is_unreadable():
 
 @pytest.mark.parametrize("data", [b"", b"ORC" + b"x" * 50, b"PARE" + b"x" * 50 + b"PARE", avro("long", [1])])
 def test_other_formats_are_unreadable(data):
-    for function in (moved, lambda d: position_delete_paths(d, PLACE)):
+    for function in (moved, lambda d: delete_paths(d, PLACE)):
         with pytest.raises(Unreadable, match="no complete Parquet file"):
             function(data)
 

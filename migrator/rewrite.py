@@ -1,0 +1,111 @@
+"""Rewriting one file of a table from where it is to where it goes: read, move its paths, write.
+
+Which bytes change is decided in ``migrator.iceberg``; this module only carries them, and hands each file what
+it must know of the files below it. Work leaf first, in the order of ``ROLES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from migrator.iceberg import Mapping
+from migrator.iceberg.deletes import rewrite_deletes
+from migrator.iceberg.manifests import DeleteFile, rewrite_manifest, rewrite_manifest_list
+from migrator.iceberg.metadata import rewrite_metadata
+from migrator.store import Content, Store, spool
+
+DELETES, MANIFEST, MANIFEST_LIST, METADATA, CURRENT = ROLES = (
+    "position-deletes",
+    "manifest",
+    "manifest-list",
+    "metadata",
+    "current-metadata",
+)
+"""What a file is to its table, in the order in which the files are written: each role needs the ones before it.
+A table's current metadata comes last, so that where it is, all of the table is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to rewrite. ``source`` and ``target`` are (bucket, key); ``etag`` pins the source if given."""
+
+    role: str
+    source: tuple[str, str]
+    target: tuple[str, str]
+    etag: str | None = None
+
+    @property
+    def place(self) -> str:
+        return "s3://{}/{}".format(*self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands at the target now. Size in bytes. ``delete_file`` is for the manifests that name it."""
+
+    size: int
+    etag: str
+    delete_file: DeleteFile | None = None
+
+
+class Facts(Protocol):
+    """What was measured of the files that are rewritten already. Paths are old ones, as the tables spell them."""
+
+    def delete_file(self, path: str) -> DeleteFile | None:
+        """A rewritten position delete file or deletion vector; None for one that was not rewritten."""
+
+    def length_of(self, place: str, path: str) -> int | None:
+        """The new length of a manifest that the list ``place`` names; None to keep the one that it records."""
+
+
+class Rewriter:
+    """Rewrites files between two places of one store. Safe to share between threads."""
+
+    def __init__(self, store: Store, mapping: Mapping, facts: Facts) -> None:
+        self._store = store
+        self._mapping = mapping
+        self._facts = facts
+
+    def __call__(self, job: Job) -> Written:
+        """Rewrite one file. Raises StoreErrors, Unreadable, UnmappedPath; nothing is written then."""
+        do: dict[str, Callable[[Job], Written]] = {
+            DELETES: self._deletes,
+            MANIFEST: self._manifest,
+            MANIFEST_LIST: self._list,
+            METADATA: self._metadata,
+            CURRENT: self._metadata,
+        }
+        return do[job.role](job)
+
+    def _deletes(self, job: Job) -> Written:
+        content = self._store.get(*job.source, etag=job.etag)
+        rewritten = rewrite_deletes(content.data, self._mapping, job.place)
+        return self._put(job, content, rewritten.data, rewritten.file)
+
+    def _metadata(self, job: Job) -> Written:
+        content = self._store.get(*job.source, etag=job.etag)
+        return self._put(job, content, rewrite_metadata(content.data, self._mapping, job.place))
+
+    def _manifest(self, job: Job) -> Written:
+        return self._stream(
+            job, lambda source, sink: rewrite_manifest(source, sink, self._mapping, self._facts.delete_file, job.place)
+        )
+
+    def _list(self, job: Job) -> Written:
+        length_of = partial(self._facts.length_of, job.place)
+        return self._stream(
+            job, lambda source, sink: rewrite_manifest_list(source, sink, self._mapping, length_of, job.place)
+        )
+
+    def _stream(self, job: Job, rewrite: Callable[..., None]) -> Written:
+        with self._store.download(*job.source, etag=job.etag) as source, spool() as sink:
+            rewrite(source.file, sink)
+            size, etag = self._store.upload(*job.target, sink, source.attributes)
+        return Written(size, etag)
+
+    def _put(self, job: Job, content: Content, data: bytes, delete_file: DeleteFile | None = None) -> Written:
+        etag = self._store.put(*job.target, Content(data, "", content.attributes))
+        return Written(len(data), etag, delete_file)
