@@ -1,28 +1,16 @@
 """Table metadata JSON: read it, and move the paths in it.
 
-The text is edited, not the document: only the string tokens that hold a path are replaced, so unknown keys,
-the order of keys, number text, escapes and white space stay as their writer left them. Compression is told
-by the first bytes, not by the name, and stays what it was.
+Only the strings that hold a path change in the text (:mod:`migrator.iceberg.json_text`).
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import zstandard
 
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.avro import Malformed, unzstd
-
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+from migrator.iceberg.json_text import Object, Path, Token, label, parse, read_text, replace_strings, strings
 
 _FORMAT_VERSIONS = (1, 2, 3)
 """Version 4 drafts put paths elsewhere; a table that might be moved by halves is refused instead."""
@@ -86,11 +74,6 @@ def is_metadata_file(name: str) -> bool:
     return _METADATA_NAME.fullmatch(name) is not None
 
 
-def is_compressed(data: bytes) -> bool:
-    """True if the bytes of a metadata file are compressed. The name does not tell."""
-    return data.startswith((_GZIP_MAGIC, _ZSTD_MAGIC))
-
-
 def metadata_version(name: str) -> int | None:
     """The version in the name of a metadata file, 7 in ``v7.metadata.json``; None if it has none."""
     found = _VERSIONED_NAME.fullmatch(name)
@@ -106,7 +89,7 @@ def read_metadata(data: bytes, place: str) -> TableMetadata:
     Raises Unreadable if it is truncated, no JSON object, of an unknown format version, or if a key that the
     spec demands is missing or of a wrong type.
     """
-    top = _Object(_parse(_text(data, place)[0], place), place, "")
+    top = Object(parse(read_text(data, place)[0], place), place, "")
     version = top.integer("format-version")
     if version not in _FORMAT_VERSIONS:
         raise Unreadable(place, f"its format-version is {version}")
@@ -130,7 +113,7 @@ def read_metadata(data: bytes, place: str) -> TableMetadata:
     )
 
 
-def _snapshot(of: _Object) -> Snapshot:
+def _snapshot(of: Object) -> Snapshot:
     manifest_list = of.optional_text("manifest-list")
     manifests = of.get("manifests", list, None)
     if manifest_list is None and manifests is None:
@@ -150,57 +133,6 @@ def _snapshot(of: _Object) -> Snapshot:
     )
 
 
-_MISSING = object()
-
-
-class _Object:
-    """A JSON object whose values are read with the type that they must have; null counts as missing."""
-
-    def __init__(self, value: Any, place: str, label: str) -> None:
-        if not isinstance(value, dict):
-            raise Unreadable(place, f"{label.rstrip('.') or 'the document'} is no JSON object")
-        self._value = value
-        self.place = place
-        self.label = label
-        """What leads to this object, with a dot at its end: ``snapshots[3].``"""
-
-    def names(self) -> list[str]:
-        return list(self._value)
-
-    def get(self, key: str, kind: type, default: Any = _MISSING) -> Any:
-        value = self._value.get(key)
-        if value is None and default is not _MISSING:
-            return default
-        if value is None:
-            raise Unreadable(self.place, f"{self.label}{key} is missing")
-        if type(value) is not kind:  # not isinstance: true is no integer
-            raise Unreadable(self.place, f"{self.label}{key} is {str(value)[:80]!r}")
-        return value
-
-    def integer(self, key: str, default: Any = _MISSING) -> int:
-        number: int = self.get(key, int, default)
-        return number
-
-    def text(self, key: str) -> str:
-        value: str = self.get(key, str)
-        return value
-
-    def optional_text(self, key: str) -> str | None:
-        value: str | None = self.get(key, str, None)
-        return value
-
-    def object(self, key: str) -> _Object:
-        return _Object(self.get(key, dict, {}), self.place, f"{self.label}{key}.")
-
-    def objects(self, key: str) -> list[_Object]:
-        values = self.get(key, list, [])
-        return [_Object(v, self.place, f"{self.label}{key}[{i}].") for i, v in enumerate(values)]
-
-    def texts(self, key: str) -> dict[str, str]:
-        of = self.object(key)
-        return {name: of.text(name) for name in of.names()}
-
-
 # --- rewriting -------------------------------------------------------------------------------------
 
 
@@ -213,24 +145,24 @@ def rewrite_metadata(data: bytes, mapping: Mapping, place: str) -> bytes:
     :func:`read_metadata` does.
     """
     read_metadata(data, place)  # a path in a shape that the positions below do not foresee must not slip by
-    text, compress = _text(data, place)
-    pieces: list[str] = []
-    kept = 0
-    for token in _strings(text):
+    text, compress = read_text(data, place)
+
+    def edit(token: Token) -> str | None:
         rule = _rule(token.path)
         if rule is None:
-            continue
-        old = json.loads(token.text)
-        new = mapping(old) if rule is not _PROPERTY or old.count("://") < 2 else None  # two: a list of paths
+            return None
+        new = map_property(token.value, mapping) if rule is _PROPERTY else mapping(token.value)
         if new is None and rule is _MUST_MOVE:
-            raise UnmappedPath(place, old)
-        if new is not None and new != old:
-            # Escapes stay in the style of their writer.
-            pieces += text[kept : token.start], json.dumps(new, ensure_ascii="\\u" in token.text)
-            kept = token.start + len(token.text)
-    if not pieces:
-        return data
-    return compress("".join([*pieces, text[kept:]]).encode())
+            raise UnmappedPath(place, token.value)
+        return new
+
+    edited = replace_strings(text, edit)
+    return data if edited is text else compress(edited.encode())
+
+
+def map_property(value: str, mapping: Mapping) -> str | None:
+    """The new value of a property of a table or view whose value is, as a whole, one path; else None."""
+    return mapping(value) if value.count("://") < 2 else None  # two: a list of paths
 
 
 def paths_in(data: bytes, place: str) -> list[tuple[str, str]]:
@@ -240,15 +172,15 @@ def paths_in(data: bytes, place: str) -> list[tuple[str, str]]:
     that look like ``scheme://…``. A label reads like ``snapshots[3].manifest-list``. Raises Unreadable if
     the file is truncated or no JSON.
     """
-    text, _ = _text(data, place)
-    _parse(text, place)
+    text, _ = read_text(data, place)
+    parse(text, place)
     found = []
-    for token in _strings(text):
+    for token in strings(text):
         if _rule(token.path) is None and not _is_summary(token.path):
             continue
-        value = json.loads(token.text)
+        value = token.value
         if not _is_summary(token.path) or _SCHEME.match(value):
-            found.append((_label(token.path), value))
+            found.append((label(token.path), value))
     return found
 
 
@@ -256,11 +188,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 _MUST_MOVE, _MAY_MOVE, _PROPERTY = "must move", "may move", "property"
 
-_Path = tuple[str | int, ...]
-"""Keys and indexes that lead to a value of the document."""
 
-
-def _rule(path: _Path) -> str | None:
+def _rule(path: Path) -> str | None:
     """What to do with the string at this position; None to leave it alone."""
     match path:
         case ("location",) | ("snapshots", int(), "manifest-list") | ("snapshots", int(), "manifests", int()):
@@ -276,91 +205,5 @@ def _rule(path: _Path) -> str | None:
     return None
 
 
-def _is_summary(path: _Path) -> bool:
+def _is_summary(path: Path) -> bool:
     return len(path) == 4 and path[0] == "snapshots" and path[2] == "summary"
-
-
-def _label(path: _Path) -> str:
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).removeprefix(".")
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """A string value in the text of the document: where it is, and its text, quotes included."""
-
-    path: _Path
-    start: int
-    text: str
-
-
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]')
-
-
-def _strings(text: str) -> Iterator[_Token]:
-    """All string values of a text that is known to be JSON. Keys are no values."""
-    path: list[str | int] = []  # the last one: the key or the index in the innermost object or array
-    in_key = False
-    for found in _TOKEN.finditer(text):
-        token = found[0]
-        match token:
-            case "{":
-                path.append("")
-                in_key = True
-            case "[":
-                path.append(0)
-            case "}" | "]":
-                path.pop()
-                in_key = False
-            case ",":
-                last = path[-1]
-                in_key = isinstance(last, str)
-                if isinstance(last, int):
-                    path[-1] = last + 1
-            case ":":
-                in_key = False
-            case _ if in_key:
-                path[-1] = json.loads(token)
-            case _:
-                yield _Token(tuple(path), found.start(), token)
-
-
-# --- text and compression --------------------------------------------------------------------------
-
-
-def _text(data: bytes, place: str) -> tuple[str, Callable[[bytes], bytes]]:
-    """The text of the file, and the function that compresses a text the same way."""
-    compress = _verbatim
-    try:
-        if data.startswith(_GZIP_MAGIC):
-            data, compress = gzip.decompress(data), _gzip
-        elif data.startswith(_ZSTD_MAGIC):
-            data, compress = unzstd(data), _zstd
-        return data.decode(), compress
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError, Malformed) as fault:
-        raise Unreadable(place, f"it cannot be decompressed: {fault}") from fault
-    except UnicodeDecodeError as fault:
-        raise Unreadable(place, f"it is not UTF-8: {fault.reason} at byte {fault.start}") from fault
-
-
-def _verbatim(data: bytes) -> bytes:
-    return data
-
-
-def _gzip(data: bytes) -> bytes:
-    # Not gzip.compress: zlib's own header has no time and is the same under every version of Python.
-    stream = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
-    return stream.compress(data) + stream.flush()
-
-
-def _zstd(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor().compress(data)
-
-
-def _parse(text: str, place: str) -> Any:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as fault:
-        raise Unreadable(place, f"it is not JSON: {fault}") from fault
-    if not isinstance(document, dict):
-        raise Unreadable(place, "it is no JSON object")
-    return document

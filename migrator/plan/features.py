@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.iceberg.metadata import TableMetadata, is_compressed
+from migrator.iceberg.json_text import is_compressed
+from migrator.iceberg.metadata import TableMetadata
 from migrator.plan.walk import Files
 
 _DELETE_KINDS = {1: "position deletes", 2: "equality deletes"}

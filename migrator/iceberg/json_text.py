@@ -1,0 +1,200 @@
+"""JSON files of Iceberg: read them strictly, and replace strings in their text.
+
+The text is edited, not the document: only the string tokens that change are replaced, so unknown keys, the
+order of keys, number text, escapes and white space stay as their writer left them. Compression is told by
+the first bytes, not by the name, and stays what it was.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zstandard
+
+from migrator.errors import Unreadable
+from migrator.iceberg.avro import Malformed, unzstd
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+# --- text and compression --------------------------------------------------------------------------
+
+
+def is_compressed(data: bytes) -> bool:
+    """True if the bytes of a metadata file are compressed. The name does not tell."""
+    return data.startswith((_GZIP_MAGIC, _ZSTD_MAGIC))
+
+
+def read_text(data: bytes, place: str) -> tuple[str, Callable[[bytes], bytes]]:
+    """The text of the file, and the function that compresses a text the same way.
+
+    Raises Unreadable if it is truncated or no UTF-8.
+    """
+    compress = _verbatim
+    try:
+        if data.startswith(_GZIP_MAGIC):
+            data, compress = gzip.decompress(data), _gzip
+        elif data.startswith(_ZSTD_MAGIC):
+            data, compress = unzstd(data), _zstd
+        return data.decode(), compress
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError, Malformed) as fault:
+        raise Unreadable(place, f"it cannot be decompressed: {fault}") from fault
+    except UnicodeDecodeError as fault:
+        raise Unreadable(place, f"it is not UTF-8: {fault.reason} at byte {fault.start}") from fault
+
+
+def _verbatim(data: bytes) -> bytes:
+    return data
+
+
+def _gzip(data: bytes) -> bytes:
+    # Not gzip.compress: zlib's own header has no time and is the same under every version of Python.
+    stream = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    return stream.compress(data) + stream.flush()
+
+
+def _zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(data)
+
+
+# --- documents --------------------------------------------------------------------------------------
+
+
+def parse(text: str, place: str) -> Any:
+    """The JSON object that ``text`` is, decoded. Raises Unreadable if it is none."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise Unreadable(place, f"it is not JSON: {fault}") from fault
+    if not isinstance(document, dict):
+        raise Unreadable(place, "it is no JSON object")
+    return document
+
+
+_MISSING = object()
+
+
+class Object:
+    """A JSON object whose values are read with the type that they must have; null counts as missing."""
+
+    def __init__(self, value: Any, place: str, label: str) -> None:
+        if not isinstance(value, dict):
+            raise Unreadable(place, f"{label.rstrip('.') or 'the document'} is no JSON object")
+        self._value = value
+        self.place = place
+        self.label = label
+        """What leads to this object, with a dot at its end: ``snapshots[3].``"""
+
+    def names(self) -> list[str]:
+        return list(self._value)
+
+    def get(self, key: str, kind: type, default: Any = _MISSING) -> Any:
+        value = self._value.get(key)
+        if value is None and default is not _MISSING:
+            return default
+        if value is None:
+            raise Unreadable(self.place, f"{self.label}{key} is missing")
+        if type(value) is not kind:  # not isinstance: true is no integer
+            raise Unreadable(self.place, f"{self.label}{key} is {str(value)[:80]!r}")
+        return value
+
+    def integer(self, key: str, default: Any = _MISSING) -> int:
+        number: int = self.get(key, int, default)
+        return number
+
+    def text(self, key: str) -> str:
+        value: str = self.get(key, str)
+        return value
+
+    def optional_text(self, key: str) -> str | None:
+        value: str | None = self.get(key, str, None)
+        return value
+
+    def object(self, key: str) -> Object:
+        return Object(self.get(key, dict, {}), self.place, f"{self.label}{key}.")
+
+    def objects(self, key: str) -> list[Object]:
+        values = self.get(key, list, [])
+        return [Object(v, self.place, f"{self.label}{key}[{i}].") for i, v in enumerate(values)]
+
+    def texts(self, key: str) -> dict[str, str]:
+        of = self.object(key)
+        return {name: of.text(name) for name in of.names()}
+
+
+# --- the strings in a text --------------------------------------------------------------------------
+
+Path = tuple[str | int, ...]
+"""Keys and indexes that lead to a value of the document."""
+
+
+def label(path: Path) -> str:
+    """The path as messages show it: ``snapshots[3].manifest-list``."""
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).removeprefix(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A string value in the text of the document: where it is, and its text, quotes included."""
+
+    path: Path
+    start: int
+    text: str
+
+    @property
+    def value(self) -> str:
+        decoded: str = json.loads(self.text)
+        return decoded
+
+
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]')
+
+
+def strings(text: str) -> Iterator[Token]:
+    """All string values of a text that is known to be JSON. Keys are no values."""
+    path: list[str | int] = []  # the last one: the key or the index in the innermost object or array
+    in_key = False
+    for found in _TOKEN.finditer(text):
+        token = found[0]
+        match token:
+            case "{":
+                path.append("")
+                in_key = True
+            case "[":
+                path.append(0)
+            case "}" | "]":
+                path.pop()
+                in_key = False
+            case ",":
+                last = path[-1]
+                in_key = isinstance(last, str)
+                if isinstance(last, int):
+                    path[-1] = last + 1
+            case ":":
+                in_key = False
+            case _ if in_key:
+                path[-1] = json.loads(token)
+            case _:
+                yield Token(tuple(path), found.start(), token)
+
+
+def replace_strings(text: str, edit: Callable[[Token], str | None]) -> str:
+    """``text``, known to be JSON, with each string value replaced by what ``edit`` returns; None keeps it.
+
+    The same object if nothing changes.
+    """
+    pieces: list[str] = []
+    kept = 0
+    for token in strings(text):
+        new = edit(token)
+        if new is not None and new != token.value:
+            # Escapes stay in the style of their writer.
+            pieces += text[kept : token.start], json.dumps(new, ensure_ascii="\\u" in token.text)
+            kept = token.start + len(token.text)
+    return "".join([*pieces, text[kept:]]) if pieces else text
