@@ -8,9 +8,11 @@ it, unknown keys, header entries and number text included.
 module         file                                                   method
 =============  =====================================================  ==================================
 ``metadata``   table metadata JSON, plain, gzip or zstandard          string tokens replaced in the text
+``json_text``  the JSON underneath ``metadata`` and Puffin footers
 ``manifests``  manifest lists and manifests, format versions 1 to 3   byte spans replaced in Avro records
 ``avro``       the Avro container underneath ``manifests``
-``deletes``    position delete files, Parquet                         decoded and encoded again
+``deletes``    position deletes (Parquet, ORC, Avro) and deletion     one module for each format
+               vectors (Puffin)
 =============  =====================================================  ==================================
 
 Work leaf first: delete files, then the manifests that record their size and bounds, then the manifest lists

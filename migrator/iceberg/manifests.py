@@ -71,12 +71,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class DeleteFile:
-    """What a manifest records about a position delete file, measured on the rewritten one."""
+    """What a manifest records about a rewritten file of position deletes or deletion vectors."""
 
     size: int
-    lower: str
-    """The smallest new ``file_path`` in it."""
-    upper: str
+    """In bytes."""
+    lower: str | None
+    """The smallest new ``file_path`` in its rows, "" if it has none. None for deletion vectors, whose paths
+    stand in the manifest itself: then bounds are mapped like paths."""
+    upper: str | None
     """The largest."""
 
 
@@ -138,11 +140,12 @@ def rewrite_manifest(
     ``file_path`` (100) and ``referenced_data_file`` (143) are mapped in entries of every status. A path that
     no rule covers raises UnmappedPath, or stays if the entry is deleted: its file need not exist any more.
 
-    ``delete_file(old path)`` tells about a position delete file that was rewritten: its entry gets the new
-    size (104) and bounds of the paths in it (125, 128, where there are any), and loses its split offsets
-    (132), which pointed into the old file. For a file that was not rewritten it returns None; then the
-    bounds are mapped like paths. Bounds of other columns are data and stay. Raises Unreadable for a damaged
-    manifest.
+    ``delete_file(old path)`` tells about a file of position deletes or deletion vectors that was rewritten:
+    its entry gets the new size (104). If the file has rows, the entry also gets the bounds of the paths in
+    them (125, 128, where there are any), and loses its split offsets (132), which pointed into the old file.
+    The blobs of deletion vectors have not moved, so their offset and length (144, 145) stay. None stands for
+    a file that was not rewritten; for it, as for vectors, the bounds are mapped like paths. Bounds of other
+    columns are data and stay. Raises Unreadable for a damaged manifest.
     """
     targets = (_STATUS, _CONTENT, _PATH, _SIZE, _LOWER, _UPPER, _SPLITS, _REFERENCED)
 
@@ -158,21 +161,22 @@ def rewrite_manifest(
         if _content(record, place) != POSITION_DELETES:
             return
         facts = delete_file(path)
-        if facts is None:
+        if facts is not None:
+            record.put(_SIZE, facts.size)
+        if facts is None or facts.lower is None or facts.upper is None:
             for bounds in (_LOWER, _UPPER):
                 _put_bound(record, bounds, lambda old: _mapped_bound(old, mapping, live, place))
         else:
-            _describe(record, facts)
+            _describe_rows(record, facts.lower.encode(), facts.upper.encode())
 
     Container(source, place).rewrite(targets, edit, sink)
 
 
-def _describe(record: Record, facts: DeleteFile) -> None:
-    record.put(_SIZE, facts.size)
+def _describe_rows(record: Record, lower: bytes, upper: bytes) -> None:
     if record.nullable(_SPLITS):
         record.put(_SPLITS, None)
-    _put_bound(record, _LOWER, lambda old: facts.lower.encode())
-    _put_bound(record, _UPPER, lambda old: facts.upper.encode())
+    _put_bound(record, _LOWER, lambda old: lower)
+    _put_bound(record, _UPPER, lambda old: upper)
 
 
 def _put_bound(record: Record, bounds: Target, new: Callable[[bytes], bytes]) -> None:

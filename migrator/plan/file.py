@@ -57,7 +57,7 @@ CREATE TABLE findings (
 -- the journal
 CREATE TABLE done (object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL);
 CREATE TABLE delete_files (
-  object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT NOT NULL, upper TEXT NOT NULL);
+  object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT, upper TEXT);
 CREATE TABLE events (
   id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   event TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '');

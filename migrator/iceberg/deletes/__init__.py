@@ -1,0 +1,52 @@
+"""Files that name the data files they delete from: map those paths.
+
+============  =========================================  ====================================================
+module        file                                       method
+============  =========================================  ====================================================
+``parquet``   position deletes in Parquet                decoded and encoded again
+``orc``       position deletes in ORC                    decoded and encoded again
+``avro_rows`` position deletes in Avro                   byte spans replaced in the records
+``puffin``    deletion vectors, with or without Puffin   strings replaced in the footer, blobs left in place
+``rows``      what the position deletes share
+============  =========================================  ====================================================
+
+Position deletes are sorted by (file_path, pos) (Iceberg table spec, "Position Delete Files"), and a mapping
+of several prefixes can change the order of the paths: then the rows are sorted again, and otherwise they stay
+in the order that they have.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from migrator.errors import Unreadable
+from migrator.iceberg import Mapping
+from migrator.iceberg.deletes import avro_rows, orc, parquet, puffin
+from migrator.iceberg.deletes.rows import RewrittenDeletes
+
+__all__ = ["RewrittenDeletes", "delete_paths", "rewrite_deletes"]
+
+
+def rewrite_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
+    """The file with every path in it mapped; the same bytes object if none changes.
+
+    The format is told by the first bytes. Raises Unreadable for a file that is damaged or of no known format,
+    lacks a path or position somewhere, or cannot be written back with the same columns.
+    """
+    rewritten: RewrittenDeletes = _format(data, place).rewrite(data, mapping, place)
+    return rewritten
+
+
+def delete_paths(data: bytes, place: str) -> set[str]:
+    """The distinct data files that the file names. Raises Unreadable like the rewrite."""
+    paths: set[str] = _format(data, place).paths(data, place)
+    return paths
+
+
+def _format(data: bytes, place: str) -> ModuleType:
+    for module in (parquet, orc, avro_rows, puffin):
+        if data.startswith(module.MAGIC):
+            return module
+    if puffin.is_bare(data):
+        return puffin
+    raise Unreadable(place, "it is no file of deletes in Parquet, ORC, Avro or Puffin")

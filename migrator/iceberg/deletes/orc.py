@@ -1,0 +1,69 @@
+"""Position deletes in ORC: map the paths in the rows, and encode the rows again.
+
+The paths also stand in dictionaries and in the statistics of stripes and file, by which readers skip rows. So
+the file is decoded and written anew, with the same columns, compression and user metadata. Iceberg finds the
+columns by the type attribute ``iceberg.id`` (Iceberg table spec, "Appendix A", ORC).
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.orc
+
+from migrator.errors import Unreadable
+from migrator.iceberg import Mapping
+from migrator.iceberg.deletes.orc_tail import TIMESTAMPS, Tail
+from migrator.iceberg.deletes.rows import RewrittenDeletes, Rows, rows, unreadable
+
+MAGIC = b"ORC"
+_ID = b"iceberg.id"
+
+
+def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
+    file = _open(data, place)
+    found = _rows(file, place)
+    paths = found.moves(mapping)
+    return paths.rewritten(_write(found.moved(paths), file, Tail(data, place), place) if paths.changed else data)
+
+
+def paths(data: bytes, place: str) -> set[str]:
+    return _rows(_open(data, place), place).distinct()
+
+
+def _open(data: bytes, place: str) -> pa.orc.ORCFile:
+    try:
+        return pa.orc.ORCFile(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as fault:
+        raise unreadable(place, fault) from fault
+
+
+def _rows(file: pa.orc.ORCFile, place: str) -> Rows:
+    try:
+        table = file.read()
+    except (pa.ArrowException, OSError) as fault:
+        raise unreadable(place, fault) from fault
+    return rows(table, _ID, place)
+
+
+def _write(table: pa.Table, file: pa.orc.ORCFile, tail: Tail, place: str) -> bytes:
+    """``table`` in the shape of the file that was read. Its paths are a dictionary, which ORC makes itself."""
+    if tail.kinds & TIMESTAMPS:
+        # Arrow counts nanoseconds in 64 bits: it wraps dates after 2262 around, without a word.
+        raise Unreadable(place, "it has timestamps, which cannot be written back safely")
+    sink = pa.BufferOutputStream()
+    try:
+        with pa.orc.ORCWriter(
+            sink,
+            file_version=file.file_version,
+            compression=file.compression.lower(),
+            compression_block_size=file.compression_size or 64 << 10,
+            row_index_stride=file.row_index_stride,
+            dictionary_key_size_threshold=0.8,  # as in Java; Arrow makes no dictionaries unless told to
+        ) as writer:
+            writer.write(table.cast(file.schema))
+    except (pa.ArrowException, OSError, ValueError) as fault:
+        raise Unreadable(place, f"it cannot be written again: {fault}") from fault
+    written = Tail(sink.getvalue().to_pybytes(), place)
+    if written.types != tail.types:
+        raise Unreadable(place, "columns cannot be written back as they are")
+    return written.with_metadata(tail.metadata)

@@ -1,0 +1,168 @@
+"""The end of an ORC file, as far as Arrow does not show it: column types and user metadata.
+
+Layout (ORC specification v1, "File Tail"): …, footer, postscript, length of the postscript in one byte. Both
+are protocol buffers; the footer is compressed in chunks, the postscript is not.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import zstandard
+
+from migrator.errors import Unreadable
+from migrator.iceberg.avro import Malformed, unzstd
+
+# Field numbers: orc_proto.proto.
+_PS_FOOTER_LENGTH, _PS_COMPRESSION = 1, 2
+_FOOTER_TYPE, _FOOTER_METADATA, _FOOTER_ENCRYPTION = 4, 5, 10
+_TYPE_KIND, _TYPE_ATTRIBUTE = 1, 7
+
+TIMESTAMPS = frozenset({9, 18})
+"""Kinds of types: timestamps without and with a time zone."""
+
+
+class Tail:
+    """The tail of ``data``. Raises Unreadable if it is damaged, encrypted, or compressed in an unknown way."""
+
+    def __init__(self, data: bytes, place: str) -> None:
+        self._data = data
+        try:
+            self._read()
+        except (Malformed, IndexError, zlib.error, zstandard.ZstdError, pa.ArrowException, OSError) as fault:
+            raise Unreadable(place, f"its ORC tail is damaged: {fault}") from fault
+
+    def _read(self) -> None:
+        self._postscript_start = len(self._data) - 1 - self._data[-1]
+        self._postscript = list(_fields(self._data[self._postscript_start : -1]))
+        postscript = dict(self._postscript)
+        self._footer_length = postscript.get(_PS_FOOTER_LENGTH, 0)
+        self._compression = postscript.get(_PS_COMPRESSION, 0)
+        footer = self._data[self._postscript_start - self._footer_length : self._postscript_start]
+        fields = list(_fields(_inflated(footer, self._compression)))
+        if any(number == _FOOTER_ENCRYPTION for number, _ in fields):
+            raise Malformed("it is encrypted")
+        self.metadata: list[bytes] = [value for number, value in fields if number == _FOOTER_METADATA]
+        """The entries of the user metadata, encoded."""
+        self.types = [_type(value) for number, value in fields if number == _FOOTER_TYPE]
+        """Every column's type with its attributes, in a form in which equal types are equal."""
+        self.kinds = {value for made_of in self.types for number, value in made_of if number == _TYPE_KIND}
+
+    def with_metadata(self, metadata: list[bytes]) -> bytes:
+        """The file, which has no user metadata, with these entries."""
+        if not metadata:
+            return self._data
+        more = b"".join(_field(_FOOTER_METADATA, entry) for entry in metadata)
+        if self._compression:
+            # One more chunk of the footer, stored as it is: the lowest bit of its length says so.
+            more = b"".join(
+                (len(part) << 1 | 1).to_bytes(3, "little") + part
+                for part in (more[i : i + _CHUNK] for i in range(0, len(more), _CHUNK))
+            )
+        changed = {_PS_FOOTER_LENGTH: self._footer_length + len(more)}
+        postscript = b"".join(_field(number, changed.get(number, value)) for number, value in self._postscript)
+        return self._data[: self._postscript_start] + more + postscript + bytes([len(postscript)])
+
+
+_CHUNK = 32 << 10
+"""Bytes of a chunk; not more than the compression block size of any writer."""
+
+
+def _type(encoded: bytes) -> list[tuple[int, Any]]:
+    """The fields of a type; writers differ in whether they spell out zeros and in the order of attributes."""
+    fields = [(number, value) for number, value in _fields(encoded) if value != 0 or number == _TYPE_KIND]
+    attributes = sorted(field for field in fields if field[0] == _TYPE_ATTRIBUTE)
+    return [field for field in fields if field[0] != _TYPE_ATTRIBUTE] + attributes
+
+
+# --- compression -----------------------------------------------------------------------------------------
+
+
+def _inflated(data: bytes, compression: int) -> bytes:
+    if compression == 0:
+        return data
+    if compression not in _CODECS:
+        raise Malformed(f"its compression {compression} is not known")
+    out = []
+    while data:
+        head = int.from_bytes(data[:3], "little")
+        chunk, data = data[3 : 3 + (head >> 1)], data[3 + (head >> 1) :]
+        out.append(chunk if head & 1 else _CODECS[compression](chunk))
+    return b"".join(out)
+
+
+def _unsnappy(data: bytes) -> bytes:
+    size, _ = _varint(data, 0)
+    if size > 64 * len(data):  # snappy cannot compress better than about 1 : 21
+        raise Malformed(f"snappy data announces {size} bytes")
+    out: bytes = pa.Codec("snappy").decompress(data, size, asbytes=True)
+    return out
+
+
+def _unlz4(data: bytes) -> bytes:
+    # Arrow must be told the size of a bare block, which ORC does not record. In a frame it finds the end by
+    # itself: magic, flags, largest block (4 MiB), checksum of the two; then length and block; then the end.
+    frame = b"\x04\x22\x4d\x18\x60\x70\x73" + len(data).to_bytes(4, "little") + data + bytes(4)
+    out: bytes = pa.CompressedInputStream(pa.BufferReader(frame), "lz4").read()
+    return out
+
+
+_CODECS: dict[int, Callable[[bytes], bytes]] = {
+    1: lambda data: zlib.decompressobj(-zlib.MAX_WBITS).decompress(data),
+    2: _unsnappy,
+    4: _unlz4,
+    5: unzstd,
+}
+"""``CompressionKind`` → decompress one chunk. LZO (3) and Brotli (6) are left out: Arrow cannot write them."""
+
+
+# --- protocol buffers ------------------------------------------------------------------------------------
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """(field number, value) in order; numbers are ints, everything else is bytes."""
+    pos = 0
+    while pos < len(data):
+        key, pos = _varint(data, pos)
+        match key & 7:
+            case 0:
+                value, pos = _varint(data, pos)
+                yield key >> 3, value
+                continue
+            case 2:
+                size, pos = _varint(data, pos)
+            case kind:
+                raise Malformed(f"a field has the wire type {kind}")  # ORC's messages have no others here
+        if size > len(data) - pos:
+            raise Malformed(f"a field of {size} bytes does not fit")
+        yield key >> 3, data[pos : pos + size]
+        pos += size
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        return _write_varint(number << 3) + _write_varint(value)
+    return _write_varint(number << 3 | 2) + _write_varint(len(value)) + value
+
+
+def _varint(data: bytes, pos: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = data[pos]
+        pos += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, pos
+        shift += 7
+
+
+def _write_varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

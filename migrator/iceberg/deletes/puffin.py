@@ -1,0 +1,174 @@
+"""Deletion vectors in Puffin files: map the paths in the footer, and leave the blobs where they are.
+
+Manifest entries point at blobs by offset and length (fields 144, 145), so nothing before the footer moves.
+Format: Iceberg Puffin spec. Some writers left a deletion vector without the Puffin file around it; such a
+file holds no path and stays as it is.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from migrator.errors import Unreadable
+from migrator.iceberg import Mapping
+from migrator.iceberg.deletes.rows import RewrittenDeletes
+from migrator.iceberg.json_text import Object, Token, parse, replace_strings
+from migrator.iceberg.manifests import DeleteFile
+
+MAGIC = b"PFA1"
+DELETION_VECTOR = "deletion-vector-v1"
+_REFERENCED = "referenced-data-file"
+_VECTOR_MAGIC = b"\xd1\xd3\x39\x64"
+_COMPRESSED = b"\x01\x00\x00\x00"
+_FLAGS = (b"\x00\x00\x00\x00", _COMPRESSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What the footer says of a blob. Offset and length in bytes of the file."""
+
+    type: str
+    offset: int
+    length: int
+    referenced_data_file: str | None
+    """The data file that a deletion vector deletes from; None for other blobs, and where it is not said."""
+
+
+def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
+    if is_bare(data):
+        _check_bare(data, place)
+        return RewrittenDeletes(data, DeleteFile(len(data), None, None), 0)
+    footer = _Footer(data, place)
+    unmapped = 0
+
+    def edit(token: Token) -> str | None:
+        nonlocal unmapped
+        match token.path:
+            case ("blobs", int(index), "properties", "referenced-data-file"):
+                if footer.blobs[index].referenced_data_file is not None:
+                    new = mapping(token.value)
+                    unmapped += new is None
+                    return new
+        return None
+
+    text = replace_strings(footer.text, edit)
+    if text is not footer.text:
+        payload = _lz4(text.encode()) if footer.compressed else text.encode()
+        size = len(payload).to_bytes(4, "little", signed=True)
+        data = b"".join((data[: footer.start], MAGIC, payload, size, data[-8:]))
+    return RewrittenDeletes(data, DeleteFile(len(data), None, None), unmapped)
+
+
+def paths(data: bytes, place: str) -> set[str]:
+    return {b.referenced_data_file for b in blobs(data, place) if b.referenced_data_file is not None}
+
+
+def blobs(data: bytes, place: str) -> list[Blob]:
+    """The blobs of the file, in the order of the footer. Raises Unreadable if it is damaged."""
+    if is_bare(data):
+        _check_bare(data, place)
+        return [Blob(DELETION_VECTOR, 0, len(data), None)]
+    return _Footer(data, place).blobs
+
+
+# --- a deletion vector without a Puffin file -----------------------------------------------------------
+
+
+def is_bare(data: bytes) -> bool:
+    """True if the bytes begin like a deletion vector and not like a Puffin file."""
+    return data[4:8] == _VECTOR_MAGIC
+
+
+def _check_bare(data: bytes, place: str) -> None:
+    # Length of magic and vector, magic, vector, checksum of magic and vector; both numbers big-endian.
+    if int.from_bytes(data[:4], "big") != len(data) - 8:
+        raise Unreadable(place, "its deletion vector does not have the length that it announces")
+    if zlib.crc32(data[4:-4]) != int.from_bytes(data[-4:], "big"):
+        raise Unreadable(place, "its deletion vector does not have its checksum")
+
+
+# --- the footer ----------------------------------------------------------------------------------------
+
+
+class _Footer:
+    """The end of a Puffin file: magic, payload, payload size (signed, little-endian), flags, magic."""
+
+    def __init__(self, data: bytes, place: str) -> None:
+        if not data.startswith(MAGIC) or len(data) < 20 or not data.endswith(MAGIC):
+            raise Unreadable(place, "it is no complete Puffin file")
+        size = int.from_bytes(data[-12:-8], "little", signed=True)
+        self.start = len(data) - size - 16
+        if size < 0 or self.start < len(MAGIC) or not data.startswith(MAGIC, self.start):
+            raise Unreadable(place, f"its Puffin footer does not have the {size} bytes that it announces")
+        flags = data[-8:-4]
+        if flags not in _FLAGS:
+            raise Unreadable(place, f"its Puffin footer has the unknown flags {flags.hex()}")
+        self.compressed = flags == _COMPRESSED
+        payload = data[-12 - size : -12]
+        if self.compressed:
+            payload = _unlz4(payload, place)
+        try:
+            self.text = payload.decode()
+        except UnicodeDecodeError as fault:
+            raise Unreadable(place, f"its Puffin footer is not UTF-8: {fault.reason} at byte {fault.start}") from fault
+        top = Object(parse(self.text, place), place, "")
+        top.get("blobs", list)
+        self.blobs = [self._blob(blob) for blob in top.objects("blobs")]
+
+    def _blob(self, of: Object) -> Blob:
+        kind, offset, length = of.text("type"), of.integer("offset"), of.integer("length")
+        if offset < len(MAGIC) or length < 0 or offset + length > self.start:
+            raise Unreadable(of.place, f"{of.label}offset and length lie outside of the file's blobs")
+        # Readers find a vector by its manifest entry, so one without the property is of use.
+        path = of.object("properties").optional_text(_REFERENCED) if kind == DELETION_VECTOR else None
+        return Blob(kind, offset, length, path)
+
+
+# --- LZ4 -----------------------------------------------------------------------------------------------
+
+# A frame: magic, flags, block size, content size (8 bytes, little-endian) if its flag is set, checksum of
+# the three fields before it, blocks, end. The Puffin spec demands the content size.
+_FRAME = b"\x04\x22\x4d\x18"
+_HAS_SIZE = 0x08
+
+
+def _unlz4(frame: bytes, place: str) -> bytes:
+    if not frame.startswith(_FRAME) or len(frame) < 15 or not frame[4] & _HAS_SIZE:
+        raise Unreadable(place, "its Puffin footer is no LZ4 frame with a content size")
+    size = int.from_bytes(frame[6:14], "little")
+    if size > 255 * len(frame):  # LZ4 cannot compress better
+        raise Unreadable(place, f"its Puffin footer announces {size} bytes")
+    try:
+        text: bytes = pa.Codec("lz4").decompress(frame, size, asbytes=True)
+    except (pa.ArrowException, OSError) as fault:
+        raise Unreadable(place, f"its Puffin footer cannot be decompressed: {fault}") from fault
+    return text
+
+
+def _lz4(text: bytes) -> bytes:
+    """One frame with content size, which Arrow leaves out."""
+    frame: bytes = pa.Codec("lz4").compress(text, asbytes=True)
+    descriptor = bytes([frame[4] | _HAS_SIZE, frame[5]]) + len(text).to_bytes(8, "little")
+    return b"".join((_FRAME, descriptor, bytes([_xxh32(descriptor) >> 8 & 0xFF]), frame[7:]))
+
+
+def _xxh32(data: bytes) -> int:
+    """xxHash-32 with seed 0 of less than 16 bytes (xxHash specification, "XXH32 algorithm description")."""
+    state = 374761393 + len(data)
+    whole = len(data) & ~3
+    for start in range(0, whole, 4):
+        state = _rotated(state + int.from_bytes(data[start : start + 4], "little") * 3266489917, 17) * 668265263
+    for byte in data[whole:]:
+        state = _rotated(state + byte * 374761393, 11) * 2654435761
+    for shift, factor in ((15, 2246822519), (13, 3266489917), (16, 1)):
+        state &= 0xFFFFFFFF
+        state = (state ^ state >> shift) * factor
+    return state & 0xFFFFFFFF
+
+
+def _rotated(number: int, bits: int) -> int:
+    number &= 0xFFFFFFFF
+    return number << bits | number >> 32 - bits
