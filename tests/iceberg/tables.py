@@ -1,4 +1,4 @@
-"""Schemas and entries of manifests and manifest lists, format versions 1 and 2, for tests."""
+"""Schemas and entries of manifests and manifest lists, format versions 1 to 3, for tests."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def manifest_schema(version: int) -> dict[str, Any]:
     }
     v1 = [field("block_size_in_bytes", "long", 105)] if version == 1 else []
     v2 = [field("content", "int", 134)] if version > 1 else []
+    longs = (("first_row_id", 142), ("content_offset", 144), ("content_size_in_bytes", 145))
+    v3 = [field(name, ["null", "long"], field_id) for name, field_id in longs] if version > 2 else []
     data_file = [
         *v2,
         field("file_path", "string", 100),
@@ -54,6 +56,7 @@ def manifest_schema(version: int) -> dict[str, Any]:
         field("equality_ids", ["null", {"type": "array", "items": "long", "element-id": 136}], 135),
         field("sort_order_id", ["null", "int"], 140),
         *([field("referenced_data_file", ["null", "string"], 143)] if version > 1 else []),
+        *v3,
     ]
     sequence = [field("sequence_number", ["null", "long"], 3), field("file_sequence_number", ["null", "long"], 4)]
     return {
@@ -90,7 +93,8 @@ def entry(path: str, *, status: int = 1, snapshot: int | None = None, **data_fil
         "file_size_in_bytes": 1234,
         "block_size_in_bytes": 67108864,
         "split_offsets": [4, 130_000_000],
-        **{k: None for k in ("key_metadata", "equality_ids", "sort_order_id", "referenced_data_file")},
+        **dict.fromkeys(("key_metadata", "equality_ids", "sort_order_id", "referenced_data_file")),
+        **dict.fromkeys(("first_row_id", "content_offset", "content_size_in_bytes")),
     }
     return {
         "status": status,

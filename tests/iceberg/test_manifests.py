@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+from typing import Any
 
 import fastavro
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from iceberg.avro_files import CODECS, CORPUS, avro, container, encode, header, long, needs_corpus, records
 from iceberg.tables import (
     FILE_PATH,
+    POS,
     changed,
     entry,
     list_schema,
@@ -99,7 +101,7 @@ def test_real_files_are_read_and_moved_as_fastavro_sees_them(file):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("ids", [True, False], ids=["ids", "names"])
 def test_only_paths_change_in_every_version_and_codec(version, codec, ids):
     schema = manifest_schema(version) if ids else without_ids(manifest_schema(version))
@@ -220,6 +222,50 @@ def test_bounds_that_were_not_there_are_not_invented():
     first, second = records(moved(avro(V2, rows), lambda path: FACTS))
     assert first["data_file"]["lower_bounds"] is None
     assert (second["data_file"]["lower_bounds"], bounds(second, "upper_bounds")) == ([], {5: b"s3://bronze/a"})
+
+
+def vector(puffin: str, data_file: str, offset: int, **more: Any) -> dict[str, Any]:
+    """An entry of a deletion vector, as format version 3 has it."""
+    where = {"content_offset": offset, "content_size_in_bytes": 50, "referenced_data_file": data_file}
+    bounds = {"lower_bounds": None, "upper_bounds": None, "split_offsets": None, "column_sizes": None}
+    return entry(puffin, content=1, file_format="PUFFIN", record_count=5, **where | bounds | more)
+
+
+def test_vectors_in_one_puffin_file_get_its_size_and_stay_where_they_are():
+    old = [
+        vector("s3://bronze/v.puffin", "s3://bronze/a", 4),
+        vector("s3://bronze/v.puffin", "s3://silver/wh/b", 54, first_row_id=7),
+    ]
+    facts = {"s3://bronze/v.puffin": DeleteFile(size=777, lower=None, upper=None)}
+    data = avro(manifest_schema(3), old)
+    out = records(moved(data, facts.get))
+    moves = {"file_path": "s3://data-lake/bronze/v.puffin", "file_size_in_bytes": 777}
+    before = records(data)
+    assert out == [
+        changed(before[0], referenced_data_file="s3://data-lake/bronze/a", **moves),
+        changed(before[1], referenced_data_file="s3://data-lake/warehouse/b", **moves),
+    ]
+    where = [(r["data_file"]["content_offset"], r["data_file"]["content_size_in_bytes"]) for r in out]
+    assert where == [(4, 50), (54, 50)]
+    assert [e.referenced_data_file for e in read_manifest(moved(data), PLACE)] == [
+        "s3://data-lake/bronze/a",
+        "s3://data-lake/warehouse/b",
+    ]
+
+
+def test_bounds_and_split_offsets_of_a_vector_are_no_measured_ones():
+    path = pairs({FILE_PATH: b"s3://bronze/a", POS: b"\1" * 8})
+    old = vector("s3://bronze/v", "s3://bronze/a", 4, lower_bounds=path, upper_bounds=path, split_offsets=[4])
+    (record,) = records(moved(avro(manifest_schema(3), [old]), lambda path: DeleteFile(777, None, None)))
+    for name in ("lower_bounds", "upper_bounds"):
+        assert bounds(record, name) == {FILE_PATH: b"s3://data-lake/bronze/a", POS: b"\1" * 8}
+    assert record["data_file"]["split_offsets"] == [4]
+
+
+def test_a_vector_of_a_data_file_that_no_rule_covers_is_an_error():
+    old = vector("s3://bronze/v", "s3://elsewhere/a", 4)
+    with pytest.raises(UnmappedPath, match="s3://elsewhere/a"):
+        moved(avro(manifest_schema(3), [old]), lambda path: DeleteFile(777, None, None))
 
 
 def test_split_offsets_that_cannot_be_null_stay():

@@ -13,36 +13,31 @@ import pyarrow.orc
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
 from migrator.iceberg.deletes.orc_tail import TIMESTAMPS, Tail
-from migrator.iceberg.deletes.rows import RewrittenDeletes, Rows, rows, unreadable
+from migrator.iceberg.deletes.rows import RewrittenDeletes, reading, rows
 
 MAGIC = b"ORC"
 _ID = b"iceberg.id"
+_MEMORY_BLOCK = 64 << 10
+_STRIDE = 10_000
 
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
-    file = _open(data, place)
-    found = _rows(file, place)
+    with reading(place):
+        file = _open(data, place)
+        found = rows(file.read(), _ID, place)
     paths = found.moves(mapping)
     return paths.rewritten(_write(found.moved(paths), file, Tail(data, place), place) if paths.changed else data)
 
 
 def paths(data: bytes, place: str) -> set[str]:
-    return _rows(_open(data, place), place).distinct()
+    with reading(place):
+        return rows(_open(data, place).read(), _ID, place).distinct()
 
 
 def _open(data: bytes, place: str) -> pa.orc.ORCFile:
-    try:
-        return pa.orc.ORCFile(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as fault:
-        raise unreadable(place, fault) from fault
-
-
-def _rows(file: pa.orc.ORCFile, place: str) -> Rows:
-    try:
-        table = file.read()
-    except (pa.ArrowException, OSError) as fault:
-        raise unreadable(place, fault) from fault
-    return rows(table, _ID, place)
+    if data[-4:-1] != MAGIC:  # Arrow would take any byte at the end for the size of the postscript
+        raise Unreadable(place, "it is no complete ORC file")
+    return pa.orc.ORCFile(pa.BufferReader(data))
 
 
 def _write(table: pa.Table, file: pa.orc.ORCFile, tail: Tail, place: str) -> bytes:
@@ -56,8 +51,9 @@ def _write(table: pa.Table, file: pa.orc.ORCFile, tail: Tail, place: str) -> byt
             sink,
             file_version=file.file_version,
             compression=file.compression.lower(),
-            compression_block_size=file.compression_size or 64 << 10,
-            row_index_stride=file.row_index_stride,
+            # Arrow takes multiples of 64 KiB, and always writes an index.
+            compression_block_size=-(-file.compression_size // _MEMORY_BLOCK) * _MEMORY_BLOCK or _MEMORY_BLOCK,
+            row_index_stride=file.row_index_stride or _STRIDE,
             dictionary_key_size_threshold=0.8,  # as in Java; Arrow makes no dictionaries unless told to
         ) as writer:
             writer.write(table.cast(file.schema))

@@ -17,7 +17,7 @@ from migrator.errors import Unreadable
 from migrator.iceberg.avro import Malformed, unzstd
 
 # Field numbers: orc_proto.proto.
-_PS_FOOTER_LENGTH, _PS_COMPRESSION = 1, 2
+_PS_FOOTER_LENGTH, _PS_COMPRESSION, _PS_BLOCK_SIZE = 1, 2, 3
 _FOOTER_TYPE, _FOOTER_METADATA, _FOOTER_ENCRYPTION = 4, 5, 10
 _TYPE_KIND, _TYPE_ATTRIBUTE = 1, 7
 
@@ -41,6 +41,7 @@ class Tail:
         postscript = dict(self._postscript)
         self._footer_length = postscript.get(_PS_FOOTER_LENGTH, 0)
         self._compression = postscript.get(_PS_COMPRESSION, 0)
+        self._block_size = postscript.get(_PS_BLOCK_SIZE) or _BLOCK_SIZE
         footer = self._data[self._postscript_start - self._footer_length : self._postscript_start]
         fields = list(_fields(_inflated(footer, self._compression)))
         if any(number == _FOOTER_ENCRYPTION for number, _ in fields):
@@ -57,18 +58,17 @@ class Tail:
             return self._data
         more = b"".join(_field(_FOOTER_METADATA, entry) for entry in metadata)
         if self._compression:
-            # One more chunk of the footer, stored as it is: the lowest bit of its length says so.
-            more = b"".join(
-                (len(part) << 1 | 1).to_bytes(3, "little") + part
-                for part in (more[i : i + _CHUNK] for i in range(0, len(more), _CHUNK))
-            )
+            # More chunks of the footer, stored as they are: the lowest bit of their length says so.
+            size = self._block_size
+            parts = (more[i : i + size] for i in range(0, len(more), size))
+            more = b"".join((len(part) << 1 | 1).to_bytes(3, "little") + part for part in parts)
         changed = {_PS_FOOTER_LENGTH: self._footer_length + len(more)}
         postscript = b"".join(_field(number, changed.get(number, value)) for number, value in self._postscript)
         return self._data[: self._postscript_start] + more + postscript + bytes([len(postscript)])
 
 
-_CHUNK = 32 << 10
-"""Bytes of a chunk; not more than the compression block size of any writer."""
+_BLOCK_SIZE = 256 << 10
+"""The size of a chunk, before compression, in files that do not record it (ORC specification, "Compression")."""
 
 
 def _type(encoded: bytes) -> list[tuple[int, Any]]:

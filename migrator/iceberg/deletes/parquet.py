@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.deletes.rows import POS_ID, RewrittenDeletes, column_index, rows, unreadable
+from migrator.iceberg.deletes.rows import POS_ID, RewrittenDeletes, column_index, reading, rows
 from migrator.iceberg.manifests import FILE_PATH_ID
 
 MAGIC = b"PAR1"
@@ -24,19 +24,21 @@ _ARROW_SCHEMA = b"ARROW:schema"
 
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
-    source = _Source(data, place)
-    found = rows(source.read(None), _FIELD_ID, place)
+    with reading(place):
+        source = _Source(data, place)
+        found = rows(source.read(None), _FIELD_ID, place)
     paths = found.moves(mapping)
     return paths.rewritten(source.write(found.moved(paths)) if paths.changed else data)
 
 
 def paths(data: bytes, place: str) -> set[str]:
-    source = _Source(data, place)
-    return rows(source.read([source.path_name, source.pos_name]), _FIELD_ID, place).distinct()
+    with reading(place):
+        source = _Source(data, place)
+        return rows(source.read([source.path_name, source.pos_name]), _FIELD_ID, place).distinct()
 
 
 class _Source:
-    """A position delete file as it was found."""
+    """A position delete file as it was found. Use it within :func:`reading`, except for :meth:`write`."""
 
     def __init__(self, data: bytes, place: str) -> None:
         self._data = data
@@ -60,19 +62,13 @@ class _Source:
         raise Unreadable(self._place, f"its column {self.path_name} is no string")
 
     def _open(self, dictionaries: list[str]) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(
-                pa.BufferReader(self._data), read_dictionary=dictionaries, page_checksum_verification=True
-            )
-        except (pa.ArrowException, OSError) as fault:
-            raise unreadable(self._place, fault) from fault
+        return pq.ParquetFile(
+            pa.BufferReader(self._data), read_dictionary=dictionaries, page_checksum_verification=True
+        )
 
     def read(self, columns: list[str] | None) -> pa.Table:
         """The rows, the paths as a dictionary: there are few distinct ones, whatever the number of rows."""
-        try:
-            return self._open([self.path_name]).read(columns)
-        except (pa.ArrowException, OSError) as fault:
-            raise unreadable(self._place, fault) from fault
+        return self._open([self.path_name]).read(columns)
 
     def write(self, table: pa.Table) -> bytes:
         """``table`` in the shape of the file that was read, which has rows. Its paths are a dictionary."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -26,6 +28,15 @@ class RewrittenDeletes:
     """What its manifest entries must say."""
     unmapped: int
     """Rows or vectors whose path no rule covers, kept as they are: they delete from files that do not move."""
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Turns what Arrow raises on damaged files into Unreadable."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
+        raise Unreadable(place, " ".join(str(fault).split()).rstrip(".")) from fault
 
 
 class Paths:
@@ -108,30 +119,34 @@ def column_index(schema: pa.Schema, id_key: bytes, field_id: int, name: str, pla
 
 
 def rows(table: pa.Table, id_key: bytes, place: str) -> Rows:
-    """``table`` with its key columns found. Raises Unreadable if one is missing, null or of a wrong type."""
+    """``table`` with its key columns found. Raises Unreadable if one is missing, null or of a wrong type.
+
+    Raises what :func:`reading` turns into Unreadable.
+    """
     path = column_index(table.schema, id_key, FILE_PATH_ID, "file_path", place)
     pos = column_index(table.schema, id_key, POS_ID, "pos", place)
     if not pa.types.is_integer(table.field(pos).type):
         raise Unreadable(place, f"its column {table.field(pos).name} is no integer")
-    keys = _dictionary(table.column(path), place)
+    if not _is_text(table.field(path).type):
+        raise Unreadable(place, f"its column {table.field(path).name} is no string")
+    keys = _dictionary(table.column(path))
     if keys.null_count or keys.dictionary.null_count or table.column(pos).null_count:
         raise Unreadable(place, NO_KEY)
     return Rows(table, path, pos, keys)
 
 
-def _dictionary(column: pa.ChunkedArray, place: str) -> pa.DictionaryArray:
-    try:
-        if not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        paths = column.unify_dictionaries().combine_chunks()
-        if isinstance(paths, pa.ChunkedArray):  # no rows, no chunks
-            paths = pa.array([], column.type)
-        values = paths.dictionary.cast(pa.large_string())
-        values.validate(full=True)  # UTF-8
-    except (pa.ArrowException, OSError) as fault:
-        raise unreadable(place, fault) from fault
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+
+
+def _dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    paths = column.unify_dictionaries().combine_chunks()
+    if isinstance(paths, pa.ChunkedArray):  # no rows, no chunks
+        paths = pa.array([], column.type)
+    values = paths.dictionary.cast(pa.large_string())
+    values.validate(full=True)  # UTF-8
     return pa.DictionaryArray.from_arrays(paths.indices, values)
-
-
-def unreadable(place: str, fault: Exception) -> Unreadable:
-    return Unreadable(place, " ".join(str(fault).split()).rstrip("."))
