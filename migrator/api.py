@@ -13,11 +13,12 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from migrator.catalogs import Catalog, open_catalog, properties_of
@@ -29,6 +30,7 @@ from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import StatusSummary, describe_plan, describe_status
 from migrator.progress import Progress
+from migrator.relocate import Relocation, relocate
 from migrator.store import Store
 from migrator.verify import Check, Verification, Verifier
 
@@ -124,6 +126,27 @@ def plan_lake(
     return show_plan(path)
 
 
+def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Every table and view of the lake, described as under ``tables`` in a plan, which is made and thrown away."""
+    with TemporaryDirectory(prefix="migrator-") as folder:
+        described = plan_lake(settings, Path(folder) / "tables.db", progress=progress)
+    tables: list[dict[str, Any]] = described["tables"]
+    return tables
+
+
+def relocate_table(
+    metadata_uri: str,
+    to: str,
+    *,
+    also: Iterable[tuple[str, str]] = (),
+    copy: bool = True,
+    endpoint_url: str | None = None,
+    progress: Progress | None = None,
+) -> Relocation:
+    """Move one table from its bare metadata file, without a catalog; see :func:`migrator.relocate.relocate`."""
+    return relocate(Store(endpoint_url=endpoint_url), metadata_uri, to, also=also, copy=copy, progress=progress)
+
+
 def show_plan(path: str | Path) -> dict[str, Any]:
     """A plan as one JSON-able dictionary; ``plans/README.md`` says what each key means."""
     with PlanFile.open(Path(path)) as plan:
@@ -190,10 +213,12 @@ def _refuse_differences(checks: list[Check]) -> None:
 __all__ = [
     "Migration",
     "default_plan_path",
+    "list_tables",
     "load_settings",
     "migrate_lake",
     "plan_lake",
     "plan_status",
+    "relocate_table",
     "show_plan",
     "verify_lake",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -131,6 +132,32 @@ def plan(
 
 
 @main.command()
+@_lake_options
+@_json_option
+@click.pass_context
+def tables(
+    ctx: click.Context,
+    config: Path | None,
+    endpoint_url: str | None,
+    target: str | None,
+    catalogs: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """List every Iceberg table: format, sizes, deletes, writers, features, and if it can be migrated.
+
+    \b
+    Example:
+      migrator tables --endpoint-url http://minio:9000 --catalog iceberg
+
+    Changes nothing. Exits with 3 if any table cannot be migrated.
+    """
+    found = api.list_tables(_settings(config, endpoint_url, target, catalogs), progress=_progress(as_json))
+    click.echo(report.to_json({"tables": found}) if as_json else report.tables_text(found, _style))
+    if not all(table["migratable"] for table in found):
+        ctx.exit(EXIT_FAILED)
+
+
+@main.command()
 @_plan_argument
 @_json_option
 def show(plan: Path, as_json: bool) -> None:
@@ -141,6 +168,46 @@ def show(plan: Path, as_json: bool) -> None:
       migrator show plans/lake.db
     """
     _show_plan(api.show_plan(plan), as_json)
+
+
+@main.command()
+@click.argument("metadata_json")
+@click.option("--to", required=True, metavar="URI", help="The table's new location, such as s3://bucket/wh/db/table.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Another prefix that moves, for files outside the table's location. Repeatable.",
+)
+@click.option("--no-copy", is_flag=True, help="Only rewrite: the data files are at the new place, or will be.")
+@click.option("--endpoint-url", metavar="URL", help="The S3 endpoint.  [default: AWS_ENDPOINT_URL_S3, else AWS]")
+@_json_option
+def relocate(
+    metadata_json: str, to: str, also: tuple[str, ...], no_copy: bool, endpoint_url: str | None, as_json: bool
+) -> None:
+    """Move one table, given the URI of its METADATA_JSON. No catalog is asked or changed.
+
+    \b
+    Example:
+      migrator relocate s3://backup/wh/t/metadata/00007-….metadata.json --to s3://data-lake/wh/t
+
+    The table may be a copy whose paths still name the place that it was copied from, and --to may be the
+    very place where it lies: then the data files stay, and what must be rewritten goes to a folder
+    "relocated" beside them. Nothing is overwritten. Paths keep their scheme (s3, s3a, s3n).
+    """
+    pairs = [_pair(text) for text in also]
+    progress = _progress(as_json)
+    done = api.relocate_table(
+        metadata_json, to, also=pairs, copy=not no_copy, endpoint_url=endpoint_url, progress=progress
+    )
+    click.echo(report.to_json(asdict(done)) if as_json else report.relocation_text(done, _style))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--also {text!r}: write it as OLD=NEW, such as s3://old/data=s3://new/data.")
+    return old, new
 
 
 @main.command()

@@ -76,6 +76,12 @@ class SourceChanged(StoreError):
     exit_code = EXIT_STALE
 
 
+class Occupied(StoreError):
+    """Something else is where a new object was to be written, which must not be overwritten."""
+
+    exit_code = EXIT_FAILED
+
+
 class CatalogError(MigratorError):
     """A catalog cannot be read or re-pointed."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from migrator.api import Migration
 from migrator.plan.summary import StatusSummary
+from migrator.relocate import Relocation
 from migrator.verify import Check, PrefixTotal, Verification
 
 Style = Callable[[str, str], str]
@@ -156,6 +157,55 @@ def _verdict(plan: dict[str, Any], style: Style) -> str:
     if not plan["changes_pending"]:
         return style("Nothing to do: the target holds all of it, and every pointer leads there.", "green")
     return style(f"Ready. Nothing was changed yet. Next: migrator migrate {printable(plan['plan'])}", "green")
+
+
+# -- tables ----------------------------------------------------------------------------------------------
+
+
+def tables_text(tables: list[dict[str, Any]], style: Style = plain) -> str:
+    """What was found, table by table, from :func:`migrator.api.list_tables`."""
+    lines = []
+    for table in tables:
+        lines.append(style(printable(table["identifier"]), "bold") + f"  {_table_numbers(table)}")
+        about = [", ".join(table["features"]), "written by " + ", ".join(table["writers"]) if table["writers"] else ""]
+        if any(about):
+            lines.append("    " + printable("; ".join(filter(None, about))))
+        if table["state"] == "migrated":
+            lines.append("    already lives at the target")
+        elif table["migratable"]:
+            lines.append("    " + style("can be migrated", "green"))
+        else:
+            lines.append("    " + style(f"blocked: {', '.join(table['problems'])}", "red"))
+    stuck = sum(1 for table in tables if not table["migratable"])
+    total = counted(len(tables), "table") + (f", {stuck} of them blocked" if stuck else "")
+    return "\n".join([*lines, "", total + ('; "migrator plan" says why.' if stuck else ".")])
+
+
+def _table_numbers(table: dict[str, Any]) -> str:
+    if table["kind"] == "view":
+        return "view"
+    if table["data_files"] is None:
+        return f"v{table['format_version'] or '?'}"
+    deletes = f", {counted(table['delete_files'], 'delete file')}" if table["delete_files"] else ""
+    return (
+        f"v{table['format_version']}, {counted(table['snapshots'], 'snapshot')}, "
+        f"{counted(table['data_files'], 'data file')} ({size(table['data_bytes'])}){deletes}"
+    )
+
+
+def relocation_text(relocation: Relocation, style: Style = plain) -> str:
+    """What was written, and how a catalog learns of it."""
+    done = relocation
+    there = f" ({done.there_already:,} were there already)" if done.there_already else ""
+    lines = [
+        f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){there}, rewrote "
+        f"{counted(done.rewritten, 'table file')}: {counted(done.snapshots, 'snapshot')}, v{done.format_version}.",
+        *(f"  note: {printable(note)}" for note in done.notes[:10]),
+        style(f"The table is at {printable(done.metadata_location)}", "green"),
+        "To register it: CALL <catalog>.system.register_table(table => '<namespace>.<name>', metadata_file => "
+        f"'{printable(done.metadata_location)}')",
+    ]
+    return "\n".join(lines)
 
 
 # -- status, migration, verification ---------------------------------------------------------------------

@@ -64,7 +64,9 @@ class Facts(Protocol):
 class Rewriter:
     """Rewrites files between two places of one store. Safe to share between threads."""
 
-    def __init__(self, store: Store, mapping: Mapping, facts: Facts) -> None:
+    def __init__(self, store: Store, mapping: Mapping, facts: Facts, *, replace: bool = True) -> None:
+        """``replace`` False: an object with other bytes at the target is never overwritten."""
+        self._replace = replace
         self._store = store
         self._mapping = mapping
         self._facts = facts
@@ -103,9 +105,9 @@ class Rewriter:
     def _stream(self, job: Job, rewrite: Callable[..., None]) -> Written:
         with self._store.download(*job.source, etag=job.etag) as source, spool() as sink:
             rewrite(source.file, sink)
-            size, etag = self._store.upload(*job.target, sink, source.attributes)
+            size, etag = self._store.upload(*job.target, sink, source.attributes, replace=self._replace)
         return Written(size, etag)
 
     def _put(self, job: Job, content: Content, data: bytes, delete_file: DeleteFile | None = None) -> Written:
-        etag = self._store.put(*job.target, Content(data, "", content.attributes))
+        etag = self._store.put(*job.target, Content(data, "", content.attributes), replace=self._replace)
         return Written(len(data), etag, delete_file)

@@ -19,7 +19,7 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from migrator.errors import AccessDenied, ConfigError, NotFound, SourceChanged, StoreError
+from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError
 
 GIB = 1024**3
 MULTIPART_ABOVE = 1 * GIB
@@ -240,18 +240,29 @@ class Store:
             attributes["Tagging"] = self._tagging(bucket, key)
         return attributes
 
-    def put(self, bucket: str, key: str, content: Content) -> str:
-        """Write a whole object and return its ETag. The server checks the bytes against their MD5."""
-        return self.upload(bucket, key, io.BytesIO(content.data), content.attributes)[1]
+    def put(self, bucket: str, key: str, content: Content, *, replace: bool = True) -> str:
+        """Write a whole object and return its ETag; see :meth:`upload`."""
+        return self.upload(bucket, key, io.BytesIO(content.data), content.attributes, replace=replace)[1]
 
-    def upload(self, bucket: str, key: str, file: BinaryIO, attributes: Mapping[str, Any]) -> tuple[int, str]:
-        """Write all of ``file`` as one object and return (size, ETag). The server checks it against its MD5."""
+    def upload(
+        self, bucket: str, key: str, file: BinaryIO, attributes: Mapping[str, Any], *, replace: bool = True
+    ) -> tuple[int, str]:
+        """Write all of ``file`` as one object and return (size, ETag). The server checks it against its MD5.
+
+        ``replace`` False leaves an object that is there already: raises Occupied unless it has the same bytes.
+        """
         digest = hashlib.md5(usedforsecurity=False)
         file.seek(0)
         for chunk in iter(partial(file.read, CHUNK), b""):
             digest.update(chunk)
         size = file.tell()
         file.seek(0)
+        if not replace and (there := self._find(bucket, key)) is not None:
+            if there.size != size or (there.etag != digest.hexdigest() and not self._equal(there, bucket, file)):
+                raise Occupied(
+                    f"s3://{bucket}/{key} exists already, with other content.", next_move="Choose an empty place."
+                )
+            return size, there.etag
         checksum = base64.b64encode(digest.digest()).decode()
         with self._errors(f"s3://{bucket}/{key}"):
             answer = self._client.put_object(Bucket=bucket, Key=key, Body=file, ContentMD5=checksum, **attributes)
@@ -259,8 +270,28 @@ class Store:
 
     def size(self, bucket: str, key: str) -> int:
         """The object's size in bytes. Raises NotFound."""
+        return self.head(bucket, key).size
+
+    def head(self, bucket: str, key: str) -> StoredObject:
+        """One object, as a listing would show it. Raises NotFound."""
         with self._errors(f"s3://{bucket}/{key}"):
-            return int(self._client.head_object(Bucket=bucket, Key=key)["ContentLength"])
+            answer = self._client.head_object(Bucket=bucket, Key=key)
+            modified = int(answer["LastModified"].timestamp() * 1000)
+            storage_class = answer.get("StorageClass") or "STANDARD"
+            return StoredObject(key, int(answer["ContentLength"]), answer["ETag"].strip('"'), modified, storage_class)
+
+    def _find(self, bucket: str, key: str) -> StoredObject | None:
+        try:
+            return self.head(bucket, key)
+        except NotFound:
+            return None
+
+    def _equal(self, there: StoredObject, bucket: str, file: BinaryIO) -> bool:
+        """Compare an object with a file by SHA-256: an encrypting server's ETag is no MD5."""
+        digest = hashlib.sha256()
+        for chunk in iter(partial(file.read, CHUNK), b""):
+            digest.update(chunk)
+        return digest.hexdigest() == self.sha256(bucket, there.key)
 
     def same_content(self, a: tuple[str, str], b: tuple[str, str]) -> bool:
         """Compare two objects (bucket, key) byte for byte by streaming both through SHA-256."""

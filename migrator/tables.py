@@ -1,17 +1,18 @@
 """Reading tables through pyiceberg and s3fs: the independent reader that judges our own work.
 
 Nothing here shares code with the rewriters. s3fs is used rather than pyarrow's file system because it
-takes a key literally, where pyarrow's cuts it at ``?`` and ``#``.
+takes a key literally, where pyarrow's cuts it at ``?`` and ``#``. pyiceberg takes half a second to import,
+which only those pay who read a table.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from pyiceberg.io import load_file_io
-from pyiceberg.serializers import FromInputFile
-from pyiceberg.table import StaticTable, Table
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
 
 FILE_IO = "pyiceberg.io.fsspec.FsspecFileIO"
 
@@ -19,6 +20,9 @@ FILE_IO = "pyiceberg.io.fsspec.FsspecFileIO"
 def open_table(metadata_uri: str, properties: Mapping[str, str]) -> Table:
     """The table that a metadata file describes, without a catalog. Raises whatever pyiceberg raises."""
     from pyiceberg.catalog.noop import NoopCatalog
+    from pyiceberg.io import load_file_io
+    from pyiceberg.serializers import FromInputFile
+    from pyiceberg.table import StaticTable
 
     given = {**properties, "py-io-impl": FILE_IO}
     io = load_file_io(given, location=metadata_uri)

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-from pyiceberg.table import Table
+from typing import TYPE_CHECKING, Any
 
 from migrator.catalogs import Catalog
 from migrator.errors import MigratorError, NotFound
@@ -27,6 +25,9 @@ from migrator.plan.summary import needs_cutover
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.tables import count_rows, digest_rows, open_table
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
 
 EXAMPLES = 20
 READERS = 8
@@ -278,7 +279,7 @@ class Verifier:
                 if entry.status == 2:
                     continue
                 self._check_file(entry.path, entry.size, files, strict=strict)
-                if entry.content == 1 and entry.file_format == "PARQUET":
+                if entry.content == 1:
                     deletes.add(entry.path)
         for delete_uri, delete_data in self._read(sorted(deletes), files):
             for value in delete_paths(delete_data, delete_uri):
@@ -290,7 +291,8 @@ class Verifier:
         if at is None or at.bucket != self._layout.target_bucket:
             files.fail(f"* {uri} lies outside the target")
             return
-        row = self._plan.db.execute("SELECT size FROM there WHERE key = ?", (at.key,)).fetchone()
+        query = "SELECT size FROM there WHERE key IN (?, ?) ORDER BY key = ? DESC"  # see Location.collapsed
+        row = self._plan.db.execute(query, (at.key, at.collapsed.key, at.key)).fetchone()
         if row is None:
             if strict:
                 files.fail(f"- {uri}: missing")
@@ -382,7 +384,12 @@ class Verifier:
         at = Location.parse(uri)
         if at is None:
             raise NotFound(f"{uri} is not in S3.")
-        return self._store.get(at.bucket, at.key).data
+        try:
+            return self._store.get(at.bucket, at.key).data
+        except NotFound:
+            if at.collapsed == at:
+                raise
+            return self._store.get(at.bucket, at.collapsed.key).data
 
     def _read(self, uris: Iterable[str], files: Check) -> Iterator[tuple[str, bytes]]:
         for outcome in each(self._get, uris, workers=READERS):

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyiceberg.utils.config import Config
-
-from migrator.catalogs.base import Catalog, CatalogTable, NamespaceRepoint, Repoint
+from migrator.catalogs.base import SQL, Catalog, CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.hadoop import HadoopCatalog, HadoopReader
-from migrator.catalogs.sql import SqlCatalog
 from migrator.errors import ConfigError
 
 __all__ = [
@@ -32,7 +29,9 @@ def open_catalog(name: str, properties: Mapping[str, str], reader: HadoopReader)
     catalog cannot be reached. ``reader`` is kept for Hadoop catalogs; nothing is read from it yet.
     """
     kind = _type_of(name, properties)
-    if kind == SqlCatalog.kind:
+    if kind == SQL:
+        from migrator.catalogs.sql import SqlCatalog  # late: SQLAlchemy takes long to import
+
         return SqlCatalog(name, _mandatory(name, kind, properties, "uri"))
     if kind == HadoopCatalog.kind:
         return HadoopCatalog(name, _mandatory(name, kind, properties, "warehouse"), reader)
@@ -48,6 +47,8 @@ def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
     pyiceberg's is .pyiceberg.yaml and the variables PYICEBERG_CATALOG__NAME__KEY. The result may hold
     passwords. Raises ConfigError if nothing is known, or if that configuration cannot be read.
     """
+    from pyiceberg.utils.config import Config  # late: pyiceberg takes long to import
+
     try:
         configured = Config().get_catalog_config(name) or {}
     except Exception:

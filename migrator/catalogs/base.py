@@ -8,6 +8,10 @@ from typing import Protocol
 
 TABLE = "table"
 VIEW = "view"
+SQL = "sql"
+
+MAX_LOCATION = 1000
+"""A SQL catalog's columns are VARCHAR(1000): PostgreSQL refuses a longer path, SQLite takes it silently."""
 
 
 @dataclass(frozen=True, slots=True)

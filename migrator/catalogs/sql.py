@@ -15,11 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from migrator.catalogs.base import TABLE, VIEW, CatalogTable, NamespaceRepoint, Repoint
+from migrator.catalogs.base import MAX_LOCATION, SQL, TABLE, VIEW, CatalogTable, NamespaceRepoint, Repoint
 from migrator.errors import CatalogError, ConfigError, PlanStale
 
-MAX_LOCATION = 1000
-"""The columns are VARCHAR(1000): PostgreSQL refuses a longer path, SQLite takes it silently."""
 LOCK_SECONDS = 30
 """How long to wait for another writer's lock before giving up."""
 CONNECT_SECONDS = 10
@@ -46,7 +44,7 @@ _KINDS = {None: TABLE, "TABLE": TABLE, "VIEW": VIEW}
 class SqlCatalog:
     """The rows of one ``catalog_name``, which is the catalog's name, as in pyiceberg."""
 
-    kind = "sql"
+    kind = SQL
 
     def __init__(self, name: str, uri: str) -> None:
         """Connects. Raises ConfigError for a URI that cannot be meant or a missing driver, CatalogError

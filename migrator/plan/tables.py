@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from migrator.catalogs import Catalog, CatalogTable
+from migrator.catalogs.base import MAX_LOCATION, SQL
 from migrator.catalogs.hadoop import HINT as HINT_NAME
 from migrator.catalogs.hadoop import current_version
-from migrator.catalogs.sql import MAX_LOCATION
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import (
@@ -200,7 +200,7 @@ class _TablePlanner:
     def _rewritten_metadata(self, data: bytes, metadata: TableMetadata, new_metadata: str) -> bytes | None:
         """The bytes of the new metadata file, or None if the table cannot be moved."""
         place, layout = self._found.metadata, self._layout
-        if len(new_metadata) > MAX_LOCATION and self._found.catalog_kind == "sql":
+        if len(new_metadata) > MAX_LOCATION and self._found.catalog_kind == SQL:
             message = f"new metadata location would have {len(new_metadata)} characters; {MAX_LOCATION} fit"
             self._problems.add("location-too-long", place, message, "Choose a shorter target prefix.")
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -201,6 +202,19 @@ def test_no_cutover_then_cutover(world: World) -> None:
     assert json.loads(world.run("status", plan, "--json").stdout)["phase"] == "finished"
 
 
+def test_rewriting_on_all_cores_gives_the_same_target(
+    world: World, shared_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("migrate", world.plan("threads.db"), "--yes")
+    expected = world.listing("data-lake")
+    world.remove_target()
+    shutil.copy(shared_world.folder / "catalog.pristine", shared_world.folder / "catalog.db")
+    monkeypatch.setattr("migrator.execute.PARALLEL_ABOVE", 0)
+    world.run("migrate", world.plan("processes.db"), "--yes")
+    found = world.listing("data-lake")
+    assert {k: v[:2] for k, v in found.items()} == {k: v[:2] for k, v in expected.items()}
+
+
 def test_a_new_plan_after_no_cutover_copies_nothing_again(world: World) -> None:
     world.run("migrate", world.plan("first.db"), "--yes", "--no-cutover")
     second = world.plan("second.db")
@@ -246,7 +260,13 @@ def test_every_json_key_is_documented(world: World) -> None:
     plan = world.plan()
     documents = [
         world.run(*command, "--json").stdout
-        for command in (("show", plan), ("migrate", plan, "--yes"), ("verify", plan), ("status", plan))
+        for command in (
+            ("tables", "--config", world.config),
+            ("show", plan),
+            ("migrate", plan, "--yes"),
+            ("verify", plan),
+            ("status", plan),
+        )
     ]
     text = (Path(__file__).parents[2] / "plans" / "README.md").read_text()
     named = set(re.findall(r"`(\w+)`", text))

@@ -1,0 +1,369 @@
+"""Moving one table from a bare metadata file: no catalog, no plan, for backups and disaster recovery.
+
+The paths in the table need not be true any more: where the table is a copy whose paths still name the place
+that it was copied from, its files are read beside the metadata file. Nothing that exists is ever overwritten
+with other bytes; a run that was interrupted is simply repeated.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrator.errors import ConfigError, NotFound, Occupied, UnmappedPath, Unreadable
+from migrator.iceberg.manifests import DELETED, DeleteFile, read_manifest, read_manifest_list
+from migrator.iceberg.metadata import TableMetadata, metadata_version, read_metadata
+from migrator.layout import Location
+from migrator.parallel import Failed, each
+from migrator.progress import Progress
+from migrator.rewrite import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA, Job, Rewriter, Written
+from migrator.store import Content, Store
+from migrator.workers import Workers, default_processes
+
+PARALLEL_ABOVE = 16 << 20
+"""So many bytes of manifests are worth starting a process for each core."""
+REWRITERS = 8
+ASIDE = "relocated"
+"""Where a table is relocated to the very place where its files are, what must be rewritten goes to this folder."""
+
+_HADOOP_NAME = re.compile(r"v([0-9]+)\..*")
+_FILES = """
+CREATE TABLE files (
+  path TEXT PRIMARY KEY, size INTEGER, content INTEGER NOT NULL, place TEXT NOT NULL) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Old prefix → new prefix, both ``bucket/key`` without a slash at the end; a path keeps its scheme.
+
+    The longest old prefix wins, on a ``/`` boundary. A path under no old prefix that lies under a new one is
+    where it belongs. Paths in ``aside`` go to a folder of their own below the new prefix.
+    """
+
+    rules: tuple[tuple[str, str], ...]
+    aside: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[Location, Location]]) -> Moves:
+        named = {_place(old): _place(new) for old, new in pairs}
+        return cls(tuple(sorted(named.items(), key=lambda rule: -len(rule[0]))))
+
+    def __call__(self, path: str) -> str | None:
+        scheme, separator, place = path.partition("://")
+        if scheme not in ("s3", "s3a", "s3n"):
+            return None
+        for old, new in self.rules:
+            if place.startswith(old) and place[len(old) : len(old) + 1] in ("", "/"):
+                inside = f"/{ASIDE}" if path in self.aside else ""
+                return f"{scheme}{separator}{new}{inside}{place[len(old) :]}"
+        return path if any(f"{place}/".startswith(f"{new}/") for _, new in self.rules) else None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of the files rewritten so far, by old path."""
+
+    delete_files: dict[str, DeleteFile] = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
+
+    def delete_file(self, path: str) -> DeleteFile | None:
+        return self.delete_files.get(path)
+
+    def length_of(self, place: str, path: str) -> int | None:
+        return self.lengths.get(path)
+
+
+@dataclass
+class Relocation:
+    """What :func:`relocate` did. Sizes in bytes."""
+
+    metadata_location: str
+    """The new metadata file: what a catalog is to register."""
+    location: str
+    format_version: int
+    snapshots: int
+    rewritten: int = 0
+    copied: int = 0
+    copied_bytes: int = 0
+    there_already: int = 0
+    """Objects that were not copied: an earlier run, or whoever made the copy, had brought them."""
+    notes: list[str] = field(default_factory=list)
+
+
+def table_rewriter(connection: dict[str, Any], mapping: Moves, facts: Measured) -> Rewriter:
+    """The rewriter of a table, in a worker process."""
+    return Rewriter(Store(**connection), mapping, facts, replace=False)
+
+
+def relocate(
+    store: Store,
+    metadata_uri: str,
+    to: str,
+    *,
+    also: Iterable[tuple[str, str]] = (),
+    copy: bool = True,
+    progress: Progress | None = None,
+) -> Relocation:
+    """Write the table of ``metadata_uri`` anew at the location ``to``, with every path in it changed to match.
+
+    ``also`` maps further prefixes, old → new, for files outside the table's location. ``copy`` False writes
+    only what must be rewritten, for data files that are at the new place already, or will be.
+
+    Raises ConfigError for places that are none, Unreadable and UnmappedPath for what is in the way, NotFound
+    for a missing live file, Occupied if something else is at the target already. Up to the last step,
+    which writes the new metadata file, nobody can mistake the result for a table.
+    """
+    try:
+        return _Relocator(store, metadata_uri, to, also, copy, progress or Progress()).run()
+    except UnmappedPath as error:
+        error.message = f"{error.place} refers to {error.path!r}, outside the table's location."
+        error.next_move = "Say where that goes with --also OLD=NEW."
+        raise
+
+
+class _Relocator:
+    def __init__(
+        self,
+        store: Store,
+        metadata_uri: str,
+        to: str,
+        also: Iterable[tuple[str, str]],
+        copy: bool,
+        progress: Progress,
+    ) -> None:
+        self._store = store
+        self._uri = metadata_uri
+        self._copy = copy
+        self._progress = progress
+        at, target = _location(metadata_uri), _location(to)
+        self._data = store.get(at.bucket, at.key).data
+        self._metadata = read_metadata(self._data, metadata_uri)
+        old = _location(self._metadata.location)
+        self._found = Moves.of([(old, _root_of(at, old))])
+        moves = Moves.of([(old, target), *((_location(a), _location(b)) for a, b in also)])
+        self._in_place = self._found.rules[0][1] == _place(target)
+        self._moves = moves
+        self._measured = Measured()
+        self._old_metadata: list[str] = []
+        self.result = Relocation(
+            metadata_location="",
+            location=moves(self._metadata.location) or "",
+            format_version=self._metadata.format_version,
+            snapshots=len(self._metadata.snapshots),
+        )
+
+    def run(self) -> Relocation:
+        metadata = self._metadata
+        if metadata.encryption_keys:
+            raise Unreadable(self._uri, "its table is encrypted, and key metadata cannot be carried over yet")
+        current = self._spelled(self._uri)
+        history = [path for path in metadata.metadata_log if path != current and self._exists(path)]
+        lists = sorted({s.manifest_list for s in metadata.snapshots if s.manifest_list is not None})
+        manifests = self._manifests(metadata, lists)
+        with closing(sqlite3.connect("")) as db:  # on disk where it grows: a table may have millions of files
+            db.execute(_FILES)
+            deletes_only = not self._copy or self._in_place
+            self._read_manifests(db, [m for m, (_, content) in manifests.items() if content or not deletes_only])
+            deletes = [path for (path,) in db.execute("SELECT path FROM files WHERE content = 1 ORDER BY path")]
+            if self._in_place:
+                self._moves = Moves(self._moves.rules, frozenset([*deletes, *manifests, *lists, *history, current]))
+            if not deletes_only:
+                self._copy_files(db)
+        for path, written in self._rewrite(DELETES, deletes, 0):
+            if written.delete_file is not None:
+                self._measured.delete_files[path] = written.delete_file
+        size = sum(length or 0 for length, _ in manifests.values())
+        for path, written in self._rewrite(MANIFEST, manifests, size):
+            self._measured.lengths[path] = written.size
+        for role, paths in ((MANIFEST_LIST, lists), (METADATA, history), (CURRENT, [current])):
+            for _ in self._rewrite(role, paths, 0):
+                pass
+        self._write_hint(current)
+        self.result.metadata_location = self._moves(current) or ""
+        return self.result
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def _spelled(self, uri: str) -> str:
+        """The metadata file's path as its own table would spell it."""
+        at = _location(uri)
+        old, root = self._found.rules[0]
+        scheme = self._metadata.location.partition("://")[0]
+        return f"{scheme}://{old}{_place(at)[len(root) :]}" if _place(at).startswith(f"{root}/") else uri
+
+    def _where(self, path: str) -> Location:
+        """Where the object of a path is now."""
+        return _location(self._found(path) or path)
+
+    def _exists(self, path: str) -> bool:
+        try:
+            at = self._where(path)
+            self._store.size(at.bucket, at.key)
+        except (NotFound, ConfigError):
+            self.result.notes.append(f"{path} is missing: its entry in the metadata log leads nowhere, as before")
+            return False
+        return True
+
+    def _manifests(self, metadata: TableMetadata, lists: list[str]) -> dict[str, tuple[int | None, int]]:
+        """Path → (length, content), where the lists record them."""
+        found: dict[str, tuple[int | None, int]] = {path: (None, 0) for s in metadata.snapshots for path in s.manifests}
+
+        def read(path: str) -> list[tuple[str, int, int]]:
+            at = self._where(path)
+            listed = read_manifest_list(self._store.get(at.bucket, at.key).data, at.uri)
+            if any(m.encrypted for m in listed):
+                raise Unreadable(at.uri, "it names encrypted manifests")
+            return [(m.path, m.length, m.content) for m in listed]
+
+        for outcome in each(read, lists, workers=REWRITERS):
+            if isinstance(outcome, Failed):
+                raise outcome.error
+            for path, length, content in outcome.result:
+                known = found.setdefault(path, (length, content))[0]
+                if known != length:
+                    raise Unreadable(outcome.item, f"it records {length} bytes for {path}, another list {known}")
+        return found
+
+    def _read_manifests(self, db: sqlite3.Connection, paths: list[str]) -> None:
+        """Note every file that the manifests name. Tombstones are noted only if nothing else names the file."""
+
+        def read(path: str) -> list[tuple[str, int, int, str]]:
+            at = self._where(path)
+            rows = []
+            with self._store.download(at.bucket, at.key) as source:
+                for entry in read_manifest(source.file, at.uri):
+                    if entry.encrypted:
+                        raise Unreadable(at.uri, f"it names an encrypted file, {entry.path!r}")
+                    if entry.status != DELETED:
+                        if self._moves(entry.path) is None:
+                            raise UnmappedPath(at.uri, entry.path)
+                        rows.append((entry.path, entry.size, entry.content, at.uri))
+            return rows
+
+        with self._progress.stage("reading manifests", objects=len(paths)) as stage:
+            for outcome in each(read, paths, workers=REWRITERS):
+                if isinstance(outcome, Failed):
+                    raise outcome.error
+                db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", outcome.result)
+                stage.advance(1)
+
+    # -- copying -------------------------------------------------------------------------------------
+
+    def _copy_files(self, db: sqlite3.Connection) -> None:
+        """Copy what holds no path: data files, equality deletes, statistics."""
+        target = _location(self.result.location)
+        present = {f.key: f for f in self._store.list(target.bucket, f"{target.key.rstrip('/')}/")}
+        count, size = db.execute("SELECT count(*), total(size) FROM files WHERE content <> 1").fetchone()
+
+        def copy(row: tuple[str, int | None]) -> tuple[bool, int]:
+            path, recorded = row
+            source, to = self._where(path), _location(self._moves(path) or "")
+            if source == to:
+                return False, 0
+            there = present.get(to.key) if to.bucket == target.bucket else None
+            if there is not None and recorded == there.size:
+                return False, 0
+            if there is not None:
+                message = f"{to.uri} exists already, with {there.size} bytes; {path} has {recorded}."
+                raise Occupied(message, next_move="Choose an empty place with --to.")
+            found = self._store.head(source.bucket, source.key)
+            if recorded is not None and found.size != recorded:
+                raise Unreadable(source.uri, f"it has {found.size} bytes, its manifest records {recorded}")
+            self._store.copy(source.bucket, found, to.bucket, to.key)
+            return True, found.size
+
+        def wanted() -> Iterator[tuple[str, int | None]]:
+            yield from db.execute("SELECT path, size FROM files WHERE content <> 1")
+            yield from ((path, None) for path in self._metadata.statistics if self._moves(path) is not None)
+
+        with self._progress.stage("copying", objects=count, size=int(size)) as stage:
+            for outcome in each(copy, wanted(), workers=self._store.concurrency):
+                if isinstance(outcome, Failed):
+                    if outcome.item[1] is None and isinstance(outcome.error, NotFound):
+                        self.result.notes.append(f"{outcome.item[0]} is missing: statistics are optional")
+                        continue
+                    raise outcome.error
+                copied, copied_size = outcome.result
+                self.result.copied += copied
+                self.result.there_already += not copied
+                self.result.copied_bytes += copied_size
+                stage.advance(1, copied_size)
+
+    # -- rewriting -----------------------------------------------------------------------------------
+
+    def _rewrite(self, role: str, paths: Iterable[str], size: int) -> Iterator[tuple[str, Written]]:
+        """Rewrite these files; yield each old path with what stands at the new one."""
+        paths = sorted(paths)
+        if size < PARALLEL_ABOVE:
+            rewriter = Rewriter(self._store, self._moves, self._measured, replace=False)
+            yield from self._each(role, paths, rewriter, REWRITERS)
+            return
+        processes = default_processes()
+        setup = (self._store.connection, self._moves, self._measured)
+        with Workers(table_rewriter, *setup, processes=processes) as workers:
+            yield from self._each(role, paths, workers, processes)
+
+    def _each(
+        self, role: str, paths: list[str], rewrite: Callable[[Job], Written], workers: int
+    ) -> Iterator[tuple[str, Written]]:
+        def job(path: str) -> Written:
+            source, new = self._where(path), self._moves(path)
+            if new is None:
+                raise UnmappedPath(self._uri, path)
+            target = _location(new)
+            return rewrite(Job(role, (source.bucket, source.key), (target.bucket, target.key)))
+
+        if not paths:
+            return
+        with self._progress.stage(f"rewriting {role}", objects=len(paths)) as stage:
+            for outcome in each(job, paths, workers=workers):
+                if isinstance(outcome, Failed):
+                    raise outcome.error
+                self.result.rewritten += 1
+                stage.advance(1)
+                yield outcome.item, outcome.result
+
+    def _write_hint(self, current: str) -> None:
+        """A table that a Hadoop catalog wrote is found by its directory: it needs a version hint, written last."""
+        new = _location(self._moves(current) or "")
+        folder, _, name = new.key.rpartition("/")
+        version = _HADOOP_NAME.fullmatch(name)
+        if version is None or self._in_place:
+            return
+        names = {f.key.rpartition("/")[2] for f in self._store.list(new.bucket, f"{folder}/")}
+        later = [n for n in names if n.startswith("v") and (metadata_version(n) or 0) > int(version[1])]
+        if later:
+            message = f"s3://{new.bucket}/{folder}/{later[0]} is newer than {name}, and readers would follow it."
+            raise Occupied(message, next_move="Move it away.")
+        hint = Content(version[1].encode(), "")
+        self._store.put(new.bucket, f"{folder}/version-hint.text", hint, replace=False)
+
+
+def _location(uri: str) -> Location:
+    at = Location.parse(uri)
+    if at is None or not at.key.strip("/"):
+        raise ConfigError(f"{uri!r} is not a place in S3.", next_move="Write it as s3://bucket/prefix.")
+    return at
+
+
+def _place(at: Location) -> str:
+    return f"{at.bucket}/{at.key.rstrip('/')}"
+
+
+def _root_of(metadata: Location, old: Location) -> Location:
+    """The directory of the table that a metadata file belongs to: the one that its location names, if it is
+    there; else, for a copy, the one above ``metadata/``."""
+    if _place(metadata).startswith(f"{_place(old)}/"):
+        return old
+    folder, _, last = metadata.key.rpartition("/")[0].rpartition("/")
+    if last != "metadata" or not folder:
+        raise ConfigError(
+            f"{metadata.uri} lies neither below its table's location, {old.uri}, nor in a folder metadata/.",
+            next_move="Name the file inside the table's copy, …/metadata/….metadata.json.",
+        )
+    return Location(metadata.scheme, metadata.bucket, folder)
