@@ -8,7 +8,8 @@ it, unknown keys, header entries and number text included.
 module         file                                                   method
 =============  =====================================================  ==================================
 ``metadata``   table metadata JSON, plain, gzip or zstandard          string tokens replaced in the text
-``json_text``  the JSON underneath ``metadata`` and Puffin footers
+``views``      view metadata JSON                                     the same; SQL stays
+``json_text``  the JSON underneath them and Puffin footers
 ``manifests``  manifest lists and manifests, format versions 1 to 3   byte spans replaced in Avro records
 ``avro``       the Avro container underneath ``manifests``
 ``deletes``    position deletes (Parquet, ORC, Avro) and deletion     one module for each format

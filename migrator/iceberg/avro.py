@@ -14,14 +14,16 @@ Inside the module faults are :class:`Malformed`; :class:`Container` turns them i
 from __future__ import annotations
 
 import bz2
+import io
 import json
 import lzma
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
@@ -58,6 +60,7 @@ def read_long(data: bytes, pos: int) -> tuple[int, int]:
     return (number >> 1) ^ -(number & 1), pos
 
 
+@lru_cache(maxsize=1024)
 def write_long(number: int) -> bytes:
     """``number``, which must fit 64 bits, as a zigzag varint."""
     rest = (number << 1) ^ (number >> 63)
@@ -76,10 +79,9 @@ def _read_bytes(data: bytes, pos: int) -> tuple[bytes, int]:
     return data[pos : pos + size], pos + size
 
 
-def _read_string(data: bytes, pos: int) -> tuple[str, int]:
-    raw, pos = _read_bytes(data, pos)
+def _text(raw: bytes) -> str:
     try:
-        return raw.decode(), pos
+        return raw.decode()
     except UnicodeDecodeError as fault:
         raise Malformed(f"a string is not UTF-8: {raw[:80]!r}") from fault
 
@@ -100,13 +102,8 @@ def _read_count(data: bytes, pos: int) -> tuple[int, int, int | None]:
 # --- codecs ----------------------------------------------------------------------------------------
 
 
-def _inflate(data: bytes) -> bytes:
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    out = stream.decompress(data)
-    # Bytes behind the end are normal: fastavro and pyiceberg leave part of the zlib checksum there.
-    if not stream.eof:
-        raise Malformed("deflate data ends too early")
-    return out
+_MOST_BYTES = 1 << 30
+"""In one block, compressed or not. Some writers put a whole manifest into one block: 100 MB are normal."""
 
 
 def _deflate(data: bytes) -> bytes:
@@ -115,15 +112,28 @@ def _deflate(data: bytes) -> bytes:
     return stream.compress(data) + stream.flush()
 
 
+def _unpack(stream: Any, data: bytes) -> bytes:
+    out: bytes = stream.decompress(data, _MOST_BYTES)
+    # Bytes behind the end are normal: fastavro and pyiceberg leave part of the zlib checksum there.
+    if not stream.eof:
+        raise Malformed("the data ends too early, or is too large")
+    return out
+
+
 def unzstd(data: bytes) -> bytes:
-    """All zstandard frames in ``data``. Raises Malformed when the last one is incomplete."""
-    out = []
-    while data:
+    """All zstandard frames in ``data``. Raises Malformed when the last one is incomplete, or all are too large."""
+    out: list[bytes] = []
+    size = pos = 0
+    while pos < len(data):
         stream = zstandard.ZstdDecompressor().decompressobj()
-        out.append(stream.decompress(data))
-        if not stream.eof:
-            raise Malformed("zstandard data ends too early")
-        data = stream.unused_data
+        while not stream.eof:
+            sip = data[pos : pos + 4096]  # may become 100 MB: this decompressor cannot be told when to stop
+            out.append(stream.decompress(sip))
+            pos += len(sip)
+            size += len(out[-1])
+            if not sip or size > _MOST_BYTES:
+                raise Malformed("zstandard data ends too early, or is too large")
+        pos -= len(stream.unused_data)
     return b"".join(out)
 
 
@@ -135,7 +145,7 @@ def _unsnappy(data: bytes) -> bytes:
         shift += 7
         if byte < 0x80:
             break
-    if size > 64 * len(body):  # snappy cannot compress better than about 1 : 21
+    if size > min(64 * len(body), _MOST_BYTES):  # snappy cannot compress better than about 1 : 21
         raise Malformed(f"snappy data announces {size} bytes")
     out: bytes = pa.Codec("snappy").decompress(body, decompressed_size=size, asbytes=True)
     if zlib.crc32(out).to_bytes(4, "big") != checksum:
@@ -155,11 +165,11 @@ def _verbatim(data: bytes) -> bytes:
 _Transform = Callable[[bytes], bytes]
 _CODECS: dict[str, tuple[_Transform, _Transform]] = {
     "null": (_verbatim, _verbatim),
-    "deflate": (_inflate, _deflate),
+    "deflate": (lambda data: _unpack(zlib.decompressobj(-zlib.MAX_WBITS), data), _deflate),
     "zstandard": (unzstd, lambda data: zstandard.ZstdCompressor().compress(data)),
     "snappy": (_unsnappy, _snappy),
-    "bzip2": (bz2.decompress, bz2.compress),
-    "xz": (lzma.decompress, lzma.compress),
+    "bzip2": (lambda data: _unpack(bz2.BZ2Decompressor(), data), bz2.compress),
+    "xz": (lambda data: _unpack(lzma.LZMADecompressor(memlimit=_MOST_BYTES), data), lzma.compress),
 }
 """Codec name in the header → (decompress, compress)."""
 
@@ -267,84 +277,193 @@ def _full_name(name: str, namespace: str) -> str:
 
 # --- walking: where does a value end? ----------------------------------------------------------------
 
-Skip = Callable[[bytes, int], int]
-"""Position of a value → position behind it. May overshoot the end of damaged data; IndexError says so too."""
+
+class Place:
+    """Where a value of some type stands in a record.
+
+    :meth:`skip` passes over the value: position → position behind it. It may overshoot the end of damaged
+    data; IndexError says so too. On its way it notes every number that decides what comes next: a union's
+    branch, the count of an array's items, the size of a string.
+
+    :meth:`pattern` is a regular expression for values in which these numbers are among those noted before, spelled
+    as they usually are. Nearly all records of a manifest are alike, so a few of them are stepped through and
+    the rest is matched in C. A match is always what ``skip`` would pass over, span by span: at each place
+    the alternatives begin with different numbers, no number's bytes begin another's, and so one of them at
+    most can match.
+    """
+
+    def skip(self, data: bytes, pos: int) -> int:
+        raise NotImplementedError
+
+    def skip_times(self, data: bytes, pos: int, times: int) -> int:
+        """``skip`` for that many values in a row."""
+        for _ in range(times):
+            start = pos
+            pos = self.skip(data, pos)
+            if pos == start:  # values without bytes: a damaged count of them must not loop for ever
+                break
+        return pos
+
+    def pattern(self) -> bytes:
+        raise NotImplementedError
 
 
-def _skip_varint(data: bytes, pos: int) -> int:
-    while data[pos] > 0x7F:
-        pos += 1
-    return pos + 1
+_MOST_NOTED = 64
+_MOST_SPELLED = 1 << 16
+_VARINT = rb"[\x80-\xff]*+[\x00-\x7f]" if sys.version_info >= (3, 11) else rb"[\x80-\xff]*[\x00-\x7f]"
 
 
-def _skip_bytes(data: bytes, pos: int) -> int:
-    size = data[pos]
-    if size & 0x81:  # more than one byte, or negative
+def _note(noted: set[int], number: int) -> None:
+    """Numbers that are large or of a wild variety are not worth a pattern."""
+    if number < 4096 and len(noted) < _MOST_NOTED:
+        noted.add(number)
+
+
+def _spelled(number: int) -> bytes:
+    return re.escape(write_long(number))
+
+
+def _one_of(alternatives: list[bytes]) -> bytes:
+    pattern = b"(?:%b)" % b"|".join(alternatives)
+    return pattern if alternatives and len(pattern) <= _MOST_SPELLED else b"(?!)"  # matches nothing
+
+
+def _times(pattern: bytes, count: int) -> bytes:
+    spelled_out = count * len(pattern) < 2000  # matches faster, but takes longer to compile
+    return pattern * count if spelled_out else b"(?:%b){%d}" % (pattern, count)
+
+
+class _Fixed(Place):
+    def __init__(self, width: int) -> None:
+        self._width = width
+
+    def skip(self, data: bytes, pos: int) -> int:
+        return pos + self._width
+
+    def pattern(self) -> bytes:
+        return b".{%d}" % self._width
+
+
+class _Varints(Place):
+    """Some numbers in a row."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def skip(self, data: bytes, pos: int) -> int:
+        return self.skip_times(data, pos, 1)
+
+    def skip_times(self, data: bytes, pos: int, times: int) -> int:
+        for _ in range(self.count * times):
+            while data[pos] > 0x7F:
+                pos += 1
+            pos += 1
+        return pos
+
+    def pattern(self) -> bytes:
+        return _VARINT * self.count
+
+
+class _Bytes(Place):
+    def __init__(self) -> None:
+        self._noted: set[int] = set()
+
+    def skip(self, data: bytes, pos: int) -> int:
         size, pos = read_long(data, pos)
         if size < 0:
             raise Malformed(f"a value has the size {size}")
+        _note(self._noted, size >> 2)  # with the sizes around it, which are likely to come
         return pos + size
-    return pos + 1 + (size >> 1)
+
+    def pattern(self) -> bytes:
+        sizes = [size for some in sorted(self._noted) for size in range(some << 2, (some + 1) << 2)]
+        return _one_of([_spelled(size) + (b"." * size if size <= 16 else b".{%d}" % size) for size in sizes])
 
 
-def skipper(made_of: Type) -> Skip:
-    """A function that passes over a value of this type."""
-    match made_of.kind:
-        case "int" | "long" | "enum":
-            return _skip_varint
-        case "bytes" | "string":
-            return _skip_bytes
-        case "union":
-            return _union_skipper(made_of)
-        case "array":
-            return _array_skipper(made_of.parts[0])
-        case "map":
-            key = Field("key", None, Type("string"))
-            return _array_skipper(Type("record", fields=(key, Field("value", None, made_of.parts[0]))))
-        case "record":
-            return _record_skipper(made_of)
-    width = made_of.size if made_of.kind == "fixed" else _FIXED_SIZES[made_of.kind]
-    return lambda data, pos: pos + width
+class _Union(Place):
+    def __init__(self, branches: list[Place]) -> None:
+        self._branches = branches
+        self._noted: set[int] = set()
+
+    def skip(self, data: bytes, pos: int) -> int:
+        branch, pos = _read_branch(data, pos, len(self._branches))
+        _note(self._noted, branch)
+        return self._branches[branch].skip(data, pos)
+
+    def pattern(self) -> bytes:
+        return _one_of([_spelled(branch) + self._branches[branch].pattern() for branch in sorted(self._noted)])
 
 
-def _record_skipper(made_of: Type) -> Skip:
-    skips = [skipper(f.type) for f in made_of.fields]
+class _Array(Place):
+    def __init__(self, item: Place) -> None:
+        self._item = item
+        self._noted: set[int] = set()
 
-    def skip(data: bytes, pos: int) -> int:
-        for step in skips:
-            pos = step(data, pos)
+    def skip(self, data: bytes, pos: int) -> int:
+        while True:
+            count, pos, end = _read_count(data, pos)
+            if count == 0:
+                return pos
+            start, pos = pos, self._item.skip_times(data, pos, count)
+            if end is not None and pos != end:
+                raise Malformed("a block of items does not have the size that it announces")
+            if end is None and pos > start:  # whether items without bytes fit depends on what follows them
+                _note(self._noted, count)
+
+    def pattern(self) -> bytes:
+        counts = sorted(self._noted)
+        item = self._item.pattern() if counts else b""
+        return _one_of([_spelled(0)] + [_spelled(n) + _times(item, n) + _spelled(0) for n in counts])
+
+
+class _Record(Place):
+    def __init__(self, members: list[Place]) -> None:
+        self._members = members
+
+    def skip(self, data: bytes, pos: int) -> int:
+        for member in self._members:
+            pos = member.skip(data, pos)
         return pos
 
-    pattern = _pattern(made_of)
-    if pattern is None or len(skips) < 2:
-        return skip
-    match = re.compile(pattern, re.DOTALL).match
-
-    def fast(data: bytes, pos: int) -> int:  # see _fast_array_skipper
-        found = match(data, pos)
-        return skip(data, pos) if found is None else found.end()
-
-    return fast
+    def pattern(self) -> bytes:
+        return b"".join(member.pattern() for member in self._members)
 
 
-def _union_skipper(made_of: Type) -> Skip:
-    skips = [skipper(branch) for branch in made_of.parts]
+class _Branch(Place):
+    """The number of a union's branch, which must be this one."""
 
-    def skip(data: bytes, pos: int) -> int:
-        branch, pos = _read_branch(data, pos, len(skips))
-        return skips[branch](data, pos)
+    def __init__(self, branch: int, otherwise: str) -> None:
+        self._branch = branch
+        self._otherwise = otherwise
 
-    if len(skips) != 2 or made_of.parts[0].kind != "null":
-        return skip
-    skip_value = skips[1]
+    def skip(self, data: bytes, pos: int) -> int:
+        branch, pos = read_long(data, pos)
+        if branch != self._branch:
+            raise Malformed(self._otherwise)
+        return pos
 
-    def skip_optional(data: bytes, pos: int) -> int:
-        branch = data[pos]
-        if branch == 0:
-            return pos + 1
-        return skip_value(data, pos + 1) if branch == 2 else skip(data, pos)
+    def pattern(self) -> bytes:
+        return _spelled(self._branch)
 
-    return skip_optional
+
+def place_of(made_of: Type) -> Place:
+    """A place for values of this type."""
+    match made_of.kind:
+        case "int" | "long" | "enum":
+            return _Varints(1)
+        case "bytes" | "string":
+            return _Bytes()
+        case "union":
+            return _Union([place_of(branch) for branch in made_of.parts])
+        case "array":
+            return _Array(place_of(made_of.parts[0]))
+        case "map":
+            return _Array(_Record([_Bytes(), place_of(made_of.parts[0])]))
+        case "record":
+            members = [place_of(f.type) for f in made_of.fields]
+            numbers = all(isinstance(member, _Varints) for member in members)
+            return _Varints(len(members)) if numbers else _Record(members)
+    return _Fixed(made_of.size if made_of.kind == "fixed" else _FIXED_SIZES[made_of.kind])
 
 
 def _read_branch(data: bytes, pos: int, branches: int) -> tuple[int, int]:
@@ -354,141 +473,46 @@ def _read_branch(data: bytes, pos: int, branches: int) -> tuple[int, int]:
     return branch, pos
 
 
-def _array_skipper(item: Type) -> Skip:
-    skip_item = skipper(item)
-
-    def skip(data: bytes, pos: int) -> int:
-        while data[pos]:
-            count, pos, end = _read_count(data, pos)
-            for _ in range(count):
-                pos = skip_item(data, pos)
-            if end is not None and pos != end:
-                raise Malformed("a block of items does not have the size that it announces")
-        return pos + 1
-
-    pattern = _pattern(item)
-    return skip if pattern is None else _fast_array_skipper(pattern, skip)
-
-
-def _fast_array_skipper(pattern: bytes, skip: Skip) -> Skip:
-    """``skip`` with a short cut: most arrays are one block, which a regular expression passes over in C.
-
-    Column statistics are nearly all of a manifest. Anything unusual does not match and is left to ``skip``,
-    so the pattern must match nothing but what ``skip`` would pass over.
-    """
-
-    @lru_cache(maxsize=512)
-    def matcher(count: int) -> Callable[[bytes, int], re.Match[bytes] | None]:
-        spelled_out = len(pattern) * count < 2000  # matches faster, but must be compiled too
-        items = pattern * count if spelled_out else rb"(?:%b){%d}" % (pattern, count)
-        return re.compile(items + rb"\x00", re.DOTALL).match
-
-    def fast(data: bytes, pos: int) -> int:
-        count = data[pos]
-        start = pos + 1
-        if count == 0:
-            return start
-        if count & 0x80:
-            count, start = read_long(data, pos)
-        elif not count & 1:
-            count >>= 1
-        else:
-            return skip(data, pos)
-        match = matcher(count)(data, start) if 0 < count <= 4096 else None
-        return skip(data, pos) if match is None else match.end()
-
-    return fast
-
-
-_VARINT = rb"[\x80-\xff]*[\x00-\x7f]"
-_SIZES = sorted(range(64), key=lambda size: (size not in {8, 4, 16}, size))  # the usual bounds come first
-_SHORT_BYTES = b"(?:%b)" % b"|".join(rb"\x%02x.{%d}" % (size << 1, size) for size in _SIZES)
-
-
-def _pattern(made_of: Type) -> bytes | None:
-    """A regular expression for the values of this type, those with 64 bytes or more in a row left out.
-
-    None if there is none, or it would not be worth it.
-    """
-    match made_of.kind:
-        case "int" | "long" | "enum":
-            return _VARINT
-        case "bytes" | "string":
-            return _SHORT_BYTES
-        case "union":
-            parts = [_pattern(branch) if branch.kind != "null" else b"" for branch in made_of.parts]
-            branches = [rb"\x%02x%b" % (i << 1, part) for i, part in enumerate(parts) if part is not None]
-            return b"(?:%b)" % b"|".join(branches) if len(branches) == len(parts) < 64 else None
-        case "record":
-            members = [_pattern(f.type) for f in made_of.fields]
-            return b"".join(m for m in members if m) if members and None not in members else None
-    return None
-
-
 # --- values ----------------------------------------------------------------------------------------
 
-Decode = Callable[[bytes, int], tuple[Any, int]]
-"""Position of a value → the value and the position behind it."""
 
-
-def decoder(made_of: Type) -> Decode:
-    """A function that reads values of this type: a record or an array is a list, a null is None.
+def decode(made_of: Type, data: bytes, pos: int) -> tuple[Any, int]:
+    """The value of this type at ``pos`` and the position behind it. A record or an array is a list, a null is None.
 
     Raises Malformed for a type that no target has (map, enum, fixed, boolean, floating point).
     """
+    values = []
     match made_of.kind:
         case "int" | "long":
-            return read_long
+            return read_long(data, pos)
         case "string":
-            return _read_string
+            raw, pos = _read_bytes(data, pos)
+            return _text(raw), pos
         case "bytes":
-            return _read_bytes
+            return _read_bytes(data, pos)
         case "null":
-            return lambda data, pos: (None, pos)
+            return None, pos
         case "union":
-            return _union_decoder([decoder(branch) for branch in made_of.parts])
+            branch, pos = _read_branch(data, pos, len(made_of.parts))
+            return decode(made_of.parts[branch], data, pos)
         case "record":
-            return _record_decoder([decoder(f.type) for f in made_of.fields])
+            for member in made_of.fields:
+                value, pos = decode(member.type, data, pos)
+                values.append(value)
+            return values, pos
         case "array":
-            return _array_decoder(decoder(made_of.parts[0]))
+            while True:
+                count, pos, _ = _read_count(data, pos)
+                if count == 0:
+                    return values, pos
+                for _ in range(count):
+                    value, pos = decode(made_of.parts[0], data, pos)
+                    values.append(value)
     raise Malformed(f"a field has the type {made_of.kind}")
 
 
-def _union_decoder(branches: list[Decode]) -> Decode:
-    def decode(data: bytes, pos: int) -> tuple[Any, int]:
-        branch, pos = _read_branch(data, pos, len(branches))
-        return branches[branch](data, pos)
-
-    return decode
-
-
-def _record_decoder(members: list[Decode]) -> Decode:
-    def decode(data: bytes, pos: int) -> tuple[list[Any], int]:
-        values = []
-        for member in members:
-            value, pos = member(data, pos)
-            values.append(value)
-        return values, pos
-
-    return decode
-
-
-def _array_decoder(item: Decode) -> Decode:
-    def decode(data: bytes, pos: int) -> tuple[list[Any], int]:
-        values: list[Any] = []
-        while True:
-            count, pos, _ = _read_count(data, pos)
-            if count == 0:
-                return values, pos
-            for _ in range(count):
-                value, pos = item(data, pos)
-                values.append(value)
-
-    return decode
-
-
 def encode(made_of: Type, value: Any) -> bytes:
-    """The inverse of :func:`decoder`. An array becomes one block; a union takes null or its other branch."""
+    """The inverse of :func:`decode`. An array becomes one block; a union takes null or its other branch."""
     match made_of.kind:
         case "int" | "long":
             return write_long(value)
@@ -566,132 +590,184 @@ def _find(record: Type, target: Target) -> int | None:
     return None
 
 
-class Walk:
-    """A schema compiled for some targets: a list of steps over the top-level record and the parents in it."""
+class _Found:
+    """A target's field in a schema."""
 
-    def __init__(self, schema: Type, targets: Sequence[Target], place: str) -> None:
+    def __init__(self, number: int, made_of: Type) -> None:
+        self.number = number
+        """Of its span in a record."""
+        self.type = made_of
+        self.known: dict[bytes, Any] = {}
+        """Some values that were decoded before."""
+
+    def decode(self, raw: bytes) -> Any:
+        value = decode(self.type, raw, 0)[0]
+        if len(self.known) < _MOST_NOTED and not isinstance(value, list):
+            self.known[raw] = value
+        return value
+
+
+class Walk:
+    """A schema compiled for some targets: a list of steps over the top-level record and the parents in it.
+
+    It may be used for many files and by several threads; it gets faster as it learns what the records are like.
+    """
+
+    def __init__(self, schema: Type, targets: Sequence[Target]) -> None:
         """Raises Malformed if a required target is missing or a target has a type that it cannot have."""
-        self.place = place
         if schema.kind != "record":
             raise Malformed(f"its records are of the type {schema.kind}")
-        self.types: dict[Target, Type] = {}
-        self.decoders: dict[Target, Decode] = {}
-        self._steps: list[tuple[Skip, Target | None]] = []
+        self.found: dict[Target, _Found] = {}
+        """The targets that the schema has, in the order of the file."""
+        self._steps: list[tuple[Place, bool]] = []
+        """Places in the order of the file, and whether they are targets."""
+        self._match: Callable[[bytes, int], re.Match[bytes] | None] = lambda data, pos: None
+        self._stepped = 0
+        self._patience = _PATIENCE
         self._add(schema, targets, None)
         for target in targets:
-            if target.required and target not in self.types:
+            if target.required and target not in self.found:
                 raise Malformed(f"its schema has no field {target.id} {target.name}")
 
     def _add(self, record: Type, targets: Sequence[Target], parent: Target | None) -> None:
         here = {_find(record, t): t for t in targets if t.parent is parent}
         parents = {_find(record, t.parent): t.parent for t in targets if t.parent and t.parent.parent is parent}
-        between: list[Field] = []
         for index, member in enumerate(record.fields):
             if index in parents:
-                self._flush(between)
                 self._enter(member.type, targets, parents[index])
                 continue
             target = here.get(index)
-            if target is None:
-                between.append(member)
-                continue
-            self._flush(between)
-            _check(target, member.type)
-            self.types[target] = member.type
-            if target.kind != "any":
-                self.decoders[target] = decoder(member.type)
-            self._steps.append((skipper(member.type), target))
-        self._flush(between)
-
-    def _flush(self, between: list[Field]) -> None:
-        """One step for each run of fields that nobody asked for, arrays apart: fewer steps are faster."""
-        for simple, run in groupby(between, lambda member: _pattern(member.type) is not None):
-            fields = tuple(run)
-            for part in [fields] if simple else [(f,) for f in fields]:
-                self._steps.append((skipper(Type("record", fields=part) if simple else part[0].type), None))
-        between.clear()
+            if target is not None:
+                _check(target, member.type)
+                self.found[target] = _Found(len(self.found) + 1, member.type)
+            self._steps.append((place_of(member.type), target is not None))
 
     def _enter(self, made_of: Type, targets: Sequence[Target], parent: Target) -> None:
         inner = without_null(made_of)
         if inner.kind != "record":
             raise Malformed(f"field {parent.id} {parent.name} has the type {inner.kind}")
         if made_of.kind == "union":
-            expected = made_of.parts.index(inner)
-
-            def enter_branch(data: bytes, pos: int) -> int:
-                branch, pos = read_long(data, pos)
-                if branch != expected:
-                    raise Malformed(f"field {parent.id} {parent.name} is null")
-                return pos
-
-            self._steps.append((enter_branch, None))
+            otherwise = f"field {parent.id} {parent.name} is null"
+            self._steps.append((_Branch(made_of.parts.index(inner), otherwise), False))
         self._add(inner, targets, parent)
 
-    def record(self, data: bytes, pos: int) -> Record:
-        """The record at ``pos``. Raises Malformed if it does not fit the data."""
-        record = Record(self, data)
-        spans = record.spans
+    def record(self, data: bytes, pos: int) -> Spans:
+        """The record at ``pos`` and its targets. Raises Malformed if it does not fit the data."""
+        return self._match(data, pos) or self._step(data, pos)
+
+    def _step(self, data: bytes, pos: int) -> Spans:
+        spans = [(pos, pos)]
         try:
-            for skip, target in self._steps:
-                if target is None:
-                    pos = skip(data, pos)
-                else:
-                    start = pos
-                    pos = skip(data, pos)
-                    spans[target] = (start, pos)
+            for place, is_target in self._steps:
+                start = pos
+                pos = place.skip(data, pos)
+                if is_target:
+                    spans.append((start, pos))
         except IndexError:
             pos = len(data) + 1
+        except RecursionError:
+            raise Malformed("its records are nested too deeply") from None
         if pos > len(data):
             raise Malformed("a record runs over the end of its block")
-        record.end = pos
-        return record
+        spans[0] = (spans[0][0], pos)
+        self._stepped += 1
+        if self._stepped >= self._patience:
+            self._learn()
+        return _Stepped(data, spans)
+
+    def _learn(self) -> None:
+        """Compile what was noted. Each time waits for twice as many new records as the last: compiling is slow."""
+        self._stepped = 0
+        self._patience *= 2
+        pattern = b"".join(b"(%b)" % p.pattern() if is_target else p.pattern() for p, is_target in self._steps)
+        if len(pattern) > 4 * _MOST_SPELLED:
+            return
+        with suppress(RecursionError):
+            self._match = re.compile(pattern, re.DOTALL).match
+
+
+_PATIENCE = 64
+"""Records that are stepped through before the first pattern is made, which takes as long as a hundred of them."""
+
+
+class _Stepped:
+    """What stepping through a record found, in the manner of ``re.Match``."""
+
+    def __init__(self, data: bytes, spans: list[tuple[int, int]]) -> None:
+        self._data = data
+        self._spans = spans
+
+    def span(self, number: int) -> tuple[int, int]:
+        return self._spans[number]
+
+    def group(self, number: int) -> bytes:
+        start, end = self._spans[number]
+        return self._data[start:end]
+
+    def end(self) -> int:
+        return self._spans[0][1]
+
+
+Spans = re.Match[bytes] | _Stepped
+"""The span of a record, number 0, and those of its targets."""
+
+_UNKNOWN = object()
 
 
 class Record:
     """The targets of one record: where they lie, and what is to stand there instead."""
 
-    __slots__ = ("data", "edits", "end", "spans", "walk")
+    __slots__ = ("edits", "place", "spans", "walk")
 
-    def __init__(self, walk: Walk, data: bytes) -> None:
+    def __init__(self, walk: Walk, spans: Spans, place: str) -> None:
         self.walk = walk
-        self.data = data
-        self.spans: dict[Target, tuple[int, int]] = {}
-        self.edits: dict[Target, bytes] = {}
-        self.end = 0
+        self.spans = spans
+        self.place = place
+        self.edits: dict[int, bytes] = {}
+        """Number of a span → the bytes to stand there."""
 
     def get(self, target: Target) -> Any:
         """The value as it is in the file; None if it is null or the schema has no such field.
 
         Not for targets of kind "any". Raises Unreadable for text that is not UTF-8.
         """
-        span = self.spans.get(target)
-        if span is None:
+        found = self.walk.found.get(target)
+        if found is None:
             return None
+        raw = self.spans.group(found.number)
+        value = found.known.get(raw, _UNKNOWN)
+        if value is not _UNKNOWN:
+            return value
         try:
-            return self.walk.decoders[target](self.data, span[0])[0]
+            return found.decode(raw)
         except Malformed as fault:
-            raise Unreadable(self.walk.place, f"field {target.id} {target.name}: {fault}") from fault
+            raise Unreadable(self.place, f"field {target.id} {target.name}: {fault}") from fault
 
     def put(self, target: Target, value: Any) -> None:
         """Replace the value of a field that the schema has; None only where :meth:`nullable`."""
-        start, end = self.spans[target]
-        new = encode(self.walk.types[target], value)
-        if new != self.data[start:end]:
-            self.edits[target] = new
+        found = self.walk.found[target]
+        new = encode(found.type, value)
+        if new != self.spans.group(found.number):
+            self.edits[found.number] = new
 
     def nullable(self, target: Target) -> bool:
         """True if the schema has the field and lets it be null."""
-        made_of = self.walk.types.get(target)
-        return made_of is not None and any(b.kind == "null" for b in made_of.parts)
+        found = self.walk.found.get(target)
+        return found is not None and any(b.kind == "null" for b in found.type.parts)
 
-    def edited(self, start: int) -> bytes:
-        """The whole record, which begins at ``start``, with the new values in it."""
+    def edited(self) -> bytes:
+        """The whole record, with the new values in it."""
+        whole = self.spans.group(0)
+        if not self.edits:
+            return whole
+        base, kept = self.spans.span(0)[0], 0
         pieces: list[bytes] = []
-        for target, (value_start, value_end) in self.spans.items():  # in the order of the schema
-            if target in self.edits:
-                pieces += self.data[start:value_start], self.edits[target]
-                start = value_end
-        return b"".join([*pieces, self.data[start : self.end]])
+        for number, new in sorted(self.edits.items()):
+            start, end = self.spans.span(number)
+            pieces += whole[kept : start - base], new
+            kept = end - base
+        pieces.append(whole[kept:])
+        return b"".join(pieces)
 
 
 # --- the container ---------------------------------------------------------------------------------
@@ -701,14 +777,69 @@ Source = bytes | BinaryIO
 """A whole file, or a stream that is read once, forward."""
 
 
+_CHUNK = 1 << 20
+
+
+class _Input:
+    """A source, read forward a piece at a time."""
+
+    def __init__(self, source: Source) -> None:
+        self._stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        self.passed: list[bytes] = []
+        """What was read, verbatim, since the caller last cleared it."""
+
+    def up_to(self, size: int) -> bytes:
+        """The next ``size`` bytes; fewer at the end. Makes no room for more than there is."""
+        pieces = []
+        while size and (piece := self._stream.read(min(size, _CHUNK))):
+            pieces.append(piece)
+            size -= len(piece)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.passed.append(data)
+        return data
+
+    def exactly(self, size: int) -> bytes:
+        data = self.up_to(size)
+        if len(data) < size:
+            raise Malformed("it ends too early")
+        return data
+
+    def long(self, first: bytes = b"") -> int:
+        """The zigzag varint that comes next, ``first`` being its first byte if that was read already."""
+        number = first or self.exactly(1)
+        while number[-1] > 0x7F and len(number) <= 10:
+            number += self.exactly(1)
+        return read_long(number, 0)[0]
+
+    def sized(self) -> bytes:
+        """The bytes or text that comes next."""
+        size = self.long()
+        if not 0 <= size <= _MOST_BYTES:
+            raise Malformed(f"a part of it has the size {size}")
+        return self.exactly(size)
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     count: int
     records: bytes
     """Decompressed."""
-    start: int
-    end: int
-    """The span of the whole block in the file, its sync marker included."""
+    verbatim: list[bytes]
+    """The whole block as it is in the file, its sync marker included, in pieces."""
+
+
+@lru_cache(maxsize=64)
+def _schema_of(text: bytes) -> Type:
+    try:
+        return parse_schema(json.loads(text))
+    except ValueError as fault:
+        raise Malformed("its Avro schema is not JSON") from fault
+
+
+@lru_cache(maxsize=64)
+def _walk_of(schema: bytes, targets: tuple[Target, ...], folder: str) -> Walk:
+    """One walk for all files of a folder, that is of a table: what one of them taught helps with the next."""
+    return Walk(_schema_of(schema), targets)
 
 
 class Container:
@@ -716,47 +847,37 @@ class Container:
 
     def __init__(self, source: Source, place: str) -> None:
         """Raises Unreadable if the header is no Avro header, or its schema or codec cannot be used."""
-        self._data = source if isinstance(source, bytes) else source.read()
+        self._input = _Input(source)
         self._place = place
         self.metadata: dict[str, bytes] = {}
         """The header's key-value entries, unknown keys included."""
         try:
             self._read_header()
-        except IndexError:
-            raise Unreadable(place, "its Avro header ends too early") from None
         except (Malformed, RecursionError) as fault:
             raise Unreadable(place, str(fault)) from fault
 
     def _read_header(self) -> None:
-        data = self._data
-        if not data.startswith(MAGIC):
+        if self._input.up_to(len(MAGIC)) != MAGIC:
             raise Malformed("it is not an Avro file")
-        pos = len(MAGIC)
-        while True:
-            count, pos, _ = _read_count(data, pos)
-            if not count:
-                break
-            for _ in range(count):
-                key, pos = _read_string(data, pos)
-                self.metadata[key], pos = _read_bytes(data, pos)
-        self._body = pos + _SYNC_SIZE
-        self._sync = data[pos : self._body]
-        if len(self._sync) < _SYNC_SIZE:
-            raise Malformed("its Avro header ends too early")
+        while count := self._input.long():
+            if count < 0:  # the size of the entries in bytes follows
+                self._input.long()
+            for _ in range(abs(count)):
+                key = _text(self._input.sized())
+                self.metadata[key] = self._input.sized()
+        self._sync = self._input.exactly(_SYNC_SIZE)
+        self._header = b"".join(self._input.passed)
         codec = self.metadata.get("avro.codec", b"null").decode("utf-8", "replace")
         if codec not in _CODECS:
             raise Malformed(f"its Avro codec {codec!r} is not known")
         self._decompress, self._compress = _CODECS[codec]
-        try:
-            schema = json.loads(self.metadata.get("avro.schema", b""))
-        except ValueError as fault:
-            raise Malformed("its Avro schema is not JSON") from fault
-        self.schema = parse_schema(schema)
+        self._schema = self.metadata.get("avro.schema", b"")
+        self.schema = _schema_of(self._schema)
 
     def records(self, targets: Sequence[Target]) -> Iterator[Record]:
-        """Every record, in order. Raises Unreadable at the first one that is damaged."""
+        """Every record, in order; to be asked for once. Raises Unreadable at the first one that is damaged."""
         try:
-            walk = Walk(self.schema, targets, self._place)
+            walk = self._walk(targets)
             for block in self._blocks():
                 yield from self._records(walk, block)
         except Malformed as fault:
@@ -766,55 +887,48 @@ class Container:
         """Write the file to ``sink`` after ``edit`` has seen every record and ``put`` new values into some.
 
         Blocks without a change are kept as they are. Raises Unreadable if any part of the file is damaged;
-        what ``edit`` raises passes.
+        what ``edit`` raises passes. Holds one block at a time; a source that is a stream can be used once.
         """
-        sink.write(self._data[: self._body])
+        sink.write(self._header)
         try:
-            walk = Walk(self.schema, targets, self._place)
+            walk = self._walk(targets)
             for block in self._blocks():
-                pieces = self._edited(walk, block, edit)
-                if pieces is None:
-                    sink.write(self._data[block.start : block.end])
-                    continue
-                packed = self._compress(b"".join(pieces))
-                sink.write(write_long(block.count) + write_long(len(packed)) + packed + self._sync)
+                rows, changed = [], False
+                for record in self._records(walk, block):
+                    edit(record)
+                    rows.append(record.edited())
+                    changed = changed or bool(record.edits)
+                sink.writelines(self._packed(rows) if changed else block.verbatim)
         except Malformed as fault:
             raise Unreadable(self._place, str(fault)) from fault
 
-    def _edited(self, walk: Walk, block: _Block, edit: Callable[[Record], None]) -> list[bytes] | None:
-        """The block's records in pieces, edits in place; None if nothing was edited."""
-        pieces: list[bytes] = []
-        kept = 0
-        for record in self._records(walk, block):
-            edit(record)
-            for target, (start, end) in record.spans.items() if record.edits else ():
-                if target in record.edits:
-                    pieces += block.records[kept:start], record.edits[target]
-                    kept = end
-        if not pieces:
-            return None
-        return [*pieces, block.records[kept:]]
+    def _packed(self, rows: list[bytes]) -> tuple[bytes, ...]:
+        """A block of these encoded records."""
+        packed = self._compress(b"".join(rows))
+        return write_long(len(rows)), write_long(len(packed)), packed, self._sync
+
+    def _walk(self, targets: Sequence[Target]) -> Walk:
+        return _walk_of(self._schema, tuple(targets), self._place.rpartition("/")[0])
 
     def _records(self, walk: Walk, block: _Block) -> Iterator[Record]:
-        pos = 0
+        data, pos = block.records, 0
         for _ in range(block.count):
-            record = walk.record(block.records, pos)
-            pos = record.end
-            yield record
-        if pos != len(block.records):
-            raise Malformed(f"a block has {len(block.records) - pos} bytes behind its last record")
+            spans = walk.record(data, pos)
+            pos = spans.end()
+            yield Record(walk, spans, self._place)
+        if pos != len(data):
+            raise Malformed(f"a block has {len(data) - pos} bytes behind its last record")
 
     def _blocks(self) -> Iterator[_Block]:
-        data, pos = self._data, self._body
-        while pos < len(data):
-            start = pos
-            try:
-                count, pos = read_long(data, pos)
-                packed, pos = _read_bytes(data, pos)
-            except IndexError:
-                raise Malformed("it ends inside a block") from None
-            end = pos + _SYNC_SIZE
-            if data[pos:end] != self._sync:
+        source = self._input
+        while True:
+            source.passed = []
+            first = source.up_to(1)
+            if not first:
+                return
+            count = source.long(first)
+            packed = source.sized()
+            if source.exactly(_SYNC_SIZE) != self._sync:
                 raise Malformed("a block does not end with the sync marker")
             try:
                 records = self._decompress(packed)
@@ -822,8 +936,7 @@ class Container:
                 raise Malformed(f"a block cannot be decompressed: {fault}") from fault
             if not 0 <= count <= len(records):
                 raise Malformed(f"a block of {len(records)} bytes announces {count} records")
-            yield _Block(count, records, start, end)
-            pos = end
+            yield _Block(count, records, source.passed)
 
     def rewrite_sorted(
         self,
@@ -836,23 +949,20 @@ class Container:
 
         Holds all records in memory.
         """
-        sink.write(self._data[: self._body])
+        sink.write(self._header)
         counts: list[int] = []
         rows: list[tuple[Any, bytes]] = []
         try:
-            walk = Walk(self.schema, targets, self._place)
+            walk = self._walk(targets)
             for block in self._blocks():
                 counts.append(block.count)
-                start = 0
                 for record in self._records(walk, block):
                     edit(record)
-                    rows.append((key(record), record.edited(start)))
-                    start = record.end
+                    rows.append((key(record), record.edited()))
         except Malformed as fault:
             raise Unreadable(self._place, str(fault)) from fault
         rows.sort(key=lambda row: row[0])
         start = 0
         for count in counts:
-            packed = self._compress(b"".join(row for _, row in rows[start : start + count]))
-            sink.write(write_long(count) + write_long(len(packed)) + packed + self._sync)
+            sink.writelines(self._packed([row for _, row in rows[start : start + count]]))
             start += count

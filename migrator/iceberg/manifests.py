@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
@@ -52,8 +52,7 @@ class ManifestFile:
     encrypted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a manifest."""
 
     status: int
@@ -149,15 +148,20 @@ def rewrite_manifest(
     """
     targets = (_STATUS, _CONTENT, _PATH, _SIZE, _LOWER, _UPPER, _SPLITS, _REFERENCED)
 
+    def move(record: Record, field: Target, old: str, live: bool) -> None:
+        new = mapping(old)
+        if new is not None:
+            record.put(field, new)
+        elif live:
+            raise UnmappedPath(place, old)
+
     def edit(record: Record) -> None:
         live = _status(record, place) != DELETED
         path = _required(record, _PATH, place)
-        for field, old in ((_PATH, path), (_REFERENCED, record.get(_REFERENCED))):
-            new = None if old is None else mapping(old)
-            if new is not None:
-                record.put(field, new)
-            elif old is not None and live:
-                raise UnmappedPath(place, old)
+        move(record, _PATH, path, live)
+        referenced = record.get(_REFERENCED)
+        if referenced is not None:
+            move(record, _REFERENCED, referenced, live)
         if _content(record, place) != POSITION_DELETES:
             return
         facts = delete_file(path)

@@ -38,7 +38,10 @@ def rewrite_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDelet
 
 
 def delete_paths(data: bytes, place: str) -> set[str]:
-    """The distinct data files that the file names. Raises Unreadable like the rewrite."""
+    """The distinct data files that the file names; none for a deletion vector outside of a Puffin file.
+
+    Raises Unreadable like the rewrite, but cannot tell whether the file can be written back.
+    """
     paths: set[str] = _format(data, place).paths(data, place)
     return paths
 

@@ -20,6 +20,7 @@ _KEY = (_PATH, _POS)
 
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
+    """See :func:`migrator.iceberg.deletes.rewrite_deletes`."""
     found = Paths(Counter(_rows(data, place)), mapping)
     if not found.changed:
         return found.rewritten(data)
@@ -39,6 +40,7 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
 
 def paths(data: bytes, place: str) -> set[str]:
+    """See :func:`migrator.iceberg.deletes.delete_paths`."""
     return set(_rows(data, place))
 
 

@@ -22,6 +22,7 @@ _STRIDE = 10_000
 
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
+    """See :func:`migrator.iceberg.deletes.rewrite_deletes`."""
     with reading(place):
         file = _open(data, place)
         found = rows(file.read(), _ID, place)
@@ -30,6 +31,7 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
 
 def paths(data: bytes, place: str) -> set[str]:
+    """See :func:`migrator.iceberg.deletes.delete_paths`."""
     with reading(place):
         return rows(_open(data, place).read(), _ID, place).distinct()
 

@@ -24,6 +24,7 @@ _ARROW_SCHEMA = b"ARROW:schema"
 
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
+    """See :func:`migrator.iceberg.deletes.rewrite_deletes`."""
     with reading(place):
         source = _Source(data, place)
         found = rows(source.read(None), _FIELD_ID, place)
@@ -32,6 +33,7 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
 
 def paths(data: bytes, place: str) -> set[str]:
+    """See :func:`migrator.iceberg.deletes.delete_paths`."""
     with reading(place):
         source = _Source(data, place)
         return rows(source.read([source.path_name, source.pos_name]), _FIELD_ID, place).distinct()

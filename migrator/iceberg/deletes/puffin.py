@@ -38,6 +38,7 @@ class Blob:
 
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
+    """See :func:`migrator.iceberg.deletes.rewrite_deletes`."""
     if is_bare(data):
         _check_bare(data, place)
         return RewrittenDeletes(data, DeleteFile(len(data), None, None), 0)
@@ -63,6 +64,7 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
 
 def paths(data: bytes, place: str) -> set[str]:
+    """See :func:`migrator.iceberg.deletes.delete_paths`."""
     return {b.referenced_data_file for b in blobs(data, place) if b.referenced_data_file is not None}
 
 
