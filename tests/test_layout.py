@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from migrator.errors import ConfigError
@@ -84,3 +86,46 @@ def test_location_keeps_the_key_literally() -> None:
 def test_bad_rules_are_named(mapping: dict[str, str | bool], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         Layout.from_mapping("data-lake", mapping)
+
+
+def plainly(layout: Layout, uri: str) -> str | None:
+    """What ``map_uri`` promises, in the words of Location and Rule."""
+    location = Location.parse(uri)
+    if location is None:
+        return None
+    if location.bucket == layout.target_bucket:
+        return uri
+    covering = [r for r in layout.rules if r.bucket == location.bucket and r.covers(location.key)]
+    if not covering:
+        return None
+    key = max(covering, key=lambda rule: len(rule.prefix)).move(location.key)
+    if key is None:
+        return None
+    slash = "/" if not location.key and uri.endswith("/") and key else ""
+    return f"{location.scheme}://{layout.target_bucket}" + (f"/{key}{slash}" if key or uri.endswith("/") else "")
+
+
+def test_any_uri_is_mapped_as_the_parts_say() -> None:
+    chance = random.Random(7)
+    words = ["a", "ab", "abc", "a b", "%2F", "?q=1", "#x", "ü", "\n", "s3:", ""]
+    buckets = ["bkt", "bkt2", "ttt", "other"]
+
+    def path(most: int) -> str:
+        return "/".join(chance.choices(words, k=chance.randint(0, most)))
+
+    mapped = 0
+    for _ in range(300):
+        targets: list[str | bool] = ["", "x/", "x/y", "bkt/", False]
+        rules = {f"s3://{chance.choice(buckets[:2])}/{path(3)}": chance.choice(targets) for _ in range(5)}
+        try:
+            layout = Layout.from_mapping("ttt", rules)
+        except ConfigError:
+            continue  # two of them have the same source
+        for _ in range(100):
+            scheme = chance.choice(["s3", "s3", "s3a", "s3n", "s3x", "S3", "hdfs", ""])
+            uri = chance.choice([f"{scheme}://{chance.choice([*buckets, ''])}/{path(5)}", path(3), *rules])
+            uri = uri.replace("//", "/", 1) if chance.random() < 0.05 else uri.removesuffix("/")
+            uri += chance.choice(["", "/", "//"])
+            assert layout.map_uri(uri) == plainly(layout, uri), (rules, uri)
+            mapped += layout.map_uri(uri) is not None
+    assert mapped > 5_000
