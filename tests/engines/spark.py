@@ -1,0 +1,103 @@
+"""One Spark with two Iceberg catalogs on a test server: ``iceberg`` (JDBC, S3FileIO) and ``local`` (Hadoop, S3A)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from engines.jars import jars
+from migrator.demo.server import Server
+
+Rows = list[str]
+"""A result, one JSON text a row, sorted: what any engine's rows can be compared by."""
+
+OLD = ("s3://bronze/iceberg-warehouse", "s3a://warehouse")
+NEW = ("s3://data-lake/warehouse", "s3a://data-lake/warehouse")
+"""The warehouses of ``iceberg`` and ``local``, before and after a migration with the built-in layout."""
+
+
+@contextmanager
+def spark_session(
+    server: Server, database: Path, warehouses: tuple[str, str], *, manifest_cache: bool = False
+) -> Iterator[SparkSession]:
+    """A session; a second one after it, with other warehouses, shares the JVM. ``database`` is the JDBC
+    catalog's SQLite file."""
+    keys = server.properties()
+    access, secret = keys["s3.access-key-id"], keys["s3.secret-access-key"]
+    s3 = {
+        "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        "s3.endpoint": server.endpoint_url,
+        "s3.path-style-access": "true",
+        "s3.access-key-id": access,
+        "s3.secret-access-key": secret,
+        "client.region": "us-east-1",
+    }
+    jdbc = {"type": "jdbc", "uri": f"jdbc:sqlite:{database}", "jdbc.schema-version": "V1", "warehouse": warehouses[0]}
+    both = {"cache-enabled": "false", "io.manifest.cache-enabled": str(manifest_cache).lower()}
+    catalogs = {
+        "iceberg": jdbc | s3 | both,
+        "local": {"type": "hadoop", "warehouse": warehouses[1]} | both,
+    }
+    options = {
+        "spark.driver.extraClassPath": ":".join(map(str, jars())),
+        "spark.driver.memory": "2g",
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.default.parallelism": "2",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "spark.hadoop.fs.s3a.endpoint": server.endpoint_url,
+        "spark.hadoop.fs.s3a.access.key": access,
+        "spark.hadoop.fs.s3a.secret.key": secret,
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
+        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+    }
+    for name, properties in catalogs.items():
+        options[f"spark.sql.catalog.{name}"] = "org.apache.iceberg.spark.SparkCatalog"
+        options |= {f"spark.sql.catalog.{name}.{key}": value for key, value in properties.items()}
+    builder = SparkSession.builder.master("local[2]").appName("engines")
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+def end_jvm() -> None:
+    """Stop the JVM that the sessions of this process have shared."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    if gateway is not None:
+        gateway.shutdown()
+        gateway.proc.stdin.close()
+        gateway.proc.wait(30)
+        SparkContext._gateway = SparkContext._jvm = None
+
+
+def as_rows(dicts: Any) -> Rows:
+    """Rows as dictionaries → comparable rows."""
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in dicts)
+
+
+def query(session: SparkSession, sql: str) -> Rows:
+    return as_rows(row.asDict(recursive=True) for row in session.sql(sql).collect())
+
+
+def snapshots(session: SparkSession, table: str) -> list[int]:
+    """Every snapshot of the table, staged ones and those of branches included."""
+    return [row[0] for row in session.sql(f"SELECT snapshot_id FROM {table}.snapshots").collect()]
+
+
+def metadata_file(session: SparkSession, table: str) -> str:
+    """The URI of the table's current metadata file."""
+    log = f"SELECT file FROM {table}.metadata_log_entries ORDER BY timestamp DESC, file DESC LIMIT 1"
+    return str(session.sql(log).collect()[0][0])
