@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from iceberg.avro_files import CODECS, CORPUS, SYNC, avro, container, encode, header, long, needs_corpus, records
+from iceberg.tables import entry, manifest_schema, pairs, position_deletes
 from migrator.errors import Unreadable
+from migrator.iceberg import avro as module
 from migrator.iceberg.avro import Container, Malformed, Record, Target, parse_schema, read_long, write_long
 
 PATH = Target(100, "file_path", "string", required=True)
@@ -235,3 +240,205 @@ def test_header_entries_are_known_to_the_caller():
     meta = Container(data, "p").metadata
     assert meta["format-version"] == b"2"
     assert json.loads(meta["avro.schema"]) == SCHEMA
+
+
+# --- streams ---------------------------------------------------------------------------------------
+
+
+class Stream:
+    """Read once, forward, in pieces of any size, like an answer from a socket."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+        self.largest = 0
+
+    def read(self, size: int) -> bytes:
+        self.largest = max(self.largest, size)
+        return self._data.read(min(size, 7))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_stream_is_read_like_the_bytes_in_it(codec):
+    data = avro(SCHEMA, ROWS, codec)
+    sink = io.BytesIO()
+    Container(Stream(data), "p").rewrite([PATH], move, sink)
+    assert sink.getvalue() == rewrite(data)
+    assert [r.get(PATH) for r in Container(Stream(data), "p").records([PATH])] == [r["file_path"] for r in ROWS]
+
+
+def test_a_damaged_size_makes_no_room_for_what_is_not_there():
+    stream = Stream(container(SCHEMA, []) + long(1) + long(2**29) + ROW)
+    with pytest.raises(Unreadable, match="ends too early"):
+        Container(stream, "p").rewrite([PATH], move, io.BytesIO())
+    assert stream.largest <= 1 << 20
+    with pytest.raises(Unreadable, match="has the size"):
+        rewrite(container(SCHEMA, []) + long(1) + long(2**40) + ROW)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_block_that_inflates_without_end_is_unreadable(codec, monkeypatch):
+    rows = [encode(SCHEMA, {"n": 1, "file_path": "x" * 2_000_000})]
+    data = container(SCHEMA, [rows], codec)
+    assert len(list(Container(data, "p").records([PATH]))) == 1
+    monkeypatch.setattr(module, "_MOST_BYTES", 1_000_000)
+    with pytest.raises(
+        Unreadable, match="has the size 2000" if codec == "null" else "too large|announces 2000|limit exceeded"
+    ):
+        rewrite(data)
+
+
+def test_many_blocks_pass_in_flat_memory():
+    """What is made of them is thrown away, as is each block before the next one."""
+    script = """
+import io, resource, sys
+from iceberg.avro_files import container, encode
+from iceberg.tables import entry, manifest_schema
+from migrator.iceberg.manifests import read_manifest, rewrite_manifest
+
+schema, blocks = manifest_schema(2), int(sys.argv[1])
+rows = [encode(schema, entry(f"s3://bronze/{i:08}", value_counts=None)) for i in range(300)]
+head, body = container(schema, [], "deflate"), container(schema, [rows], "deflate")
+body = body[len(head):]
+
+class Endless(io.RawIOBase):
+    def __init__(self):
+        self.pieces, self.left = iter([head] + [body] * blocks), b""
+
+    def read(self, size):
+        self.left = self.left or next(self.pieces, b"")
+        piece, self.left = self.left[:size], self.left[size:]
+        return piece
+
+class Nowhere(io.RawIOBase):
+    size = 0
+
+    def write(self, data):
+        self.size += len(data)
+
+assert sum(1 for _ in read_manifest(Endless(), "s3://b/m")) == 300 * blocks
+sink = Nowhere()
+rewrite_manifest(Endless(), sink, lambda path: path.replace("bronze", "data-lake/bronze"), lambda path: None, "s3://b/m")
+assert sink.size > len(body) * blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+    def peak(blocks: int) -> int:
+        command = [sys.executable, "-c", script, str(blocks)]
+        environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
+        return int(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
+
+    assert peak(1_000) - peak(10) < 10 * 1024  # KiB
+
+
+# --- patterns --------------------------------------------------------------------------------------
+
+DATA_FILE = Target(2, "data_file", "any")
+TARGETS = [
+    Target(0, "status", "long"),
+    Target(1, "snapshot_id", "any"),
+    Target(100, "file_path", "string", parent=DATA_FILE),
+    Target(102, "partition", "any", parent=DATA_FILE),
+    Target(108, "column_sizes", "any", parent=DATA_FILE),
+    Target(125, "lower_bounds", "bounds", parent=DATA_FILE),
+    Target(132, "split_offsets", "any", parent=DATA_FILE),
+    Target(143, "referenced_data_file", "string", parent=DATA_FILE),
+]
+
+
+def seen(data: bytes, targets: list[Target]) -> tuple[list[Any], str]:
+    """Where the records and the targets lie, and why the rest of the file cannot be read."""
+    found = []
+    try:
+        for r in Container(data, "p").records(targets):
+            found.append([r.spans.span(number) for number in range(len(r.walk.found) + 1)])
+    except Unreadable as error:
+        return found, str(error)
+    return found, ""
+
+
+def mutated(body: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(body))
+    new = [
+        b"",
+        bytes([chance.randrange(256)]),
+        bytes([body[at] ^ 1 << chance.randrange(8)]),
+        bytes([body[at] | 128, 0]),
+    ]
+    return body[:at] + chance.choice(new) + body[at + chance.choice((0, 1, 1, 1, 9)) :]
+
+
+def blocks_of(data: bytes) -> list[tuple[Any, int, bytes]]:
+    """Schema, count and decompressed records of each block."""
+    meta = header(data)[0]
+    return [(json.loads(meta["avro.schema"]), b.count, b.records) for b in Container(data, "p")._blocks()]
+
+
+def variety() -> list[bytes]:
+    rows = [
+        entry(
+            "s3://bronze/" + "a" * n,
+            snapshot=n % 3 or None,
+            split_offsets=[4] * (n % 4) or None,
+            value_counts=pairs({i: 99 * i for i in range(n)}),
+        )
+        for n in range(9)
+    ]
+    deletes = [position_deletes("s3://b/d", "s3://b/a", "s3://b/z", referenced_data_file=r) for r in (None, "s3://x")]
+    strange = {"type": "record", "name": "r", "fields": []}
+    strange["fields"] = [{"name": f"f{i}", "type": of_type} for i, (of_type, _) in enumerate(STRANGE) if i != 8]
+    values = {f"f{i}": value for i, (_, value) in enumerate(STRANGE) if i != 8}
+    return [avro(manifest_schema(2), rows + deletes), container(strange, [[encode(strange, values)] * 3])]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_pattern_matches_is_what_the_walk_passes_over(seed, monkeypatch):
+    chance = random.Random(seed)
+    files = variety() * 4 + [f.read_bytes() for f in sorted(CORPUS.rglob("*-m*.avro"))]
+    for schema, count, body in [block for data in files for block in blocks_of(data)]:
+        whole = container(schema, [], meta={"avro.codec": b"null"})
+        cases = [(count, body)] + [(count + chance.choice((0, 0, 0, 1, -1)), mutated(body, chance)) for _ in range(100)]
+        results = []
+        for patience in (1, 10**9):
+            module._walk_of.cache_clear()
+            monkeypatch.setattr(module, "_PATIENCE", patience)
+            seen(whole + long(count) + long(len(body)) + body + SYNC, TARGETS)
+            results.append([seen(whole + long(n) + long(len(b)) + b + SYNC, TARGETS) for n, b in cases])
+        assert results[0] == results[1]
+
+
+def test_records_like_those_before_are_not_stepped_through(monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 3)
+    (schema, _, _), *_ = blocks_of(variety()[0])
+    rows = [encode(schema, entry(f"s3://bronze/{n:020}", split_offsets=None)) for n in range(50)]
+    stepped = []
+    monkeypatch.setattr(module.Walk, "_step", lambda *a, step=module.Walk._step: stepped.append(a) or step(*a))
+    assert len(list(Container(container(schema, [rows]), "s3://b/t/m").records(TARGETS))) == 50
+    assert len(stepped) == 3
+    assert len(list(Container(container(schema, [rows]), "s3://b/t/other").records(TARGETS))) == 50
+    assert len(stepped) == 3
+
+
+def test_wild_records_and_deep_types_are_read_without_a_pattern(monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE", 2)
+    monkeypatch.setattr(module, "_MOST_SPELLED", 300)
+    of_type: Any = "long"
+    for _ in range(30):
+        of_type = {"type": "array", "items": of_type}
+    schema = record({"name": "v", "type": of_type}, {"name": "w", "type": {"type": "array", "items": "bytes"}})
+    row = long(1) * 30 + long(7) + long(0) * 30
+    rows = [row + encode({"type": "array", "items": "bytes"}, [b"x" * n * n] * n) for n in range(90)]
+    data = container(schema, [[r + encode("string", "s3://bronze/x") for r in rows]])
+    assert records(rewrite(data)) == moved(records(data))
+
+
+def test_an_array_ends_at_a_zero_however_long():
+    schema = record({"name": "v", "type": {"type": "array", "items": "long"}}, {"name": "w", "type": "long"})
+    row = long(1) + long(5) + b"\x80\x00" + long(3) + encode("string", "s3://bronze/x")
+    out = rewrite(container(schema, [[row] * 2]))
+    assert [(r["v"], r["w"]) for r in records(out)] == [([5], 3)] * 2
+
+
+def test_items_without_bytes_do_not_take_for_ever():
+    schema = record({"name": "v", "type": {"type": "array", "items": {"type": "array", "items": "null"}}})
+    body = long(10_000) + (long(30_000) + long(0)) * 10_000 + long(0) + encode("string", "s3://bronze/" + "x" * 40_000)
+    assert b"s3://data-lake/bronze/" in rewrite(container(schema, [[body]]))
