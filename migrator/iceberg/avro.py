@@ -481,7 +481,6 @@ def decode(made_of: Type, data: bytes, pos: int) -> tuple[Any, int]:
 
     Raises Malformed for a type that no target has (map, enum, fixed, boolean, floating point).
     """
-    values = []
     match made_of.kind:
         case "int" | "long":
             return read_long(data, pos)
@@ -496,11 +495,13 @@ def decode(made_of: Type, data: bytes, pos: int) -> tuple[Any, int]:
             branch, pos = _read_branch(data, pos, len(made_of.parts))
             return decode(made_of.parts[branch], data, pos)
         case "record":
+            values = []
             for member in made_of.fields:
                 value, pos = decode(member.type, data, pos)
                 values.append(value)
             return values, pos
         case "array":
+            values = []
             while True:
                 count, pos, _ = _read_count(data, pos)
                 if count == 0:
@@ -693,8 +694,8 @@ _PATIENCE = 64
 class _Stepped:
     """What stepping through a record found, in the manner of ``re.Match``."""
 
-    def __init__(self, data: bytes, spans: list[tuple[int, int]]) -> None:
-        self._data = data
+    def __init__(self, string: bytes, spans: list[tuple[int, int]]) -> None:
+        self.string = string
         self._spans = spans
 
     def span(self, number: int) -> tuple[int, int]:
@@ -702,7 +703,7 @@ class _Stepped:
 
     def group(self, number: int) -> bytes:
         start, end = self._spans[number]
-        return self._data[start:end]
+        return self.string[start:end]
 
     def end(self) -> int:
         return self._spans[0][1]
@@ -757,16 +758,13 @@ class Record:
 
     def edited(self) -> bytes:
         """The whole record, with the new values in it."""
-        whole = self.spans.group(0)
-        if not self.edits:
-            return whole
-        base, kept = self.spans.span(0)[0], 0
+        data, (kept, end_of_record) = self.spans.string, self.spans.span(0)
         pieces: list[bytes] = []
         for number, new in sorted(self.edits.items()):
             start, end = self.spans.span(number)
-            pieces += whole[kept : start - base], new
-            kept = end - base
-        pieces.append(whole[kept:])
+            pieces += data[kept:start], new
+            kept = end
+        pieces.append(data[kept:end_of_record])
         return b"".join(pieces)
 
 
