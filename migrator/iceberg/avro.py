@@ -756,16 +756,20 @@ class Record:
         found = self.walk.found.get(target)
         return found is not None and any(b.kind == "null" for b in found.type.parts)
 
-    def edited(self) -> bytes:
-        """The whole record, with the new values in it."""
-        data, (kept, end_of_record) = self.spans.string, self.spans.span(0)
-        pieces: list[bytes] = []
+    def splice(self, pieces: list[bytes], kept: int) -> int:
+        """Add the data from ``kept`` to the end of the last edit, with the new values in it; returns that end."""
         for number, new in sorted(self.edits.items()):
             start, end = self.spans.span(number)
-            pieces += data[kept:start], new
+            pieces += self.spans.string[kept:start], new
             kept = end
-        pieces.append(data[kept:end_of_record])
-        return b"".join(pieces)
+        return kept
+
+    def edited(self) -> bytes:
+        """The whole record, with the new values in it."""
+        pieces: list[bytes] = []
+        start, end = self.spans.span(0)
+        kept = self.splice(pieces, start)
+        return b"".join([*pieces, self.spans.string[kept:end]])
 
 
 # --- the container ---------------------------------------------------------------------------------
@@ -891,19 +895,21 @@ class Container:
         try:
             walk = self._walk(targets)
             for block in self._blocks():
-                rows, changed = [], False
+                pieces: list[bytes] = []
+                kept = 0
                 for record in self._records(walk, block):
                     edit(record)
-                    rows.append(record.edited())
-                    changed = changed or bool(record.edits)
-                sink.writelines(self._packed(rows) if changed else block.verbatim)
+                    if record.edits:
+                        kept = record.splice(pieces, kept)
+                pieces.append(block.records[kept:])
+                sink.writelines(self._packed(block.count, pieces) if len(pieces) > 1 else block.verbatim)
         except Malformed as fault:
             raise Unreadable(self._place, str(fault)) from fault
 
-    def _packed(self, rows: list[bytes]) -> tuple[bytes, ...]:
-        """A block of these encoded records."""
-        packed = self._compress(b"".join(rows))
-        return write_long(len(rows)), write_long(len(packed)), packed, self._sync
+    def _packed(self, count: int, pieces: list[bytes]) -> tuple[bytes, ...]:
+        """A block of that many encoded records."""
+        packed = self._compress(b"".join(pieces))
+        return write_long(count), write_long(len(packed)), packed, self._sync
 
     def _walk(self, targets: Sequence[Target]) -> Walk:
         return _walk_of(self._schema, tuple(targets), self._place.rpartition("/")[0])
@@ -962,5 +968,5 @@ class Container:
         rows.sort(key=lambda row: row[0])
         start = 0
         for count in counts:
-            sink.writelines(self._packed([row for _, row in rows[start : start + count]]))
+            sink.writelines(self._packed(count, [row for _, row in rows[start : start + count]]))
             start += count
