@@ -207,7 +207,7 @@ class Executor:
 
     def _repoint(self, name: str, catalog: Catalog, tables: list[PlannedTable]) -> None:
         catalog.repoint(
-            [Repoint(t.namespace, t.name, t.old_metadata, t.new_metadata) for t in tables if t.new_metadata],
+            [Repoint(t.namespace, t.name, t.old_metadata, t.new_metadata, t.kind) for t in tables if t.new_metadata],
             [NamespaceRepoint(n.namespace, n.key, n.old, n.new) for n in self._plan.namespaces() if n.catalog == name],
         )
 

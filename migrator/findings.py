@@ -32,7 +32,6 @@ CODES: dict[str, tuple[str, str]] = {
     "target-not-empty": (BLOCK, "the target already holds newer metadata of a table at this place"),
     "unmapped-path": (BLOCK, "a table refers to a path that no layout rule covers"),
     "unreadable": (BLOCK, "a file of a table cannot be read"),
-    "view": (BLOCK, "Iceberg views are not rewritten yet"),
     "collapsed-path": (WARN, "a path with // leads to an object only for readers that take it for one /"),
     "dangling-deletes": (
         WARN,

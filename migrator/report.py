@@ -125,7 +125,7 @@ def _table_lines(tables: list[dict[str, Any]]) -> list[str]:
     rows = [
         (
             t["identifier"],
-            f"v{t['format_version'] or '?'}",
+            "view" if t["kind"] == "view" else f"v{t['format_version'] or '?'}",
             number(t["snapshots"]),
             number(t["data_files"]),
             number(t["delete_files"]),

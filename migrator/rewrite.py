@@ -15,13 +15,15 @@ from migrator.iceberg import Mapping
 from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.manifests import DeleteFile, rewrite_manifest, rewrite_manifest_list
 from migrator.iceberg.metadata import rewrite_metadata
+from migrator.iceberg.views import rewrite_view
 from migrator.store import Content, Store, spool
 
-DELETES, MANIFEST, MANIFEST_LIST, METADATA, CURRENT = ROLES = (
+DELETES, MANIFEST, MANIFEST_LIST, METADATA, VIEW, CURRENT = ROLES = (
     "position-deletes",
     "manifest",
     "manifest-list",
     "metadata",
+    "view",
     "current-metadata",
 )
 """What a file is to its table, in the order in which the files are written: each role needs the ones before it.
@@ -77,8 +79,9 @@ class Rewriter:
             DELETES: self._deletes,
             MANIFEST: self._manifest,
             MANIFEST_LIST: self._list,
-            METADATA: self._metadata,
-            CURRENT: self._metadata,
+            METADATA: partial(self._json, rewrite_metadata),
+            CURRENT: partial(self._json, rewrite_metadata),
+            VIEW: partial(self._json, rewrite_view),
         }
         return do[job.role](job)
 
@@ -87,9 +90,9 @@ class Rewriter:
         rewritten = rewrite_deletes(content.data, self._mapping, job.place)
         return self._put(job, content, rewritten.data, rewritten.file)
 
-    def _metadata(self, job: Job) -> Written:
+    def _json(self, rewrite: Callable[[bytes, Mapping, str], bytes], job: Job) -> Written:
         content = self._store.get(*job.source, etag=job.etag)
-        return self._put(job, content, rewrite_metadata(content.data, self._mapping, job.place))
+        return self._put(job, content, rewrite(content.data, self._mapping, job.place))
 
     def _manifest(self, job: Job) -> Written:
         return self._stream(

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog, CatalogTable
+from migrator.catalogs.base import TABLE, VIEW
 from migrator.catalogs.hadoop import HINT, current_version
 from migrator.errors import NotFound, Unreadable
 from migrator.findings import Finding
-from migrator.iceberg.metadata import TableMetadata, is_metadata_file, metadata_version, read_metadata
+from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_metadata
+from migrator.iceberg.views import is_view_metadata, read_view
 from migrator.layout import Layout, Location
 from migrator.parallel import Failed, each
 from migrator.plan.file import PlanFile
@@ -27,6 +29,7 @@ class MetadataFile:
     uuid: str | None
     location: str
     last_updated_ms: int
+    kind: str = TABLE
 
     @property
     def key(self) -> str:
@@ -40,7 +43,7 @@ class MetadataFile:
 
 @dataclass(frozen=True)
 class FoundTable:
-    """A table and where it is now. ``catalog`` None: only the listing knows it.
+    """A table or view and where it is now. ``catalog`` None: only the listing knows it.
 
     ``history`` holds its other metadata files in the old buckets, the newest last. ``hint`` is the
     bucket and folder of a ``version-hint.text``, for a table of a Hadoop catalog.
@@ -53,6 +56,7 @@ class FoundTable:
     metadata: str
     history: tuple[str, ...] = ()
     hint: tuple[str, str] | None = None
+    kind: str = TABLE
 
     @property
     def label(self) -> str:
@@ -70,12 +74,12 @@ class Discovery:
 
 
 def named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[CatalogTable]:
-    """Every table that the catalogs name. Call it before the lake is listed: a commit that comes between
+    """Every table and view that the catalogs name. Call it before the lake is listed: a commit that comes between
     must not leave the plan with a pointer to files that the listing has not seen.
 
-    Views become findings. Raises CatalogError if a catalog cannot be read.
+    Raises CatalogError if a catalog cannot be read.
     """
-    named = []
+    named: list[CatalogTable] = []
     for catalog in catalogs.values():
         try:
             tables = catalog.tables()
@@ -85,15 +89,7 @@ def named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[Catalo
             # Rows belong to a catalog *name*; under another one there seem to be none.
             move = "Give it the name that the engines use, such as spark.sql.catalog.<name>."
             plan.add_finding(Finding.of("empty-catalog", catalog.name, f"({catalog.describe()}) has no tables", move))
-        for table in tables:
-            if table.kind == "view":
-                message, move = (
-                    "is an Iceberg view, which is not rewritten yet",
-                    "Drop it and create it anew afterwards.",
-                )
-                plan.add_finding(Finding.of("view", table.identifier, message, move))
-            else:
-                named.append(table)
+        named += tables
     return named
 
 
@@ -117,7 +113,9 @@ def discover(
         hint = _hint_of(table.metadata_location) if kind == "hadoop" else None
         uris = _uris(history, table.metadata_location)
         found.tables.append(
-            FoundTable(table.catalog, kind, table.namespace, table.name, table.metadata_location, uris, hint)
+            FoundTable(
+                table.catalog, kind, table.namespace, table.name, table.metadata_location, uris, hint, table.kind
+            )
         )
     found.tables += [_uncatalogued(store, family, families.beside(family)) for family in families.unclaimed()]
     return found
@@ -130,8 +128,15 @@ def _read_all(plan: PlanFile, store: Store, found: Discovery, progress: Progress
 
     def read(row: tuple[str, str]) -> MetadataFile:
         bucket, key = row
-        metadata: TableMetadata = read_metadata(store.get(bucket, key).data, f"s3://{bucket}/{key}")
+        data, uri = store.get(bucket, key).data, f"s3://{bucket}/{key}"
         folder, _, name = key.rpartition("/")
+        try:
+            metadata = read_metadata(data, uri)
+        except Unreadable:
+            if not is_view_metadata(data, uri):
+                raise
+            view = read_view(data, uri)
+            return MetadataFile(bucket, folder, name, view.view_uuid, view.location, 0, VIEW)
         return MetadataFile(bucket, folder, name, metadata.table_uuid, metadata.location, metadata.last_updated_ms)
 
     files: list[MetadataFile] = []
@@ -218,4 +223,4 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
     scheme = newest.location.partition("://")[0] if Location.parse(newest.location) else "s3"
     current = f"{scheme}://{newest.bucket}/{newest.key}"
     name = newest.folder.removesuffix("/metadata").rpartition("/")[2]
-    return FoundTable(None, None, "", name, current, _uris(family, current), hint)
+    return FoundTable(None, None, "", name, current, _uris(family, current), hint, newest.kind)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from migrator.catalogs import Catalog, CatalogTable
-from migrator.catalogs.base import MAX_LOCATION, SQL
+from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
 from migrator.catalogs.hadoop import HINT as HINT_NAME
 from migrator.catalogs.hadoop import current_version
 from migrator.errors import UnmappedPath, Unreadable
@@ -19,6 +19,7 @@ from migrator.iceberg.metadata import (
     read_metadata,
     rewrite_metadata,
 )
+from migrator.iceberg.views import ViewMetadata, read_view, rewrite_view
 from migrator.layout import Layout, Location
 from migrator.plan.discover import Discovery, FoundTable, discover
 from migrator.plan.features import facts_of
@@ -26,6 +27,7 @@ from migrator.plan.file import HINT, MIGRATED, REWRITTEN, TO_REWRITE, PlanFile
 from migrator.plan.walk import REFS, Problems, Walk, Walker
 from migrator.progress import Progress
 from migrator.rewrite import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA
+from migrator.rewrite import VIEW as VIEW_ROLE
 from migrator.store import Store
 
 _MARK = """
@@ -111,6 +113,7 @@ class _TablePlanner:
             namespace=found.namespace,
             name=found.name,
             old_metadata=found.metadata,
+            kind=found.kind,
             state=TO_REWRITE,
         )
         self._label = found.label
@@ -139,7 +142,19 @@ class _TablePlanner:
         data = self._walker.read(found.metadata)
         if data is None:
             return
+        if found.catalog is None:
+            message = "is in none of the given catalogs; it is rewritten, and no pointer is changed"
+            move = "Name its catalog with --catalog or in [catalogs], if it has one."
+            self._plan.add_finding(Finding.of("uncatalogued-table", found.metadata, message, move))
+        if len(new_metadata) > MAX_LOCATION and found.catalog_kind == SQL:
+            message = f"new metadata location would have {len(new_metadata)} characters; {MAX_LOCATION} fit"
+            move = "Choose a shorter target prefix."
+            self._problems.add("location-too-long", found.metadata, message, move)
+            return
         try:
+            if found.kind == VIEW:
+                self._plan_view(data, read_view(data, found.metadata), new_metadata)
+                return
             metadata = read_metadata(data, found.metadata)
         except Unreadable as error:
             self._problems.unreadable(error)
@@ -153,10 +168,6 @@ class _TablePlanner:
             new_metadata=new_metadata,
             snapshots=len(metadata.snapshots),
         )
-        if found.catalog is None:
-            message = "is in none of the given catalogs; it is rewritten, and no pointer is changed"
-            move = "Name its catalog with --catalog or in [catalogs], if it has one."
-            self._plan.add_finding(Finding.of("uncatalogued-table", found.metadata, message, move))
         if metadata.encryption_keys:
             move = "Leave it out with a layout rule = false."
             self._problems.add("encrypted-table", found.metadata, f"{self._label} is encrypted", move)
@@ -200,10 +211,6 @@ class _TablePlanner:
     def _rewritten_metadata(self, data: bytes, metadata: TableMetadata, new_metadata: str) -> bytes | None:
         """The bytes of the new metadata file, or None if the table cannot be moved."""
         place, layout = self._found.metadata, self._layout
-        if len(new_metadata) > MAX_LOCATION and self._found.catalog_kind == SQL:
-            message = f"new metadata location would have {len(new_metadata)} characters; {MAX_LOCATION} fit"
-            self._problems.add("location-too-long", place, message, "Choose a shorter target prefix.")
-            return None
         new_location = layout.map_uri(metadata.location)
         directory = new_metadata.rpartition("/metadata/")[0]
         if self._found.hint is not None and new_location is not None and directory != new_location.rstrip("/"):
@@ -211,15 +218,52 @@ class _TablePlanner:
             message = f"a Hadoop table must lie at its location, but they map to {new_metadata} and {new_location}"
             self._problems.add("unmapped-path", place, message, "Map its folder with one rule.")
             return None
-        for label, text in self._texts(metadata):
-            if layout.map_uri(text) is None and any(f"://{b}/" in text for b in layout.buckets):
-                message = f"{label} mentions an old path: {text[:200]}"
-                self._problems.note("path-in-text", place, message, "Change it by hand if it matters.")
+        self._note_texts(self._texts(metadata))
         try:
             return rewrite_metadata(data, layout.map_uri, place)
         except UnmappedPath as error:
             self._problems.add("unmapped-path", place, f"refers to {error.path!r}, under no rule", error.next_move)
             return None
+
+    def _plan_view(self, data: bytes, view: ViewMetadata, new_metadata: str) -> None:
+        """A view is a file or a few: nothing hangs below it."""
+        place, layout = self._found.metadata, self._layout
+        self._plan.update_table(
+            self._table_id,
+            uuid=view.view_uuid,
+            format_version=view.format_version,
+            old_location=view.location,
+            new_location=layout.map_uri(view.location),
+            new_metadata=new_metadata,
+        )
+        self._note_texts([*view.sql, *((f"property {key!r}", value) for key, value in view.properties.items())])
+        try:
+            new_data = rewrite_view(data, layout.map_uri, place)
+        except UnmappedPath as error:
+            self._problems.add("unmapped-path", place, f"refers to {error.path!r}, under no rule", error.next_move)
+            return
+        state = TO_REWRITE
+        if place == new_metadata:
+            state = MIGRATED
+            self._plan.add_finding(Finding.of("migrated-table", self._label, "already lives at the target"))
+        elif self._at_target(new_metadata) == new_data:
+            state = REWRITTEN
+        for uri, old in self._walker.read_many(dict.fromkeys(self._found.history), strict=False):
+            try:
+                rewrite_view(old, layout.map_uri, uri)
+            except (Unreadable, UnmappedPath) as error:
+                self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
+                continue
+            self._mark_one(uri, VIEW_ROLE, state)
+        self._mark_one(place, VIEW_ROLE, state)
+        self._plan.update_table(self._table_id, state=state)
+
+    def _note_texts(self, texts: Iterable[tuple[str, str]]) -> None:
+        """Report the texts that mention an old path without being one: they stay as they are."""
+        for label, text in texts:
+            if self._layout.map_uri(text) is None and any(f"://{b}/" in text for b in self._layout.buckets):
+                message = f"{label} mentions an old path: {text[:200]}"
+                self._problems.note("path-in-text", self._found.metadata, message, "Change it by hand if it matters.")
 
     @staticmethod
     def _texts(metadata: TableMetadata) -> Iterator[tuple[str, str]]:
