@@ -461,8 +461,8 @@ def place_of(made_of: Type) -> Place:
             return _Array(_Record([_Bytes(), place_of(made_of.parts[0])]))
         case "record":
             members = [place_of(f.type) for f in made_of.fields]
-            numbers = all(isinstance(member, _Varints) for member in members)
-            return _Varints(len(members)) if numbers else _Record(members)
+            counts = [member.count for member in members if isinstance(member, _Varints)]
+            return _Varints(sum(counts)) if len(counts) == len(members) else _Record(members)
     return _Fixed(made_of.size if made_of.kind == "fixed" else _FIXED_SIZES[made_of.kind])
 
 

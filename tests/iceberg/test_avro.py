@@ -137,6 +137,7 @@ def record(*fields: dict[str, Any]) -> dict[str, Any]:
 
 
 UUID = {"type": "fixed", "name": "uuid", "size": 16, "logicalType": "uuid"}
+NUMBERS = {"type": "record", "name": "i", "fields": [{"name": n, "type": "long"} for n in ("a", "b")]}
 STRANGE = [
     (UUID, b"0123456789abcdef"),
     ({"type": "enum", "name": "e", "symbols": ["A", "B"]}, "B"),
@@ -150,6 +151,10 @@ STRANGE = [
     ({"type": "array", "items": ["null", {"type": "int"}]}, [None, 5, 2**31 - 1]),
     ({"type": "record", "name": "empty", "fields": []}, {}),
     ({"type": "record", "name": "a.b.c", "fields": [{"name": "f", "type": UUID}]}, {"f": b"\0" * 16}),
+    (
+        {"type": "array", "items": {"type": "record", "name": "o", "fields": [{"name": "i", "type": NUMBERS}]}},
+        [{"i": {"a": 1, "b": 2**40}}] * 3,
+    ),
 ]
 
 
