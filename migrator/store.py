@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, BinaryIO, cast
 
 import boto3
@@ -113,10 +113,13 @@ class Store:
             self._session = boto3.Session(profile_name=profile, region_name=region)
             self._region = self._session.region_name or "us-east-1"
             self._client = self._connect(endpoint_url, attempts=6)
-            # One quick client for the first contact: a wrong endpoint should say so in seconds.
-            self._quick = self._connect(endpoint_url, attempts=2)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise ConfigError(f"The S3 connection cannot be set up: {error}.") from error
+
+    @cached_property
+    def _quick(self) -> Any:
+        """A client for the first contact: a wrong endpoint should say so in seconds."""
+        return self._connect(self.connection["endpoint_url"], attempts=2)
 
     def _connect(self, endpoint_url: str | None, *, attempts: int) -> Any:
         config = Config(

@@ -17,14 +17,18 @@ in the order that they have.
 
 from __future__ import annotations
 
-from types import ModuleType
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.deletes import avro_rows, orc, parquet, puffin
-from migrator.iceberg.deletes.rows import RewrittenDeletes
 
-__all__ = ["RewrittenDeletes", "delete_paths", "rewrite_deletes"]
+if TYPE_CHECKING:
+    from migrator.iceberg.deletes.rows import RewrittenDeletes
+
+_FORMATS = {b"PAR1": "parquet", b"ORC": "orc", b"Obj\x01": "avro_rows", b"PFA1": "puffin"}
+"""How a file begins → the module for it. Imported when the first such file comes: Arrow takes long to import,
+and most runs meet none or one of the formats."""
 
 
 def rewrite_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
@@ -46,10 +50,12 @@ def delete_paths(data: bytes, place: str) -> set[str]:
     return paths
 
 
-def _format(data: bytes, place: str) -> ModuleType:
-    for module in (parquet, orc, avro_rows, puffin):
-        if data.startswith(module.MAGIC):
-            return module
+def _format(data: bytes, place: str) -> Any:
+    for magic, name in _FORMATS.items():
+        if data.startswith(magic):
+            return importlib.import_module(f"migrator.iceberg.deletes.{name}")
+    from migrator.iceberg.deletes import puffin
+
     if puffin.is_bare(data):
         return puffin
     raise Unreadable(place, "it is no file of deletes in Parquet, ORC, Avro or Puffin")

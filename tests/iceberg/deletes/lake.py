@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from migrator.iceberg.deletes import RewrittenDeletes, rewrite_deletes
+from migrator.iceberg.deletes import rewrite_deletes
+from migrator.iceberg.deletes.rows import RewrittenDeletes
 from migrator.layout import Layout
 
 # Moving swaps the order of the two buckets.
