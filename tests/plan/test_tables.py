@@ -1,105 +1,19 @@
-"""Plans for tables put together by hand: what no engine at hand would write, but some lake holds."""
+"""Plans for tables put together by hand, and what becomes of them at the target."""
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
-
-from iceberg.avro_files import avro, records
-from iceberg.tables import FILE_PATH, POS, entry, list_schema, listed, manifest_schema, position_deletes
+from iceberg.avro_files import records
+from iceberg.tables import entry, position_deletes
 from migrator.config import Settings
-from migrator.execute import Executor
-from migrator.journal import Journal
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import describe_plan
 from migrator.progress import Progress
-from migrator.store import Content, Store
-
-LAYOUT: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://warehouse/": "warehouse/"}
-LOCATION = "s3a://bronze/t"
-LIST = f"{LOCATION}/metadata/snap-1.avro"
-
-
-@pytest.fixture
-def lake(mock_store: Store) -> Store:
-    for bucket in ("bronze", "warehouse", "data-lake"):
-        mock_store.create_bucket(bucket)
-    return mock_store
-
-
-def put(store: Store, uri: str, data: bytes) -> int:
-    bucket, _, key = uri.partition("://")[2].partition("/")
-    store.put(bucket, key, Content(data, ""))
-    return len(data)
-
-
-def delete_rows(store: Store, uri: str, paths: list[str]) -> int:
-    schema = pa.schema(
-        [
-            pa.field("file_path", pa.string(), False, {"PARQUET:field_id": str(FILE_PATH)}),
-            pa.field("pos", pa.int64(), False, {"PARQUET:field_id": str(POS)}),
-        ]
-    )
-    sink = io.BytesIO()
-    pq.write_table(pa.table([paths, [0] * len(paths)], schema=schema), sink)
-    return put(store, uri, sink.getvalue())
-
-
-def table(store: Store, *entries: dict[str, Any], version: int = 2, inline: bool = False, **more: Any) -> None:
-    """A table with one snapshot that has these entries, data and deletes in manifests of their own."""
-    manifests = []
-    for content in (0, 1):
-        chosen = [e for e in entries if (e["data_file"]["content"] > 0) == content]
-        if chosen:
-            uri = f"{LOCATION}/metadata/m{content}.avro"
-            length = put(store, uri, avro(manifest_schema(version), chosen))
-            manifests.append(listed(uri, length, content))
-    put(store, LIST, avro(list_schema(version), manifests))
-    snapshot: dict[str, Any] = {"snapshot-id": 1, "sequence-number": 1, "timestamp-ms": 1, "summary": {}}
-    if inline:
-        snapshot["manifests"] = [m["manifest_path"] for m in manifests]
-    else:
-        snapshot["manifest-list"] = LIST
-    document = {
-        "format-version": version,
-        "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1",
-        "location": LOCATION,
-        "last-updated-ms": 1,
-        "current-snapshot-id": 1,
-        "snapshots": [snapshot],
-        **more,
-    }
-    put(store, f"{LOCATION}/metadata/00000-a.metadata.json", json.dumps(document).encode())
-
-
-def data_file(store: Store, path: str, *, at: str | None = None) -> dict[str, Any]:
-    """The entry of a data file, whose object lies at ``at``, or where the path says."""
-    return entry(path, file_size_in_bytes=put(store, at or path, b"rows"))
-
-
-def planned(store: Store, folder: Path, **settings: Any) -> dict[str, Any]:
-    build_plan(folder / "plan.db", Settings(layout=LAYOUT, **settings), store, {}, Progress())
-    with PlanFile.open(folder / "plan.db") as plan:
-        return describe_plan(plan)
-
-
-def blocks(described: dict[str, Any]) -> list[str]:
-    return [f["code"] for f in described["findings"] if f["severity"] == "block"]
-
-
-def migrated(store: Store, folder: Path) -> None:
-    with PlanFile.open(folder / "plan.db") as plan, Journal(plan) as journal:
-        executor = Executor(plan, store, {}, Progress())
-        executor.copy(journal)
-        executor.rewrite(journal)
-
+from migrator.store import Store
+from plan.handmade import LAYOUT, LOCATION, blocks, data_file, delete_rows, migrated, planned, put, table
 
 # -- schemes (pitfall 3, iceberg-rust#434, iceberg#4346) ---------------------------------------------------
 

@@ -1,0 +1,118 @@
+"""Tables put together by hand on a mocked S3: what no engine at hand would write, but some lake holds."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from iceberg.avro_files import avro, records
+from iceberg.tables import FILE_PATH, POS, entry, list_schema, listed, manifest_schema
+from migrator.config import Settings
+from migrator.execute import Executor
+from migrator.journal import Journal
+from migrator.plan.build import build_plan
+from migrator.plan.file import PlanFile
+from migrator.plan.summary import describe_plan
+from migrator.progress import Progress
+from migrator.store import Content, Store
+
+LAYOUT: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://warehouse/": "warehouse/"}
+LOCATION = "s3a://bronze/t"
+UUID = "9c12d441-03fe-4693-9a96-a0705ddf69c1"
+
+
+def put(store: Store, uri: str, data: bytes) -> int:
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    store.put(bucket, key, Content(data, ""))
+    return len(data)
+
+
+def delete_rows(store: Store, uri: str, paths: list[str]) -> int:
+    """A file of position deletes in Parquet, the first row of each of these data files; returns its size."""
+    schema = pa.schema(
+        [
+            pa.field("file_path", pa.string(), False, {"PARQUET:field_id": str(FILE_PATH)}),
+            pa.field("pos", pa.int64(), False, {"PARQUET:field_id": str(POS)}),
+        ]
+    )
+    sink = io.BytesIO()
+    pq.write_table(pa.table([paths, [0] * len(paths)], schema=schema), sink)
+    return put(store, uri, sink.getvalue())
+
+
+def data_file(store: Store, path: str, *, at: str | None = None) -> dict[str, Any]:
+    """The entry of a data file, whose object lies at ``at``, or where the path says."""
+    return entry(path, file_size_in_bytes=put(store, at or path, b"rows"))
+
+
+def table(
+    store: Store,
+    *entries: dict[str, Any],
+    location: str = LOCATION,
+    version: int = 2,
+    manifest_version: int | None = None,
+    inline: bool = False,
+    name: str = "00000-a.metadata.json",
+    **more: Any,
+) -> None:
+    """A table with one snapshot that has these entries, data and deletes in manifests of their own."""
+    manifests = []
+    for content in (0, 1):
+        chosen = [e for e in entries if (e["data_file"]["content"] > 0) == content]
+        if chosen:
+            uri = f"{location}/metadata/m{content}.avro"
+            length = put(store, uri, avro(manifest_schema(manifest_version or version), chosen))
+            manifests.append(listed(uri, length, content))
+    put(store, f"{location}/metadata/snap-1.avro", avro(list_schema(version), manifests))
+    snapshot: dict[str, Any] = {"snapshot-id": 1, "sequence-number": 1, "timestamp-ms": 1, "summary": {}}
+    if inline:
+        snapshot["manifests"] = [m["manifest_path"] for m in manifests]
+    else:
+        snapshot["manifest-list"] = f"{location}/metadata/snap-1.avro"
+    put(
+        store, f"{location}/metadata/{name}", document(location=location, version=version, snapshots=[snapshot], **more)
+    )
+
+
+def document(*, location: str = LOCATION, version: int = 2, snapshots: list[dict[str, Any]], **more: Any) -> bytes:
+    """A table metadata file."""
+    base = {"format-version": version, "table-uuid": UUID, "location": location, "last-updated-ms": 1}
+    return json.dumps({**base, "current-snapshot-id": 1, "snapshots": snapshots, **more}).encode()
+
+
+def planned(store: Store, folder: Path, **settings: Any) -> dict[str, Any]:
+    build_plan(folder / "plan.db", Settings(**{"layout": LAYOUT, **settings}), store, {}, Progress())
+    with PlanFile.open(folder / "plan.db") as plan:
+        return describe_plan(plan)
+
+
+def blocks(described: dict[str, Any]) -> list[str]:
+    return [f["code"] for f in described["findings"] if f["severity"] == "block"]
+
+
+def places(described: dict[str, Any], code: str) -> list[str]:
+    """Where the findings with this code are."""
+    return [f["place"] for f in described["findings"] if f["code"] == code]
+
+
+def migrated(store: Store, folder: Path) -> int:
+    """Carry out the plan up to the cutover; returns how many files were copied or rewritten."""
+    with PlanFile.open(folder / "plan.db") as plan, Journal(plan) as journal:
+        executor = Executor(plan, store, {}, Progress())
+        executor.copy(journal)
+        executor.rewrite(journal)
+        return executor.outcome.copied + executor.outcome.rewritten
+
+
+def at_target(store: Store, key: str) -> bytes:
+    return store.get("data-lake", key).data
+
+
+def entries_at_target(store: Store, key: str) -> list[dict[str, Any]]:
+    """The records of a manifest or manifest list at the target, as fastavro reads them."""
+    return records(at_target(store, key))
