@@ -45,7 +45,7 @@ CODES: dict[str, tuple[str, str]] = {
     "open-uploads": (WARN, "multipart uploads are open: something is writing, or left a mess"),
     "path-in-text": (
         WARN,
-        "a property or summary mentions an old path inside a longer text; it stays as it is",
+        "a property, a summary or the SQL of a view mentions an old path; it stays as it is",
     ),
     "uncatalogued-broken": (
         WARN,

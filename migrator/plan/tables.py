@@ -15,6 +15,7 @@ from migrator.findings import Finding
 from migrator.iceberg.metadata import (
     TableMetadata,
     is_metadata_file,
+    map_property,
     metadata_version,
     read_metadata,
     rewrite_metadata,
@@ -236,7 +237,7 @@ class _TablePlanner:
             new_location=layout.map_uri(view.location),
             new_metadata=new_metadata,
         )
-        self._note_texts([*view.sql, *((f"property {key!r}", value) for key, value in view.properties.items())])
+        self._note_texts([*view.sql, *self._left_properties(view.properties)])
         try:
             new_data = rewrite_view(data, layout.map_uri, place)
         except UnmappedPath as error:
@@ -259,19 +260,23 @@ class _TablePlanner:
         self._plan.update_table(self._table_id, state=state)
 
     def _note_texts(self, texts: Iterable[tuple[str, str]]) -> None:
-        """Report the texts that mention an old path without being one: they stay as they are."""
+        """Report the texts that mention an old path; none of them is edited."""
         for label, text in texts:
-            if self._layout.map_uri(text) is None and any(f"://{b}/" in text for b in self._layout.buckets):
+            if any(f"://{b}/" in f"{text}/" for b in self._layout.buckets):
                 message = f"{label} mentions an old path: {text[:200]}"
                 self._problems.note("path-in-text", self._found.metadata, message, "Change it by hand if it matters.")
 
-    @staticmethod
-    def _texts(metadata: TableMetadata) -> Iterator[tuple[str, str]]:
-        for key, value in metadata.properties.items():
-            yield f"property {key!r}", value
+    def _texts(self, metadata: TableMetadata) -> Iterator[tuple[str, str]]:
+        yield from self._left_properties(metadata.properties)
         for snapshot in metadata.snapshots:
             for key, value in snapshot.summary.items():
                 yield f"summary of snapshot {snapshot.snapshot_id}, {key!r},", value
+
+    def _left_properties(self, properties: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """The properties that the rewrite leaves as they are."""
+        for key, value in properties.items():
+            if map_property(value, self._layout.map_uri) is None:
+                yield f"property {key!r}", value
 
     # -- the target side -----------------------------------------------------------------------------
 

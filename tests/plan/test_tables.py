@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from iceberg.avro_files import records
-from iceberg.tables import entry, position_deletes
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from pyiceberg.table.puffin import PuffinFile
+from pyiceberg.view.metadata import ViewMetadata
+
+from iceberg.avro_files import avro, records
+from iceberg.deletes.test_puffin import VECTOR, puffin_of
+from iceberg.tables import FILE_PATH, entry, list_schema, listed, position_deletes
+from iceberg.test_views import PLAIN
 from migrator.config import Settings
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import describe_plan
 from migrator.progress import Progress
 from migrator.store import Store
-from plan.handmade import LAYOUT, LOCATION, blocks, data_file, delete_rows, migrated, planned, put, table
+from plan.handmade import (
+    LAYOUT,
+    LOCATION,
+    at_target,
+    blocks,
+    data_file,
+    delete_rows,
+    entries_at_target,
+    migrated,
+    places,
+    planned,
+    put,
+    table,
+)
 
 # -- schemes (pitfall 3, iceberg-rust#434, iceberg#4346) ---------------------------------------------------
 
@@ -144,3 +169,344 @@ def test_facts(lake: Store, tmp_path: Path) -> None:
         "position deletes",
         "files outside the location",
     ]
+
+
+# -- tombstones and what lies under no rule (pitfalls 10 and 19) -------------------------------------------
+
+
+def test_a_tombstone_of_deletes_that_are_gone_stops_nothing(lake: Store, tmp_path: Path) -> None:
+    """Pitfall 10, iceberg#17498, #16662, #12586: a manifest still says DELETED of a delete file that was compacted
+    away and expired since. Its path and bounds move like all others, and nobody asks for the object."""
+    data, kept, gone = (f"{LOCATION}/data/{name}.parquet" for name in ("a", "kept", "gone"))
+    size = delete_rows(lake, kept, [data])
+    tombstone = position_deletes(gone, data, data, status=2, referenced_data_file=data, file_size_in_bytes=777)
+    table(lake, data_file(lake, data), position_deletes(kept, file_size_in_bytes=size), tombstone)
+    described = planned(lake, tmp_path)
+    assert not described["blocked"] and not places(described, "uncatalogued-broken")
+    migrated(lake, tmp_path)
+    _, found = entries_at_target(lake, "bronze/t/metadata/m1.avro")
+    new = "s3a://data-lake/bronze/t/data"
+    assert (found["status"], found["data_file"]["file_path"]) == (2, f"{new}/gone.parquet")
+    assert found["data_file"]["referenced_data_file"] == f"{new}/a.parquet"
+    assert found["data_file"]["file_size_in_bytes"] == 777  # what it had: there is nothing to measure
+    bounds = {pair["key"]: pair["value"] for pair in found["data_file"]["lower_bounds"]}
+    assert bounds[FILE_PATH] == f"{new}/a.parquet".encode()
+
+
+def test_a_tombstone_of_deletes_that_are_damaged_stops_nothing(lake: Store, tmp_path: Path) -> None:
+    data, broken = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/broken.parquet"
+    put(lake, broken, b"PAR1 and no more")
+    table(lake, data_file(lake, data), position_deletes(broken, status=2))
+    assert not planned(lake, tmp_path)["blocked"]
+    migrated(lake, tmp_path)
+    assert at_target(lake, "bronze/t/data/broken.parquet") == b"PAR1 and no more"
+
+
+def test_a_live_file_under_no_rule_blocks_and_a_tombstone_does_not(lake: Store, tmp_path: Path) -> None:
+    """Pitfall 19."""
+    far = "s3a://elsewhere/x.parquet"
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), entry(far, status=2))
+    assert not planned(lake, tmp_path)["blocked"]
+    migrated(lake, tmp_path)
+    assert entries_at_target(lake, "bronze/t/metadata/m0.avro")[1]["data_file"]["file_path"] == far
+    (tmp_path / "plan.db").unlink()
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), entry(far))
+    assert blocks(planned(lake, tmp_path)) == ["unmapped-path"]
+
+
+def test_dangling_delete_rows_are_a_warning_and_stay(lake: Store, tmp_path: Path) -> None:
+    """Pitfall 19: they delete from a file that the table no longer has."""
+    data, far, deletes = f"{LOCATION}/data/a.parquet", "s3a://elsewhere/x.parquet", f"{LOCATION}/data/d.parquet"
+    size = delete_rows(lake, deletes, [data, far])
+    table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))
+    described = planned(lake, tmp_path)
+    assert not described["blocked"] and places(described, "dangling-deletes") == [deletes.replace("s3a", "s3")]
+    migrated(lake, tmp_path)
+    rows = pq.read_table(io.BytesIO(at_target(lake, "bronze/t/data/d.parquet")))
+    assert rows["file_path"].to_pylist() == ["s3a://data-lake/bronze/t/data/a.parquet", far]
+
+
+# -- prefixes ----------------------------------------------------------------------------------------------
+
+
+def test_delete_files_of_one_name_in_two_folders_stay_two(lake: Store, tmp_path: Path) -> None:
+    """iceberg#13630: staged flat, one overwrites the other."""
+    data = [f"{LOCATION}/data/p={n}/a.parquet" for n in (0, 1)]
+    deletes = [f"{LOCATION}/data/p={n}/same-deletes.parquet" for n in (0, 1)]
+    sizes = [delete_rows(lake, at, [path]) for at, path in zip(deletes, data, strict=True)]
+    entries = [position_deletes(at, file_size_in_bytes=size) for at, size in zip(deletes, sizes, strict=True)]
+    table(lake, *(data_file(lake, path) for path in data), *entries)
+    assert not planned(lake, tmp_path)["blocked"]
+    migrated(lake, tmp_path)
+    for number, found in enumerate(entries_at_target(lake, "bronze/t/metadata/m1.avro")):
+        key = f"bronze/t/data/p={number}/same-deletes.parquet"
+        assert found["data_file"]["file_path"] == f"s3a://data-lake/{key}"
+        rows = pq.read_table(io.BytesIO(at_target(lake, key)))["file_path"].to_pylist()
+        assert rows == [f"s3a://data-lake/bronze/t/data/p={number}/a.parquet"]
+
+
+@pytest.mark.parametrize("folder", ["a+b(c", "[x]*", "100%_", "a.b^$|{2}\\d", "%2F"])
+def test_a_prefix_is_text_and_no_pattern(lake: Store, tmp_path: Path, folder: str) -> None:
+    """iceberg PR #17521: a prefix taken for a regular expression. Ours must be no pattern of SQL either."""
+    location = f"s3a://bronze/{folder}/t"
+    data, deletes = f"{location}/data/a.parquet", f"{location}/data/d.parquet"
+    size = delete_rows(lake, deletes, [data])
+    table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size), location=location)
+    rules: dict[str, str | bool] = {**LAYOUT, f"s3://bronze/{folder}/": "odd/"}
+    described = planned(lake, tmp_path, layout=rules)
+    (only,) = described["tables"]
+    assert not described["blocked"] and only["new_location"] == "s3a://data-lake/odd/t"
+    assert (only["data_files"], only["delete_files"], only["features"]) == (1, 1, ["position deletes"])
+    migrated(lake, tmp_path)
+    (found,) = entries_at_target(lake, "odd/t/metadata/m0.avro")
+    assert found["data_file"]["file_path"] == "s3a://data-lake/odd/t/data/a.parquet"
+    assert {o.key for o in lake.list("data-lake")} == {o.key for o in lake.list("data-lake", "odd/t/")}
+
+
+@pytest.mark.parametrize("location", ["s3a://bronze", "s3a://bronze/wh", "s3a://bronze/wh/"])
+def test_a_location_equal_to_the_prefix(lake: Store, tmp_path: Path, location: str) -> None:
+    """iceberg#15172; trino#11998: with and without a slash at its end."""
+    bare = location.rstrip("/")
+    data, deletes = f"{bare}/data/a.parquet", f"{bare}/data/d.parquet"
+    size = delete_rows(lake, deletes, [data])
+    table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size), location=bare)
+    (name,) = (o.key for o in lake.list("bronze") if o.key.endswith(".metadata.json"))
+    text = lake.get("bronze", name).data.replace(f'"{bare}"'.encode(), f'"{location}"'.encode())
+    put(lake, f"s3://bronze/{name}", text)
+    rules: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://bronze/wh/": "warehouse/"}
+    described = planned(lake, tmp_path, layout=rules)
+    assert not described["blocked"] and "files outside the location" not in described["tables"][0]["features"]
+    migrated(lake, tmp_path)
+    folder = "bronze" if bare == "s3a://bronze" else "warehouse"
+    moved = json.loads(at_target(lake, f"{folder}/metadata/00000-a.metadata.json"))
+    assert moved["location"] == f"s3a://data-lake/{folder}" + ("/" if location.endswith("/") else "")
+    (found,) = entries_at_target(lake, f"{folder}/metadata/m0.avro")
+    assert found["data_file"]["file_path"] == f"s3a://data-lake/{folder}/data/a.parquet"
+
+
+def test_a_bucket_whose_name_begins_like_another_is_no_part_of_it(lake: Store, tmp_path: Path) -> None:
+    """Pitfall 2: a prefix ends where a name ends."""
+    lake.create_bucket("bronze-archive")
+    table(lake, data_file(lake, "s3a://bronze-archive/x.parquet"))
+    described = planned(lake, tmp_path)
+    assert blocks(described) == ["unmapped-path"]
+    assert "bronze-archive" in str(described["findings"])
+
+
+def test_two_files_of_a_table_for_one_target_block(lake: Store, tmp_path: Path) -> None:
+    """Pitfall 2: the mapping must be one to one over all that is referred to, or a file is lost."""
+    table(lake, data_file(lake, f"{LOCATION}/a.parquet"), data_file(lake, "s3a://warehouse/t/a.parquet"))
+    described = planned(lake, tmp_path, layout={"s3://bronze/": "one/", "s3://warehouse/": "one/"})
+    assert blocks(described) == ["key-collision"]
+
+
+# -- format versions ---------------------------------------------------------------------------------------
+
+
+def test_manifests_of_version_1_in_a_later_table_stay_that(lake: Store, tmp_path: Path) -> None:
+    """Pitfall 13: an upgrade rewrites the metadata file only."""
+    data = data_file(lake, f"{LOCATION}/data/a.parquet")
+    table(lake, data, version=2, manifest_version=1)
+    assert not planned(lake, tmp_path)["blocked"]
+    before = records(lake.get("bronze", "t/metadata/m0.avro").data)
+    migrated(lake, tmp_path)
+    before[0]["data_file"]["file_path"] = "s3a://data-lake/bronze/t/data/a.parquet"
+    assert entries_at_target(lake, "bronze/t/metadata/m0.avro") == before
+    assert before[0]["data_file"]["block_size_in_bytes"] == 67108864
+
+
+@pytest.mark.parametrize("manifest_version", [2, 3])
+def test_a_table_upgraded_to_version_3_has_rows_without_ids(lake: Store, tmp_path: Path, manifest_version: int) -> None:
+    """Measured: rewrite_table_path throws "firstRowId is null". Pitfall 25: what is null stays null, and the
+    table's counters stay."""
+    data = data_file(lake, f"{LOCATION}/data/a.parquet")
+    table(lake, data, version=3, manifest_version=manifest_version, **{"next-row-id": 0})
+    assert not planned(lake, tmp_path)["blocked"]
+    migrated(lake, tmp_path)
+    (found,) = entries_at_target(lake, "bronze/t/metadata/m0.avro")
+    assert found["data_file"].get("first_row_id") is None
+    assert found["data_file"]["file_path"] == "s3a://data-lake/bronze/t/data/a.parquet"
+    assert json.loads(at_target(lake, "bronze/t/metadata/00000-a.metadata.json"))["next-row-id"] == 0
+
+
+def test_deletion_vectors_of_one_puffin_file(lake: Store, tmp_path: Path) -> None:
+    """iceberg PR #14351, duckdb-iceberg#1382, pitfall 9: the entry's path, size and referenced file change, the
+    place of the vector in the file does not; the footer names the new data files."""
+    data = [f"{LOCATION}/data/{name}.parquet" for name in "ab"]
+    puffin = f"{LOCATION}/data/v.puffin"
+    size = put(lake, puffin, puffin_of(*data))
+    vectors = [
+        position_deletes(
+            puffin,
+            file_format="PUFFIN",
+            file_size_in_bytes=size,
+            referenced_data_file=path,
+            content_offset=4 + number * len(VECTOR),
+            content_size_in_bytes=len(VECTOR),
+            split_offsets=None,
+        )
+        for number, path in enumerate(data)
+    ]
+    table(lake, *(data_file(lake, path) for path in data), *vectors, version=3)
+    described = planned(lake, tmp_path)
+    assert not described["blocked"] and described["tables"][0]["delete_files"] == 1
+    migrated(lake, tmp_path)
+    new = at_target(lake, "bronze/t/data/v.puffin")
+    paths = [f"s3a://data-lake/bronze/t/data/{name}.parquet" for name in "ab"]
+    assert [blob.properties["referenced-data-file"] for blob in PuffinFile(new).footer.blobs] == paths
+    for found, path in zip(entries_at_target(lake, "bronze/t/metadata/m1.avro"), paths, strict=True):
+        entry_of = found["data_file"]
+        assert (entry_of["file_path"], entry_of["referenced_data_file"]) == (
+            "s3a://data-lake/bronze/t/data/v.puffin",
+            path,
+        )
+        assert entry_of["file_size_in_bytes"] == len(new) != size
+        at = entry_of["content_offset"]
+        assert new[at : at + entry_of["content_size_in_bytes"]] == VECTOR
+
+
+# -- encryption (pitfall 21, iceberg#17992) ----------------------------------------------------------------
+
+
+def encrypted_entry(lake: Store) -> None:
+    table(lake, {**(e := data_file(lake, f"{LOCATION}/a"))} | {"data_file": e["data_file"] | {"key_metadata": b"k"}})
+
+
+def encrypted_list(lake: Store) -> None:
+    table(lake, data_file(lake, f"{LOCATION}/a"))
+    uri = f"{LOCATION}/metadata/m0.avro"
+    length = len(lake.get("bronze", "t/metadata/m0.avro").data)
+    put(lake, f"{LOCATION}/metadata/snap-1.avro", avro(list_schema(2), [listed(uri, length, key_metadata=b"k")]))
+
+
+def encryption_keys(lake: Store) -> None:
+    table(lake, data_file(lake, f"{LOCATION}/a"), **{"encryption-keys": [{"key-id": "k"}]})
+
+
+@pytest.mark.parametrize("make", [encrypted_entry, encrypted_list, encryption_keys])
+def test_an_encrypted_table_blocks(lake: Store, tmp_path: Path, make: Callable[[Store], None]) -> None:
+    """Key metadata holds the length of the file that it is for: copied, the table could not be read."""
+    make(lake)
+    assert blocks(planned(lake, tmp_path)) == ["encrypted-table"]
+
+
+# -- what cannot be read (pitfall 20) ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["snap-1.avro", "m0.avro", "m1.avro"])
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-1], lambda data: data[:40]])
+def test_a_list_or_manifest_that_cannot_be_read_blocks(
+    lake: Store, tmp_path: Path, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    """rewrite_table_path logs it, and writes a list with nothing in it."""
+    data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.parquet"
+    size = delete_rows(lake, deletes, [data])
+    table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))
+    put(lake, f"{LOCATION}/metadata/{name}", damage(lake.get("bronze", f"t/metadata/{name}").data))
+    described = planned(lake, tmp_path)
+    assert "unreadable" in blocks(described)
+    assert f"{LOCATION}/metadata/{name}" in places(described, "unreadable")
+
+
+# -- names of metadata files (pitfall 23) ------------------------------------------------------------------
+
+PACKED = {"plain": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}
+UNPACKED = {"plain": bytes, "gzip": gzip.decompress, "zstd": zstandard.decompress}
+
+
+@pytest.mark.parametrize("codec", PACKED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "v7.metadata.json",
+        "v7.gz.metadata.json",
+        "v7.metadata.json.gz",
+        "00007-5f6b.metadata.json",
+        "00007-5f6b.gz.metadata.json",
+        "00007-5f6b.metadata.json.gz",
+        "00007-5f6b.zstd.metadata.json",
+        "5f6b.metadata.json",
+    ],
+)
+def test_every_name_of_a_metadata_file(lake: Store, tmp_path: Path, name: str, codec: str) -> None:
+    """Name and compression stay; the first bytes tell the compression, whatever the name says."""
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name=name)
+    put(lake, f"{LOCATION}/metadata/{name}", PACKED[codec](lake.get("bronze", f"t/metadata/{name}").data))
+    described = planned(lake, tmp_path)
+    (only,) = described["tables"]
+    assert not described["blocked"] and only["new_metadata"] == f"s3a://data-lake/bronze/t/metadata/{name}"
+    migrated(lake, tmp_path)
+    moved = json.loads(UNPACKED[codec](at_target(lake, f"bronze/t/metadata/{name}")))
+    assert moved["location"] == "s3a://data-lake/bronze/t"
+
+
+def test_a_later_version_at_the_target_blocks(lake: Store, tmp_path: Path) -> None:
+    """A reader of a Hadoop table goes on from the hint to the next version, and would take that for the table."""
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name="v7.metadata.json")
+    put(lake, f"{LOCATION}/metadata/version-hint.text", b"7")
+    for later in ("v8.metadata.json", "v9.gz.metadata.json", "v10.metadata.json.gz"):
+        put(lake, f"s3://data-lake/bronze/t/metadata/{later}", b"{}")
+        described = planned(lake, tmp_path)
+        assert blocks(described) == ["target-not-empty"], later
+        assert places(described, "target-not-empty") == [f"s3://data-lake/bronze/t/metadata/{later}"]
+        (tmp_path / "plan.db").unlink()
+        lake._client.delete_object(Bucket="data-lake", Key=f"bronze/t/metadata/{later}")
+    assert not planned(lake, tmp_path)["blocked"]
+
+
+def test_the_version_hint_waits_for_the_cutover(lake: Store, tmp_path: Path) -> None:
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name="v7.metadata.json")
+    put(lake, f"{LOCATION}/metadata/version-hint.text", b"7")
+    planned(lake, tmp_path)
+    migrated(lake, tmp_path)
+    names = {o.key.rpartition("/")[2] for o in lake.list("data-lake")}
+    assert "v7.metadata.json" in names and "version-hint.text" not in names
+
+
+# -- texts that mention a path (row 7) ---------------------------------------------------------------------
+
+
+def test_what_only_mentions_a_path_is_reported_and_stays(lake: Store, tmp_path: Path) -> None:
+    """Rows 6 and 7: a property that is a path moves; what mentions one is a person's to change."""
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
+    key = "t/metadata/00000-a.metadata.json"
+    old: dict[str, Any] = json.loads(lake.get("bronze", key).data)
+    old["properties"] = {
+        "write.data.path": f"{LOCATION}/data",
+        "paths": "s3a://bronze/x,s3a://bronze/y",
+        "comment": "loaded from s3a://bronze/in",
+        "far": "s3a://elsewhere/x",
+    }
+    old["snapshots"][0]["summary"] = {
+        "operation": "append",
+        "snapshot-property.from": "s3a://bronze/in",
+        "snapshot-property.note": "see s3a://bronze/in/x",
+        "queryId": "0c7e",
+    }
+    put(lake, f"s3://bronze/{key}", json.dumps(old).encode())
+    described = planned(lake, tmp_path)
+    assert not described["blocked"]
+    said = [f["message"] for f in described["findings"] if f["code"] == "path-in-text"]
+    named = ("'paths'", "'comment'", "'snapshot-property.from'", "'snapshot-property.note'")
+    assert len(said) == len(named) and all(any(name in text for text in said) for name in named)
+    migrated(lake, tmp_path)
+    new = json.loads(at_target(lake, f"bronze/{key}"))
+    assert new["snapshots"][0]["summary"] == old["snapshots"][0]["summary"]
+    assert new["properties"] == old["properties"] | {"write.data.path": "s3a://data-lake/bronze/t/data"}
+
+
+def test_a_view_moves_and_its_sql_is_reported(lake: Store, tmp_path: Path) -> None:
+    """Row 14: paths in SQL cannot be told from other text for sure."""
+    put(lake, "s3://bronze/v/metadata/00001-x.metadata.json", PLAIN)
+    lake.create_bucket("silver")
+    rules: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://silver/wh/": "warehouse/"}
+    described = planned(lake, tmp_path, layout=rules)
+    (only,) = described["tables"]
+    assert not described["blocked"] and (only["kind"], only["new_location"]) == ("view", "s3://data-lake/bronze/v")
+    said = [f["message"] for f in described["findings"] if f["code"] == "path-in-text"]
+    assert any("select * from parquet.`s3a://bronze/raw`" in text for text in said)
+    migrated(lake, tmp_path)
+    view = ViewMetadata.model_validate_json(at_target(lake, "bronze/v/metadata/00001-x.metadata.json"))
+    assert view.location == "s3://data-lake/bronze/v"
+    assert view.properties["write.metadata.path"] == "s3://data-lake/warehouse/v"
+    assert view.versions[0].representations[0].root.sql == "select * from parquet.`s3a://bronze/raw`"
