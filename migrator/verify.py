@@ -7,6 +7,7 @@ place. Those were taken before the cutover, so that all this works with the old 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,7 @@ from migrator.catalogs.base import TABLE, VIEW
 from migrator.errors import MigratorError, NotFound
 from migrator.iceberg.deletes import delete_paths
 from migrator.iceberg.manifests import read_manifest, read_manifest_list
-from migrator.iceberg.metadata import paths_in, read_metadata
+from migrator.iceberg.metadata import map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.journal import CUTOVER_DONE, Journal
 from migrator.layout import Location
@@ -36,6 +37,8 @@ READERS = 8
 
 UNOPENED = -1
 """Stands in the baselines for "pyiceberg could not open the old table" (snapshot ids are never negative)."""
+
+_SUMMARY = re.compile(r"snapshots\[\d+\]\.summary\.")
 
 Baselines = Mapping[int, tuple[int | None, str | None]]
 
@@ -261,8 +264,9 @@ class Verifier:
         except MigratorError as error:
             files.fail(f"! {table.identifier}: {error}")
             return
-        for label, value in (("location", view.location), *view.properties.items()):
-            if self._layout.map_uri(value) is not None:
+        properties = ((f"properties.{key}", value) for key, value in view.properties.items())
+        for label, value in (("location", view.location), *properties):
+            if self._must_have_moved(label, value):
                 old.checked += 1
                 if self._layout.is_source(value):
                     old.fail(f"* {uri} {label}: {value}")
@@ -277,8 +281,7 @@ class Verifier:
 
         data = self._get(uri)
         for label, value in paths_in(data, uri):
-            # Summaries and texts that only mention a path were reported by the plan and stay as they are.
-            if self._layout.map_uri(value) is not None and not label.startswith("summary"):
+            if self._must_have_moved(label, value):
                 path(value, f"{uri} {label}")
         metadata = read_metadata(data, uri)
         lists = [s.manifest_list for s in metadata.snapshots if s.manifest_list]
@@ -304,6 +307,12 @@ class Verifier:
         for delete_uri, delete_data in self._read(sorted(deletes), files):
             for value in delete_paths(delete_data, delete_uri):
                 path(value, delete_uri)
+
+    def _must_have_moved(self, label: str, value: str) -> bool:
+        """False for what stays as it is: summaries, and properties that only mention a path. The plan reported them."""
+        if label.startswith("properties."):
+            return map_property(value, self._layout.map_uri) is not None
+        return not _SUMMARY.match(label) and self._layout.map_uri(value) is not None
 
     def _check_file(self, uri: str, size: int, files: Check, *, strict: bool) -> None:
         at = Location.parse(uri)

@@ -328,6 +328,28 @@ def test_options_instead_of_a_configuration(world: World, monkeypatch: pytest.Mo
         old_lake.delete_buckets(world.client, ["one-lake"])
 
 
+def test_texts_with_old_paths_are_no_difference(world: World) -> None:
+    """Row 7, pitfall 22: a summary stays as it is, even where it is a path; so does a property that lists paths.
+    Flink finds its last commit by one such key, Spark its queries by another."""
+    summary = {"flink.max-committed-checkpoint-id": "7", "queryId": "0c7e", "snapshot-property.from": "s3a://bronze/in"}
+    bucket, _, key = world.lake.tables["iceberg.silver.legacy_v1"].partition("://")[2].partition("/")
+    document = json.loads(world.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    document["snapshots"][-1]["summary"] |= summary
+    document["properties"]["inputs"] = "s3a://bronze/a,s3a://bronze/b"
+    with world.replaced(bucket, key, json.dumps(document).encode()):
+        plan = world.plan()
+        world.run("migrate", plan, "--yes")
+        world.run("verify", plan)
+    uri = world.lake.catalogs["iceberg"]["uri"]
+    with closing(SqlCatalog("iceberg", uri=uri, **world.server.properties())) as catalog:
+        table = catalog.load_table("silver.legacy_v1")
+    assert table.metadata.location.startswith("s3a://data-lake/")
+    assert table.properties["inputs"] == "s3a://bronze/a,s3a://bronze/b"
+    found = table.current_snapshot()
+    assert found is not None and found.summary is not None
+    assert summary.items() <= found.summary.additional_properties.items()
+
+
 def test_python_without_the_command_line(world: World) -> None:
     from migrator import load_settings, migrate_lake, plan_lake, plan_status, verify_lake
 
