@@ -35,7 +35,7 @@ MAX_FAILURES = 100
 REWRITERS = 8
 """Rewriting is bound by the processor; few threads keep the files in memory few, too."""
 
-PARALLEL_ABOVE = 16 << 20
+PARALLEL_ABOVE = 8 << 20
 """So many bytes of one role are worth starting a process for each core."""
 
 AGAIN = 'Run "migrator plan" again.'

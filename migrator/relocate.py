@@ -24,7 +24,7 @@ from migrator.rewrite import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA
 from migrator.store import Content, Store
 from migrator.workers import Workers, default_processes
 
-PARALLEL_ABOVE = 16 << 20
+PARALLEL_ABOVE = 8 << 20
 """So many bytes of manifests are worth starting a process for each core."""
 REWRITERS = 8
 ASIDE = "relocated"
@@ -167,13 +167,14 @@ class _Relocator:
         manifests = self._manifests(metadata, lists)
         with closing(sqlite3.connect("")) as db:  # on disk where it grows: a table may have millions of files
             db.execute(_FILES)
-            deletes_only = not self._copy or self._in_place
-            self._read_manifests(db, [m for m, (_, content) in manifests.items() if content or not deletes_only])
+            self._read_manifests(db, [m for m, (_, content) in manifests.items() if content or self._copy])
             deletes = [path for (path,) in db.execute("SELECT path FROM files WHERE content = 1 ORDER BY path")]
             if self._in_place:
                 self._moves = Moves(self._moves.rules, frozenset([*deletes, *manifests, *lists, *history, current]))
-            if not deletes_only:
+            if self._copy:
                 self._copy_files(db)
+            else:
+                self.result.notes.append("nobody looked whether the data files are there (--no-copy)")
         for path, written in self._rewrite(DELETES, deletes, 0):
             if written.delete_file is not None:
                 self._measured.delete_files[path] = written.delete_file
@@ -255,7 +256,7 @@ class _Relocator:
     # -- copying -------------------------------------------------------------------------------------
 
     def _copy_files(self, db: sqlite3.Connection) -> None:
-        """Copy what holds no path: data files, equality deletes, statistics."""
+        """Copy what holds no path: data files, equality deletes, statistics. What stays is only looked for."""
         target = _location(self.result.location)
         present = {f.key: f for f in self._store.list(target.bucket, f"{target.key.rstrip('/')}/")}
         count, size = db.execute("SELECT count(*), total(size) FROM files WHERE content <> 1").fetchone()
@@ -263,17 +264,17 @@ class _Relocator:
         def copy(row: tuple[str, int | None]) -> tuple[bool, int]:
             path, recorded = row
             source, to = self._where(path), _location(self._moves(path) or "")
-            if source == to:
-                return False, 0
             there = present.get(to.key) if to.bucket == target.bucket else None
-            if there is not None and recorded == there.size:
+            if there is not None and recorded in (there.size, None):
                 return False, 0
-            if there is not None:
+            if there is not None and source != to:
                 message = f"{to.uri} exists already, with {there.size} bytes; {path} has {recorded}."
                 raise Occupied(message, next_move="Choose an empty place with --to.")
             found = self._store.head(source.bucket, source.key)
             if recorded is not None and found.size != recorded:
                 raise Unreadable(source.uri, f"it has {found.size} bytes, its manifest records {recorded}")
+            if source == to:
+                return False, 0
             self._store.copy(source.bucket, found, to.bucket, to.key)
             return True, found.size
 

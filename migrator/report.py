@@ -196,6 +196,7 @@ def _table_numbers(table: dict[str, Any]) -> str:
 def relocation_text(relocation: Relocation, style: Style = plain) -> str:
     """What was written, and how a catalog learns of it."""
     done = relocation
+    quoted = done.metadata_location.replace("\\", "\\\\").replace("'", "\\'")
     there = f" ({done.there_already:,} were there already)" if done.there_already else ""
     lines = [
         f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){there}, rewrote "
@@ -203,7 +204,7 @@ def relocation_text(relocation: Relocation, style: Style = plain) -> str:
         *(f"  note: {printable(note)}" for note in done.notes[:10]),
         style(f"The table is at {printable(done.metadata_location)}", "green"),
         "To register it: CALL <catalog>.system.register_table(table => '<namespace>.<name>', metadata_file => "
-        f"'{printable(done.metadata_location)}')",
+        f"'{printable(quoted)}')",
     ]
     return "\n".join(lines)
 

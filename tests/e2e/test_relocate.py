@@ -81,6 +81,8 @@ def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backup]:
 def test_a_backup_reads_at_its_new_place_with_both_old_ones_gone(backup: Backup) -> None:
     before = backup.listing("backup")
     done = backup.relocated(backup.metadata, "--to", "s3a://new/lake/t")
+    documented = (Path(__file__).parents[2] / "plans" / "README.md").read_text()
+    assert all(f"`{key}`" in documented for key in done)
     assert done["location"] == "s3a://new/lake/t" and done["copied"] == 2 and done["snapshots"] == 3
     assert done["metadata_location"].startswith("s3a://new/lake/t/metadata/")
     assert backup.listing("backup") == before
@@ -122,6 +124,15 @@ def test_on_all_cores_the_same(backup: Backup, monkeypatch: pytest.MonkeyPatch) 
     assert backup.listing("new") == expected
 
 
+def test_in_place_a_missing_data_file_stops_it_too(backup: Backup) -> None:
+    key = next(key for key in backup.listing("backup") if "/data/" in key and "deletes" not in key)
+    backup.client.delete_object(Bucket="backup", Key=key.partition("/")[2])
+    before = backup.listing("backup")
+    result = backup.run(backup.metadata, "--to", "s3a://backup/2026/t", exit_code=1)
+    assert key in result.stderr and "does not exist" in result.stderr
+    assert backup.listing("backup") == before
+
+
 @pytest.mark.parametrize("part", ["/data/", "-m0.avro", "snap-", ".metadata.json"])
 def test_nothing_else_at_the_target_is_overwritten(backup: Backup, part: str) -> None:
     key = next(key for key in backup.listing("backup") if part in key).partition("/")[2].replace("2026/t", "t")
@@ -133,7 +144,7 @@ def test_nothing_else_at_the_target_is_overwritten(backup: Backup, part: str) ->
 
 def test_only_what_must_be_rewritten(backup: Backup) -> None:
     done = backup.relocated(backup.metadata, "--to", "s3a://new/t", "--no-copy")
-    assert done["copied"] == 0
+    assert done["copied"] == 0 and "--no-copy" in done["notes"][0]
     there = backup.listing("new")
     data = {key for key in backup.listing("backup") if "/data/" in key and "deletes" not in key}
     assert not {key.replace("backup/2026", "new") for key in data} & set(there)

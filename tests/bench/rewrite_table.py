@@ -1,0 +1,221 @@
+"""Rewrite one table's metadata: ours against Iceberg's own procedure, on the same server, in the same run.
+
+    python tests/bench/rewrite_table.py              # 200,000 and 2,000 manifest entries
+    python tests/bench/rewrite_table.py 20000 500    # others
+
+Ours is the whole command ``migrator relocate --no-copy``, start of the interpreter included. Theirs is Spark's
+``rewrite_table_path`` in a session that is up, first cold and then warm; the start of the session is added
+where the ratio says so. Neither copies data files. Runs are interleaved. Needs what tests/engines needs.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fastavro
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from engines import spark as engine
+from migrator.demo.server import Server
+from migrator.iceberg.manifests import rewrite_manifest
+
+LOCATION = "s3://bronze/iceberg-warehouse/db"
+COLUMNS = 12
+PER_MANIFEST = 10_000
+ROUNDS = 3
+
+
+class Lake:
+    """A server, a Spark, and tables whose manifests were multiplied by hand."""
+
+    def __init__(self, server: Server, session: Any) -> None:
+        self.client, self.session = server.client(), session
+
+    def get(self, uri: str) -> bytes:
+        bucket, _, key = uri.partition("://")[2].partition("/")
+        data: bytes = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return data
+
+    def put(self, uri: str, data: bytes) -> int:
+        bucket, _, key = uri.partition("://")[2].partition("/")
+        self.client.put_object(Bucket=bucket, Key=key, Body=data)
+        return len(data)
+
+    def make(self, name: str, entries: int) -> str:
+        """A table with so many entries, each with statistics of 12 columns; returns its metadata file."""
+        columns = ", ".join(f"c{n} {'string' if n % 3 else 'bigint'}" for n in range(COLUMNS))
+        self.session.sql(f"CREATE TABLE iceberg.db.{name} ({columns})")
+        values = ", ".join(f"'value {n}'" if n % 3 else str(n) for n in range(COLUMNS))
+        self.session.sql(f"INSERT INTO iceberg.db.{name} VALUES ({values})")
+        uri = engine.metadata_file(self.session, f"iceberg.db.{name}")
+        document = json.loads(self.get(uri))
+        list_uri = document["snapshots"][0]["manifest-list"]
+        list_schema, list_meta, (listed,) = avro(self.get(list_uri))
+        manifests = self.manifests(listed["manifest_path"], entries)
+        rows = [
+            {**listed, "manifest_path": path, "manifest_length": length, "added_files_count": count}
+            for path, length, count in manifests
+        ]
+        self.put(list_uri, packed(list_schema, list_meta, rows))
+        return uri
+
+    def manifests(self, path: str, entries: int) -> Iterator[tuple[str, int, int]]:
+        """The table's one entry, many times under other names. fastavro writes the first manifest, and the
+        others are that one with its folder changed: fastavro alone would take minutes."""
+        schema, meta, (entry,) = avro(self.get(path))
+        folder = entry["data_file"]["file_path"].rpartition("/")[0]
+        count = min(PER_MANIFEST, entries)
+        chance = random.Random(0)
+        many = (varied(entry, f"{folder}/0/{n:012}.parquet", chance) for n in range(count))
+        first = packed(schema, meta, many)
+        for number in range(-(-entries // PER_MANIFEST)):
+            sink = io.BytesIO()
+            rewrite_manifest(
+                first, sink, lambda p, n=number: p.replace(f"{folder}/0/", f"{folder}/{n}/"), lambda p: None, path
+            )
+            uri = path.replace("-m0.avro", f"-m{number}.avro")
+            yield uri, self.put(uri, sink.getvalue()), count
+
+    def theirs(self, name: str, run: int) -> None:
+        self.session.sql(
+            f"CALL iceberg.system.rewrite_table_path(table => 'db.{name}', source_prefix => '{LOCATION}/{name}',"
+            f" target_prefix => 's3://gold/spark/{name}', staging_location => 's3://gold/staging-{name}-{run}/')"
+        ).collect()
+
+    def ours(self, uri: str, name: str, run: int) -> None:
+        command = [Path(sys.executable).with_name("migrator"), "relocate", uri, "--no-copy", "--json"]
+        done = subprocess.run([*command, "--to", f"s3://gold/ours-{run}/{name}"], capture_output=True, check=True)
+        assert json.loads(done.stdout)["rewritten"] > 2
+
+
+def varied(entry: dict[str, Any], path: str, chance: random.Random) -> dict[str, Any]:
+    """The entry under another name, with statistics of its own: equal ones would compress as no real ones do."""
+    stats = {
+        name: [
+            {**pair, "value": chance.randbytes(8) if name.endswith("bounds") else chance.randrange(10**6)}
+            for pair in entry["data_file"][name]
+        ]
+        for name in ("column_sizes", "value_counts", "null_value_counts", "lower_bounds", "upper_bounds")
+    }
+    return {**entry, "data_file": {**entry["data_file"], **stats, "file_path": path}}
+
+
+def avro(data: bytes) -> tuple[Any, dict[str, Any], list[Any]]:
+    reader = fastavro.reader(io.BytesIO(data))
+    meta = {key: value for key, value in reader.metadata.items() if not key.startswith("avro.")}
+    return json.loads(reader.metadata["avro.schema"]), meta, list(reader)
+
+
+def packed(schema: Any, meta: dict[str, Any], rows: Any) -> bytes:
+    sink = io.BytesIO()
+    fastavro.writer(sink, schema, rows, codec="deflate", metadata=meta, sync_interval=64_000)
+    return sink.getvalue()
+
+
+@contextmanager
+def watched(root: Callable[[], list[int]]) -> Iterator[dict[str, float]]:
+    """Seconds, and the peak of the memory (RSS, MiB) of all processes that ``root`` and their children are."""
+    found, stop = {"mib": 0.0}, threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.05):
+            found["mib"] = max(found["mib"], sum(map(rss, tree(root()))) / 1024)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    begun = time.monotonic()
+    try:
+        yield found
+    finally:
+        found["seconds"] = time.monotonic() - begun
+        stop.set()
+        thread.join()
+
+
+def tree(roots: list[int]) -> list[int]:
+    children = [
+        int(pid)
+        for root in roots
+        for task in Path(f"/proc/{root}/task").glob("*/children")
+        for pid in read(task).split()
+    ]
+    return roots + (tree(children) if children else [])
+
+
+def rss(pid: int) -> int:
+    return next((int(line.split()[1]) for line in read(Path(f"/proc/{pid}/status")).splitlines() if "VmRSS" in line), 0)
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def java() -> int:
+    from pyspark import SparkContext
+
+    return int(SparkContext._gateway.proc.pid)
+
+
+def command_line() -> list[int]:
+    """The children of this process but for the JVM and the S3 server, which were there before."""
+    return [pid for pid in tree([os.getpid()])[1:] if "relocate" in read(Path(f"/proc/{pid}/cmdline"))]
+
+
+def compare(lake: Lake, name: str, entries: int, start: float) -> None:
+    uri = lake.make(name, entries)
+    ours, theirs = [], []
+    for run in range(ROUNDS):
+        with watched(command_line) as mine:
+            lake.ours(uri, name, run)
+        with watched(lambda: [java()]) as spark:
+            lake.theirs(name, run)
+        ours.append(mine)
+        theirs.append(spark)
+    best = min(run["seconds"] for run in ours)
+    warm, cold = min(run["seconds"] for run in theirs[1:]), theirs[0]["seconds"]
+    print(f"\n{entries:,} entries, {COLUMNS} columns of statistics, {-(-entries // PER_MANIFEST)} manifest(s)")
+    print(
+        f"  migrator relocate    {best:7.2f} s  {entries / best:9,.0f} entries/s  peak {peak(ours)} MiB (all processes)"
+    )
+    print(f"  Spark, warm          {warm:7.2f} s  {entries / warm:9,.0f} entries/s  peak {peak(theirs)} MiB")
+    print(f"  Spark, first run     {cold:7.2f} s, after {start:.1f} s for the session's start")
+    print(f"  ratio to warm Spark  {warm / best:7.2f}")
+    print(f"  ratio with start-up  {(start + cold) / best:7.2f}", flush=True)
+
+
+def peak(runs: list[dict[str, float]]) -> str:
+    return f"{max(run['mib'] for run in runs):,.0f}"
+
+
+def main(sizes: list[int]) -> None:
+    for size in sizes:  # each with a JVM of its own, so that its first run is a cold one
+        with tempfile.TemporaryDirectory() as folder, Server() as server:
+            os.environ.update(server.environ())
+            for bucket in ("warehouse", "bronze", "gold"):
+                server.client().create_bucket(Bucket=bucket)
+            begun = time.monotonic()
+            with engine.spark_session(server, Path(folder) / "catalog.db", engine.OLD) as session:
+                start = time.monotonic() - begun
+                session.sql("CREATE NAMESPACE iceberg.db")
+                compare(Lake(server, session), f"t{size}", size, start)
+            engine.end_jvm()
+
+
+if __name__ == "__main__":
+    main([int(argument) for argument in sys.argv[1:]] or [200_000, 2_000])
