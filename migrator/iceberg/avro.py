@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO, cast
 
-import pyarrow as pa
 import zstandard
 
 from migrator.errors import Unreadable
@@ -147,13 +146,20 @@ def _unsnappy(data: bytes) -> bytes:
             break
     if size > min(64 * len(body), _MOST_BYTES):  # snappy cannot compress better than about 1 : 21
         raise Malformed(f"snappy data announces {size} bytes")
-    out: bytes = pa.Codec("snappy").decompress(body, decompressed_size=size, asbytes=True)
+    import pyarrow as pa  # late, since it takes long to import and few manifests are packed so
+
+    try:
+        out: bytes = pa.Codec("snappy").decompress(body, decompressed_size=size, asbytes=True)
+    except pa.ArrowException as fault:
+        raise Malformed(f"snappy data is damaged: {fault}") from fault
     if zlib.crc32(out).to_bytes(4, "big") != checksum:
         raise Malformed("snappy data does not have its checksum")
     return out
 
 
 def _snappy(data: bytes) -> bytes:
+    import pyarrow as pa  # late: see above
+
     body: bytes = pa.Codec("snappy").compress(data, asbytes=True)
     return body + zlib.crc32(data).to_bytes(4, "big")
 
@@ -176,7 +182,6 @@ _CODECS: dict[str, tuple[_Transform, _Transform]] = {
 _CODEC_FAULTS = (
     zlib.error,
     zstandard.ZstdError,
-    pa.ArrowException,
     lzma.LZMAError,
     OSError,
     ValueError,
