@@ -11,7 +11,7 @@ module         file                                                   method
 ``views``      view metadata JSON                                     the same; SQL stays
 ``json_text``  the JSON underneath them and Puffin footers
 ``manifests``  manifest lists and manifests, format versions 1 to 3   byte spans replaced in Avro records
-``avro``       the Avro container underneath ``manifests``
+``avro``       the Avro container underneath them
 ``deletes``    position deletes (Parquet, ORC, Avro) and deletion     one module for each format
                vectors (Puffin)
 =============  =====================================================  ==================================

@@ -18,7 +18,8 @@ from typing import Any
 import zstandard
 
 from migrator.errors import Unreadable
-from migrator.iceberg.avro import Malformed, unzstd
+from migrator.iceberg.avro import Malformed
+from migrator.iceberg.avro.codecs import unzstd
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"

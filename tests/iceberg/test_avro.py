@@ -15,8 +15,13 @@ import pytest
 from iceberg.avro_files import CODECS, CORPUS, SYNC, avro, container, encode, header, long, needs_corpus, records
 from iceberg.tables import entry, manifest_schema, pairs, position_deletes
 from migrator.errors import Unreadable
-from migrator.iceberg import avro as module
-from migrator.iceberg.avro import Container, Malformed, Record, Target, parse_schema, read_long, write_long
+from migrator.iceberg.avro import Container, Malformed, Record, Target
+from migrator.iceberg.avro import codecs as codecs_module
+from migrator.iceberg.avro import container as container_module
+from migrator.iceberg.avro import places as places_module
+from migrator.iceberg.avro import records as records_module
+from migrator.iceberg.avro.numbers import read_long, write_long
+from migrator.iceberg.avro.schema import parse_schema
 
 PATH = Target(100, "file_path", "string", required=True)
 SCHEMA = {
@@ -285,7 +290,8 @@ def test_a_block_that_inflates_without_end_is_unreadable(codec, monkeypatch):
     rows = [encode(SCHEMA, {"n": 1, "file_path": "x" * 2_000_000})]
     data = container(SCHEMA, [rows], codec)
     assert len(list(Container(data, "p").records([PATH]))) == 1
-    monkeypatch.setattr(module, "_MOST_BYTES", 1_000_000)
+    for module in (codecs_module, container_module):
+        monkeypatch.setattr(module, "MOST_BYTES", 1_000_000)
     with pytest.raises(
         Unreadable, match="has the size 2000" if codec == "null" else "too large|announces 2000|limit exceeded"
     ):
@@ -405,19 +411,20 @@ def test_what_a_pattern_matches_is_what_the_walk_passes_over(seed, monkeypatch):
         cases = [(count, body)] + [(count + chance.choice((0, 0, 0, 1, -1)), mutated(body, chance)) for _ in range(100)]
         results = []
         for patience in (1, 10**9):
-            module._walk_of.cache_clear()
-            monkeypatch.setattr(module, "_PATIENCE", patience)
+            container_module._walk_of.cache_clear()
+            monkeypatch.setattr(records_module, "_PATIENCE", patience)
             seen(whole + long(count) + long(len(body)) + body + SYNC, TARGETS)
             results.append([seen(whole + long(n) + long(len(b)) + b + SYNC, TARGETS) for n, b in cases])
         assert results[0] == results[1]
 
 
 def test_records_like_those_before_are_not_stepped_through(monkeypatch):
-    monkeypatch.setattr(module, "_PATIENCE", 3)
+    monkeypatch.setattr(records_module, "_PATIENCE", 3)
     (schema, _, _), *_ = blocks_of(variety()[0])
     rows = [encode(schema, entry(f"s3://bronze/{n:020}", split_offsets=None)) for n in range(50)]
     stepped = []
-    monkeypatch.setattr(module.Walk, "_step", lambda *a, step=module.Walk._step: stepped.append(a) or step(*a))
+    walk = records_module.Walk
+    monkeypatch.setattr(walk, "_step", lambda *a, step=walk._step: stepped.append(a) or step(*a))
     assert len(list(Container(container(schema, [rows]), "s3://b/t/m").records(TARGETS))) == 50
     assert len(stepped) == 3
     assert len(list(Container(container(schema, [rows]), "s3://b/t/other").records(TARGETS))) == 50
@@ -425,8 +432,9 @@ def test_records_like_those_before_are_not_stepped_through(monkeypatch):
 
 
 def test_wild_records_and_deep_types_are_read_without_a_pattern(monkeypatch):
-    monkeypatch.setattr(module, "_PATIENCE", 2)
-    monkeypatch.setattr(module, "_MOST_SPELLED", 300)
+    monkeypatch.setattr(records_module, "_PATIENCE", 2)
+    for module in (places_module, records_module):
+        monkeypatch.setattr(module, "MOST_SPELLED", 300)
     of_type: Any = "long"
     for _ in range(30):
         of_type = {"type": "array", "items": of_type}

@@ -14,7 +14,8 @@ import pyarrow as pa
 import zstandard
 
 from migrator.errors import Unreadable
-from migrator.iceberg.avro import Malformed, unzstd
+from migrator.iceberg.avro import Malformed
+from migrator.iceberg.avro.codecs import unzstd
 
 # Field numbers: orc_proto.proto.
 _PS_FOOTER_LENGTH, _PS_COMPRESSION, _PS_BLOCK_SIZE = 1, 2, 3

@@ -1,0 +1,214 @@
+"""The container: header, blocks, and what an edit makes of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+from migrator.errors import Unreadable
+from migrator.iceberg.avro.codecs import CODEC_FAULTS, CODECS, MOST_BYTES
+from migrator.iceberg.avro.numbers import Malformed, read_long, read_text, write_long
+from migrator.iceberg.avro.records import Record, Target, Walk
+from migrator.iceberg.avro.schema import Type, parse_schema
+
+MAGIC = b"Obj\x01"
+_SYNC_SIZE = 16
+
+Source = bytes | BinaryIO
+"""A whole file, or a stream that is read once, forward."""
+
+_CHUNK = 1 << 20
+
+
+class _Input:
+    """A source, read forward a piece at a time."""
+
+    def __init__(self, source: Source) -> None:
+        self._stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        self.passed: list[bytes] = []
+        """What was read, verbatim, since the caller last cleared it."""
+
+    def up_to(self, size: int) -> bytes:
+        """The next ``size`` bytes; fewer at the end. Makes no room for more than there is."""
+        pieces = []
+        while size and (piece := self._stream.read(min(size, _CHUNK))):
+            pieces.append(piece)
+            size -= len(piece)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.passed.append(data)
+        return data
+
+    def exactly(self, size: int) -> bytes:
+        data = self.up_to(size)
+        if len(data) < size:
+            raise Malformed("it ends too early")
+        return data
+
+    def long(self, first: bytes = b"") -> int:
+        """The zigzag varint that comes next, ``first`` being its first byte if that was read already."""
+        number = first or self.exactly(1)
+        while number[-1] > 0x7F and len(number) <= 10:
+            number += self.exactly(1)
+        return read_long(number, 0)[0]
+
+    def sized(self) -> bytes:
+        """The bytes or text that comes next."""
+        size = self.long()
+        if not 0 <= size <= MOST_BYTES:
+            raise Malformed(f"a part of it has the size {size}")
+        return self.exactly(size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    count: int
+    records: bytes
+    """Decompressed."""
+    verbatim: list[bytes]
+    """The whole block as it is in the file, its sync marker included, in pieces."""
+
+
+@lru_cache(maxsize=64)
+def _schema_of(text: bytes) -> Type:
+    try:
+        return parse_schema(json.loads(text))
+    except ValueError as fault:
+        raise Malformed("its Avro schema is not JSON") from fault
+
+
+@lru_cache(maxsize=64)
+def _walk_of(schema: bytes, targets: tuple[Target, ...], folder: str) -> Walk:
+    """One walk for all files of a folder, that is of a table: what one of them taught helps with the next."""
+    return Walk(_schema_of(schema), targets)
+
+
+class Container:
+    """An Avro object container file whose header has been read."""
+
+    def __init__(self, source: Source, place: str) -> None:
+        """Raises Unreadable if the header is no Avro header, or its schema or codec cannot be used."""
+        self._input = _Input(source)
+        self._place = place
+        self.metadata: dict[str, bytes] = {}
+        """The header's key-value entries, unknown keys included."""
+        try:
+            self._read_header()
+        except (Malformed, RecursionError) as fault:
+            raise Unreadable(place, str(fault)) from fault
+
+    def _read_header(self) -> None:
+        if self._input.up_to(len(MAGIC)) != MAGIC:
+            raise Malformed("it is not an Avro file")
+        while count := self._input.long():
+            if count < 0:  # the size of the entries in bytes follows
+                self._input.long()
+            for _ in range(abs(count)):
+                key = read_text(self._input.sized())
+                self.metadata[key] = self._input.sized()
+        self._sync = self._input.exactly(_SYNC_SIZE)
+        self._header = b"".join(self._input.passed)
+        codec = self.metadata.get("avro.codec", b"null").decode("utf-8", "replace")
+        if codec not in CODECS:
+            raise Malformed(f"its Avro codec {codec!r} is not known")
+        self._decompress, self._compress = CODECS[codec]
+        self._schema = self.metadata.get("avro.schema", b"")
+        self.schema = _schema_of(self._schema)
+
+    def records(self, targets: Sequence[Target]) -> Iterator[Record]:
+        """Every record, in order; to be asked for once. Raises Unreadable at the first one that is damaged."""
+        try:
+            walk = self._walk(targets)
+            for block in self._blocks():
+                yield from self._records(walk, block)
+        except Malformed as fault:
+            raise Unreadable(self._place, str(fault)) from fault
+
+    def rewrite(self, targets: Sequence[Target], edit: Callable[[Record], None], sink: BinaryIO) -> None:
+        """Write the file to ``sink`` after ``edit`` has seen every record and ``put`` new values into some.
+
+        Blocks without a change are kept as they are. Raises Unreadable if any part of the file is damaged;
+        what ``edit`` raises passes. Holds one block at a time; a source that is a stream can be used once.
+        """
+        sink.write(self._header)
+        try:
+            walk = self._walk(targets)
+            for block in self._blocks():
+                pieces: list[bytes] = []
+                kept = 0
+                for record in self._records(walk, block):
+                    edit(record)
+                    if record.edits:
+                        kept = record.splice(pieces, kept)
+                pieces.append(block.records[kept:])
+                sink.writelines(self._packed(block.count, pieces) if len(pieces) > 1 else block.verbatim)
+        except Malformed as fault:
+            raise Unreadable(self._place, str(fault)) from fault
+
+    def _packed(self, count: int, pieces: list[bytes]) -> tuple[bytes, ...]:
+        """A block of that many encoded records."""
+        packed = self._compress(b"".join(pieces))
+        return write_long(count), write_long(len(packed)), packed, self._sync
+
+    def _walk(self, targets: Sequence[Target]) -> Walk:
+        return _walk_of(self._schema, tuple(targets), self._place.rpartition("/")[0])
+
+    def _records(self, walk: Walk, block: _Block) -> Iterator[Record]:
+        data, pos = block.records, 0
+        for _ in range(block.count):
+            spans = walk.record(data, pos)
+            pos = spans.end()
+            yield Record(walk, spans, self._place)
+        if pos != len(data):
+            raise Malformed(f"a block has {len(data) - pos} bytes behind its last record")
+
+    def _blocks(self) -> Iterator[_Block]:
+        source = self._input
+        while True:
+            source.passed = []
+            first = source.up_to(1)
+            if not first:
+                return
+            count = source.long(first)
+            packed = source.sized()
+            if source.exactly(_SYNC_SIZE) != self._sync:
+                raise Malformed("a block does not end with the sync marker")
+            try:
+                records = self._decompress(packed)
+            except CODEC_FAULTS as fault:
+                raise Malformed(f"a block cannot be decompressed: {fault}") from fault
+            if not 0 <= count <= len(records):
+                raise Malformed(f"a block of {len(records)} bytes announces {count} records")
+            yield _Block(count, records, source.passed)
+
+    def rewrite_sorted(
+        self,
+        targets: Sequence[Target],
+        edit: Callable[[Record], None],
+        key: Callable[[Record], Any],
+        sink: BinaryIO,
+    ) -> None:
+        """Like :meth:`rewrite`, with the records in the order of their keys; each block keeps its number of them.
+
+        Holds all records in memory.
+        """
+        sink.write(self._header)
+        counts: list[int] = []
+        rows: list[tuple[Any, bytes]] = []
+        try:
+            walk = self._walk(targets)
+            for block in self._blocks():
+                counts.append(block.count)
+                for record in self._records(walk, block):
+                    edit(record)
+                    rows.append((key(record), record.edited()))
+        except Malformed as fault:
+            raise Unreadable(self._place, str(fault)) from fault
+        rows.sort(key=lambda row: row[0])
+        start = 0
+        for count in counts:
+            sink.writelines(self._packed(count, [row for _, row in rows[start : start + count]]))
+            start += count

@@ -1,0 +1,68 @@
+"""Decoding and encoding the values of the fields that are asked for."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from migrator.iceberg.avro.numbers import Malformed, read_bytes, read_count, read_long, read_text, write_long
+from migrator.iceberg.avro.places import read_branch
+from migrator.iceberg.avro.schema import Type
+
+
+def decode(made_of: Type, data: bytes, pos: int) -> tuple[Any, int]:
+    """The value of this type at ``pos`` and the position behind it. A record or an array is a list, a null is None.
+
+    Raises Malformed for a type that no target has (map, enum, fixed, boolean, floating point).
+    """
+    match made_of.kind:
+        case "int" | "long":
+            return read_long(data, pos)
+        case "string":
+            raw, pos = read_bytes(data, pos)
+            return read_text(raw), pos
+        case "bytes":
+            return read_bytes(data, pos)
+        case "null":
+            return None, pos
+        case "union":
+            branch, pos = read_branch(data, pos, len(made_of.parts))
+            return decode(made_of.parts[branch], data, pos)
+        case "record":
+            values = []
+            for member in made_of.fields:
+                value, pos = decode(member.type, data, pos)
+                values.append(value)
+            return values, pos
+        case "array":
+            values = []
+            while True:
+                count, pos, _ = read_count(data, pos)
+                if count == 0:
+                    return values, pos
+                for _ in range(count):
+                    value, pos = decode(made_of.parts[0], data, pos)
+                    values.append(value)
+    raise Malformed(f"a field has the type {made_of.kind}")
+
+
+def encode(made_of: Type, value: Any) -> bytes:
+    """The inverse of :func:`decode`. An array becomes one block; a union takes null or its other branch."""
+    match made_of.kind:
+        case "int" | "long":
+            return write_long(value)
+        case "string":
+            raw: bytes = value.encode()
+            return write_long(len(raw)) + raw
+        case "bytes":
+            return write_long(len(value)) + cast(bytes, value)
+        case "null":
+            return b""
+        case "union":
+            index = next(i for i, b in enumerate(made_of.parts) if (b.kind == "null") == (value is None))
+            return write_long(index) + encode(made_of.parts[index], value)
+        case "record":
+            return b"".join(encode(m.type, v) for m, v in zip(made_of.fields, value, strict=True))
+        case "array":
+            items = b"".join(encode(made_of.parts[0], v) for v in value)
+            return write_long(len(value)) + items + b"\0" if value else b"\0"
+    raise Malformed(f"a field has the type {made_of.kind}")
