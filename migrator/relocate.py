@@ -162,6 +162,7 @@ class _Relocator:
         if metadata.encryption_keys:
             raise Unreadable(self._uri, "its table is encrypted, and key metadata cannot be carried over yet")
         current = self._spelled(self._uri)
+        version = self._hinted_version(current)
         history = [path for path in metadata.metadata_log if path != current and self._exists(path)]
         lists = sorted({s.manifest_list for s in metadata.snapshots if s.manifest_list is not None})
         manifests = self._manifests(metadata, lists)
@@ -171,6 +172,7 @@ class _Relocator:
             deletes = [path for (path,) in db.execute("SELECT path FROM files WHERE content = 1 ORDER BY path")]
             if self._in_place:
                 self._moves = Moves(self._moves.rules, frozenset([*deletes, *manifests, *lists, *history, current]))
+            self._check_one_to_one(db)
             if self._copy:
                 self._copy_files(db)
             else:
@@ -184,8 +186,9 @@ class _Relocator:
         for role, paths in ((MANIFEST_LIST, lists), (METADATA, history), (CURRENT, [current])):
             for _ in self._rewrite(role, paths, 0):
                 pass
-        self._write_hint(current)
         self.result.metadata_location = self._moves(current) or ""
+        if version is not None:
+            self._write_hint(version)
         return self.result
 
     # -- reading -------------------------------------------------------------------------------------
@@ -253,6 +256,18 @@ class _Relocator:
                 db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", outcome.result)
                 stage.advance(1)
 
+    def _check_one_to_one(self, db: sqlite3.Connection) -> None:
+        """Of two files that became one, one would be lost."""
+        db.create_function("source_of", 1, lambda path: (self._found(path) or path).partition("://")[2])
+        db.create_function("target_of", 1, lambda path: (self._moves(path) or path).partition("://")[2])
+        query = (
+            "SELECT target_of(path) AS target, min(source_of(path)) AS one, max(source_of(path)) AS other FROM files"
+            " GROUP BY target HAVING one <> other LIMIT 1"
+        )
+        for target, one, other in db.execute(query):
+            message = f"s3://{one} and s3://{other} would both become s3://{target}."
+            raise Occupied(message, next_move="Say where one of them goes with --also OLD=NEW.")
+
     # -- copying -------------------------------------------------------------------------------------
 
     def _copy_files(self, db: sqlite3.Connection) -> None:
@@ -265,13 +280,15 @@ class _Relocator:
             path, recorded = row
             source, to = self._where(path), _location(self._moves(path) or "")
             there = present.get(to.key) if to.bucket == target.bucket else None
-            if there is not None and recorded in (there.size, None):
+            if recorded is None:  # statistics
+                recorded = self._store.size(source.bucket, source.key)
+            if there is not None and recorded == there.size:
                 return False, 0
             if there is not None and source != to:
                 message = f"{to.uri} exists already, with {there.size} bytes; {path} has {recorded}."
                 raise Occupied(message, next_move="Choose an empty place with --to.")
             found = self._store.head(source.bucket, source.key)
-            if recorded is not None and found.size != recorded:
+            if found.size != recorded:
                 raise Unreadable(source.uri, f"it has {found.size} bytes, its manifest records {recorded}")
             if source == to:
                 return False, 0
@@ -329,20 +346,29 @@ class _Relocator:
                 stage.advance(1)
                 yield outcome.item, outcome.result
 
-    def _write_hint(self, current: str) -> None:
-        """A table that a Hadoop catalog wrote is found by its directory: it needs a version hint, written last."""
-        new = _location(self._moves(current) or "")
+    def _hinted_version(self, current: str) -> str | None:
+        """The version that a Hadoop table's hint must say: it is found by its directory. None for other tables.
+
+        Raises Occupied for a later version at the new place, which readers would take for the table.
+        """
+        new = Location.parse(self._moves(current) or "")
+        if new is None or self._in_place:
+            return None
         folder, _, name = new.key.rpartition("/")
         version = _HADOOP_NAME.fullmatch(name)
-        if version is None or self._in_place:
-            return
+        if version is None:
+            return None
         names = {f.key.rpartition("/")[2] for f in self._store.list(new.bucket, f"{folder}/")}
         later = [n for n in names if n.startswith("v") and (metadata_version(n) or 0) > int(version[1])]
         if later:
             message = f"s3://{new.bucket}/{folder}/{later[0]} is newer than {name}, and readers would follow it."
             raise Occupied(message, next_move="Move it away.")
-        hint = Content(version[1].encode(), "")
-        self._store.put(new.bucket, f"{folder}/version-hint.text", hint, replace=False)
+        return version[1]
+
+    def _write_hint(self, version: str) -> None:
+        new = _location(self.result.metadata_location)
+        folder = new.key.rpartition("/")[0]
+        self._store.put(new.bucket, f"{folder}/version-hint.text", Content(version.encode(), ""), replace=False)
 
 
 def _location(uri: str) -> Location:

@@ -1,0 +1,179 @@
+"""``relocate`` on a mocked S3: which paths move where, and what stops it before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from iceberg.avro_files import avro, records
+from iceberg.tables import entry, list_schema, listed, position_deletes
+from migrator.errors import ConfigError, MigratorError, Occupied, UnmappedPath, Unreadable
+from migrator.layout import Location
+from migrator.relocate import Moves, relocate
+from migrator.store import Store
+from plan.handmade import data_file, delete_rows, put, table
+
+OLD, NEW = "s3a://old/wh/t", "s3a://new/lake/t"
+METADATA = f"{OLD}/metadata/00000-a.metadata.json"
+
+
+@pytest.fixture
+def store(mock_store: Store) -> Store:
+    for bucket in ("old", "far", "new"):
+        mock_store.create_bucket(bucket)
+    return mock_store
+
+
+def place(uri: str) -> Location:
+    location = Location.parse(uri)
+    assert location is not None
+    return location
+
+
+def keys(store: Store) -> set[str]:
+    return {found.key for found in store.list("new")}
+
+
+def there(store: Store, key: str) -> bytes:
+    return store.get("new", key).data
+
+
+# -- moves ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("s3a://old/a+b(c", "s3a://new/x"),  # iceberg#15172: a path equal to the prefix
+        ("s3://old/a+b(c/", "s3://new/x/"),
+        ("s3n://old/a+b(c/d.parquet", "s3n://new/x/d.parquet"),  # PR 17521: no regular expression
+        ("s3://old/a+b(c//d", "s3://new/x//d"),
+        ("s3://old/a+b(cc/d", None),
+        ("s3://old/aab(c/d", None),
+        ("s3://old/a+b(c/deep/d", "s3://far/deep/d"),  # iceberg#14318, #17794: the longest of several prefixes
+        ("s3://old/a+b(c/deeper/d", "s3://new/x/deeper/d"),
+        ("s3://new/x/d", "s3://new/x/d"),
+        ("hdfs://old/a+b(c/d", None),
+        ("relative/path", None),
+    ],
+)
+def test_moves(path: str, expected: str | None) -> None:
+    pairs = {"s3://old/a+b(c/": "s3://new/x", "s3://old/a+b(c/deep": "s3://far/deep/"}
+    assert Moves.of((place(old), place(new)) for old, new in pairs.items())(path) == expected
+
+
+# -- a second run --------------------------------------------------------------------------------------
+
+
+def test_a_second_run_finds_everything_there(store: Store) -> None:
+    """iceberg#16418: "file already exists". Statistics are copied too, and no manifest records their size."""
+    statistics = [{"snapshot-id": 1, "statistics-path": f"{OLD}/metadata/1.stats"}]
+    put(store, f"{OLD}/metadata/1.stats", b"statistics")
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), location=OLD, statistics=statistics)
+    assert relocate(store, METADATA, NEW).copied == 2
+    before = {found.key: found.modified for found in store.list("new")}
+    again = relocate(store, METADATA, NEW)
+    assert (again.copied, again.there_already) == (0, 2)
+    assert {found.key: found.modified for found in store.list("new")} == before
+    put(store, "s3://new/lake/t/metadata/1.stats", b"others")
+    with pytest.raises(Occupied, match=r"1\.stats exists already"):
+        relocate(store, METADATA, NEW)
+
+
+# -- what stops it -------------------------------------------------------------------------------------
+
+
+def test_two_files_for_one_place_are_refused(store: Store) -> None:
+    """Pitfall 2: whether the mapping is one to one is known before anything is written."""
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), data_file(store, "s3a://far/x/a.parquet"), location=OLD)
+    with pytest.raises(MigratorError, match=r"far/x/a\.parquet.*data/a\.parquet|data/a\.parquet.*far/x/a\.parquet"):
+        relocate(store, METADATA, NEW, also=[("s3a://far/x", f"{NEW}/data")])
+    assert keys(store) == set()
+
+
+def test_one_file_under_two_schemes_is_one(store: Store) -> None:
+    entries = [data_file(store, f"{scheme}://old/wh/t/data/a.parquet") for scheme in ("s3a", "s3")]
+    table(store, *entries, location=OLD)
+    assert relocate(store, METADATA, NEW).copied >= 1
+    paths = [r["data_file"]["file_path"] for r in records(there(store, "lake/t/metadata/m0.avro"))]
+    assert paths == [f"{scheme}://new/lake/t/data/a.parquet" for scheme in ("s3a", "s3")]
+
+
+def encrypted_entry(store: Store) -> None:
+    table(store, entry(f"{OLD}/data/a.parquet", key_metadata=b"k"), location=OLD)
+
+
+def encrypted_list(store: Store) -> None:
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), location=OLD)
+    manifest = listed(f"{OLD}/metadata/m0.avro", key_metadata=b"k")
+    put(store, f"{OLD}/metadata/snap-1.avro", avro(list_schema(2), [manifest]))
+
+
+def encryption_keys(store: Store) -> None:
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), location=OLD, **{"encryption-keys": [{"key-id": "k"}]})
+
+
+@pytest.mark.parametrize("make", [encrypted_entry, encrypted_list, encryption_keys])
+def test_an_encrypted_table_is_refused(store: Store, make: Callable[[Store], None]) -> None:
+    """Pitfall 21, iceberg#17992: the copy could not be read."""
+    make(store)
+    with pytest.raises(Unreadable, match="encrypted"):
+        relocate(store, METADATA, NEW)
+    assert keys(store) == set()
+
+
+@pytest.mark.parametrize("name", ["snap-1.avro", "m0.avro"])
+def test_a_list_or_manifest_that_cannot_be_read_is_refused(store: Store, name: str) -> None:
+    """Pitfall 20."""
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), location=OLD)
+    put(store, f"{OLD}/metadata/{name}", store.get("old", f"wh/t/metadata/{name}").data[:-1])
+    with pytest.raises(Unreadable, match=name):
+        relocate(store, METADATA, NEW)
+    assert keys(store) == set()
+
+
+def test_a_later_version_at_the_target_is_refused(store: Store) -> None:
+    """Pitfall 23: a reader of a Hadoop table goes on from the hint to the next version."""
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), location=OLD, name="v7.metadata.json")
+    for later in ("v8.metadata.json", "v10.gz.metadata.json"):
+        put(store, f"{NEW}/metadata/{later}", b"{}")
+        with pytest.raises(Occupied, match=f"{later} is newer than v7"):
+            relocate(store, f"{OLD}/metadata/v7.metadata.json", NEW)
+        assert keys(store) == {f"lake/t/metadata/{later}"}
+        store._client.delete_object(Bucket="new", Key=f"lake/t/metadata/{later}")
+    relocate(store, f"{OLD}/metadata/v7.metadata.json", NEW)
+    assert there(store, "lake/t/metadata/version-hint.text") == b"7"
+
+
+def test_a_file_under_no_prefix_is_refused_unless_it_is_a_tombstone(store: Store) -> None:
+    """Pitfall 19."""
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), entry("s3a://far/x", status=2), location=OLD)
+    relocate(store, METADATA, NEW)
+    assert records(there(store, "lake/t/metadata/m0.avro"))[1]["data_file"]["file_path"] == "s3a://far/x"
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), entry("s3a://far/x"), location=OLD)
+    with pytest.raises(UnmappedPath, match="s3a://far/x"):
+        relocate(store, METADATA, "s3a://new/other")
+    with pytest.raises(ConfigError):
+        relocate(store, METADATA, "s3a://new/other", also=[("s3a://far", "nowhere")])
+    assert not any(key.startswith("other") for key in keys(store))
+
+
+# -- tombstones ----------------------------------------------------------------------------------------
+
+
+def test_a_tombstone_of_deletes_that_are_gone_stops_nothing(store: Store) -> None:
+    """Pitfall 10, iceberg#17498, #16662, #12586."""
+    data, kept, gone = (f"{OLD}/data/{name}.parquet" for name in ("a", "kept", "gone"))
+    size = delete_rows(store, kept, [data])
+    deletes = [position_deletes(kept, file_size_in_bytes=size), position_deletes(gone, data, data, status=2)]
+    table(store, data_file(store, data), *deletes, location=OLD)
+    relocate(store, METADATA, NEW)
+    live, tombstone = (r["data_file"] for r in records(there(store, "lake/t/metadata/m1.avro")))
+    assert live["file_size_in_bytes"] == len(there(store, "lake/t/data/kept.parquet")) != size
+    assert tombstone["file_path"] == f"{NEW}/data/gone.parquet"
+    (listed_deletes,) = [r for r in records(there(store, "lake/t/metadata/snap-1.avro")) if r["content"] == 1]
+    assert listed_deletes["manifest_length"] == len(there(store, "lake/t/metadata/m1.avro"))
+    document = json.loads(there(store, "lake/t/metadata/00000-a.metadata.json"))
+    assert document["location"] == NEW
