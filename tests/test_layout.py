@@ -60,6 +60,16 @@ def test_a_rule_to_the_root_of_the_target(uri: str) -> None:
     assert Layout.from_mapping("ttt", {"s3://ccc/": ""}).map_uri(uri) == uri.replace("//ccc", "//ttt")
 
 
+@pytest.mark.parametrize("prefix", ["a+b(c", "[x]*", "a.b^$|{2}\\d", "100%_", "%2F", "ü 😀"])
+def test_a_prefix_is_text(prefix: str) -> None:
+    """apache/iceberg PR 17521: a prefix taken for a regular expression."""
+    layout = Layout.from_mapping("data-lake", {f"s3://bronze/{prefix}/": "wh/"})
+    assert layout.map_uri(f"s3a://bronze/{prefix}") == "s3a://data-lake/wh"
+    assert layout.map_uri(f"s3a://bronze/{prefix}/{prefix}") == f"s3a://data-lake/wh/{prefix}"
+    for other in (f"{prefix}x", f"x{prefix}", "aabc", "x", "a0b^$|{2}9", "100xy", "/"):
+        assert layout.map_uri(f"s3a://bronze/{other}/y") is None
+
+
 def test_medallion_covers_only_what_exists() -> None:
     layout = Layout.medallion("data-lake", ["silver", "logs", "other"])
     assert layout.to_mapping() == {"s3://silver/": "silver/", "s3://logs/": "logs/"}

@@ -16,6 +16,8 @@ from iceberg.tables import (
     POS,
     changed,
     entry,
+    field,
+    id_map,
     list_schema,
     listed,
     manifest_schema,
@@ -378,6 +380,87 @@ def test_mapping_twice_is_mapping_once():
     assert moved(once) == once
 
 
+SEQUENCES = [
+    {"status": 1, "snapshot_id": None, "sequence_number": None, "file_sequence_number": None},  # inherited
+    {"status": 1, "snapshot_id": 7, "sequence_number": 3, "file_sequence_number": 3},
+    {"status": 1, "snapshot_id": 7, "sequence_number": 0, "file_sequence_number": None},  # of rewrite_data_files
+    {"status": 0, "snapshot_id": 2**62, "sequence_number": 1, "file_sequence_number": 2},
+    {"status": 2, "snapshot_id": 7, "sequence_number": 1, "file_sequence_number": None},
+]
+
+
+@pytest.mark.parametrize("first_row_id", [None, 0, 2**40])
+@pytest.mark.parametrize("version", [2, 3])
+def test_what_readers_inherit_stays_null_and_what_is_said_stays_said(version, first_row_id):
+    """Pitfalls 12 and 25. Measured: rewrite_table_path drops the sequence numbers of ADDED entries, so that deletes
+    apply to other rows, and throws on the null ``first_row_id`` of a table that was upgraded to version 3."""
+    rows = [entry(f"s3://bronze/{n}", first_row_id=first_row_id) | given for n, given in enumerate(SEQUENCES)]
+    out = records(moved(avro(manifest_schema(version), rows)))
+    assert [{key: record[key] for key in SEQUENCES[0]} for record in out] == SEQUENCES
+    assert [r["data_file"]["file_path"] for r in out] == [f"s3://data-lake/bronze/{n}" for n in range(5)]
+    if version == 3:
+        assert {r["data_file"]["first_row_id"] for r in out} == {first_row_id}
+
+
+@pytest.mark.parametrize("status", [0, 1, 2])
+@pytest.mark.parametrize("facts", [None, DeleteFile(9, "s3://data-lake/bronze/a", "s3://data-lake/bronze/a")])
+def test_a_referenced_data_file_moves_with_its_data_file(status, facts):
+    """Row 10. Measured: rewrite_table_path leaves that of version 2 at the old path, where it matches nothing."""
+    data = "s3://bronze/a"
+    rows = [position_deletes("s3://bronze/d", data, data, status=status, referenced_data_file=data), entry(data)]
+    deletes, of = records(moved(avro(V2, rows), lambda path: facts))
+    new = of["data_file"]["file_path"]
+    assert deletes["data_file"]["referenced_data_file"] == new == "s3://data-lake/bronze/a"
+    assert bounds(deletes, "lower_bounds")[FILE_PATH] == bounds(deletes, "upper_bounds")[FILE_PATH] == new.encode()
+
+
+def test_fields_of_version_1_stay():
+    """Pitfall 13: in a table of whatever version, an old manifest has what later ones dropped."""
+    schema = manifest_schema(1)
+    of = schema["fields"][-1]["type"]["fields"]
+    of += [
+        field("file_ordinal", ["null", "int"], 106),
+        field("sort_columns", ["null", {"type": "array", "items": "int", "element-id": 112}], 107),
+        field("distinct_counts", id_map("long", 114), 111),
+    ]
+    old = entry("s3://bronze/a", file_ordinal=3, sort_columns=[2, 1], distinct_counts=pairs({1: 7}))
+    data = avro(schema, [old], meta={"format-version": b"1"})
+    (before,) = records(data)
+    assert before["data_file"]["distinct_counts"] == pairs({1: 7})
+    out = moved(data)
+    assert records(out) == [changed(before, file_path="s3://data-lake/bronze/a")]
+    assert header(out) == header(data)
+
+
+HEADERS: list[dict[str, bytes]] = [
+    {},
+    {"format-version": b"2", "content": b"deletes", "partition-spec": b"[]", "partition-spec-id": b"0"},
+    {"format-version": b"3", "content": b"data", "schema": b"{}", "iceberg.schema": b"\xff", "made-up": b""},
+]
+
+
+@pytest.mark.parametrize("meta", HEADERS, ids=["bare", "usual", "odd"])
+def test_headers_stay_whatever_they_have_or_lack(meta):
+    """Pitfall 14."""
+    manifest = avro(V2, [entry("s3://bronze/a")], "deflate", meta)
+    assert header(moved(manifest)) == header(manifest)
+    of_lists = avro(list_schema(2), [listed("s3://bronze/m")], "deflate", meta)
+    assert header(list_rewritten(of_lists, LAYOUT.map_uri, len, PLACE)) == header(of_lists)
+
+
+def test_a_users_column_of_paths_is_data():
+    """Pitfall 27: also in deletes that keep the values of the columns beside them."""
+    user = pairs({1: b"s3://bronze/orders/a", FILE_PATH: b"s3://bronze/a"})
+    rows = [
+        entry("s3://bronze/a", lower_bounds=user),  # no deletes: nothing in there is a path of ours
+        entry("s3://bronze/e", content=2, equality_ids=[1], lower_bounds=user),
+        entry("s3://bronze/d", content=1, lower_bounds=user, upper_bounds=user),
+    ]
+    data, equality, positions = records(moved(avro(V2, rows), lambda path: FACTS))
+    assert data["data_file"]["lower_bounds"] == equality["data_file"]["lower_bounds"] == user
+    assert bounds(positions, "lower_bounds") == {1: b"s3://bronze/orders/a", FILE_PATH: FACTS.lower.encode()}
+
+
 # --- manifest lists ----------------------------------------------------------------------------------
 
 
@@ -428,3 +511,32 @@ def test_files_that_fastavro_writes_itself_are_understood(tmp_path):
     with file.open("rb") as source:
         paths = [r["data_file"]["file_path"] for r in fastavro.reader(source)]
     assert paths == [f"s3://data-lake/bronze/{i}" for i in range(500)]
+
+
+def test_what_a_list_says_of_snapshots_and_rows_stays():
+    """Row 8, pitfalls 12 and 25: the numbers of sequences, snapshots and rows."""
+    schema = list_schema(2)
+    schema["fields"] += [
+        field("min_sequence_number", "long", 516),
+        field("added_rows_count", ["null", "long"], 512),
+        field("first_row_id", ["null", "long"], 520),
+    ]
+    numbers = [(3, None, None), (0, 10, 0), (2**62, 2**40, 2**41)]
+    rows = [
+        listed(f"s3://bronze/m{n}") | {"min_sequence_number": a, "added_rows_count": b, "first_row_id": c}
+        for n, (a, b, c) in enumerate(numbers)
+    ]
+    data = avro(schema, rows, "deflate", {"format-version": b"3", "first-row-id": b"0"})
+    expected = records(data)
+    for number, record in enumerate(expected):
+        record |= {"manifest_path": f"s3://data-lake/bronze/m{number}", "manifest_length": 9}
+    out = list_rewritten(data, LAYOUT.map_uri, lambda path: 9, PLACE)
+    assert records(out) == expected
+    assert header(out) == header(data)
+
+
+def test_an_expired_manifest_keeps_the_length_that_its_list_records():
+    """Pitfall 1: a list that only old metadata names may name manifests that are gone."""
+    data = avro(list_schema(2), [listed("s3://bronze/m", 7123)])
+    (only,) = records(list_rewritten(data, LAYOUT.map_uri, lambda path: None, PLACE))
+    assert (only["manifest_path"], only["manifest_length"]) == ("s3://data-lake/bronze/m", 7123)

@@ -170,6 +170,36 @@ def test_a_location_equal_to_the_prefix_keeps_its_slash():
         assert json.loads(moved(document(location=old)))["location"] == new
 
 
+PATH_PROPERTIES = (
+    "write.data.path",
+    "write.metadata.path",
+    "write.object-storage.path",
+    "write.folder-storage.path",
+    "flink.manifests.location",
+    "my.own.location-provider.root",
+)
+
+
+def test_every_property_that_is_a_path_moves():
+    """Row 6: also what the table format has dropped, and what only its user knows."""
+    properties = {name: f"s3a://silver/wh/{name}" for name in PATH_PROPERTIES}
+    out = json.loads(moved(document(properties=properties)))["properties"]
+    assert out == {name: f"s3a://data-lake/warehouse/{name}" for name in PATH_PROPERTIES}
+
+
+def test_keys_numbers_and_counters_stay_as_they_are_written():
+    """Pitfalls 22, 24, 25 and 26: whatever a parser would normalise, and what other writers find their state by."""
+    text = """{"location": "s3://bronze/t", "z": 1e3, "format-version": 3, "last-updated-ms": 1,
+      "a": [12345678901234567890, -0, 0.10, 1E+2, 1.0], "current-snapshot-id": -1, "next-row-id": 17,
+      "z2": {"b": 1, "a": 2, "ü": "\\u00fc\\/"}, "snapshots": [{"snapshot-id": 1, "timestamp-ms": 1,
+        "manifest-list": "s3://bronze/l", "first-row-id": 0, "added-rows": 17, "summary": {"total-files-size": "1234",
+        "flink.max-committed-checkpoint-id": "9", "flink.job-id": "s3://bronze/j", "queryId": "0c7e"}}]}"""
+    expected = text.replace('"s3://bronze/t"', '"s3://data-lake/bronze/t"')
+    expected = expected.replace('"s3://bronze/l"', '"s3://data-lake/bronze/l"')
+    assert moved(text.encode()).decode() == expected
+    assert read_metadata(text.encode(), PLACE).current_snapshot_id is None
+
+
 def test_a_path_that_becomes_non_ascii_is_valid_json():
     out = rewrite_metadata(document(), lambda path: 's3://lake/ü"\\', PLACE)
     assert json.loads(out)["location"] == 's3://lake/ü"\\'

@@ -40,6 +40,8 @@ from plan.handmade import (
     table,
 )
 
+OLDER = "00000-a.metadata.json"
+
 # -- schemes (pitfall 3, iceberg-rust#434, iceberg#4346) ---------------------------------------------------
 
 
@@ -298,6 +300,74 @@ def test_two_files_of_a_table_for_one_target_block(lake: Store, tmp_path: Path) 
     table(lake, data_file(lake, f"{LOCATION}/a.parquet"), data_file(lake, "s3a://warehouse/t/a.parquet"))
     described = planned(lake, tmp_path, layout={"s3://bronze/": "one/", "s3://warehouse/": "one/"})
     assert blocks(described) == ["key-collision"]
+
+
+@pytest.mark.parametrize("name", ["a b+c", "a%20b%2Fc", "a?b#c", "ü/😀", "a=b/c:d&e", "'; --"])
+def test_paths_are_any_text(lake: Store, tmp_path: Path, name: str) -> None:
+    """Pitfall 17: nothing is decoded, cut or normalised."""
+    data, deletes = f"{LOCATION}/data/{name}.parquet", f"{LOCATION}/data/{name}-deletes.parquet"
+    size = delete_rows(lake, deletes, [data])
+    table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))
+    assert not planned(lake, tmp_path)["blocked"]
+    migrated(lake, tmp_path)
+    (found,) = entries_at_target(lake, "bronze/t/metadata/m0.avro")
+    assert found["data_file"]["file_path"] == f"s3a://data-lake/bronze/t/data/{name}.parquet"
+    assert at_target(lake, f"bronze/t/data/{name}.parquet") == b"rows"
+    rows = pq.read_table(io.BytesIO(at_target(lake, f"bronze/t/data/{name}-deletes.parquet")))
+    assert rows["file_path"].to_pylist() == [f"s3a://data-lake/bronze/t/data/{name}.parquet"]
+
+
+def test_two_tables_may_share_files(lake: Store, tmp_path: Path) -> None:
+    """Pitfall 18: the tables that Spark's ``snapshot`` makes name the files of another one."""
+    data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.parquet"
+    size = delete_rows(lake, deletes, [data])
+    entries = data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size)
+    table(lake, *entries)
+    table(lake, *entries, location="s3a://warehouse/copy", properties={"gc.enabled": "false"})
+    described = planned(lake, tmp_path)
+    assert not described["blocked"] and described["actions"]["copy"]["objects"] == 1
+    migrated(lake, tmp_path)
+    new_size = len(at_target(lake, "bronze/t/data/d.parquet"))
+    for folder in ("bronze/t", "warehouse/copy"):
+        (moved,) = entries_at_target(lake, f"{folder}/metadata/m0.avro")
+        (moved_deletes,) = entries_at_target(lake, f"{folder}/metadata/m1.avro")
+        assert moved["data_file"]["file_path"] == "s3a://data-lake/bronze/t/data/a.parquet"
+        assert moved_deletes["data_file"]["file_size_in_bytes"] == new_size != size
+
+
+def test_a_hadoop_table_must_stay_in_one_folder(lake: Store, tmp_path: Path) -> None:
+    """Row 1: it is found by its folder, which its location must be."""
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name="v1.metadata.json")
+    put(lake, f"{LOCATION}/metadata/version-hint.text", b"1")
+    described = planned(lake, tmp_path, layout={**LAYOUT, "s3://bronze/t/metadata/": "elsewhere/"})
+    assert blocks(described) == ["unmapped-path"]
+    (found,) = [f for f in described["findings"] if f["code"] == "unmapped-path"]
+    assert "a Hadoop table must lie at its location" in found["message"]
+
+
+# -- history and statistics (rows 4 and 5) -----------------------------------------------------------------
+
+
+def test_old_metadata_and_statistics_move_as_far_as_they_are_there(lake: Store, tmp_path: Path) -> None:
+    """The log may name metadata that was deleted long ago, and readers do without statistics. Their files hold no
+    path; a table's statistics are Puffin, as deletion vectors are."""
+    metadata = f"{LOCATION}/metadata"
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
+    log = [{"timestamp-ms": n, "metadata-file": f"{metadata}/{name}"} for n, name in enumerate(("gone.json", OLDER))]
+    statistics = [{"snapshot-id": 1, "statistics-path": f"{metadata}/{name}.stats"} for name in ("a", "gone")]
+    more = {"metadata-log": log, "statistics": statistics, "partition-statistics": statistics[:1]}
+    put(lake, f"{metadata}/a.stats", b"PFA1 s3a://bronze/t/data/a.parquet")
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name="00001-b.metadata.json", **more)
+    described = planned(lake, tmp_path)
+    assert not described["blocked"] and places(described, "missing-history") == [f"{metadata}/gone.stats"]
+    migrated(lake, tmp_path)
+    new = json.loads(at_target(lake, "bronze/t/metadata/00001-b.metadata.json"))
+    there = "s3a://data-lake/bronze/t/metadata"
+    assert [e["metadata-file"] for e in new["metadata-log"]] == [f"{there}/gone.json", f"{there}/{OLDER}"]
+    assert [e["statistics-path"] for e in new["statistics"]] == [f"{there}/a.stats", f"{there}/gone.stats"]
+    assert [e["statistics-path"] for e in new["partition-statistics"]] == [f"{there}/a.stats"]
+    assert json.loads(at_target(lake, f"bronze/t/metadata/{OLDER}"))["location"] == "s3a://data-lake/bronze/t"
+    assert at_target(lake, "bronze/t/metadata/a.stats") == b"PFA1 s3a://bronze/t/data/a.parquet"
 
 
 # -- format versions ---------------------------------------------------------------------------------------
