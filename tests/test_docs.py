@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from pathlib import Path
@@ -87,3 +88,44 @@ def test_only_the_store_and_the_demo_talk_to_s3() -> None:
         if re.search(r"^\s*(import|from) (boto3|botocore|s3fs)", file.read_text(), re.M)
     }
     assert users == {"store.py", "demo/server.py"}
+
+
+ICEBERG = (13719, 16905, 12554, 17498, 16662, 12586, 12772, 13630, 16418, 14318, 17794, 15172, 17521, 14351, 17992)
+FAULTS = {
+    "iceberg": (*ICEBERG, 14606, 4346),
+    "trino": (15752, 11998),
+    "duckdb-iceberg": (685, 1382),
+    "pyiceberg": (606,),
+    "doris": (67544,),
+    "iceberg-rust": (434,),
+    "iceberg-python": (2014,),
+    "measured": ("null-first-row-id", "sequence-numbers", "referenced-data-file"),
+}
+
+
+def test_every_path_pitfall_and_known_fault_has_its_tests() -> None:
+    """PATHS.md names each exactly once, and only tests that are there."""
+    _, *sections = (ROOT / "tests" / "PATHS.md").read_text().split("\n## ")
+    found: dict[str, list[str]] = {}
+    for section in sections:
+        rows = [line.split("|")[1:-1] for line in section.splitlines() if re.match(r"\| (?!#|fault)", line)]
+        found[section.split("\n")[0]] = sorted(key for row in rows for key in row[0].strip().split(", "))
+        for key, holds, tests in rows:
+            named = re.findall(r"`(tests/[^`]+\.py)::([^`]+)`", tests)
+            assert named and holds.strip(), key
+            assert "".join(f"`{file}::{name}`" for file, name in named) == tests.replace(" ", ""), key
+            for file, name in named:
+                assert name in functions_of(ROOT / file), f"{file}::{name}"
+    assert found == {
+        "Paths": sorted(str(n) for n in range(1, 16)),
+        "Pitfalls": sorted(str(n) for n in range(1, 28)),
+        "Known faults": sorted(f"{project}#{fault}" for project, faults in FAULTS.items() for fault in faults),
+    }
+
+
+def functions_of(file: Path) -> set[str]:
+    """The tests in a file, those of a class as ``Class::test``."""
+    body = ast.parse(file.read_text()).body
+    classes = [node for node in body if isinstance(node, ast.ClassDef)]
+    functions = [("", body), *((f"{node.name}::", node.body) for node in classes)]
+    return {prefix + node.name for prefix, nodes in functions for node in nodes if isinstance(node, ast.FunctionDef)}
