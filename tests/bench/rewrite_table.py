@@ -195,9 +195,7 @@ def compare(lake: Lake, name: str, entries: int, start: float) -> None:
     cold = start + procedures[0]["seconds"]
     print(f"\n{entries:,} entries, {COLUMNS} columns of statistics, {-(-entries // PER_MANIFEST)} manifest(s)")
     print(f"  with start-up  migrator relocate {command:7.2f} s, peak {peak(commands)} MiB (all processes)")
-    print(
-        f"                 Spark             {cold:7.2f} s, of them {start:.1f} s for the session; {peak(procedures)} MiB"
-    )
+    print(f"                 Spark             {cold:7.2f} s, {start:.1f} s of it the session; {peak(procedures)} MiB")
     print(f"                 ratio             {cold / command:7.2f}")
     print(f"  warm           relocate_table()  {call:7.2f} s {entries / call:9,.0f} entries/s")
     print(f"                 Spark             {warm:7.2f} s {entries / warm:9,.0f} entries/s")
