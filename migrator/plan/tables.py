@@ -24,7 +24,7 @@ from migrator.iceberg.views import ViewMetadata, read_view, rewrite_view
 from migrator.layout import Layout, Location
 from migrator.plan.discover import Discovery, FoundTable, discover
 from migrator.plan.features import facts_of
-from migrator.plan.file import HINT, MIGRATED, REWRITTEN, TO_REWRITE, PlanFile
+from migrator.plan.file import HINT, MIGRATED, OVERWRITE, REWRITTEN, TO_REWRITE, PlanFile
 from migrator.plan.walk import REFS, Problems, Walk, Walker
 from migrator.progress import Progress
 from migrator.rewrite import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA
@@ -385,12 +385,20 @@ class _TablePlanner:
             self._plan.add_finding(Finding.of("left-behind", example, message, count=left))
 
     def _check_not_half_moved(self, walk: Walk) -> None:
-        """Lists and manifests at the target are out of our reach: what they name would stay as it is."""
+        """Lists and manifests at the target are out of our reach: what they name would stay as it is. Data files
+        may be there already, if nothing of the old buckets goes to their place."""
         for uri in sorted(walk.lists | walk.manifests):
             at = Location.parse(uri)
             if at is not None and at.bucket == self._layout.target_bucket:
                 message = f"of {self._label}, whose metadata is still in an old bucket"
                 self._problems.add("half-moved", uri, message, "Rewrite the table's manifests in the old place first.")
+        query = (
+            "SELECT r.place, r.key, 's3://' || o.bucket || '/' || o.key FROM refs r JOIN objects o ON o.target = r.key"
+            f" WHERE r.live AND r.bucket = ? AND o.action = '{OVERWRITE}'"
+        )
+        for place, key, source in self._plan.db.execute(query, (self._layout.target_bucket,)).fetchall():
+            message = f"refers to {key!r} in the target, which {source} would overwrite"
+            self._problems.add("key-collision", place, message, "Give one of them a rule of its own in [layout].")
 
     def _old_paths(self, walk: Walk, uri: str) -> Iterator[tuple[str, str]]:
         """(place, path) of what a table at the target still refers to in the old buckets."""

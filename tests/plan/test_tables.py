@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -300,6 +301,18 @@ def test_two_files_of_a_table_for_one_target_block(lake: Store, tmp_path: Path) 
     table(lake, data_file(lake, f"{LOCATION}/a.parquet"), data_file(lake, "s3a://warehouse/t/a.parquet"))
     described = planned(lake, tmp_path, layout={"s3://bronze/": "one/", "s3://warehouse/": "one/"})
     assert blocks(described) == ["key-collision"]
+
+
+def test_a_live_file_at_the_target_is_not_overwritten(lake: Store, tmp_path: Path) -> None:
+    """Pitfall 2: one file of a table is in the target already, where another one would go. An older object there
+    is otherwise taken for a stale copy."""
+    there = data_file(lake, "s3a://data-lake/bronze/t/data/a.parquet")
+    put(lake, "s3a://data-lake/bronze/t/data/a.parquet", b"ROWS")
+    time.sleep(1.1)  # listings have whole seconds
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), there)
+    described = planned(lake, tmp_path)
+    assert described["actions"]["overwrite"]["objects"] == 1 and blocks(described) == ["key-collision"]
+    assert places(described, "key-collision") == [f"{LOCATION}/metadata/m0.avro"]
 
 
 @pytest.mark.parametrize("name", ["a b+c", "a%20b%2Fc", "a?b#c", "ü/😀", "a=b/c:d&e", "'; --"])
