@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migrator.errors import ConfigError, NotFound, Occupied, UnmappedPath, Unreadable
-from migrator.iceberg.manifests import DELETED, DeleteFile, read_manifest, read_manifest_list
+from migrator.iceberg.manifests import DELETED, DeleteFile, ManifestFile, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import TableMetadata, metadata_version, read_metadata
 from migrator.layout import Location
 from migrator.parallel import Failed, each
@@ -166,9 +166,12 @@ class _Relocator:
         history = [path for path in metadata.metadata_log if path != current and self._exists(path)]
         lists = sorted({s.manifest_list for s in metadata.snapshots if s.manifest_list is not None})
         manifests = self._manifests(metadata, lists)
+        self._check_lengths(manifests.values())
         with closing(sqlite3.connect("")) as db:  # on disk where it grows: a table may have millions of files
             db.execute(_FILES)
-            self._read_manifests(db, [m for m, (_, content) in manifests.items() if content or self._copy])
+            self._read_manifests(
+                db, [path for path, m in manifests.items() if self._copy or (m is not None and m.content)]
+            )
             deletes = [path for (path,) in db.execute("SELECT path FROM files WHERE content = 1 ORDER BY path")]
             if self._in_place:
                 self._moves = Moves(self._moves.rules, frozenset([*deletes, *manifests, *lists, *history, current]))
@@ -180,7 +183,7 @@ class _Relocator:
         for path, written in self._rewrite(DELETES, deletes, 0):
             if written.delete_file is not None:
                 self._measured.delete_files[path] = written.delete_file
-        size = sum(length or 0 for length, _ in manifests.values())
+        size = sum(m.length for m in manifests.values() if m is not None)
         for path, written in self._rewrite(MANIFEST, manifests, size):
             self._measured.lengths[path] = written.size
         for role, paths in ((MANIFEST_LIST, lists), (METADATA, history), (CURRENT, [current])):
@@ -213,25 +216,48 @@ class _Relocator:
             return False
         return True
 
-    def _manifests(self, metadata: TableMetadata, lists: list[str]) -> dict[str, tuple[int | None, int]]:
-        """Path → (length, content), where the lists record them."""
-        found: dict[str, tuple[int | None, int]] = {path: (None, 0) for s in metadata.snapshots for path in s.manifests}
+    def _manifests(self, metadata: TableMetadata, lists: list[str]) -> dict[str, ManifestFile | None]:
+        """Path → what the lists record of it; None for one that the metadata names inline."""
+        found: dict[str, ManifestFile | None] = {path: None for s in metadata.snapshots for path in s.manifests}
 
-        def read(path: str) -> list[tuple[str, int, int]]:
+        def read(path: str) -> list[ManifestFile]:
             at = self._where(path)
             listed = read_manifest_list(self._store.get(at.bucket, at.key).data, at.uri)
             if any(m.encrypted for m in listed):
                 raise Unreadable(at.uri, "it names encrypted manifests")
-            return [(m.path, m.length, m.content) for m in listed]
+            return listed
 
         for outcome in each(read, lists, workers=REWRITERS):
             if isinstance(outcome, Failed):
                 raise outcome.error
-            for path, length, content in outcome.result:
-                known = found.setdefault(path, (length, content))[0]
-                if known != length:
-                    raise Unreadable(outcome.item, f"it records {length} bytes for {path}, another list {known}")
+            for manifest in outcome.result:
+                known = found.setdefault(manifest.path, manifest)
+                if known is not None and known.length != manifest.length:
+                    reason = f"it records {manifest.length} bytes for {manifest.path}, another list {known.length}"
+                    raise Unreadable(outcome.item, reason)
         return found
+
+    def _check_lengths(self, manifests: Iterable[ManifestFile | None]) -> None:
+        """A manifest cut between two blocks is sound Avro: only its length tells, or the number of its entries.
+        That one decides, for there are tools that leave a wrong length (iceberg#13719)."""
+
+        def check(manifest: ManifestFile) -> str:
+            at = self._where(manifest.path)
+            size = self._store.size(at.bucket, at.key)
+            if size == manifest.length:
+                return ""
+            with self._store.download(at.bucket, at.key) as source:
+                count = sum(1 for _ in read_manifest(source.file, at.uri))
+            if count != manifest.entries:
+                reason = f"its list records {manifest.length} bytes and {manifest.entries} entries"
+                raise Unreadable(at.uri, f"it has {size} bytes and {count} entries, {reason}")
+            return f"{at.uri} has all {count} entries, and the length that its list recorded wrongly is put right"
+
+        for outcome in each(check, filter(None, manifests), workers=self._store.concurrency):
+            if isinstance(outcome, Failed):
+                raise outcome.error
+            if outcome.result:
+                self.result.notes.append(outcome.result)
 
     def _read_manifests(self, db: sqlite3.Connection, paths: list[str]) -> None:
         """Note every file that the manifests name. Tombstones are noted only if nothing else names the file."""

@@ -177,3 +177,27 @@ def test_a_tombstone_of_deletes_that_are_gone_stops_nothing(store: Store) -> Non
     assert listed_deletes["manifest_length"] == len(there(store, "lake/t/metadata/m1.avro"))
     document = json.loads(there(store, "lake/t/metadata/00000-a.metadata.json"))
     assert document["location"] == NEW
+
+
+# -- manifests of another length (pitfall 20, iceberg#13719) -----------------------------------------------
+
+
+def test_a_manifest_that_lost_entries_is_refused_and_a_wrong_length_put_right(store: Store) -> None:
+    entries = [data_file(store, f"{OLD}/data/{n}.parquet") for n in range(3)]
+    table(store, *entries, location=OLD)
+    list_uri, manifest_uri = f"{OLD}/metadata/snap-1.avro", f"{OLD}/metadata/m0.avro"
+    schema = list_schema(2)
+    schema["fields"] += [
+        {"name": name, "type": "int", "field-id": number}
+        for number, name in ((504, "added_files_count"), (505, "existing_files_count"), (506, "deleted_files_count"))
+    ]
+    counts = {"added_files_count": 2, "existing_files_count": 1, "deleted_files_count": 0}
+    put(store, list_uri, avro(schema, [{**listed(manifest_uri, 7), **counts}]))
+    done = relocate(store, METADATA, NEW)
+    assert "put right" in done.notes[0]
+    (moved,) = records(there(store, "lake/t/metadata/snap-1.avro"))
+    assert moved["manifest_length"] == len(there(store, "lake/t/metadata/m0.avro"))
+    put(store, list_uri, avro(schema, [{**listed(manifest_uri, 7), **counts, "added_files_count": 3}]))
+    with pytest.raises(Unreadable, match="3 entries, its list records 7 bytes and 4 entries"):
+        relocate(store, METADATA, "s3a://new/elsewhere/t")
+    assert not [key for key in keys(store) if key.startswith("elsewhere")]

@@ -26,6 +26,11 @@ _LIST_PATH = Target(500, "manifest_path", "string", required=True)
 _LIST_LENGTH = Target(501, "manifest_length", "long", required=True)
 _LIST_CONTENT = Target(517, "content", "long")
 _LIST_KEY = Target(519, "key_metadata", "bytes")
+_LIST_COUNTS = (
+    Target(504, "added_files_count", "long"),
+    Target(505, "existing_files_count", "long"),
+    Target(506, "deleted_files_count", "long"),
+)
 
 _STATUS = Target(0, "status", "long", required=True)
 _DATA_FILE = Target(2, "data_file", "any")
@@ -50,6 +55,8 @@ class ManifestFile:
     content: int
     """0 data, 1 deletes; 0 in lists of format version 1, which have no such field."""
     encrypted: bool
+    entries: int | None
+    """Of every status, as the list counts them; None where it does not."""
 
 
 class Entry(NamedTuple):
@@ -83,16 +90,21 @@ class DeleteFile:
 
 def read_manifest_list(source: Source, place: str) -> list[ManifestFile]:
     """The manifests that a list names, in order. Raises Unreadable for a damaged list."""
-    records = Container(source, place).records((_LIST_PATH, _LIST_LENGTH, _LIST_CONTENT, _LIST_KEY))
+    records = Container(source, place).records((_LIST_PATH, _LIST_LENGTH, _LIST_CONTENT, _LIST_KEY, *_LIST_COUNTS))
     return [
         ManifestFile(
             path=_required(record, _LIST_PATH, place),
             length=_required(record, _LIST_LENGTH, place),
             content=_one_of((DATA, 1), record.get(_LIST_CONTENT) or 0, _LIST_CONTENT, place),
             encrypted=record.get(_LIST_KEY) is not None,
+            entries=_total([record.get(count) for count in _LIST_COUNTS]),
         )
         for record in records
     ]
+
+
+def _total(counts: list[int | None]) -> int | None:
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def rewrite_manifest_list(
