@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +18,16 @@ from migrator.cli import main
 from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
 
-SNAPSHOTS = dict[int, Any]
-ENGINES = ("Spark", "pyiceberg", "DuckDB")
+Snapshots = dict[int | None, Any]
+"""Snapshot → its rows, or the text of the error. None is the current one, read without naming it."""
 
 
 @dataclass
 class Answers:
-    """What the engines read: table → engine → snapshot → rows, or the text of the error."""
+    """What the engines read."""
 
-    rows: dict[str, dict[str, SNAPSHOTS]] = field(default_factory=dict)
+    rows: dict[str, dict[str, Snapshots]] = field(default_factory=dict)
+    """Table → engine → snapshots."""
     lineage: dict[str, Any] = field(default_factory=dict)
     filtered: dict[str, Any] = field(default_factory=dict)
     view: Any = None
@@ -40,7 +42,19 @@ class World:
     after: Answers
     tables: dict[str, Any]
     """As ``migrator tables --json`` described the old lake, by identifier."""
+    sizes: dict[str, int]
+    """Every object of the target → its size, after the migration."""
     client: Any
+    named: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    """See ``test_engines.named_files``, which is asked only once a table."""
+
+    def sql(self, text: str) -> Any:
+        return self.spark.sql(text).collect()
+
+    def get(self, uri: str) -> bytes:
+        bucket, _, key = uri.partition("://")[2].partition("/")
+        data: bytes = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return data
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +69,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with Server() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.environ().items():
             patch.setenv(name, value)
+        client = server.client()
         for bucket in lake.BUCKETS:
-            server.client().create_bucket(Bucket=bucket)
+            client.create_bucket(Bucket=bucket)
         try:
-            with spark.spark_session(server, database, spark.OLD) as session:
-                lake.build_lake(session, server.client(), database)
+            with spark.spark_session(server, database, spark.OLD, few_rows=True) as session:
+                lake.build_lake(session, client, database)
                 before = _answers(session, server)
             config = folder / "lake.toml"
             config.write_text(
@@ -70,11 +85,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             tables = json.loads(_run("tables", "--config", config, "--json"))["tables"]
             _run("plan", "--config", config, "-o", folder / "plan.db")
             _run("migrate", folder / "plan.db", "--yes")
-            delete_buckets(server.client(), lake.BUCKETS)
+            delete_buckets(client, lake.BUCKETS)
             _run("verify", folder / "plan.db")
-            with spark.spark_session(server, database, spark.NEW, manifest_cache=True) as session:
+            with spark.spark_session(server, database, spark.NEW, manifest_cache=True, few_rows=True) as session:
                 after = _answers(session, server)
-                yield World(session, before, after, {t["identifier"]: t for t in tables}, server.client())
+                by_name = {table["identifier"]: table for table in tables}
+                yield World(session, before, after, by_name, _sizes(client), client)
         finally:
             spark.end_jvm()
 
@@ -85,25 +101,39 @@ def _run(*arguments: str | Path) -> str:
     return result.stdout
 
 
+def _sizes(client: Any) -> dict[str, int]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket="data-lake")
+    return {f"data-lake/{entry['Key']}": entry["Size"] for page in pages for entry in page["Contents"]}
+
+
 def _answers(session: Any, server: Server) -> Answers:
     from pyiceberg.table import StaticTable
 
     from engines import duck, lake, spark
 
-    found = Answers()
-    db = duck.connect(server)
+    found, db, client = Answers(), duck.connect(server), server.client()
     properties = {**server.properties(), "py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"}
+
+    def by_spark(name: str, snapshot: int | None) -> Any:
+        version = "" if snapshot is None else f" VERSION AS OF {snapshot}"
+        return spark.query(session, f"SELECT * FROM {name}{version}")
+
+    def by_pyiceberg(uri: str, snapshot: int | None) -> Any:
+        table = StaticTable.from_metadata(uri, properties)
+        return spark.as_rows(table.scan(snapshot_id=snapshot).to_arrow().to_pylist())
+
     for old in lake.TABLES:
         uri = spark.metadata_file(session, old.name)
-        ids = spark.snapshots(session, old.name)
-        opened = _attempt(lambda uri=uri: StaticTable.from_metadata(uri, properties))
-        readers: dict[str, Callable[[int], Any]] = {
-            "Spark": lambda i, name=old.name: spark.query(session, f"SELECT * FROM {name} VERSION AS OF {i}"),
-            "pyiceberg": lambda i, table=opened: spark.as_rows(table.scan(snapshot_id=i).to_arrow().to_pylist()),
+        document = lake.metadata_json(client, uri)
+        ids = [snapshot["snapshot-id"] for snapshot in document["snapshots"]]
+        wanted = [None, *(i for i in ids if i != document["current-snapshot-id"])]
+        readers: dict[str, Callable[[int | None], Any]] = {
+            "Spark": lambda i, name=old.name: by_spark(name, i),
+            "pyiceberg": lambda i, uri=uri: by_pyiceberg(uri, i),
             "DuckDB": lambda i, uri=uri: duck.scan(db, uri, i),
         }
         found.rows[old.name] = {
-            engine: {i: _attempt(lambda i=i, read=read: read(i)) for i in ids} for engine, read in readers.items()
+            engine: {i: _attempt(lambda i=i, read=read: read(i)) for i in wanted} for engine, read in readers.items()
         }
         if "v3" in old.feature:
             lineage = f"SELECT id, _row_id, _last_updated_sequence_number FROM {old.name}"
@@ -117,8 +147,9 @@ def _answers(session: Any, server: Server) -> Answers:
 
 
 def _attempt(read: Callable[[], Any]) -> Any:
-    """What was read, or the error's kind: the engines' messages name paths, which differ afterwards."""
+    """What was read, or the error's text without the paths in it, which differ afterwards."""
     try:
         return read()
     except Exception as error:
-        return f"cannot: {type(error).__name__}"
+        first = str(error).partition("\n")[0]
+        return f"{type(error).__name__}: {re.sub(r's3a?://[^ ]*', '…', first)}"

@@ -29,9 +29,11 @@ def connect(server: Server) -> duckdb.DuckDBPyConnection:
     return db
 
 
-def scan(db: duckdb.DuckDBPyConnection, metadata: str, snapshot: int) -> Rows:
-    """The rows of one snapshot. Raises duckdb.Error for what DuckDB cannot read."""
-    codec = ", metadata_compression_codec = 'gzip'" if ".gz." in metadata else ""
-    found = db.execute(f"SELECT * FROM iceberg_scan(?, snapshot_from_id = {snapshot}{codec})", [metadata])
+def scan(db: duckdb.DuckDBPyConnection, metadata: str, snapshot: int | None) -> Rows:
+    """The rows of one snapshot, or of the current one. Raises duckdb.Error for what DuckDB cannot read."""
+    options = "" if snapshot is None else f", snapshot_from_id = {snapshot}"
+    if ".gz." in metadata:
+        options += ", metadata_compression_codec = 'gzip'"
+    found = db.execute(f"SELECT * FROM iceberg_scan(?{options})", [metadata])
     names = [column[0] for column in found.description or ()]
     return as_rows(dict(zip(names, row, strict=True)) for row in found.fetchall())

@@ -17,20 +17,30 @@ REQUIRED = "MIGRATOR_REQUIRE_SPARK"
 
 def missing() -> str:
     """Why Spark cannot run here; "" if it can."""
-    programs = [program for program in ("java", "mvn") if shutil.which(program) is None]
+    wanted = ["java"] if _folder().is_dir() else ["java", "mvn"]
+    programs = [program for program in wanted if shutil.which(program) is None]
     return f"{' and '.join(programs)} not found" if programs else ""
 
 
 def jars() -> list[Path]:
     """All jars. Raises CalledProcessError if Maven cannot bring them."""
-    home = Path(pwd.getpwuid(os.getuid()).pw_dir)  # not $HOME: tests have one of their own
-    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    folder = home / ".cache" / "lake-migrator" / f"jars-{digest}"
+    folder = _folder()
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
             there = Path(partial) / "jars"
             command = ["mvn", "-q", "-B", "-f", POM, "dependency:copy-dependencies", "-DexcludeTransitive=true"]
-            subprocess.run([*command, f"-DoutputDirectory={there}"], check=True, env={**os.environ, "HOME": str(home)})
+            subprocess.run(
+                [*command, f"-DoutputDirectory={there}"], check=True, env={**os.environ, "HOME": str(_home())}
+            )
             there.rename(folder)
     return sorted(folder.glob("*.jar"))
+
+
+def _home() -> Path:
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)  # not $HOME: tests have one of their own
+
+
+def _folder() -> Path:
+    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    return _home() / ".cache" / "lake-migrator" / f"jars-{digest}"

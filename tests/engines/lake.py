@@ -6,6 +6,7 @@ lake, which are the user's data and must stay.
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 from collections.abc import Callable
@@ -76,9 +77,9 @@ def _pairs(given: dict[str, str]) -> str:
 TABLES: list[OldTable] = []
 
 
-def table(feature: str, name: str, catalog: str = "iceberg") -> Callable[[Callable[[Builder], None]], Any]:
+def table(feature: str, name: str, namespace: str = "iceberg.db") -> Callable[[Callable[[Builder], None]], Any]:
     def register(build: Callable[[Builder], None]) -> Callable[[Builder], None]:
-        TABLES.append(OldTable(f"{catalog}.db.{name}", feature, build))
+        TABLES.append(OldTable(f"{namespace}.{name}", feature, build))
         return build
 
     return register
@@ -93,6 +94,14 @@ def build_lake(spark: SparkSession, client: Any, database: Any) -> None:
     for old in TABLES:
         old.build(Builder(spark, client, database, old.name))
     spark.sql(VIEW_SQL)
+
+
+def metadata_json(client: Any, uri: str) -> dict[str, Any]:
+    """What a metadata file holds."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    data = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    found: dict[str, Any] = json.loads(gzip.decompress(data) if ".gz." in key else data)
+    return found
 
 
 VIEW = "iceberg.db.big_ids"
@@ -117,7 +126,7 @@ def _v1_inline(b: Builder) -> None:
     b.insert(12, 12)
     uri = metadata_file(b.spark, b.name)
     bucket, _, key = uri.partition("://")[2].partition("/")
-    document = json.loads(b.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    document = metadata_json(b.client, uri)
     for snapshot in document["snapshots"]:
         query = f"SELECT path FROM {b.name}.all_manifests WHERE reference_snapshot_id = {snapshot['snapshot-id']}"
         snapshot["manifests"] = [row[0] for row in b.spark.sql(query).collect()]
@@ -376,20 +385,27 @@ def _evolved(b: Builder) -> None:
     b.sql(f"INSERT INTO {b.name} {row}, 'new' FROM range(9, 18, 1, 1)")
 
 
-# --- the Hadoop catalog ------------------------------------------------------------------------------
+# --- the Hadoop catalog, in a namespace of its own: both warehouses become data-lake/warehouse/ ------
 
 
-@table("Hadoop catalog: position deletes", "deletes", catalog="local")
+@table("Hadoop catalog: position deletes", "deletes", "local.ops")
 def _hadoop_deletes(b: Builder) -> None:
     _merge_on_read(b, {"write.delete.granularity": "partition"})
 
 
-@table("Hadoop catalog: format v3", "vectors", catalog="local")
+@table("Hadoop catalog: copy-on-write", "copy_on_write", "local.ops")
+def _hadoop_copy_on_write(b: Builder) -> None:
+    b.create()
+    b.insert(0, 12)
+    b.sql(f"UPDATE {b.name} SET part = 'p1' WHERE id = 4")
+
+
+@table("Hadoop catalog: format v3", "vectors", "local.ops")
 def _hadoop_vectors(b: Builder) -> None:
     _vectors(b)
 
 
-@table("Hadoop catalog: metadata compressed with gzip", "gzip", catalog="local")
+@table("Hadoop catalog: metadata compressed with gzip", "gzip", "local.ops")
 def _hadoop_gzip(b: Builder) -> None:
     b.create({"write.metadata.compression-codec": "gzip"})
     b.insert(0, 12)

@@ -27,11 +27,9 @@ def cell(engine: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> st
     other = [snapshot for snapshot, rows in mine.items() if snapshot not in failed and rows != judge[snapshot]]
     if not failed and not other:
         return SAME
-    total = len(mine)
-    said = (
-        [f"cannot read {len(failed)} of {total} snapshots" if len(failed) < total else "cannot read it"]
-        if failed
-        else []
-    )
-    said += [f"reads other rows than Spark in {len(other)} of {total} snapshots"] if other else []
-    return f"{'; '.join(said)}: before as after"
+    total, said = len(mine), []
+    if failed:
+        said.append("cannot read it" if len(failed) == total else f"cannot read {len(failed)} of {total} snapshots")
+    if other:
+        said.append(f"reads other rows than Spark in {len(other)} of {total} snapshots")
+    return f"{'; '.join(said)}, before or after"
