@@ -25,18 +25,11 @@ from migrator.plan.file import (
     PlannedTable,
 )
 from migrator.progress import Progress
-from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written
+from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
 from migrator.store import Store
-from migrator.workers import Workers, default_processes
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
-
-REWRITERS = 8
-"""Rewriting is bound by the processor; few threads keep the files in memory few, too."""
-
-PARALLEL_ABOVE = 8 << 20
-"""So many bytes of one role are worth starting a process for each core."""
 
 AGAIN = 'Run "migrator plan" again.'
 PENDING = "id NOT IN (SELECT object_id FROM done)"
@@ -134,12 +127,9 @@ class Executor:
         for role in ROLES:
             where = f"action = 'rewrite' AND role = '{role}' AND {PENDING}"
             (size,) = self._plan.db.execute(f"SELECT total(size) FROM objects WHERE {where}").fetchone()
-            if size < PARALLEL_ABOVE:
-                self._run(f"rewriting {role}", where, self._job(rewriter), journal, workers=REWRITERS)
-                continue
-            processes = default_processes()
-            with Workers(plan_rewriter, self._plan.path, self._store.connection, processes=processes) as workers:
-                self._run(f"rewriting {role}", where, self._job(workers), journal, workers=processes)
+            setup = (plan_rewriter, self._plan.path, self._store.connection)
+            with rewriting(rewriter, size, *setup) as (rewrite, workers):
+                self._run(f"rewriting {role}", where, self._job(rewrite), journal, workers=workers)
 
     def cut_over(self, journal: Journal) -> None:
         """Swap every pointer: SQL catalogs in one transaction each, version hints after them."""

@@ -20,13 +20,20 @@ from migrator.iceberg.metadata import TableMetadata, metadata_version, read_meta
 from migrator.layout import Location
 from migrator.parallel import Failed, each
 from migrator.progress import Progress
-from migrator.rewrite import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA, Job, Rewriter, Written
+from migrator.rewrite import (
+    CURRENT,
+    DELETES,
+    MANIFEST,
+    MANIFEST_LIST,
+    METADATA,
+    THREADS,
+    Job,
+    Rewriter,
+    Written,
+    rewriting,
+)
 from migrator.store import Content, Store
-from migrator.workers import Workers, default_processes
 
-PARALLEL_ABOVE = 8 << 20
-"""So many bytes of manifests are worth starting a process for each core."""
-REWRITERS = 8
 ASIDE = "relocated"
 """Where a table is relocated to the very place where its files are, what must be rewritten goes to this folder."""
 
@@ -227,7 +234,7 @@ class _Relocator:
                 raise Unreadable(at.uri, "it names encrypted manifests")
             return listed
 
-        for outcome in each(read, lists, workers=REWRITERS):
+        for outcome in each(read, lists, workers=THREADS):
             if isinstance(outcome, Failed):
                 raise outcome.error
             for manifest in outcome.result:
@@ -276,7 +283,7 @@ class _Relocator:
             return rows
 
         with self._progress.stage("reading manifests", objects=len(paths)) as stage:
-            for outcome in each(read, paths, workers=REWRITERS):
+            for outcome in each(read, paths, workers=THREADS):
                 if isinstance(outcome, Failed):
                     raise outcome.error
                 db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", outcome.result)
@@ -343,14 +350,10 @@ class _Relocator:
     def _rewrite(self, role: str, paths: Iterable[str], size: int) -> Iterator[tuple[str, Written]]:
         """Rewrite these files; yield each old path with what stands at the new one."""
         paths = sorted(paths)
-        if size < PARALLEL_ABOVE:
-            rewriter = Rewriter(self._store, self._moves, self._measured, replace=False)
-            yield from self._each(role, paths, rewriter, REWRITERS)
-            return
-        processes = default_processes()
-        setup = (self._store.connection, self._moves, self._measured)
-        with Workers(table_rewriter, *setup, processes=processes) as workers:
-            yield from self._each(role, paths, workers, processes)
+        rewriter = Rewriter(self._store, self._moves, self._measured, replace=False)
+        setup = (table_rewriter, self._store.connection, self._moves, self._measured)
+        with rewriting(rewriter, size, *setup) as (rewrite, workers):
+            yield from self._each(role, paths, rewrite, workers)
 
     def _each(
         self, role: str, paths: list[str], rewrite: Callable[[Job], Written], workers: int

@@ -6,10 +6,11 @@ it must know of the files below it. Work leaf first, in the order of ``ROLES``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from migrator.iceberg import Mapping
 from migrator.iceberg.deletes import rewrite_deletes
@@ -17,6 +18,7 @@ from migrator.iceberg.manifests import DeleteFile, rewrite_manifest, rewrite_man
 from migrator.iceberg.metadata import rewrite_metadata
 from migrator.iceberg.views import rewrite_view
 from migrator.store import Content, Store, spool
+from migrator.workers import Workers, default_processes
 
 DELETES, MANIFEST, MANIFEST_LIST, METADATA, VIEW, CURRENT = ROLES = (
     "position-deletes",
@@ -28,6 +30,13 @@ DELETES, MANIFEST, MANIFEST_LIST, METADATA, VIEW, CURRENT = ROLES = (
 )
 """What a file is to its table, in the order in which the files are written: each role needs the ones before it.
 A table's current metadata comes last, so that where it is, all of the table is."""
+
+
+PARALLEL_ABOVE = 8 << 20
+"""So many bytes are worth starting a process for each core."""
+
+THREADS = 8
+"""Rewriting is bound by the processor; few threads keep the files in memory few, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +123,20 @@ class Rewriter:
     def _put(self, job: Job, content: Content, data: bytes, delete_file: DeleteFile | None = None) -> Written:
         etag = self._store.put(*job.target, Content(data, "", content.attributes), replace=self._replace)
         return Written(len(data), etag, delete_file)
+
+
+@contextmanager
+def rewriting(
+    rewriter: Rewriter, size: int, make: Callable[..., Rewriter], *arguments: Any
+) -> Iterator[tuple[Callable[[Job], Written], int]]:
+    """What to call for each of the jobs, and from how many threads at once.
+
+    That is ``rewriter`` itself, or, where the files have so many bytes in all (``size``) that it pays, worker
+    processes, in each of which ``make(*arguments)`` makes its like.
+    """
+    if size < PARALLEL_ABOVE:
+        yield rewriter, THREADS
+        return
+    processes = default_processes()
+    with Workers(make, *arguments, processes=processes) as workers:
+        yield workers, processes
