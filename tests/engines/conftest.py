@@ -147,9 +147,11 @@ def _answers(session: Any, server: Server) -> Answers:
 
 
 def _attempt(read: Callable[[], Any]) -> Any:
-    """What was read, or the error's text without the paths in it, which differ afterwards."""
+    """What was read, or the error's text without the paths in it, which differ afterwards, and without what it
+    quotes: of two files that DuckDB cannot read, it names the one that a thread came to first.
+    """
     try:
         return read()
     except Exception as error:
-        first = str(error).partition("\n")[0]
-        return f"{type(error).__name__}: {re.sub(r's3a?://[^ ]*', '…', first)}"
+        said = re.sub(r"s3a?://[^ ]*|'[^']*'", "…", str(error).partition("\n")[0])
+        return f"{type(error).__name__}: {said}"
