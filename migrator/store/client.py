@@ -1,4 +1,4 @@
-"""The only module that talks to S3. Everything else is handed a :class:`Store`.
+"""S3 by boto3: everything that a plan, a rewrite or a verification needs.
 
 Every error leaves here as one of ``migrator.errors``, with the bucket and key in its message.
 """

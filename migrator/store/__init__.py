@@ -1,0 +1,17 @@
+"""Everything that talks to S3. The rest of the program is handed a :class:`Store`.
+
+``client``: boto3, for everything whose speed does not matter.
+"""
+
+from migrator.store.client import (
+    CONCURRENCY,
+    MAX_PARTS,
+    Content,
+    Download,
+    Store,
+    StoredObject,
+    part_ranges,
+    spool,
+)
+
+__all__ = ["CONCURRENCY", "MAX_PARTS", "Content", "Download", "Store", "StoredObject", "part_ranges", "spool"]
