@@ -25,7 +25,7 @@ from migrator.findings import BLOCK, Finding
 from migrator.layout import Layout, Location
 from migrator.store import StoredObject
 
-FORMAT = 2
+FORMAT = 3
 
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
@@ -55,7 +55,8 @@ CREATE TABLE findings (
   severity TEXT NOT NULL, code TEXT NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL,
   next_move TEXT NOT NULL, count INTEGER NOT NULL);
 -- the journal
-CREATE TABLE done (object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL);
+CREATE TABLE done (
+  object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, proof TEXT NOT NULL DEFAULT '');
 CREATE TABLE delete_files (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT, upper TEXT);
 CREATE TABLE events (
@@ -275,6 +276,11 @@ class PlanFile:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
             for row in db.execute(f"SELECT {_OBJECT} FROM objects WHERE {where}", tuple(parameters)):
                 yield PlannedObject(*row)
+
+    def objects_by_id(self, ids: Iterable[int]) -> Iterator[PlannedObject]:
+        """Yield these objects, in the order of their ids."""
+        for number in sorted(ids):
+            yield from self.objects("id = ?", (number,))
 
     def object_at(self, bucket: str, key: str) -> PlannedObject | None:
         """The object with this source key, from any thread."""

@@ -10,8 +10,9 @@ from migrator.store.client import (
     Download,
     Store,
     StoredObject,
+    Upload,
     part_ranges,
     spool,
 )
 
-__all__ = ["CONCURRENCY", "MAX_PARTS", "Content", "Download", "Store", "StoredObject", "part_ranges", "spool"]
+__all__ = ["CONCURRENCY", "MAX_PARTS", "Content", "Download", "Store", "StoredObject", "Upload", "part_ranges", "spool"]
