@@ -303,7 +303,9 @@ def migration_json(migration: Migration, plan: str, changes: list[dict[str, str]
         "nothing_to_do": migration.nothing_to_do,
         "copied_objects": done.copied,
         "copied_bytes": done.copied_bytes,
-        "copying": {
+        "copy": {
+            "objects": done.copied,
+            "bytes": done.copied_bytes,
             "seconds": round(done.copy_seconds, 3),
             "requests": done.usage.requests,
             "cpu_seconds": round(done.usage.cpu_seconds, 3),

@@ -30,6 +30,9 @@ FORMAT = 3
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
 
+PAGE = 10_000
+"""How many rows are read at once."""
+
 HINT = "version-hint"
 """The role of a Hadoop table's pointer. It is copied at the cutover; the roles of the files that are rewritten
 before it are those of :mod:`migrator.rewrite`."""
@@ -271,11 +274,15 @@ class PlanFile:
         return self._layout
 
     def objects(self, where: str = "1", parameters: Iterable[Any] = ()) -> Iterator[PlannedObject]:
-        """Yield the objects that an SQL condition (ours, never a user's) selects, in flat memory."""
-        # A connection of its own, so that whoever iterates may write to the journal meanwhile.
+        """Yield the objects that an SQL condition (ours, never a user's) selects, in flat memory, by id."""
+        # A connection of its own, so that whoever iterates may write to the journal meanwhile; and page by page,
+        # since a reader that stays keeps the journal's log from being folded in.
+        query = f"SELECT {_OBJECT} FROM objects WHERE id > ? AND ({where}) ORDER BY id LIMIT {PAGE}"
+        last, values = -1, tuple(parameters)
         with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
-            for row in db.execute(f"SELECT {_OBJECT} FROM objects WHERE {where}", tuple(parameters)):
-                yield PlannedObject(*row)
+            while rows := db.execute(query, (last, *values)).fetchall():
+                yield from (PlannedObject(*row) for row in rows)
+                last = rows[-1][0]
 
     def objects_by_id(self, ids: Iterable[int]) -> Iterator[PlannedObject]:
         """Yield these objects, in the order of their ids."""

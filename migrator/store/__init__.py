@@ -9,10 +9,10 @@ from migrator.store.client import (
     Content,
     Download,
     Store,
-    StoredObject,
     Upload,
     part_ranges,
     spool,
 )
+from migrator.store.listing import StoredObject
 
 __all__ = ["CONCURRENCY", "MAX_PARTS", "Content", "Download", "Store", "StoredObject", "Upload", "part_ranges", "spool"]

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlencode
 
@@ -24,6 +25,7 @@ import botocore.utils
 from botocore.config import Config
 
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError
+from migrator.store.listing import Page, StoredObject, list_in_parallel
 from migrator.store.signing import Credentials
 from migrator.store.wire import Endpoint
 
@@ -57,17 +59,6 @@ _HEADERS = (
     "CacheControl",
     "Expires",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One object as a listing shows it. ``modified`` is in milliseconds since the epoch."""
-
-    key: str
-    size: int
-    etag: str
-    modified: int
-    storage_class: str = "STANDARD"
 
 
 @dataclass(frozen=True)
@@ -253,14 +244,27 @@ class Store:
         """
         with self._errors(f"s3://{bucket}/{prefix}"):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                for entry in page.get("Contents", []):
-                    yield StoredObject(
-                        entry["Key"],
-                        entry["Size"],
-                        entry["ETag"].strip('"'),
-                        int(entry["LastModified"].timestamp() * 1000),
-                        entry.get("StorageClass") or "STANDARD",
-                    )
+                yield from map(_stored, page.get("Contents", []))
+
+    def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
+        """List every (bucket, prefix) at once: yield (bucket, some objects), each object once, in no order."""
+        endpoint = self.endpoint()
+        if endpoint is not None:
+            yield from list_in_parallel(endpoint, self._page, places)
+            return
+        for bucket, prefix in places:
+            listing = self.list(bucket, prefix)
+            while page := list(islice(listing, 1000)):
+                yield bucket, page
+
+    def _page(self, bucket: str, parameters: Mapping[str, str]) -> Page:
+        """One page of a listing; ``parameters`` as S3 names them."""
+        with self._errors(f"s3://{bucket}/{parameters['prefix']}"):
+            answer = self._client.list_objects_v2(Bucket=bucket, **{_PARAMETERS[k]: v for k, v in parameters.items()})
+        folders = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
+        return Page(
+            [_stored(entry) for entry in answer.get("Contents", [])], folders, answer.get("NextContinuationToken")
+        )
 
     def get(self, bucket: str, key: str, *, etag: str | None = None) -> Content:
         """Read a whole object. Raises SourceChanged if it is no longer the one with this ETag."""
@@ -512,6 +516,20 @@ def part_ranges(size: int, part_size: int) -> Iterator[tuple[int, int]]:
     part_size = max(part_size, -(-size // MAX_PARTS))
     for start in range(0, size, part_size):
         yield start, min(start + part_size, size) - 1
+
+
+_PARAMETERS = {"prefix": "Prefix", "delimiter": "Delimiter", "continuation-token": "ContinuationToken"}
+
+
+def _stored(entry: Mapping[str, Any]) -> StoredObject:
+    """An entry of a listing."""
+    return StoredObject(
+        entry["Key"],
+        entry["Size"],
+        entry["ETag"].strip('"'),
+        int(entry["LastModified"].timestamp() * 1000),
+        entry.get("StorageClass") or "STANDARD",
+    )
 
 
 def _part(answer: Mapping[str, Any]) -> dict[str, Any]:
