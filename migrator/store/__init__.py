@@ -5,6 +5,7 @@
 
 from migrator.store.client import (
     CONCURRENCY,
+    LEASE_KEY,
     MAX_PARTS,
     Content,
     Download,
@@ -15,4 +16,15 @@ from migrator.store.client import (
 )
 from migrator.store.listing import StoredObject
 
-__all__ = ["CONCURRENCY", "MAX_PARTS", "Content", "Download", "Store", "StoredObject", "Upload", "part_ranges", "spool"]
+__all__ = [
+    "CONCURRENCY",
+    "LEASE_KEY",
+    "MAX_PARTS",
+    "Content",
+    "Download",
+    "Store",
+    "StoredObject",
+    "Upload",
+    "part_ranges",
+    "spool",
+]
