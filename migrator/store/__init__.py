@@ -6,6 +6,7 @@ target is on another server.
 
 from migrator.store.client import (
     CONCURRENCY,
+    LEASE_KEY,
     MAX_PARTS,
     Content,
     Download,
@@ -20,6 +21,7 @@ from migrator.store.routes import connect
 
 __all__ = [
     "CONCURRENCY",
+    "LEASE_KEY",
     "MAX_PARTS",
     "Content",
     "Download",
