@@ -116,8 +116,8 @@ def test_the_plan_names_both_ends_and_no_secret(two: Two) -> None:
             assert all(secret.encode() not in file.read_bytes() for file in plan.parent.glob("plan.db*"))
 
 
-def test_the_target_of_the_option(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One account on both servers, and no [target] in lake.toml."""
+def test_the_target_of_the_option(two: Two) -> None:
+    """It comes on top of lake.toml, and a plan that was made takes none."""
     text = two.old.config.read_text()
     two.old.config.write_text(text.replace(two.new.server.endpoint_url, "http://127.0.0.1:9"))
     option = ("--target-endpoint-url", two.new.server.endpoint_url)
@@ -187,7 +187,7 @@ def test_an_object_of_equal_parts_keeps_its_etag(two: Two) -> None:
         assert source.etag.endswith("-3")
         assert store.copy("gold", source, "data-lake", "copied") == source.etag
         migrated = json.loads(two.old.run("migrate", two.old.plan(), "--yes", "--no-cutover", "--json").stdout)
-        assert set(migrated["copying"]["proofs"]) == {"etag"}
+        assert set(migrated["copy"]["proofs"]) == {"etag"}
         for key in ("copied", "gold/odd/parts"):
             copied = store.get("data-lake", key)
             assert (copied.data, copied.etag) == (data, source.etag)
