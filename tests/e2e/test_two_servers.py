@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from pyiceberg.catalog.sql import SqlCatalog
 
 from e2e.test_migration import check_every_object, get_all, keys_of, mapped, read_all, rows
 from e2e.world import World, build_world
+from migrator.copying.copier import Copied, Item, NotCopied, Options
+from migrator.copying.fleet import Outcome, Setup, copy_objects
 from migrator.demo import lake as old_lake
 from migrator.demo.server import Server
-from migrator.store import Content, StoredObject, connect
+from migrator.errors import SourceChanged
+from migrator.store import Content, Store, StoredObject, connect
 
 MIB = 1 << 20
 
@@ -213,14 +216,66 @@ def test_a_copy_across_keeps_everything(two: Two, size: int) -> None:
     assert store.open_uploads("data-lake") == 0
 
 
+def engine(two: Two, options: Options | None = None) -> Setup:
+    source, target = two.store().ends
+    return Setup(source.connection, target.connection, "data-lake", options or Options())
+
+
+def all_of(setup: Setup, items: list[Item]) -> list[Outcome]:
+    return sorted((o for batch in copy_objects(setup, items) for o in batch), key=lambda outcome: outcome.id)
+
+
+@pytest.mark.parametrize("lean", [True, False], ids=["lean", "boto3"])
+@pytest.mark.parametrize("size", [0, 5, 33 * MIB], ids=["empty", "small", "in parts"])
+def test_the_engine_copies_across(two: Two, monkeypatch: pytest.MonkeyPatch, size: int, lean: bool) -> None:
+    """With everything that belongs to the object, also if its uploader had the server keep a checksum; and with a
+    proof. Where our own requests cannot go (through a proxy, say), boto3 does all of it."""
+    if not lean:
+        monkeypatch.setattr(Store, "endpoint", lambda _: None)
+    attributes = {"ContentType": "text/x-lake", "CacheControl": "max-age=7", "Metadata": {"owner": "bi"}}
+    data = random.Random(size).randbytes(size)
+    two.new.client.create_bucket(Bucket="data-lake")
+    with two.old.added("gold", "odd/extra", b""):
+        two.old.client.put_object(
+            Bucket="gold", Key="odd/extra", Body=data, Tagging="team=a%26b", ChecksumAlgorithm="CRC32", **attributes
+        )
+        store = two.store()
+        here = store.head("gold", "odd/extra")
+        gone, changed = replace(here, key="odd/gone"), replace(here, etag="0" * 32)
+        items = [Item(i, "gold", stored, f"{i}") for i, stored in enumerate((here, gone, changed))]
+        (done, missing, other) = all_of(engine(two), items)
+    copied = store.get("data-lake", "0")
+    assert copied.data == data and attributes.items() <= copied.attributes.items()
+    assert store.tagging("data-lake", "0") == "team=a%26b"
+    assert isinstance(done, Copied) and done.etag == copied.etag
+    assert done.proof == ("etag" if size <= 16 * MIB else "sha256")
+    assert isinstance(missing, NotCopied) and "s3://gold/odd/gone is gone since planning" in str(missing.error)
+    assert isinstance(other, NotCopied) and "changed since planning" in str(other.error)
+    assert all(isinstance(outcome.error, SourceChanged) for outcome in (missing, other))
+    assert [o.key for o in store.list("data-lake")] == ["0"] and store.open_uploads("data-lake") == 0
+
+
+def test_the_engine_leaves_nothing_where_the_target_refuses(two: Two) -> None:
+    """There is no such bucket: the message is the server's."""
+    with two.old.added("gold", "odd/extra", bytes(20 * MIB)):
+        here = two.store().head("gold", "odd/extra")
+        small = two.store().head("gold", "odd/with space")
+        outcomes = all_of(engine(two), [Item(0, "gold", here, "a"), Item(1, "gold", small, "b")])
+    for outcome in outcomes:
+        assert isinstance(outcome, NotCopied) and "s3://data-lake/" in str(outcome.error)
+        assert not isinstance(outcome.error, SourceChanged)
+
+
 def test_an_empty_directory_marker(two: Two) -> None:
     """SeaweedFS lists it, and may not give it."""
     two.new.client.create_bucket(Bucket="data-lake")
     store = two.store()
     with two.old.added("gold", "odd/marker/", b""):
         listed: StoredObject = next(o for o in store.list("gold") if o.key == "odd/marker/")
-        store.copy("gold", listed, "data-lake", "odd/marker/")
-    assert [o.size for o in store.list("data-lake")] == [0]
+        store.copy("gold", listed, "data-lake", "one/")
+        (outcome,) = all_of(engine(two), [Item(0, "gold", listed, "two/")])
+    assert isinstance(outcome, Copied), outcome
+    assert [(o.key, o.size) for o in store.list("data-lake")] == [("one/", 0), ("two/", 0)]
 
 
 # -- set-up --------------------------------------------------------------------------------------------
