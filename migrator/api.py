@@ -32,7 +32,7 @@ from migrator.plan.file import PlanFile
 from migrator.plan.summary import StatusSummary, describe_plan, describe_status
 from migrator.progress import Progress
 from migrator.relocate import Relocation, relocate
-from migrator.store import Store
+from migrator.store import Store, connect
 from migrator.verify import Check, Verification, Verifier
 
 PLANS = Path("plans")
@@ -68,7 +68,7 @@ class _LiveReader:
 @contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[Store, dict[str, Catalog]]]:
     """The store and the catalogs of these settings, closed afterwards."""
-    store = Store(endpoint_url=settings.endpoint_url, region=settings.region, profile=settings.profile)
+    store = connect(**settings.connection)
     with ExitStack() as stack:
         catalogs = {}
         for name, given in settings.catalogs.items():
@@ -86,6 +86,9 @@ def _settings_of(plan: PlanFile) -> Settings:
         endpoint_url=header["endpoint_url"],
         region=header["region"] or None,
         profile=header["profile"] or None,
+        target_endpoint_url=header["target_endpoint_url"],
+        target_region=header["target_region"] or None,
+        target_profile=header["target_profile"] or None,
         catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
     )
 

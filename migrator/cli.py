@@ -78,6 +78,9 @@ def _lake_options(command: Command) -> Command:
             metavar="NAME",
             help="A catalog of your pyiceberg configuration whose tables move. Repeatable.",
         ),
+        click.option(
+            "--target-endpoint-url", metavar="URL", help="Where the target bucket is.  [default: the same endpoint]"
+        ),
         click.option("--target", metavar="BUCKET", help="The bucket that everything goes to.  [default: data-lake]"),
         click.option(
             "--endpoint-url", metavar="URL", help="The S3 endpoint.  [default: AWS_ENDPOINT_URL_S3, else AWS]"
@@ -164,6 +167,7 @@ def plan(
     config: Path | None,
     endpoint_url: str | None,
     target: str | None,
+    target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     output: Path | None,
     as_json: bool,
@@ -177,7 +181,7 @@ def plan(
 
     Exits with 3 if anything blocks the plan.
     """
-    settings = _settings(config, endpoint_url, target, catalogs)
+    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs)
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
     if described["blocked"]:
@@ -195,6 +199,7 @@ def tables(
     config: Path | None,
     endpoint_url: str | None,
     target: str | None,
+    target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -206,7 +211,9 @@ def tables(
 
     Changes nothing. Exits with 3 if any table cannot be migrated.
     """
-    found = api.list_tables(_settings(config, endpoint_url, target, catalogs), progress=_progress(as_json))
+    found = api.list_tables(
+        _settings(config, endpoint_url, target, target_endpoint_url, catalogs), progress=_progress(as_json)
+    )
     click.echo(report.to_json({"tables": found}) if as_json else report.tables_text(found, _style))
     if not all(table["migratable"] for table in found):
         ctx.exit(EXIT_FAILED)
@@ -282,6 +289,7 @@ def migrate(
     config: Path | None,
     endpoint_url: str | None,
     target: str | None,
+    target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     yes: bool,
     no_cutover: bool,
@@ -307,11 +315,14 @@ def migrate(
     options = Options(Limits(concurrency, tps, bandwidth), verify_content)
     copying = api.CopySettings(options, max_failures, read_list(files_from) if files_from else None)
     if plan is None:
-        described = api.plan_lake(_settings(config, endpoint_url, target, catalogs), progress=progress)
+        described = api.plan_lake(
+            _settings(config, endpoint_url, target, target_endpoint_url, catalogs), progress=progress
+        )
         plan = Path(described["plan"])
-    elif config or endpoint_url or target or catalogs:
+    elif config or endpoint_url or target or target_endpoint_url or catalogs:
         raise click.UsageError(
-            "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --catalog."
+            "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
+            "--catalog."
         )
     else:
         described = api.show_plan(plan)
@@ -388,9 +399,17 @@ def demo(keep: Path | None) -> None:
     run_demo(keep, _style, click.echo, TerminalProgress())
 
 
-def _settings(config: Path | None, endpoint_url: str | None, target: str | None, catalogs: tuple[str, ...]) -> Settings:
+def _settings(
+    config: Path | None,
+    endpoint_url: str | None,
+    target: str | None,
+    target_endpoint_url: str | None,
+    catalogs: tuple[str, ...],
+) -> Settings:
     settings = api.load_settings(config) if config else Settings()
-    return settings.override(endpoint_url=endpoint_url, target=target, catalogs=catalogs)
+    return settings.override(
+        endpoint_url=endpoint_url, target=target, target_endpoint_url=target_endpoint_url, catalogs=catalogs
+    )
 
 
 def _show_plan(described: dict[str, Any], as_json: bool) -> None:

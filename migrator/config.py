@@ -25,7 +25,7 @@ DEFAULT_TARGET = "data-lake"
 
 _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
-    "target": ("bucket", "endpoint_url"),
+    "target": ("bucket", "endpoint_url", "region", "profile"),
     "plan": ("accept",),
 }
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
@@ -39,6 +39,10 @@ class Settings:
     endpoint_url: str | None = None
     region: str | None = None
     profile: str | None = None
+    target_endpoint_url: str | None = None
+    target_region: str | None = None
+    target_profile: str | None = None
+    """Where the target is, if it is not where the old buckets are; see :attr:`connection`."""
     layout: Mapping[str, str | bool] | None = None
     catalogs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Catalog name → the properties that lake.toml gives; pyiceberg's own configuration fills the rest."""
@@ -46,8 +50,29 @@ class Settings:
     """Codes of acceptable blocking findings that the user has decided to live with."""
     path: Path | None = None
 
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What :func:`migrator.store.connect` takes. What is not said of the target is as at the source; but a
+        profile of the target's own brings its region."""
+        return {
+            "endpoint_url": self.endpoint_url,
+            "region": self.region,
+            "profile": self.profile,
+            "target": {
+                "endpoint_url": self.target_endpoint_url or self.endpoint_url,
+                "region": self.target_region or (None if self.target_profile else self.region),
+                "profile": self.target_profile or self.profile,
+            },
+            "target_bucket": self.target_bucket,
+        }
+
     def override(
-        self, *, endpoint_url: str | None = None, target: str | None = None, catalogs: tuple[str, ...] = ()
+        self,
+        *,
+        endpoint_url: str | None = None,
+        target: str | None = None,
+        target_endpoint_url: str | None = None,
+        catalogs: tuple[str, ...] = (),
     ) -> Settings:
         """These settings with the command line's options on top. ``None`` leaves a setting as it is."""
         merged = {**{name: {} for name in catalogs}, **self.catalogs}
@@ -55,6 +80,7 @@ class Settings:
             self,
             endpoint_url=endpoint_url or self.endpoint_url,
             target_bucket=target or self.target_bucket,
+            target_endpoint_url=target_endpoint_url or self.target_endpoint_url,
             catalogs=merged,
         )
 
@@ -76,22 +102,18 @@ def load(path: Path) -> Settings:
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known("", document, (*_KEYS, "layout", "catalogs"))
     source, target, plan = (_section(document, name) for name in _KEYS)
-    endpoint = _text("source", source, "endpoint_url")
-    other = _text("target", target, "endpoint_url")
-    if other is not None and other.rstrip("/") != (endpoint or "").rstrip("/"):
-        raise ConfigError(
-            "[target] endpoint_url differs from the source's: copying between servers is not supported yet.",
-            next_move="Leave [target] endpoint_url out, or name the source's endpoint.",
-        )
     bucket = _text("target", target, "bucket") or DEFAULT_TARGET
     layout = _table(document, "layout") if "layout" in document else None
     if layout is not None:
         Layout.from_mapping(bucket, layout)  # so that a mistake is named before anything is contacted
     return Settings(
         target_bucket=bucket,
-        endpoint_url=endpoint,
+        endpoint_url=_text("source", source, "endpoint_url"),
         region=_text("source", source, "region"),
         profile=_text("source", source, "profile"),
+        target_endpoint_url=_text("target", target, "endpoint_url"),
+        target_region=_text("target", target, "region"),
+        target_profile=_text("target", target, "profile"),
         layout=layout,
         catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
         accept=_accepted(plan.get("accept", [])),

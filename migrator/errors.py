@@ -62,6 +62,10 @@ class StoreError(MigratorError):
     """The S3 server refused, or could not be reached."""
 
 
+class Unreachable(StoreError):
+    """The S3 server did not answer."""
+
+
 class NotFound(StoreError):
     """The bucket or object does not exist."""
 

@@ -33,7 +33,7 @@ from migrator.plan.file import (
 )
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
-from migrator.store import Store
+from migrator.store import Store, connect
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
@@ -99,7 +99,7 @@ class PlanFacts:
 
 def plan_rewriter(path: Path, connection: dict[str, Any]) -> Rewriter:
     """The rewriter of a plan, in a worker process."""
-    plan, store = PlanFile.open_unchecked(path), Store(**connection)
+    plan, store = PlanFile.open_unchecked(path), connect(**connection)
     return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store, plan.layout.target_bucket))
 
 
@@ -187,7 +187,9 @@ class Executor:
         if not count:
             return
         began = time.monotonic()
-        setup = Setup(self._store.connection, None, self._layout.target_bucket, self._copying.options)
+        old, new = self._store.ends
+        there = None if new is old else new.connection
+        setup = Setup(old.connection, there, self._layout.target_bucket, self._copying.options)
         failures: list[NotCopied] = []
         only = self._copying.only
         count = count if only is None else len(only)

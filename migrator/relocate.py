@@ -32,7 +32,7 @@ from migrator.rewrite import (
     Written,
     rewriting,
 )
-from migrator.store import Content, Store
+from migrator.store import Content, Store, connect
 
 ASIDE = "relocated"
 """Where a table is relocated to the very place where its files are, what must be rewritten goes to this folder."""
@@ -104,7 +104,7 @@ class Relocation:
 
 def table_rewriter(connection: dict[str, Any], mapping: Moves, facts: Measured) -> Rewriter:
     """The rewriter of a table, in a worker process."""
-    return Rewriter(Store(**connection), mapping, facts, replace=False)
+    return Rewriter(connect(**connection), mapping, facts, replace=False)
 
 
 def relocate(

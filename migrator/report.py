@@ -71,14 +71,13 @@ def plan_text(plan: dict[str, Any], style: Style = plain) -> str:
     """The report of a plan, from :func:`migrator.plan.summary.describe_plan`."""
     lines = [
         style(f"Plan {printable(plan['plan'])}", "bold"),
-        f"  {printable(plan['endpoint_url'])} → s3://{printable(plan['target_bucket'])}/"
-        f"   made {plan['created']} by migrator {plan['tool_version']}",
+        f"  {_ends(plan)}   made {plan['created']} by migrator {plan['tool_version']}",
         "",
         style("What moves", "bold"),
         *_prefix_lines(plan),
         "",
         style("What happens to the objects", "bold"),
-        *_action_lines(plan["actions"]),
+        *_action_lines(plan["actions"], streamed=plan["streamed"]),
     ]
     if plan["tables"]:
         lines += ["", style("Tables", "bold"), *_table_lines(plan["tables"])]
@@ -88,6 +87,18 @@ def plan_text(plan: dict[str, Any], style: Style = plain) -> str:
     if plan["findings"]:
         lines += ["", style("Findings", "bold"), *_finding_lines(plan["findings"], style)]
     return "\n".join([*lines, "", _verdict(plan, style)])
+
+
+def _ends(plan: dict[str, Any]) -> str:
+    """From where to where, each with what tells it from the other."""
+
+    def end(which: str) -> str:
+        known = (f"{key} {plan[which + key]}" for key in ("region", "profile") if plan[which + key])
+        details = ", ".join(known) if plan["streamed"] else ""
+        return printable(f"{plan[which + 'endpoint_url']} ({details})" if details else plan[f"{which}endpoint_url"])
+
+    target = f"s3://{printable(plan['target_bucket'])}/"
+    return f"{end('')} → {target} at {end('target_')}" if plan["streamed"] else f"{end('')} → {target}"
 
 
 def _prefix_lines(plan: dict[str, Any]) -> list[str]:
@@ -101,7 +112,7 @@ def _prefix_lines(plan: dict[str, Any]) -> list[str]:
 
 
 _MEANINGS = {
-    "copy": "copied as they are, on the server",
+    "copy": "copied as they are",
     "overwrite": "copied over an older copy",
     "same": "at the target already",
     "rewrite": "table files, rewritten with the new paths",
@@ -110,9 +121,10 @@ _MEANINGS = {
 }
 
 
-def _action_lines(actions: dict[str, dict[str, int]]) -> list[str]:
+def _action_lines(actions: dict[str, dict[str, int]], *, streamed: bool) -> list[str]:
+    meanings = {**_MEANINGS, "copy": _MEANINGS["copy"] + (", through this machine" if streamed else ", on the server")}
     rows = [
-        (name, f"{total['objects']:,}", size(total["bytes"]), _MEANINGS[name])
+        (name, f"{total['objects']:,}", size(total["bytes"]), meanings[name])
         for name, total in actions.items()
         if total["objects"]
     ]

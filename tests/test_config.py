@@ -40,6 +40,7 @@ def test_everything(tmp_path: Path) -> None:
     settings = load(path)
     assert (settings.endpoint_url, settings.region, settings.profile) == ("http://minio:9000", "eu-1", "lake")
     assert settings.target_bucket == "one"
+    assert settings.connection["target"] == {"endpoint_url": "http://minio:9000/", "region": "eu-1", "profile": "lake"}
     assert settings.layout == {
         "s3://bronze/iceberg-warehouse/": "warehouse/",
         "s3://bronze/": "bronze/",
@@ -49,10 +50,31 @@ def test_everything(tmp_path: Path) -> None:
     assert settings.accept == ("delta-log",)
 
 
+SOURCE = {"endpoint_url": "http://old", "region": "eu-1", "profile": "lake"}
+
+
+@pytest.mark.parametrize(
+    ("target", "connection"),
+    [
+        ("", SOURCE),
+        ('endpoint_url = "http://new"', {**SOURCE, "endpoint_url": "http://new"}),
+        ('region = "eu-2"', {**SOURCE, "region": "eu-2"}),
+        ('profile = "p"', {**SOURCE, "profile": "p", "region": None}),  # the profile says its own
+        ('profile = "p"\nregion = "eu-2"', {**SOURCE, "profile": "p", "region": "eu-2"}),
+    ],
+)
+def test_what_is_not_said_of_the_target_is_as_at_the_source(
+    tmp_path: Path, target: str, connection: dict[str, str | None]
+) -> None:
+    source = "".join(f'{key} = "{value}"\n' for key, value in SOURCE.items())
+    settings = load(write(tmp_path, f"[source]\n{source}[target]\n{target}\n"))
+    assert settings.connection == {**SOURCE, "target": connection, "target_bucket": "data-lake"}
+
+
 def test_options_come_on_top(tmp_path: Path) -> None:
     settings = load(write(tmp_path, '[catalogs.a]\nuri = "sqlite:///x"\n'))
-    merged = settings.override(endpoint_url="http://e", target="t", catalogs=("b", "a"))
-    assert (merged.endpoint_url, merged.target_bucket) == ("http://e", "t")
+    merged = settings.override(endpoint_url="http://e", target="t", target_endpoint_url="http://n", catalogs=("b", "a"))
+    assert (merged.endpoint_url, merged.target_bucket, merged.target_endpoint_url) == ("http://e", "t", "http://n")
     assert merged.catalogs == {"a": {"uri": "sqlite:///x"}, "b": {}}
 
 
@@ -64,7 +86,9 @@ def test_options_come_on_top(tmp_path: Path) -> None:
         ('[source]\naccess_key = "AKIA"', "credentials do not belong in lake.toml"),
         ('[source]\nregion = ""', "must be a non-empty string"),
         ("[target]\nbucket = 3", "must be a non-empty string"),
-        ('[source]\nendpoint_url = "http://a"\n[target]\nendpoint_url = "http://b"', "not supported yet"),
+        ("[target]\nprofile = 3", "\\[target\\] profile must be a non-empty string"),
+        ('[target]\nprofil = "x"', "unknown key \\[target\\] profil. Did you mean 'profile'"),
+        ('[target]\nsecret_key = "x"', "credentials do not belong in lake.toml"),
         ('[layout]\n"bronze" = "x"', "is not a place in S3"),
         ("layout = 3", "\\[layout\\] must be a table"),
         ('[catalogs.a.s3]\nendpoint = "x"', "must be a plain value"),

@@ -16,6 +16,12 @@ def plan(**changes: Any) -> dict[str, Any]:
     described: dict[str, Any] = {
         "plan": "plans/p.db",
         "endpoint_url": "http://minio:9000",
+        "region": None,
+        "profile": None,
+        "target_endpoint_url": "http://minio:9000",
+        "target_region": None,
+        "target_profile": None,
+        "streamed": False,
         "target_bucket": "data-lake",
         "created": "2026-11-23",
         "tool_version": "0.1.0",
@@ -42,6 +48,14 @@ def test_a_plan_says_what_happens_and_what_is_next() -> None:
     assert "copy    1,234,567  3.0 TiB  copied as they are, on the server" in text
     assert text.endswith("Ready. Nothing was changed yet. Next: migrator migrate plans/p.db")
     assert "Nothing to do" in report.plan_text(plan(changes_pending=False))
+
+
+def test_a_plan_for_two_servers_names_both() -> None:
+    there = {"target_endpoint_url": "http://new:9000", "target_profile": "new", "profile": "old", "streamed": True}
+    text = report.plan_text(plan(**there))
+    assert "http://minio:9000 (profile old) → s3://data-lake/ at http://new:9000 (profile new)" in text
+    assert "copied as they are, through this machine" in text
+    assert "http://minio:9000 → s3://data-lake/   made" in report.plan_text(plan())
 
 
 def test_findings_end_in_what_to_do_next() -> None:

@@ -23,7 +23,14 @@ from xml.sax.saxutils import unescape
 
 from migrator.copying.pace import Limits, Pace
 from migrator.errors import MigrationFailed, MigratorError, SourceChanged, StoreError
-from migrator.store import Store, StoredObject, Upload, part_ranges
+from migrator.store import Store, StoredObject, Upload, part_count, part_ranges
+from migrator.store.routes import (
+    LEAST_PART_SIZE,
+    MOST_PART_SIZE,
+    THROUGH_PART_SIZE,
+    attributes_for,
+    copy_between,
+)
 from migrator.store.wire import READ_SECONDS, Answer, Lost, Wire
 
 MIB = 1 << 20
@@ -31,10 +38,8 @@ GIB = 1 << 30
 WHOLE_LIMIT = 5 * GIB
 """S3 copies no more in one request."""
 PART_SIZE = 256 * MIB
-THROUGH_PART_SIZE = 16 * MIB
-"""Of what goes through our memory, from one server to another."""
 THROUGH_MEMORY = 256 * MIB
-"""How much of that is in memory at once, in one process."""
+"""How much of what goes from one server to another is in memory at once, in one process."""
 SMALL = 8 * MIB
 """Hashing so much on both sides costs less than the requests of a copy in parts."""
 ATTEMPTS = 8
@@ -108,7 +113,7 @@ class _Parts:
     """A finished upload."""
 
     etag: str
-    like_source: bool
+    like_source: bool = False
     """The parts are those of the source, so that the ETags should be equal."""
     md5: str | None = None
     """The ETag that the bytes read should give."""
@@ -200,13 +205,14 @@ class Copier:
 
     async def _by_boto3(self, item: Item) -> str:
         """What boto3 makes of it: it knows redirects, regions, proxies and errors that we do not."""
-        async with self.pace.turn(item.stored.size):
-            return await self._thread(self._target.copy, item.bucket, item.stored, self._bucket, item.target)
+        source, target, memory = self._source, self._target, min(item.stored.size, MOST_PART_SIZE)
+        async with self.pace.turn(item.stored.size), self._memory.of(memory if self._across else 0):
+            return await self._thread(copy_between, source, item.bucket, item.stored, target, self._bucket, item.target)
 
     async def _copy_in_parts(self, item: Item) -> _Parts:
         """Copy the parts at once, each pinned to the source's ETag."""
         stored = item.stored
-        size, like_source = await self._part_size(stored, item.bucket, self._options.part_size, WHOLE_LIMIT)
+        size, like_source = await self._part_size(item, self._options.part_size, WHOLE_LIMIT)
 
         async def part(upload: Upload, number: int, start: int, end: int) -> dict[str, str]:
             headers = {
@@ -232,11 +238,17 @@ class Copier:
 
     async def _copy_across(self, item: Item) -> Copied:
         """Read here, write there; the target checks what it gets against its MD5."""
-        if self._reader is None or self._writer is None:
-            return await self._prove(item, await self._by_boto3(item))
-        if item.stored.size > THROUGH_PART_SIZE or "-" in item.stored.etag:
-            done = await self._parts_across(item)
+        if self._reader is not None and self._writer is not None:
+            with suppress(_Refused):
+                return await self._lean_across(item)
+        return await self._prove(item, await self._by_boto3(item))
+
+    async def _lean_across(self, item: Item) -> Copied:
+        size, like_source = await self._part_size(item, THROUGH_PART_SIZE, MOST_PART_SIZE, LEAST_PART_SIZE)
+        if item.stored.size > THROUGH_PART_SIZE or (like_source and item.stored.size):
+            done = await self._parts_across(item, size)
             return await self._prove(item, done.etag, md5=done.md5)
+        assert self._writer is not None
         async with self._memory.of(item.stored.size):
             answer = await self._read(item)
             body = answer.body
@@ -253,13 +265,11 @@ class Copier:
             )
         etag = written.headers.get("etag", "").strip('"')
         if written.status != 200 or not etag:
-            return await self._prove(item, await self._by_boto3(item))
+            raise _refused(f"s3://{self._bucket}/{item.target}", written)
         return await self._prove(item, etag, md5=digest.hexdigest())
 
-    async def _parts_across(self, item: Item) -> _Parts:
-        stored = item.stored
-        size, like_source = await self._part_size(stored, item.bucket, THROUGH_PART_SIZE, 4 * THROUGH_PART_SIZE)
-        ranges = list(part_ranges(stored.size, size))
+    async def _parts_across(self, item: Item, size: int) -> _Parts:
+        ranges = list(part_ranges(item.stored.size, size))
         digests: dict[int, bytes] = {}
 
         async def part(upload: Upload, number: int, start: int, end: int) -> dict[str, str]:
@@ -280,7 +290,7 @@ class Copier:
         etag = await self._upload(item, ranges, part)
         joined = b"".join(digests[number] for number in sorted(digests))
         expected = f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(digests)}"
-        return _Parts(etag, like_source, expected)
+        return _Parts(etag, md5=expected)
 
     async def _read(self, item: Item, span: tuple[int, int] | None = None) -> Answer:
         """The source's bytes, pinned to its ETag. Raises StoreError."""
@@ -300,20 +310,20 @@ class Copier:
 
     # -- parts ---------------------------------------------------------------------------------------
 
-    async def _part_size(self, stored: StoredObject, bucket: str, usual: int, most: int) -> tuple[int, bool]:
+    async def _part_size(self, item: Item, usual: int, most: int, least: int = 1) -> tuple[int, bool]:
         """The size of the parts to use, and if they are those of the source."""
-        count = int(stored.etag.rpartition("-")[2]) if re.fullmatch(r"[0-9a-f]{32}-[0-9]+", stored.etag) else 0
-        if count and self._options.verify != NEVER:
-            first = await self._thread(self._source.first_part, bucket, stored.key, stored.etag)
-            if 0 < first <= most and -(-stored.size // first) == count:
-                return first, True
-        return usual, False
+        if self._options.verify == NEVER or not part_count(item.stored.etag):
+            return usual, False
+        return await self._thread(self._source.part_size, item.bucket, item.stored, usual, most, least)
 
     async def _upload(
         self, item: Item, ranges: list[tuple[int, int]], part: Callable[[Upload, int, int, int], Any]
     ) -> str:
         """Make one object of parts that are written at once, and return its ETag. Nothing is left if it fails."""
-        attributes = await self._thread(self._source.attributes, item.bucket, item.stored.key, item.stored.etag)
+        if self._across:
+            attributes = await self._thread(attributes_for, self._source, item.bucket, item.stored)
+        else:
+            attributes = await self._thread(self._source.attributes, item.bucket, item.stored.key, item.stored.etag)
         upload = await self._thread(self._target.begin_upload, self._bucket, item.target, attributes)
         # Few tasks at a time: an object of 10,000 parts must not crowd out the others.
         numbers = iter(enumerate(ranges, 1))
@@ -468,8 +478,12 @@ def _is_error(body: bytes) -> bool:
     return text.startswith(b"<") and (b"<Error>" in text or not text.endswith(b">"))
 
 
+class _Refused(StoreError):
+    """The server said no to a request of ours; boto3 may know why."""
+
+
 def _refused(place: str, answer: Answer) -> StoreError:
     found = _elements(answer.body)
-    return StoreError(
+    return _Refused(
         f"{place}: refused ({found.get('Code', answer.status)}: {found.get('Message', 'no reason given')})."
     )

@@ -39,12 +39,15 @@ _INDEXES = (
     "CREATE INDEX objects_target ON objects (target)",
 )
 
+CLOCKS_DIFFER = 3_600_000
+"""How much, in milliseconds, the clocks of two servers may differ."""
+
 # Where both ETags are plain they decide. The ETag of a multipart object depends on its part sizes, so
-# there the size and a copy younger than its source must do.
+# there the size and a copy younger than its source must do; surely younger, where two clocks tell.
 _DIFF = f"""
 UPDATE objects SET action = CASE
   WHEN p.size = objects.size AND p.etag = objects.etag THEN '{SAME}'
-  WHEN p.size = objects.size AND p.modified > objects.modified
+  WHEN p.size = objects.size AND p.modified > objects.modified + :doubt
     AND (p.etag LIKE '%-%' OR objects.etag LIKE '%-%') THEN '{SAME}'
   WHEN p.modified <= objects.modified THEN '{OVERWRITE}'
   WHEN p.size = objects.size THEN '{AMBIGUOUS}'
@@ -69,11 +72,11 @@ def build_plan(
     try:
         with PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
+            target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
             named = named_tables(plan, catalogs)
             _list_sources(plan, store, layout, progress)
-            target_exists = store.bucket_exists(layout.target_bucket)
             _list_target(plan, store, layout, progress, exists=target_exists)
-            plan.db.execute(_DIFF)
+            plan.db.execute(_DIFF, {"doubt": CLOCKS_DIFFER if streamed(store) else 0})
             plan_tables(plan, store, layout, catalogs, named, progress)
             _settle_ambiguous(plan, store, layout, progress)
             _find_collisions(plan)
@@ -113,12 +116,21 @@ def resolve_layout(settings: Settings, store: Store) -> Layout:
     return layout
 
 
+def streamed(store: Store) -> bool:
+    """True if what is copied goes through our memory, because no one server sees both ends."""
+    return store.ends[0] is not store.ends[1]
+
+
 def _header(settings: Settings, store: Store, layout: Layout, catalogs: Mapping[str, Catalog]) -> dict[str, str]:
     return {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "endpoint_url": store.endpoint_url,
         "region": settings.region or "",
         "profile": settings.profile or "",
+        "target_endpoint_url": store.ends[1].endpoint_url,
+        "target_region": settings.target_region or "",
+        "target_profile": settings.target_profile or "",
+        "streamed": "1" if streamed(store) else "",
         "target_bucket": layout.target_bucket,
         "layout": json.dumps(layout.to_mapping()),
         "config": str(settings.path) if settings.path else "",

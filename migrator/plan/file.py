@@ -25,7 +25,7 @@ from migrator.findings import BLOCK, Finding
 from migrator.layout import Layout, Location
 from migrator.store import StoredObject
 
-FORMAT = 3
+FORMAT = 4
 
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)

@@ -61,6 +61,12 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
         "tool_version": header["tool_version"],
         "created": header["created"],
         "endpoint_url": header["endpoint_url"],
+        "region": header["region"] or None,
+        "profile": header["profile"] or None,
+        "target_endpoint_url": header["target_endpoint_url"],
+        "target_region": header["target_region"] or None,
+        "target_profile": header["target_profile"] or None,
+        "streamed": bool(header["streamed"]),
         "target_bucket": header["target_bucket"],
         "layout": json.loads(header["layout"]),
         "catalogs": json.loads(header["catalogs"]),
@@ -99,8 +105,17 @@ def describe_status(plan: PlanFile) -> StatusSummary:
 
 def changes(plan: PlanFile) -> list[Change]:
     """What the user must change outside the lake once the tables are cut over."""
+    header = plan.header()
     found = []
-    for name, warehouse in json.loads(plan.header()["warehouses"]).items():
+    if header["endpoint_url"] != header["target_endpoint_url"]:
+        found.append(Change("fs.s3a.endpoint, s3.endpoint", header["endpoint_url"], header["target_endpoint_url"]))
+    for what, key in (("region", "region"), ("credentials", "profile")):
+        before, after = header[key], header[f"target_{key}"]
+        if header["streamed"] and after and before != after:
+            found.append(
+                Change(f"{what} of the engines", f"{key} {before}" if before else "as it is", f"{key} {after}")
+            )
+    for name, warehouse in json.loads(header["warehouses"]).items():
         new = plan.layout.map_uri(warehouse)
         if new is not None and new != warehouse:
             found.append(Change(f"spark.sql.catalog.{name}.warehouse", warehouse, new))

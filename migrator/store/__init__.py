@@ -1,6 +1,7 @@
 """Everything that talks to S3. The rest of the program is handed a :class:`Store`.
 
-``client``: boto3, for everything whose speed does not matter.
+``client``: boto3, for everything whose speed does not matter. ``routes``: two of them that look like one, where the
+target is on another server.
 """
 
 from migrator.store.client import (
@@ -12,10 +13,12 @@ from migrator.store.client import (
     Download,
     Store,
     Upload,
+    part_count,
     part_ranges,
     spool,
 )
 from migrator.store.listing import StoredObject
+from migrator.store.routes import connect
 
 __all__ = [
     "CONCURRENCY",
@@ -27,6 +30,8 @@ __all__ = [
     "Store",
     "StoredObject",
     "Upload",
+    "connect",
+    "part_count",
     "part_ranges",
     "spool",
 ]

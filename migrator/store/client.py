@@ -9,6 +9,7 @@ import base64
 import hashlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ import botocore.httpsession
 import botocore.utils
 from botocore.config import Config
 
-from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError
+from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
 from migrator.store.listing import Page, StoredObject, list_in_parallel
 from migrator.store.signing import Credentials
 from migrator.store.wire import Endpoint
@@ -130,8 +131,8 @@ class Store:
     ) -> None:
         """Connects to nothing yet. Raises ConfigError for an unknown profile or a malformed endpoint."""
         self.concurrency = concurrency
-        self.connection = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
-        """What another process needs to make an equal store. No secret."""
+        self.connection: dict[str, Any] = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
+        """What another process needs to make an equal store (:func:`migrator.store.connect`). No secret."""
         self._multipart_above = multipart_above
         self._part_size = part_size
         try:
@@ -159,9 +160,19 @@ class Store:
         return self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
 
     @property
+    def ends(self) -> tuple[Store, Store]:
+        """Where the old buckets are, and where the target is: one and the same, unless this is a store of two."""
+        return self, self
+
+    @property
     def endpoint_url(self) -> str:
         """The endpoint in use, after the environment had its say. Holds no secret."""
         return str(self._client.meta.endpoint_url)
+
+    @property
+    def region(self) -> str:
+        """The region in use, after the environment and the profile had their say."""
+        return str(self._region)
 
     def endpoint(self) -> Endpoint | None:
         """How requests of our own reach this server; None where only boto3 knows how (proxies, other signatures)."""
@@ -191,8 +202,8 @@ class Store:
         frozen = found.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
-    def reader_properties(self) -> dict[str, str]:
-        """What pyiceberg and s3fs need to read from here. Holds the credentials: never print or store it."""
+    def reader_properties(self, bucket: str) -> dict[str, str]:
+        """What pyiceberg and s3fs need to read this bucket. Holds the credentials: never print or store it."""
         credentials = self._session.get_credentials()
         properties = {"s3.endpoint": self.endpoint_url, "s3.region": self._region}
         if credentials is not None:
@@ -290,8 +301,9 @@ class Store:
             file.close()
             raise
 
-    def _get_object(self, bucket: str, key: str, etag: str | None) -> dict[str, Any]:
-        options = {"IfMatch": f'"{etag}"'} if etag else {}
+    def _get_object(self, bucket: str, key: str, etag: str | None, **options: str) -> dict[str, Any]:
+        if etag:
+            options["IfMatch"] = f'"{etag}"'
         try:
             answer: dict[str, Any] = self._client.get_object(Bucket=bucket, Key=key, **options)
             return answer
@@ -482,11 +494,47 @@ class Store:
         with self._errors(f"s3://{bucket}/{key}"):
             return _checksum(self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"))
 
-    def first_part(self, bucket: str, key: str, etag: str) -> int:
-        """The size in bytes of the first of the parts in which the object was uploaded."""
+    def part_size(self, bucket: str, stored: StoredObject, usual: int, most: int, least: int = 1) -> tuple[int, bool]:
+        """The size in bytes of the parts in which to copy an object, and whether they are those in which it was
+        uploaded, so that the ETags come out equal: taken if they are of ``least`` to ``most`` bytes, else ``usual``.
+
+        Raises SourceChanged if it is no longer the one with this ETag.
+        """
+        count = part_count(stored.etag)
+        if not count:
+            return usual, False
+        try:
+            with self._errors(f"s3://{bucket}/{stored.key}"):
+                head = self._client.head_object(Bucket=bucket, Key=stored.key, IfMatch=f'"{stored.etag}"', PartNumber=1)
+        except SourceChanged:
+            raise
+        except NotFound as error:
+            raise SourceChanged(f"s3://{bucket}/{stored.key} is gone since planning.") from error
+        except (AccessDenied, Unreachable):
+            raise
+        except StoreError:  # not every server knows this question
+            return usual, False
+        first = int(head["ContentLength"])
+        # The last part may be of any size, and a server may answer with the whole object.
+        fits = 0 < first <= most and (count == 1 or first >= least) and -(-stored.size // first) == count
+        return (first, True) if fits else (usual, False)
+
+    def read_part(self, bucket: str, key: str, etag: str, span: tuple[int, int]) -> bytes:
+        """The bytes from the first to the last of ``span``. Raises SourceChanged as :meth:`get` does."""
         with self._errors(f"s3://{bucket}/{key}"):
-            head = self._client.head_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"', PartNumber=1)
-            return int(head["ContentLength"])
+            answer = self._get_object(bucket, key, etag, Range=f"bytes={span[0]}-{span[1]}")
+            data: bytes = answer["Body"].read()
+        expected = span[1] - span[0] + 1
+        if len(data) != expected:  # a server without ranges
+            raise StoreError(f"s3://{bucket}/{key}: {len(data)} bytes came instead of {expected}.")
+        return data
+
+    def put_part(self, upload: Upload, number: int, data: bytes) -> dict[str, Any]:
+        """Upload one part, which the server checks against its MD5. For :meth:`finish_upload`."""
+        checksum = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        with self._errors(f"s3://{upload.bucket}/{upload.key}"):
+            answer = self._client.upload_part(**upload.names, PartNumber=number, Body=data, ContentMD5=checksum)
+            return {"PartNumber": number, **_part(answer)}
 
     def begin_upload(self, bucket: str, key: str, attributes: Mapping[str, Any]) -> Upload:
         """Open a multipart upload: finish or abort it."""
@@ -525,7 +573,8 @@ class Store:
 
     def tagging(self, bucket: str, key: str) -> str:
         """The object's tags as a query string, as S3 takes them with a new object."""
-        tags = self._client.get_object_tagging(Bucket=bucket, Key=key).get("TagSet", [])
+        with self._errors(f"s3://{bucket}/{key}"):
+            tags = self._client.get_object_tagging(Bucket=bucket, Key=key).get("TagSet", [])
         return urlencode({tag["Key"]: tag["Value"] for tag in tags})
 
     @contextmanager
@@ -538,9 +587,10 @@ class Store:
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
             raise _no_credentials() from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
-            raise StoreError(
+            raise Unreachable(
                 f"{self.endpoint_url} did not answer for {place}: {error}.",
-                next_move="Check the endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3) and the network.",
+                next_move="Check the endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, for the target also "
+                "--target-endpoint-url) and the network.",
             ) from error
 
 
@@ -549,6 +599,11 @@ def part_ranges(size: int, part_size: int) -> Iterator[tuple[int, int]]:
     part_size = max(part_size, -(-size // MAX_PARTS))
     for start in range(0, size, part_size):
         yield start, min(start + part_size, size) - 1
+
+
+def part_count(etag: str) -> int:
+    """In how many parts an object with this ETag was uploaded; 0 if in one request, or if the ETag does not tell."""
+    return int(etag[33:]) if re.fullmatch(r"[0-9a-f]{32}-[0-9]{1,5}", etag) else 0
 
 
 _PARAMETERS = {"prefix": "Prefix", "delimiter": "Delimiter", "continuation-token": "ContinuationToken"}

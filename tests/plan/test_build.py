@@ -14,7 +14,7 @@ from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import describe_plan
 from migrator.progress import Progress
-from migrator.store import Content, Store
+from migrator.store import Content, Store, connect
 
 LAYOUT: dict[str, str | bool] = {
     "s3://bronze/": "bronze/",
@@ -86,6 +86,20 @@ def test_same_overwrite_and_differs(lake: Store, tmp_path: Path) -> None:
         "same s3://bronze/same -> bronze/same",
     ]
     assert codes(described) == ["target-differs", "target-differs"]
+
+
+@pytest.mark.parametrize(("target_region", "action"), [("us-east-1", "same"), ("eu-west-1", "conflict")])
+def test_two_clocks_do_not_tell_which_object_is_younger(
+    lake: Store, tmp_path: Path, target_region: str, action: str
+) -> None:
+    """Where the ETags cannot tell either, a copy that is only a little younger is read."""
+    source = {"endpoint_url": None, "region": "us-east-1", "profile": None}
+    store = connect(**source, target={**source, "region": target_region}, target_bucket="data-lake")
+    upload = lake.begin_upload("bronze", "a", {})
+    lake.finish_upload(upload, [lake.put_part(upload, 1, b"old")])
+    time.sleep(1.1)  # listings have whole seconds
+    fill(lake, "s3://data-lake/bronze/a", data=b"new")
+    assert planned(store, tmp_path)[0] == [f"{action} s3://bronze/a -> bronze/a"]
 
 
 def test_a_finished_lake_has_nothing_pending(lake: Store, tmp_path: Path) -> None:

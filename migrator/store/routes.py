@@ -1,0 +1,161 @@
+"""A lake whose target is on another server, or under another account: one store of two.
+
+The name of a bucket says which of them is meant, because the target bucket is never a source. So whoever is handed a
+:class:`Routes` need not know that it is two. Only copying differs: no server can copy from another one, so the bytes
+go through here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from migrator.errors import MigratorError, SourceChanged
+from migrator.store.client import Content, Store, Upload, part_ranges
+from migrator.store.listing import StoredObject
+from migrator.store.wire import Endpoint
+
+MIB = 1 << 20
+THROUGH_PART_SIZE = 16 * MIB
+"""Of what goes through our memory, from one server to another. What is not larger goes in one request."""
+LEAST_PART_SIZE, MOST_PART_SIZE = 5 * MIB, 64 * MIB
+"""S3 takes no smaller parts; larger ones would take too much memory."""
+
+
+def connect(*, target_bucket: str = "", target: Mapping[str, Any] | None = None, **source: Any) -> Store:
+    """The store of a lake. ``source`` and ``target`` are what a :class:`Store` is made with, for the old buckets and
+    for the target; ``target`` None stands for the same. Raises ConfigError.
+
+    A :attr:`Store.connection` gives an equal store.
+    """
+    old = Store(**source)
+    if target is None or target == source:
+        return old
+    new = Store(**target)
+    return old if _place(old) == _place(new) else Routes(old, new, target_bucket)
+
+
+def _place(store: Store) -> tuple[str, str, str | None]:
+    """Who reaches what: equal for two stores only if one server sees both of their buckets with one account."""
+    return store.endpoint_url.rstrip("/"), store.region, store.connection["profile"]
+
+
+class Routes(Store):
+    """Two stores that look like one. Every method that takes a bucket or an upload goes to the store that has it."""
+
+    def __init__(self, source: Store, target: Store, target_bucket: str) -> None:
+        # Not super().__init__: this store has no connection of its own.
+        self._source, self._target, self._target_bucket = source, target, target_bucket
+        self.concurrency = source.concurrency
+        self.connection = {**source.connection, "target": target.connection, "target_bucket": target_bucket}
+
+    def store_of(self, bucket: str) -> Store:
+        """The one of the two stores that has this bucket."""
+        return self._target if bucket == self._target_bucket else self._source
+
+    @property
+    def ends(self) -> tuple[Store, Store]:
+        return self._source, self._target
+
+    @property
+    def endpoint_url(self) -> str:
+        """That of the old buckets."""
+        return self._source.endpoint_url
+
+    @property
+    def region(self) -> str:
+        """That of the old buckets."""
+        return self._source.region
+
+    def endpoint(self) -> Endpoint | None:
+        """None: each of the two has its own."""
+        return None
+
+    def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
+        for store in self.ends:
+            here = [(bucket, prefix) for bucket, prefix in places if self.store_of(bucket) is store]
+            if here:
+                yield from store.list_all(here)
+
+    def copy(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
+        """Copy as :meth:`Store.copy` does; between the two through our memory."""
+        return copy_between(self.store_of(source_bucket), source_bucket, source, self.store_of(bucket), bucket, key)
+
+
+def _routed(name: str, *, by_upload: bool) -> Callable[..., Any]:
+    def call(self: Routes, first: Any, *arguments: Any, **named: Any) -> Any:
+        bucket = first.bucket if by_upload else first
+        return getattr(self.store_of(bucket), name)(first, *arguments, **named)
+
+    call.__name__ = name
+    return call
+
+
+def _route_all() -> None:
+    """A method that Store gets later is routed as well, without a word here."""
+    for name, method in vars(Store).items():
+        if inspect.isfunction(method) and not name.startswith("_") and name not in vars(Routes):
+            _, first, *_ = (*inspect.signature(method).parameters, "")
+            if first in ("bucket", "upload"):
+                setattr(Routes, name, _routed(name, by_upload=first == "upload"))
+
+
+_route_all()
+
+
+def copy_between(source: Store, source_bucket: str, stored: StoredObject, target: Store, bucket: str, key: str) -> str:
+    """Copy an object from one store to another, with metadata, content type, storage class and tags, and return the
+    new ETag. No more than one part of it is in memory.
+
+    Pinned to ``stored.etag``: raises SourceChanged if the object is another one by now, or gone.
+    """
+    if source is target:
+        return source.copy(source_bucket, stored, bucket, key)
+    size, like_source = source.part_size(
+        source_bucket, stored, THROUGH_PART_SIZE, MOST_PART_SIZE, least=LEAST_PART_SIZE
+    )
+    if stored.size <= THROUGH_PART_SIZE and not (like_source and stored.size):
+        return _copy_whole(source, source_bucket, stored, target, bucket, key)
+    upload = target.begin_upload(bucket, key, attributes_for(source, source_bucket, stored))
+    try:
+        parts = [
+            target.put_part(upload, number, source.read_part(source_bucket, stored.key, stored.etag, span))
+            for number, span in enumerate(part_ranges(stored.size, size), 1)
+        ]
+        return target.finish_upload(upload, parts)
+    except BaseException:
+        _abort(target, upload)
+        raise
+
+
+def attributes_for(source: Store, bucket: str, stored: StoredObject) -> dict[str, Any]:
+    """What to begin an upload at another server with. Not the kind of checksum: the server would want one with every
+    part, and what it makes of the parts' MD5 is up to it."""
+    attributes = source.attributes(bucket, stored.key, stored.etag)
+    return {
+        **{name: value for name, value in attributes.items() if not name.startswith("Checksum")},
+        **_storage_class(stored),
+    }
+
+
+def _storage_class(stored: StoredObject) -> dict[str, str]:
+    """Not every server names it anywhere but in a listing."""
+    return {} if stored.storage_class == "STANDARD" else {"StorageClass": stored.storage_class}
+
+
+def _copy_whole(source: Store, source_bucket: str, stored: StoredObject, target: Store, bucket: str, key: str) -> str:
+    try:
+        content = source.get(source_bucket, stored.key, etag=stored.etag)
+    except SourceChanged:
+        if stored.size or not stored.key.endswith("/") or source.find(source_bucket, stored.key) is not None:
+            raise
+        content = Content(b"", "")  # some servers (SeaweedFS) list an empty directory marker but do not give it
+    attributes = {**content.attributes, **_storage_class(stored)}
+    return target.put(bucket, key, Content(content.data, content.etag, attributes))
+
+
+def _abort(target: Store, upload: Upload) -> None:
+    with suppress(MigratorError):  # why the copy failed matters more
+        target.abort_upload(upload)

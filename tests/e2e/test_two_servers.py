@@ -1,0 +1,303 @@
+"""The target is on another server, or under another account: two real servers, neither of which knows the other."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyiceberg.catalog.sql import SqlCatalog
+
+from e2e.test_migration import check_every_object, get_all, keys_of, mapped, read_all, rows
+from e2e.world import World, build_world
+from migrator.copying.copier import Copied, Item, NotCopied, Options
+from migrator.copying.fleet import Outcome, Setup, copy_objects
+from migrator.demo import lake as old_lake
+from migrator.demo.server import Server
+from migrator.errors import SourceChanged
+from migrator.store import Content, Store, StoredObject, connect
+
+MIB = 1 << 20
+
+
+@dataclass
+class Two:
+    """The same lake and folder, seen on the old server and on the new one."""
+
+    old: World
+    new: World
+
+    def store(self) -> Any:
+        ends = (
+            {"endpoint_url": world.server.endpoint_url, "region": None, "profile": profile}
+            for world, profile in ((self.old, "old"), (self.new, "new"))
+        )
+        return connect(**next(ends), target=next(ends), target_bucket="data-lake")
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    """For all tests that leave the old server as it was."""
+    with two_servers(tmp_path_factory.mktemp("two")) as two:
+        yield two
+
+
+@pytest.fixture
+def two(servers: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
+    pristine = servers.old.folder / "catalog.pristine"
+    (servers.old.folder / "catalog.db").write_bytes(pristine.read_bytes())
+    servers.new.remove_target()
+    use_accounts(servers, tmp_path, monkeypatch)
+    old = World(servers.old.server, servers.old.lake, tmp_path)
+    old.config.write_text(servers.old.config.read_text())
+    return Two(old, World(servers.new.server, servers.new.lake, tmp_path))
+
+
+def test_the_old_server_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with two_servers(tmp_path) as two:
+        use_accounts(two, tmp_path, monkeypatch)
+        world = two.old
+        before, old_objects = read_all(world), get_all(world, *old_lake.BUCKETS)
+        old_state = world.listing(*old_lake.BUCKETS)
+        plan = world.plan()
+        migrated = json.loads(world.run("migrate", plan, "--yes", "--json").stdout)
+        assert migrated["ok"] and len(migrated["tables_cut_over"]) == 6
+        assert {"what": "fs.s3a.endpoint, s3.endpoint", "before": world.server.endpoint_url,
+                "after": two.new.server.endpoint_url} in migrated["changes"]  # fmt: skip
+        assert world.listing(*old_lake.BUCKETS) == old_state and "data-lake" not in world.buckets()
+        assert "nothing to do" in world.run("migrate", plan, "--yes").stdout.lower()
+        deep = world.run("verify", plan, "--deep").stdout
+        assert "gone" not in deep
+        assert "Nothing to do" in world.run("migrate", "--config", world.config, "--yes").stdout
+
+        world.server.stop()
+        assert read_all(two.new) == before
+        assert sum(len(snapshots) for snapshots in before.values()) == 20
+        world.run("verify", plan)
+        deep = world.run("verify", plan, "--deep").stdout
+        assert "nothing is compared with the old buckets" in deep and world.server.endpoint_url in deep
+        assert json.loads(world.run("status", plan, "--json").stdout)["phase"] == "finished"
+        new_objects = get_all(two.new, "data-lake")
+        assert set(new_objects) == {mapped(place) for place in old_objects}
+        check_every_object(old_objects, new_objects)
+        with closing(
+            SqlCatalog("iceberg", uri=world.lake.catalogs["iceberg"]["uri"], **two.new.server.properties())
+        ) as c:
+            table = c.load_table("silver.legacy_v1")  # and life goes on there
+            table.append(old_lake._events(900, 10))
+            assert len(rows(table)) == len(before["silver.legacy_v1"]) + 1
+        world.run("verify", plan)
+
+
+def test_rewriting_in_worker_processes(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = read_all(two.old)
+    monkeypatch.setattr("migrator.rewrite.PARALLEL_ABOVE", 0)
+    monkeypatch.setattr("migrator.copying.fleet.FEW", 1)
+    two.old.run("migrate", two.old.plan(), "--yes")
+    assert read_all(two.new) == before
+
+
+def test_the_plan_names_both_ends_and_no_secret(two: Two) -> None:
+    plan = two.old.plan()
+    text, described = two.old.run("show", plan).stdout, json.loads(two.old.run("show", plan, "--json").stdout)
+    old, new = two.old.server, two.new.server
+    assert f"{old.endpoint_url} (profile old) → s3://data-lake/ at {new.endpoint_url} (profile new)" in text
+    assert (described["endpoint_url"], described["target_endpoint_url"]) == (old.endpoint_url, new.endpoint_url)
+    assert (described["profile"], described["target_profile"], described["streamed"]) == ("old", "new", True)
+    documented = set(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "plans" / "README.md").read_text()))
+    assert keys_of(described) <= documented
+    done = two.old.run("migrate", plan, "--yes")
+    for server in (old, new):
+        for secret in (server.access_key, server.secret_key):
+            assert secret not in text + json.dumps(described) + done.output + done.stderr
+            assert all(secret.encode() not in file.read_bytes() for file in plan.parent.glob("plan.db*"))
+
+
+def test_the_target_of_the_option(two: Two) -> None:
+    """It comes on top of lake.toml, and a plan that was made takes none."""
+    text = two.old.config.read_text()
+    two.old.config.write_text(text.replace(two.new.server.endpoint_url, "http://127.0.0.1:9"))
+    option = ("--target-endpoint-url", two.new.server.endpoint_url)
+    described = json.loads(two.old.run("plan", "--config", two.old.config, *option, "--json").stdout)
+    assert described["target_endpoint_url"] == two.new.server.endpoint_url
+    result = two.old.run("migrate", described["plan"], *option, exit_code=2)
+    assert "--target-endpoint-url" in result.stderr
+
+
+def test_two_accounts_on_one_server(two: Two) -> None:
+    """One that may only read the old buckets, and one for the target."""
+    server = two.old.server
+    credentials = Path(two.old.folder / "accounts")
+    with credentials.open("a") as file:
+        file.write(profile("reader", server.reader_key, server.reader_secret))
+    text = two.old.config.read_text().replace('profile = "old"', 'profile = "reader"')
+    two.old.config.write_text(text.replace(two.new.server.endpoint_url, server.endpoint_url).replace('"new"', '"old"'))
+    before = read_all(two.old)
+    try:
+        plan = two.old.plan()
+        described = json.loads(two.old.run("show", plan, "--json").stdout)
+        assert described["streamed"] and described["endpoint_url"] == described["target_endpoint_url"]
+        whats = {change["what"] for change in described["changes"]}
+        assert "credentials of the engines" in whats and "fs.s3a.endpoint, s3.endpoint" not in whats
+        two.old.run("migrate", plan, "--yes")
+        assert read_all(two.old) == before
+    finally:
+        two.old.remove_target()
+
+
+def test_a_changed_source_is_noticed(two: Two) -> None:
+    plan = two.old.plan()
+    for data, says in ((b"changed since", "changed since planning"), (None, "is gone since planning")):
+        with two.old.replaced("gold", "odd/with space", data):
+            result = two.old.run("migrate", plan, "--yes", exit_code=4)
+        assert f"s3://gold/odd/with space {says}" in result.stderr and "nothing was cut over" in result.stderr
+
+
+def test_a_wrong_target(two: Two) -> None:
+    text = two.old.config.read_text()
+    two.old.config.write_text(text.replace(two.new.server.endpoint_url, "http://127.0.0.1:9"))
+    result = two.old.run("plan", "--config", two.old.config, exit_code=1)
+    assert "http://127.0.0.1:9 did not answer for s3://data-lake" in result.stderr
+    assert "--target-endpoint-url" in result.stderr and result.stderr.count("Error:") == 1
+    two.old.config.write_text(text.replace('profile = "new"', 'profile = "nobody"'))
+    assert "nobody" in two.old.run("plan", "--config", two.old.config, exit_code=2).stderr
+    two.old.config.write_text(text.replace('profile = "new"', 'profile = "old"'))  # no account over there
+    assert "s3://data-lake: access denied" in two.old.run("plan", "--config", two.old.config, exit_code=1).stderr
+
+
+def test_an_object_of_equal_parts_keeps_its_etag(two: Two) -> None:
+    """By the fallback and by the engine: else the next plan would have to read it."""
+    attributes = {"ContentType": "text/x-lake", "Metadata": {"owner": "bi"}, "Tagging": "team=a%26b&tier=gold"}
+    data = random.Random(1).randbytes(13 * MIB)
+    client = two.old.client
+    try:
+        upload = client.create_multipart_upload(Bucket="gold", Key="odd/parts", **attributes)["UploadId"]
+        where = {"Bucket": "gold", "Key": "odd/parts", "UploadId": upload}
+        parts = []
+        for number, start in enumerate(range(0, len(data), 6 * MIB), 1):
+            part = client.upload_part(**where, PartNumber=number, Body=data[start : start + 6 * MIB])
+            parts.append({"PartNumber": number, "ETag": part["ETag"]})
+        client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
+        two.new.client.create_bucket(Bucket="data-lake")
+        store = two.store()
+        source = store.head("gold", "odd/parts")
+        assert source.etag.endswith("-3")
+        assert store.copy("gold", source, "data-lake", "copied") == source.etag
+        migrated = json.loads(two.old.run("migrate", two.old.plan(), "--yes", "--no-cutover", "--json").stdout)
+        assert set(migrated["copy"]["proofs"]) == {"etag"}
+        for key in ("copied", "gold/odd/parts"):
+            copied = store.get("data-lake", key)
+            assert (copied.data, copied.etag) == (data, source.etag)
+            assert attributes.items() <= {**copied.attributes, "Tagging": store.tagging("data-lake", key)}.items()
+        again = json.loads(two.old.run("plan", "--config", two.old.config, "--json").stdout)
+        assert again["actions"]["copy"]["objects"] == again["actions"]["overwrite"]["objects"] == 0
+    finally:
+        client.delete_object(Bucket="gold", Key="odd/parts")
+
+
+@pytest.mark.parametrize("size", [0, 5, 33 * MIB], ids=["empty", "small", "in parts"])
+def test_a_copy_across_keeps_everything(two: Two, size: int) -> None:
+    attributes = {"ContentType": "text/x-lake", "CacheControl": "max-age=7", "Metadata": {"owner": "bi"}}
+    two.new.client.create_bucket(Bucket="data-lake")
+    store, data = two.store(), random.Random(size).randbytes(size)
+    with two.old.added("gold", "odd/extra", b""):
+        store.put("gold", "odd/extra", Content(data, "", {**attributes, "Tagging": "team=a%26b"}))
+        etag = store.copy("gold", store.head("gold", "odd/extra"), "data-lake", "there")
+    copied = store.get("data-lake", "there")
+    assert (copied.data, copied.etag) == (data, etag)
+    assert attributes.items() <= copied.attributes.items()
+    assert store.tagging("data-lake", "there") == "team=a%26b"
+    assert store.open_uploads("data-lake") == 0
+
+
+def engine(two: Two, options: Options | None = None) -> Setup:
+    source, target = two.store().ends
+    return Setup(source.connection, target.connection, "data-lake", options or Options())
+
+
+def all_of(setup: Setup, items: list[Item]) -> list[Outcome]:
+    return sorted((o for batch in copy_objects(setup, items) for o in batch), key=lambda outcome: outcome.id)
+
+
+@pytest.mark.parametrize("lean", [True, False], ids=["lean", "boto3"])
+@pytest.mark.parametrize("size", [0, 5, 33 * MIB], ids=["empty", "small", "in parts"])
+def test_the_engine_copies_across(two: Two, monkeypatch: pytest.MonkeyPatch, size: int, lean: bool) -> None:
+    """With everything that belongs to the object, also if its uploader had the server keep a checksum; and with a
+    proof. Where our own requests cannot go (through a proxy, say), boto3 does all of it."""
+    if not lean:
+        monkeypatch.setattr(Store, "endpoint", lambda _: None)
+    attributes = {"ContentType": "text/x-lake", "CacheControl": "max-age=7", "Metadata": {"owner": "bi"}}
+    data = random.Random(size).randbytes(size)
+    two.new.client.create_bucket(Bucket="data-lake")
+    with two.old.added("gold", "odd/extra", b""):
+        two.old.client.put_object(
+            Bucket="gold", Key="odd/extra", Body=data, Tagging="team=a%26b", ChecksumAlgorithm="CRC32", **attributes
+        )
+        store = two.store()
+        here = store.head("gold", "odd/extra")
+        gone, changed = replace(here, key="odd/gone"), replace(here, etag="0" * 32)
+        items = [Item(i, "gold", stored, f"{i}") for i, stored in enumerate((here, gone, changed))]
+        (done, missing, other) = all_of(engine(two), items)
+    copied = store.get("data-lake", "0")
+    assert copied.data == data and attributes.items() <= copied.attributes.items()
+    assert store.tagging("data-lake", "0") == "team=a%26b"
+    assert isinstance(done, Copied) and done.etag == copied.etag
+    assert done.proof == ("etag" if size <= 16 * MIB else "sha256")
+    assert isinstance(missing, NotCopied) and "s3://gold/odd/gone is gone since planning" in str(missing.error)
+    assert isinstance(other, NotCopied) and "changed since planning" in str(other.error)
+    assert all(isinstance(outcome.error, SourceChanged) for outcome in (missing, other))
+    assert [o.key for o in store.list("data-lake")] == ["0"] and store.open_uploads("data-lake") == 0
+
+
+def test_the_engine_leaves_nothing_where_the_target_refuses(two: Two) -> None:
+    """There is no such bucket: the message is the server's."""
+    with two.old.added("gold", "odd/extra", bytes(20 * MIB)):
+        here = two.store().head("gold", "odd/extra")
+        small = two.store().head("gold", "odd/with space")
+        outcomes = all_of(engine(two), [Item(0, "gold", here, "a"), Item(1, "gold", small, "b")])
+    for outcome in outcomes:
+        assert isinstance(outcome, NotCopied) and "s3://data-lake/" in str(outcome.error)
+        assert not isinstance(outcome.error, SourceChanged)
+
+
+def test_an_empty_directory_marker(two: Two) -> None:
+    """SeaweedFS lists it, and may not give it."""
+    two.new.client.create_bucket(Bucket="data-lake")
+    store = two.store()
+    with two.old.added("gold", "odd/marker/", b""):
+        listed: StoredObject = next(o for o in store.list("gold") if o.key == "odd/marker/")
+        store.copy("gold", listed, "data-lake", "one/")
+        (outcome,) = all_of(engine(two), [Item(0, "gold", listed, "two/")])
+    assert isinstance(outcome, Copied), outcome
+    assert [(o.key, o.size) for o in store.list("data-lake")] == [("one/", 0), ("two/", 0)]
+
+
+# -- set-up --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def two_servers(folder: Path) -> Iterator[Two]:
+    """The old-style lake on one server, and an empty other one."""
+    with build_world(folder, objects=60) as old, Server() as server:
+        text = old.config.read_text().replace("[source]\n", '[source]\nprofile = "old"\n')
+        old.config.write_text(f'[target]\nendpoint_url = "{server.endpoint_url}"\nprofile = "new"\n{text}')
+        yield Two(old, World(server, old.lake, folder))
+
+
+def use_accounts(two: Two, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each server has credentials of its own, and those in the environment are good for neither."""
+    known = {"old": two.old.server, "new": two.new.server}
+    texts = (profile(name, server.access_key, server.secret_key) for name, server in known.items())
+    (folder / "accounts").write_text("".join(texts))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "accounts"))
+    monkeypatch.chdir(folder)
+
+
+def profile(name: str, key: str, secret: str) -> str:
+    return f"[{name}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
