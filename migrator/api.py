@@ -171,12 +171,13 @@ def migrate_lake(path: str | Path, *, cutover: bool = True, progress: Progress |
         verifier = Verifier(plan, store, catalogs, progress)
         executor.check_blocks()
         status = describe_status(plan)
-        if journal.has(FINISHED) or (status.objects, status.pointers) == (0, 0):
+        if journal.has(FINISHED) or (status.objects, status.versions, status.pointers) == (0, 0, 0):
             return Migration(Outcome(), [], None, nothing_to_do=True)
         if status.complete:  # interrupted after the cutover
             return Migration(Outcome(), [], _final_verification(verifier, journal))
         if cutover:  # without one they may move on: the lake is in use, and a later plan follows
             executor.check_pointers()
+        executor.copy_versions(journal)
         executor.copy(journal)
         executor.rewrite(journal)
         compared = verifier.compare_tables(journal)

@@ -88,12 +88,16 @@ def _lake_options(command: Command) -> Command:
     return command
 
 
+_versions_option = click.option(
+    "--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; plans/README.md documents the keys.")
 _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 
 
 @main.command()
 @_lake_options
+@_versions_option
 @click.option(
     "-o",
     "--output",
@@ -110,6 +114,7 @@ def plan(
     endpoint_url: str | None,
     target: str | None,
     catalogs: tuple[str, ...],
+    all_versions: bool,
     output: Path | None,
     as_json: bool,
     detailed_exitcode: bool,
@@ -122,7 +127,7 @@ def plan(
 
     Exits with 3 if anything blocks the plan.
     """
-    settings = _settings(config, endpoint_url, target, catalogs)
+    settings = _settings(config, endpoint_url, target, catalogs, all_versions=all_versions)
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
     if described["blocked"]:
@@ -213,6 +218,7 @@ def _pair(text: str) -> tuple[str, str]:
 @main.command()
 @click.argument("plan", type=click.Path(path_type=Path), required=False)
 @_lake_options
+@_versions_option
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but change no pointer yet.")
 @_json_option
@@ -224,6 +230,7 @@ def migrate(
     endpoint_url: str | None,
     target: str | None,
     catalogs: tuple[str, ...],
+    all_versions: bool,
     yes: bool,
     no_cutover: bool,
     as_json: bool,
@@ -239,11 +246,12 @@ def migrate(
     """
     progress = _progress(as_json)
     if plan is None:
-        described = api.plan_lake(_settings(config, endpoint_url, target, catalogs), progress=progress)
+        settings = _settings(config, endpoint_url, target, catalogs, all_versions=all_versions)
+        described = api.plan_lake(settings, progress=progress)
         plan = Path(described["plan"])
-    elif config or endpoint_url or target or catalogs:
+    elif config or endpoint_url or target or catalogs or all_versions:
         raise click.UsageError(
-            "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --catalog."
+            "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --catalog, --all-versions."
         )
     else:
         described = api.show_plan(plan)
@@ -318,9 +326,16 @@ def demo(keep: Path | None) -> None:
     run_demo(keep, _style, click.echo, TerminalProgress())
 
 
-def _settings(config: Path | None, endpoint_url: str | None, target: str | None, catalogs: tuple[str, ...]) -> Settings:
+def _settings(
+    config: Path | None,
+    endpoint_url: str | None,
+    target: str | None,
+    catalogs: tuple[str, ...],
+    *,
+    all_versions: bool = False,
+) -> Settings:
     settings = api.load_settings(config) if config else Settings()
-    return settings.override(endpoint_url=endpoint_url, target=target, catalogs=catalogs)
+    return settings.override(endpoint_url=endpoint_url, target=target, catalogs=catalogs, all_versions=all_versions)
 
 
 def _show_plan(described: dict[str, Any], as_json: bool) -> None:

@@ -26,7 +26,7 @@ DEFAULT_TARGET = "data-lake"
 _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
     "target": ("bucket", "endpoint_url"),
-    "plan": ("accept",),
+    "plan": ("accept", "all_versions"),
 }
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
 
@@ -44,18 +44,26 @@ class Settings:
     """Catalog name → the properties that lake.toml gives; pyiceberg's own configuration fills the rest."""
     accept: tuple[str, ...] = ()
     """Codes of acceptable blocking findings that the user has decided to live with."""
+    all_versions: bool = False
+    """Older versions of the objects move, too."""
     path: Path | None = None
 
     def override(
-        self, *, endpoint_url: str | None = None, target: str | None = None, catalogs: tuple[str, ...] = ()
+        self,
+        *,
+        endpoint_url: str | None = None,
+        target: str | None = None,
+        catalogs: tuple[str, ...] = (),
+        all_versions: bool = False,
     ) -> Settings:
-        """These settings with the command line's options on top. ``None`` leaves a setting as it is."""
+        """These settings with the command line's options on top. ``None`` and False leave a setting as it is."""
         merged = {**{name: {} for name in catalogs}, **self.catalogs}
         return replace(
             self,
             endpoint_url=endpoint_url or self.endpoint_url,
             target_bucket=target or self.target_bucket,
             catalogs=merged,
+            all_versions=all_versions or self.all_versions,
         )
 
 
@@ -95,6 +103,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         layout=layout,
         catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
         accept=_accepted(plan.get("accept", [])),
+        all_versions=_flag("plan", plan, "all_versions"),
         path=path.resolve(),
     )
 
@@ -133,6 +142,13 @@ def _text(section: str, given: Mapping[str, Any], key: str) -> str | None:
         return None
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(f"[{section}] {key} must be a non-empty string, not {value!r}.")
+    return value
+
+
+def _flag(section: str, given: Mapping[str, Any], key: str) -> bool:
+    value = given.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"[{section}] {key} must be true or false, not {value!r}.")
     return value
 
 

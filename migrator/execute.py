@@ -27,6 +27,7 @@ from migrator.plan.file import (
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
 from migrator.store import Store
+from migrator.versions import VersionCopier
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
@@ -43,6 +44,7 @@ class Outcome:
     copied: int = 0
     copied_bytes: int = 0
     rewritten: int = 0
+    copied_versions: int = 0
     cut_over: list[str] = field(default_factory=list)
 
 
@@ -114,6 +116,16 @@ class Executor:
                     next_move=AGAIN,
                 )
 
+    def copy_versions(self, journal: Journal, *, hints: bool = False) -> None:
+        """Copy older versions and delete markers, which must be there before what is current: those of
+        version hints before these, at the cutover, all others before anything else."""
+        copier = VersionCopier(self._plan, self._store, self._progress)
+        failures = copier.copy(journal, hints=hints)
+        self.outcome.copied_versions += copier.copied
+        self.outcome.copied_bytes += copier.copied_bytes
+        if failures:
+            raise _failed("copying older versions", failures)
+
     def copy(self, journal: Journal) -> None:
         """Copy every plain object, on the server."""
         if not self._store.bucket_exists(self._layout.target_bucket):
@@ -140,6 +152,7 @@ class Executor:
         for name, catalog in self._catalogs.items():
             if catalog.kind == "sql":
                 self._repoint(name, catalog, [t for t in tables if t.catalog == name])
+        self.copy_versions(journal, hints=True)
         where = f"action = 'rewrite' AND role = '{HINT}' AND {PENDING}"
         self._run("writing version hints", where, self._copy_one, journal, workers=1)
         journal.event(CUTOVER_DONE, tables=len(tables))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -38,6 +39,15 @@ class Journal:
             facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
             self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
         self._rows += 1
+        if self._rows >= COMMIT_ROWS or time.monotonic() - self._since > COMMIT_SECONDS:
+            self.commit()
+
+    def versions_done(self, etags: Mapping[int, str]) -> None:
+        """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
+        if not self._rows:
+            self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
+        self._rows += len(etags)
         if self._rows >= COMMIT_ROWS or time.monotonic() - self._since > COMMIT_SECONDS:
             self.commit()
 

@@ -10,8 +10,19 @@ from migrator.store.client import (
     Download,
     Store,
     StoredObject,
+    StoredVersion,
     part_ranges,
     spool,
 )
 
-__all__ = ["CONCURRENCY", "MAX_PARTS", "Content", "Download", "Store", "StoredObject", "part_ranges", "spool"]
+__all__ = [
+    "CONCURRENCY",
+    "MAX_PARTS",
+    "Content",
+    "Download",
+    "Store",
+    "StoredObject",
+    "StoredVersion",
+    "part_ranges",
+    "spool",
+]

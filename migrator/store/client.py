@@ -9,11 +9,13 @@ import base64
 import hashlib
 import io
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import groupby
 from typing import Any, BinaryIO, cast
+from xml.etree import ElementTree
 
 import boto3
 import botocore.exceptions
@@ -39,7 +41,7 @@ _DENIED = {
     "ExpiredToken",
     "InvalidToken",
 }
-_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _HEADERS = (
     "ContentType",
@@ -60,6 +62,25 @@ class StoredObject:
     etag: str
     modified: int
     storage_class: str = "STANDARD"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One version of an object, or a delete marker (which has neither size nor ETag), as a listing shows it."""
+
+    key: str
+    version_id: str
+    """"null" for what was written while the bucket kept no versions."""
+    size: int
+    etag: str
+    modified: int
+    storage_class: str
+    marker: bool
+    latest: bool
+
+    @property
+    def stored(self) -> StoredObject:
+        return StoredObject(self.key, self.size, self.etag, self.modified, self.storage_class)
 
 
 @dataclass(frozen=True)
@@ -121,6 +142,11 @@ class Store:
         """A client for the first contact: a wrong endpoint should say so in seconds."""
         return self._connect(self.connection["endpoint_url"], attempts=2)
 
+    @cached_property
+    def _once(self) -> Any:
+        """A client that never repeats a request. For what must not be done twice: an answer may get lost."""
+        return self._connect(self.connection["endpoint_url"], attempts=1)
+
     def _connect(self, endpoint_url: str | None, *, attempts: int) -> Any:
         config = Config(
             max_pool_connections=self.concurrency + 8,
@@ -131,7 +157,9 @@ class Store:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
+        client = self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
+        client.meta.events.register("after-call.s3.ListObjectVersions", _in_document_order)
+        return client
 
     @property
     def endpoint_url(self) -> str:
@@ -178,8 +206,20 @@ class Store:
 
     def is_versioned(self, bucket: str) -> bool:
         """True if the bucket keeps, or kept, old versions."""
+        return self._versioning(bucket) in ("Enabled", "Suspended")
+
+    def keeps_versions(self, bucket: str) -> bool:
+        """True if whatever is overwritten or deleted in the bucket from now on stays as an old version."""
+        return self._versioning(bucket) == "Enabled"
+
+    def keep_versions(self, bucket: str) -> None:
+        """Enable versioning on the bucket."""
         with self._errors(f"s3://{bucket}"):
-            return self._client.get_bucket_versioning(Bucket=bucket).get("Status") in ("Enabled", "Suspended")
+            self._client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    def _versioning(self, bucket: str) -> str:
+        with self._errors(f"s3://{bucket}"):
+            return str(self._client.get_bucket_versioning(Bucket=bucket).get("Status", ""))
 
     def open_uploads(self, bucket: str) -> int:
         """How many multipart uploads are open in the bucket (1,000 at most are counted)."""
@@ -203,6 +243,43 @@ class Store:
                         int(entry["LastModified"].timestamp() * 1000),
                         entry.get("StorageClass") or "STANDARD",
                     )
+
+    def list_versions(self, bucket: str, prefix: str = "") -> Iterator[StoredVersion]:
+        """Yield every version and delete marker under ``prefix``, those of one key together, the newest first.
+
+        Listings have whole seconds. Within one, the order is the server's own.
+        """
+        for _, versions in groupby(self._version_pages(bucket, prefix), key=lambda version: version.key):
+            # Some servers list the version "null" last, and delete markers after all versions of a page.
+            yield from sorted(versions, key=lambda version: (not version.latest, -version.modified))
+
+    def versions_of(self, bucket: str, key: str) -> Sequence[StoredVersion]:
+        """The versions and delete markers of one key, the oldest first."""
+        return [version for version in self.list_versions(bucket, key) if version.key == key][::-1]
+
+    def _version_pages(self, bucket: str, prefix: str) -> Iterator[StoredVersion]:
+        with self._errors(f"s3://{bucket}/{prefix}"):
+            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+                keys: dict[str, list[StoredVersion]] = {}
+                for entry in page[_ENTRIES]:
+                    version = StoredVersion(
+                        entry["Key"],
+                        entry["VersionId"],
+                        entry.get("Size", 0),
+                        entry.get("ETag", "").strip('"'),
+                        int(entry["LastModified"].timestamp() * 1000),
+                        entry.get("StorageClass") or "STANDARD",
+                        "ETag" not in entry,
+                        entry["IsLatest"],
+                    )
+                    keys.setdefault(version.key, []).append(version)
+                for versions in keys.values():
+                    yield from versions
+
+    def delete_marker(self, bucket: str, key: str) -> None:
+        """Put a delete marker on top of the key's versions. The bucket must keep versions. Never done twice."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            self._once.delete_object(Bucket=bucket, Key=key)
 
     def get(self, bucket: str, key: str, *, etag: str | None = None) -> Content:
         """Read a whole object. Raises SourceChanged if it is no longer the one with this ETag."""
@@ -240,7 +317,7 @@ class Store:
         if answer.get("StorageClass"):
             attributes["StorageClass"] = answer["StorageClass"]
         if answer.get("TagCount"):
-            attributes["Tagging"] = self._tagging(bucket, key)
+            attributes["Tagging"] = self._tagging({"Bucket": bucket, "Key": key})
         return attributes
 
     def put(self, bucket: str, key: str, content: Content, *, replace: bool = True) -> str:
@@ -296,32 +373,38 @@ class Store:
             digest.update(chunk)
         return digest.hexdigest() == self.sha256(bucket, there.key)
 
-    def same_content(self, a: tuple[str, str], b: tuple[str, str]) -> bool:
-        """Compare two objects (bucket, key) byte for byte by streaming both through SHA-256."""
+    def same_content(self, a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+        """Compare two objects (bucket, key and, if it is not the current one, version) byte for byte by
+        streaming both through SHA-256."""
         return self.sha256(*a) == self.sha256(*b)
 
-    def sha256(self, bucket: str, key: str) -> str:
+    def sha256(self, bucket: str, key: str, version_id: str | None = None) -> str:
         """The SHA-256 of an object's bytes, streamed."""
         digest = hashlib.sha256()
-        with self._errors(f"s3://{bucket}/{key}"):
-            for chunk in self._client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK):
+        with self._errors(_place(bucket, key, version_id)):
+            answer = self._client.get_object(Bucket=bucket, Key=key, **_version(version_id))
+            for chunk in answer["Body"].iter_chunks(CHUNK):
                 digest.update(chunk)
         return digest.hexdigest()
 
-    def copy(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
+    def copy(
+        self, source_bucket: str, source: StoredObject, bucket: str, key: str, *, version_id: str | None = None
+    ) -> str:
         """Copy on the server, with metadata, content type and tags, and return the new ETag.
 
-        Pinned to ``source.etag``: raises SourceChanged if the object is another one by now, or gone.
+        Pinned to ``source.etag``: raises SourceChanged if the object is another one by now, or gone. With a
+        ``version_id`` that version is copied, and never twice: if an answer gets lost, that is an error.
         """
-        place = f"s3://{source_bucket}/{source.key}"
+        place = _place(source_bucket, source.key, version_id)
+        client = self._client if version_id is None else self._once
         with self._errors(place):
             try:
                 if source.size > self._multipart_above:
-                    return self._copy_parts(source_bucket, source, bucket, key)
-                answer = self._client.copy_object(
+                    return self._copy_parts(source_bucket, source, bucket, key, version_id)
+                answer = client.copy_object(
                     Bucket=bucket,
                     Key=key,
-                    CopySource={"Bucket": source_bucket, "Key": source.key},
+                    CopySource={"Bucket": source_bucket, "Key": source.key, **_version(version_id)},
                     CopySourceIfMatch=f'"{source.etag}"',
                     MetadataDirective="COPY",
                     TaggingDirective="COPY",
@@ -329,19 +412,21 @@ class Store:
                 )
                 return str(answer["CopyObjectResult"]["ETag"]).strip('"')
             except botocore.exceptions.ClientError as error:
-                if _code(error) not in ("NoSuchKey", "404"):
+                if _code(error) not in ("NoSuchKey", "NoSuchVersion", "404"):
                     raise
-                if source.size == 0 and source.key.endswith("/"):
+                if source.size == 0 and source.key.endswith("/") and version_id in (None, "null"):
                     # Some servers (SeaweedFS) list an empty directory marker but do not copy it.
                     return self.put(bucket, key, Content(b"", ""))
                 raise SourceChanged(f"{place} is gone since planning.") from error
 
-    def _copy_parts(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
+    def _copy_parts(
+        self, source_bucket: str, source: StoredObject, bucket: str, key: str, version_id: str | None
+    ) -> str:
         """Multipart copy. boto3's own loses tags and, unless told, metadata (aws-cli#1145): we carry both."""
-        origin = {"Bucket": source_bucket, "Key": source.key}
+        origin = {"Bucket": source_bucket, "Key": source.key, **_version(version_id)}
         head = self._client.head_object(**origin, IfMatch=f'"{source.etag}"')
         attributes = {name: head[name] for name in _HEADERS if name in head}
-        tagging = self._tagging(source_bucket, source.key)
+        tagging = self._tagging(origin)
         if tagging:
             attributes["Tagging"] = tagging
         target = {"Bucket": bucket, "Key": key}
@@ -349,6 +434,7 @@ class Store:
             **target, Metadata=head.get("Metadata", {}), **attributes, **_storage(source)
         )
         target["UploadId"] = upload["UploadId"]
+        client = self._client if version_id is None else self._once
         try:
             parts = []
             for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
@@ -360,16 +446,16 @@ class Store:
                     CopySourceRange=f"bytes={start}-{end}",
                 )
                 parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
-            done = self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+            done = client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
         except BaseException:
             self._client.abort_multipart_upload(**target)
             raise
         return str(done["ETag"]).strip('"')
 
-    def _tagging(self, bucket: str, key: str) -> str:
+    def _tagging(self, origin: Mapping[str, str]) -> str:
         from urllib.parse import urlencode
 
-        tags = self._client.get_object_tagging(Bucket=bucket, Key=key).get("TagSet", [])
+        tags = self._client.get_object_tagging(**origin).get("TagSet", [])
         return urlencode({tag["Key"]: tag["Value"] for tag in tags})
 
     @contextmanager
@@ -396,6 +482,27 @@ def part_ranges(size: int, part_size: int) -> Iterator[tuple[int, int]]:
     part_size = max(part_size, -(-size // MAX_PARTS))
     for start in range(0, size, part_size):
         yield start, min(start + part_size, size) - 1
+
+
+_ENTRIES = "Entries"
+
+
+def _in_document_order(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """boto3 sorts versions and delete markers into two lists, and so loses which of them came first: keep
+    them in a third one, as the server listed them."""
+    if http_response.status_code != 200:
+        return
+    listed = {"Version": iter(parsed.get("Versions", [])), "DeleteMarker": iter(parsed.get("DeleteMarkers", []))}
+    tags = (element.tag.rpartition("}")[2] for element in ElementTree.fromstring(http_response.content))
+    parsed[_ENTRIES] = [next(listed[tag]) for tag in tags if tag in listed]
+
+
+def _version(version_id: str | None) -> dict[str, str]:
+    return {} if version_id is None else {"VersionId": version_id}
+
+
+def _place(bucket: str, key: str, version_id: str | None) -> str:
+    return f"s3://{bucket}/{key}" + (f" (version {version_id})" if version_id is not None else "")
 
 
 def _storage(source: StoredObject) -> dict[str, str]:
