@@ -24,7 +24,7 @@ from typing import Any
 from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
 from migrator.errors import MigrationFailed, PlanStale
-from migrator.execute import Executor, Outcome
+from migrator.execute import CopySettings, Executor, Outcome
 from migrator.journal import FINISHED, Journal
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
@@ -159,15 +159,22 @@ def plan_status(path: str | Path) -> StatusSummary:
         return describe_status(plan)
 
 
-def migrate_lake(path: str | Path, *, cutover: bool = True, progress: Progress | None = None) -> Migration:
+def migrate_lake(
+    path: str | Path,
+    *,
+    cutover: bool = True,
+    copying: CopySettings | None = None,
+    progress: Progress | None = None,
+) -> Migration:
     """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
 
+    With ``copying.only``, nothing but those objects are copied, and that is all.
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
     """
     progress = progress or Progress()
     with _opened_plan(path) as (plan, store, catalogs), plan.lock(), Journal(plan) as journal:
-        executor = Executor(plan, store, catalogs, progress)
+        executor = Executor(plan, store, catalogs, progress, copying)
         verifier = Verifier(plan, store, catalogs, progress)
         executor.check_blocks()
         status = describe_status(plan)
@@ -179,6 +186,8 @@ def migrate_lake(path: str | Path, *, cutover: bool = True, progress: Progress |
             executor.check_pointers()
         executor.copy_versions(journal)
         executor.copy(journal)
+        if copying is not None and copying.only is not None:
+            return Migration(executor.outcome, [], None)
         executor.rewrite(journal)
         compared = verifier.compare_tables(journal)
         _refuse_differences(compared)
@@ -212,6 +221,7 @@ def _refuse_differences(checks: list[Check]) -> None:
 
 
 __all__ = [
+    "CopySettings",
     "Migration",
     "default_plan_path",
     "list_tables",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,6 +14,8 @@ import click
 from migrator import api, report
 from migrator._version import __version__
 from migrator.config import Settings
+from migrator.copying.copier import AUTO, VERIFY, Options
+from migrator.copying.pace import Limits
 from migrator.errors import (
     EXIT_CODES,
     EXIT_FAILED,
@@ -22,6 +25,8 @@ from migrator.errors import (
     ConfigError,
     MigratorError,
 )
+from migrator.execute import MAX_FAILURES
+from migrator.filelist import read_list
 from migrator.progress import Progress, TerminalProgress
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
@@ -91,6 +96,58 @@ def _lake_options(command: Command) -> Command:
 _versions_option = click.option(
     "--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."
 )
+
+
+def _copy_options(command: Command) -> Command:
+    """The options that say how to copy."""
+    for option in (
+        click.option(
+            "--files-from",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Copy only the objects listed in FILE, one s3:// URI a line, and stop there.",
+        ),
+        click.option(
+            "--max-failures",
+            type=click.IntRange(min=1),
+            default=MAX_FAILURES,
+            show_default=True,
+            help="Stop when so many objects could not be copied.",
+        ),
+        click.option(
+            "--verify-content",
+            type=click.Choice(VERIFY),
+            default=AUTO,
+            show_default=True,
+            help="Read every copy and its source and compare; or only where no ETag or checksum proves them equal.",
+        ),
+        click.option("--bandwidth", type=_Bytes(), metavar="SIZE", help="Bytes per second at most, such as 200M."),
+        click.option("--tps", type=click.FloatRange(min=0, min_open=True), help="Requests per second at most."),
+        click.option(
+            "--concurrency",
+            type=click.IntRange(min=1),
+            default=Limits().concurrency,
+            show_default=True,
+            help="Requests at once at most; what serves best is found out.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+class _Bytes(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes: 500000, 200M, 1.5G; units are powers of 1,024."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?(?:/s)?", str(value), re.IGNORECASE)
+        if match is None or not float(match[1]):
+            self.fail(f"{value!r} is no size: write it like 200M.", param, ctx)
+        exponent = " KMGT".index(match[2].upper() or " ")
+        return float(float(match[1]) * 1024**exponent)
+
+
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; plans/README.md documents the keys.")
 _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 
@@ -221,6 +278,7 @@ def _pair(text: str) -> tuple[str, str]:
 @_versions_option
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but change no pointer yet.")
+@_copy_options
 @_json_option
 @click.pass_context
 def migrate(
@@ -233,6 +291,12 @@ def migrate(
     all_versions: bool,
     yes: bool,
     no_cutover: bool,
+    concurrency: int,
+    tps: float | None,
+    bandwidth: float | None,
+    verify_content: str,
+    max_failures: int,
+    files_from: Path | None,
     as_json: bool,
 ) -> None:
     """Carry out PLAN: copy, rewrite, compare, cut over, verify. Without PLAN, make one first.
@@ -245,6 +309,8 @@ def migrate(
     Interrupted or killed, the same command goes on where it was. The old buckets are only read.
     """
     progress = _progress(as_json)
+    options = Options(Limits(concurrency, tps, bandwidth), verify_content)
+    copying = api.CopySettings(options, max_failures, read_list(files_from) if files_from else None)
     if plan is None:
         settings = _settings(config, endpoint_url, target, catalogs, all_versions=all_versions)
         described = api.plan_lake(settings, progress=progress)
@@ -263,7 +329,7 @@ def migrate(
         click.echo(report.plan_text(described, _style), err=True)
         if not yes:
             _ask(status.phase)
-    migration = api.migrate_lake(plan, cutover=not no_cutover, progress=progress)
+    migration = api.migrate_lake(plan, cutover=not no_cutover, copying=copying, progress=progress)
     if as_json:
         click.echo(report.to_json(report.migration_json(migration, str(plan), described["changes"])))
     else:

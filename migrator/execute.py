@@ -7,13 +7,19 @@ everything before it succeeded and the tables at the target read as the old ones
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
+from migrator.copying.copier import Copied, Item, NotCopied, Options
+from migrator.copying.fleet import Setup, Usage, copy_objects
 from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale, SourceChanged
+from migrator.filelist import failed_list, write_list
 from migrator.iceberg.manifests import DeleteFile
 from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, Journal
 from migrator.parallel import Failed, each
@@ -37,14 +43,28 @@ PENDING = "id NOT IN (SELECT object_id FROM done)"
 COPIES = f"action IN ('copy', 'overwrite') AND {PENDING}"
 
 
+@dataclass(frozen=True)
+class CopySettings:
+    """How to copy. ``only``: nothing but these source objects (bucket, key)."""
+
+    options: Options = field(default_factory=Options)
+    max_failures: int = MAX_FAILURES
+    only: frozenset[tuple[str, str]] | None = None
+
+
 @dataclass
 class Outcome:
-    """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before."""
+    """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before;
+    ``proofs`` counts the copies by what proves them (see :mod:`migrator.copying.copier`)."""
 
     copied: int = 0
     copied_bytes: int = 0
+    copy_seconds: float = 0.0
+    proofs: Counter[str] = field(default_factory=Counter)
+    usage: Usage = field(default_factory=Usage)
     rewritten: int = 0
     copied_versions: int = 0
+    copied_version_bytes: int = 0
     cut_over: list[str] = field(default_factory=list)
 
 
@@ -84,9 +104,17 @@ def plan_rewriter(path: Path, connection: dict[str, Any]) -> Rewriter:
 class Executor:
     """Carries out one plan on one store."""
 
-    def __init__(self, plan: PlanFile, store: Store, catalogs: Mapping[str, Catalog], progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: PlanFile,
+        store: Store,
+        catalogs: Mapping[str, Catalog],
+        progress: Progress,
+        copying: CopySettings | None = None,
+    ) -> None:
         self._plan = plan
         self._store = store
+        self._copying = copying or CopySettings()
         self._catalogs = catalogs
         self._progress = progress
         self._layout = plan.layout
@@ -119,18 +147,65 @@ class Executor:
     def copy_versions(self, journal: Journal, *, hints: bool = False) -> None:
         """Copy older versions and delete markers, which must be there before what is current: those of
         version hints before these, at the cutover, all others before anything else."""
-        copier = VersionCopier(self._plan, self._store, self._progress)
+        copier = VersionCopier(
+            self._plan,
+            self._store,
+            self._progress,
+            max_failures=self._copying.max_failures,
+            only=self._copying.only,
+        )
         failures = copier.copy(journal, hints=hints)
         self.outcome.copied_versions += copier.copied
-        self.outcome.copied_bytes += copier.copied_bytes
+        self.outcome.copied_version_bytes += copier.copied_bytes
         if failures:
             raise _failed("copying older versions", failures)
 
     def copy(self, journal: Journal) -> None:
-        """Copy every plain object, on the server."""
+        """Copy every plain object, on the server. Goes on past those that fail; raises MigrationFailed or PlanStale
+        at the end, with a list of them in a file beside the plan."""
         if not self._store.bucket_exists(self._layout.target_bucket):
             self._store.create_bucket(self._layout.target_bucket)
-        self._run("copying", f"{COPIES} AND role = ''", self._copy_one, journal, workers=self._store.concurrency)
+        failed = failed_list(self._plan.path)
+        failed.unlink(missing_ok=True)
+        where = f"{COPIES} AND role = ''"
+        count, size = self._plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
+        if not count:
+            return
+        began = time.monotonic()
+        setup = Setup(self._store.connection, None, self._layout.target_bucket, self._copying.options)
+        failures: list[NotCopied] = []
+        only = self._copying.only
+        count = count if only is None else len(only)
+        with (
+            self._progress.stage("copying", objects=count, size=int(size) if only is None else None) as stage,
+            closing(copy_objects(setup, self._items(where), self.outcome.usage)) as batches,
+        ):
+            for batch in batches:
+                copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
+                journal.copied(copies)
+                self._count_copies(copies)
+                stage.advance(len(copies), sum(copy.size for copy in copies))
+                failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+                if len(failures) >= self._copying.max_failures:
+                    break
+        journal.commit()
+        self.outcome.copy_seconds = time.monotonic() - began
+        if failures:
+            ids = [failure.id for failure in failures]
+            write_list(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
+            listed = f'They are listed in {failed}: "migrator migrate PLAN --files-from" takes it.\n'
+            raise _failed("copying", [failure.error for failure in failures], listed)
+
+    def _items(self, where: str) -> Iterator[Item]:
+        only = self._copying.only
+        for planned in self._plan.objects(where):
+            if only is None or (planned.bucket, planned.key) in only:
+                yield Item(planned.id, planned.bucket, planned.stored, planned.target or "")
+
+    def _count_copies(self, copies: list[Copied]) -> None:
+        self.outcome.copied += len(copies)
+        self.outcome.copied_bytes += sum(copy.size for copy in copies)
+        self.outcome.proofs.update(copy.proof for copy in copies)
 
     def rewrite(self, journal: Journal) -> None:
         """Rewrite every file that carries paths, leaf first, so that each parent learns its children's
@@ -187,7 +262,7 @@ class Executor:
             for outcome in each(job, self._plan.objects(where), workers=workers):
                 if isinstance(outcome, Failed):
                     failures.append(outcome.error)
-                    if len(failures) >= MAX_FAILURES:
+                    if len(failures) >= self._copying.max_failures:
                         break
                     continue
                 written = outcome.result
@@ -215,10 +290,10 @@ class Executor:
         )
 
 
-def _failed(name: str, failures: list[MigratorError]) -> MigratorError:
+def _failed(name: str, failures: list[MigratorError], listed: str = "") -> MigratorError:
     shown = "\n".join(f"  {error}" for error in failures[:10])
     more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
-    message = f"{len(failures)} object(s) failed while {name}; nothing was cut over:\n{shown}{more}\n"
+    message = f"{len(failures)} object(s) failed while {name}; nothing was cut over:\n{shown}{more}\n{listed}"
     if all(isinstance(error, SourceChanged) for error in failures):
         return PlanStale(message, next_move=f"The lake moved on since planning. {AGAIN}")
     return MigrationFailed(message, next_move="Mend the cause and run the same command again: it does what is left.")

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
+from migrator.copying.copier import Copied
 from migrator.iceberg.manifests import DeleteFile
 from migrator.plan.file import PlanFile
 
-COMMIT_ROWS = 500
+COMMIT_ROWS = 5000
 COMMIT_SECONDS = 1.0
 
 CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
+
+_DONE = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)"
 
 
 class Journal:
@@ -31,23 +34,33 @@ class Journal:
         self._since = time.monotonic()
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
-        """The object is at the target with this size and ETag."""
-        if not self._rows:
-            self._db.execute("BEGIN")
-        self._db.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?)", (object_id, size, etag))
+        """The object, rewritten, is at the target with this size and ETag."""
+        self._begin()
+        self._db.execute(_DONE, (object_id, size, etag, ""))
         if delete_file is not None:
             facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
             self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
-        self._rows += 1
-        if self._rows >= COMMIT_ROWS or time.monotonic() - self._since > COMMIT_SECONDS:
-            self.commit()
+        self._count(1)
+
+    def copied(self, copies: Iterable[Copied]) -> None:
+        """These objects are at the target, each with what proves it equal to its source."""
+        self._begin()
+        rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
+        self._db.executemany(_DONE, rows)
+        self._count(len(rows))
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
         """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
+        self._begin()
+        self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
+        self._count(len(etags))
+
+    def _begin(self) -> None:
         if not self._rows:
             self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
-        self._rows += len(etags)
+
+    def _count(self, rows: int) -> None:
+        self._rows += rows
         if self._rows >= COMMIT_ROWS or time.monotonic() - self._since > COMMIT_SECONDS:
             self.commit()
 
@@ -66,7 +79,7 @@ class Journal:
         )
 
     def commit(self) -> None:
-        if self._rows:
+        if self._db.in_transaction:
             self._db.execute("COMMIT")
         self._rows, self._since = 0, time.monotonic()
 

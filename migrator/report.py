@@ -254,9 +254,9 @@ def migration_text(migration: Migration, plan: str, changes: list[dict[str, str]
         message = "Nothing to do: the target holds all of it, and every pointer leads there."
         return style(message, "green") + f"\nTo verify: migrator verify {printable(plan)}"
     done = migration.outcome
-    older = f" and {counted(done.copied_versions, 'older version')}" if done.copied_versions else ""
+    older = f", {counted(done.copied_versions, 'older version')} ({size(done.copied_version_bytes)})"
     lines = [
-        f"Copied {counted(done.copied, 'object')}{older} ({size(done.copied_bytes)}), rewrote "
+        f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older if done.copied_versions else ''}, rewrote "
         f"{counted(done.rewritten, 'table file')}, re-pointed {counted(len(done.cut_over), 'table')}."
     ]
     if migration.verification is None:
@@ -330,6 +330,17 @@ def migration_json(migration: Migration, plan: str, changes: list[dict[str, str]
         "copied_objects": done.copied,
         "copied_bytes": done.copied_bytes,
         "copied_versions": done.copied_versions,
+        "copied_version_bytes": done.copied_version_bytes,
+        "copy": {
+            "objects": done.copied,
+            "bytes": done.copied_bytes,
+            "seconds": round(done.copy_seconds, 3),
+            "requests": done.usage.requests,
+            "cpu_seconds": round(done.usage.cpu_seconds, 3),
+            "processes": done.usage.processes,
+            "concurrency": done.usage.level,
+            "proofs": dict(sorted(done.proofs.items())),
+        },
         "rewritten_files": done.rewritten,
         "tables_cut_over": done.cut_over,
         "compared": [check.to_json() for check in migration.compared],

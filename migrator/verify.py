@@ -159,9 +159,10 @@ class Verifier:
         db.execute(_PRESENT)
         db.execute("DELETE FROM there")
         with self._progress.stage("listing the target") as stage:
-            for found in self._store.list(self._layout.target_bucket):
-                db.execute("INSERT INTO there VALUES (?, ?, ?)", (found.key, found.size, found.etag))
-                stage.advance(1, found.size)
+            for _, listed in self._store.list_all([(self._layout.target_bucket, "")]):
+                rows = [(found.key, found.size, found.etag) for found in listed]
+                db.executemany("INSERT INTO there VALUES (?, ?, ?)", rows)
+                stage.advance(len(listed), sum(found.size for found in listed))
 
     def _prefix_totals(self) -> list[PrefixTotal]:
         totals = []

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from migrator.copying.copier import ETAG, Copied
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
 from migrator.journal import Journal
 from migrator.parallel import Failed, each
@@ -22,7 +23,6 @@ from migrator.store import Store
 
 ATTEMPTS = 5
 WAIT_SECONDS = 1.0
-MAX_FAILURES = 100
 
 PENDING = "action = 'copy' AND id NOT IN (SELECT version_id FROM versions_done)"
 _CURRENT = "action IN ('copy', 'overwrite') AND role = '' AND id NOT IN (SELECT object_id FROM done)"
@@ -37,10 +37,21 @@ class _Key:
 class VersionCopier:
     """Copies the older versions of one plan on one store."""
 
-    def __init__(self, plan: PlanFile, store: Store, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: PlanFile,
+        store: Store,
+        progress: Progress,
+        *,
+        max_failures: int,
+        only: Collection[tuple[str, str]] | None = None,
+    ) -> None:
+        """``only`` these (bucket, key) if it is given."""
         self._plan = plan
         self._store = store
         self._progress = progress
+        self._max_failures = max_failures
+        self._only = only
         self._bucket = plan.layout.target_bucket
         self.copied = 0
         self.copied_bytes = 0
@@ -67,7 +78,7 @@ class VersionCopier:
             for outcome in each(self._copy_key, self._keys(where), workers=self._store.concurrency):
                 if isinstance(outcome, Failed):
                     failures.append(outcome.error)
-                    if len(failures) >= MAX_FAILURES:
+                    if len(failures) >= self._max_failures:
                         break
                     continue
                 history, (etags, copied) = outcome.item.history, outcome.result
@@ -92,7 +103,8 @@ class VersionCopier:
 
     def _keys(self, where: str) -> Iterator[_Key]:
         for history in self._plan.histories(where):
-            yield _Key(history, there(self._plan, history[0].target))
+            if self._only is None or (history[0].bucket, history[0].key) in self._only:
+                yield _Key(history, there(self._plan, history[0].target))
 
     def _recognize_current(self, journal: Journal) -> None:
         """Journal the current versions that a killed run copied without saying so: copied again, they would be
@@ -103,21 +115,27 @@ class VersionCopier:
             " WHERE t.size = o.size AND t.etag = o.etag"
             " AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)"
         )
-        for row in self._plan.db.execute(plain).fetchall():
-            journal.done(*row)
+        rows = self._plan.db.execute(plain).fetchall()
+        journal.copied(Copied(id_, size, etag, ETAG) for id_, size, etag in rows)
         pending = (
             "EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key"
             " AND o.action IN ('copy', 'overwrite') AND o.role = '' AND o.id NOT IN (SELECT object_id FROM done))"
         )
         for history in self._plan.histories(pending):
             versions = there(self._plan, history[0].target)
-            match = found(history, current_of(self._plan, history), versions, lambda *_: False)
-            if match is not None and match[1][len(history) :]:
+            current = current_of(self._plan, history)
+            match = found(history, current, versions, lambda *_: False)
+            if (
+                current is not None
+                and match is not None
+                and match[1][len(history) :]
+                and versions[-1].etag == current.etag
+            ):
                 first = history[0]
                 row = self._plan.db.execute(
                     "SELECT id FROM objects WHERE bucket = ? AND key = ?", (first.bucket, first.key)
                 ).fetchone()
-                journal.done(row[0], versions[-1].size, versions[-1].etag)
+                journal.copied([Copied(row[0], versions[-1].size, versions[-1].etag, ETAG)])
         journal.commit()
 
     # -- one key -------------------------------------------------------------------------------------

@@ -23,13 +23,29 @@ from migrator.errors import MigrationFailed, MigratorError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from migrator.workers import serve; serve()"
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_processes() -> int:
-    """One for each core that this process may use, and half as many again: they also wait for the store."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + max(1, cores // 2)
+    """One for each core, and half as many again: they also wait for the store."""
+    return cores() + max(1, cores() // 2)
+
+
+def start_child(program: str) -> subprocess.Popen[bytes]:
+    """A fresh interpreter that runs one line of Python, and can import what this one can."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); {program}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the parent, which lets them finish what they are at
+    )
+    with suppress(BrokenPipeError):  # it died at once: whoever talks to it will see
+        pickle.dump(sys.path, pipe(child.stdin))
+        pipe(child.stdin).flush()
+    return child
 
 
 class Workers(Generic[Item, Result]):
@@ -42,25 +58,20 @@ class Workers(Generic[Item, Result]):
     """
 
     def __init__(self, make: Callable[..., Callable[[Item], Result]], *arguments: Any, processes: int) -> None:
-        self._setup = pickle.dumps(sys.path) + pickle.dumps((make, arguments))
+        self._setup = pickle.dumps((make, arguments))
         self._processes = processes
         self._children: list[subprocess.Popen[bytes]] = []
         self._free: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
 
     def __enter__(self) -> Workers[Item, Result]:
         for _ in range(self._processes):
-            child = subprocess.Popen(
-                [sys.executable, "-c", _START],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the parent, which lets them finish what they are at
-            )
+            child = start_child("from migrator.workers import serve; serve()")
             self._children.append(child)
             self._free.put(child)
         for child in self._children:
             with suppress(BrokenPipeError):  # it died at once: the first call says so
-                _pipe(child.stdin).write(self._setup)
-                _pipe(child.stdin).flush()
+                pipe(child.stdin).write(self._setup)
+                pipe(child.stdin).flush()
         return self
 
     def __exit__(
@@ -68,17 +79,17 @@ class Workers(Generic[Item, Result]):
     ) -> None:
         for child in self._children:
             with suppress(BrokenPipeError):
-                _pipe(child.stdin).close()
+                pipe(child.stdin).close()
         for child in self._children:
             child.wait()
-            _pipe(child.stdout).close()
+            pipe(child.stdout).close()
 
     def __call__(self, item: Item) -> Result:
         child = self._free.get()
         try:
-            pickle.dump(item, _pipe(child.stdin))
-            _pipe(child.stdin).flush()
-            error, result = pickle.load(_pipe(child.stdout))
+            pickle.dump(item, pipe(child.stdin))
+            pipe(child.stdin).flush()
+            error, result = pickle.load(pipe(child.stdout))
         except (EOFError, OSError, pickle.UnpicklingError) as fault:
             raise MigrationFailed(
                 f"A worker process died (exit code {child.poll()}).", next_move="Run the same command again."
@@ -114,6 +125,7 @@ def serve() -> None:
         sink.flush()
 
 
-def _pipe(stream: Any) -> Any:
+def pipe(stream: Any) -> Any:
+    """One of a child's pipes, which ``subprocess`` types as optional."""
     assert stream is not None
     return stream

@@ -156,8 +156,8 @@ def _warehouses(settings: Settings) -> dict[str, str]:
 
 def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
     with progress.stage("listing the old buckets") as stage:
-        for bucket, prefix in _places(layout):
-            rows = _source_rows(layout, bucket, store.list(bucket, prefix), stage)
+        for bucket, listed in store.list_all(_places(layout)):
+            rows = _source_rows(layout, bucket, listed, stage)
             plan.db.executemany(
                 "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -197,14 +197,10 @@ def _list_target(plan: PlanFile, store: Store, layout: Layout, progress: Progres
     plan.db.execute(_PRESENT)
     if exists:
         with progress.stage("listing the target") as stage:
-            rows = _present_rows(store.list(layout.target_bucket), stage)
-            plan.db.executemany("INSERT INTO present VALUES (?, ?, ?, ?)", rows)
-
-
-def _present_rows(listing: Iterable[StoredObject], stage: Progress) -> Iterator[tuple[str | int, ...]]:
-    for found in listing:
-        stage.advance(1, found.size)
-        yield found.key, found.size, found.etag, found.modified
+            for _, listed in store.list_all([(layout.target_bucket, "")]):
+                rows = [(found.key, found.size, found.etag, found.modified) for found in listed]
+                plan.db.executemany("INSERT INTO present VALUES (?, ?, ?, ?)", rows)
+                stage.advance(len(listed), sum(found.size for found in listed))
 
 
 def _settle_ambiguous(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:

@@ -26,10 +26,13 @@ from migrator.findings import BLOCK, Finding
 from migrator.layout import Layout, Location
 from migrator.store import StoredObject
 
-FORMAT = 3
+FORMAT = 4
 
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
+
+PAGE = 10_000
+"""How many rows are read at once."""
 
 HINT = "version-hint"
 """The role of a Hadoop table's pointer. It is copied at the cutover; the roles of the files that are rewritten
@@ -60,7 +63,8 @@ CREATE TABLE findings (
   severity TEXT NOT NULL, code TEXT NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL,
   next_move TEXT NOT NULL, count INTEGER NOT NULL);
 -- the journal
-CREATE TABLE done (object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL);
+CREATE TABLE done (
+  object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, proof TEXT NOT NULL DEFAULT '');
 CREATE TABLE versions_done (version_id INTEGER PRIMARY KEY, etag TEXT NOT NULL);
 CREATE TABLE delete_files (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT, upper TEXT);
@@ -304,11 +308,20 @@ class PlanFile:
         return self._layout
 
     def objects(self, where: str = "1", parameters: Iterable[Any] = ()) -> Iterator[PlannedObject]:
-        """Yield the objects that an SQL condition (ours, never a user's) selects, in flat memory."""
-        # A connection of its own, so that whoever iterates may write to the journal meanwhile.
+        """Yield the objects that an SQL condition (ours, never a user's) selects, in flat memory, by id."""
+        # A connection of its own, so that whoever iterates may write to the journal meanwhile; and page by page,
+        # since a reader that stays keeps the journal's log from being folded in.
+        query = f"SELECT {_OBJECT} FROM objects WHERE id > ? AND ({where}) ORDER BY id LIMIT {PAGE}"
+        last, values = -1, tuple(parameters)
         with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
-            for row in db.execute(f"SELECT {_OBJECT} FROM objects WHERE {where}", tuple(parameters)):
-                yield PlannedObject(*row)
+            while rows := db.execute(query, (last, *values)).fetchall():
+                yield from (PlannedObject(*row) for row in rows)
+                last = rows[-1][0]
+
+    def objects_by_id(self, ids: Iterable[int]) -> Iterator[PlannedObject]:
+        """Yield these objects, in the order of their ids."""
+        for number in sorted(ids):
+            yield from self.objects("id = ?", (number,))
 
     def histories(
         self, where: str = "1", parameters: Iterable[Any] = (), *, sealed: bool = True

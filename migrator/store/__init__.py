@@ -9,11 +9,12 @@ from migrator.store.client import (
     Content,
     Download,
     Store,
-    StoredObject,
     StoredVersion,
+    Upload,
     part_ranges,
     spool,
 )
+from migrator.store.listing import StoredObject
 
 __all__ = [
     "CONCURRENCY",
@@ -23,6 +24,7 @@ __all__ = [
     "Store",
     "StoredObject",
     "StoredVersion",
+    "Upload",
     "part_ranges",
     "spool",
 ]

@@ -8,20 +8,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import boto3
 import botocore.exceptions
+import botocore.httpsession
+import botocore.utils
 from botocore.config import Config
 
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError
+from migrator.store.listing import Page, StoredObject, list_in_parallel
+from migrator.store.signing import Credentials
+from migrator.store.wire import Endpoint
 
 GIB = 1024**3
 MULTIPART_ABOVE = 1 * GIB
@@ -33,6 +40,8 @@ CHUNK = 1 << 20
 SPOOL = 16 << 20
 """Larger temporary files go to the disk."""
 
+CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1")
+
 _DENIED = {
     "403",
     "AccessDenied",
@@ -41,7 +50,7 @@ _DENIED = {
     "ExpiredToken",
     "InvalidToken",
 }
-_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NotFound"}
+_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _HEADERS = (
     "ContentType",
@@ -51,17 +60,6 @@ _HEADERS = (
     "CacheControl",
     "Expires",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One object as a listing shows it. ``modified`` is in milliseconds since the epoch."""
-
-    key: str
-    size: int
-    etag: str
-    modified: int
-    storage_class: str = "STANDARD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +75,6 @@ class StoredVersion:
     storage_class: str
     marker: bool
     latest: bool
-
-    @property
-    def stored(self) -> StoredObject:
-        return StoredObject(self.key, self.size, self.etag, self.modified, self.storage_class)
 
 
 @dataclass(frozen=True)
@@ -104,6 +98,28 @@ class Download:
 
     def __exit__(self, *details: object) -> None:
         self.file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An open multipart upload."""
+
+    bucket: str
+    key: str
+    upload_id: str
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.key, "UploadId": self.upload_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What S3 keeps with an object on request. ``kind``: FULL_OBJECT, or COMPOSITE (over those of the parts)."""
+
+    algorithm: str
+    value: str
+    kind: str
 
 
 def spool() -> BinaryIO:
@@ -165,6 +181,34 @@ class Store:
     def endpoint_url(self) -> str:
         """The endpoint in use, after the environment had its say. Holds no secret."""
         return str(self._client.meta.endpoint_url)
+
+    def endpoint(self) -> Endpoint | None:
+        """How requests of our own reach this server; None where only boto3 knows how (proxies, other signatures)."""
+        config = self._client.meta.config
+        if config.proxies or botocore.utils.get_environ_proxies(self.endpoint_url):
+            return None
+        if config.signature_version not in (None, "s3v4"):
+            return None
+        bundle = self._session._session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+        return Endpoint(
+            region=self._client.meta.region_name,
+            credentials=self._credentials,
+            base_url=self._base_url,
+            ca_file=str(botocore.httpsession.get_cert_path(bundle or True)),
+        )
+
+    def _base_url(self, bucket: str) -> str:
+        """boto3's rules for hosts and paths are many; it applies them when it makes a link."""
+        with self._errors(f"s3://{bucket}"):
+            link = self._client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "-"})
+        return str(link).partition("?")[0].removesuffix("-")
+
+    def _credentials(self) -> Credentials:
+        found = self._session.get_credentials()
+        if found is None:
+            raise _no_credentials()
+        frozen = found.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def reader_properties(self) -> dict[str, str]:
         """What pyiceberg and s3fs need to read from here. Holds the credentials: never print or store it."""
@@ -235,14 +279,27 @@ class Store:
         """
         with self._errors(f"s3://{bucket}/{prefix}"):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                for entry in page.get("Contents", []):
-                    yield StoredObject(
-                        entry["Key"],
-                        entry["Size"],
-                        entry["ETag"].strip('"'),
-                        int(entry["LastModified"].timestamp() * 1000),
-                        entry.get("StorageClass") or "STANDARD",
-                    )
+                yield from map(_stored, page.get("Contents", []))
+
+    def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
+        """List every (bucket, prefix) at once: yield (bucket, some objects), each object once, in no order."""
+        endpoint = self.endpoint()
+        if endpoint is not None:
+            yield from list_in_parallel(endpoint, self._page, places)
+            return
+        for bucket, prefix in places:
+            listing = self.list(bucket, prefix)
+            while page := list(islice(listing, 1000)):
+                yield bucket, page
+
+    def _page(self, bucket: str, parameters: Mapping[str, str]) -> Page:
+        """One page of a listing; ``parameters`` as S3 names them."""
+        with self._errors(f"s3://{bucket}/{parameters['prefix']}"):
+            answer = self._client.list_objects_v2(Bucket=bucket, **{_PARAMETERS[k]: v for k, v in parameters.items()})
+        folders = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
+        return Page(
+            [_stored(entry) for entry in answer.get("Contents", [])], folders, answer.get("NextContinuationToken")
+        )
 
     def list_versions(self, bucket: str, prefix: str = "") -> Iterator[StoredVersion]:
         """Yield every version and delete marker under ``prefix``, those of one key together, the newest first.
@@ -301,8 +358,8 @@ class Store:
             file.close()
             raise
 
-    def _get_object(self, bucket: str, key: str, etag: str | None) -> dict[str, Any]:
-        options = {"IfMatch": f'"{etag}"'} if etag else {}
+    def _get_object(self, bucket: str, key: str, etag: str | None, **version: str) -> dict[str, Any]:
+        options = {"IfMatch": f'"{etag}"', **version} if etag else version
         try:
             answer: dict[str, Any] = self._client.get_object(Bucket=bucket, Key=key, **options)
             return answer
@@ -317,7 +374,7 @@ class Store:
         if answer.get("StorageClass"):
             attributes["StorageClass"] = answer["StorageClass"]
         if answer.get("TagCount"):
-            attributes["Tagging"] = self._tagging({"Bucket": bucket, "Key": key})
+            attributes["Tagging"] = self.tagging(bucket, key)
         return attributes
 
     def put(self, bucket: str, key: str, content: Content, *, replace: bool = True) -> str:
@@ -337,7 +394,7 @@ class Store:
             digest.update(chunk)
         size = file.tell()
         file.seek(0)
-        if not replace and (there := self._find(bucket, key)) is not None:
+        if not replace and (there := self.find(bucket, key)) is not None:
             if there.size != size or (there.etag != digest.hexdigest() and not self._equal(there, bucket, file)):
                 raise Occupied(
                     f"s3://{bucket}/{key} exists already, with other content.", next_move="Choose an empty place."
@@ -360,7 +417,8 @@ class Store:
             storage_class = answer.get("StorageClass") or "STANDARD"
             return StoredObject(key, int(answer["ContentLength"]), answer["ETag"].strip('"'), modified, storage_class)
 
-    def _find(self, bucket: str, key: str) -> StoredObject | None:
+    def find(self, bucket: str, key: str) -> StoredObject | None:
+        """One object, as a listing would show it, or None."""
         try:
             return self.head(bucket, key)
         except NotFound:
@@ -378,12 +436,11 @@ class Store:
         streaming both through SHA-256."""
         return self.sha256(*a) == self.sha256(*b)
 
-    def sha256(self, bucket: str, key: str, version_id: str | None = None) -> str:
-        """The SHA-256 of an object's bytes, streamed."""
+    def sha256(self, bucket: str, key: str, version_id: str | None = None, *, etag: str | None = None) -> str:
+        """The SHA-256 of an object's bytes, streamed. Raises SourceChanged as :meth:`get` does."""
         digest = hashlib.sha256()
         with self._errors(_place(bucket, key, version_id)):
-            answer = self._client.get_object(Bucket=bucket, Key=key, **_version(version_id))
-            for chunk in answer["Body"].iter_chunks(CHUNK):
+            for chunk in self._get_object(bucket, key, etag, **_version(version_id))["Body"].iter_chunks(CHUNK):
                 digest.update(chunk)
         return digest.hexdigest()
 
@@ -408,7 +465,8 @@ class Store:
                     CopySourceIfMatch=f'"{source.etag}"',
                     MetadataDirective="COPY",
                     TaggingDirective="COPY",
-                    **_storage(source),
+                    # CopyObject does not keep the storage class by itself.
+                    **({} if source.storage_class == "STANDARD" else {"StorageClass": source.storage_class}),
                 )
                 return str(answer["CopyObjectResult"]["ETag"]).strip('"')
             except botocore.exceptions.ClientError as error:
@@ -422,40 +480,101 @@ class Store:
     def _copy_parts(
         self, source_bucket: str, source: StoredObject, bucket: str, key: str, version_id: str | None
     ) -> str:
-        """Multipart copy. boto3's own loses tags and, unless told, metadata (aws-cli#1145): we carry both."""
+        """Multipart copy, one part after another. boto3's own loses tags and, unless told, metadata
+        (aws-cli#1145): we carry both."""
         origin = {"Bucket": source_bucket, "Key": source.key, **_version(version_id)}
-        head = self._client.head_object(**origin, IfMatch=f'"{source.etag}"')
-        attributes = {name: head[name] for name in _HEADERS if name in head}
-        tagging = self._tagging(origin)
-        if tagging:
-            attributes["Tagging"] = tagging
-        target = {"Bucket": bucket, "Key": key}
-        upload = self._client.create_multipart_upload(
-            **target, Metadata=head.get("Metadata", {}), **attributes, **_storage(source)
-        )
-        target["UploadId"] = upload["UploadId"]
-        client = self._client if version_id is None else self._once
+        attributes = self.attributes(source_bucket, source.key, source.etag, version_id)
+        upload = self.begin_upload(bucket, key, attributes)
         try:
             parts = []
             for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
                 answer = self._client.upload_part_copy(
-                    **target,
+                    **upload.names,
                     PartNumber=number,
                     CopySource=origin,
                     CopySourceIfMatch=f'"{source.etag}"',
                     CopySourceRange=f"bytes={start}-{end}",
                 )
-                parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
-            done = client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+                parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
+            return self.finish_upload(upload, parts, once=version_id is not None)
         except BaseException:
-            self._client.abort_multipart_upload(**target)
+            self.abort_upload(upload)
             raise
-        return str(done["ETag"]).strip('"')
 
-    def _tagging(self, origin: Mapping[str, str]) -> str:
-        from urllib.parse import urlencode
+    # -- uploads in parts ----------------------------------------------------------------------------
 
-        tags = self._client.get_object_tagging(**origin).get("TagSet", [])
+    def attributes(self, bucket: str, key: str, etag: str, version_id: str | None = None) -> dict[str, Any]:
+        """What must be given to :meth:`begin_upload` to make an equal object: headers, user metadata, storage
+        class, tags, and the kind of checksum. Raises SourceChanged if it is no longer the one with this ETag."""
+        place, version = _place(bucket, key, version_id), _version(version_id)
+        with self._errors(place):
+            try:
+                head = self._client.head_object(
+                    Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ChecksumMode="ENABLED", **version
+                )
+            except botocore.exceptions.ClientError as error:
+                if _code(error) not in _MISSING:
+                    raise
+                raise SourceChanged(f"{place} is gone since planning.") from error
+            attributes = {name: head[name] for name in (*_HEADERS, "StorageClass") if name in head}
+            attributes["Metadata"] = head.get("Metadata", {})
+            if tagging := self.tagging(bucket, key, version_id):
+                attributes["Tagging"] = tagging
+        if (checksum := _checksum(head)) is not None and "ChecksumType" in head:
+            attributes["ChecksumAlgorithm"] = checksum.algorithm
+            attributes["ChecksumType"] = checksum.kind
+        return attributes
+
+    def checksum(self, bucket: str, key: str) -> Checksum | None:
+        """The checksum that the server keeps with the object, if any."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            return _checksum(self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"))
+
+    def first_part(self, bucket: str, key: str, etag: str) -> int:
+        """The size in bytes of the first of the parts in which the object was uploaded."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            head = self._client.head_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"', PartNumber=1)
+            return int(head["ContentLength"])
+
+    def begin_upload(self, bucket: str, key: str, attributes: Mapping[str, Any]) -> Upload:
+        """Open a multipart upload: finish or abort it."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            answer = self._client.create_multipart_upload(Bucket=bucket, Key=key, **attributes)
+            return Upload(bucket, key, answer["UploadId"])
+
+    def finish_upload(self, upload: Upload, parts: Sequence[Mapping[str, Any]], *, once: bool = False) -> str:
+        """Make an object of the parts and return its ETag. ``parts``: boto3's, in order."""
+        client = self._once if once else self._client
+        with self._errors(f"s3://{upload.bucket}/{upload.key}"):
+            try:
+                done = client.complete_multipart_upload(**upload.names, MultipartUpload={"Parts": list(parts)})
+            except self._client.exceptions.NoSuchUpload:
+                # It was finished already, if an answer was lost and boto3 asked again.
+                there = self.find(upload.bucket, upload.key)
+                if there is None or not there.etag.endswith(f"-{len(parts)}"):
+                    raise
+                return there.etag
+            return str(done["ETag"]).strip('"')
+
+    def abort_upload(self, upload: Upload) -> None:
+        """Drop the parts of an upload. One that is not there any more is dropped already."""
+        try:
+            with self._errors(f"s3://{upload.bucket}/{upload.key}"):
+                self._client.abort_multipart_upload(**upload.names)
+        except NotFound:
+            pass
+
+    def uploads(self, bucket: str) -> Iterator[tuple[Upload, int]]:
+        """Every open multipart upload of the bucket, and when it was begun, in milliseconds since the epoch."""
+        with self._errors(f"s3://{bucket}"):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+                for entry in page.get("Uploads", []):
+                    begun = int(entry["Initiated"].timestamp() * 1000) if "Initiated" in entry else 0
+                    yield Upload(bucket, entry["Key"], entry["UploadId"]), begun
+
+    def tagging(self, bucket: str, key: str, version_id: str | None = None) -> str:
+        """The object's tags as a query string, as S3 takes them with a new object."""
+        tags = self._client.get_object_tagging(Bucket=bucket, Key=key, **_version(version_id)).get("TagSet", [])
         return urlencode({tag["Key"]: tag["Value"] for tag in tags})
 
     @contextmanager
@@ -466,10 +585,7 @@ class Store:
         except botocore.exceptions.ClientError as error:
             raise _translated(place, error) from error
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
-            raise AccessDenied(
-                "No AWS credentials were found.",
-                next_move="Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-            ) from error
+            raise _no_credentials() from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             raise StoreError(
                 f"{self.endpoint_url} did not answer for {place}: {error}.",
@@ -505,9 +621,37 @@ def _place(bucket: str, key: str, version_id: str | None) -> str:
     return f"s3://{bucket}/{key}" + (f" (version {version_id})" if version_id is not None else "")
 
 
-def _storage(source: StoredObject) -> dict[str, str]:
-    # CopyObject does not keep the storage class by itself.
-    return {} if source.storage_class == "STANDARD" else {"StorageClass": source.storage_class}
+_PARAMETERS = {"prefix": "Prefix", "delimiter": "Delimiter", "continuation-token": "ContinuationToken"}
+
+
+def _stored(entry: Mapping[str, Any]) -> StoredObject:
+    """An entry of a listing."""
+    return StoredObject(
+        entry["Key"],
+        entry["Size"],
+        entry["ETag"].strip('"'),
+        int(entry["LastModified"].timestamp() * 1000),
+        entry.get("StorageClass") or "STANDARD",
+    )
+
+
+def _part(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What an upload's end must be told of a part: its ETag, and the checksums that the server took of it."""
+    return {name: value for name, value in answer.items() if name == "ETag" or name.startswith("Checksum")}
+
+
+def _checksum(head: Mapping[str, Any]) -> Checksum | None:
+    for algorithm in CHECKSUMS:
+        if value := head.get(f"Checksum{algorithm}"):
+            return Checksum(
+                algorithm, value, head.get("ChecksumType") or ("COMPOSITE" if "-" in value else "FULL_OBJECT")
+            )
+    return None
+
+
+def _no_credentials() -> AccessDenied:
+    move = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    return AccessDenied("No AWS credentials were found.", next_move=move)
 
 
 def _code(error: botocore.exceptions.ClientError) -> str:

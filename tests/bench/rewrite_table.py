@@ -17,10 +17,8 @@ import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ import fastavro
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.measure import read, tree, watched
 from engines import spark as engine
 from migrator import relocate_table
 from migrator.demo.server import Server
@@ -124,47 +123,6 @@ def packed(schema: Any, meta: dict[str, Any], rows: Any) -> bytes:
     sink = io.BytesIO()
     fastavro.writer(sink, schema, rows, codec="deflate", metadata=meta, sync_interval=64_000)
     return sink.getvalue()
-
-
-@contextmanager
-def watched(root: Callable[[], list[int]]) -> Iterator[dict[str, float]]:
-    """Seconds, and the peak of the memory (RSS, MiB) of all processes that ``root`` and their children are."""
-    found, stop = {"mib": 0.0}, threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.05):
-            found["mib"] = max(found["mib"], sum(map(rss, tree(root()))) / 1024)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    begun = time.monotonic()
-    try:
-        yield found
-    finally:
-        found["seconds"] = time.monotonic() - begun
-        stop.set()
-        thread.join()
-
-
-def tree(roots: list[int]) -> list[int]:
-    children = [
-        int(pid)
-        for root in roots
-        for task in Path(f"/proc/{root}/task").glob("*/children")
-        for pid in read(task).split()
-    ]
-    return roots + (tree(children) if children else [])
-
-
-def rss(pid: int) -> int:
-    return next((int(line.split()[1]) for line in read(Path(f"/proc/{pid}/status")).splitlines() if "VmRSS" in line), 0)
-
-
-def read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
 
 
 def java() -> int:

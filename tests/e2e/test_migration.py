@@ -280,7 +280,7 @@ def keys_of(value: Any) -> set[str]:
         return {key for item in value for key in keys_of(item)}
     if not isinstance(value, dict):
         return set()
-    data = {"layout", "catalogs", "actions", "pointers"}
+    data = {"layout", "catalogs", "actions", "pointers", "proofs"}
     return set(value) | {key for name, item in value.items() if name not in data for key in keys_of(item)}
 
 

@@ -55,7 +55,7 @@ def test_a_plan_edited_by_hand_is_refused(plan_path: Path, statement: str) -> No
 
 
 def test_the_journal_is_no_edit(plan_path: Path) -> None:
-    edit(plan_path, "INSERT INTO done VALUES (1, 1, 'e')")
+    edit(plan_path, "INSERT INTO done VALUES (1, 1, 'e', 'etag')")
     PlanFile.open(plan_path).close()
 
 

@@ -49,7 +49,8 @@ def planned(store: Store, folder: Path, **settings: Any) -> tuple[list[str], dic
     build_plan(path, Settings(**{"layout": LAYOUT, "all_versions": True, **settings}), store, {}, Progress())
     with PlanFile.open(path) as plan:
         lines = [
-            f"{v.action} {v.bucket}/{v.key} {v.version_id} {v.ordinal}: {'marker' if v.marker else v.size} -> {v.target}"
+            f"{v.action} {v.bucket}/{v.key} {v.version_id} {v.ordinal}: {'marker' if v.marker else v.size}"
+            f" -> {v.target}"
             for history in plan.histories()
             for v in history
         ]
@@ -93,7 +94,9 @@ def test_the_plan_records_them_oldest_first(lake: Store, tmp_path: Path) -> None
     assert described["versions"]["copy"] == {"keys": 2, "versions": 3, "markers": 2, "bytes": 4}
     assert not described["blocked"] and described["changes_pending"]
     (message,) = messages(described, "versioned-bucket")
-    assert message.startswith("info: is versioned: its 3 older versions (4 bytes) and 2 delete markers go to the target")
+    assert message.startswith(
+        "info: is versioned: its 3 older versions (4 bytes) and 2 delete markers go to the target"
+    )
     (message,) = messages(described, "target-bucket-missing")
     assert "have it keep versions" in message
 

@@ -1,0 +1,475 @@
+"""One object copied, in an event loop among many others, and proven equal to its source.
+
+How an object is copied follows from how it can be proven. S3 keeps an MD5 as the ETag of what was put in one
+request, so a copy in one request has its source's ETag. For what was uploaded in parts the ETag depends on the
+parts: a copy in the same parts has it too, and some servers keep it in one request. Where no way gives an ETag or
+a checksum to compare, the bytes of both are read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import random
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from urllib.parse import quote
+from xml.sax.saxutils import unescape
+
+from migrator.copying.pace import Limits, Pace
+from migrator.errors import MigrationFailed, MigratorError, SourceChanged, StoreError
+from migrator.store import Store, StoredObject, Upload, part_ranges
+from migrator.store.wire import READ_SECONDS, Answer, Lost, Wire
+
+MIB = 1 << 20
+GIB = 1 << 30
+WHOLE_LIMIT = 5 * GIB
+"""S3 copies no more in one request."""
+PART_SIZE = 256 * MIB
+THROUGH_PART_SIZE = 16 * MIB
+"""Of what goes through our memory, from one server to another."""
+THROUGH_MEMORY = 256 * MIB
+"""How much of that is in memory at once, in one process."""
+SMALL = 8 * MIB
+"""Hashing so much on both sides costs less than the requests of a copy in parts."""
+ATTEMPTS = 8
+PROOF_ATTEMPTS = 3
+BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.1, 20.0
+SLOWEST = 8 * MIB
+"""Bytes per second that the slowest server is taken to copy at."""
+HELPERS = 32
+"""Threads for what boto3 does: uploads' beginnings and ends, odd answers, reading for a hash."""
+
+ALWAYS, AUTO, NEVER = VERIFY = ("always", "auto", "never")
+
+ETAG, CHECKSUM, MD5, SHA256, NONE = PROOFS = ("etag", "checksum", "md5", "sha256", "none")
+"""How a copy was proven: its ETag, or the server's checksum of it, is its source's; it was sent with the MD5 of what
+was read, and its ETag is that of these bytes; both were read and hashed; not at all."""
+
+_THROTTLES = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+_AGAIN = _THROTTLES | {"InternalError", "RequestTimeout", "OperationAborted", "BadDigest", "IncompleteBody"}
+
+_ELEMENT = re.compile(rb"<(ETag|Code|Message|Checksum[A-Z0-9]+)>([^<]*)</")
+_KEPT = ("content-type", "content-encoding", "content-language", "content-disposition", "cache-control", "expires")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object to copy. ``target`` is a key of the target bucket; ``id`` is the caller's."""
+
+    id: int
+    bucket: str
+    stored: StoredObject
+    target: str
+
+    @property
+    def place(self) -> str:
+        return f"s3://{self.bucket}/{self.stored.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """The object is at the target with this size and ETag, ``proof`` (one of PROOFS) says how that is known."""
+
+    id: int
+    size: int
+    etag: str
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotCopied:
+    """It is not, and ``error`` says why."""
+
+    id: int
+    error: MigratorError
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to copy. ``verify``: "always" reads every copy and its source, "auto" where nothing else proves them
+    equal, "never" does not. Objects larger than ``whole_limit`` bytes go in parts of ``part_size`` bytes."""
+
+    limits: Limits = field(default_factory=Limits)
+    verify: str = AUTO
+    whole_limit: int = WHOLE_LIMIT
+    part_size: int = PART_SIZE
+
+
+@dataclass
+class _Parts:
+    """A finished upload."""
+
+    etag: str
+    like_source: bool
+    """The parts are those of the source, so that the ETags should be equal."""
+    md5: str | None = None
+    """The ETag that the bytes read should give."""
+
+
+class Copier:
+    """Copies from one store to a bucket of another, or of the same one. Belongs to one event loop."""
+
+    def __init__(self, source: Store, target: Store, bucket: str, options: Options) -> None:
+        self.pace = Pace(options.limits)
+        self._source, self._target, self._bucket = source, target, bucket
+        self._options = options
+        self._across = source is not target
+        ends = source.endpoint(), target.endpoint()
+        self._reader = Wire(ends[0]) if ends[0] and ends[1] else None
+        self._writer = Wire(ends[1]) if ends[1] and self._across and self._reader else self._reader
+        self._threads = ThreadPoolExecutor(HELPERS, thread_name_prefix="migrator-helper")
+        self._memory = _Budget(THROUGH_MEMORY)
+        self._whole_keeps = True
+        """A copy in one request keeps the ETag of what was uploaded in parts, as far as we know."""
+        self._parts_keep = True
+        """And a copy in the same parts does."""
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent, those of boto3 aside."""
+        wires = {id(wire): wire for wire in (self._reader, self._writer) if wire}
+        return sum(wire.requests for wire in wires.values())
+
+    def close(self) -> None:
+        for wire in (self._reader, self._writer):
+            if wire is not None:
+                wire.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    async def copy(self, item: Item) -> Copied:
+        """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, other
+        StoreErrors, MigrationFailed if the copy is not equal to its source; then there may be a wrong object at
+        the target, and no upload."""
+        for _ in range(PROOF_ATTEMPTS - 1):
+            with suppress(_Unequal):
+                return await self._copy_once(item)
+        return await self._copy_once(item)
+
+    async def _copy_once(self, item: Item) -> Copied:
+        if self._across:
+            return await self._copy_across(item)
+        stored = item.stored
+        if stored.size <= self._options.whole_limit and not self._in_same_parts(stored):
+            etag = await self._copy_whole(item)
+            if etag == stored.etag or "-" not in stored.etag:
+                return await self._prove(item, etag)
+            self._whole_keeps = False
+            if not self._in_same_parts(stored):
+                return await self._prove(item, etag)
+        done = await self._copy_in_parts(item)
+        if done.like_source and done.etag != stored.etag:
+            self._parts_keep = False
+        return await self._prove(item, done.etag)
+
+    def _in_same_parts(self, stored: StoredObject) -> bool:
+        """True if a copy in the parts of the source is the way to an equal ETag."""
+        if self._options.verify == NEVER or "-" not in stored.etag or stored.size <= SMALL:
+            return False
+        return not self._whole_keeps and self._parts_keep
+
+    # -- within one server ---------------------------------------------------------------------------
+
+    async def _copy_whole(self, item: Item) -> str:
+        """Copy in one request and return the copy's ETag."""
+        stored = item.stored
+        if self._reader is None:
+            return await self._by_boto3(item)
+        headers = {
+            "x-amz-copy-source": f"/{quote(item.bucket)}/{quote(stored.key)}",
+            "x-amz-copy-source-if-match": f'"{stored.etag}"',
+            "x-amz-metadata-directive": "COPY",
+            "x-amz-tagging-directive": "COPY",
+        }
+        if stored.storage_class != "STANDARD":
+            headers["x-amz-storage-class"] = stored.storage_class
+        answer = await self._ask(
+            item, self._reader, "PUT", self._bucket, item.target, headers=headers, size=stored.size
+        )
+        found = _elements(answer.body).get("ETag") if answer.status == 200 else None
+        if found is None:
+            return await self._by_boto3(item)
+        return found.strip('"')
+
+    async def _by_boto3(self, item: Item) -> str:
+        """What boto3 makes of it: it knows redirects, regions, proxies and errors that we do not."""
+        async with self.pace.turn(item.stored.size):
+            return await self._thread(self._target.copy, item.bucket, item.stored, self._bucket, item.target)
+
+    async def _copy_in_parts(self, item: Item) -> _Parts:
+        """Copy the parts at once, each pinned to the source's ETag."""
+        stored = item.stored
+        size, like_source = await self._part_size(stored, item.bucket, self._options.part_size, WHOLE_LIMIT)
+
+        async def part(upload: Upload, number: int, start: int, end: int) -> dict[str, str]:
+            headers = {
+                "x-amz-copy-source": f"/{quote(item.bucket)}/{quote(stored.key)}",
+                "x-amz-copy-source-if-match": f'"{stored.etag}"',
+                "x-amz-copy-source-range": f"bytes={start}-{end}",
+            }
+            query = [("partNumber", str(number)), ("uploadId", upload.upload_id)]
+            assert self._writer is not None
+            answer = await self._ask(
+                item, self._writer, "PUT", self._bucket, item.target, query=query, headers=headers, size=end - start + 1
+            )
+            found = _elements(answer.body) if answer.status == 200 else {}
+            if "ETag" not in found:
+                raise _refused(item.place, answer)
+            return {name: value for name, value in found.items() if name == "ETag" or name.startswith("Checksum")}
+
+        if self._reader is None:
+            return _Parts(await self._by_boto3(item), False)
+        return _Parts(await self._upload(item, list(part_ranges(stored.size, size)), part), like_source)
+
+    # -- between two servers -------------------------------------------------------------------------
+
+    async def _copy_across(self, item: Item) -> Copied:
+        """Read here, write there; the target checks what it gets against its MD5."""
+        if self._reader is None or self._writer is None:
+            return await self._prove(item, await self._by_boto3(item))
+        if item.stored.size > THROUGH_PART_SIZE or "-" in item.stored.etag:
+            done = await self._parts_across(item)
+            return await self._prove(item, done.etag, md5=done.md5)
+        async with self._memory.of(item.stored.size):
+            answer = await self._read(item)
+            body = answer.body
+            headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+            headers |= {name: value for name, value in answer.headers.items() if name.startswith("x-amz-meta-")}
+            if item.stored.storage_class != "STANDARD":
+                headers["x-amz-storage-class"] = item.stored.storage_class
+            if answer.headers.get("x-amz-tagging-count", "0") != "0":
+                headers["x-amz-tagging"] = await self._thread(self._source.tagging, item.bucket, item.stored.key)
+            digest = hashlib.md5(body, usedforsecurity=False)
+            headers["content-md5"] = base64.b64encode(digest.digest()).decode()
+            written = await self._ask(
+                item, self._writer, "PUT", self._bucket, item.target, headers=headers, body=body, size=len(body)
+            )
+        etag = written.headers.get("etag", "").strip('"')
+        if written.status != 200 or not etag:
+            return await self._prove(item, await self._by_boto3(item))
+        return await self._prove(item, etag, md5=digest.hexdigest())
+
+    async def _parts_across(self, item: Item) -> _Parts:
+        stored = item.stored
+        size, like_source = await self._part_size(stored, item.bucket, THROUGH_PART_SIZE, 4 * THROUGH_PART_SIZE)
+        ranges = list(part_ranges(stored.size, size))
+        digests: dict[int, bytes] = {}
+
+        async def part(upload: Upload, number: int, start: int, end: int) -> dict[str, str]:
+            async with self._memory.of(end - start + 1):
+                body = (await self._read(item, (start, end))).body
+                digests[number] = hashlib.md5(body, usedforsecurity=False).digest()
+                query = [("partNumber", str(number)), ("uploadId", upload.upload_id)]
+                headers = {"content-md5": base64.b64encode(digests[number]).decode()}
+                assert self._writer is not None
+                answer = await self._ask(
+                    item, self._writer, "PUT", self._bucket, item.target, query=query, headers=headers, body=body,
+                    size=len(body),
+                )  # fmt: skip
+                if answer.status != 200 or "etag" not in answer.headers:
+                    raise _refused(f"s3://{self._bucket}/{item.target}", answer)
+                return {"ETag": answer.headers["etag"]}
+
+        etag = await self._upload(item, ranges, part)
+        joined = b"".join(digests[number] for number in sorted(digests))
+        expected = f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(digests)}"
+        return _Parts(etag, like_source, expected)
+
+    async def _read(self, item: Item, span: tuple[int, int] | None = None) -> Answer:
+        """The source's bytes, pinned to its ETag. Raises StoreError."""
+        headers = {"if-match": f'"{item.stored.etag}"'}
+        if span is not None:
+            headers["range"] = f"bytes={span[0]}-{span[1]}"
+        expected = span[1] - span[0] + 1 if span else item.stored.size
+        assert self._reader is not None
+        answer = await self._ask(
+            item, self._reader, "GET", item.bucket, item.stored.key, headers=headers, size=expected
+        )
+        if answer.status not in (200, 206):
+            raise _refused(item.place, answer)
+        if len(answer.body) != expected:
+            raise StoreError(f"{item.place}: {len(answer.body)} bytes came instead of {expected}.")
+        return answer
+
+    # -- parts ---------------------------------------------------------------------------------------
+
+    async def _part_size(self, stored: StoredObject, bucket: str, usual: int, most: int) -> tuple[int, bool]:
+        """The size of the parts to use, and if they are those of the source."""
+        count = int(stored.etag.rpartition("-")[2]) if re.fullmatch(r"[0-9a-f]{32}-[0-9]+", stored.etag) else 0
+        if count and self._options.verify != NEVER:
+            first = await self._thread(self._source.first_part, bucket, stored.key, stored.etag)
+            if 0 < first <= most and -(-stored.size // first) == count:
+                return first, True
+        return usual, False
+
+    async def _upload(
+        self, item: Item, ranges: list[tuple[int, int]], part: Callable[[Upload, int, int, int], Any]
+    ) -> str:
+        """Make one object of parts that are written at once, and return its ETag. Nothing is left if it fails."""
+        attributes = await self._thread(self._source.attributes, item.bucket, item.stored.key, item.stored.etag)
+        upload = await self._thread(self._target.begin_upload, self._bucket, item.target, attributes)
+        # Few tasks at a time: an object of 10,000 parts must not crowd out the others.
+        numbers = iter(enumerate(ranges, 1))
+        done: dict[int, Mapping[str, str]] = {}
+
+        async def work() -> None:
+            for number, (start, end) in numbers:
+                done[number] = {"PartNumber": number, **await part(upload, number, start, end)}  # type: ignore[dict-item]
+
+        workers = [asyncio.ensure_future(work()) for _ in range(min(len(ranges), max(1, int(self.pace.level))))]
+        try:
+            await asyncio.gather(*workers)
+            return await self._thread(self._target.finish_upload, upload, [done[number] for number in sorted(done)])
+        except BaseException:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            with suppress(MigratorError):
+                await asyncio.shield(self._thread(self._target.abort_upload, upload))
+            raise
+
+    # -- proof ---------------------------------------------------------------------------------------
+
+    async def _prove(self, item: Item, etag: str, *, md5: str | None = None) -> Copied:
+        """Compare the copy with its source by the cheapest means that tell; see PROOFS."""
+        stored = item.stored
+        done = Copied(item.id, stored.size, etag, NONE)
+        verify = self._options.verify
+        if verify != ALWAYS:
+            if etag == stored.etag:
+                return replace(done, proof=ETAG)
+            if md5 is not None and etag == md5 and ("-" in stored.etag or md5 == stored.etag):
+                return replace(done, proof=MD5)
+        if verify == NEVER:
+            return done
+        there = await self._thread(self._target.find, self._bucket, item.target)
+        if there is None or there.size != stored.size:
+            raise _Unequal(item, self._bucket, "is not there" if there is None else f"has {there.size} bytes")
+        done = replace(done, etag=there.etag)  # an answer may say another one
+        if verify == AUTO:
+            if there.etag == stored.etag:
+                return replace(done, proof=ETAG)
+            if await self._same_checksum(item):
+                return replace(done, proof=CHECKSUM)
+        async with self.pace.turn():
+            ours, theirs = await asyncio.gather(
+                self._thread(self._source.sha256, item.bucket, stored.key, etag=stored.etag),
+                self._thread(self._target.sha256, self._bucket, item.target),
+            )
+        if ours != theirs:
+            raise _Unequal(item, self._bucket, "has other bytes")
+        return replace(done, proof=SHA256)
+
+    async def _same_checksum(self, item: Item) -> bool:
+        """True if both servers keep an equal checksum over the whole object."""
+        found = await self._thread(self._source.checksum, item.bucket, item.stored.key)
+        if found is None or found.kind != "FULL_OBJECT":
+            return False
+        return found == await self._thread(self._target.checksum, self._bucket, item.target)
+
+    # -- requests ------------------------------------------------------------------------------------
+
+    async def _ask(
+        self, item: Item, wire: Wire, method: str, bucket: str, key: str, *, size: int, **request: Any
+    ) -> Answer:
+        """One request, again and again as long as that may help. Raises SourceChanged for a failed condition and
+        StoreError when patience is at its end; returns any other answer."""
+        patience = READ_SECONDS + size / SLOWEST
+        copying = "x-amz-copy-source" in request["headers"]
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                longest = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2**attempt)
+                await asyncio.sleep(random.uniform(0, longest))
+            async with self.pace.turn(size):
+                try:
+                    answer = await wire.request(method, bucket, key, patience=patience, **request)
+                except Lost as error:
+                    reason = str(error)
+                    continue
+                if answer.status == 206 or (answer.status == 200 and not (copying and _is_error(answer.body))):
+                    return answer
+                found = _elements(answer.body)
+                code = found.get("Code", str(answer.status))
+                if answer.status in (429, 503) or code in _THROTTLES:
+                    self.pace.throttled()
+            if answer.status == 412:
+                raise SourceChanged(f"{item.place} changed since planning.")
+            if answer.status < 500 and answer.status not in (200, 429) and code not in _AGAIN:
+                return answer
+            reason = f"{code}: {found.get('Message', 'no reason given')}"
+        raise StoreError(
+            f"{item.place}: gave up after {ATTEMPTS} attempts ({reason}).", next_move="Run the same command again."
+        )
+
+    async def _thread(self, call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: call(*arguments, **named))
+
+
+class _Unequal(MigrationFailed):
+    """A copy that is not what it should be, whatever the server said."""
+
+    def __init__(self, item: Item, bucket: str, what: str) -> None:
+        message = f"{item.place}: its copy s3://{bucket}/{item.target} {what}."
+        super().__init__(message, next_move="Run the same command again; if it stays so, check the server.")
+
+
+class _Budget:
+    """So many bytes in memory at once; one alone may be larger."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._used = 0
+        self._freed = asyncio.Condition()
+
+    def of(self, size: int) -> _Share:
+        return _Share(self, size)
+
+    async def take(self, size: int) -> None:
+        async with self._freed:
+            await self._freed.wait_for(lambda: not self._used or self._used + size <= self._most)
+            self._used += size
+
+    async def give(self, size: int) -> None:
+        async with self._freed:
+            self._used -= size
+            self._freed.notify_all()
+
+
+class _Share:
+    def __init__(self, budget: _Budget, size: int) -> None:
+        self._budget, self._size = budget, size
+
+    async def __aenter__(self) -> None:
+        await self._budget.take(self._size)
+
+    async def __aexit__(self, *details: object) -> None:
+        await asyncio.shield(self._budget.give(self._size))
+
+
+def _elements(body: bytes) -> dict[str, str]:
+    """The elements of an S3 answer that matter here."""
+    entities = {"&quot;": '"', "&#34;": '"'}
+    return {
+        name.decode(): unescape(value.decode("utf-8", "replace"), entities) for name, value in _ELEMENT.findall(body)
+    }
+
+
+def _is_error(body: bytes) -> bool:
+    """A copy answers 200 at once, and may still fail afterwards; what is not whole has failed as well."""
+    text = body.strip()
+    return text.startswith(b"<") and (b"<Error>" in text or not text.endswith(b">"))
+
+
+def _refused(place: str, answer: Answer) -> StoreError:
+    found = _elements(answer.body)
+    return StoreError(
+        f"{place}: refused ({found.get('Code', answer.status)}: {found.get('Message', 'no reason given')})."
+    )

