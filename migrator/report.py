@@ -254,9 +254,11 @@ def migration_text(migration: Migration, plan: str, changes: list[dict[str, str]
         message = "Nothing to do: the target holds all of it, and every pointer leads there."
         return style(message, "green") + f"\nTo verify: migrator verify {printable(plan)}"
     done = migration.outcome
-    older = f", {counted(done.copied_versions, 'older version')} ({size(done.copied_version_bytes)})"
+    older = ""
+    if done.copied_versions:
+        older = f", {counted(done.copied_versions, 'older version')} ({size(done.copied_version_bytes)})"
     lines = [
-        f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older if done.copied_versions else ''}, rewrote "
+        f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older}, rewrote "
         f"{counted(done.rewritten, 'table file')}, re-pointed {counted(len(done.cut_over), 'table')}."
     ]
     if migration.verification is None:

@@ -27,7 +27,7 @@ OF_HINT = (
 """Selects the versions of version hints. Those are pointers: until the cutover the target must have none."""
 
 _THERE = """
-CREATE TEMP TABLE versions_there (
+CREATE TEMP TABLE IF NOT EXISTS versions_there (
   key TEXT NOT NULL, seq INTEGER NOT NULL, version_id TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
   marker INTEGER NOT NULL, latest INTEGER NOT NULL, PRIMARY KEY (key, seq)) WITHOUT ROWID
 """
@@ -128,8 +128,8 @@ def list_there(plan: PlanFile, store: Store, bucket: str, keys: Iterable[str], s
     """Keep, in a temporary table, what the target's versions are of the keys of the plan. ``keys`` are those of
     its current objects: a listing of versions that lacks one of them is not to be trusted, see _record_unlisted.
     """
-    plan.db.execute("DROP TABLE IF EXISTS versions_there")
     plan.db.execute(_THERE)
+    plan.db.execute("DELETE FROM versions_there")
     insert = (
         f"INSERT INTO versions_there SELECT :key, :seq, :version_id, :size, :etag, :marker, :latest WHERE {_RELEVANT}"
     )
