@@ -19,7 +19,7 @@ from migrator.parallel import Failed, each
 from migrator.plan.file import PlanFile, PlannedVersion
 from migrator.plan.versions import OF_HINT, VersionThere, current_of, found, has_versions, list_there, there
 from migrator.progress import Progress
-from migrator.store import Store
+from migrator.store import Store, StoredObject
 
 ATTEMPTS = 5
 WAIT_SECONDS = 1.0
@@ -183,6 +183,16 @@ class VersionCopier:
         if version.marker:
             self._store.delete_marker(self._bucket, version.target)
             return ""
-        return self._store.copy(
-            version.bucket, version.stored, self._bucket, version.target, version_id=version.version_id
-        )
+        try:
+            return self._copy_pinned(version, version.stored)
+        except SourceChanged:
+            # SeaweedFS 4.48 lists the version "null" of an object uploaded in parts with an ETag that is not its own.
+            if version.version_id != "null":
+                raise
+            now = self._store.head(version.bucket, version.key, version.version_id)
+            if (now.size, now.modified) != (version.size, version.modified):
+                raise
+            return self._copy_pinned(version, now)
+
+    def _copy_pinned(self, version: PlannedVersion, source: StoredObject) -> str:
+        return self._store.copy(version.bucket, source, self._bucket, version.target, version_id=version.version_id)

@@ -409,10 +409,10 @@ class Store:
         """The object's size in bytes. Raises NotFound."""
         return self.head(bucket, key).size
 
-    def head(self, bucket: str, key: str) -> StoredObject:
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
         """One object, as a listing would show it. Raises NotFound."""
-        with self._errors(f"s3://{bucket}/{key}"):
-            answer = self._client.head_object(Bucket=bucket, Key=key)
+        with self._errors(_place(bucket, key, version_id)):
+            answer = self._client.head_object(Bucket=bucket, Key=key, **_version(version_id))
             modified = int(answer["LastModified"].timestamp() * 1000)
             storage_class = answer.get("StorageClass") or "STANDARD"
             return StoredObject(key, int(answer["ContentLength"]), answer["ETag"].strip('"'), modified, storage_class)
