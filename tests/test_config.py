@@ -35,6 +35,7 @@ def test_everything(tmp_path: Path) -> None:
         "pool.size" = 3
         [plan]
         accept = ["delta-log"]
+        all_versions = true
         """,
     )
     settings = load(path)
@@ -47,6 +48,7 @@ def test_everything(tmp_path: Path) -> None:
     }
     assert settings.catalogs == {"iceberg": {"type": "sql", "uri": "sqlite:///x.db", "pool.size": "3"}}
     assert settings.accept == ("delta-log",)
+    assert settings.all_versions
 
 
 def test_options_come_on_top(tmp_path: Path) -> None:
@@ -54,6 +56,7 @@ def test_options_come_on_top(tmp_path: Path) -> None:
     merged = settings.override(endpoint_url="http://e", target="t", catalogs=("b", "a"))
     assert (merged.endpoint_url, merged.target_bucket) == ("http://e", "t")
     assert merged.catalogs == {"a": {"uri": "sqlite:///x"}, "b": {}}
+    assert not merged.all_versions and merged.override(all_versions=True).override().all_versions
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,7 @@ def test_options_come_on_top(tmp_path: Path) -> None:
         ("layout = 3", "\\[layout\\] must be a table"),
         ('[catalogs.a.s3]\nendpoint = "x"', "must be a plain value"),
         ('[plan]\naccept = "x"', "must be a list"),
+        ('[plan]\nall_versions = "yes"', "must be true or false"),
         ("[source", "not valid TOML"),
     ],
 )
