@@ -44,8 +44,10 @@ class Journal:
 
     def copied(self, copies: Iterable[Copied]) -> None:
         """These objects are at the target, each with what proves it equal to its source."""
-        self._begin()
         rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
+        if not rows:  # all of a batch failed; nothing may be begun that no row leads to the end of
+            return
+        self._begin()
         self._db.executemany(_DONE, rows)
         self._count(len(rows))
 
