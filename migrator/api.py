@@ -26,6 +26,7 @@ from migrator.config import Settings, load
 from migrator.errors import MigrationFailed, PlanStale
 from migrator.execute import CopySettings, Executor, Outcome
 from migrator.journal import FINISHED, Journal
+from migrator.lock import lease
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import StatusSummary, describe_plan, describe_status
@@ -163,17 +164,19 @@ def migrate_lake(
     path: str | Path,
     *,
     cutover: bool = True,
+    accept_late: bool = False,
     copying: CopySettings | None = None,
     progress: Progress | None = None,
 ) -> Migration:
     """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
 
+    ``accept_late``: cut over although something was added to the old buckets, changed or removed since planning.
     With ``copying.only``, nothing but those objects are copied, and that is all.
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
     """
     progress = progress or Progress()
-    with _opened_plan(path) as (plan, store, catalogs), plan.lock(), Journal(plan) as journal:
+    with _opened_plan(path) as (plan, store, catalogs), plan.lock(), Journal(plan) as journal, ExitStack() as stack:
         executor = Executor(plan, store, catalogs, progress, copying)
         verifier = Verifier(plan, store, catalogs, progress)
         executor.check_blocks()
@@ -184,6 +187,9 @@ def migrate_lake(
             return Migration(Outcome(), [], _final_verification(verifier, journal))
         if cutover:  # without one they may move on: the lake is in use, and a later plan follows
             executor.check_pointers()
+        executor.make_target()
+        held = stack.enter_context(lease(store, plan.layout.target_bucket, plan.path))
+        executor.begin(journal)
         executor.copy_versions(journal)
         executor.copy(journal)
         if copying is not None and copying.only is not None:
@@ -193,6 +199,8 @@ def migrate_lake(
         _refuse_differences(compared)
         if not cutover:
             return Migration(executor.outcome, compared, None)
+        executor.check_sources(journal, accept_late=accept_late)
+        held.check()
         executor.cut_over(journal)
         return Migration(executor.outcome, compared, _final_verification(verifier, journal))
 
@@ -215,7 +223,7 @@ def _refuse_differences(checks: list[Check]) -> None:
     if problems:
         shown = "\n".join(f"  {problem}" for problem in problems[:10])
         raise MigrationFailed(
-            f"The tables at the target do not read as the old ones do; nothing was cut over:\n{shown}\n",
+            f"The target is not what it must be; nothing was cut over:\n{shown}\n",
             next_move="Nobody's tables changed. Please report this with the lines above.",
         )
 

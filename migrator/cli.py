@@ -278,6 +278,9 @@ def _pair(text: str) -> tuple[str, str]:
 @_versions_option
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but change no pointer yet.")
+@click.option(
+    "--accept-late", is_flag=True, help="Cut over although the old buckets changed since planning; leave that behind."
+)
 @_copy_options
 @_json_option
 @click.pass_context
@@ -291,6 +294,7 @@ def migrate(
     all_versions: bool,
     yes: bool,
     no_cutover: bool,
+    accept_late: bool,
     concurrency: int,
     tps: float | None,
     bandwidth: float | None,
@@ -329,7 +333,9 @@ def migrate(
         click.echo(report.plan_text(described, _style), err=True)
         if not yes:
             _ask(status.phase)
-    migration = api.migrate_lake(plan, cutover=not no_cutover, copying=copying, progress=progress)
+    migration = api.migrate_lake(
+        plan, cutover=not no_cutover, accept_late=accept_late, copying=copying, progress=progress
+    )
     if as_json:
         click.echo(report.to_json(report.migration_json(migration, str(plan), described["changes"])))
     else:

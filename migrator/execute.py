@@ -21,7 +21,8 @@ from migrator.copying.fleet import Setup, Usage, copy_objects
 from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale, SourceChanged
 from migrator.filelist import failed_list, write_list
 from migrator.iceberg.manifests import DeleteFile
-from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, Journal
+from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
+from migrator.late import Late, find_late
 from migrator.parallel import Failed, each
 from migrator.plan.file import (
     HINT,
@@ -33,10 +34,14 @@ from migrator.plan.file import (
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
 from migrator.store import Store
+from migrator.versions import PENDING as PENDING_VERSIONS
 from migrator.versions import VersionCopier
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
+
+CLOCKS_DIFFER = 3_600_000
+"""How much, in milliseconds, our clock may be ahead of the server's."""
 
 AGAIN = 'Run "migrator plan" again.'
 PENDING = "id NOT IN (SELECT object_id FROM done)"
@@ -65,6 +70,7 @@ class Outcome:
     rewritten: int = 0
     copied_versions: int = 0
     copied_version_bytes: int = 0
+    late: Late | None = None
     cut_over: list[str] = field(default_factory=list)
 
 
@@ -160,11 +166,41 @@ class Executor:
         if failures:
             raise _failed("copying older versions", failures)
 
+    def check_sources(self, journal: Journal, *, accept_late: bool) -> None:
+        """Nothing was added to the old buckets, changed or removed there since planning. Raises PlanStale, unless
+        ``accept_late``: then it is only recorded."""
+        late = find_late(self._plan, self._store, self._progress)
+        if not late:
+            return
+        journal.event(LATE, added=late.added, changed=late.changed, removed=late.removed, examples=late.examples)
+        self.outcome.late = late
+        if not accept_late:
+            raise PlanStale(
+                f"The old buckets changed since planning: {late}. Nothing was cut over.",
+                next_move="Stop the writers and plan again: it copies only what is new. "
+                "Or add --accept-late, to leave these changes behind.",
+            )
+
+    def make_target(self) -> None:
+        """Make the target bucket if there is none."""
+        if not self._store.bucket_exists(self._layout.target_bucket):
+            self._store.create_bucket(self._layout.target_bucket)
+
+    def begin(self, journal: Journal) -> None:
+        """Record the start of a run, and drop the parts of uploads that a killed one has left at the target."""
+        bucket = self._layout.target_bucket
+        begun = journal.first(STARTED)
+        if begun is not None:
+            for upload, at in self._store.uploads(bucket):
+                query = f"SELECT 1 FROM objects WHERE target = ?1 AND {COPIES} UNION ALL SELECT 1 FROM versions"
+                query += f" WHERE target = ?1 AND {PENDING_VERSIONS}"
+                if at >= begun - CLOCKS_DIFFER and self._plan.lookup(query, (upload.key,)):
+                    self._store.abort_upload(upload)
+        journal.event(STARTED)
+
     def copy(self, journal: Journal) -> None:
         """Copy every plain object, on the server. Goes on past those that fail; raises MigrationFailed or PlanStale
         at the end, with a list of them in a file beside the plan."""
-        if not self._store.bucket_exists(self._layout.target_bucket):
-            self._store.create_bucket(self._layout.target_bucket)
         failed = failed_list(self._plan.path)
         failed.unlink(missing_ok=True)
         where = f"{COPIES} AND role = ''"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,7 @@ from migrator.plan.file import PlanFile
 COMMIT_ROWS = 5000
 COMMIT_SECONDS = 1.0
 
+STARTED, LATE = "started", "late-changes"
 CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
 
 _DONE = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)"
@@ -97,6 +99,12 @@ class Journal:
 
     def has(self, event: str) -> bool:
         return self._db.execute("SELECT 1 FROM events WHERE event = ? LIMIT 1", (event,)).fetchone() is not None
+
+    def first(self, event: str) -> int | None:
+        """When it first happened, in milliseconds since the epoch."""
+        query = "SELECT at FROM events WHERE event = ? ORDER BY id LIMIT 1"
+        row = self._db.execute(query, (event,)).fetchone()
+        return int(datetime.fromisoformat(row[0].replace("Z", "+00:00")).timestamp() * 1000) if row else None
 
     def events(self) -> list[dict[str, Any]]:
         """Everything that happened, in order."""

@@ -170,6 +170,15 @@ class Layout:
         return {r.source: False if r.target is None else (f"{r.target}/" if r.target else "") for r in self.rules}
 
 
+def source_places(layout: Layout) -> list[tuple[str, str]]:
+    """The fewest (bucket, prefix) pairs to list so that every rule's objects are seen once."""
+    places: list[tuple[str, str]] = []
+    for rule in sorted(layout.rules, key=lambda r: (r.bucket, len(r.prefix))):
+        if not any(rule.bucket == b and rule.prefix.startswith(p) for b, p in places):
+            places.append((rule.bucket, rule.prefix))
+    return places
+
+
 def _rule(source: str, target: str | bool) -> Rule:
     location = Location.parse(source)
     if location is None or not _BUCKET.fullmatch(location.bucket):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from migrator.api import Migration
@@ -261,6 +262,12 @@ def migration_text(migration: Migration, plan: str, changes: list[dict[str, str]
         f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older}, rewrote "
         f"{counted(done.rewritten, 'table file')}, re-pointed {counted(len(done.cut_over), 'table')}."
     ]
+    if done.proofs:
+        proofs = ", ".join(f"{proof} {count:,}" for proof, count in done.proofs.most_common())
+        rate = f" at {done.copied / done.copy_seconds:,.0f} objects/s" if done.copy_seconds > 1 else ""
+        lines.append(f"Proven by {proofs}{rate}.")
+    if done.late:
+        lines.append(style(f"Left behind in the old buckets: {printable(str(done.late))}", "yellow"))
     if migration.verification is None:
         lines += [
             "No cutover yet: readers still use the old buckets.",
@@ -344,6 +351,7 @@ def migration_json(migration: Migration, plan: str, changes: list[dict[str, str]
             "proofs": dict(sorted(done.proofs.items())),
         },
         "rewritten_files": done.rewritten,
+        "late": asdict(done.late) if done.late else None,
         "tables_cut_over": done.cut_over,
         "compared": [check.to_json() for check in migration.compared],
         "verification": verification_json(migration.verification) if migration.verification else None,

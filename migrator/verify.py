@@ -27,7 +27,7 @@ from migrator.plan.file import COPY, MIGRATED, PlanFile, PlannedObject, PlannedT
 from migrator.plan.summary import needs_cutover
 from migrator.plan.versions import OF_HINT, VersionThere, found, has_versions, list_there, there
 from migrator.progress import Progress
-from migrator.store import Store
+from migrator.store import LEASE_KEY, Store
 from migrator.tables import count_rows, digest_rows, open_table
 
 if TYPE_CHECKING:
@@ -145,12 +145,13 @@ class Verifier:
         return result
 
     def compare_tables(self, journal: Journal) -> list[Check]:
-        """Before the cutover: take each table's row counts in the old place, and hold the tables at the
-        target against them, file by file and snapshot by snapshot."""
+        """Before the cutover: is every object there as it was written? Take each table's row counts in the old
+        place, and hold the tables at the target against them, file by file and snapshot by snapshot."""
         tables = [t for t in self._plan.tables() if t.new_metadata is not None and t.state != MIGRATED]
         self._take_baselines(tables, journal, deep=False)
         self._list_target()
-        return self._check_tables({t.id: t.new_metadata or "" for t in tables}, deep=False)
+        objects = self._check_objects(cut_over=False)
+        return [objects, *self._check_tables({t.id: t.new_metadata or "" for t in tables}, deep=False)]
 
     # -- objects -------------------------------------------------------------------------------------
 
@@ -160,7 +161,7 @@ class Verifier:
         db.execute("DELETE FROM there")
         with self._progress.stage("listing the target") as stage:
             for _, listed in self._store.list_all([(self._layout.target_bucket, "")]):
-                rows = [(found.key, found.size, found.etag) for found in listed]
+                rows = [(found.key, found.size, found.etag) for found in listed if found.key != LEASE_KEY]
                 db.executemany("INSERT INTO there VALUES (?, ?, ?)", rows)
                 stage.advance(len(listed), sum(found.size for found in listed))
 

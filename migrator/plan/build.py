@@ -16,7 +16,7 @@ from migrator.catalogs import Catalog, properties_of
 from migrator.config import Settings
 from migrator.errors import MigratorError, NotFound, PlanDamaged, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
-from migrator.layout import MEDALLION, Layout
+from migrator.layout import MEDALLION, Layout, source_places
 from migrator.parallel import Failed, each
 from migrator.plan.discover import named_tables
 from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile, keys_under
@@ -30,7 +30,7 @@ from migrator.plan.versions import (
     settle_histories,
 )
 from migrator.progress import Progress
-from migrator.store import Store, StoredObject
+from migrator.store import LEASE_KEY, Store, StoredObject
 
 AMBIGUOUS = "ambiguous"
 """Same size, another ETag, and the target is newer: only the bytes can tell. Never in a finished plan."""
@@ -79,7 +79,7 @@ def build_plan(
             plan.db.execute("BEGIN")
             named = named_tables(plan, catalogs)
             _list_sources(plan, store, layout, progress)
-            histories = list_histories(plan, store, layout, _places(layout), progress, keep=settings.all_versions)
+            histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
             target_exists = store.bucket_exists(layout.target_bucket)
             _list_target(plan, store, layout, progress, exists=target_exists)
             if target_exists:
@@ -156,7 +156,7 @@ def _warehouses(settings: Settings) -> dict[str, str]:
 
 def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
     with progress.stage("listing the old buckets") as stage:
-        for bucket, listed in store.list_all(_places(layout)):
+        for bucket, listed in store.list_all(source_places(layout)):
             rows = _source_rows(layout, bucket, listed, stage)
             plan.db.executemany(
                 "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
@@ -168,15 +168,6 @@ def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progre
             plan.db.execute(index)
     except sqlite3.IntegrityError as error:  # pragma: no cover - a server that lists a key twice
         raise MigratorError(f"The server listed a key twice ({error}).", next_move="Plan again.") from error
-
-
-def _places(layout: Layout) -> list[tuple[str, str]]:
-    """The fewest (bucket, prefix) pairs to list so that every rule's objects are seen once."""
-    places: list[tuple[str, str]] = []
-    for rule in sorted(layout.rules, key=lambda r: (r.bucket, len(r.prefix))):
-        if not any(rule.bucket == b and rule.prefix.startswith(p) for b, p in places):
-            places.append((rule.bucket, rule.prefix))
-    return places
 
 
 def _source_rows(
@@ -198,7 +189,7 @@ def _list_target(plan: PlanFile, store: Store, layout: Layout, progress: Progres
     if exists:
         with progress.stage("listing the target") as stage:
             for _, listed in store.list_all([(layout.target_bucket, "")]):
-                rows = [(found.key, found.size, found.etag, found.modified) for found in listed]
+                rows = [(o.key, o.size, o.etag, o.modified) for o in listed if o.key != LEASE_KEY]
                 plan.db.executemany("INSERT INTO present VALUES (?, ?, ?, ?)", rows)
                 stage.advance(len(listed), sum(found.size for found in listed))
 

@@ -5,7 +5,9 @@
 
 from migrator.store.client import (
     CONCURRENCY,
+    LEASE_KEY,
     MAX_PARTS,
+    Checksum,
     Content,
     Download,
     Store,
@@ -18,7 +20,9 @@ from migrator.store.listing import StoredObject
 
 __all__ = [
     "CONCURRENCY",
+    "LEASE_KEY",
     "MAX_PARTS",
+    "Checksum",
     "Content",
     "Download",
     "Store",

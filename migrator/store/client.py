@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from itertools import groupby, islice
 from typing import Any, BinaryIO, cast
@@ -39,6 +40,9 @@ CONCURRENCY = 32
 CHUNK = 1 << 20
 SPOOL = 16 << 20
 """Larger temporary files go to the disk."""
+
+LEASE_KEY = ".migrator-lock"
+"""Lies in the target bucket while a migration is at work: no object of the lake."""
 
 CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1")
 
@@ -404,6 +408,35 @@ class Store:
         with self._errors(f"s3://{bucket}/{key}"):
             answer = self._client.put_object(Bucket=bucket, Key=key, Body=file, ContentMD5=checksum, **attributes)
             return size, str(answer["ETag"]).strip('"')
+
+    def put_if(self, bucket: str, key: str, data: bytes, *, etag: str | None) -> str | None:
+        """Write an object if the one there still has this ETag (None: if there is none), and return the new ETag,
+        or None if somebody else was faster. A server without conditional writes is asked afterwards who was last."""
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        place = {"Bucket": bucket, "Key": key}
+        with self._errors(f"s3://{bucket}/{key}"):
+            try:
+                written = self._client.put_object(**place, Body=data, **condition)["ETag"].strip('"')
+            except botocore.exceptions.ClientError as error:
+                if _code(error) in _CHANGED | _MISSING | {"ConditionalRequestConflict", "409"}:
+                    return None
+                if _code(error) not in ("NotImplemented", "501", "InvalidArgument", "InvalidRequest"):
+                    raise
+                written = self._client.put_object(**place, Body=data)["ETag"].strip('"')
+        there = self.get(bucket, key)
+        return str(written) if there.data == data else None
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove one object of our own. Never call it for an old bucket."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            self._client.delete_object(Bucket=bucket, Key=key)
+
+    def age(self, bucket: str, key: str) -> float:
+        """How many seconds ago the object was written, by the server's own clock. Raises NotFound."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            answer = self._client.head_object(Bucket=bucket, Key=key)
+            now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            return float((now - answer["LastModified"]).total_seconds())
 
     def size(self, bucket: str, key: str) -> int:
         """The object's size in bytes. Raises NotFound."""

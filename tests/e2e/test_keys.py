@@ -22,12 +22,13 @@ from moto.server import ThreadedMotoServer
 
 from migrator.cli import main
 from migrator.demo.server import Server
+from migrator.filelist import read_list, write_list
 from migrator.plan.file import PlanFile
 
 KEYS = (
     *("plain", "with space", " before", "after ", "two  spaces", "\u00a0no-break", "tab\there", "\x7fdelete"),
     *("a+b", "100%", "%", "%2F", "%20", "%zz", "a%2Fb", "a%252Fb", "+", "&", "am&p;", "q?x=1&y=2", "?", "ha#sh", "#"),
-    *("se;mi", "e=q", "a:b", "s3://bronze/x", "at@", "$1", "!", "(x)", "a,b", "*", "[a-z]", "{b}", "|", "^", "`", "~"),
+    *("se;mi", "e=q", "a:b", "at@", "$1", "!", "(x)", "a,b", "*", "[a-z]", "{b}", "|", "^", "`", "~"),
     *(
         "'single'",
         '"double"',
@@ -76,11 +77,10 @@ KEYS = (
 )
 ONLY_SEAWEEDFS = ("new\nline", "crlf\r\nend", "\n")
 ONLY_MOCK = (
-    *("d//e", "d///e//", "/lead", "//lead", "/", "trail//", "back\\slash", "\\", "\\\\x"),
+    *("d//e", "s3://bronze/x", "d///e//", "/lead", "//lead", "/", "trail//", "back\\slash", "\\", "\\\\x"),
     *("./dot", "a/./b", "a/../b", "../up", "../../up", ".", "..", "a/.", "a/..", "k" * 1017),
 )
-LONG = "/".join(["k" * 253] * 4)
-LONGEST = LONG + "ü" * ((1017 - len(LONG)) // 2) + "k" * ((1017 - len(LONG)) % 2)
+LONGEST = "/".join(["ü" * 101] * 5) + "/kk"
 """Below ``bronze/`` it has exactly 1,024 bytes, but fewer characters."""
 
 CONFIG = '[target]\nbucket = "data-lake"\n[layout]\n"s3://bronze/" = "bronze/"\n"s3://silver/" = ""\n'
@@ -93,6 +93,8 @@ class Place:
     client: Any
     folder: Path
     keys: tuple[str, ...]
+    pins: bool
+    """Copies nothing whose ETag is another one by now."""
 
     def run(self, *arguments: str | Path, exit_code: int = 0) -> Result:
         result = CliRunner().invoke(main, [str(a) for a in arguments])
@@ -126,7 +128,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     if request.param == "seaweedfs":
         with Server() as server:
-            yield opened(server.client(), server.environ(), Place(None, tmp_path, KEYS + ONLY_SEAWEEDFS), monkeypatch)
+            yield opened(
+                server.client(), server.environ(), Place(None, tmp_path, KEYS + ONLY_SEAWEEDFS, True), monkeypatch
+            )
         return
     mock = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     mock.start()
@@ -136,7 +140,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         client = boto3.client(
             "s3", endpoint_url=url, region_name="us-east-1", config=Config(retries={"max_attempts": 1})
         )
-        yield opened(client, {"AWS_ENDPOINT_URL_S3": url}, Place(None, tmp_path, KEYS + ONLY_MOCK), monkeypatch)
+        yield opened(client, {"AWS_ENDPOINT_URL_S3": url}, Place(None, tmp_path, KEYS + ONLY_MOCK, False), monkeypatch)
     finally:
         mock.stop()
 
@@ -167,12 +171,11 @@ def test_every_key_arrives_as_it_was(place: Place) -> None:
     text = place.run("show", plan).stdout
     assert not {"\x7f", "\u202e", "\t", "\r"} & set(text)
 
-    # First by a list of files, as far as a list can hold them, then the rest.
-    lines = [f"s3://bronze/{key}" for key in sorted(keys) if not set("\r\n") & set(key)]
-    half = lines[::2]
-    (place.folder / "list.txt").write_text("".join(f"{line}\n" for line in half))
+    # First by a list of files, then the rest.
+    half = sorted(keys)[::2]
+    write_list(place.folder / "list.txt", (f"s3://bronze/{key}" for key in half))
     place.run("migrate", plan, "--yes", "--files-from", place.folder / "list.txt")
-    assert place.listing("data-lake") == {f"bronze/{line.removeprefix('s3://bronze/')}" for line in half}
+    assert place.listing("data-lake") == {f"bronze/{key}" for key in half}
     migrated = json.loads(place.run("migrate", plan, "--yes", "--json").stdout)
     assert migrated["ok"] and place.listing("data-lake") == set(target)
     status = json.loads(place.run("status", plan, "--json").stdout)
@@ -195,6 +198,7 @@ def test_every_key_arrives_as_it_was(place: Place) -> None:
 
 def test_a_key_that_gets_too_long_blocks(place: Place) -> None:
     place.put("bronze", LONGEST + "k")
+    assert len(f"bronze/{LONGEST}k".encode()) == 1025
     plan = place.plan("plan.db", exit_code=3)
     (found,) = [f for f in json.loads(place.run("show", plan, "--json").stdout)["findings"] if f["severity"] == "block"]
     assert (found["code"], found["place"]) == ("key-too-long", f"s3://bronze/{LONGEST}k")
@@ -203,16 +207,16 @@ def test_a_key_that_gets_too_long_blocks(place: Place) -> None:
 
 def test_what_cannot_be_copied_is_named_by_its_key(place: Place) -> None:
     """In the error, in the list of what failed, and by verify; nothing in a key moves the cursor or breaks a line."""
-    keys = [key for key in place.keys if not key.endswith("/") and not set("\r\n") & set(key)][::6]
+    keys = [key for key in place.keys if not key.endswith("/")][::-6]
     for key in keys:
         place.put("bronze", key)
     plan = place.plan("plan.db")
     for key in keys:
         place.client.put_object(Bucket="bronze", Key=key, Body=b"changed")
-    error = place.run("migrate", plan, "--yes", exit_code=4).stderr
+    # The mock copies what has changed all the same; that is found out by the copy's size.
+    error = place.run("migrate", plan, "--yes", exit_code=4 if place.pins else 3).stderr
     assert f"{len(keys)} object(s) failed" in error and "\u202e" not in error
-    listed = next(place.folder.glob("plan*failed*")).read_text()
-    assert sorted(listed.splitlines()) == sorted(f"s3://bronze/{key}" for key in keys)
+    assert read_list(next(place.folder.glob("plan*failed*"))) == {("bronze", key) for key in keys}
     checks = json.loads(place.run("verify", plan, "--json", exit_code=3).stdout)["checks"]
     assert checks[0]["failed"] == len(keys)
     assert all(f"(from s3://bronze/{key})" in " ".join(checks[0]["problems"]) for key in keys[:20])

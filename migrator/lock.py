@@ -1,0 +1,132 @@
+"""One migration at a time on a target: a lease that lies in the target bucket while one is at work.
+
+The plan's own lock (``PlanFile.lock``) holds on one machine only. The lease names its holder and is renewed as long
+as that lives; how old it is, is told by the server's clock alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from migrator.errors import MigrationFailed, NotFound, PlanBusy, StoreError
+from migrator.store import LEASE_KEY, Store
+
+RENEW_SECONDS = 15.0
+EXPIRE_SECONDS = 60.0
+
+
+class Lease:
+    """The right to write to a target bucket. :meth:`check` before anything that cannot be undone."""
+
+    def __init__(self, store: Store, bucket: str, holder: dict[str, str], etag: str) -> None:
+        self._store, self._bucket, self._holder = store, bucket, holder
+        self._etag = etag
+        self._renewed = time.monotonic()
+        self._lost = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="migrator-lease", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises MigrationFailed if another migration may have taken the target over."""
+        if self._lost or time.monotonic() - self._renewed > EXPIRE_SECONDS:
+            raise MigrationFailed(
+                f"The lock s3://{self._bucket}/{LEASE_KEY} was lost: it could not be renewed, or was taken over.",
+                next_move="Make sure that no other migration writes there, then run the same command again.",
+            )
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEW_SECONDS):
+            with suppress(StoreError):  # the next time may go better; check() says if it took too long
+                etag = self._store.put_if(self._bucket, LEASE_KEY, _content(self._holder), etag=self._etag)
+                if etag is None:
+                    self._lost = True
+                    return
+                self._etag, self._renewed = etag, time.monotonic()
+
+    def release(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        if not self._lost:
+            with suppress(StoreError):  # it expires by itself
+                self._store.delete(self._bucket, LEASE_KEY)
+
+
+@contextmanager
+def lease(store: Store, bucket: str, plan: Path) -> Iterator[Lease]:
+    """Hold the target for one migration. Raises PlanBusy if another one holds it.
+
+    What a process has left that was killed on this machine is taken over at once, anything else when it has expired.
+    """
+    holder = {"plan": str(plan.resolve()), **_myself()}
+    found = None
+    with suppress(NotFound):
+        found = store.get(bucket, LEASE_KEY)
+    if found is not None:
+        _refuse_unless_over(store, bucket, found.data, holder)
+    etag = store.put_if(bucket, LEASE_KEY, _content(holder), etag=found.etag if found else None)
+    if etag is None:
+        raise _busy(bucket, "another migration that has just begun")
+    held = Lease(store, bucket, holder, etag)
+    try:
+        yield held
+    finally:
+        held.release()
+
+
+def _refuse_unless_over(store: Store, bucket: str, content: bytes, holder: dict[str, str]) -> None:
+    try:
+        other = {key: str(value) for key, value in json.loads(content).items()}
+    except (ValueError, AttributeError):
+        other = {}
+    if other.get("machine") == holder["machine"] and _started(other.get("process", "")) != other.get("started"):
+        return
+    try:
+        age = store.age(bucket, LEASE_KEY)
+    except NotFound:
+        return
+    if age < EXPIRE_SECONDS:
+        who = f"{other.get('plan', 'an unknown plan')!r} on {other.get('host', '?')!r}"
+        raise _busy(bucket, f"{who} (process {other.get('process', '?')!r}, a sign of life {age:.0f} s ago)")
+
+
+def _myself() -> dict[str, str]:
+    """Who holds a lease: so that whoever comes later on the same machine can tell if it still lives."""
+    space = Path("/proc/self/ns/pid")  # in another one, the numbers of processes mean others
+    known = space.readlink() if space.exists() else ""
+    host, process = socket.gethostname(), str(os.getpid())
+    return {"host": host, "machine": f"{host} {known}", "process": process, "started": _started(process)}
+
+
+def _started(process: str) -> str:
+    """When a process of this machine began, in its own count; "" if there is none."""
+    try:
+        fields = Path(f"/proc/{int(process)}/stat").read_text().rpartition(")")[2].split()
+        return fields[19]
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        os.kill(int(process), 0)  # no /proc: another Unix
+    except (OSError, ValueError):
+        return ""
+    return "running"
+
+
+def _busy(bucket: str, who: str) -> PlanBusy:
+    return PlanBusy(
+        f"s3://{bucket} is being migrated to by {who}.",
+        next_move=f"Wait for it. What a killed migration has left expires after {EXPIRE_SECONDS:.0f} s.",
+    )
+
+
+def _content(holder: dict[str, str]) -> bytes:
+    """Never twice the same, so that its ETag tells who wrote last."""
+    return json.dumps({**holder, "token": uuid.uuid4().hex}).encode()
