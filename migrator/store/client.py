@@ -9,15 +9,17 @@ import base64
 import hashlib
 import io
 import os
+import random
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlencode
 
 import boto3
@@ -31,6 +33,8 @@ from migrator.store.listing import Page, StoredObject, list_in_parallel
 from migrator.store.signing import Credentials
 from migrator.store.wire import Endpoint
 
+Result = TypeVar("Result")
+
 GIB = 1024**3
 MULTIPART_ABOVE = 1 * GIB
 """Larger objects are copied in parts. S3's limit for one CopyObject is 5 GiB; slower servers time out sooner."""
@@ -38,6 +42,8 @@ PART_SIZE = 256 * 1024**2
 MAX_PARTS = 10_000
 CONCURRENCY = 32
 CHUNK = 1 << 20
+READS = 6
+"""How often a body that breaks off is read from its beginning."""
 SPOOL = 16 << 20
 """Larger temporary files go to the disk."""
 
@@ -284,18 +290,15 @@ class Store:
     def get(self, bucket: str, key: str, *, etag: str | None = None) -> Content:
         """Read a whole object. Raises SourceChanged if it is no longer the one with this ETag."""
         with self._errors(f"s3://{bucket}/{key}"):
-            answer = self._get_object(bucket, key, etag)
-            return Content(answer["Body"].read(), answer["ETag"].strip('"'), self._attributes(bucket, key, answer))
+            answer, data = self._whole(lambda: _read(self._get_object(bucket, key, etag)))
+            return Content(data, answer["ETag"].strip('"'), self._attributes(bucket, key, answer))
 
     def download(self, bucket: str, key: str, *, etag: str | None = None) -> Download:
         """Like :meth:`get`, for what may be too large for memory."""
         file = spool()
         try:
             with self._errors(f"s3://{bucket}/{key}"):
-                answer = self._get_object(bucket, key, etag)
-                for chunk in answer["Body"].iter_chunks(CHUNK):
-                    file.write(chunk)
-                file.seek(0)
+                answer = self._whole(lambda: _save(self._get_object(bucket, key, etag), file))
                 return Download(file, self._attributes(bucket, key, answer))
         except BaseException:
             file.close()
@@ -410,11 +413,25 @@ class Store:
 
     def sha256(self, bucket: str, key: str, *, etag: str | None = None) -> str:
         """The SHA-256 of an object's bytes, streamed. Raises SourceChanged as :meth:`get` does."""
-        digest = hashlib.sha256()
-        with self._errors(f"s3://{bucket}/{key}"):
+
+        def digest() -> str:
+            found = hashlib.sha256()
             for chunk in self._get_object(bucket, key, etag)["Body"].iter_chunks(CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
+                found.update(chunk)
+            return found.hexdigest()
+
+        with self._errors(f"s3://{bucket}/{key}"):
+            return self._whole(digest)
+
+    @staticmethod
+    def _whole(read: Callable[[], Result]) -> Result:
+        """``read``, again if a body breaks off: boto3 asks again only until an answer begins."""
+        for attempt in range(READS - 1):
+            try:
+                return read()
+            except _BROKEN:
+                time.sleep(random.uniform(0, 0.2 * 2**attempt))
+        return read()
 
     def copy(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
         """Copy on the server, with metadata, content type and tags, and return the new ETag.
@@ -522,8 +539,9 @@ class Store:
     def read_part(self, bucket: str, key: str, etag: str, span: tuple[int, int]) -> bytes:
         """The bytes from the first to the last of ``span``. Raises SourceChanged as :meth:`get` does."""
         with self._errors(f"s3://{bucket}/{key}"):
-            answer = self._get_object(bucket, key, etag, Range=f"bytes={span[0]}-{span[1]}")
-            data: bytes = answer["Body"].read()
+            _, data = self._whole(
+                lambda: _read(self._get_object(bucket, key, etag, Range=f"bytes={span[0]}-{span[1]}"))
+            )
         expected = span[1] - span[0] + 1
         if len(data) != expected:  # a server without ranges
             raise StoreError(f"s3://{bucket}/{key}: {len(data)} bytes came instead of {expected}.")
@@ -606,6 +624,26 @@ def part_ranges(size: int, part_size: int) -> Iterator[tuple[int, int]]:
 def part_count(etag: str) -> int:
     """In how many parts an object with this ETag was uploaded; 0 if in one request, or if the ETag does not tell."""
     return int(etag[33:]) if re.fullmatch(r"[0-9a-f]{32}-[0-9]{1,5}", etag) else 0
+
+
+_BROKEN = (
+    botocore.exceptions.ResponseStreamingError,
+    botocore.exceptions.ReadTimeoutError,
+    botocore.exceptions.IncompleteReadError,
+)
+
+
+def _read(answer: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    return answer, answer["Body"].read()
+
+
+def _save(answer: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
+    file.seek(0)
+    file.truncate()
+    for chunk in answer["Body"].iter_chunks(CHUNK):
+        file.write(chunk)
+    file.seek(0)
+    return answer
 
 
 _PARAMETERS = {"prefix": "Prefix", "delimiter": "Delimiter", "continuation-token": "ContinuationToken"}

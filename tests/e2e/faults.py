@@ -1,0 +1,218 @@
+"""A proxy in front of the real server that does to requests and answers what networks and servers do on bad days."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from urllib.parse import unquote, urlsplit
+
+REFUSALS = {
+    "slow-down": ("503 Service Unavailable", "SlowDown"),
+    "too-many": ("429 Too Many Requests", "SlowDown"),
+    "internal": ("500 Internal Server Error", "InternalError"),
+    "denied": ("403 Forbidden", "AccessDenied"),
+}
+ANYWHERE = ("slow-down", "too-many", "internal", "reset-before", "reset-after", "reset-amid", "slow", "cut")
+"""What may happen to any request: a client that asks again gets through."""
+COPIES = ("cut-xml", "twice", "again", "error-200", "spaces", "wrong-etag")
+"""What only the answer to a copy is made to suffer."""
+KINDS = ANYWHERE + COPIES
+
+_NO_ANSWER = object()
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it passes."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """``bucket/key`` that it is about."""
+        return unquote(urlsplit(self.path).path)[1:]
+
+    @property
+    def copies(self) -> str | None:
+        """``bucket/key`` of what it copies, if it is a copy."""
+        source = self.headers.get("x-amz-copy-source")
+        return unquote(source).lstrip("/") if source else None
+
+    @property
+    def by_us(self) -> bool:
+        """True for a lean request of ours, False for one of boto3's."""
+        return "user-agent" not in self.headers
+
+
+class FaultProxy:
+    """Use as a context manager. ``choose`` says for each request which of KINDS befalls it, or None.
+
+    ``counts``: what was done to how many; ``seen``: every request, in order.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        at = urlsplit(upstream)
+        self._upstream = (at.hostname or "", at.port or 80)
+        self.choose: Callable[[Request], str | None] = lambda request: None
+        self.counts: Counter[str] = Counter()
+        self.seen: list[Request] = []
+
+    def __enter__(self) -> FaultProxy:
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.url = "http://127.0.0.1:{}".format(self._socket.getsockname()[1])  # noqa: UP032
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    @property
+    def copied(self) -> Counter[str]:
+        """How often each object was asked to be copied."""
+        return Counter(request.copies for request in self.seen if request.copies)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError), client, socket.create_connection(self._upstream) as server:
+            for each in (client, server):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            asked, answers = client.makefile("rb"), server.makefile("rb")
+            again: bytes | None = None
+            while True:
+                head, body = read(asked, None, expected=client)
+                request = parse(head)
+                self.seen.append(request)
+                if again is not None:
+                    client.sendall(again)
+                    again = None
+                    continue
+                kind = self.choose(request)
+                if kind is not None:
+                    self.counts[kind] += 1
+                if kind in REFUSALS:
+                    client.sendall(refusal(*REFUSALS[kind]))
+                    continue
+                if kind == "error-200":
+                    client.sendall(refusal("200 OK", "InternalError"))
+                    continue
+                if kind == "reset-before":
+                    reset(client)
+                    return
+                server.sendall(head + body)
+                head, body = read(answers, request.method)
+                while head.startswith(b"HTTP/1.1 100"):  # we have said so already
+                    head, body = read(answers, request.method)
+                if not self._answer(client, kind, head, body):
+                    return
+                if kind == "again":
+                    again = head + body
+
+    @staticmethod
+    def _answer(client: socket.socket, kind: str | None, head: bytes, body: bytes) -> bool:
+        """Send the answer, as it is or as ``kind`` will have it; False if the connection is of no more use."""
+        if kind == "reset-after":
+            reset(client)
+            return False
+        if kind in ("reset-amid", "cut"):
+            whole = head + body
+            client.sendall(whole[: len(whole) - max(1, len(body) // 2)] if body else whole[: len(whole) // 2])
+            if kind == "reset-amid":
+                reset(client)
+            return False
+        if kind == "slow":
+            whole = head + body
+            for start in range(0, len(whole), max(1, len(whole) // 20)):
+                client.sendall(whole[start : start + max(1, len(whole) // 20)])
+                time.sleep(0.01)
+            return True
+        if kind == "cut-xml":
+            head, body = resized(head, body[: len(body) // 2])
+        elif kind == "spaces":
+            head, body = resized(
+                head, b'<?xml version="1.0" encoding="UTF-8"?>\n    \n' + re.sub(rb"<\?.*?\?>", b"", body)
+            )
+        elif kind == "wrong-etag":
+            body = re.sub(rb"[0-9a-f]{32}", b"0" * 32, body)
+        client.sendall(head + body)
+        if kind == "twice":
+            client.sendall(head + body)
+        return True
+
+
+def read(stream: object, method: str | None, expected: socket.socket | None = None) -> tuple[bytes, bytes]:
+    """Head and body of one message as they are on the wire; ``method`` of the request if it is an answer."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        line = stream.readline()  # type: ignore[attr-defined]
+        if not line:
+            raise EOFError
+        head += line
+    lower = head.lower()
+    if method == "HEAD" or (method and head.split(b" ", 2)[1] in (b"204", b"304")):
+        return head, b""
+    if b"\r\ntransfer-encoding: chunked" in lower:
+        return head, b"".join(chunks(stream))
+    if expected is not None and b"\r\nexpect: 100-continue" in lower:
+        expected.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *([0-9]+)", lower)
+    body = stream.read(int(length[1])) if length else b""  # type: ignore[attr-defined]
+    return head, body
+
+
+def chunks(stream: object) -> Iterator[bytes]:
+    while True:
+        line = stream.readline()  # type: ignore[attr-defined]
+        yield line
+        size = int(line.split(b";")[0], 16)
+        if size == 0:
+            while line not in (b"\r\n", b""):
+                line = stream.readline()  # type: ignore[attr-defined]
+                yield line
+            return
+        yield stream.read(size + 2)  # type: ignore[attr-defined]
+
+
+def parse(head: bytes) -> Request:
+    first, *lines = head.decode("latin-1").strip().split("\r\n")
+    method, path, _ = first.split(" ")
+    pairs = (line.partition(":") for line in lines)
+    return Request(method, path, {name.lower(): value.strip() for name, _, value in pairs})
+
+
+_number = iter(range(10**9))
+
+
+def refusal(status: str, code: str) -> bytes:
+    body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>made up</Message></Error>'.encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nContent-Type: application/xml\r\n"
+    return f"{head}x-amz-request-id: proxy-{next(_number)}\r\n\r\n".encode() + body
+
+
+def resized(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """The head says how long the new body is."""
+    return re.sub(rb"(?i)(\r\ncontent-length: *)[0-9]+", rb"\g<1>%d" % len(body), head), body
+
+
+def reset(client: socket.socket) -> None:
+    """Not an orderly end: the other side sees "connection reset by peer"."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
