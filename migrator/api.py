@@ -184,7 +184,7 @@ def migrate_lake(
         verifier = Verifier(plan, store, catalogs, progress)
         executor.check_blocks()
         status = describe_status(plan)
-        if journal.has(FINISHED) or (status.objects, status.pointers) == (0, 0):
+        if journal.has(FINISHED) or (status.objects, status.versions, status.pointers) == (0, 0, 0):
             return Migration(Outcome(), [], None, nothing_to_do=True)
         if status.complete:  # interrupted after the cutover
             return Migration(Outcome(), [], _final_verification(verifier, journal))
@@ -193,6 +193,7 @@ def migrate_lake(
         executor.make_target()
         held = stack.enter_context(lease(store, plan.layout.target_bucket, plan.path))
         executor.begin(journal)
+        executor.copy_versions(journal)
         executor.copy(journal)
         if copying is not None and copying.only is not None:
             return Migration(executor.outcome, [], None)

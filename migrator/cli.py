@@ -96,6 +96,11 @@ def _lake_options(command: Command) -> Command:
     return command
 
 
+_versions_option = click.option(
+    "--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."
+)
+
+
 def _copy_options(command: Command) -> Command:
     """The options that say how to copy."""
     for option in (
@@ -152,6 +157,7 @@ _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 
 @main.command()
 @_lake_options
+@_versions_option
 @click.option(
     "-o",
     "--output",
@@ -169,6 +175,7 @@ def plan(
     target: str | None,
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
+    all_versions: bool,
     output: Path | None,
     as_json: bool,
     detailed_exitcode: bool,
@@ -181,7 +188,7 @@ def plan(
 
     Exits with 3 if anything blocks the plan.
     """
-    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs)
+    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs, all_versions=all_versions)
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
     if described["blocked"]:
@@ -275,6 +282,7 @@ def _pair(text: str) -> tuple[str, str]:
 @main.command()
 @click.argument("plan", type=click.Path(path_type=Path), required=False)
 @_lake_options
+@_versions_option
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but change no pointer yet.")
 @click.option(
@@ -291,6 +299,7 @@ def migrate(
     target: str | None,
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
+    all_versions: bool,
     yes: bool,
     no_cutover: bool,
     accept_late: bool,
@@ -315,14 +324,13 @@ def migrate(
     options = Options(Limits(concurrency, tps, bandwidth), verify_content)
     copying = api.CopySettings(options, max_failures, read_list(files_from) if files_from else None)
     if plan is None:
-        described = api.plan_lake(
-            _settings(config, endpoint_url, target, target_endpoint_url, catalogs), progress=progress
-        )
+        settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs, all_versions=all_versions)
+        described = api.plan_lake(settings, progress=progress)
         plan = Path(described["plan"])
-    elif config or endpoint_url or target or target_endpoint_url or catalogs:
+    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions:
         raise click.UsageError(
             "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
-            "--catalog."
+            "--catalog, --all-versions."
         )
     else:
         described = api.show_plan(plan)
@@ -405,10 +413,16 @@ def _settings(
     target: str | None,
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
+    *,
+    all_versions: bool = False,
 ) -> Settings:
     settings = api.load_settings(config) if config else Settings()
     return settings.override(
-        endpoint_url=endpoint_url, target=target, target_endpoint_url=target_endpoint_url, catalogs=catalogs
+        endpoint_url=endpoint_url,
+        target=target,
+        target_endpoint_url=target_endpoint_url,
+        catalogs=catalogs,
+        all_versions=all_versions,
     )
 
 

@@ -26,7 +26,7 @@ DEFAULT_TARGET = "data-lake"
 _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
     "target": ("bucket", "endpoint_url", "region", "profile"),
-    "plan": ("accept",),
+    "plan": ("accept", "all_versions"),
 }
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
 
@@ -48,6 +48,8 @@ class Settings:
     """Catalog name → the properties that lake.toml gives; pyiceberg's own configuration fills the rest."""
     accept: tuple[str, ...] = ()
     """Codes of acceptable blocking findings that the user has decided to live with."""
+    all_versions: bool = False
+    """Older versions of the objects move, too."""
     path: Path | None = None
 
     @property
@@ -73,8 +75,9 @@ class Settings:
         target: str | None = None,
         target_endpoint_url: str | None = None,
         catalogs: tuple[str, ...] = (),
+        all_versions: bool = False,
     ) -> Settings:
-        """These settings with the command line's options on top. ``None`` leaves a setting as it is."""
+        """These settings with the command line's options on top. ``None`` and False leave a setting as it is."""
         merged = {**{name: {} for name in catalogs}, **self.catalogs}
         return replace(
             self,
@@ -82,6 +85,7 @@ class Settings:
             target_bucket=target or self.target_bucket,
             target_endpoint_url=target_endpoint_url or self.target_endpoint_url,
             catalogs=merged,
+            all_versions=all_versions or self.all_versions,
         )
 
 
@@ -117,6 +121,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         layout=layout,
         catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
         accept=_accepted(plan.get("accept", [])),
+        all_versions=_flag("plan", plan, "all_versions"),
         path=path.resolve(),
     )
 
@@ -155,6 +160,13 @@ def _text(section: str, given: Mapping[str, Any], key: str) -> str | None:
         return None
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(f"[{section}] {key} must be a non-empty string, not {value!r}.")
+    return value
+
+
+def _flag(section: str, given: Mapping[str, Any], key: str) -> bool:
+    value = given.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"[{section}] {key} must be true or false, not {value!r}.")
     return value
 
 

@@ -34,6 +34,8 @@ from migrator.plan.file import (
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
 from migrator.store import Store, connect
+from migrator.versions import PENDING as PENDING_VERSIONS
+from migrator.versions import VersionCopier
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
@@ -66,6 +68,8 @@ class Outcome:
     proofs: Counter[str] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
     rewritten: int = 0
+    copied_versions: int = 0
+    copied_version_bytes: int = 0
     late: Late | None = None
     cut_over: list[str] = field(default_factory=list)
 
@@ -146,6 +150,22 @@ class Executor:
                     next_move=AGAIN,
                 )
 
+    def copy_versions(self, journal: Journal, *, hints: bool = False) -> None:
+        """Copy older versions and delete markers, which must be there before what is current: those of
+        version hints before these, at the cutover, all others before anything else."""
+        copier = VersionCopier(
+            self._plan,
+            self._store,
+            self._progress,
+            max_failures=self._copying.max_failures,
+            only=self._copying.only,
+        )
+        failures = copier.copy(journal, hints=hints)
+        self.outcome.copied_versions += copier.copied
+        self.outcome.copied_version_bytes += copier.copied_bytes
+        if failures:
+            raise _failed("copying older versions", failures)
+
     def check_sources(self, journal: Journal, *, accept_late: bool) -> None:
         """Nothing was added to the old buckets, changed or removed there since planning. Raises PlanStale, unless
         ``accept_late``: then it is only recorded."""
@@ -172,7 +192,8 @@ class Executor:
         begun = journal.first(STARTED)
         if begun is not None:
             for upload, at in self._store.uploads(bucket):
-                query = f"SELECT 1 FROM objects WHERE target = ? AND {COPIES}"
+                query = f"SELECT 1 FROM objects WHERE target = ?1 AND {COPIES} UNION ALL SELECT 1 FROM versions"
+                query += f" WHERE target = ?1 AND {PENDING_VERSIONS}"
                 if at >= begun - CLOCKS_DIFFER and self._plan.lookup(query, (upload.key,)):
                     self._store.abort_upload(upload)
         journal.event(STARTED)
@@ -244,6 +265,7 @@ class Executor:
         for name, catalog in self._catalogs.items():
             if catalog.kind == "sql":
                 self._repoint(name, catalog, [t for t in tables if t.catalog == name])
+        self.copy_versions(journal, hints=True)
         where = f"action = 'rewrite' AND role = '{HINT}' AND {PENDING}"
         self._run("writing version hints", where, self._copy_one, journal, workers=1)
         journal.event(CUTOVER_DONE, tables=len(tables))

@@ -29,6 +29,7 @@ CODES: dict[str, tuple[str, str]] = {
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
     "target-behind": (BLOCK, "the table was migrated before, and the old one was written to afterwards"),
     "target-differs": (BLOCK, "the target holds another, newer object at this key"),
+    "target-not-versioned": (BLOCK, "older versions are to be copied, and the target bucket does not keep any"),
     "target-not-empty": (BLOCK, "the target already holds newer metadata of a table at this place"),
     "unmapped-path": (BLOCK, "a table refers to a path that no layout rule covers"),
     "unreadable": (BLOCK, "a file of a table cannot be read"),
@@ -62,7 +63,18 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "unchecked-bucket": (WARN, "a bucket could not be asked for versions and open uploads"),
     "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
-    "versioned-bucket": (WARN, "the bucket keeps old versions; only the current ones are copied"),
+    "versioned-bucket": (
+        WARN,
+        "the bucket keeps older versions of its objects; without --all-versions only the current ones are copied",
+    ),
+    "versions-too-late": (
+        WARN,
+        "the target has an object already, without its older versions, which cannot be put before it",
+    ),
+    "versions-unlisted": (
+        WARN,
+        "the server's listing of versions lacks objects that are there; it may lack deleted ones, too",
+    ),
     "checksum-files": (INFO, "Hadoop's .crc files of rewritten metadata are not copied: they would be wrong"),
     "bucket-settings": (INFO, "policies, lifecycle rules and other bucket settings are not moved"),
     "left-out": (INFO, "objects that a layout rule leaves where they are"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -46,10 +46,18 @@ class Journal:
 
     def copied(self, copies: Iterable[Copied]) -> None:
         """These objects are at the target, each with what proves it equal to its source."""
-        self._begin()
         rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
+        if not rows:  # all of a batch failed; nothing may be begun that no row leads to the end of
+            return
+        self._begin()
         self._db.executemany(_DONE, rows)
         self._count(len(rows))
+
+    def versions_done(self, etags: Mapping[int, str]) -> None:
+        """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
+        self._begin()
+        self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
+        self._count(len(etags))
 
     def _begin(self) -> None:
         if not self._rows:

@@ -79,6 +79,7 @@ def plan_text(plan: dict[str, Any], style: Style = plain) -> str:
         style("What happens to the objects", "bold"),
         *_action_lines(plan["actions"], streamed=plan["streamed"]),
     ]
+    lines += _version_lines(plan["versions"], style)
     if plan["tables"]:
         lines += ["", style("Tables", "bold"), *_table_lines(plan["tables"])]
     if plan["namespaces"]:
@@ -121,6 +122,12 @@ _MEANINGS = {
 }
 
 
+_VERSION_MEANINGS = {
+    "copy": "copied before what is current, the oldest first",
+    "same": "at the target already",
+}
+
+
 def _action_lines(actions: dict[str, dict[str, int]], *, streamed: bool) -> list[str]:
     meanings = {**_MEANINGS, "copy": _MEANINGS["copy"] + (", through this machine" if streamed else ", on the server")}
     rows = [
@@ -129,6 +136,23 @@ def _action_lines(actions: dict[str, dict[str, int]], *, streamed: bool) -> list
         if total["objects"]
     ]
     return grid(("action", "objects", "size", ""), rows, right="12") if rows else ["  nothing: no objects were found"]
+
+
+def _version_lines(versions: dict[str, dict[str, int]], style: Style) -> list[str]:
+    rows = [
+        (
+            name,
+            f"{total['keys']:,}",
+            f"{total['versions']:,}",
+            f"{total['markers']:,}",
+            size(total["bytes"]),
+            _VERSION_MEANINGS[name],
+        )
+        for name, total in versions.items()
+        if total["keys"]
+    ]
+    head = ("action", "objects", "versions", "markers", "size", "")
+    return ["", style("Older versions", "bold"), *grid(head, rows, right="1234")] if rows else []
 
 
 def _table_lines(tables: list[dict[str, Any]]) -> list[str]:
@@ -230,6 +254,7 @@ def status_text(status: StatusSummary, style: Style = plain) -> str:
     lines = [
         style(f"{printable(status.plan)}: {status.phase}", "bold"),
         f"  objects   {status.objects_done:,} of {status.objects:,} ({percent} %)",
+        *([f"  versions  {status.versions_done:,} of {status.versions:,}"] if status.versions else []),
         f"  bytes     {size(status.bytes_done)} of {size(status.bytes)}",
         f"  pointers  {status.pointers_changed} of {status.pointers} changed",
     ]
@@ -242,8 +267,11 @@ def migration_text(migration: Migration, plan: str, changes: list[dict[str, str]
         message = "Nothing to do: the target holds all of it, and every pointer leads there."
         return style(message, "green") + f"\nTo verify: migrator verify {printable(plan)}"
     done = migration.outcome
+    older = ""
+    if done.copied_versions:
+        older = f", {counted(done.copied_versions, 'older version')} ({size(done.copied_version_bytes)})"
     lines = [
-        f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}), rewrote "
+        f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older}, rewrote "
         f"{counted(done.rewritten, 'table file')}, re-pointed {counted(len(done.cut_over), 'table')}."
     ]
     if done.proofs:
@@ -322,6 +350,8 @@ def migration_json(migration: Migration, plan: str, changes: list[dict[str, str]
         "nothing_to_do": migration.nothing_to_do,
         "copied_objects": done.copied,
         "copied_bytes": done.copied_bytes,
+        "copied_versions": done.copied_versions,
+        "copied_version_bytes": done.copied_version_bytes,
         "copy": {
             "objects": done.copied,
             "bytes": done.copied_bytes,

@@ -35,6 +35,7 @@ def test_everything(tmp_path: Path) -> None:
         "pool.size" = 3
         [plan]
         accept = ["delta-log"]
+        all_versions = true
         """,
     )
     settings = load(path)
@@ -48,6 +49,7 @@ def test_everything(tmp_path: Path) -> None:
     }
     assert settings.catalogs == {"iceberg": {"type": "sql", "uri": "sqlite:///x.db", "pool.size": "3"}}
     assert settings.accept == ("delta-log",)
+    assert settings.all_versions
 
 
 SOURCE = {"endpoint_url": "http://old", "region": "eu-1", "profile": "lake"}
@@ -76,6 +78,7 @@ def test_options_come_on_top(tmp_path: Path) -> None:
     merged = settings.override(endpoint_url="http://e", target="t", target_endpoint_url="http://n", catalogs=("b", "a"))
     assert (merged.endpoint_url, merged.target_bucket, merged.target_endpoint_url) == ("http://e", "t", "http://n")
     assert merged.catalogs == {"a": {"uri": "sqlite:///x"}, "b": {}}
+    assert not merged.all_versions and merged.override(all_versions=True).override().all_versions
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,7 @@ def test_options_come_on_top(tmp_path: Path) -> None:
         ("layout = 3", "\\[layout\\] must be a table"),
         ('[catalogs.a.s3]\nendpoint = "x"', "must be a plain value"),
         ('[plan]\naccept = "x"', "must be a list"),
+        ('[plan]\nall_versions = "yes"', "must be true or false"),
         ("[source", "not valid TOML"),
     ],
 )

@@ -26,6 +26,7 @@ def plan(**changes: Any) -> dict[str, Any]:
         "created": "2026-11-23",
         "tool_version": "0.1.0",
         "actions": {**nothing, "copy": {"objects": 1234567, "bytes": 3 * 1024**4}},
+        "versions": {},
         "prefixes": [{"source": EVIL, "target": "s3://data-lake/bronze/", "objects": 1234567, "bytes": 3 * 1024**4}],
         "tables": [],
         "namespaces": [],

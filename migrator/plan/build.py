@@ -14,13 +14,21 @@ from pathlib import Path
 
 from migrator.catalogs import Catalog, properties_of
 from migrator.config import Settings
-from migrator.errors import MigratorError, NotFound, PlanDamaged, StoreError
+from migrator.errors import ConfigError, MigratorError, NotFound, PlanDamaged, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, source_places
 from migrator.parallel import Failed, each
 from migrator.plan.discover import named_tables
 from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile, keys_under
 from migrator.plan.tables import plan_tables
+from migrator.plan.versions import (
+    Histories,
+    compare_histories,
+    has_versions,
+    list_histories,
+    report_histories,
+    settle_histories,
+)
 from migrator.progress import Progress
 from migrator.store import LEASE_KEY, Store, StoredObject
 
@@ -66,6 +74,11 @@ def build_plan(
     """
     if path.exists():
         raise PlanDamaged(f"{path} exists already.", next_move="Choose another name with -o, or remove it.")
+    if settings.all_versions and streamed(store):
+        raise ConfigError(
+            "Older versions can only be copied within one server and account, and the target is on another one.",
+            next_move="Leave --all-versions out; the plan says what stays behind.",
+        )
     layout = resolve_layout(settings, store)
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
@@ -75,16 +88,21 @@ def build_plan(
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
             named = named_tables(plan, catalogs)
             _list_sources(plan, store, layout, progress)
+            histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
             _list_target(plan, store, layout, progress, exists=target_exists)
+            if target_exists:
+                compare_histories(plan, store, layout, progress)
             plan.db.execute(_DIFF, {"doubt": CLOCKS_DIFFER if streamed(store) else 0})
             plan_tables(plan, store, layout, catalogs, named, progress)
             _settle_ambiguous(plan, store, layout, progress)
+            _skip_doubled_markers(plan)
+            settle_histories(plan, layout)
             _find_collisions(plan)
             _find_carriers(plan)
             _find_extras(plan, layout)
-            _find_bucket_state(plan, store, layout, target_exists=target_exists)
+            _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
             _accept(plan, settings.accept)
-            plan.seal(_header(settings, store, layout, catalogs))
+            plan.seal(_header(settings, store, layout, catalogs, target_exists=target_exists))
             plan.db.execute("COMMIT")
         partial.rename(path)
     finally:
@@ -121,7 +139,9 @@ def streamed(store: Store) -> bool:
     return store.ends[0] is not store.ends[1]
 
 
-def _header(settings: Settings, store: Store, layout: Layout, catalogs: Mapping[str, Catalog]) -> dict[str, str]:
+def _header(
+    settings: Settings, store: Store, layout: Layout, catalogs: Mapping[str, Catalog], *, target_exists: bool
+) -> dict[str, str]:
     return {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "endpoint_url": store.endpoint_url,
@@ -132,10 +152,12 @@ def _header(settings: Settings, store: Store, layout: Layout, catalogs: Mapping[
         "target_profile": settings.target_profile or "",
         "streamed": "1" if streamed(store) else "",
         "target_bucket": layout.target_bucket,
+        "target_missing": json.dumps(not target_exists),
         "layout": json.dumps(layout.to_mapping()),
         "config": str(settings.path) if settings.path else "",
         # How each catalog is reached stays in lake.toml or pyiceberg's configuration: it may hold a password.
         "catalogs": json.dumps({name: catalog.describe() for name, catalog in catalogs.items()}),
+        "all_versions": json.dumps(settings.all_versions),
         "warehouses": json.dumps(_warehouses(settings)),
     }
 
@@ -209,16 +231,19 @@ def _settle_ambiguous(plan: PlanFile, store: Store, layout: Layout, progress: Pr
 # -- findings --------------------------------------------------------------------------------------------
 
 
+def _skip_doubled_markers(plan: PlanFile) -> None:
+    """Two empty directory markers for one prefix say the same thing: one is enough."""
+    plan.db.execute(
+        f"UPDATE objects SET action = '{SKIP}' WHERE size = 0 AND target LIKE '%/' AND action <> '{SKIP}' AND EXISTS"
+        f" (SELECT 1 FROM objects x WHERE x.target = objects.target AND x.action <> '{SKIP}' AND x.id < objects.id)"
+    )
+
+
 def _find_collisions(plan: PlanFile) -> None:
     differs = f"SELECT 's3://' || bucket || '/' || key, target FROM objects WHERE action = '{CONFLICT}'"
     for place, target, more in _examples(plan, differs):
         message = f"the target already holds another, newer object at {target!r}"
         _add(plan, "target-differs", place, message, "Move one of the two away, or map it elsewhere.", more)
-    # Two empty directory markers for one prefix say the same thing: one is enough.
-    plan.db.execute(
-        f"UPDATE objects SET action = '{SKIP}' WHERE size = 0 AND target LIKE '%/' AND action <> '{SKIP}' AND EXISTS"
-        f" (SELECT 1 FROM objects x WHERE x.target = objects.target AND x.action <> '{SKIP}' AND x.id < objects.id)"
-    )
     moved = f"SELECT target FROM objects WHERE action <> '{SKIP}' GROUP BY target HAVING count(*) > 1"
     collisions = (
         "SELECT group_concat('s3://' || bucket || '/' || key, ' and '), target FROM objects"
@@ -228,6 +253,16 @@ def _find_collisions(plan: PlanFile) -> None:
         message = f"both map to {target!r}"
         _add(plan, "key-collision", places, message, "Give one of them a rule of its own in [layout].", more)
     plan.db.execute(f"UPDATE objects SET action = '{CONFLICT}' WHERE action <> '{SKIP}' AND target IN ({moved})")
+    older = (
+        "WITH sources AS (SELECT bucket, key, target FROM versions UNION SELECT bucket, key, target FROM objects"
+        f" WHERE action NOT IN ('{SKIP}', '{CONFLICT}') AND target IN (SELECT target FROM versions))"
+        " SELECT group_concat('s3://' || bucket || '/' || key, ' and '), target FROM sources"
+        f" WHERE target NOT IN (SELECT target FROM objects WHERE action = '{CONFLICT}' AND target IS NOT NULL)"
+        " GROUP BY target HAVING count(*) > 1"
+    )
+    for places, target, more in _examples(plan, older):
+        message = f"both map to {target!r}, with their older versions"
+        _add(plan, "key-collision", places, message, "Give one of them a rule of its own in [layout].", more)
     inside = (
         "SELECT 's3://' || bucket || '/' || key, target FROM objects o WHERE action <> 'skip' AND target NOT LIKE '%/'"
         " AND EXISTS (SELECT 1 FROM objects x WHERE x.target > o.target || '/' AND x.target < o.target || '0'"
@@ -239,6 +274,8 @@ def _find_collisions(plan: PlanFile) -> None:
     too_long = (
         "SELECT 's3://' || bucket || '/' || key, target FROM objects"
         " WHERE action <> 'skip' AND length(CAST(target AS BLOB)) > 1024"
+        " UNION SELECT 's3://' || bucket || '/' || key, target FROM versions"
+        " WHERE length(CAST(target AS BLOB)) > 1024"
     )
     for place, _, more in _examples(plan, too_long):
         message = "would have a key of more than 1,024 bytes"
@@ -246,6 +283,8 @@ def _find_collisions(plan: PlanFile) -> None:
     archived = (
         "SELECT 's3://' || bucket || '/' || key, storage_class FROM objects"
         " WHERE storage_class IN ('GLACIER', 'DEEP_ARCHIVE') AND action IN ('copy', 'overwrite', 'rewrite')"
+        " UNION ALL SELECT 's3://' || bucket || '/' || key || ' (version ' || version_id || ')', storage_class"
+        " FROM versions WHERE storage_class IN ('GLACIER', 'DEEP_ARCHIVE') AND action = 'copy'"
     )
     for place, storage_class, more in _examples(plan, archived):
         _add(plan, "archived-object", place, f"is in {storage_class}", "Restore it first.", more)
@@ -319,17 +358,24 @@ def _find_extras(plan: PlanFile, layout: Layout) -> None:
             plan.add_finding(Finding.of("extra-at-target", place, message, move, count=count))
 
 
-def _find_bucket_state(plan: PlanFile, store: Store, layout: Layout, *, target_exists: bool) -> None:
+def _find_bucket_state(
+    plan: PlanFile,
+    store: Store,
+    layout: Layout,
+    histories: Mapping[str, Histories],
+    settings: Settings,
+    *,
+    target_exists: bool,
+) -> None:
     for bucket in layout.buckets:
         try:
-            versioned, uploads = store.is_versioned(bucket), store.open_uploads(bucket)
+            uploads = store.open_uploads(bucket)
+            if (total := histories.get(bucket)) is not None:
+                report_histories(plan, bucket, total, kept=settings.all_versions)
         except StoreError as error:
             message = f"could not be asked for versions and open uploads: {error.message}"
             plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
             continue
-        if versioned:
-            message = "is versioned; only current versions are copied"
-            plan.add_finding(Finding.of("versioned-bucket", f"s3://{bucket}/", message))
         if uploads:
             message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
             plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
@@ -340,6 +386,8 @@ def _find_bucket_state(plan: PlanFile, store: Store, layout: Layout, *, target_e
         )
     if not target_exists:
         message = "does not exist yet; migrate will create it"
+        if has_versions(plan):
+            message += " and have it keep versions"
         plan.add_finding(Finding.of("target-bucket-missing", f"s3://{layout.target_bucket}/", message))
 
 

@@ -13,8 +13,9 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,6 +47,10 @@ CREATE TABLE objects (
   id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
   modified INTEGER NOT NULL, storage_class TEXT NOT NULL, target TEXT, action TEXT NOT NULL,
   role TEXT NOT NULL DEFAULT '', table_id INTEGER);
+CREATE TABLE versions (
+  id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT NOT NULL,
+  ordinal INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL,
+  storage_class TEXT NOT NULL, marker INTEGER NOT NULL, target TEXT NOT NULL, action TEXT NOT NULL);
 CREATE TABLE tables (
   id INTEGER PRIMARY KEY, catalog TEXT, catalog_kind TEXT, namespace TEXT NOT NULL, name TEXT NOT NULL,
   uuid TEXT, format_version INTEGER, old_location TEXT, new_location TEXT, old_metadata TEXT NOT NULL,
@@ -60,6 +65,7 @@ CREATE TABLE findings (
 -- the journal
 CREATE TABLE done (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, proof TEXT NOT NULL DEFAULT '');
+CREATE TABLE versions_done (version_id INTEGER PRIMARY KEY, etag TEXT NOT NULL);
 CREATE TABLE delete_files (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT, upper TEXT);
 CREATE TABLE events (
@@ -69,7 +75,7 @@ CREATE TABLE baselines (
   table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT,
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
 """
-_SEALED = ("objects", "tables", "namespaces", "findings")
+_SEALED = ("objects", "versions", "tables", "namespaces", "findings")
 
 
 def keys_under(prefix: str) -> tuple[str, str]:
@@ -96,6 +102,33 @@ class PlannedObject:
     @property
     def place(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def stored(self) -> StoredObject:
+        return StoredObject(self.key, self.size, self.etag, self.modified, self.storage_class)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVersion:
+    """An older version of an object, or a delete marker, and what happens to it: ``copy``, or ``same`` if the
+    target has it. ``ordinal`` counts from 1, the oldest, for each key; ``target`` is a key in the target bucket."""
+
+    id: int
+    bucket: str
+    key: str
+    version_id: str
+    ordinal: int
+    size: int
+    etag: str
+    modified: int
+    storage_class: str
+    marker: int
+    target: str
+    action: str
+
+    @property
+    def place(self) -> str:
+        return f"s3://{self.bucket}/{self.key} (version {self.version_id})"
 
     @property
     def stored(self) -> StoredObject:
@@ -149,6 +182,7 @@ class NamespaceChange:
 
 
 _OBJECT = ", ".join(f.name for f in fields(PlannedObject))
+_VERSION = ", ".join(f.name for f in fields(PlannedVersion))
 _TABLE = ", ".join(f.name for f in fields(PlannedTable))
 
 
@@ -288,6 +322,17 @@ class PlanFile:
         """Yield these objects, in the order of their ids."""
         for number in sorted(ids):
             yield from self.objects("id = ?", (number,))
+
+    def histories(
+        self, where: str = "1", parameters: Iterable[Any] = (), *, sealed: bool = True
+    ) -> Iterator[list[PlannedVersion]]:
+        """Yield key by key the older versions that an SQL condition (ours) selects, the oldest first."""
+        query = f"SELECT {_VERSION} FROM versions WHERE {where} ORDER BY bucket, key, ordinal"
+        # What is not sealed yet, only the connection that builds it can see.
+        with closing(sqlite3.connect(self.path, isolation_level=None)) if sealed else nullcontext(self.db) as db:
+            rows = (PlannedVersion(*row) for row in db.execute(query, tuple(parameters)))
+            for _, history in groupby(rows, key=lambda version: (version.bucket, version.key)):
+                yield list(history)
 
     def object_at(self, bucket: str, key: str) -> PlannedObject | None:
         """The object with this source key, from any thread."""

@@ -10,7 +10,7 @@ from migrator.findings import BLOCK
 from migrator.journal import CUTOVER_DONE, FINISHED, Journal
 from migrator.layout import Layout, Rule
 from migrator.plan.features import Facts
-from migrator.plan.file import ACTIONS, CONFLICT, MIGRATED, SKIP, PlanFile, PlannedTable
+from migrator.plan.file import ACTIONS, CONFLICT, COPY, MIGRATED, SAME, SKIP, PlanFile, PlannedTable
 
 PENDING_ACTIONS = "('copy', 'overwrite', 'rewrite')"
 MAX_CHECKPOINTS = 50
@@ -19,7 +19,7 @@ MAX_CHECKPOINTS = 50
 @dataclass(frozen=True)
 class StatusSummary:
     """How far a plan has come. Sizes are in bytes. ``phase`` is one of: blocked, planned, copying,
-    rewriting, ready for cutover, cut over, finished."""
+    rewriting, ready for cutover, cut over, finished. ``versions`` are older versions and delete markers."""
 
     plan: str
     phase: str
@@ -27,6 +27,8 @@ class StatusSummary:
     objects_done: int
     bytes: int
     bytes_done: int
+    versions: int
+    versions_done: int
     pointers: int
     pointers_changed: int
     events: list[dict[str, Any]]
@@ -34,7 +36,8 @@ class StatusSummary:
     @property
     def complete(self) -> bool:
         """True if nothing is left to copy, to rewrite or to re-point."""
-        return self.objects == self.objects_done and self.pointers == self.pointers_changed
+        left = (self.objects - self.objects_done, self.versions - self.versions_done)
+        return left == (0, 0) and self.pointers == self.pointers_changed
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,7 +57,9 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
     header = plan.header()
     actions = _actions(plan)
     tables = plan.tables()
+    versions = _versions(plan)
     pending = any(actions[name]["objects"] for name in ("copy", "overwrite", "rewrite"))
+    pending = pending or versions[COPY]["keys"] > 0
     return {
         "plan": str(plan.path),
         "format": int(header["format"]),
@@ -73,6 +78,8 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
         "blocked": plan.blocked,
         "changes_pending": pending or any(needs_cutover(t) for t in tables) or bool(plan.namespaces()),
         "actions": actions,
+        "all_versions": json.loads(header["all_versions"]),
+        "versions": versions,
         "prefixes": [_prefix(plan, plan.layout, rule) for rule in plan.layout.rules],
         "tables": [_table(plan, table) for table in tables],
         "namespaces": [asdict(change) for change in plan.namespaces()],
@@ -89,14 +96,20 @@ def describe_status(plan: PlanFile) -> StatusSummary:
         f" FROM objects o LEFT JOIN done d ON d.object_id = o.id WHERE o.action IN {PENDING_ACTIONS}"
     )
     objects, size, done, done_size = plan.db.execute(query).fetchone()
+    versions, older, versions_done, older_done = plan.db.execute(
+        "SELECT count(*), total(v.size), count(d.version_id), total(CASE WHEN d.version_id IS NOT NULL THEN v.size END)"
+        f" FROM versions v LEFT JOIN versions_done d ON d.version_id = v.id WHERE v.action = '{COPY}'"
+    ).fetchone()
     pointers = len([t for t in plan.tables() if needs_cutover(t)]) + len(plan.namespaces())
     return StatusSummary(
         plan=str(plan.path),
         phase=_phase(plan, journal),
         objects=objects,
         objects_done=done,
-        bytes=int(size),
-        bytes_done=int(done_size),
+        bytes=int(size + older),
+        bytes_done=int(done_size + older_done),
+        versions=versions,
+        versions_done=versions_done,
         pointers=pointers,
         pointers_changed=pointers if journal.has(CUTOVER_DONE) else 0,
         events=journal.events(),
@@ -140,6 +153,17 @@ def _actions(plan: PlanFile, where: str = "1", parameters: tuple[Any, ...] = ())
     query = f"SELECT action, count(*), total(size) FROM objects WHERE {where} GROUP BY action"
     for action, count, size in plan.db.execute(query, parameters):
         totals[action] = {"objects": count, "bytes": int(size)}
+    return totals
+
+
+def _versions(plan: PlanFile) -> dict[str, dict[str, int]]:
+    totals = {action: {"keys": 0, "versions": 0, "markers": 0, "bytes": 0} for action in (COPY, SAME)}
+    query = (
+        "SELECT action, count(CASE WHEN ordinal = 1 THEN 1 END), count(CASE WHEN NOT marker THEN 1 END), total(marker),"
+        " total(size) FROM versions GROUP BY action"
+    )
+    for action, keys, versions, markers, size in plan.db.execute(query):
+        totals[action] = {"keys": keys, "versions": versions, "markers": int(markers), "bytes": int(size)}
     return totals
 
 
@@ -217,6 +241,9 @@ def _phase(plan: PlanFile, journal: Journal) -> str:
     left = f"FROM objects WHERE action IN {PENDING_ACTIONS} AND id NOT IN (SELECT object_id FROM done)"
     copies = plan.db.execute(f"SELECT count(*) {left} AND role = ''").fetchone()[0]
     rewrites = plan.db.execute(f"SELECT count(*) {left} AND role NOT IN ('', 'version-hint')").fetchone()[0]
-    if plan.db.execute("SELECT count(*) FROM done").fetchone()[0] == 0 and (copies or rewrites):
+    older = "FROM versions WHERE action = 'copy' AND id NOT IN (SELECT version_id FROM versions_done)"
+    copies += plan.db.execute(f"SELECT count(*) {older}").fetchone()[0]
+    done = "SELECT (SELECT count(*) FROM done) + (SELECT count(*) FROM versions_done)"
+    if plan.db.execute(done).fetchone()[0] == 0 and (copies or rewrites):
         return "planned"
     return "copying" if copies else "rewriting" if rewrites else "ready for cutover"

@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlencode
+from xml.etree import ElementTree
 
 import boto3
 import botocore.exceptions
@@ -60,7 +61,7 @@ _DENIED = {
     "ExpiredToken",
     "InvalidToken",
 }
-_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NotFound"}
+_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
 _HEADERS = (
     "ContentType",
@@ -70,6 +71,21 @@ _HEADERS = (
     "CacheControl",
     "Expires",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One version of an object, or a delete marker (which has neither size nor ETag), as a listing shows it."""
+
+    key: str
+    version_id: str
+    """"null" for what was written while the bucket kept no versions."""
+    size: int
+    etag: str
+    modified: int
+    storage_class: str
+    marker: bool
+    latest: bool
 
 
 @dataclass(frozen=True)
@@ -153,6 +169,11 @@ class Store:
         """A client for the first contact: a wrong endpoint should say so in seconds."""
         return self._connect(self.connection["endpoint_url"], attempts=2)
 
+    @cached_property
+    def _once(self) -> Any:
+        """A client that never repeats a request. For what must not be done twice: an answer may get lost."""
+        return self._connect(self.connection["endpoint_url"], attempts=1)
+
     def _connect(self, endpoint_url: str | None, *, attempts: int) -> Any:
         config = Config(
             max_pool_connections=self.concurrency + 8,
@@ -163,7 +184,9 @@ class Store:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
+        client = self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
+        client.meta.events.register("after-call.s3.ListObjectVersions", _in_document_order)
+        return client
 
     @property
     def ends(self) -> tuple[Store, Store]:
@@ -248,8 +271,20 @@ class Store:
 
     def is_versioned(self, bucket: str) -> bool:
         """True if the bucket keeps, or kept, old versions."""
+        return self._versioning(bucket) in ("Enabled", "Suspended")
+
+    def keeps_versions(self, bucket: str) -> bool:
+        """True if whatever is overwritten or deleted in the bucket from now on stays as an old version."""
+        return self._versioning(bucket) == "Enabled"
+
+    def keep_versions(self, bucket: str) -> None:
+        """Enable versioning on the bucket."""
         with self._errors(f"s3://{bucket}"):
-            return self._client.get_bucket_versioning(Bucket=bucket).get("Status") in ("Enabled", "Suspended")
+            self._client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    def _versioning(self, bucket: str) -> str:
+        with self._errors(f"s3://{bucket}"):
+            return str(self._client.get_bucket_versioning(Bucket=bucket).get("Status", ""))
 
     def open_uploads(self, bucket: str) -> int:
         """How many multipart uploads are open in the bucket (1,000 at most are counted)."""
@@ -286,6 +321,43 @@ class Store:
         return Page(
             [_stored(entry) for entry in answer.get("Contents", [])], folders, answer.get("NextContinuationToken")
         )
+
+    def list_versions(self, bucket: str, prefix: str = "") -> Iterator[StoredVersion]:
+        """Yield every version and delete marker under ``prefix``, those of one key together, the newest first.
+
+        Listings have whole seconds. Within one, the order is the server's own.
+        """
+        for _, versions in groupby(self._version_pages(bucket, prefix), key=lambda version: version.key):
+            # Some servers list the version "null" last, and delete markers after all versions of a page.
+            yield from sorted(versions, key=lambda version: (not version.latest, -version.modified))
+
+    def versions_of(self, bucket: str, key: str) -> Sequence[StoredVersion]:
+        """The versions and delete markers of one key, the oldest first."""
+        return [version for version in self.list_versions(bucket, key) if version.key == key][::-1]
+
+    def _version_pages(self, bucket: str, prefix: str) -> Iterator[StoredVersion]:
+        with self._errors(f"s3://{bucket}/{prefix}"):
+            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+                keys: dict[str, list[StoredVersion]] = {}
+                for entry in page[_ENTRIES]:
+                    version = StoredVersion(
+                        entry["Key"],
+                        entry["VersionId"],
+                        entry.get("Size", 0),
+                        entry.get("ETag", "").strip('"'),
+                        int(entry["LastModified"].timestamp() * 1000),
+                        entry.get("StorageClass") or "STANDARD",
+                        "ETag" not in entry,
+                        entry["IsLatest"],
+                    )
+                    keys.setdefault(version.key, []).append(version)
+                for versions in keys.values():
+                    yield from versions
+
+    def delete_marker(self, bucket: str, key: str) -> None:
+        """Put a delete marker on top of the key's versions. The bucket must keep versions. Never done twice."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            self._once.delete_object(Bucket=bucket, Key=key)
 
     def get(self, bucket: str, key: str, *, etag: str | None = None) -> Content:
         """Read a whole object. Raises SourceChanged if it is no longer the one with this ETag."""
@@ -385,10 +457,10 @@ class Store:
         """The object's size in bytes. Raises NotFound."""
         return self.head(bucket, key).size
 
-    def head(self, bucket: str, key: str) -> StoredObject:
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
         """One object, as a listing would show it. Raises NotFound."""
-        with self._errors(f"s3://{bucket}/{key}"):
-            answer = self._client.head_object(Bucket=bucket, Key=key)
+        with self._errors(_place(bucket, key, version_id)):
+            answer = self._client.head_object(Bucket=bucket, Key=key, **_version(version_id))
             modified = int(answer["LastModified"].timestamp() * 1000)
             storage_class = answer.get("StorageClass") or "STANDARD"
             return StoredObject(key, int(answer["ContentLength"]), answer["ETag"].strip('"'), modified, storage_class)
@@ -407,20 +479,21 @@ class Store:
             digest.update(chunk)
         return digest.hexdigest() == self.sha256(bucket, there.key)
 
-    def same_content(self, a: tuple[str, str], b: tuple[str, str]) -> bool:
-        """Compare two objects (bucket, key) byte for byte by streaming both through SHA-256."""
+    def same_content(self, a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+        """Compare two objects (bucket, key and, if it is not the current one, version) byte for byte by
+        streaming both through SHA-256."""
         return self.sha256(*a) == self.sha256(*b)
 
-    def sha256(self, bucket: str, key: str, *, etag: str | None = None) -> str:
+    def sha256(self, bucket: str, key: str, version_id: str | None = None, *, etag: str | None = None) -> str:
         """The SHA-256 of an object's bytes, streamed. Raises SourceChanged as :meth:`get` does."""
 
         def digest() -> str:
             found = hashlib.sha256()
-            for chunk in self._get_object(bucket, key, etag)["Body"].iter_chunks(CHUNK):
+            for chunk in self._get_object(bucket, key, etag, **_version(version_id))["Body"].iter_chunks(CHUNK):
                 found.update(chunk)
             return found.hexdigest()
 
-        with self._errors(f"s3://{bucket}/{key}"):
+        with self._errors(_place(bucket, key, version_id)):
             return self._whole(digest)
 
     @staticmethod
@@ -433,20 +506,24 @@ class Store:
                 time.sleep(random.uniform(0, 0.2 * 2**attempt))
         return read()
 
-    def copy(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
+    def copy(
+        self, source_bucket: str, source: StoredObject, bucket: str, key: str, *, version_id: str | None = None
+    ) -> str:
         """Copy on the server, with metadata, content type and tags, and return the new ETag.
 
-        Pinned to ``source.etag``: raises SourceChanged if the object is another one by now, or gone.
+        Pinned to ``source.etag``: raises SourceChanged if the object is another one by now, or gone. With a
+        ``version_id`` that version is copied, and never twice: if an answer gets lost, that is an error.
         """
-        place = f"s3://{source_bucket}/{source.key}"
+        place = _place(source_bucket, source.key, version_id)
+        client = self._client if version_id is None else self._once
         with self._errors(place):
             try:
                 if source.size > self._multipart_above:
-                    return self._copy_parts(source_bucket, source, bucket, key)
-                answer = self._client.copy_object(
+                    return self._copy_parts(source_bucket, source, bucket, key, version_id)
+                answer = client.copy_object(
                     Bucket=bucket,
                     Key=key,
-                    CopySource={"Bucket": source_bucket, "Key": source.key},
+                    CopySource={"Bucket": source_bucket, "Key": source.key, **_version(version_id)},
                     CopySourceIfMatch=f'"{source.etag}"',
                     MetadataDirective="COPY",
                     TaggingDirective="COPY",
@@ -455,18 +532,20 @@ class Store:
                 )
                 return str(answer["CopyObjectResult"]["ETag"]).strip('"')
             except botocore.exceptions.ClientError as error:
-                if _code(error) not in ("NoSuchKey", "404"):
+                if _code(error) not in ("NoSuchKey", "NoSuchVersion", "404"):
                     raise
-                if source.size == 0 and source.key.endswith("/"):
+                if source.size == 0 and source.key.endswith("/") and version_id in (None, "null"):
                     # Some servers (SeaweedFS) list an empty directory marker but do not copy it.
                     return self.put(bucket, key, Content(b"", ""))
                 raise SourceChanged(f"{place} is gone since planning.") from error
 
-    def _copy_parts(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
+    def _copy_parts(
+        self, source_bucket: str, source: StoredObject, bucket: str, key: str, version_id: str | None
+    ) -> str:
         """Multipart copy, one part after another. boto3's own loses tags and, unless told, metadata
         (aws-cli#1145): we carry both."""
-        origin = {"Bucket": source_bucket, "Key": source.key}
-        attributes = self.attributes(source_bucket, source.key, source.etag)
+        origin = {"Bucket": source_bucket, "Key": source.key, **_version(version_id)}
+        attributes = self.attributes(source_bucket, source.key, source.etag, version_id)
         upload = self.begin_upload(bucket, key, attributes)
         try:
             parts = []
@@ -479,27 +558,29 @@ class Store:
                     CopySourceRange=f"bytes={start}-{end}",
                 )
                 parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
-            return self.finish_upload(upload, parts)
+            return self.finish_upload(upload, parts, once=version_id is not None)
         except BaseException:
             self.abort_upload(upload)
             raise
 
     # -- uploads in parts ----------------------------------------------------------------------------
 
-    def attributes(self, bucket: str, key: str, etag: str) -> dict[str, Any]:
+    def attributes(self, bucket: str, key: str, etag: str, version_id: str | None = None) -> dict[str, Any]:
         """What must be given to :meth:`begin_upload` to make an equal object: headers, user metadata, storage
         class, tags, and the kind of checksum. Raises SourceChanged if it is no longer the one with this ETag."""
-        place = f"s3://{bucket}/{key}"
+        place, version = _place(bucket, key, version_id), _version(version_id)
         with self._errors(place):
             try:
-                head = self._client.head_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ChecksumMode="ENABLED")
+                head = self._client.head_object(
+                    Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ChecksumMode="ENABLED", **version
+                )
             except botocore.exceptions.ClientError as error:
                 if _code(error) not in _MISSING:
                     raise
                 raise SourceChanged(f"{place} is gone since planning.") from error
             attributes = {name: head[name] for name in (*_HEADERS, "StorageClass") if name in head}
             attributes["Metadata"] = head.get("Metadata", {})
-            if tagging := self.tagging(bucket, key):
+            if tagging := self.tagging(bucket, key, version_id):
                 attributes["Tagging"] = tagging
         if (checksum := _checksum(head)) is not None and "ChecksumType" in head:
             attributes["ChecksumAlgorithm"] = checksum.algorithm
@@ -560,11 +641,12 @@ class Store:
             answer = self._client.create_multipart_upload(Bucket=bucket, Key=key, **attributes)
             return Upload(bucket, key, answer["UploadId"])
 
-    def finish_upload(self, upload: Upload, parts: Sequence[Mapping[str, Any]]) -> str:
+    def finish_upload(self, upload: Upload, parts: Sequence[Mapping[str, Any]], *, once: bool = False) -> str:
         """Make an object of the parts and return its ETag. ``parts``: boto3's, in order."""
+        client = self._once if once else self._client
         with self._errors(f"s3://{upload.bucket}/{upload.key}"):
             try:
-                done = self._client.complete_multipart_upload(**upload.names, MultipartUpload={"Parts": list(parts)})
+                done = client.complete_multipart_upload(**upload.names, MultipartUpload={"Parts": list(parts)})
             except self._client.exceptions.NoSuchUpload:
                 # It was finished already, if an answer was lost and boto3 asked again.
                 there = self.find(upload.bucket, upload.key)
@@ -589,10 +671,10 @@ class Store:
                     begun = int(entry["Initiated"].timestamp() * 1000) if "Initiated" in entry else 0
                     yield Upload(bucket, entry["Key"], entry["UploadId"]), begun
 
-    def tagging(self, bucket: str, key: str) -> str:
+    def tagging(self, bucket: str, key: str, version_id: str | None = None) -> str:
         """The object's tags as a query string, as S3 takes them with a new object."""
-        with self._errors(f"s3://{bucket}/{key}"):
-            tags = self._client.get_object_tagging(Bucket=bucket, Key=key).get("TagSet", [])
+        with self._errors(_place(bucket, key, version_id)):
+            tags = self._client.get_object_tagging(Bucket=bucket, Key=key, **_version(version_id)).get("TagSet", [])
         return urlencode({tag["Key"]: tag["Value"] for tag in tags})
 
     @contextmanager
@@ -644,6 +726,27 @@ def _save(answer: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
         file.write(chunk)
     file.seek(0)
     return answer
+
+
+_ENTRIES = "Entries"
+
+
+def _in_document_order(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """boto3 sorts versions and delete markers into two lists, and so loses which of them came first: keep
+    them in a third one, as the server listed them."""
+    if http_response.status_code != 200:
+        return
+    listed = {"Version": iter(parsed.get("Versions", [])), "DeleteMarker": iter(parsed.get("DeleteMarkers", []))}
+    tags = (element.tag.rpartition("}")[2] for element in ElementTree.fromstring(http_response.content))
+    parsed[_ENTRIES] = [next(listed[tag]) for tag in tags if tag in listed]
+
+
+def _version(version_id: str | None) -> dict[str, str]:
+    return {} if version_id is None else {"VersionId": version_id}
+
+
+def _place(bucket: str, key: str, version_id: str | None) -> str:
+    return f"s3://{bucket}/{key}" + (f" (version {version_id})" if version_id is not None else "")
 
 
 _PARAMETERS = {"prefix": "Prefix", "delimiter": "Delimiter", "continuation-token": "ContinuationToken"}

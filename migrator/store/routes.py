@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from migrator.errors import MigratorError, SourceChanged
+from migrator.errors import MigratorError, SourceChanged, StoreError
 from migrator.store.client import Content, Store, Upload, part_ranges
 from migrator.store.listing import StoredObject
 from migrator.store.wire import Endpoint
@@ -79,8 +79,12 @@ class Routes(Store):
             if here:
                 yield from store.list_all(here)
 
-    def copy(self, source_bucket: str, source: StoredObject, bucket: str, key: str) -> str:
-        """Copy as :meth:`Store.copy` does; between the two through our memory."""
+    def copy(
+        self, source_bucket: str, source: StoredObject, bucket: str, key: str, *, version_id: str | None = None
+    ) -> str:
+        """Copy as :meth:`Store.copy` does; between the two through our memory, and current versions only."""
+        if version_id is not None:
+            raise StoreError(f"s3://{source_bucket}/{source.key}: older versions cannot go from server to server.")
         return copy_between(self.store_of(source_bucket), source_bucket, source, self.store_of(bucket), bucket, key)
 
 
