@@ -353,13 +353,12 @@ class Copier:
     async def _prove(self, item: Item, etag: str, *, md5: str | None = None) -> Copied:
         """Compare the copy with its source by the cheapest means that tell; see PROOFS."""
         stored = item.stored
-        done = Copied(item.id, stored.size, etag, NONE)
         verify = self._options.verify
-        if verify != ALWAYS:
-            if etag == stored.etag:
-                return replace(done, proof=ETAG)
-            if md5 is not None and etag == md5 and ("-" in stored.etag or md5 == stored.etag):
-                return replace(done, proof=MD5)
+        if verify != ALWAYS and etag == stored.etag:
+            return Copied(item.id, stored.size, etag, ETAG)
+        done = Copied(item.id, stored.size, etag, NONE)
+        if verify != ALWAYS and md5 is not None and etag == md5 and ("-" in stored.etag or md5 == stored.etag):
+            return replace(done, proof=MD5)
         if verify == NEVER:
             return done
         there = await self._thread(self._target.find, self._bucket, item.target)

@@ -11,10 +11,10 @@ from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 
-START = 16
+START = 32
 WINDOW_SECONDS = 0.5
-STEP = 1.25
-GAIN = 1.03
+STEP = 1.5
+GAIN = 1.02
 """A step up must bring so much more work per second to stay; a step down may cost less than this."""
 REST_WINDOWS = 4
 """How long a level is kept before the next probe."""
@@ -158,7 +158,7 @@ class Pace:
 
     def _probe(self) -> None:
         self._before = self.level
-        wanted = self.level * STEP + 1 if self._upwards else self.level / STEP
+        wanted = max(self.level * STEP, self.level + 1) if self._upwards else self.level / STEP
         self.level = min(float(self._most), max(1.0, wanted))
         if self.level == self._before:  # at the limit
             self._before, self._rest, self._upwards = None, REST_WINDOWS, not self._upwards

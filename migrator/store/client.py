@@ -155,6 +155,8 @@ class Store:
         self.concurrency = concurrency
         self.connection: dict[str, Any] = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
         """What another process needs to make an equal store (:func:`migrator.store.connect`). No secret."""
+        self._provider: Any = None
+        self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
         self._multipart_above = multipart_above
         self._part_size = part_size
         try:
@@ -225,11 +227,15 @@ class Store:
         return str(link).partition("?")[0].removesuffix("-")
 
     def _credentials(self) -> Credentials:
-        found = self._session.get_credentials()
-        if found is None:
+        """For every request, since they may be short-lived: boto3 renews them in time."""
+        if self._provider is None:
+            self._provider = self._session.get_credentials()
+        if self._provider is None:
             raise _no_credentials()
-        frozen = found.get_frozen_credentials()
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        frozen = self._provider.get_frozen_credentials()
+        if frozen != self._frozen[0]:
+            self._frozen = frozen, Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        return self._frozen[1]
 
     def reader_properties(self, bucket: str) -> dict[str, str]:
         """What pyiceberg and s3fs need to read this bucket. Holds the credentials: never print or store it."""
