@@ -26,7 +26,7 @@ from migrator.config import Settings, load
 from migrator.errors import MigrationFailed, PlanStale
 from migrator.execute import CopySettings, Executor, Outcome
 from migrator.journal import FINISHED, Journal
-from migrator.lock import lease
+from migrator.lock import drop_dead, lease
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import StatusSummary, describe_plan, describe_status
@@ -185,8 +185,10 @@ def migrate_lake(
         executor.check_blocks()
         status = describe_status(plan)
         if journal.has(FINISHED) or (status.objects, status.versions, status.pointers) == (0, 0, 0):
+            drop_dead(store, plan.layout.target_bucket)
             return Migration(Outcome(), [], None, nothing_to_do=True)
         if status.complete:  # interrupted after the cutover
+            drop_dead(store, plan.layout.target_bucket)
             return Migration(Outcome(), [], _final_verification(verifier, journal))
         if cutover:  # without one they may move on: the lake is in use, and a later plan follows
             executor.check_pointers()

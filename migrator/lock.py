@@ -70,8 +70,8 @@ def lease(store: Store, bucket: str, plan: Path) -> Iterator[Lease]:
     found = None
     with suppress(NotFound):
         found = store.get(bucket, LEASE_KEY)
-    if found is not None:
-        _refuse_unless_over(store, bucket, found.data, holder)
+    if found is not None and (who := _alive(store, bucket, found.data)):
+        raise _busy(bucket, who)
     etag = store.put_if(bucket, LEASE_KEY, _content(holder), etag=found.etag if found else None)
     if etag is None:
         raise _busy(bucket, "another migration that has just begun")
@@ -82,20 +82,29 @@ def lease(store: Store, bucket: str, plan: Path) -> Iterator[Lease]:
         held.release()
 
 
-def _refuse_unless_over(store: Store, bucket: str, content: bytes, holder: dict[str, str]) -> None:
+def drop_dead(store: Store, bucket: str) -> None:
+    """Remove the lease of a run that was killed after its work was done. Nobody else may come to do it."""
+    with suppress(StoreError):
+        if not _alive(store, bucket, store.get(bucket, LEASE_KEY).data):
+            store.delete(bucket, LEASE_KEY)
+
+
+def _alive(store: Store, bucket: str, content: bytes) -> str:
+    """Who holds a lease; "" if whoever held it is gone."""
     try:
         other = {key: str(value) for key, value in json.loads(content).items()}
     except (ValueError, AttributeError):
         other = {}
-    if other.get("machine") == holder["machine"] and _started(other.get("process", "")) != other.get("started"):
-        return
+    if other.get("machine") == _myself()["machine"] and _started(other.get("process", "")) != other.get("started"):
+        return ""
     try:
         age = store.age(bucket, LEASE_KEY)
     except NotFound:
-        return
-    if age < EXPIRE_SECONDS:
-        who = f"{other.get('plan', 'an unknown plan')!r} on {other.get('host', '?')!r}"
-        raise _busy(bucket, f"{who} (process {other.get('process', '?')!r}, a sign of life {age:.0f} s ago)")
+        return ""
+    if age >= EXPIRE_SECONDS:
+        return ""
+    who = f"{other.get('plan', 'an unknown plan')!r} on {other.get('host', '?')!r}"
+    return f"{who} (process {other.get('process', '?')!r}, a sign of life {age:.0f} s ago)"
 
 
 def _myself() -> dict[str, str]:

@@ -169,7 +169,10 @@ class Copier:
             self._whole_keeps = False
             if not self._in_same_parts(stored):
                 return await self._prove(item, etag)
-        done = await self._copy_in_parts(item)
+        try:
+            done = await self._copy_in_parts(item)
+        except _Refused:
+            done = _Parts(await self._by_boto3(item))
         if done.like_source and done.etag != stored.etag:
             self._parts_keep = False
         return await self._prove(item, done.etag)
@@ -231,7 +234,7 @@ class Copier:
             return {name: value for name, value in found.items() if name == "ETag" or name.startswith("Checksum")}
 
         if self._reader is None:
-            return _Parts(await self._by_boto3(item), False)
+            return _Parts(await self._by_boto3(item))
         return _Parts(await self._upload(item, list(part_ranges(stored.size, size)), part), like_source)
 
     # -- between two servers -------------------------------------------------------------------------

@@ -686,6 +686,8 @@ class Store:
             raise _translated(place, error) from error
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
             raise _no_credentials() from error
+        except botocore.exceptions.ParamValidationError as error:
+            raise StoreError(f"{place}: boto3 sends no such request: {error}.") from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             raise Unreachable(
                 f"{self.endpoint_url} did not answer for {place}: {error}.",

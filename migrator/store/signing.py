@@ -64,7 +64,8 @@ def signed_headers(
     lines = "".join([f"{name}:{' '.join(signed[name].split())}\n" for name in names])
     request = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
     scope = f"{amz_date[:8]}/{region}/s3/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{amz_date}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    digest = hashlib.sha256(request.encode("latin-1")).hexdigest()  # headers are bytes, and were read as such
+    text = f"AWS4-HMAC-SHA256\n{amz_date}\n{scope}\n{digest}"
     signature = hmac.digest(_key(credentials.secret_key, amz_date[:8], region), text.encode(), "sha256").hex()
     signed["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"

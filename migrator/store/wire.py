@@ -124,7 +124,9 @@ class Wire:
             lines.append(f"content-length: {len(body)}")
         self.requests += 1
         connection = await self._connection(place)
-        return await connection.exchange("\r\n".join(lines).encode() + b"\r\n\r\n", body, method == "HEAD", patience)
+        return await connection.exchange(
+            "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n", body, method == "HEAD", patience
+        )
 
     def close(self) -> None:
         for connections in self._idle.values():

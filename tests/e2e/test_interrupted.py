@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from e2e.world import World
 
 KILLS = 5
+RANDOM_KILLS = 50
 
 
 @pytest.fixture
@@ -82,6 +87,112 @@ def test_kill_9(world: World, expected: dict[str, tuple[int, str]], with_plan: b
         world.run("verify", what[2], "--deep")
         assert json.loads(world.run("status", what[2], "--json").stdout)["phase"] == "finished"
     assert "Nothing to do" in world.run("migrate", "--config", world.config, "--yes").stdout
+
+
+@pytest.mark.timeout(900)
+def test_fifty_kills_at_random_instants(world: World, expected: dict[str, tuple[int, str]]) -> None:
+    """Each resumed, each at another instant; whenever a migration gets through, another one begins from nothing."""
+    dice = random.Random(50)
+    catalog = Path(world.lake.catalogs["iceberg"]["uri"].removeprefix("sqlite:///"))
+    pristine = catalog.read_bytes()
+    phases, finished, kills, plan = Counter[str](), 0, 0, world.plan("0.db")
+    while kills < RANDOM_KILLS:
+        process = start("migrate", plan, "--yes")
+        begun = runs(plan)
+        while runs(plan) == begun and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0, 1.5) if dice.random() < 0.8 else dice.uniform(1.5, 6))
+        process.kill()
+        _, errors = process.communicate()
+        assert process.returncode in (-signal.SIGKILL, 0), errors.decode()
+        if process.returncode == 0:
+            finished += 1
+            assert contents(world) == expected
+            world.remove_target()
+            catalog.write_bytes(pristine)
+            plan = world.plan(f"{finished}.db")
+            continue
+        kills += 1
+        phases[world.run("status", plan, "--json").stdout.split('"phase": "')[1].split('"')[0]] += 1
+    world.run("migrate", plan, "--yes")
+    assert contents(world) == expected
+    assert not world.client.list_multipart_uploads(Bucket="data-lake").get("Uploads")
+    world.run("verify", plan, "--deep")
+    assert len(phases) >= 3, f"the kills must come at different points: {phases}"
+    assert not left_behind(), "no process outlives its parent"
+
+
+def runs(plan: Path) -> int:
+    """How often a migration of the plan began."""
+    with closing(sqlite3.connect(f"file:{plan}?mode=ro", uri=True)) as db:
+        return int(db.execute("SELECT count(*) FROM events WHERE event = 'started'").fetchone()[0])
+
+
+def left_behind() -> list[str]:
+    """The command lines of workers whose parent is gone; one that has just lost it may still be ending."""
+    for _ in range(50):
+        found = subprocess.run(["pgrep", "-a", "-P", "1", "-f", "migrator\\.(workers|copying)"], **CAPTURE).stdout
+        if not found:
+            break
+        time.sleep(0.1)
+    return str(found).splitlines()
+
+
+CAPTURE: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
+
+
+def test_uploads_that_a_killed_run_left_are_dropped(world: World, expected: dict[str, tuple[int, str]]) -> None:
+    plan = world.plan()
+    client = world.client
+    client.create_bucket(Bucket="data-lake")
+    ours = next(place for place in expected if "page_views" in place).removeprefix("data-lake/")
+    client.create_multipart_upload(Bucket="data-lake", Key=ours)
+    client.create_multipart_upload(Bucket="data-lake", Key="somebody/elses")
+    with closing(sqlite3.connect(plan)) as db:
+        db.execute("INSERT INTO events (event, detail) VALUES ('started', '{}')")
+        db.commit()
+    world.run("migrate", plan, "--yes")
+    left = [upload["Key"] for upload in client.list_multipart_uploads(Bucket="data-lake")["Uploads"]]
+    assert left == ["somebody/elses"]
+    assert contents(world) == expected
+
+
+def test_what_was_written_meanwhile_stops_the_cutover(world: World) -> None:
+    plan = world.plan()
+    changed, removed = (f"bronze/{key}" for key in keys_of(world)[:2])
+    with world.added("logs", "late.log", b"late"), world.replaced(*changed.split("/", 1), b"other"):
+        world.run("migrate", plan, "--yes", "--no-cutover", exit_code=4)  # what changed cannot be copied
+    world.run("migrate", plan, "--yes", "--no-cutover")
+    with (
+        world.added("logs", "late.log", b"late"),
+        world.replaced(*changed.split("/", 1), b"other"),
+        world.replaced(*removed.split("/", 1), None),
+    ):
+        refused = world.run("migrate", plan, "--yes", exit_code=4).stderr
+        assert "1 added, 1 changed, 1 removed" in refused and "Nothing was cut over" in refused
+        for sign, place in (("+", "logs/late.log"), ("*", changed), ("-", removed)):
+            assert f"{sign} s3://{place}" in refused
+        done = world.run("migrate", plan, "--yes", "--accept-late")
+    assert "Left behind in the old buckets: 1 added, 1 changed, 1 removed" in done.stdout
+    assert "Everything is as it must be" in done.stdout
+
+
+def keys_of(world: World) -> list[str]:
+    """Plain objects in the bucket bronze."""
+    return sorted(place.removeprefix("bronze/") for place in world.listing("bronze") if "page_views" in place)
+
+
+def test_two_plans_at_once(world: World) -> None:
+    from migrator.lock import lease
+    from migrator.store import Store
+
+    plan = world.plan()
+    world.client.create_bucket(Bucket="data-lake")
+    with lease(Store(), "data-lake", world.folder / "another.db"):
+        result = world.run("migrate", plan, "--yes", exit_code=1)
+    assert "s3://data-lake is being migrated to by" in result.stderr and "another.db" in result.stderr
+    assert not world.listing("data-lake")
+    world.run("migrate", plan, "--yes")
 
 
 def test_ctrl_c(world: World, expected: dict[str, tuple[int, str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
@@ -22,6 +23,7 @@ from migrator.demo import lake as old_lake
 from migrator.demo.server import Server
 from migrator.errors import SourceChanged
 from migrator.store import Content, Store, StoredObject, connect
+from migrator.store.wire import Wire
 
 MIB = 1 << 20
 
@@ -253,6 +255,27 @@ def test_the_engine_copies_across(two: Two, monkeypatch: pytest.MonkeyPatch, siz
     assert isinstance(other, NotCopied) and "changed since planning" in str(other.error)
     assert all(isinstance(outcome.error, SourceChanged) for outcome in (missing, other))
     assert [o.key for o in store.list("data-lake")] == ["0"] and store.open_uploads("data-lake") == 0
+
+
+def test_metadata_that_is_not_ascii(two: Two) -> None:
+    """boto3 would not send it; other clients do, and it is bytes like any other."""
+    two.new.client.create_bucket(Bucket="data-lake")
+    name = "Müller".encode().decode("latin-1")  # as headers are read
+
+    async def put(store: Store) -> None:
+        endpoint = store.endpoint()
+        assert endpoint is not None
+        wire = Wire(endpoint)
+        answer = await wire.request("PUT", "gold", "odd/extra", headers={"x-amz-meta-owner": name}, body=b"x")
+        wire.close()
+        assert answer.status == 200
+
+    store = two.store()
+    with two.old.added("gold", "odd/extra", b""):
+        asyncio.run(put(store.ends[0]))
+        (outcome,) = all_of(engine(two), [Item(0, "gold", store.head("gold", "odd/extra"), "k")])
+    assert isinstance(outcome, Copied)
+    assert store.get("data-lake", "k").attributes["Metadata"] == {"owner": name}
 
 
 def test_the_engine_leaves_nothing_where_the_target_refuses(two: Two) -> None:
