@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 REFUSALS = {
     "slow-down": ("503 Service Unavailable", "SlowDown"),
@@ -22,11 +22,22 @@ REFUSALS = {
 }
 ANYWHERE = ("slow-down", "too-many", "internal", "reset-before", "reset-after", "reset-amid", "slow", "cut")
 """What may happen to any request: a client that asks again gets through."""
-COPIES = ("cut-xml", "twice", "again", "error-200", "spaces", "wrong-etag")
-"""What only the answer to a copy is made to suffer."""
+COPIES = ("cut-xml", "twice", "again", "error-200", "busy-200", "spaces", "wrong-etag")
+"""What only the answer to a copy is made to suffer. "again": the same answer once more, instead of that to the next
+request on the connection, which never gets to the server."""
 KINDS = ANYWHERE + COPIES
+STALL = "stall"
+"""No answer, ever, to what was done: one of its own, because it takes all the patience that a client has."""
 
-_NO_ANSWER = object()
+_OPERATIONS = {
+    ("PUT", "partNumber"): "UploadPart",
+    ("POST", "uploads"): "CreateMultipartUpload",
+    ("POST", "uploadId"): "CompleteMultipartUpload",
+    ("DELETE", "uploadId"): "AbortMultipartUpload",
+    ("GET", "tagging"): "GetObjectTagging",
+    ("GET", "uploads"): "ListMultipartUploads",
+    ("GET", "list-type"): "ListObjectsV2",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,17 @@ class Request:
         return unquote(source).lstrip("/") if source else None
 
     @property
+    def operation(self) -> str:
+        """S3's name for it, as far as it matters here."""
+        query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+        named = next(
+            (name for (method, key), name in _OPERATIONS.items() if method == self.method and key in query), ""
+        )
+        if named or not self.key.partition("/")[2]:
+            return named + ("Copy" if named == "UploadPart" and self.copies else "")
+        return "CopyObject" if self.copies else f"{self.method.capitalize()}Object"
+
+    @property
     def by_us(self) -> bool:
         """True for a lean request of ours, False for one of boto3's."""
         return "user-agent" not in self.headers
@@ -57,7 +79,8 @@ class Request:
 class FaultProxy:
     """Use as a context manager. ``choose`` says for each request which of KINDS befalls it, or None.
 
-    ``counts``: what was done to how many; ``seen``: every request, in order.
+    ``counts``: what was done to how many; ``seen``: every request, in order. ``choose`` is asked by one thread at
+    a time.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -66,6 +89,7 @@ class FaultProxy:
         self.choose: Callable[[Request], str | None] = lambda request: None
         self.counts: Counter[str] = Counter()
         self.seen: list[Request] = []
+        self._choosing = threading.Lock()
 
     def __enter__(self) -> FaultProxy:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -102,17 +126,19 @@ class FaultProxy:
                 request = parse(head)
                 self.seen.append(request)
                 if again is not None:
+                    self.counts["again"] += 1
                     client.sendall(again)
                     again = None
                     continue
-                kind = self.choose(request)
-                if kind is not None:
-                    self.counts[kind] += 1
+                with self._choosing:
+                    kind = self.choose(request)
+                    if kind not in (None, "again"):
+                        self.counts[kind] += 1
                 if kind in REFUSALS:
                     client.sendall(refusal(*REFUSALS[kind]))
                     continue
-                if kind == "error-200":
-                    client.sendall(refusal("200 OK", "InternalError"))
+                if kind in ("error-200", "busy-200"):
+                    client.sendall(refusal("200 OK", "InternalError" if kind == "error-200" else "SlowDown"))
                     continue
                 if kind == "reset-before":
                     reset(client)
@@ -131,6 +157,9 @@ class FaultProxy:
         """Send the answer, as it is or as ``kind`` will have it; False if the connection is of no more use."""
         if kind == "reset-after":
             reset(client)
+            return False
+        if kind == STALL:
+            client.recv(1)  # until the client hangs up
             return False
         if kind in ("reset-amid", "cut"):
             whole = head + body
@@ -156,6 +185,20 @@ class FaultProxy:
         if kind == "twice":
             client.sendall(head + body)
         return True
+
+
+def first(count: int, kind: str, of: Callable[[Request], bool]) -> Callable[[Request], str | None]:
+    """For ``FaultProxy.choose``: the first ``count`` of such requests suffer this."""
+    left = count
+
+    def choose(request: Request) -> str | None:
+        nonlocal left
+        if left == 0 or not of(request):
+            return None
+        left -= 1
+        return kind
+
+    return choose
 
 
 def read(stream: object, method: str | None, expected: socket.socket | None = None) -> tuple[bytes, bytes]:
