@@ -202,7 +202,8 @@ class Executor:
         """Copy every plain object, on the server. Goes on past those that fail; raises MigrationFailed or PlanStale
         at the end, with a list of them in a file beside the plan."""
         failed = failed_list(self._plan.path)
-        failed.unlink(missing_ok=True)
+        if self._copying.only is None:
+            failed.unlink(missing_ok=True)
         where = f"{COPIES} AND role = ''"
         count, size = self._plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
         if not count:

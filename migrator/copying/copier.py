@@ -339,7 +339,11 @@ class Copier:
         workers = [asyncio.ensure_future(work()) for _ in range(min(len(ranges), max(1, int(self.pace.level))))]
         try:
             await asyncio.gather(*workers)
-            return await self._thread(self._target.finish_upload, upload, [done[number] for number in sorted(done)])
+            parts = [done[number] for number in sorted(done)]
+            try:
+                return await self._thread(self._target.finish_upload, upload, parts)
+            except StoreError as error:  # a part's answer may have been another one's
+                raise _Unequal(item, self._bucket, f"could not be put together: {error}") from error
         except BaseException:
             for worker in workers:
                 worker.cancel()

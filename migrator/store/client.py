@@ -12,7 +12,9 @@ import os
 import random
 import re
 import tempfile
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +47,8 @@ CONCURRENCY = 32
 CHUNK = 1 << 20
 READS = 6
 """How often a body that breaks off is read from its beginning."""
+REPEATS = 4
+"""How often boto3 asks again because an answer came twice; a server that has one id for all must still do."""
 SPOOL = 16 << 20
 """Larger temporary files go to the disk."""
 
@@ -188,6 +192,7 @@ class Store:
         )
         client = self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
         client.meta.events.register("after-call.s3.ListObjectVersions", _in_document_order)
+        client.meta.events.register_first("needs-retry.s3", _Repeated())
         return client
 
     @property
@@ -645,7 +650,18 @@ class Store:
         """Open a multipart upload: finish or abort it."""
         with self._errors(f"s3://{bucket}/{key}"):
             answer = self._client.create_multipart_upload(Bucket=bucket, Key=key, **attributes)
-            return Upload(bucket, key, answer["UploadId"])
+            upload = Upload(bucket, key, answer["UploadId"])
+            if answer["ResponseMetadata"].get("RetryAttempts"):
+                self._abort_lost(upload)
+            return upload
+
+    def _abort_lost(self, upload: Upload) -> None:
+        """boto3 asked twice for this upload: if only an answer was lost, there is another one, without parts."""
+        answer = self._client.list_multipart_uploads(Bucket=upload.bucket, Prefix=upload.key)
+        for entry in answer.get("Uploads", []):
+            other = Upload(upload.bucket, entry["Key"], entry["UploadId"])
+            if other.key == upload.key and other != upload and not self._client.list_parts(**other.names).get("Parts"):
+                self.abort_upload(other)
 
     def finish_upload(self, upload: Upload, parts: Sequence[Mapping[str, Any]], *, once: bool = False) -> str:
         """Make an object of the parts and return its ETag. ``parts``: boto3's, in order."""
@@ -659,6 +675,10 @@ class Store:
                 if there is None or not there.etag.endswith(f"-{len(parts)}"):
                     raise
                 return there.etag
+            if "ETag" not in done:
+                raise StoreError(
+                    f"s3://{upload.bucket}/{upload.key}: the end of an upload was answered without an ETag."
+                )
             return str(done["ETag"]).strip('"')
 
     def abort_upload(self, upload: Upload) -> None:
@@ -732,6 +752,24 @@ def _save(answer: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
         file.write(chunk)
     file.seek(0)
     return answer
+
+
+class _Repeated:
+    """Lets boto3 ask again when it gets an answer that it has had before: a network that says things twice would
+    have it take one answer for the next. Every server gives each request an id of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: deque[str] = deque(maxlen=256)
+
+    def __call__(self, response: Any, attempts: int, **_: Any) -> float | None:
+        request_id = response[0].headers.get("x-amz-request-id") if response is not None else None
+        if not request_id:
+            return None
+        with self._lock:
+            repeated = request_id in self._seen
+            self._seen.append(request_id)
+        return 0.0 if repeated and attempts < REPEATS else None
 
 
 _ENTRIES = "Entries"
