@@ -28,10 +28,10 @@ from migrator.errors import MigrationFailed, MigratorError
 from migrator.store import Store
 from migrator.workers import cores, pipe, start_child
 
-FEW = 500
+FEW = 1000
 """Starting a process takes as long as copying so many."""
 BATCH = 64
-AHEAD = 8
+AHEAD = 4
 """How many items a process has for each request that it may send."""
 FLUSH_SECONDS = 0.05
 BUSY = 0.85

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 
-START = 32
+START = 64
 WINDOW_SECONDS = 0.5
 STEP = 1.5
 GAIN = 1.02
@@ -27,7 +27,7 @@ WORK_BYTES = 8 << 20
 class Limits:
     """What the user allows. ``tps``: requests per second; ``bandwidth``: bytes per second; None: no limit."""
 
-    concurrency: int = 128
+    concurrency: int = 256
     tps: float | None = None
     bandwidth: float | None = None
 
