@@ -22,7 +22,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
 from migrator.copying.pace import Limits, Pace
-from migrator.errors import MigrationFailed, MigratorError, SourceChanged, StoreError
+from migrator.errors import AccessDenied, MigrationFailed, MigratorError, SourceChanged, StoreError, Unreachable
 from migrator.store import Store, StoredObject, Upload, part_count, part_ranges
 from migrator.store.routes import (
     LEAST_PART_SIZE,
@@ -342,6 +342,8 @@ class Copier:
             parts = [done[number] for number in sorted(done)]
             try:
                 return await self._thread(self._target.finish_upload, upload, parts)
+            except (AccessDenied, Unreachable):
+                raise
             except StoreError as error:  # a part's answer may have been another one's
                 raise _Unequal(item, self._bucket, f"could not be put together: {error}") from error
         except BaseException:

@@ -442,15 +442,15 @@ class Store:
         place = {"Bucket": bucket, "Key": key}
         with self._errors(f"s3://{bucket}/{key}"):
             try:
-                written = self._client.put_object(**place, Body=data, **condition)["ETag"].strip('"')
+                self._client.put_object(**place, Body=data, **condition)
             except botocore.exceptions.ClientError as error:
-                if _code(error) in _CHANGED | _MISSING | {"ConditionalRequestConflict", "409"}:
-                    return None
-                if _code(error) not in ("NotImplemented", "501", "InvalidArgument", "InvalidRequest"):
+                if _code(error) in ("NotImplemented", "501", "InvalidArgument", "InvalidRequest"):
+                    self._client.put_object(**place, Body=data)
+                elif _code(error) not in _CHANGED | _MISSING | {"ConditionalRequestConflict", "409"}:
                     raise
-                written = self._client.put_object(**place, Body=data)["ETag"].strip('"')
-        there = self.get(bucket, key)
-        return str(written) if there.data == data else None
+        # Refused it may be because boto3 asked twice, and the first answer was lost: what is there tells.
+        there = self.find(bucket, key) and self.get(bucket, key)
+        return there.etag if there and there.data == data else None
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove one object of our own. Never call it for an old bucket."""
@@ -714,6 +714,8 @@ class Store:
             raise _no_credentials() from error
         except botocore.exceptions.ParamValidationError as error:
             raise StoreError(f"{place}: boto3 sends no such request: {error}.") from error
+        except KeyError as error:
+            raise StoreError(f"{place}: the server's answer lacks {error}.", next_move="Run it again.") from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
             raise Unreachable(
                 f"{self.endpoint_url} did not answer for {place}: {error}.",
@@ -763,7 +765,11 @@ class _Repeated:
         self._seen: deque[str] = deque(maxlen=256)
 
     def __call__(self, response: Any, attempts: int, **_: Any) -> float | None:
-        request_id = response[0].headers.get("x-amz-request-id") if response is not None else None
+        if response is None:
+            return None
+        if response[0].status_code == 429 and attempts < REPEATS:  # boto3 knows the code, which a HEAD does not have
+            return random.uniform(0, 0.2 * 2**attempts)
+        request_id = response[0].headers.get("x-amz-request-id")
         if not request_id:
             return None
         with self._lock:

@@ -15,6 +15,12 @@ from e2e.world import World
 MIB = 1 << 20
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 does not wait long before it asks again."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
+
+
 @pytest.fixture
 def proxy(world: World) -> Iterator[FaultProxy]:
     with FaultProxy(world.server.endpoint_url) as proxy:
