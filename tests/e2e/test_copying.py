@@ -8,7 +8,9 @@ import random
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,11 @@ def source(world: World) -> Iterator[Any]:
     """A client, and a bucket "from" that is dropped afterwards; the target is "data-lake"."""
     client = world.client
     for bucket in ("from", "data-lake"):
-        client.create_bucket(Bucket=bucket)
+        for _ in range(20):  # the server may still be at dropping the last one of that name
+            with suppress(client.exceptions.ClientError):
+                client.create_bucket(Bucket=bucket)
+                break
+            time.sleep(0.25)
     yield client
     old_lake.delete_buckets(client, ["from"])
 
