@@ -12,9 +12,7 @@ import os
 import random
 import re
 import tempfile
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +21,6 @@ from functools import cached_property, partial
 from itertools import groupby, islice
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlencode
-from xml.etree import ElementTree
 
 import boto3
 import botocore.exceptions
@@ -34,6 +31,7 @@ from botocore.config import Config
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
 from migrator.store.listing import Page, StoredObject, list_in_parallel
 from migrator.store.signing import Credentials
+from migrator.store.strict import ENTRIES, make_strict
 from migrator.store.wire import Endpoint
 
 Result = TypeVar("Result")
@@ -47,8 +45,6 @@ CONCURRENCY = 32
 CHUNK = 1 << 20
 READS = 6
 """How often a body that breaks off is read from its beginning."""
-REPEATS = 4
-"""How often boto3 asks again because an answer came twice; a server that has one id for all must still do."""
 SPOOL = 16 << 20
 """Larger temporary files go to the disk."""
 
@@ -191,8 +187,7 @@ class Store:
             response_checksum_validation="when_required",
         )
         client = self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
-        client.meta.events.register("after-call.s3.ListObjectVersions", _in_document_order)
-        client.meta.events.register_first("needs-retry.s3", _Repeated())
+        make_strict(client)
         return client
 
     @property
@@ -350,7 +345,7 @@ class Store:
         with self._errors(f"s3://{bucket}/{prefix}"):
             for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
                 keys: dict[str, list[StoredVersion]] = {}
-                for entry in page[_ENTRIES]:
+                for entry in page[ENTRIES]:
                     version = StoredVersion(
                         entry["Key"],
                         entry["VersionId"],
@@ -754,41 +749,6 @@ def _save(answer: dict[str, Any], file: BinaryIO) -> dict[str, Any]:
         file.write(chunk)
     file.seek(0)
     return answer
-
-
-class _Repeated:
-    """Lets boto3 ask again when it gets an answer that it has had before: a network that says things twice would
-    have it take one answer for the next. Every server gives each request an id of its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seen: deque[str] = deque(maxlen=256)
-
-    def __call__(self, response: Any, attempts: int, **_: Any) -> float | None:
-        if response is None:
-            return None
-        if response[0].status_code == 429 and attempts < REPEATS:  # boto3 knows the code, which a HEAD does not have
-            return random.uniform(0, 0.2 * 2**attempts)
-        request_id = response[0].headers.get("x-amz-request-id")
-        if not request_id:
-            return None
-        with self._lock:
-            repeated = request_id in self._seen
-            self._seen.append(request_id)
-        return 0.0 if repeated and attempts < REPEATS else None
-
-
-_ENTRIES = "Entries"
-
-
-def _in_document_order(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
-    """boto3 sorts versions and delete markers into two lists, and so loses which of them came first: keep
-    them in a third one, as the server listed them."""
-    if http_response.status_code != 200:
-        return
-    listed = {"Version": iter(parsed.get("Versions", [])), "DeleteMarker": iter(parsed.get("DeleteMarkers", []))}
-    tags = (element.tag.rpartition("}")[2] for element in ElementTree.fromstring(http_response.content))
-    parsed[_ENTRIES] = [next(listed[tag]) for tag in tags if tag in listed]
 
 
 def _version(version_id: str | None) -> dict[str, str]:
