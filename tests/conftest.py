@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import uuid
 from collections.abc import Iterator
 
-import botocore.session
 import pytest
 import sqlalchemy as sa
 from moto import mock_aws
@@ -14,9 +12,6 @@ from sqlalchemy.pool import NullPool
 
 from migrator.store import Store
 from postgres import postgres_server
-
-# Each of boto3's sessions reads its model of S3 anew, which takes longer than many a test.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @pytest.fixture(autouse=True)

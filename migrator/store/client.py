@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import groupby, islice
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlencode
@@ -25,6 +25,8 @@ from urllib.parse import urlencode
 import boto3
 import botocore.exceptions
 import botocore.httpsession
+import botocore.loaders
+import botocore.session
 import botocore.utils
 from botocore.config import Config
 
@@ -160,7 +162,9 @@ class Store:
         self._multipart_above = multipart_above
         self._part_size = part_size
         try:
-            self._session = boto3.Session(profile_name=profile, region_name=region)
+            self._session = boto3.Session(
+                profile_name=profile, region_name=region, botocore_session=_botocore_session(profile)
+            )
             self._region = self._session.region_name or "us-east-1"
             self._client = self._connect(endpoint_url, attempts=6)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
@@ -717,6 +721,17 @@ class Store:
                 next_move="Check the endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, for the target also "
                 "--target-endpoint-url) and the network.",
             ) from error
+
+
+def _botocore_session(profile: str | None) -> botocore.session.Session:
+    """A session that reads the large model of S3 only if no session of this process has done so: else each store
+    would take longer to make than most of what is done with it."""
+    session = botocore.session.Session(profile=profile)
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    return session
+
+
+_loader = cache(botocore.loaders.create_loader)
 
 
 def part_ranges(size: int, part_size: int) -> Iterator[tuple[int, int]]:
