@@ -31,7 +31,7 @@ import botocore.utils
 from botocore.config import Config
 
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
-from migrator.store.listing import Page, StoredObject, list_in_parallel
+from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel
 from migrator.store.signing import Credentials
 from migrator.store.strict import ENTRIES, make_strict
 from migrator.store.wire import Endpoint
@@ -308,9 +308,14 @@ class Store:
 
         Not every server lists in key order, so nothing here depends on it.
         """
+        found: list[StoredObject] = []
         with self._errors(f"s3://{bucket}/{prefix}"):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                yield from map(_stored, page.get("Contents", []))
+                found = [_stored(entry) for entry in page.get("Contents", [])]
+                yield from found
+        if len(found) >= FULL:
+            last = found[-1].key
+            yield from (more for more in self.list(bucket, cut_short(last)) if more.key != last)
 
     def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
         """List every (bucket, prefix) at once: yield (bucket, some objects), each object once, in no order."""

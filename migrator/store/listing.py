@@ -26,6 +26,8 @@ AT_ONCE = 16
 FEW_FOLDERS = 8
 """A first page of 1,000 keys in so few folders: each has hundreds of keys, which is worth a request of its own."""
 PAGES_AHEAD = 32
+FULL = 1000
+"""Keys in a page, if there are as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,13 @@ class Page:
     entries: list[StoredObject]
     folders: list[str]
     token: str | None
+
+
+def cut_short(key: str) -> str:
+    """What to list after a last page that is full and ends with ``key``: a server that keeps keys in directories
+    (SeaweedFS 4.48) takes an object ``a`` or ``a/`` at its very end for the end of the bucket, although ``a/b`` is
+    still to come. Nowhere else can anything be there. ``key`` itself may be listed once more."""
+    return key if key.endswith("/") else f"{key}/"
 
 
 AskBoto3 = Callable[[str, dict[str, str]], Page]
@@ -128,13 +137,19 @@ class _Lister:
         await self._rest(bucket, parameters, await self._page(bucket, parameters))
 
     async def _rest(self, bucket: str, parameters: dict[str, str], page: Page) -> None:
+        last = None
         while not self._stopped.is_set():
             self._waiting += [(bucket, folder) for folder in page.folders]
-            if page.entries:
-                self._put((bucket, page.entries))
-            if page.token is None:
+            if entries := [found for found in page.entries if found.key != last]:
+                self._put((bucket, entries))
+            if page.token is not None:
+                page = await self._page(bucket, {**parameters, "continuation-token": page.token})
+            elif len(page.entries) >= FULL and "delimiter" not in parameters:
+                last = page.entries[-1].key
+                parameters = {"prefix": cut_short(last)}
+                page = await self._page(bucket, parameters)
+            else:
                 return
-            page = await self._page(bucket, {**parameters, "continuation-token": page.token})
 
     async def _page(self, bucket: str, parameters: dict[str, str]) -> Page:
         query = [("list-type", "2"), ("encoding-type", "url"), *parameters.items()]

@@ -60,6 +60,24 @@ def test_large_folders_are_split_and_flat_ones_walked(tree: World) -> None:
     assert len(asked) < 60
 
 
+@pytest.mark.parametrize("last", ["z", "z/"])
+def test_a_last_page_that_ends_with_the_key_of_a_folder(world: World, last: str) -> None:
+    """SeaweedFS says that such a page is the last one, although what is in the folder is still to come."""
+    keys = {*(f"a{number:04}" for number in range(999)), last, "z/a", "z/b/c"}
+    client, store = world.client, Store(endpoint_url=world.server.endpoint_url)
+    client.create_bucket(Bucket="edge")
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda key: client.put_object(Bucket="edge", Key=key), keys - {last}))
+        client.put_object(Bucket="edge", Key=last)
+        first = client.list_objects_v2(Bucket="edge")
+        assert (first["IsTruncated"], first["Contents"][-1]["Key"]) == (False, last)
+        assert sorted(found.key for found in store.list("edge")) == sorted(keys)
+        assert sorted(found.key for _, page in store.list_all([("edge", "")]) for found in page) == sorted(keys)
+    finally:
+        client.delete_bucket(Bucket="edge")
+
+
 def test_it_can_be_left_early(tree: World) -> None:
     listing = Store(endpoint_url=tree.server.endpoint_url).list_all([(BUCKET, "")])
     next(iter(listing))
