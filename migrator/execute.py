@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +46,10 @@ CLOCKS_DIFFER = 3_600_000
 AGAIN = 'Run "migrator plan" again.'
 PENDING = "id NOT IN (SELECT object_id FROM done)"
 COPIES = f"action IN ('copy', 'overwrite') AND {PENDING}"
+IS_FOLDER = """EXISTS (SELECT 1 FROM objects AS inside
+  WHERE inside.target > rtrim(objects.target, '/') || '/' AND inside.target < rtrim(objects.target, '/') || '0'
+  AND inside.id <> objects.id)"""
+"""The object's key is the folder of another one's: ``a`` or ``a/`` beside ``a/b``."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,11 @@ class Executor:
 
     def copy(self, journal: Journal) -> None:
         """Copy every plain object, on the server. Goes on past those that fail; raises MigrationFailed or PlanStale
-        at the end, with a list of them in a file beside the plan."""
+        at the end, with a list of them in a file beside the plan.
+
+        Keys that are folders of others come when these are there: a server that keeps keys in directories
+        (SeaweedFS 4.48) answers 200 to both ``a`` and ``a/b`` at once, and loses one of them.
+        """
         failed = failed_list(self._plan.path)
         if self._copying.only is None:
             failed.unlink(missing_ok=True)
@@ -217,7 +225,7 @@ class Executor:
         count = count if only is None else len(only)
         with (
             self._progress.stage("copying", objects=count, size=int(size) if only is None else None) as stage,
-            closing(copy_objects(setup, self._items(where), self.outcome.usage)) as batches,
+            closing(self._copies(setup, where)) as batches,
         ):
             for batch in batches:
                 copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
@@ -234,6 +242,10 @@ class Executor:
             write_list(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
             listed = f'They are listed in {failed}: "migrator migrate PLAN --files-from" takes it.\n'
             raise _failed("copying", [failure.error for failure in failures], listed)
+
+    def _copies(self, setup: Setup, where: str) -> Generator[list[Copied | NotCopied], None, None]:
+        for which in (f"NOT {IS_FOLDER}", IS_FOLDER):
+            yield from copy_objects(setup, self._items(f"{where} AND {which}"), self.outcome.usage)
 
     def _items(self, where: str) -> Iterator[Item]:
         only = self._copying.only

@@ -60,7 +60,7 @@ class Setup:
 
 @dataclass
 class Usage:
-    """What copying took so far: requests sent, CPU seconds of all processes, and how many processes."""
+    """What copying took so far: requests sent, CPU seconds of all processes, and how many processes at most."""
 
     requests: int = 0
     cpu_seconds: float = 0.0
@@ -124,7 +124,7 @@ class _Fleet:
 
     def _add(self, kind: type[_Local] | type[_Child]) -> None:
         self._members.append(kind(self._setup, self._events))
-        self._usage.processes = len(self._members)
+        self._usage.processes = max(self._usage.processes, len(self._members))
         limits = self._setup.options.limits.share(len(self._members))
         for member in self._members:
             member.limit(limits)

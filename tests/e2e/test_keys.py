@@ -220,3 +220,14 @@ def test_what_cannot_be_copied_is_named_by_its_key(place: Place) -> None:
     checks = json.loads(place.run("verify", plan, "--json", exit_code=3).stdout)["checks"]
     assert checks[0]["failed"] == len(keys)
     assert all(f"(from s3://bronze/{key})" in " ".join(checks[0]["problems"]) for key in keys[:20])
+
+
+@pytest.mark.parametrize("place", ["seaweedfs"], indirect=True)
+def test_keys_that_are_folders_of_others_survive_copying_many_at_once(place: Place) -> None:
+    """SeaweedFS answers 200 to copies of ``a`` and ``a/b`` at once, and loses one of them about once in a hundred."""
+    keys = {f"{n:03}/{key}" for n in range(200) for key in ("object", "object/a", "object/a/b", "marker/", "marker/a")}
+    for key in sorted(keys, reverse=True):
+        place.put("bronze", key)
+    assert place.listing("bronze") == keys
+    place.run("migrate", place.plan("plan.db"), "--yes")
+    assert place.listing("data-lake") == {f"bronze/{key}" for key in keys}
