@@ -24,7 +24,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -221,42 +220,27 @@ class Field:
     def contenders(self) -> list[Contender]:
         large = self.work.name == "large"
         ours = [Contender("", "", self._ours())]
-        if large and "--verify-content" in self._migrate_help():
-            never = "--verify-content never"
-            ours.append(Contender("", never, self._ours(*never.split())))
         s5cmd = [Contender("s5cmd", "256 workers", self._s5cmd(256))]
+        rclone = [Contender("rclone", "32 transfers", self._rclone(32))]
         if large:
-            rclone = [
-                Contender("rclone", "32 transfers", self._rclone(32)),
-                Contender("rclone", "parts of 64 MiB", self._rclone(32, *_parts(4))),
-                Contender("rclone", "parts of 64 MiB, 8 at once", self._rclone(32, *_parts(8))),
-            ]
-            boto3 = [
-                Contender("boto3", "managed copy", self._boto3("0")),
-                Contender("boto3", "parts of 64 MiB", self._boto3("64")),
-            ]
+            parts = ("--s3-copy-cutoff", "64Mi", "--s3-chunk-size", "64Mi", "--s3-upload-concurrency", "8")
+            rclone.append(Contender("rclone", "parts of 64 MiB", self._rclone(32, *parts)))
+            boto3 = [Contender("boto3", "parts of 64 MiB", self._boto3("64"))]
         else:
-            s5cmd += [Contender("s5cmd", f"{workers} workers", self._s5cmd(workers)) for workers in (64, 32)]
+            s5cmd.append(Contender("s5cmd", "64 workers", self._s5cmd(64)))
             # Without --s3-no-head-object rclone asks for every copy that it has made.
             fast = ("--fast-list", "--no-check-dest", "--s3-no-head-object")
-            rclone = [
-                Contender("rclone", "32 transfers", self._rclone(32)),
-                Contender("rclone", "64 transfers, no checks", self._rclone(64, *fast)),
-            ]
+            rclone.append(Contender("rclone", "64 transfers, no checks", self._rclone(64, *fast)))
             boto3 = [Contender("boto3", "32 threads", self._boto3())]
         return [*ours, *s5cmd, *rclone, *boto3]
 
-    def _migrate_help(self) -> str:
-        command = [sys.executable, "-m", "migrator.cli", "migrate", "--help"]
-        return subprocess.run(command, env=self.lake.environ, capture_output=True, text=True, check=True).stdout
-
-    def _ours(self, *options: str) -> Callable[[str], dict[str, Result]]:
+    def _ours(self) -> Callable[[str], dict[str, Result]]:
         def copy(target: str) -> dict[str, Result]:
             config, plan = self.folder / f"{target}.toml", self.folder / f"{target}.db"
             rule = f"{json.dumps(f's3://{self.work.bucket}/')} = {json.dumps(PREFIX)}"
             config.write_text(f"[target]\nbucket = {json.dumps(target)}\n\n[layout]\n{rule}\n")
             planned = self._result(["plan", "--config", config, "-o", plan, "--json"])[0]
-            migrated, stdout = self._result(["migrate", plan, "--yes", "--json", *options])
+            migrated, stdout = self._result(["migrate", plan, "--yes", "--json"])
             document = json.loads(stdout)
             both = replace(
                 migrated,
@@ -265,10 +249,8 @@ class Field:
                 server_cpu_seconds=(planned.server_cpu_seconds or 0) + (migrated.server_cpu_seconds or 0),
                 mib=max(planned.mib, migrated.mib),
             )
-            rows = {MIGRATE: migrated, PLAN: planned, PLAN_MIGRATE: both}
-            if "copy" in document:
-                rows = {COPYING: self._copy_stage(document["copy"], migrated), **rows}
-            return {", ".join(filter(None, (name, " ".join(options)))): result for name, result in rows.items()}
+            copying = self._copy_stage(document["copy"], migrated)
+            return {COPYING: copying, MIGRATE: migrated, PLAN: planned, PLAN_MIGRATE: both}
 
         return copy
 
@@ -328,10 +310,6 @@ class Field:
         return Result(ran.seconds, ran.cpu_seconds, server, ran.mib), ran.stdout
 
 
-def _parts(at_once: int) -> tuple[str, ...]:
-    return ("--s3-copy-cutoff", "64Mi", "--s3-chunk-size", "64Mi", "--s3-upload-concurrency", str(at_once))
-
-
 def _installed(name: str) -> Path:
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
@@ -371,7 +349,7 @@ class Outcome:
         """Our row → peer → its fastest setting, the ratio of the medians, and the least and greatest of a round."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for _, row, ours in self.of(""):
-            if row.split(",")[0] == PLAN:  # none of the peers has one
+            if row == PLAN:  # none of the peers has one
                 continue
             for peer in dict.fromkeys(contender.peer for contender, _ in self.rows if contender.peer):
                 settings = [
@@ -463,8 +441,6 @@ def show(outcome: Outcome, rounds: int) -> None:
             print(f"{name:45}" + "".join(f"{cell:>11}" for cell in _cells(results, work)))
     for contender, message in outcome.failed.items():
         print(f"{contender.name:45} FAILED: {message}")
-    if not any(row.startswith(COPYING) for _, row, _ in outcome.of("")):
-        print(f'\n(migrate --json has no key "copy": there is no row for the {COPYING} alone)')
     print("\nratios: a peer's seconds to ours, above 1 ours is faster (least and greatest of a round)")
     for row, peers in outcome.ratios().items():
         for peer, best in peers.items():
