@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from e2e.world import World
+from migrator.store import LEASE_KEY
 
 KILLS = 5
 RANDOM_KILLS = 50
@@ -54,8 +55,8 @@ def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
 
 
 def written(world: World) -> int:
-    """How many objects the target has."""
-    return len(contents(world)) if "data-lake" in world.buckets() else 0
+    """How many objects the target has, without the lease that a migration puts there for its time."""
+    return len(contents(world).keys() - {f"data-lake/{LEASE_KEY}"}) if "data-lake" in world.buckets() else 0
 
 
 def kill_at(world: World, process: subprocess.Popen[bytes], objects: int) -> None:
@@ -75,13 +76,13 @@ def test_kill_9(world: World, expected: dict[str, tuple[int, str]], with_plan: b
     for round_ in range(1, KILLS + 1):
         # From nothing to everything but the last files: copies, rewrites, the comparison, the cutover.
         objects = len(expected) * round_ // KILLS - random_.randrange(10)
-        kill_at(world, start(*what), max(objects, seen[-1] + 1))
+        # At a pace at which even a slow machine sees it pass by.
+        kill_at(world, start(*what, "--tps", "100"), max(objects, seen[-1] + 1))
         seen.append(written(world))
     assert seen == sorted(seen) and len(set(seen)) > 3, f"the kills must come at different points: {seen}"
     process = start(*what)
     _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()
-    assert len(seen) > 1, "every kill came at the same point: the test proves nothing"
     assert contents(world) == expected
     if with_plan:
         world.run("verify", what[2], "--deep")
