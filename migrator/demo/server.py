@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,6 +29,9 @@ from migrator.errors import MigratorError
 
 READY_SECONDS = 60
 STOP_SECONDS = 60
+FIRST_PORT, LAST_PORT = 10_000, 22_000
+"""Below those that Linux gives to outgoing connections (from 32,768), with the second port added as well."""
+ATTEMPTS = 5
 GRPC_OFFSET = 10_000
 """SeaweedFS opens a second port this far above each of its own."""
 
@@ -51,6 +55,12 @@ class Server:
         self.reader_key, self.reader_secret = _key_pair()
 
     def __enter__(self) -> Server:
+        for _ in range(ATTEMPTS - 1):
+            with suppress(_PortTaken):
+                return self._start()
+        return self._start()
+
+    def _start(self) -> Server:
         binary = _binary()
         self._folder = self._given or Path(tempfile.mkdtemp(prefix="migrator-s3-"))
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -185,7 +195,8 @@ class Server:
         ]
 
     def _wait(self) -> None:
-        """Until a request is answered. Raises MigratorError with the log's end if that does not happen."""
+        """Until a request is answered. Raises MigratorError with the log's end if that does not happen, _PortTaken
+        if somebody else took one of its ports meanwhile."""
         client = self.client(retries=0)  # boto3 would wait up to 20 s before a retry
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -198,7 +209,12 @@ class Server:
             except (BotoCoreError, ClientError):
                 time.sleep(0.1)
         tail = (self._folder / "server.log").read_text(errors="replace")[-2000:]
-        raise MigratorError(f"The S3 server did not start:\n{tail}")
+        kind = _PortTaken if "address already in use" in tail else MigratorError
+        raise kind(f"The S3 server did not start:\n{tail}")
+
+
+class _PortTaken(MigratorError):
+    """Between looking for a free port and using it."""
 
 
 def _binary() -> str:
@@ -223,7 +239,7 @@ def _free_ports(count: int) -> list[int]:
     """Ports that are free now, and so are those that SeaweedFS opens above them."""
     ports: list[int] = []
     while len(ports) < count:
-        port = 20_000 + secrets.randbelow(30_000)
+        port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)
         if port not in ports and _is_free(port) and _is_free(port + GRPC_OFFSET):
             ports.append(port)
     return ports

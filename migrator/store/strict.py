@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.client
 import random
 import threading
+import weakref
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 from xml.etree import ElementTree
 
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
@@ -19,15 +20,23 @@ ENTRIES = "Entries"
 
 def make_strict(client: Any) -> None:
     """Make a boto3 client ask again for an answer that breaks off in its head or that it has had before, and keep the
-    order of a bucket's versions. The first is done to every client of this process, for boto3 has no place for it."""
-    AWSHTTPConnection.response_class = AWSHTTPSConnection.response_class = _WholeHead
+    order of a bucket's versions. Heads are watched in every client of this process, for boto3 has no place for it."""
+    AWSHTTPConnection.response_class = AWSHTTPSConnection.response_class = _NewWholeHead
     client.meta.events.register("after-call.s3.ListObjectVersions", _in_document_order)
     client.meta.events.register_first("needs-retry.s3", _Repeated())
 
 
-class _WholeHead(http.client.HTTPResponse):
+class _NewWholeHead(http.client.HTTPResponse):
     """http.client takes headers that break off for all there are: of an object that is asked for by HEAD, metadata
-    and tags would be missing, and nobody would know."""
+    and tags would be missing, and nobody would know. And a connection on which an answer comes twice is of no more
+    use: each answer would be taken for the next, a HEAD's for a GET's, whose bytes one awaits for minutes."""
+
+    _last_ids: ClassVar[weakref.WeakKeyDictionary[Any, str]] = weakref.WeakKeyDictionary()
+    """Connection → id of its last answer."""
+
+    def __init__(self, connection: Any, *arguments: Any, **named: Any) -> None:
+        super().__init__(connection, *arguments, **named)
+        self._connection = connection
 
     def begin(self) -> None:
         stream, self.fp = self.fp, _Unended(self.fp)  # type: ignore[assignment]
@@ -35,6 +44,10 @@ class _WholeHead(http.client.HTTPResponse):
             super().begin()
         finally:
             self.fp = stream
+        request_id = self.headers.get("x-amz-request-id", "")
+        if request_id and self._last_ids.get(self._connection) == request_id:
+            raise http.client.RemoteDisconnected("an answer came twice")
+        self._last_ids[self._connection] = request_id
 
 
 class _Unended:
@@ -51,8 +64,8 @@ class _Unended:
 
 
 class _Repeated:
-    """Lets boto3 ask again when it gets an answer that it has had before: a network that says things twice would
-    have it take one answer for the next. Every server gives each request an id of its own."""
+    """Lets boto3 ask again when it gets an answer that it has had before, on whichever connection: a network that says
+    things twice would have it take one answer for the next. Every server gives each request an id of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

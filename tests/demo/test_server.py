@@ -67,6 +67,16 @@ def test_it_leaves_nothing_behind() -> None:
         assert probe.connect_ex(("127.0.0.1", server._ports["s3"])) != 0
 
 
+def test_a_port_that_somebody_takes_at_the_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = module._free_ports
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        answers = iter([[taken.getsockname()[1], *find(3)]])
+        monkeypatch.setattr(module, "_free_ports", lambda count: next(answers, None) or find(count))
+        with Server() as server:
+            assert taken.getsockname()[1] not in server._ports.values()
+            assert server.client().list_buckets()["Buckets"] == []
+
+
 def test_nothing_is_left_after_an_error_either() -> None:
     with pytest.raises(ZeroDivisionError), Server() as server:
         raise ZeroDivisionError

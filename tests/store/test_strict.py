@@ -56,3 +56,27 @@ def test_an_answer_that_came_before_is_asked_for_again() -> None:
     with server(HEAD % 1, HEAD.replace(b"abc", b"old") % 1, HEAD.replace(b"abc", b"new") % 2) as url:
         store = Store(endpoint_url=url)
         assert [store.head("bucket", "key").etag for _ in range(2)] == ["abc", "new"]
+
+
+def test_a_connection_on_which_an_answer_comes_twice_is_given_up() -> None:
+    """Else a HEAD's answer could be taken for that to a GET, and its bytes be awaited for minutes."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            for _ in range(2):
+                connection.recv(65536)
+                connection.sendall(HEAD % 1)
+            if connection.recv(65536) == b"":
+                ended.set()
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(HEAD.replace(b"abc", b"new") % 2)
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        store = Store(endpoint_url="http://127.0.0.1:{}".format(listening.getsockname()[1]))  # noqa: UP032
+        assert [store.head("bucket", "key").etag for _ in range(2)] == ["abc", "new"]
+        assert ended.wait(10)
