@@ -358,7 +358,7 @@ class _Engine:
         try:
             asyncio.set_event_loop(self._loop)
             self._copier = self._setup.copier()
-            self._loop.call_later(FLUSH_SECONDS, self._flush)
+            self._loop.call_later(FLUSH_SECONDS, self._flush_often)
             self._loop.run_forever()
             self._copier.close()
         except MigratorError as error:
@@ -374,11 +374,14 @@ class _Engine:
         cpu = time.process_time() - self._cpu
         return _Report(copier.requests if copier else 0, cpu, int(copier.pace.level) if copier else 0)
 
+    def _flush_often(self) -> None:
+        self._flush()
+        self._loop.call_later(FLUSH_SECONDS, self._flush_often)
+
     def _flush(self) -> None:
         if self._outcomes:
             self._sink(_Event(self._outcomes, self._report()))
             self._outcomes = []
-        self._loop.call_later(FLUSH_SECONDS, self._flush)
 
     def _begin(self, copier: Copier, batch: list[Item]) -> None:
         self._waiting.extend(batch)
@@ -413,6 +416,7 @@ class _Engine:
             self._outcomes.append(outcome)
         except MigratorError as error:
             self._outcomes.append(NotCopied(item.id, error))
+            self._flush()  # at once: it may be one too many, and then nothing more is to be asked for
         except asyncio.CancelledError:
             pass
         except Exception:

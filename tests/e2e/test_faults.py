@@ -115,6 +115,7 @@ def test_what_fails_is_listed_and_can_be_done_alone(
 
 def test_too_many_failures_stop_it(world: World, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("migrator.copying.copier.BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr("migrator.copying.fleet.FLUSH_SECONDS", 5)  # a failure does not wait for that
     plan = world.plan("plan.db", "--endpoint-url", proxy.url)
     proxy.choose = lambda request: "denied" if request.copies else None
     failed = world.run("migrate", plan, "--yes", "--max-failures", "3", "--concurrency", "2", exit_code=3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import random
 import signal
@@ -22,6 +24,7 @@ from migrator.store import LEASE_KEY
 
 KILLS = 5
 RANDOM_KILLS = 50
+PART_KILLS = 6
 
 
 @pytest.fixture
@@ -121,6 +124,60 @@ def test_fifty_kills_at_random_instants(world: World, expected: dict[str, tuple[
     world.run("verify", plan, "--deep")
     assert len(phases) >= 3, f"the kills must come at different points: {phases}"
     assert not left_behind(), "no process outlives its parent"
+
+
+IN_PARTS = """
+import sys
+from migrator import migrate_lake
+from migrator.copying.copier import Options
+from migrator.copying.pace import Limits
+from migrator.execute import CopySettings
+
+limits = Limits(concurrency=4, bandwidth=float(sys.argv[2]))
+migrate_lake(sys.argv[1], copying=CopySettings(Options(limits, whole_limit=5 << 20, part_size=5 << 20)))
+"""
+"""Large objects in parts, as above 5 GiB, so slowly that they are under way for a while."""
+
+
+def test_kills_amid_parts(world: World) -> None:
+    """Parts that a killed run has left are dropped, and never become part of what the next one makes."""
+    dice, client = random.Random(7), world.client
+    large = {f"page_views/large-{number}.bin": dice.randbytes(30 << 20) for number in range(2)}
+    seen = []
+    with contextlib.ExitStack() as stack:
+        for key, data in large.items():
+            stack.enter_context(world.added("bronze", key, data))
+        plan = world.plan()
+        command = [sys.executable, "-c", IN_PARTS, str(plan)]
+        for _ in range(PART_KILLS):
+            begun = runs(plan)
+            process = subprocess.Popen([*command, str(8 << 20)], stderr=subprocess.PIPE)
+            # When it says that it began, it has dropped what the one before has left.
+            while process.poll() is None and (runs(plan) == begun or not open_parts(client)):
+                time.sleep(0.02)
+            time.sleep(dice.uniform(0, 1.5))
+            process.kill()
+            _, errors = process.communicate()
+            assert process.returncode == -signal.SIGKILL, errors.decode()
+            seen.append(open_parts(client))
+        assert sum(map(bool, seen)) >= PART_KILLS // 2, f"the kills must come amid parts: {seen}"
+        subprocess.run([*command, str(1 << 30)], check=True)
+        world.run("verify", plan, "--deep")
+    assert not open_parts(client)
+    for key, data in large.items():
+        there = client.get_object(Bucket="data-lake", Key=f"bronze/{key}")
+        assert hashlib.sha256(there["Body"].read()).digest() == hashlib.sha256(data).digest()
+        assert there["ETag"].strip('"').endswith("-6")
+
+
+def open_parts(client: Any) -> int:
+    """How many parts there are of uploads to the target that are not finished."""
+    try:
+        uploads = client.list_multipart_uploads(Bucket="data-lake").get("Uploads", [])
+        names = ({"Bucket": "data-lake", "Key": one["Key"], "UploadId": one["UploadId"]} for one in uploads)
+        return sum(len(client.list_parts(**name).get("Parts", [])) for name in names)
+    except (client.exceptions.NoSuchBucket, client.exceptions.NoSuchUpload):
+        return 0
 
 
 def runs(plan: Path) -> int:
