@@ -1,4 +1,4 @@
-"""Many objects copied: in this process if they are few, else in child processes, one more whenever all are busy.
+"""Many objects copied: in this process, and in children of it, one more whenever all are busy.
 
 The caller's thread hands out items and takes outcomes, in batches, so that a copy costs it microseconds. How many
 items are under way is bounded, so memory does not grow with the lake.
@@ -28,8 +28,6 @@ from migrator.errors import MigrationFailed, MigratorError
 from migrator.store import Store
 from migrator.workers import cores, pipe, start_child
 
-FEW = 1000
-"""Starting a process takes as long as copying so many."""
 BATCH = 64
 AHEAD = 4
 """How many items a process has for each request that it may send."""
@@ -74,16 +72,16 @@ def copy_objects(
 ) -> Generator[list[Outcome], None, None]:
     """Copy every item and yield outcomes in batches as they come, in no order.
 
-    ``processes`` None: as many as pay. Closing the iterator stops it: what is under way is given up, and its
-    uploads are aborted. Raises MigrationFailed if a process dies.
+    ``processes`` None: this one, and as many more as pay; else so many children. Closing the iterator stops it: what
+    is under way is given up, and its uploads are aborted. Raises MigrationFailed if a process dies.
     """
     waiting = iter(items)
-    first = list(islice(waiting, FEW))
+    first = list(islice(waiting, 1))
     if not first:
         return
     fleet = _Fleet(setup, usage or Usage(), processes)
     try:
-        fleet.start(in_process=processes is None and len(first) < FEW)
+        fleet.start()
         yield from fleet.run(chain(first, waiting))
     finally:
         fleet.stop()
@@ -118,9 +116,10 @@ class _Fleet:
         self._events: SimpleQueue[tuple[_Member, _Event]] = SimpleQueue()
         self._checked = time.monotonic()
 
-    def start(self, *, in_process: bool) -> None:
+    def start(self) -> None:
+        # Another process costs half a second and as much memory again, and the server is mostly what is busy.
         for _ in range(self._fixed or 1):
-            self._add(_Local if in_process else _Child)
+            self._add(_Local if self._fixed is None else _Child)
 
     def _add(self, kind: type[_Local] | type[_Child]) -> None:
         self._members.append(kind(self._setup, self._events))
@@ -174,7 +173,7 @@ class _Fleet:
             return
         self._checked = now
         busy = [member.busy(now) > BUSY for member in self._members]
-        if all(busy) and isinstance(self._members[0], _Child) and len(self._members) < cores():
+        if all(busy) and len(self._members) < cores():
             self._add(_Child)
 
     def stop(self) -> None:

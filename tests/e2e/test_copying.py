@@ -133,6 +133,20 @@ def test_many_in_several_processes(source: Any) -> None:
     assert there == {f"to/{item.stored.key}": item.stored.etag for item in items}
 
 
+def test_another_process_when_this_one_is_busy(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("migrator.copying.fleet.cores", lambda: 2)
+    monkeypatch.setattr("migrator.copying.fleet.GROW_SECONDS", 0.0)
+    source.put_object(Bucket="from", Key="a", Body=b"a")
+    (item,) = listed()
+    items = [replace(item, id=number, target=f"to/{number}") for number in range(1500)]
+    for busy, expected in ((2.0, 1), (-1.0, 2)):
+        monkeypatch.setattr("migrator.copying.fleet.BUSY", busy)
+        usage, limited = Usage(), setup(Options(Limits(concurrency=16)))
+        outcomes = [o for batch in copy_objects(limited, items, usage) for o in batch]
+        assert usage.processes == expected and not children()
+        assert sorted(outcome.id for outcome in outcomes if isinstance(outcome, Copied)) == list(range(1500))
+
+
 def test_a_process_that_dies_is_told(source: Any) -> None:
     source.put_object(Bucket="from", Key="a", Body=b"a")
     (item,) = listed()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,10 @@ def test_the_old_server_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         world.run("verify", plan)
 
 
-def test_rewriting_in_worker_processes(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_worker_processes(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_all(two.old)
     monkeypatch.setattr("migrator.rewrite.PARALLEL_ABOVE", 0)
-    monkeypatch.setattr("migrator.copying.fleet.FEW", 1)
+    monkeypatch.setattr("migrator.execute.copy_objects", partial(copy_objects, processes=2))
     two.old.run("migrate", two.old.plan(), "--yes")
     assert read_all(two.new) == before
 
