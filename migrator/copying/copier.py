@@ -15,7 +15,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -117,6 +117,8 @@ class _Parts:
     """The parts are those of the source, so that the ETags should be equal."""
     md5: str | None = None
     """The ETag that the bytes read should give."""
+    read: str | None = None
+    """The MD5 of all bytes read, where the source's ETag may be that of its own."""
 
 
 class Copier:
@@ -250,7 +252,7 @@ class Copier:
         size, like_source = await self._part_size(item, THROUGH_PART_SIZE, MOST_PART_SIZE, LEAST_PART_SIZE)
         if item.stored.size > THROUGH_PART_SIZE or (like_source and item.stored.size):
             done = await self._parts_across(item, size)
-            return await self._prove(item, done.etag, md5=done.md5)
+            return await self._prove(item, done.etag, md5=done.md5, read=done.read)
         assert self._writer is not None
         async with self._memory.of(item.stored.size):
             answer = await self._read(item)
@@ -269,16 +271,24 @@ class Copier:
         etag = written.headers.get("etag", "").strip('"')
         if written.status != 200 or not etag:
             raise _refused(f"s3://{self._bucket}/{item.target}", written)
-        return await self._prove(item, etag, md5=digest.hexdigest())
+        return await self._prove(item, etag, md5=digest.hexdigest(), read=digest.hexdigest())
 
     async def _parts_across(self, item: Item, size: int) -> _Parts:
         ranges = list(part_ranges(item.stored.size, size))
         digests: dict[int, bytes] = {}
+        # A plain ETag is the MD5 of the whole object. Read in order, the parts give it; else all would have to be read
+        # again to prove the copy. Whoever waits for its turn holds no memory yet, so nobody waits for ever.
+        whole = None if part_count(item.stored.etag) else hashlib.md5(usedforsecurity=False)
+        turn: AbstractAsyncContextManager[Any] = nullcontext() if whole is None else asyncio.Lock()
 
         async def part(upload: Upload, number: int, start: int, end: int) -> dict[str, str]:
-            async with self._memory.of(end - start + 1):
-                body = (await self._read(item, (start, end))).body
-                digests[number] = hashlib.md5(body, usedforsecurity=False).digest()
+            async with AsyncExitStack() as held:
+                async with turn:
+                    await held.enter_async_context(self._memory.of(end - start + 1))
+                    body = (await self._read(item, (start, end))).body
+                    if whole is not None:
+                        await self._thread(whole.update, body)
+                digests[number] = (await self._thread(hashlib.md5, body, usedforsecurity=False)).digest()
                 query = [("partNumber", str(number)), ("uploadId", upload.upload_id)]
                 headers = {"content-md5": base64.b64encode(digests[number]).decode()}
                 assert self._writer is not None
@@ -293,7 +303,7 @@ class Copier:
         etag = await self._upload(item, ranges, part)
         joined = b"".join(digests[number] for number in sorted(digests))
         expected = f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(digests)}"
-        return _Parts(etag, md5=expected)
+        return _Parts(etag, md5=expected, read=whole and whole.hexdigest())
 
     async def _read(self, item: Item, span: tuple[int, int] | None = None) -> Answer:
         """The source's bytes, pinned to its ETag. Raises StoreError."""
@@ -356,14 +366,15 @@ class Copier:
 
     # -- proof ---------------------------------------------------------------------------------------
 
-    async def _prove(self, item: Item, etag: str, *, md5: str | None = None) -> Copied:
-        """Compare the copy with its source by the cheapest means that tell; see PROOFS."""
+    async def _prove(self, item: Item, etag: str, *, md5: str | None = None, read: str | None = None) -> Copied:
+        """Compare the copy with its source by the cheapest means that tell; see PROOFS. ``md5``: the ETag that the
+        bytes read should give; ``read``: their MD5."""
         stored = item.stored
         verify = self._options.verify
         if verify != ALWAYS and etag == stored.etag:
             return Copied(item.id, stored.size, etag, ETAG)
         done = Copied(item.id, stored.size, etag, NONE)
-        if verify != ALWAYS and md5 is not None and etag == md5 and ("-" in stored.etag or md5 == stored.etag):
+        if verify != ALWAYS and md5 is not None and etag == md5 and ("-" in stored.etag or read == stored.etag):
             return replace(done, proof=MD5)
         if verify == NEVER:
             return done
