@@ -303,7 +303,7 @@ class Copier:
         etag = await self._upload(item, ranges, part)
         joined = b"".join(digests[number] for number in sorted(digests))
         expected = f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(digests)}"
-        return _Parts(etag, md5=expected, read=whole and whole.hexdigest())
+        return _Parts(etag, md5=expected, read=None if whole is None else whole.hexdigest())
 
     async def _read(self, item: Item, span: tuple[int, int] | None = None) -> Answer:
         """The source's bytes, pinned to its ETag. Raises StoreError."""

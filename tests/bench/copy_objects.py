@@ -489,14 +489,14 @@ def main() -> int:
         "large": lambda lake: lake.large(options.large, options.large_size),
     }
     outcomes = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in (options.only,) if options.only else fill:
-            with Server() as server:  # each with one of its own, so that neither finds what the other left
-                lake = Lake(server)
-                _say(f"{name}: writing the objects (server's process {lake.server_pid})")
-                work = fill[name](lake)
-                outcomes.append(compete(lake, work, Path(folder), options.rounds))
-            show(outcomes[-1], options.rounds)
+    for name in (options.only,) if options.only else fill:
+        # Each with a server and a folder of its own, so that neither finds what the other left.
+        with Server() as server, tempfile.TemporaryDirectory() as folder:
+            lake = Lake(server)
+            _say(f"{name}: writing the objects (server's process {lake.server_pid})")
+            work = fill[name](lake)
+            outcomes.append(compete(lake, work, Path(folder), options.rounds))
+        show(outcomes[-1], options.rounds)
     if options.json:
         document = {"rounds": options.rounds, **{outcome.work.name: outcome.to_json() for outcome in outcomes}}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
