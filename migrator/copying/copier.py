@@ -145,6 +145,11 @@ class Copier:
         wires = {id(wire): wire for wire in (self._reader, self._writer) if wire}
         return sum(wire.requests for wire in wires.values())
 
+    def give_up(self) -> None:
+        """Whoever cancels copies must also call this: what boto3 does in threads cannot be cancelled."""
+        self._source.give_up()
+        self._target.give_up()
+
     def close(self) -> None:
         for wire in (self._reader, self._writer):
             if wire is not None:

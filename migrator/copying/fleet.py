@@ -337,10 +337,10 @@ class _Engine:
         self._call(lambda copier: copier.pace.limit(limits))
 
     def close(self) -> None:
-        self._call(lambda _: self._finish(cancel=False))
+        self._call(lambda copier: self._finish(copier, cancel=False))
 
     def stop(self) -> None:
-        self._call(lambda _: self._finish(cancel=True))
+        self._call(lambda copier: self._finish(copier, cancel=True))
 
     def join(self, seconds: float | None = None) -> None:
         self._thread.join(seconds)
@@ -400,9 +400,10 @@ class _Engine:
         elif self._closing and not self._tasks:
             self._loop.stop()
 
-    def _finish(self, *, cancel: bool) -> None:
+    def _finish(self, copier: Copier, *, cancel: bool) -> None:
         self._closing = True
         if cancel:
+            copier.give_up()
             self._waiting.clear()
             for task in self._tasks:
                 task.cancel()
@@ -420,7 +421,7 @@ class _Engine:
             pass
         except Exception:
             self._fault = self._fault or _crash()
-            self._finish(cancel=True)
+            self._finish(copier, cancel=True)
 
 
 def _crash() -> MigrationFailed:

@@ -12,6 +12,7 @@ import os
 import random
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -159,6 +160,7 @@ class Store:
         """What another process needs to make an equal store (:func:`migrator.store.connect`). No secret."""
         self._provider: Any = None
         self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
+        self._given_up = threading.Event()
         self._multipart_above = multipart_above
         self._part_size = part_size
         try:
@@ -193,6 +195,15 @@ class Store:
         client = self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
         make_strict(client)
         return client
+
+    def give_up(self) -> None:
+        """Let whatever goes on piece by piece in other threads end at its next piece, with an error; for good."""
+        self._given_up.set()
+
+    def go_on(self, bucket: str, key: str) -> None:
+        """Raises StoreError if this store was given up."""
+        if self._given_up.is_set():
+            raise StoreError(f"s3://{bucket}/{key}: given up.", next_move="Run the same command again to go on.")
 
     @property
     def ends(self) -> tuple[Store, Store]:
@@ -505,6 +516,7 @@ class Store:
         def digest() -> str:
             found = hashlib.sha256()
             for chunk in self._get_object(bucket, key, etag, **_version(version_id))["Body"].iter_chunks(CHUNK):
+                self.go_on(bucket, key)
                 found.update(chunk)
             return found.hexdigest()
 
@@ -565,6 +577,7 @@ class Store:
         try:
             parts = []
             for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
+                self.go_on(source_bucket, source.key)
                 answer = self._client.upload_part_copy(
                     **upload.names,
                     PartNumber=number,

@@ -73,6 +73,10 @@ class Routes(Store):
         """None: each of the two has its own."""
         return None
 
+    def give_up(self) -> None:
+        for store in self.ends:
+            store.give_up()
+
     def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
         for store in self.ends:
             here = [(bucket, prefix) for bucket, prefix in places if self.store_of(bucket) is store]
@@ -124,10 +128,11 @@ def copy_between(source: Store, source_bucket: str, stored: StoredObject, target
         return _copy_whole(source, source_bucket, stored, target, bucket, key)
     upload = target.begin_upload(bucket, key, attributes_for(source, source_bucket, stored))
     try:
-        parts = [
-            target.put_part(upload, number, source.read_part(source_bucket, stored.key, stored.etag, span))
-            for number, span in enumerate(part_ranges(stored.size, size), 1)
-        ]
+        parts = []
+        for number, span in enumerate(part_ranges(stored.size, size), 1):
+            source.go_on(source_bucket, stored.key)
+            data = source.read_part(source_bucket, stored.key, stored.etag, span)
+            parts.append(target.put_part(upload, number, data))
         return target.finish_upload(upload, parts)
     except BaseException:
         _abort(target, upload)

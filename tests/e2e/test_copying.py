@@ -185,6 +185,30 @@ def test_given_up_it_leaves_no_upload(source: Any, processes: int | None) -> Non
     assert [found.key for found in Store().list("data-lake")] == ["to/a"]
 
 
+def test_given_up_it_does_not_read_on(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What proves a large copy may take minutes, and Ctrl-C must not."""
+    read = threading.Event()
+
+    class Endless:
+        def iter_chunks(self, size: int) -> Iterator[bytes]:
+            for _ in range(600):
+                read.set()
+                time.sleep(0.1)
+                yield b"a"
+
+    monkeypatch.setattr(Store, "_get_object", lambda *_, **__: {"Body": Endless()})
+    for key in ("a", "b"):
+        source.put_object(Bucket="from", Key=key, Body=b"a" * 100)
+    items = listed()
+    small = replace(items[1], stored=replace(items[1].stored, etag="0" * 32))  # changed: the first outcome
+    batches = copy_objects(setup(Options(verify="always")), [items[0], small])
+    assert isinstance(next(batches)[0], NotCopied)
+    assert read.wait(30)
+    began = time.monotonic()
+    batches.close()
+    assert time.monotonic() - began < 10
+
+
 def test_no_thread_stays(source: Any) -> None:
     source.put_object(Bucket="from", Key="a", Body=b"a")
     copied(setup(), listed())

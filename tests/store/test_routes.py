@@ -58,7 +58,7 @@ def test_every_method_of_a_store_reaches_the_end_that_has_the_bucket(routes: Rou
         if (
             name.startswith("_")
             or not inspect.isfunction(method)
-            or name in ("endpoint", "list_all", "same_content", "copy")
+            or name in ("endpoint", "list_all", "same_content", "copy", "give_up")
         ):
             continue
         (_, first, *others) = inspect.signature(method).parameters.values()
@@ -79,6 +79,14 @@ def test_listing_and_comparing_cover_both_ends(routes: Routes) -> None:
     found = {(b, o.key) for b, listed in routes.list_all([("new", ""), ("old", "")]) for o in listed}
     assert found == {("old", "a"), ("new", "b"), ("new", "c")}
     assert routes.same_content(("old", "a"), ("new", "b")) and not routes.same_content(("old", "a"), ("new", "c"))
+
+
+def test_given_up_are_both(routes: Routes) -> None:
+    routes.go_on("old", "a")
+    routes.give_up()
+    for bucket in ("old", "new"):
+        with pytest.raises(StoreError, match=f"s3://{bucket}/a: given up"):
+            routes.go_on(bucket, "a")
 
 
 def test_each_bucket_is_read_where_it_is(routes: Routes) -> None:
