@@ -94,8 +94,8 @@ def _settings_of(plan: PlanFile) -> Settings:
 
 
 @contextmanager
-def _opened_plan(path: str | Path) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
-    with PlanFile.open(Path(path)) as plan, _opened(_settings_of(plan)) as (store, catalogs):
+def _opened_plan(path: str | Path, progress: Progress) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
+    with PlanFile.open(Path(path), progress) as plan, _opened(_settings_of(plan)) as (store, catalogs):
         planned = json.loads(plan.header()["catalogs"])
         for name, catalog in catalogs.items():
             if catalog.describe() != planned[name]:
@@ -127,7 +127,7 @@ def plan_lake(
     path = Path(path) if path is not None else default_plan_path(settings)
     with _opened(settings) as (store, catalogs):
         build_plan(path, settings, store, catalogs, progress or Progress())
-    return show_plan(path)
+    return show_plan(path, progress=progress)
 
 
 def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
@@ -151,15 +151,15 @@ def relocate_table(
     return relocate(Store(endpoint_url=endpoint_url), metadata_uri, to, also=also, copy=copy, progress=progress)
 
 
-def show_plan(path: str | Path) -> dict[str, Any]:
+def show_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
     """A plan as one JSON-able dictionary; ``plans/README.md`` says what each key means."""
-    with PlanFile.open(Path(path)) as plan:
+    with PlanFile.open(Path(path), progress) as plan:
         return describe_plan(plan)
 
 
-def plan_status(path: str | Path) -> StatusSummary:
+def plan_status(path: str | Path, *, progress: Progress | None = None) -> StatusSummary:
     """How far a plan has been carried out."""
-    with PlanFile.open(Path(path)) as plan:
+    with PlanFile.open(Path(path), progress) as plan:
         return describe_status(plan)
 
 
@@ -179,7 +179,10 @@ def migrate_lake(
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
     """
     progress = progress or Progress()
-    with _opened_plan(path) as (plan, store, catalogs), plan.lock(), Journal(plan) as journal, ExitStack() as stack:
+    with ExitStack() as stack:
+        plan, store, catalogs = stack.enter_context(_opened_plan(path, progress))
+        stack.enter_context(plan.lock())
+        journal = stack.enter_context(Journal(plan))
         executor = Executor(plan, store, catalogs, progress, copying)
         verifier = Verifier(plan, store, catalogs, progress)
         executor.check_blocks()
@@ -212,8 +215,9 @@ def migrate_lake(
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
     """Hold the target against a plan; see :class:`migrator.verify.Verifier`."""
-    with _opened_plan(path) as (plan, store, catalogs):
-        return Verifier(plan, store, catalogs, progress or Progress()).verify(deep=deep)
+    progress = progress or Progress()
+    with _opened_plan(path, progress) as (plan, store, catalogs):
+        return Verifier(plan, store, catalogs, progress).verify(deep=deep)
 
 
 def _final_verification(verifier: Verifier, journal: Journal) -> Verification:

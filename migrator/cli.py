@@ -236,7 +236,7 @@ def show(plan: Path, as_json: bool) -> None:
     Example:
       migrator show plans/lake.db
     """
-    _show_plan(api.show_plan(plan), as_json)
+    _show_plan(api.show_plan(plan, progress=_progress(as_json)), as_json)
 
 
 @main.command()
@@ -333,11 +333,11 @@ def migrate(
             "--catalog, --all-versions."
         )
     else:
-        described = api.show_plan(plan)
+        described = api.show_plan(plan, progress=progress)
     if described["blocked"]:
         _show_plan(described, as_json)
         ctx.exit(EXIT_FAILED)
-    status = api.plan_status(plan)
+    status = api.plan_status(plan, progress=progress)
     if not status.complete:
         click.echo(report.plan_text(described, _style), err=True)
         if not yes:
@@ -363,7 +363,7 @@ def status(plan: Path, as_json: bool) -> None:
     Example:
       migrator status plans/lake.db
     """
-    summary = api.plan_status(plan)
+    summary = api.plan_status(plan, progress=_progress(as_json))
     click.echo(report.to_json(summary.to_json()) if as_json else report.status_text(summary, _style))
 
 

@@ -24,9 +24,10 @@ from migrator._version import __version__
 from migrator.errors import PlanBusy, PlanDamaged, PlanStale
 from migrator.findings import BLOCK, Finding
 from migrator.layout import Layout, Location
+from migrator.progress import Progress
 from migrator.store import StoredObject
 
-FORMAT = 4
+FORMAT = 5
 
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
@@ -209,9 +210,9 @@ class PlanFile:
         return cls(path, db)
 
     @classmethod
-    def open(cls, path: Path) -> PlanFile:
+    def open(cls, path: Path, progress: Progress | None = None) -> PlanFile:
         """Open a sealed plan. Raises PlanDamaged if it is none, is incomplete or was edited; PlanStale if
-        another format or version of migrator wrote it."""
+        another format or version of migrator wrote it. Reads all of it: about a second per million objects."""
         again = 'Run "migrator plan" again.'
         if not path.is_file():
             raise PlanDamaged(f"{path}: there is no such plan.", next_move="Check the path.")
@@ -229,7 +230,7 @@ class PlanFile:
                     f"{header.get('format')}); this is {__version__} (format {FORMAT}).",
                     next_move=again,
                 )
-            if "digest" not in header or header["digest"] != plan._digest():
+            if "digest" not in header or header["digest"] != plan._digest(progress or Progress()):
                 raise PlanDamaged(f"{path} is incomplete or was edited after planning.", next_move=again)
             db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
         except sqlite3.DatabaseError as error:
@@ -249,7 +250,7 @@ class PlanFile:
         """Write the header and the digest over everything planned."""
         rows = {**header, "format": str(FORMAT), "tool_version": __version__}
         self.db.executemany("INSERT INTO header VALUES (?, ?)", rows.items())
-        self.db.execute("INSERT INTO header VALUES ('digest', ?)", (self._digest(),))
+        self.db.execute("INSERT INTO header VALUES ('digest', ?)", (self._digest(Progress()),))
 
     def close(self) -> None:
         for connection in (self._lookups, self.db):
@@ -278,13 +279,19 @@ class PlanFile:
     ) -> None:
         self.close()
 
-    def _digest(self) -> str:
+    def _digest(self, progress: Progress) -> str:
         digest = hashlib.sha256()
-        queries = ["SELECT * FROM header WHERE key <> 'digest' ORDER BY key"]
-        queries += [f"SELECT * FROM {table} ORDER BY rowid" for table in _SEALED]
-        for query in queries:
-            for row in self.db.execute(query):
-                digest.update(json.dumps(row).encode())
+        (objects,) = self.db.execute("SELECT max(id) FROM objects").fetchone()
+        selections = {"header": "key <> 'digest' ORDER BY key", **dict.fromkeys(_SEALED, "1 ORDER BY rowid")}
+        with progress.stage("checking the plan", objects=objects) as stage:
+            for table, selection in selections.items():
+                columns = ", ".join(row[1] for row in self.db.execute(f"PRAGMA table_info({table})"))
+                # SQLite writes a row as JSON three times as fast as Python reads its columns.
+                rows = self.db.execute(f"SELECT json_array({columns}) FROM {table} WHERE {selection}")
+                while page := rows.fetchmany(1000):
+                    digest.update("".join(row for (row,) in page).encode())
+                    if table == "objects":
+                        stage.advance(len(page))
         return digest.hexdigest()
 
     def lookup(self, query: str, parameters: Iterable[Any] = ()) -> tuple[Any, ...] | None:

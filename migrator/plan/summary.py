@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,7 +56,9 @@ class Change:
 def describe_plan(plan: PlanFile) -> dict[str, Any]:
     """Everything a plan says, object rows aside; ``plans/README.md`` documents the keys."""
     header = plan.header()
-    actions = _actions(plan)
+    by_rule = _actions_by_rule(plan)
+    actions = _summed(by_rule.values())
+    rewrites, blocking = _rewrites(plan), {f.code for f in plan.findings() if f.severity == BLOCK}
     tables = plan.tables()
     versions = _versions(plan)
     pending = any(actions[name]["objects"] for name in ("copy", "overwrite", "rewrite"))
@@ -80,8 +83,11 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
         "actions": actions,
         "all_versions": json.loads(header["all_versions"]),
         "versions": versions,
-        "prefixes": [_prefix(plan, plan.layout, rule) for rule in plan.layout.rules],
-        "tables": [_table(plan, table) for table in tables],
+        "prefixes": [
+            _prefix(plan.layout, rule, by_rule.get(number) or _summed(()))
+            for number, rule in enumerate(plan.layout.rules)
+        ],
+        "tables": [_table(table, *rewrites.get(table.id, (0, 0)), blocking) for table in tables],
         "namespaces": [asdict(change) for change in plan.namespaces()],
         "findings": [finding.to_json() for finding in plan.findings()],
         "changes": [asdict(change) for change in changes(plan)],
@@ -148,12 +154,41 @@ def needs_cutover(table: PlannedTable) -> bool:
     return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
 
 
-def _actions(plan: PlanFile, where: str = "1", parameters: tuple[Any, ...] = ()) -> dict[str, dict[str, int]]:
+Actions = dict[str, dict[str, int]]
+"""Action → ``objects`` and ``bytes``."""
+
+
+def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
+    """What happens to the objects of each rule (its number in the layout), less what a longer one takes out of it.
+    One pass over the plan, whatever there are of rules."""
+    rules = sorted(enumerate(plan.layout.rules), key=lambda rule: -len(rule[1].prefix))
+    cases = ""
+    parameters: list[str] = []
+    for number, rule in rules:
+        condition, values = _under(rule)
+        cases += f" WHEN {condition} THEN {number}"
+        parameters += values
+    rule_of = f"CASE{cases} END" if cases else "NULL"
+    found: dict[int | None, Actions] = {}
+    query = f"SELECT {rule_of}, action, count(*), total(size) FROM objects GROUP BY 1, 2"
+    for which, action, count, size in plan.db.execute(query, parameters):
+        found.setdefault(which, _summed(()))[action] = {"objects": count, "bytes": int(size)}
+    return found
+
+
+def _summed(many: Iterable[Actions]) -> Actions:
     totals = {action: {"objects": 0, "bytes": 0} for action in ACTIONS}
-    query = f"SELECT action, count(*), total(size) FROM objects WHERE {where} GROUP BY action"
-    for action, count, size in plan.db.execute(query, parameters):
-        totals[action] = {"objects": count, "bytes": int(size)}
+    for actions in many:
+        for action, counts in actions.items():
+            for name, count in counts.items():
+                totals[action][name] += count
     return totals
+
+
+def _rewrites(plan: PlanFile) -> dict[int, tuple[int, int]]:
+    """Table → how many files of it are rewritten, and their bytes."""
+    query = "SELECT table_id, count(*), total(size) FROM objects WHERE action = 'rewrite' GROUP BY table_id"
+    return {table: (files, int(size)) for table, files, size in plan.db.execute(query)}
 
 
 def _versions(plan: PlanFile) -> dict[str, dict[str, int]]:
@@ -167,15 +202,7 @@ def _versions(plan: PlanFile) -> dict[str, dict[str, int]]:
     return totals
 
 
-def _prefix(plan: PlanFile, layout: Layout, rule: Rule) -> dict[str, Any]:
-    """Totals of what one rule covers, less what a longer rule takes out of it."""
-    where, parameters = _under(rule)
-    for longer in layout.rules:
-        if longer.bucket == rule.bucket and longer != rule and rule.covers(longer.prefix):
-            condition, values = _under(longer)
-            where += f" AND NOT ({condition})"
-            parameters += values
-    actions = _actions(plan, where, parameters)
+def _prefix(layout: Layout, rule: Rule, actions: Actions) -> dict[str, Any]:
     moved = [total for action, total in actions.items() if action not in (SKIP, CONFLICT)]
     return {
         "source": rule.source,
@@ -198,18 +225,15 @@ def _under(rule: Rule) -> tuple[str, tuple[str, ...]]:
     return condition, (rule.bucket, rule.prefix, f"{rule.prefix}/", f"{rule.prefix}0")
 
 
-def _table(plan: PlanFile, table: PlannedTable) -> dict[str, Any]:
-    query = "SELECT count(*), total(size) FROM objects WHERE table_id = ? AND action = 'rewrite'"
-    files, size = plan.db.execute(query, (table.id,)).fetchone()
+def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> dict[str, Any]:
     described = {name: value for name, value in asdict(table).items() if name not in ("id", "facts", "problems")}
     facts = Facts(**json.loads(table.facts)) if table.facts != "{}" else None
     problems = json.loads(table.problems)
-    blocking = {f.code for f in plan.findings() if f.severity == BLOCK}
     return {
         "identifier": table.identifier,
         **described,
         "rewrite_files": files,
-        "rewrite_bytes": int(size),
+        "rewrite_bytes": size,
         "data_bytes": facts and facts.data_bytes,
         "delete_bytes": facts and facts.delete_bytes,
         "deletes": facts.deletes if facts else [],
