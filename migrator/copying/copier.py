@@ -23,7 +23,16 @@ from xml.sax.saxutils import unescape
 
 from migrator.copying.pace import Limits, Pace
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, SourceChanged, StoreError, Unreachable
-from migrator.store import Store, StoredObject, Upload, part_count, part_ranges
+from migrator.store import (
+    RunningETag,
+    Store,
+    StoredObject,
+    Upload,
+    etag_of_parts,
+    part_count,
+    part_ranges,
+    parts_to_make,
+)
 from migrator.store.routes import (
     LEAST_PART_SIZE,
     MOST_PART_SIZE,
@@ -53,8 +62,9 @@ HELPERS = 32
 ALWAYS, AUTO, NEVER = VERIFY = ("always", "auto", "never")
 
 ETAG, CHECKSUM, MD5, SHA256, NONE = PROOFS = ("etag", "checksum", "md5", "sha256", "none")
-"""How a copy was proven: its ETag, or the server's checksum of it, is its source's; it was sent with the MD5 of what
-was read, and its ETag is that of these bytes; both were read and hashed; not at all."""
+"""How a copy was proven: its ETag, or the server's checksum of it, is its source's; what was read has the ETag of the
+source by its MD5, was sent with its MD5, and what is there has the ETag of that; both were read and hashed; not at all.
+"""
 
 _THROTTLES = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
 _AGAIN = _THROTTLES | {"InternalError", "RequestTimeout", "OperationAborted", "BadDigest", "IncompleteBody"}
@@ -118,7 +128,7 @@ class _Parts:
     md5: str | None = None
     """The ETag that the bytes read should give."""
     read: str | None = None
-    """The MD5 of all bytes read, where the source's ETag may be that of its own."""
+    """The ETag that they should have had at the source, as far as that can be told."""
 
 
 class Copier:
@@ -222,7 +232,8 @@ class Copier:
     async def _copy_in_parts(self, item: Item) -> _Parts:
         """Copy the parts at once, each pinned to the source's ETag."""
         stored = item.stored
-        size, like_source = await self._part_size(item, self._options.part_size, WHOLE_LIMIT)
+        known = await self._source_parts(item)
+        size, like_source = parts_to_make(stored.etag, known, self._options.part_size, WHOLE_LIMIT)
 
         async def part(upload: Upload, number: int, start: int, end: int) -> dict[str, str]:
             headers = {
@@ -254,20 +265,22 @@ class Copier:
         return await self._prove(item, await self._by_boto3(item))
 
     async def _lean_across(self, item: Item) -> Copied:
-        size, like_source = await self._part_size(item, THROUGH_PART_SIZE, MOST_PART_SIZE, LEAST_PART_SIZE)
-        if item.stored.size > THROUGH_PART_SIZE or (like_source and item.stored.size):
-            done = await self._parts_across(item, size)
+        stored, known = item.stored, await self._source_parts(item)
+        size, like_source = parts_to_make(stored.etag, known, THROUGH_PART_SIZE, MOST_PART_SIZE, LEAST_PART_SIZE)
+        if stored.size > THROUGH_PART_SIZE or (like_source and stored.size):
+            running = None if like_source else self._running_etag(stored, known)
+            done = await self._parts_across(item, size, running)
             return await self._prove(item, done.etag, md5=done.md5, read=done.read)
         assert self._writer is not None
-        async with self._memory.of(item.stored.size):
+        async with self._memory.of(stored.size):
             answer = await self._read(item)
             body = answer.body
             headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
             headers |= {name: value for name, value in answer.headers.items() if name.startswith("x-amz-meta-")}
-            if item.stored.storage_class != "STANDARD":
-                headers["x-amz-storage-class"] = item.stored.storage_class
+            if stored.storage_class != "STANDARD":
+                headers["x-amz-storage-class"] = stored.storage_class
             if answer.headers.get("x-amz-tagging-count", "0") != "0":
-                headers["x-amz-tagging"] = await self._thread(self._source.tagging, item.bucket, item.stored.key)
+                headers["x-amz-tagging"] = await self._thread(self._source.tagging, item.bucket, stored.key)
             digest = hashlib.md5(body, usedforsecurity=False)
             headers["content-md5"] = base64.b64encode(digest.digest()).decode()
             written = await self._ask(
@@ -276,23 +289,30 @@ class Copier:
         etag = written.headers.get("etag", "").strip('"')
         if written.status != 200 or not etag:
             raise _refused(f"s3://{self._bucket}/{item.target}", written)
-        return await self._prove(item, etag, md5=digest.hexdigest(), read=digest.hexdigest())
+        read = digest.hexdigest()
+        if "-" in stored.etag and (running := self._running_etag(stored, known)) is not None:
+            running.update(body)
+            read = running.etag()
+        return await self._prove(item, etag, md5=digest.hexdigest(), read=read)
 
-    async def _parts_across(self, item: Item, size: int) -> _Parts:
+    def _running_etag(self, stored: StoredObject, known: int | None) -> RunningETag | None:
+        return None if self._options.verify == NEVER else RunningETag.like(stored.etag, known)
+
+    async def _parts_across(self, item: Item, size: int, running: RunningETag | None) -> _Parts:
+        """``running`` is given where the ETag of the copy will not be its source's. Then the parts are read in order,
+        so that what was read can be told to be the source; else all of it would have to be read once more."""
         ranges = list(part_ranges(item.stored.size, size))
         digests: dict[int, bytes] = {}
-        # A plain ETag is the MD5 of the whole object. Read in order, the parts give it; else all would have to be read
-        # again to prove the copy. Whoever waits for its turn holds no memory yet, so nobody waits for ever.
-        whole = None if part_count(item.stored.etag) else hashlib.md5(usedforsecurity=False)
-        turn: AbstractAsyncContextManager[Any] = nullcontext() if whole is None else asyncio.Lock()
+        # Whoever waits for its turn holds no memory yet, so nobody waits for ever.
+        turn: AbstractAsyncContextManager[Any] = nullcontext() if running is None else asyncio.Lock()
 
         async def part(upload: Upload, number: int, start: int, end: int) -> dict[str, str]:
             async with AsyncExitStack() as held:
                 async with turn:
                     await held.enter_async_context(self._memory.of(end - start + 1))
                     body = (await self._read(item, (start, end))).body
-                    if whole is not None:
-                        await self._thread(whole.update, body)
+                    if running is not None:
+                        await self._thread(running.update, body)
                 digests[number] = (await self._thread(hashlib.md5, body, usedforsecurity=False)).digest()
                 query = [("partNumber", str(number)), ("uploadId", upload.upload_id)]
                 headers = {"content-md5": base64.b64encode(digests[number]).decode()}
@@ -306,9 +326,8 @@ class Copier:
                 return {"ETag": answer.headers["etag"]}
 
         etag = await self._upload(item, ranges, part)
-        joined = b"".join(digests[number] for number in sorted(digests))
-        expected = f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(digests)}"
-        return _Parts(etag, md5=expected, read=None if whole is None else whole.hexdigest())
+        expected = etag_of_parts(digests[number] for number in sorted(digests))
+        return _Parts(etag, md5=expected, read=None if running is None else running.etag())
 
     async def _read(self, item: Item, span: tuple[int, int] | None = None) -> Answer:
         """The source's bytes, pinned to its ETag. Raises StoreError."""
@@ -328,11 +347,11 @@ class Copier:
 
     # -- parts ---------------------------------------------------------------------------------------
 
-    async def _part_size(self, item: Item, usual: int, most: int, least: int = 1) -> tuple[int, bool]:
-        """The size of the parts to use, and if they are those of the source."""
+    async def _source_parts(self, item: Item) -> int | None:
+        """The size of the parts that the source was uploaded in, if there are such, it matters, and it is known."""
         if self._options.verify == NEVER or not part_count(item.stored.etag):
-            return usual, False
-        return await self._thread(self._source.part_size, item.bucket, item.stored, usual, most, least)
+            return None
+        return await self._thread(self._source.part_size, item.bucket, item.stored)
 
     async def _upload(
         self, item: Item, ranges: list[tuple[int, int]], part: Callable[[Upload, int, int, int], Any]
@@ -373,13 +392,13 @@ class Copier:
 
     async def _prove(self, item: Item, etag: str, *, md5: str | None = None, read: str | None = None) -> Copied:
         """Compare the copy with its source by the cheapest means that tell; see PROOFS. ``md5``: the ETag that the
-        bytes read should give; ``read``: their MD5."""
+        bytes read should give here; ``read``: that which they should have had at the source."""
         stored = item.stored
         verify = self._options.verify
         if verify != ALWAYS and etag == stored.etag:
             return Copied(item.id, stored.size, etag, ETAG)
         done = Copied(item.id, stored.size, etag, NONE)
-        if verify != ALWAYS and md5 is not None and etag == md5 and ("-" in stored.etag or read == stored.etag):
+        if verify != ALWAYS and md5 is not None and etag == md5 and read == stored.etag:
             return replace(done, proof=MD5)
         if verify == NEVER:
             return done

@@ -7,17 +7,15 @@ target is on another server.
 from migrator.store.client import (
     CONCURRENCY,
     LEASE_KEY,
-    MAX_PARTS,
     Checksum,
     Content,
     Download,
     Store,
     StoredVersion,
     Upload,
-    part_count,
-    part_ranges,
     spool,
 )
+from migrator.store.etags import MAX_PARTS, RunningETag, etag_of_parts, part_count, part_ranges, parts_to_make
 from migrator.store.listing import StoredObject
 from migrator.store.routes import connect
 
@@ -28,12 +26,15 @@ __all__ = [
     "Checksum",
     "Content",
     "Download",
+    "RunningETag",
     "Store",
     "StoredObject",
     "StoredVersion",
     "Upload",
     "connect",
+    "etag_of_parts",
     "part_count",
     "part_ranges",
+    "parts_to_make",
     "spool",
 ]

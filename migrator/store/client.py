@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import random
-import re
 import tempfile
 import threading
 import time
@@ -32,6 +31,7 @@ import botocore.utils
 from botocore.config import Config
 
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
+from migrator.store.etags import part_count, part_ranges
 from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel
 from migrator.store.signing import Credentials
 from migrator.store.strict import ENTRIES, make_strict
@@ -43,7 +43,6 @@ GIB = 1024**3
 MULTIPART_ABOVE = 1 * GIB
 """Larger objects are copied in parts. S3's limit for one CopyObject is 5 GiB; slower servers time out sooner."""
 PART_SIZE = 256 * 1024**2
-MAX_PARTS = 10_000
 CONCURRENCY = 32
 CHUNK = 1 << 20
 READS = 6
@@ -620,15 +619,12 @@ class Store:
         with self._errors(f"s3://{bucket}/{key}"):
             return _checksum(self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"))
 
-    def part_size(self, bucket: str, stored: StoredObject, usual: int, most: int, least: int = 1) -> tuple[int, bool]:
-        """The size in bytes of the parts in which to copy an object, and whether they are those in which it was
-        uploaded, so that the ETags come out equal: taken if they are of ``least`` to ``most`` bytes, else ``usual``.
-
-        Raises SourceChanged if it is no longer the one with this ETag.
-        """
+    def part_size(self, bucket: str, stored: StoredObject) -> int | None:
+        """The size in bytes of the parts in which an object was uploaded; None if it was uploaded in one request, or
+        if nobody knows. Raises SourceChanged if it is no longer the one with this ETag."""
         count = part_count(stored.etag)
         if not count:
-            return usual, False
+            return None
         try:
             with self._errors(f"s3://{bucket}/{stored.key}"):
                 head = self._client.head_object(Bucket=bucket, Key=stored.key, IfMatch=f'"{stored.etag}"', PartNumber=1)
@@ -639,11 +635,10 @@ class Store:
         except (AccessDenied, Unreachable):
             raise
         except StoreError:  # not every server knows this question
-            return usual, False
+            return None
         first = int(head["ContentLength"])
         # The last part may be of any size, and a server may answer with the whole object.
-        fits = 0 < first <= most and (count == 1 or first >= least) and -(-stored.size // first) == count
-        return (first, True) if fits else (usual, False)
+        return first if first > 0 and -(-stored.size // first) == count else None
 
     def read_part(self, bucket: str, key: str, etag: str, span: tuple[int, int]) -> bytes:
         """The bytes from the first to the last of ``span``. Raises SourceChanged as :meth:`get` does."""
@@ -750,18 +745,6 @@ def _botocore_session(profile: str | None) -> botocore.session.Session:
 
 
 _loader = cache(botocore.loaders.create_loader)
-
-
-def part_ranges(size: int, part_size: int) -> Iterator[tuple[int, int]]:
-    """The (first, last) byte of each part of an object of ``size`` bytes, 10,000 parts at most."""
-    part_size = max(part_size, -(-size // MAX_PARTS))
-    for start in range(0, size, part_size):
-        yield start, min(start + part_size, size) - 1
-
-
-def part_count(etag: str) -> int:
-    """In how many parts an object with this ETag was uploaded; 0 if in one request, or if the ETag does not tell."""
-    return int(etag[33:]) if re.fullmatch(r"[0-9a-f]{32}-[0-9]{1,5}", etag) else 0
 
 
 _BROKEN = (

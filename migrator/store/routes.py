@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from migrator.errors import MigratorError, SourceChanged, StoreError
-from migrator.store.client import Content, Store, Upload, part_ranges
+from migrator.store.client import Content, Store, Upload
+from migrator.store.etags import part_ranges, parts_to_make
 from migrator.store.listing import StoredObject
 from migrator.store.wire import Endpoint
 
@@ -121,9 +122,8 @@ def copy_between(source: Store, source_bucket: str, stored: StoredObject, target
     """
     if source is target:
         return source.copy(source_bucket, stored, bucket, key)
-    size, like_source = source.part_size(
-        source_bucket, stored, THROUGH_PART_SIZE, MOST_PART_SIZE, least=LEAST_PART_SIZE
-    )
+    known = source.part_size(source_bucket, stored)
+    size, like_source = parts_to_make(stored.etag, known, THROUGH_PART_SIZE, MOST_PART_SIZE, LEAST_PART_SIZE)
     if stored.size <= THROUGH_PART_SIZE and not (like_source and stored.size):
         return _copy_whole(source, source_bucket, stored, target, bucket, key)
     upload = target.begin_upload(bucket, key, attributes_for(source, source_bucket, stored))

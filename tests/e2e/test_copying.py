@@ -55,9 +55,9 @@ def copied(setup: Setup, items: list[Item], processes: int | None = None) -> lis
     return [outcome for batch in copy_objects(setup, items, processes=processes) for outcome in batch]
 
 
-def in_parts(client: Any, key: str, data: bytes, size: int) -> None:
-    upload = client.create_multipart_upload(Bucket="from", Key=key, Metadata={"made": "in-parts"})["UploadId"]
-    here = {"Bucket": "from", "Key": key, "UploadId": upload}
+def in_parts(client: Any, key: str, data: bytes, size: int, *, bucket: str = "from") -> None:
+    upload = client.create_multipart_upload(Bucket=bucket, Key=key, Metadata={"made": "in-parts"})["UploadId"]
+    here = {"Bucket": bucket, "Key": key, "UploadId": upload}
     parts = []
     for number, start in enumerate(range(0, len(data), size), 1):
         etag = client.upload_part(**here, PartNumber=number, Body=data[start : start + size])["ETag"]

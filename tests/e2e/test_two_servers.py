@@ -16,14 +16,15 @@ from typing import Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
+from e2e.test_copying import in_parts
 from e2e.test_migration import check_every_object, get_all, keys_of, mapped, read_all, rows
 from e2e.world import World, build_world
-from migrator.copying.copier import Copied, Copier, Item, NotCopied, Options
+from migrator.copying.copier import Copied, Item, NotCopied, Options
 from migrator.copying.fleet import Outcome, Setup, copy_objects
 from migrator.demo import lake as old_lake
 from migrator.demo.server import Server
 from migrator.errors import SourceChanged
-from migrator.store import Content, Store, StoredObject, connect
+from migrator.store import Content, RunningETag, Store, StoredObject, connect, part_count
 from migrator.store.wire import Wire
 
 MIB = 1 << 20
@@ -260,17 +261,28 @@ def test_the_engine_copies_across(two: Two, monkeypatch: pytest.MonkeyPatch, siz
 
 def test_an_etag_that_is_no_md5_proves_nothing(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """An encrypting server's look like it. Then both sides are read."""
-    read = Copier._prove
-
-    async def prove(self: Copier, item: Item, etag: str, **known: Any) -> Copied:
-        assert known["read"] == item.stored.etag
-        return await read(self, item, etag, **{**known, "read": "0" * 32})
-
-    monkeypatch.setattr(Copier, "_prove", prove)
+    monkeypatch.setattr(RunningETag, "etag", lambda _: "0" * 32)
     two.new.client.create_bucket(Bucket="data-lake")
     with two.old.added("gold", "odd/extra", random.Random(9).randbytes(40 * MIB)):
         (outcome,) = all_of(engine(two), [Item(0, "gold", two.store().head("gold", "odd/extra"), "k")])
     assert isinstance(outcome, Copied) and outcome.proof == "sha256"
+
+
+@pytest.mark.parametrize(("size", "parts"), [(33 * MIB, 3), (12 * MIB, 0)], ids=["in parts", "whole"])
+def test_other_parts_than_the_source_has(two: Two, monkeypatch: pytest.MonkeyPatch, size: int, parts: int) -> None:
+    """Too large ones to be held, say: the ETags differ, and what was read is told by that of the source."""
+    monkeypatch.setattr("migrator.copying.copier.MOST_PART_SIZE", 5 * MIB)
+    two.new.client.create_bucket(Bucket="data-lake")
+    with two.old.added("gold", "odd/extra", b""):
+        in_parts(two.old.client, "odd/extra", random.Random(size).randbytes(size), 7 * MIB, bucket="gold")
+        here = two.store().head("gold", "odd/extra")
+        items = [Item(0, "gold", here, "known")]
+        (known,) = all_of(engine(two), items)
+        monkeypatch.setattr(Store, "part_size", lambda *_: None)
+        (unknown,) = all_of(engine(two), [replace(items[0], target="unknown")])
+    assert isinstance(known, Copied) and isinstance(unknown, Copied)
+    assert known.etag == unknown.etag != here.etag and part_count(known.etag) == parts
+    assert (known.proof, unknown.proof) == ("md5", "sha256")
 
 
 def test_metadata_that_is_not_ascii(two: Two) -> None:
