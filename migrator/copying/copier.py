@@ -267,9 +267,10 @@ class Copier:
     async def _lean_across(self, item: Item) -> Copied:
         stored, known = item.stored, await self._source_parts(item)
         size, like_source = parts_to_make(stored.etag, known, THROUGH_PART_SIZE, MOST_PART_SIZE, LEAST_PART_SIZE)
+        running = RunningETag.like(stored.etag, known)
         if stored.size > THROUGH_PART_SIZE or (like_source and stored.size):
-            running = None if like_source else self._running_etag(stored, known)
-            done = await self._parts_across(item, size, running)
+            matters = self._options.verify == AUTO and not like_source
+            done = await self._parts_across(item, size, running if matters else None)
             return await self._prove(item, done.etag, md5=done.md5, read=done.read)
         assert self._writer is not None
         async with self._memory.of(stored.size):
@@ -289,18 +290,15 @@ class Copier:
         etag = written.headers.get("etag", "").strip('"')
         if written.status != 200 or not etag:
             raise _refused(f"s3://{self._bucket}/{item.target}", written)
-        read = digest.hexdigest()
-        if "-" in stored.etag and (running := self._running_etag(stored, known)) is not None:
+        read = None
+        if part_count(stored.etag) and running is not None:  # a plain ETag is the copy's, or tells nothing
             running.update(body)
             read = running.etag()
         return await self._prove(item, etag, md5=digest.hexdigest(), read=read)
 
-    def _running_etag(self, stored: StoredObject, known: int | None) -> RunningETag | None:
-        return None if self._options.verify == NEVER else RunningETag.like(stored.etag, known)
-
     async def _parts_across(self, item: Item, size: int, running: RunningETag | None) -> _Parts:
-        """``running`` is given where the ETag of the copy will not be its source's. Then the parts are read in order,
-        so that what was read can be told to be the source; else all of it would have to be read once more."""
+        """``running`` is given where the ETag of the copy will not be its source's, which matters. Then the parts are
+        read in order, so that what was read can be told to be the source, and need not be read once more."""
         ranges = list(part_ranges(item.stored.size, size))
         digests: dict[int, bytes] = {}
         # Whoever waits for its turn holds no memory yet, so nobody waits for ever.
