@@ -1,8 +1,7 @@
 """Everything that talks to S3. The rest of the program is handed a :class:`Store`.
 
 ``client``: boto3, for everything whose speed does not matter. ``wire``: requests of our own, for copies and listings.
-``etags``: what an ETag tells. ``routes``: two of them that look like one, where the
-target is on another server.
+``etags``: what an ETag tells. ``routes``: two stores that look like one, where the target is on another server.
 """
 
 from migrator.store.client import (
