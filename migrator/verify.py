@@ -27,7 +27,7 @@ from migrator.plan.file import COPY, MIGRATED, PlanFile, PlannedObject, PlannedT
 from migrator.plan.summary import needs_cutover
 from migrator.plan.versions import OF_HINT, VersionThere, found, has_versions, list_there, there
 from migrator.progress import Progress
-from migrator.store import LEASE_KEY, Store
+from migrator.store import Store, is_own
 from migrator.tables import count_rows, digest_rows, open_table
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Verifier:
         db.execute("DELETE FROM there")
         with self._progress.stage("listing the target") as stage:
             for _, listed in self._store.list_all([(self._layout.target_bucket, "")]):
-                rows = [(found.key, found.size, found.etag) for found in listed if found.key != LEASE_KEY]
+                rows = [(found.key, found.size, found.etag) for found in listed if not is_own(found.key)]
                 db.executemany("INSERT INTO there VALUES (?, ?, ?)", rows)
                 stage.advance(len(listed), sum(found.size for found in listed))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -30,7 +31,7 @@ from migrator.plan.versions import (
     settle_histories,
 )
 from migrator.progress import Progress
-from migrator.store import LEASE_KEY, Store, StoredObject
+from migrator.store import Store, StoredObject, is_own
 
 AMBIGUOUS = "ambiguous"
 """Same size, another ETag, and the target is newer: only the bytes can tell. Never in a finished plan."""
@@ -64,6 +65,10 @@ FROM present AS p WHERE p.key = objects.target AND objects.action = '{COPY}'
 """
 
 
+# What is at the target now, so that `migrate` can tell what was written there since.
+_NOTE_TARGET = "UPDATE objects SET target_etag = p.etag FROM present AS p WHERE p.key = objects.target"
+
+
 def build_plan(
     path: Path, settings: Settings, store: Store, catalogs: Mapping[str, Catalog], progress: Progress
 ) -> None:
@@ -93,6 +98,7 @@ def build_plan(
             if target_exists:
                 compare_histories(plan, store, layout, progress)
             plan.db.execute(_DIFF, {"doubt": CLOCKS_DIFFER if streamed(store) else 0})
+            plan.db.execute(_NOTE_TARGET)
             plan_tables(plan, store, layout, catalogs, named, progress)
             _settle_ambiguous(plan, store, layout, progress)
             _skip_doubled_markers(plan)
@@ -142,8 +148,10 @@ def streamed(store: Store) -> bool:
 def _header(
     settings: Settings, store: Store, layout: Layout, catalogs: Mapping[str, Catalog], *, target_exists: bool
 ) -> dict[str, str]:
+    now = datetime.now(timezone.utc)
     return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "plan_id": f"{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}",  # in the order in which plans are made
+        "created": now.isoformat(timespec="seconds"),
         "endpoint_url": store.endpoint_url,
         "region": settings.region or "",
         "profile": settings.profile or "",
@@ -206,7 +214,7 @@ def _list_target(plan: PlanFile, store: Store, layout: Layout, progress: Progres
     if exists:
         with progress.stage("listing the target") as stage:
             for _, listed in store.list_all([(layout.target_bucket, "")]):
-                rows = [(o.key, o.size, o.etag, o.modified) for o in listed if o.key != LEASE_KEY]
+                rows = [(o.key, o.size, o.etag, o.modified) for o in listed if not is_own(o.key)]
                 plan.db.executemany("INSERT INTO present VALUES (?, ?, ?, ?)", rows)
                 stage.advance(len(listed), sum(found.size for found in listed))
 

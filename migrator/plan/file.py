@@ -27,7 +27,7 @@ from migrator.layout import Layout, Location
 from migrator.progress import Progress
 from migrator.store import StoredObject
 
-FORMAT = 5
+FORMAT = 6
 
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
@@ -47,7 +47,7 @@ CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE objects (
   id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
   modified INTEGER NOT NULL, storage_class TEXT NOT NULL, target TEXT, action TEXT NOT NULL,
-  role TEXT NOT NULL DEFAULT '', table_id INTEGER);
+  role TEXT NOT NULL DEFAULT '', table_id INTEGER, target_etag TEXT);
 CREATE TABLE versions (
   id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT NOT NULL,
   ordinal INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL,
@@ -86,7 +86,8 @@ def keys_under(prefix: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class PlannedObject:
-    """One object of the lake and what happens to it. ``target`` is a key in the target bucket."""
+    """One object of the lake and what happens to it. ``target`` is a key in the target bucket; ``target_etag`` is the
+    ETag of what was there while planning, None for nothing."""
 
     id: int
     bucket: str
@@ -99,6 +100,7 @@ class PlannedObject:
     action: str
     role: str
     table_id: int | None
+    target_etag: str | None = None
 
     @property
     def place(self) -> str:

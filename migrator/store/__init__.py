@@ -7,12 +7,14 @@
 from migrator.store.client import (
     CONCURRENCY,
     LEASE_KEY,
+    OWN_PREFIX,
     Checksum,
     Content,
     Download,
     Store,
     StoredVersion,
     Upload,
+    is_own,
     spool,
 )
 from migrator.store.etags import MAX_PARTS, RunningETag, etag_of_parts, part_count, part_ranges, parts_to_make
@@ -23,6 +25,7 @@ __all__ = [
     "CONCURRENCY",
     "LEASE_KEY",
     "MAX_PARTS",
+    "OWN_PREFIX",
     "Checksum",
     "Content",
     "Download",
@@ -33,6 +36,7 @@ __all__ = [
     "Upload",
     "connect",
     "etag_of_parts",
+    "is_own",
     "part_count",
     "part_ranges",
     "parts_to_make",

@@ -52,6 +52,8 @@ SPOOL = 16 << 20
 
 LEASE_KEY = ".migrator-lock"
 """Lies in the target bucket while a migration is at work: no object of the lake."""
+OWN_PREFIX = ".migrator/"
+"""What migrator keeps in the target bucket for itself lies below this prefix: no object of the lake."""
 
 CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1")
 
@@ -133,6 +135,11 @@ class Checksum:
     algorithm: str
     value: str
     kind: str
+
+
+def is_own(key: str) -> bool:
+    """True for a key of the target bucket that migrator uses for itself; such objects are left out of every count."""
+    return key == LEASE_KEY or key.startswith(OWN_PREFIX)
 
 
 def spool() -> BinaryIO:
