@@ -246,6 +246,9 @@ def relocation_text(relocation: Relocation, style: Style = plain) -> str:
     return "\n".join(lines)
 
 
+_WHERE = {True: "cut over, lives at the target", False: "not cut over yet, lives in the old place"}
+
+
 # -- status, migration, verification ---------------------------------------------------------------------
 
 
@@ -258,7 +261,14 @@ def status_text(status: StatusSummary, style: Style = plain) -> str:
         f"  bytes     {size(status.bytes_done)} of {size(status.bytes)}",
         f"  pointers  {status.pointers_changed} of {status.pointers} changed",
     ]
-    return "\n".join(lines + [f"  {event['at']}  {event['event']}" for event in status.events])
+    if 0 < sum(t["cut_over"] for t in status.tables) < len(status.tables):
+        lines += [f"  {printable(t['table'])}: {_WHERE[t['cut_over']]}" for t in status.tables]
+    lines += [f"  {event['at']}  {event['event']}" for event in status.events]
+    if status.superseded_by:
+        lines.append(style(f"Superseded by a newer plan: {printable(status.superseded_by)}. Use that one.", "red"))
+    if status.not_checked:
+        lines.append(style(f"Not checked: {printable(status.not_checked)}", "yellow"))
+    return "\n".join(lines)
 
 
 def migration_text(migration: Migration, plan: str, changes: list[dict[str, str]], style: Style = plain) -> str:
@@ -305,6 +315,9 @@ def verification_text(verification: Verification, style: Style = plain) -> str:
         lines += grid(head, (_total_row(t) for t in verification.prefixes), right="1234")
     for check in verification.checks:
         lines += _check_lines(check, style)
+    if verification.superseded_by:
+        newer = printable(verification.superseded_by)
+        lines.append(style(f"This plan is superseded by a newer plan: {newer}. Verify that one.", "red"))
     failed = sum(check.failed for check in verification.checks)
     if failed:
         return "\n".join([*lines, style(f"{counted(failed, 'difference')}.", "red")])
@@ -337,6 +350,7 @@ def verification_json(verification: Verification) -> dict[str, Any]:
     return {
         "ok": verification.ok,
         "cut_over": verification.cut_over,
+        "superseded_by": verification.superseded_by,
         "prefixes": [{name: getattr(total, name) for name in PrefixTotal.__slots__} for total in verification.prefixes],
         "checks": [check.to_json() for check in verification.checks],
     }

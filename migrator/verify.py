@@ -111,6 +111,8 @@ class Verification:
     prefixes: list[PrefixTotal] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     cut_over: bool = False
+    superseded_by: str | None = None
+    """The newer plan that was carried out at the target, if there is one."""
 
     @property
     def ok(self) -> bool:
