@@ -197,6 +197,11 @@ def migrate_lake(
         executor.check_blocks()
         if journal.has(CUTOVER_DONE):
             return _after_cutover(executor, verifier, journal, store)
+        status = describe_status(plan)
+        if (status.objects, status.versions, status.pointers) == (0, 0, 0):
+            executor.check_nothing_to_do(journal)
+            drop_dead(store, executor.guard.bucket)
+            return Migration(Outcome(), [], None, nothing_to_do=True)
         if cutover:  # without one they may move on: the lake is in use, and a later plan follows
             executor.check_pointers(journal)
         executor.make_target()

@@ -151,7 +151,6 @@ class Executor:
         self._layout = plan.layout
         self._facts = PlanFacts(plan, store, plan.layout.target_bucket)
         self._conditional = Conditional()
-        self._resumed = False
         self.guard = TargetGuard(plan, store, progress)
         self.outcome = Outcome()
 
@@ -224,7 +223,6 @@ class Executor:
         """Compare the target with the plan, record the start of a run, and drop the parts of uploads that a killed run
         has left at the target. Raises PlanStale if the target is not as planned."""
         bucket = self._layout.target_bucket
-        self._resumed = journal.has(STARTED)
         recognize = self._copying.options.verify != ALWAYS
         self._conditional = self.guard.begin(journal, recognize=recognize, live=self._live(journal))
         begun = journal.first(STARTED)
@@ -254,7 +252,7 @@ class Executor:
         old, new = self._store.ends
         there = None if new is old else new.connection
         honoured = self._conditional
-        look_first = self._resumed and not (honoured.complete and (honoured.copy if there is None else honoured.put))
+        look_first = not (honoured.copy if there is None else honoured.put)
         options = replace(self._copying.options, conditional=honoured, look_first=look_first)
         setup = Setup(old.connection, there, self._layout.target_bucket, options)
         failures: list[NotCopied] = []
@@ -354,9 +352,7 @@ class Executor:
 
         Raises PlanStale, or MigrationFailed for a table that somebody has set back to its old place.
         """
-        newer = self.guard.superseded()
-        if newer is not None:
-            raise superseded_error(self._plan, newer)
+        self._check_superseded()
         for table in self._movable_tables():
             if table.catalog is None or self._catalogs[table.catalog].kind != "sql":
                 continue
@@ -368,9 +364,21 @@ class Executor:
                     f"{now} now: somebody has set it back.",
                     next_move=f"To migrate it from there: {AGAIN}",
                 )
-        self._check_late_after_cutover(journal)
+        self._check_late_at_the_end(journal)
 
-    def _check_late_after_cutover(self, journal: Journal) -> None:
+    def check_nothing_to_do(self, journal: Journal) -> None:
+        """A plan without anything to do: that is still so. Raises PlanStale."""
+        self._check_superseded()
+        self.check_pointers(journal)
+        self.guard.compare(journal)
+        self._check_late_at_the_end(journal)
+
+    def _check_superseded(self) -> None:
+        newer = self.guard.superseded()
+        if newer is not None:
+            raise superseded_error(self._plan, newer)
+
+    def _check_late_at_the_end(self, journal: Journal) -> None:
         """Nothing was added to the old buckets or changed there since planning, but for what was accepted. Buckets that
         are gone, or whose server is, have nothing to say."""
         places = []
@@ -382,7 +390,7 @@ class Executor:
         accepted = journal.last(LATE)
         if (late.added, late.changed) not in ((0, 0), (accepted.get("added"), accepted.get("changed"))):
             raise PlanStale(
-                f"This plan was carried out, but in the old buckets {late.added:,} objects were added and "
+                f"Nothing is left of this plan, but in the old buckets {late.added:,} objects were added and "
                 f"{late.changed:,} changed since planning ({', '.join(late.examples)}). They are not at the target.",
                 next_move='Stop the writers and run "migrator plan" again: it copies only what is new.',
             )

@@ -43,6 +43,7 @@ from migrator.store import (
     part_ranges,
     parts_to_make,
 )
+from migrator.store.conditional import ANYTHING
 from migrator.store.routes import (
     LEAST_PART_SIZE,
     MOST_PART_SIZE,
@@ -189,7 +190,7 @@ class Copier:
         """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, Occupied if
         something else is at the target, other StoreErrors, MigrationFailed if the copy is not equal to its source;
         then there may be a wrong object at the target, and no upload."""
-        if self._options.look_first and await self._thread(self._target.find, self._bucket, item.target) is not None:
+        if self._options.look_first and await self._in_the_way(item):
             return await self._recognize(item)
         for attempt in range(1, PROOF_ATTEMPTS + 1):
             try:
@@ -202,14 +203,24 @@ class Copier:
                 item = replace(item, replaces=error.etag or item.replaces)
         raise AssertionError
 
+    async def _in_the_way(self, item: Item) -> bool:
+        """True if there is something at the target which this item may not replace."""
+        if self._writer is not None:
+            answer = await self._ask(item, self._writer, "HEAD", self._bucket, item.target, size=0, headers={})
+            if answer.status in (200, 404):
+                return answer.status == 200 and answer.headers.get("etag", "").strip('"') != item.replaces
+        there = await self._thread(self._target.find, self._bucket, item.target)
+        return there is not None and there.etag != item.replaces
+
     async def _recognize(self, item: Item, error: SourceChanged | None = None) -> Copied:
         """A condition of a write failed, or there is something at the target: see what it is. It may be our own copy,
         whose answer was lost or which a killed run did not journal. ``error``: what the copy failed with."""
         there = await self._thread(self._target.find, self._bucket, item.target)
         if there is None or there.etag == item.replaces:
-            if error is not None and (there is not None or item.replaces is None):
-                raise error  # it was the condition on the source that failed
-            return await self._copy_once(item if there else replace(item, replaces=None))
+            source = await self._thread(self._source.find, item.bucket, item.stored.key)
+            if source is None or source.etag != item.stored.etag or there is not None:
+                raise error or SourceChanged(f"{item.place} changed since planning.")
+            return await self._copy_once(replace(item, replaces=ANYTHING))
         done = Copied(item.id, there.size, there.etag, ETAG)
         if self._options.verify != ALWAYS and (there.etag, there.size) == (item.stored.etag, item.stored.size):
             return done

@@ -470,8 +470,8 @@ class Store:
             except botocore.exceptions.ClientError as error:
                 if replace or _code(error) not in _CHANGED | _MISSING:
                     raise
-        if (there := self.find(bucket, key)) is None:  # what was to be replaced is gone
-            return self.upload(bucket, key, file, attributes, replace=False)
+        if (there := self.find(bucket, key)) is None:  # what was to be replaced is gone, or see ANYTHING
+            return self.upload(bucket, key, file, attributes)
         return size, self._same_file(there, bucket, file, size, digest.hexdigest())
 
     def _same_file(self, there: StoredObject, bucket: str, file: BinaryIO, size: int, md5: str) -> str:
