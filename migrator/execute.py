@@ -108,6 +108,7 @@ class PlanFacts:
 def plan_rewriter(path: Path, connection: dict[str, Any]) -> Rewriter:
     """The rewriter of a plan, in a worker process."""
     plan, store = PlanFile.open_unchecked(path), connect(**connection)
+    store.met()
     return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store, plan.layout.target_bucket))
 
 

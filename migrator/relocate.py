@@ -104,7 +104,9 @@ class Relocation:
 
 def table_rewriter(connection: dict[str, Any], mapping: Moves, facts: Measured) -> Rewriter:
     """The rewriter of a table, in a worker process."""
-    return Rewriter(connect(**connection), mapping, facts, replace=False)
+    store = connect(**connection)
+    store.met()
+    return Rewriter(store, mapping, facts, replace=False)
 
 
 def relocate(

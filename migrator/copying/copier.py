@@ -33,6 +33,8 @@ from migrator.store import (
     part_ranges,
     parts_to_make,
 )
+from migrator.store.answers import MOST_BODY
+from migrator.store.outage import PAUSE, Patience
 from migrator.store.routes import (
     LEAST_PART_SIZE,
     MOST_PART_SIZE,
@@ -40,7 +42,7 @@ from migrator.store.routes import (
     attributes_for,
     copy_between,
 )
-from migrator.store.wire import READ_SECONDS, Answer, Lost, Wire
+from migrator.store.wire import READ_SECONDS, Answer, Lost, NotSent, Wire
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -67,6 +69,8 @@ source by its MD5, was sent with its MD5, and what is there has the ETag of that
 """
 
 _THROTTLES = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+_NOT_DONE = _THROTTLES | {"429", "503"}
+"""With these a server says that it did nothing."""
 _AGAIN = _THROTTLES | {"InternalError", "RequestTimeout", "OperationAborted", "BadDigest", "IncompleteBody"}
 
 _ELEMENT = re.compile(rb"<(ETag|Code|Message|Checksum[A-Z0-9]+)>([^<]*)</")
@@ -110,12 +114,14 @@ class NotCopied:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to copy. ``verify``: "always" reads every copy and its source, "auto" where nothing else proves them
-    equal, "never" does not. Objects larger than ``whole_limit`` bytes go in parts of ``part_size`` bytes."""
+    equal, "never" does not. Objects larger than ``whole_limit`` bytes go in parts of ``part_size`` bytes. ``once``:
+    every copy becomes a version that stays, so none is made twice; see :class:`AnswerLost`."""
 
     limits: Limits = field(default_factory=Limits)
     verify: str = AUTO
     whole_limit: int = WHOLE_LIMIT
     part_size: int = PART_SIZE
+    once: bool = False
 
 
 @dataclass
@@ -170,7 +176,7 @@ class Copier:
         """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, other
         StoreErrors, MigrationFailed if the copy is not equal to its source; then there may be a wrong object at
         the target, and no upload."""
-        for _ in range(PROOF_ATTEMPTS - 1):
+        for _ in range(0 if self._options.once else PROOF_ATTEMPTS - 1):
             with suppress(_Unequal):
                 return await self._copy_once(item)
         return await self._copy_once(item)
@@ -181,7 +187,7 @@ class Copier:
         stored = item.stored
         if stored.size <= self._options.whole_limit and not self._in_same_parts(stored):
             etag = await self._copy_whole(item)
-            if etag == stored.etag or "-" not in stored.etag:
+            if etag == stored.etag or "-" not in stored.etag or self._options.once:
                 return await self._prove(item, etag)
             self._whole_keeps = False
             if not self._in_same_parts(stored):
@@ -227,7 +233,15 @@ class Copier:
         """What boto3 makes of it: it knows redirects, regions, proxies and errors that we do not."""
         source, target, memory = self._source, self._target, min(item.stored.size, MOST_PART_SIZE)
         async with self.pace.turn(item.stored.size), self._memory.of(memory if self._across else 0):
+            if self._options.once and not self._across:
+                return await self._by_boto3_once(item)
             return await self._thread(copy_between, source, item.bucket, item.stored, target, self._bucket, item.target)
+
+    async def _by_boto3_once(self, item: Item) -> str:
+        try:
+            return await self._thread(self._source.copy, item.bucket, item.stored, self._bucket, item.target, once=True)
+        except Unreachable as error:
+            raise AnswerLost(item.place, error.message) from error
 
     async def _copy_in_parts(self, item: Item) -> _Parts:
         """Copy the parts at once, each pinned to the source's ETag."""
@@ -373,8 +387,10 @@ class Copier:
             await asyncio.gather(*workers)
             parts = [done[number] for number in sorted(done)]
             try:
-                return await self._thread(self._target.finish_upload, upload, parts)
-            except (AccessDenied, Unreachable):
+                return await self._thread(self._target.finish_upload, upload, parts, once=self._options.once)
+            except (AccessDenied, Unreachable) as error:
+                if self._options.once and isinstance(error, Unreachable):
+                    raise AnswerLost(item.place, error.message) from error
                 raise
             except StoreError as error:  # a part's answer may have been another one's
                 raise _Unequal(item, self._bucket, f"could not be put together: {error}") from error
@@ -432,29 +448,34 @@ class Copier:
     ) -> Answer:
         """One request, again and again as long as that may help. Raises SourceChanged for a failed condition and
         StoreError when patience is at its end; returns any other answer."""
-        patience = READ_SECONDS + size / SLOWEST
+        seconds = READ_SECONDS + size / SLOWEST
         copying = "x-amz-copy-source" in request["headers"]
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                longest = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2**attempt)
-                await asyncio.sleep(random.uniform(0, longest))
+        patience, attempt = Patience(wire.outage), 0
+        while attempt < ATTEMPTS:
+            code, status = "", 0
             async with self.pace.turn(size):
                 try:
-                    answer = await wire.request(method, bucket, key, patience=patience, **request)
+                    answer = await wire.request(
+                        method, bucket, key, patience=seconds, most=max(MOST_BODY, size), **request
+                    )
                 except Lost as error:
-                    reason = str(error)
-                    continue
-                if answer.status == 206 or (answer.status == 200 and not (copying and _is_error(answer.body))):
-                    return answer
-                found = _elements(answer.body)
-                code = found.get("Code", str(answer.status))
-                if answer.status in (429, 503) or code in _THROTTLES:
-                    self.pace.throttled()
-            if answer.status == 412:
+                    reason, sent = str(error), not isinstance(error, NotSent)
+                else:
+                    status = answer.status
+                    if status == 206 or (status == 200 and not (copying and _is_error(answer.body))):
+                        return answer
+                    found = _elements(answer.body)
+                    code = found.get("Code", str(status))
+                    if status in (429, 503) or code in _THROTTLES:
+                        self.pace.throttled()
+                    reason, sent = f"{code}: {found.get('Message', 'no reason given')}", code not in _NOT_DONE
+            if status == 412:
                 raise SourceChanged(f"{item.place} changed since planning.")
-            if answer.status < 500 and answer.status not in (200, 429) and code not in _AGAIN:
+            if 0 < status < 500 and status not in (200, 429) and code not in _AGAIN:
                 return answer
-            reason = f"{code}: {found.get('Message', 'no reason given')}"
+            if sent and self._options.once and method == "PUT" and "query" not in request:
+                raise AnswerLost(item.place, reason)
+            attempt = await _pause(attempt, patience)
         raise StoreError(
             f"{item.place}: gave up after {ATTEMPTS} attempts ({reason}).", next_move="Run the same command again."
         )
@@ -462,6 +483,27 @@ class Copier:
     async def _thread(self, call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*arguments, **named))
+
+
+async def _pause(attempt: int, patience: Patience) -> int:
+    """Wait after a failure, and return the number of attempts so far. Those do not count that fail because the server
+    is away for everybody, as long as it is waited for."""
+    if patience.waits():
+        await asyncio.sleep(PAUSE)
+        return attempt
+    longest = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempt + 1))
+    await asyncio.sleep(random.uniform(0, longest))
+    return attempt + 1
+
+
+class AnswerLost(StoreError):
+    """Whether a copy was made is not known, and it must not be made twice: whoever asked for it looks."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(
+            f"{place}: whether it was copied is not known, the answer was lost ({reason}).",
+            next_move="Run the same command again: it looks before it copies.",
+        )
 
 
 class _Unequal(MigrationFailed):

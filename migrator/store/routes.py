@@ -85,7 +85,14 @@ class Routes(Store):
                 yield from store.list_all(here)
 
     def copy(
-        self, source_bucket: str, source: StoredObject, bucket: str, key: str, *, version_id: str | None = None
+        self,
+        source_bucket: str,
+        source: StoredObject,
+        bucket: str,
+        key: str,
+        *,
+        version_id: str | None = None,
+        once: bool = False,
     ) -> str:
         """Copy as :meth:`Store.copy` does; between the two through our memory, and current versions only."""
         if version_id is not None:
