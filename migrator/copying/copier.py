@@ -34,7 +34,7 @@ from migrator.store import (
     parts_to_make,
 )
 from migrator.store.answers import MOST_BODY
-from migrator.store.outage import PAUSE, Patience
+from migrator.store.outage import Patience
 from migrator.store.routes import (
     LEAST_PART_SIZE,
     MOST_PART_SIZE,
@@ -488,8 +488,9 @@ class Copier:
 async def _pause(attempt: int, patience: Patience) -> int:
     """Wait after a failure, and return the number of attempts so far. Those do not count that fail because the server
     is away for everybody, as long as it is waited for."""
-    if patience.waits():
-        await asyncio.sleep(PAUSE)
+    pause = patience.pause()
+    if pause is not None:
+        await asyncio.sleep(pause)
         return attempt
     longest = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempt + 1))
     await asyncio.sleep(random.uniform(0, longest))

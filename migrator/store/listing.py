@@ -28,7 +28,7 @@ from migrator.store.answers import (
     checked_size,
     checked_time,
 )
-from migrator.store.outage import PAUSE, Patience
+from migrator.store.outage import Patience
 from migrator.store.wire import Endpoint, Lost, Wire
 
 AT_ONCE = 16
@@ -188,9 +188,10 @@ class _Lister:
                     break
                 return parse_page(answer.body)
             except Lost:
-                if not patience.waits():
+                pause = patience.pause()
+                if pause is None:
                     break
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(pause)
             except _NotEncoded:
                 break
             except Absurd as reason:

@@ -20,8 +20,8 @@ from botocore.exceptions import (
 
 PATIENCE = 90.0
 """Seconds from the first failure, as long as nothing is answered."""
-PAUSE = 1.0
-"""Seconds between two attempts."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two attempts: more and more."""
 
 GATEWAY = frozenset({502, 503, 504})
 """What stands before a server answers so while the server is away."""
@@ -66,15 +66,20 @@ class Patience:
         self._outage = outage
         self._answers = outage.answers
         self._began: float | None = None
+        self._pause = SHORTEST_PAUSE
 
-    def waits(self) -> bool:
-        """Call it after a failure. True if the server is away for everybody and is to be waited for: then the attempt
-        does not count. False if others are answered, so that the failure is this request's own."""
+    def pause(self) -> float | None:
+        """Call it after a failure. How many seconds to wait if the server is away for everybody and is to be waited
+        for: then the attempt does not count. None if others are answered, so that the failure is this request's own,
+        or if it has been waited for long enough."""
         now = time.monotonic()
         if self._began is None:
             self._began = now
-        alone, self._answers = self._outage.answers != self._answers, self._outage.answers
-        return not alone and now - self._began < PATIENCE and self._outage.lasts()
+        answered, self._answers = self._outage.answers != self._answers, self._outage.answers
+        if answered or now - self._began >= PATIENCE or not self._outage.lasts():
+            return None
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        return pause
 
 
 class WaitInBoto3:
@@ -99,4 +104,5 @@ class WaitInBoto3:
         if not failed or self._given_up.is_set():
             return None
         patience = request_dict["context"].setdefault("migrator_patience", Patience(self._outage))
-        return PAUSE if patience.waits() else None
+        pause: float | None = patience.pause()
+        return pause
