@@ -34,6 +34,7 @@ from migrator.store import (
     parts_to_make,
 )
 from migrator.store.answers import MOST_BODY
+from migrator.store.client import REFUSES_CHECKSUM, without_checksum
 from migrator.store.outage import Patience
 from migrator.store.routes import (
     LEAST_PART_SIZE,
@@ -176,6 +177,26 @@ class Copier:
         """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, other
         StoreErrors, MigrationFailed if the copy is not equal to its source; then there may be a wrong object at
         the target, and no upload."""
+        try:
+            return await self._copy_proven(item)
+        except SourceChanged:
+            held = await self._as_held(item)
+            if held is None:
+                raise
+            return await self._copy_proven(held)
+
+    async def _as_held(self, item: Item) -> Item | None:
+        """The item with the ETag that the object itself has, if that is all that differs from the listing. Of a key
+        that ends in a slash, MinIO with encryption lists one ETag and knows another."""
+        stored = item.stored
+        if not stored.key.endswith("/"):
+            return None
+        now = await self._thread(self._source.find, item.bucket, stored.key)
+        if now is None or now.size != stored.size or abs(now.modified - stored.modified) >= 1000:
+            return None  # a HEAD has whole seconds
+        return None if now.etag == stored.etag else replace(item, stored=replace(stored, etag=now.etag))
+
+    async def _copy_proven(self, item: Item) -> Copied:
         for _ in range(0 if self._options.once else PROOF_ATTEMPTS - 1):
             with suppress(_Unequal):
                 return await self._copy_once(item)
@@ -194,11 +215,19 @@ class Copier:
                 return await self._prove(item, etag)
         try:
             done = await self._copy_in_parts(item)
-        except _Refused:
-            done = _Parts(await self._by_boto3(item))
+        except _Refused as refusal:
+            done = await self._copy_refused(item, refusal)
         if done.like_source and done.etag != stored.etag:
             self._parts_keep = False
         return await self._prove(item, done.etag)
+
+    async def _copy_refused(self, item: Item, refusal: _Refused) -> _Parts:
+        """Copy what the server did not want to copy in parts: without a checksum if that is why, else by boto3."""
+        if refusal.code in REFUSES_CHECKSUM and self._target.checksums_by_part:
+            self._target.checksums_by_part = False
+            with suppress(_Refused):
+                return await self._copy_in_parts(item)
+        return _Parts(await self._by_boto3(item))
 
     def _in_same_parts(self, stored: StoredObject) -> bool:
         """True if a copy in the parts of the source is the way to an equal ETag."""
@@ -373,6 +402,8 @@ class Copier:
             attributes = await self._thread(attributes_for, self._source, item.bucket, item.stored)
         else:
             attributes = await self._thread(self._source.attributes, item.bucket, item.stored.key, item.stored.etag)
+            if not self._target.checksums_by_part:
+                attributes = without_checksum(attributes)
         upload = await self._thread(self._target.begin_upload, self._bucket, item.target, attributes)
         # Few tasks at a time: an object of 10,000 parts must not crowd out the others.
         numbers = iter(enumerate(ranges, 1))
@@ -565,9 +596,13 @@ def _is_error(body: bytes) -> bool:
 class _Refused(StoreError):
     """The server said no to a request of ours; boto3 may know why."""
 
+    code = ""
+
 
 def _refused(place: str, answer: Answer) -> StoreError:
     found = _elements(answer.body)
-    return _Refused(
+    refusal = _Refused(
         f"{place}: refused ({found.get('Code', answer.status)}: {found.get('Message', 'no reason given')})."
     )
+    refusal.code = found.get("Code", "")
+    return refusal

@@ -172,7 +172,9 @@ class Store:
         self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
         self._given_up = threading.Event()
         self.outage = Outage()
-        self._multipart_above = multipart_above
+        self.multipart_above = multipart_above
+        self.checksums_by_part = True
+        """The server copies parts into uploads that keep a checksum, as far as we know. MinIO does not."""
         self._part_size = part_size
         try:
             self._session = boto3.Session(
@@ -595,7 +597,7 @@ class Store:
         client = self._once if once else self._client
         with self._errors(place):
             try:
-                if source.size > self._multipart_above:
+                if source.size > self.multipart_above:
                     return self._copy_parts(source_bucket, source, bucket, key, version_id, once=once)
                 answer = client.copy_object(
                     Bucket=bucket,
@@ -623,23 +625,35 @@ class Store:
         (aws-cli#1145): we carry both."""
         origin = {"Bucket": source_bucket, "Key": source.key, **_version(version_id)}
         attributes = self.attributes(source_bucket, source.key, source.etag, version_id)
-        upload = self.begin_upload(bucket, key, attributes)
-        try:
-            parts = []
-            for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
-                self.go_on(source_bucket, source.key)
-                answer = self._client.upload_part_copy(
-                    **upload.names,
-                    PartNumber=number,
-                    CopySource=origin,
-                    CopySourceIfMatch=f'"{source.etag}"',
-                    CopySourceRange=f"bytes={start}-{end}",
-                )
-                parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
-            return self.finish_upload(upload, parts, once=once)
-        except BaseException:
-            self.abort_upload(upload)
-            raise
+        while True:
+            given = attributes if self.checksums_by_part else without_checksum(attributes)
+            upload = self.begin_upload(bucket, key, given)
+            try:
+                parts = self._copied_parts(origin, source, source_bucket, upload)
+                return self.finish_upload(upload, parts, once=once)
+            except BaseException as error:
+                self.abort_upload(upload)
+                if not (isinstance(error, botocore.exceptions.ClientError) and _code(error) in REFUSES_CHECKSUM):
+                    raise
+                if given == without_checksum(given):
+                    raise
+                self.checksums_by_part = False
+
+    def _copied_parts(
+        self, origin: Mapping[str, str], source: StoredObject, source_bucket: str, upload: Upload
+    ) -> Sequence[dict[str, Any]]:
+        parts = []
+        for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
+            self.go_on(source_bucket, source.key)
+            answer = self._client.upload_part_copy(
+                **upload.names,
+                PartNumber=number,
+                CopySource=origin,
+                CopySourceIfMatch=f'"{source.etag}"',
+                CopySourceRange=f"bytes={start}-{end}",
+            )
+            parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
+        return parts
 
     # -- uploads in parts ----------------------------------------------------------------------------
 
@@ -821,6 +835,15 @@ _BROKEN = (
     botocore.exceptions.ReadTimeoutError,
     botocore.exceptions.IncompleteReadError,
 )
+
+
+REFUSES_CHECKSUM = frozenset({"InvalidArgument", "InvalidRequest", "BadRequest", "NotImplemented"})
+"""What a server says that cannot copy a part into an upload that keeps a checksum."""
+
+
+def without_checksum(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an upload is begun with, without asking for a checksum."""
+    return {name: value for name, value in attributes.items() if not name.startswith("Checksum")}
 
 
 def _read(answer: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

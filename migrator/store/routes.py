@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from migrator.errors import MigratorError, SourceChanged, StoreError
-from migrator.store.client import Content, Store, Upload
+from migrator.store.client import Content, Store, Upload, without_checksum
 from migrator.store.etags import part_ranges, parts_to_make
 from migrator.store.listing import StoredObject
 from migrator.store.wire import Endpoint
@@ -151,7 +151,7 @@ def attributes_for(source: Store, bucket: str, stored: StoredObject) -> dict[str
     part, and what it makes of the parts' MD5 is up to it."""
     attributes = source.attributes(bucket, stored.key, stored.etag)
     return {
-        **{name: value for name, value in attributes.items() if not name.startswith("Checksum")},
+        **without_checksum(attributes),
         **_storage_class(stored),
     }
 
