@@ -26,9 +26,10 @@ ROOTS = {
     "ListParts": "ListPartsResult",
     "ListBuckets": "ListAllMyBucketsResult",
     "GetObjectTagging": "Tagging",
-    "GetBucketVersioning": "VersioningConfiguration",
+    "GetBucketVersioning": "Versioning",
 }
-"""Operation → the element that its answer is. An empty answer to any of these would read as "there is none"."""
+"""Operation → what the name of its answer's root holds; servers differ in the rest ("VersioningConfiguration"). An empty
+answer to any of these would read as "there is none"."""
 _PAGED = ("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts")
 
 _PROLOG = re.compile(
@@ -60,13 +61,13 @@ def check_answer(operation: str, status: int, body: bytes) -> None:
 
 
 def check_root(body: bytes, root: str) -> None:
-    """Raises Absurd unless ``body`` begins as an XML document with this root, and with no declarations: S3 needs
+    """Raises Absurd unless ``body`` begins as an XML document with a root of this name, and with no declarations: S3 needs
     none, and a few lines of them can become gigabytes."""
     if not body.strip():
         raise Absurd("it is empty")
     head = body[:_BEGINNING]
     found = _PROLOG.match(head)
-    if found is None or found[1].decode() != root:
+    if found is None or root not in found[1].decode():
         raise Absurd(f"it begins with {head[:60].decode('utf-8', 'replace')!r}")
 
 

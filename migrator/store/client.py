@@ -509,10 +509,10 @@ class Store:
         there = self.find(bucket, key) and self.get(bucket, key)
         return there.etag if there and there.data == data else None
 
-    def delete(self, bucket: str, key: str) -> None:
-        """Remove one object of our own. Never call it for an old bucket."""
-        with self._errors(f"s3://{bucket}/{key}"):
-            self._client.delete_object(Bucket=bucket, Key=key)
+    def delete(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
+        """Remove one object of our own, or one version of it for good. Never call it for an old bucket."""
+        with self._errors(_place(bucket, key, version_id)):
+            self._client.delete_object(Bucket=bucket, Key=key, **_version(version_id))
 
     def age(self, bucket: str, key: str) -> float:
         """How many seconds ago the object was written, by the server's own clock. Raises NotFound."""
