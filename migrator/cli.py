@@ -18,6 +18,7 @@ from migrator.copying.copier import AUTO, VERIFY, Options
 from migrator.copying.pace import Limits
 from migrator.errors import (
     EXIT_CODES,
+    EXIT_ERROR,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -43,6 +44,10 @@ class _Main(click.Group):
         except MigratorError as error:
             click.echo(click.style("Error: ", fg="red", bold=True) + _shown(error), err=True)
             ctx.exit(error.exit_code)
+        except MemoryError:
+            message = "There is not enough memory. Nothing is lost: run the same command again where there is more."
+            click.echo(click.style("Error: ", fg="red", bold=True) + message, err=True)
+            ctx.exit(EXIT_ERROR)
         except (KeyboardInterrupt, click.Abort):
             click.echo("\nInterrupted. Nothing is lost: run the same command again to go on.", err=True)
             ctx.exit(EXIT_INTERRUPTED)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
-from migrator.copying.copier import ALWAYS, Copied, Item, NotCopied, Options
+from migrator.copying.copier import ALWAYS, AnswerLost, Copied, Item, NotCopied, Options
 from migrator.copying.fleet import Setup, Usage, copy_objects
 from migrator.errors import (
     CutoverIncomplete,
@@ -33,6 +33,7 @@ from migrator.iceberg.manifests import DeleteFile
 from migrator.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.late import Late, find_late
 from migrator.layout import Location, source_places
+from migrator.leftovers import drop_uploads
 from migrator.parallel import Failed, each
 from migrator.plan.file import (
     HINT,
@@ -41,18 +42,18 @@ from migrator.plan.file import (
     PlannedObject,
     PlannedTable,
 )
+from migrator.plan.versions import has_versions
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
 from migrator.store import Conditional, Store, connect
 from migrator.target import TargetGuard, superseded_error
-from migrator.versions import PENDING as PENDING_VERSIONS
 from migrator.versions import VersionCopier
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
 
-CLOCKS_DIFFER = 3_600_000
-"""How much, in milliseconds, our clock may be ahead of the server's."""
+LOST_ATTEMPTS = 5
+"""How often what an answer was lost for is looked for, and copied if it is not there."""
 
 AGAIN = 'Run "migrator plan" again.'
 PENDING = "id NOT IN (SELECT object_id FROM done)"
@@ -129,6 +130,7 @@ def plan_rewriter(path: Path, connection: dict[str, Any], conditional: Condition
     """The rewriter of a plan, in a worker process."""
     plan, store = PlanFile.open_unchecked(path), connect(**connection)
     store.ends[1].conditional = conditional
+    store.met()
     return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store, plan.layout.target_bucket))
 
 
@@ -184,13 +186,7 @@ class Executor:
     def copy_versions(self, journal: Journal, *, hints: bool = False) -> None:
         """Copy older versions and delete markers, which must be there before what is current: those of
         version hints before these, at the cutover, all others before anything else."""
-        copier = VersionCopier(
-            self._plan,
-            self._store,
-            self._progress,
-            max_failures=self._copying.max_failures,
-            only=self._copying.only,
-        )
+        copier = self._version_copier()
         failures = copier.copy(journal, hints=hints)
         self.outcome.copied_versions += copier.copied
         self.outcome.copied_version_bytes += copier.copied_bytes
@@ -198,6 +194,15 @@ class Executor:
         journal.commit()
         if failures:
             raise _failed("copying older versions", failures)
+
+    def _version_copier(self) -> VersionCopier:
+        return VersionCopier(
+            self._plan,
+            self._store,
+            self._progress,
+            max_failures=self._copying.max_failures,
+            only=self._copying.only,
+        )
 
     def check_sources(self, journal: Journal, *, accept_late: bool) -> None:
         """Nothing was added to the old buckets, changed or removed there since planning. Raises PlanStale, unless
@@ -222,16 +227,11 @@ class Executor:
     def begin(self, journal: Journal) -> None:
         """Compare the target with the plan, record the start of a run, and drop the parts of uploads that a killed run
         has left at the target. Raises PlanStale if the target is not as planned."""
-        bucket = self._layout.target_bucket
         recognize = self._copying.options.verify != ALWAYS
         self._conditional = self.guard.begin(journal, recognize=recognize, live=self._live(journal))
         begun = journal.first(STARTED)
         if begun is not None:
-            for upload, at in self._store.uploads(bucket):
-                query = f"SELECT 1 FROM objects WHERE target = ?1 AND {COPIES} UNION ALL SELECT 1 FROM versions"
-                query += f" WHERE target = ?1 AND {PENDING_VERSIONS}"
-                if at >= begun - CLOCKS_DIFFER and self._plan.lookup(query, (upload.key,)):
-                    self._store.abort_upload(upload)
+            drop_uploads(self._plan, self._store, self._copying.options, begun)
         journal.event(STARTED)
 
     def copy(self, journal: Journal) -> None:
@@ -253,7 +253,8 @@ class Executor:
         there = None if new is old else new.connection
         honoured = self._conditional
         look_first = not (honoured.copy if there is None else honoured.put)
-        options = replace(self._copying.options, conditional=honoured, look_first=look_first)
+        once = has_versions(self._plan)
+        options = replace(self._copying.options, conditional=honoured, look_first=look_first, once=once)
         setup = Setup(old.connection, there, self._layout.target_bucket, options)
         failures: list[NotCopied] = []
         only = self._copying.only
@@ -270,6 +271,8 @@ class Executor:
                 failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
                 if len(failures) >= self._copying.max_failures:
                     break
+            journal.commit()
+            failures = self._ask_again(setup, failures, journal, stage)
         journal.commit()
         self.outcome.copy_seconds = time.monotonic() - began
         if failures:
@@ -277,6 +280,29 @@ class Executor:
             write_list(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
             listed = f'They are listed in {failed}: "migrator migrate PLAN --files-from" takes it.\n'
             raise _failed("copying", [failure.error for failure in failures], listed)
+
+    def _ask_again(self, setup: Setup, failures: list[NotCopied], journal: Journal, stage: Progress) -> list[NotCopied]:
+        """Copy what an answer was lost for, unless the target has it: nothing must be there twice."""
+        for _ in range(LOST_ATTEMPTS):
+            lost = [failure.id for failure in failures if isinstance(failure.error, AnswerLost)]
+            if not lost:
+                break
+            failures = [failure for failure in failures if failure.id not in lost]
+            planned = {one.id: one for one in self._plan.objects_by_id(lost)}
+            there = self._version_copier().look_again(journal, planned.values())
+            self._count_copies(there)
+            stage.advance(len(there), sum(copy.size for copy in there))
+            for copy in there:
+                del planned[copy.id]
+            items = [Item(one.id, one.bucket, one.stored, one.target or "") for one in planned.values()]
+            for batch in copy_objects(setup, items, self.outcome.usage):
+                copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
+                journal.copied(copies)
+                self._count_copies(copies)
+                stage.advance(len(copies), sum(copy.size for copy in copies))
+                failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+            journal.commit()
+        return failures
 
     def _copies(self, setup: Setup, where: str) -> Generator[list[Copied | NotCopied], None, None]:
         for which in (f"NOT {IS_FOLDER}", IS_FOLDER):

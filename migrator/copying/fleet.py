@@ -53,7 +53,10 @@ class Setup:
 
     def copier(self) -> Copier:
         source = Store(**self.source)
-        return Copier(source, source if self.target is None else Store(**self.target), self.bucket, self.options)
+        target = source if self.target is None else Store(**self.target)
+        for store in (source, target):
+            store.met()  # whoever hands out the work has talked to both
+        return Copier(source, target, self.bucket, self.options)
 
 
 @dataclass

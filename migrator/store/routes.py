@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from migrator.errors import MigratorError, SourceChanged, StoreError
-from migrator.store.client import Content, Store, Upload
+from migrator.store.client import Content, Store, Upload, without_checksum
 from migrator.store.conditional import Expected
 from migrator.store.etags import part_ranges, parts_to_make
 from migrator.store.listing import StoredObject
@@ -93,6 +93,7 @@ class Routes(Store):
         key: str,
         *,
         version_id: str | None = None,
+        once: bool = False,
         expected: Expected | None = None,
     ) -> str:
         """Copy as :meth:`Store.copy` does; between the two through our memory, and current versions only."""
@@ -162,7 +163,7 @@ def attributes_for(source: Store, bucket: str, stored: StoredObject) -> dict[str
     part, and what it makes of the parts' MD5 is up to it."""
     attributes = source.attributes(bucket, stored.key, stored.etag)
     return {
-        **{name: value for name, value in attributes.items() if not name.startswith("Checksum")},
+        **without_checksum(attributes),
         **_storage_class(stored),
     }
 
