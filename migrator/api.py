@@ -25,6 +25,7 @@ from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
 from migrator.errors import MigrationFailed, PlanStale
 from migrator.execute import CopySettings, Executor, Outcome
+from migrator.filelist import check_listed
 from migrator.journal import FINISHED, Journal
 from migrator.lock import drop_dead, lease
 from migrator.plan.build import build_plan
@@ -94,8 +95,13 @@ def _settings_of(plan: PlanFile) -> Settings:
 
 
 @contextmanager
-def _opened_plan(path: str | Path, progress: Progress) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
-    with PlanFile.open(Path(path), progress) as plan, _opened(_settings_of(plan)) as (store, catalogs):
+def _opened_plan(
+    path: str | Path, progress: Progress, *, read_only: bool = False
+) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
+    with (
+        PlanFile.open(Path(path), progress, read_only=read_only) as plan,
+        _opened(_settings_of(plan)) as (store, catalogs),
+    ):
         planned = json.loads(plan.header()["catalogs"])
         for name, catalog in catalogs.items():
             if catalog.describe() != planned[name]:
@@ -153,13 +159,13 @@ def relocate_table(
 
 def show_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
     """A plan as one JSON-able dictionary; ``plans/README.md`` says what each key means."""
-    with PlanFile.open(Path(path), progress) as plan:
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
         return describe_plan(plan)
 
 
 def plan_status(path: str | Path, *, progress: Progress | None = None) -> StatusSummary:
     """How far a plan has been carried out."""
-    with PlanFile.open(Path(path), progress) as plan:
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
         return describe_status(plan)
 
 
@@ -186,6 +192,8 @@ def migrate_lake(
         executor = Executor(plan, store, catalogs, progress, copying)
         verifier = Verifier(plan, store, catalogs, progress)
         executor.check_blocks()
+        if copying is not None and copying.only is not None:
+            check_listed(plan, copying.only)
         status = describe_status(plan)
         if journal.has(FINISHED) or (status.objects, status.versions, status.pointers) == (0, 0, 0):
             drop_dead(store, plan.layout.target_bucket)
@@ -216,7 +224,7 @@ def migrate_lake(
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
     """Hold the target against a plan; see :class:`migrator.verify.Verifier`."""
     progress = progress or Progress()
-    with _opened_plan(path, progress) as (plan, store, catalogs):
+    with _opened_plan(path, progress, read_only=True) as (plan, store, catalogs):
         return Verifier(plan, store, catalogs, progress).verify(deep=deep)
 
 

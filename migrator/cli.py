@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Callable
@@ -15,15 +16,19 @@ from migrator import api, report
 from migrator._version import __version__
 from migrator.config import Settings
 from migrator.copying.copier import AUTO, VERIFY, Options
-from migrator.copying.pace import Limits
+from migrator.copying.pace import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.errors import (
     EXIT_CODES,
+    EXIT_ERROR,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_PENDING,
     ConfigError,
     MigratorError,
+    internal_error,
+    outside_error,
+    redacted,
 )
 from migrator.execute import MAX_FAILURES
 from migrator.filelist import read_list
@@ -35,21 +40,29 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Main(click.Group):
-    """Turns our errors and Ctrl-C into one message and an exit code."""
+    """Turns every error and Ctrl-C into one message and an exit code. No traceback ever reaches the user."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except MigratorError as error:
-            click.echo(click.style("Error: ", fg="red", bold=True) + _shown(error), err=True)
+            _say_error(str(error))
             ctx.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:  # `migrator show … | head`: click ends it
+                raise
+            _say_error(outside_error(error) or internal_error(error))
+            ctx.exit(EXIT_ERROR)
         except (KeyboardInterrupt, click.Abort):
             click.echo("\nInterrupted. Nothing is lost: run the same command again to go on.", err=True)
             ctx.exit(EXIT_INTERRUPTED)
 
 
-def _shown(error: MigratorError) -> str:
-    return "\n".join(report.printable(line) for line in str(error).split("\n"))
+def _say_error(message: str) -> None:
+    shown = "\n".join(report.printable(line) for line in redacted(message).split("\n"))
+    click.echo(click.style("Error: ", fg="red", bold=True) + shown, err=True)
 
 
 @click.group(cls=_Main, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -125,10 +138,10 @@ def _copy_options(command: Command) -> Command:
             help="Read every copy and its source and compare; or only where no ETag or checksum proves them equal.",
         ),
         click.option("--bandwidth", type=_Bytes(), metavar="SIZE", help="Bytes per second at most, such as 200M."),
-        click.option("--tps", type=click.FloatRange(min=0, min_open=True), help="Requests per second at most."),
+        click.option("--tps", type=_PerSecond(), metavar="NUMBER", help="Requests per second at most."),
         click.option(
             "--concurrency",
-            type=click.IntRange(min=1),
+            type=click.IntRange(1, MAX_CONCURRENCY),
             default=Limits().concurrency,
             show_default=True,
             help="Requests at once at most; what serves best is found out.",
@@ -148,7 +161,25 @@ class _Bytes(click.ParamType):  # type: ignore[type-arg]
         if match is None or not float(match[1]):
             self.fail(f"{value!r} is no size: write it like 200M.", param, ctx)
         exponent = " KMGT".index(match[2].upper() or " ")
-        return float(float(match[1]) * 1024**exponent)
+        count = float(float(match[1]) * 1024**exponent)
+        if not MIN_BANDWIDTH <= count <= MAX_BANDWIDTH:
+            self.fail(f"{value!r} is out of bounds: between 1K and 1024T bytes per second.", param, ctx)
+        return count
+
+
+class _PerSecond(click.ParamType):  # type: ignore[type-arg]
+    """How often per second."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            count = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number.", param, ctx)
+        if not MIN_TPS <= count <= MAX_TPS:  # what is not a number is not between them either
+            self.fail(f"{value!r} is out of bounds: between {MIN_TPS:g} and {MAX_TPS:,.0f}.", param, ctx)
+        return count
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; plans/README.md documents the keys.")

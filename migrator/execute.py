@@ -19,7 +19,7 @@ from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.copying.copier import Copied, Item, NotCopied, Options
 from migrator.copying.fleet import Setup, Usage, copy_objects
 from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale, SourceChanged
-from migrator.filelist import failed_list, write_list
+from migrator.filelist import failed_list, list_failures
 from migrator.iceberg.manifests import DeleteFile
 from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.late import Late, find_late
@@ -239,8 +239,7 @@ class Executor:
         self.outcome.copy_seconds = time.monotonic() - began
         if failures:
             ids = [failure.id for failure in failures]
-            write_list(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
-            listed = f'They are listed in {failed}: "migrator migrate PLAN --files-from" takes it.\n'
+            listed = list_failures(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
             raise _failed("copying", [failure.error for failure in failures], listed)
 
     def _copies(self, setup: Setup, where: str) -> Generator[list[Copied | NotCopied], None, None]:

@@ -11,14 +11,13 @@ import os
 import pickle
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from migrator.errors import MigrationFailed, MigratorError
+from migrator.errors import MigrationFailed, MigratorError, internal_error
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -119,8 +118,8 @@ def serve() -> None:
             answer = (None, job(item))
         except MigratorError as error:
             answer = (error, None)
-        except Exception:
-            answer = (MigrationFailed(f"A worker process failed:\n{traceback.format_exc()}"), None)
+        except Exception as error:
+            answer = (MigrationFailed(internal_error(error)), None)
         pickle.dump(answer, sink)
         sink.flush()
 

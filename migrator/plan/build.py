@@ -15,12 +15,13 @@ from pathlib import Path
 
 from migrator.catalogs import Catalog, properties_of
 from migrator.config import Settings
-from migrator.errors import ConfigError, MigratorError, NotFound, PlanDamaged, StoreError
+from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, source_places
 from migrator.parallel import Failed, each
 from migrator.plan.discover import named_tables
 from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile, keys_under
+from migrator.plan.place import check_place, new_file, unwritable
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
     Histories,
@@ -74,21 +75,18 @@ def build_plan(
 ) -> None:
     """Write a sealed plan for ``settings`` to ``path``.
 
-    Raises PlanDamaged if ``path`` exists, NotFound for a missing bucket, other MigratorErrors if the lake
-    or a catalog cannot be read. What is wrong with the lake itself becomes findings in the plan.
+    Raises PlanDamaged if ``path`` exists, PlanUnusable if it cannot be written, NotFound for a missing bucket, other
+    MigratorErrors if the lake or a catalog cannot be read. What is wrong with the lake itself becomes findings.
     """
-    if path.exists():
-        raise PlanDamaged(f"{path} exists already.", next_move="Choose another name with -o, or remove it.")
+    check_place(path)
     if settings.all_versions and streamed(store):
         raise ConfigError(
             "Older versions can only be copied within one server and account, and the target is on another one.",
             next_move="Leave --all-versions out; the plan says what stays behind.",
         )
     layout = resolve_layout(settings, store)
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
     try:
-        with PlanFile.create(partial) as plan:
+        with new_file(path) as partial, PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
             named = named_tables(plan, catalogs)
@@ -110,9 +108,8 @@ def build_plan(
             _accept(plan, settings.accept)
             plan.seal(_header(settings, store, layout, catalogs, target_exists=target_exists))
             plan.db.execute("COMMIT")
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except sqlite3.OperationalError as error:
+        raise unwritable(path, error) from error
 
 
 def resolve_layout(settings: Settings, store: Store) -> Layout:
