@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,6 +91,7 @@ def _settings_of(plan: PlanFile) -> Settings:
         target_region=header["target_region"] or None,
         target_profile=header["target_profile"] or None,
         catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
+        left_out=tuple(json.loads(header.get("left_out", "[]"))),
     )
 
 
@@ -139,7 +140,8 @@ def plan_lake(
 def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Every table and view of the lake, described as under ``tables`` in a plan, which is made and thrown away."""
     with TemporaryDirectory(prefix="migrator-") as folder:
-        described = plan_lake(settings, Path(folder) / "tables.db", progress=progress)
+        listing = replace(settings, preflight=False)
+        described = plan_lake(listing, Path(folder) / "tables.db", progress=progress)
     tables: list[dict[str, Any]] = described["tables"]
     return tables
 

@@ -114,6 +114,11 @@ _versions_option = click.option(
 )
 
 
+_preflight_option = click.option(
+    "--no-preflight", is_flag=True, help="Do not try, while planning, what migrating will need."
+)
+
+
 def _copy_options(command: Command) -> Command:
     """The options that say how to copy."""
     for option in (
@@ -189,6 +194,7 @@ _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 @main.command()
 @_lake_options
 @_versions_option
+@_preflight_option
 @click.option(
     "-o",
     "--output",
@@ -207,11 +213,15 @@ def plan(
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     all_versions: bool,
+    no_preflight: bool,
     output: Path | None,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> None:
     """Say what a migration would do, and write it to a plan file. Changes nothing.
+
+    A preflight tries what migrating will need: it reads samples of the old buckets, writes some empty objects to
+    the target and removes them again, and changes a pointer in a transaction that is rolled back.
 
     \b
     Example:
@@ -219,7 +229,15 @@ def plan(
 
     Exits with 3 if anything blocks the plan.
     """
-    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs, all_versions=all_versions)
+    settings = _settings(
+        config,
+        endpoint_url,
+        target,
+        target_endpoint_url,
+        catalogs,
+        all_versions=all_versions,
+        preflight=not no_preflight,
+    )
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
     if described["blocked"]:
@@ -446,6 +464,7 @@ def _settings(
     catalogs: tuple[str, ...],
     *,
     all_versions: bool = False,
+    preflight: bool = True,
 ) -> Settings:
     settings = api.load_settings(config) if config else Settings()
     return settings.override(
@@ -454,6 +473,7 @@ def _settings(
         target_endpoint_url=target_endpoint_url,
         catalogs=catalogs,
         all_versions=all_versions,
+        preflight=preflight,
     )
 
 

@@ -211,7 +211,7 @@ class Copier:
             "x-amz-copy-source": f"/{quote(item.bucket)}/{quote(stored.key)}",
             "x-amz-copy-source-if-match": f'"{stored.etag}"',
             "x-amz-metadata-directive": "COPY",
-            "x-amz-tagging-directive": "COPY",
+            "x-amz-tagging-directive": self._source.tagging_directive,
         }
         if stored.storage_class != "STANDARD":
             headers["x-amz-storage-class"] = stored.storage_class

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from migrator.catalogs import Catalog, properties_of
 from migrator.config import Settings
+from migrator.endpoints import without_userinfo
 from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, source_places
@@ -31,6 +32,7 @@ from migrator.plan.versions import (
     report_histories,
     settle_histories,
 )
+from migrator.preflight import preflight
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject, is_own
 
@@ -105,6 +107,8 @@ def build_plan(
             _find_carriers(plan)
             _find_extras(plan, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
+            if settings.preflight:
+                preflight(plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists)
             _accept(plan, settings.accept)
             plan.seal(_header(settings, store, layout, catalogs, target_exists=target_exists))
             plan.db.execute("COMMIT")
@@ -170,7 +174,7 @@ def _header(
 def _warehouses(settings: Settings) -> dict[str, str]:
     """Where each catalog's new tables go, so that the plan can say what that must become."""
     properties = {name: properties_of(name, given or None) for name, given in settings.catalogs.items()}
-    return {name: given["warehouse"] for name, given in properties.items() if "warehouse" in given}
+    return {name: without_userinfo(given["warehouse"]) for name, given in properties.items() if "warehouse" in given}
 
 
 # -- listing ---------------------------------------------------------------------------------------------
@@ -390,7 +394,7 @@ def _find_bucket_state(
             Finding.of("bucket-settings", f"s3://{layout.target_bucket}/", message, "Set them on the target.")
         )
     if not target_exists:
-        message = "does not exist yet; migrate will create it"
+        message = "does not exist yet; migrate will create it (whether that is allowed was not tried)"
         if has_versions(plan):
             message += " and have it keep versions"
         plan.add_finding(Finding.of("target-bucket-missing", f"s3://{layout.target_bucket}/", message))
