@@ -97,7 +97,7 @@ def _settings_of(plan: PlanFile) -> Settings:
 
 @contextmanager
 def _opened_plan(
-    path: str | Path, progress: Progress, *, read_only: bool = False
+    path: str | Path, progress: Progress, *, read_only: bool | None = False
 ) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
     with (
         PlanFile.open(Path(path), progress, read_only=read_only) as plan,
@@ -226,7 +226,8 @@ def migrate_lake(
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
     """Hold the target against a plan; see :class:`migrator.verify.Verifier`."""
     progress = progress or Progress()
-    with _opened_plan(path, progress, read_only=True) as (plan, store, catalogs):
+    # Deep, what the old rows are is worth keeping for when they are gone.
+    with _opened_plan(path, progress, read_only=None if deep else True) as (plan, store, catalogs):
         return Verifier(plan, store, catalogs, progress).verify(deep=deep)
 
 

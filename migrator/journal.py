@@ -91,7 +91,8 @@ class Journal:
             )
 
     def commit(self) -> None:
-        """Make durable what was recorded so far. Raises PlanUnusable if it cannot be."""
+        """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""
+        self._plan.check_there()
         with self._plan.writing():
             if self._db.in_transaction:
                 self._db.execute("COMMIT")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from migrator.catalogs import Catalog
-from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, StoreError
+from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, StoreError, Unreachable
 from migrator.findings import ACCEPTABLE, Finding
 from migrator.layout import Layout
 from migrator.parallel import Failed, each
@@ -209,6 +209,8 @@ class _Target:
                     self._try("s3:AbortMultipartUpload", "aborting an upload", self._rights.abort)
             self._try_classes()
             self._try_keys()
+        except Unreachable as error:  # nor would it answer what is left to try
+            _incomplete(self._plan, self._place, "writing to it", error)
         finally:
             self._clean()
 
@@ -221,6 +223,8 @@ class _Target:
         except AccessDenied as error:
             self._missing.add(action, self._rights.resource, self._place, error)
             return False
+        except Unreachable:
+            raise
         except StoreError as error:
             _incomplete(self._plan, self._place, what, error)
         return True
@@ -261,6 +265,8 @@ class _Target:
             request()
         except (NotFound, AccessDenied):
             return None
+        except Unreachable:
+            raise
         except StoreError as error:
             if refused(error):
                 return error

@@ -248,20 +248,28 @@ class PlanFile:
         return cls(path, db)
 
     @classmethod
-    def open(cls, path: Path, progress: Progress | None = None, *, read_only: bool = False) -> PlanFile:
-        """Open a sealed plan; ``read_only`` needs nothing but the right to read it, and leaves no trace.
+    def open(cls, path: Path, progress: Progress | None = None, *, read_only: bool | None = False) -> PlanFile:
+        """Open a sealed plan; ``read_only`` needs nothing but the right to read it, and leaves no trace. None: so that
+        it can be written to if that is allowed.
 
         Raises PlanDamaged if it is none, is incomplete or was edited; PlanStale if it has another format;
         PlanUnusable if it cannot be read, or is to be written to and cannot be. Reads all of it: about a second
         per million objects.
         """
+        if read_only is None:
+            try:
+                return cls.open(path, progress)
+            except (PlanUnusable, PlanBusy):
+                read_only = True
         _must_be_a_file(path)
         with ExitStack() as stack:
             try:
                 db, read_from, how = stack.enter_context(open_to_read(path))
                 plan = cls(path, db, read_from=read_from, how=how)
                 plan._check(progress or Progress())
-                if not read_only:
+                if read_only:
+                    plan._shadow("baselines")  # what a verification measures is known until it ends
+                else:
                     db.close()
                     plan.db, plan._read_from, plan._how = connect(path, "rw"), path, "ro"
                     plan._begin_writing()
@@ -284,6 +292,12 @@ class PlanFile:
             )
         if "digest" not in header or header["digest"] != self._digest(progress):
             raise PlanDamaged(f"{self.path} is incomplete or was edited after planning.", next_move=_KEEP)
+
+    def _shadow(self, table: str) -> None:
+        """Let a table that must not be written to be writable for as long as the plan is open."""
+        (schema,) = self.db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        self.db.execute(schema.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+        self.db.execute(f"INSERT INTO temp.{table} SELECT * FROM main.{table}")
 
     def _has_header(self) -> bool:
         query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'header'"
@@ -351,7 +365,6 @@ class PlanFile:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Around every write to the journal. Raises PlanUnusable where it cannot be written, or was deleted."""
-        self.check_there()
         try:
             yield
         except sqlite3.Error as error:
