@@ -27,10 +27,12 @@ from migrator.errors import MigrationFailed, PlanStale
 from migrator.execute import CopySettings, Executor, Outcome
 from migrator.filelist import check_listed
 from migrator.journal import FINISHED, Journal
+from migrator.layout import MEDALLION, Layout
 from migrator.lock import drop_dead, lease
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import StatusSummary, describe_plan, describe_status
+from migrator.policy import least_policy
 from migrator.progress import Progress
 from migrator.relocate import Relocation, relocate
 from migrator.store import Store, connect
@@ -171,6 +173,30 @@ def plan_status(path: str | Path, *, progress: Progress | None = None) -> Status
         return describe_status(plan)
 
 
+def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:
+    """The least policy for the buckets of a plan: for the "source", the "target", or "both" in one."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        header = plan.header()
+        missing, versions = json.loads(header["target_missing"]), json.loads(header["all_versions"])
+        return _policy(plan.layout, side, all_versions=versions, make_target=missing)
+
+
+def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
+    """The least policy for the buckets of a lake.toml, without asking any server: so for all medallion buckets where
+    it has no [layout], and with the right to create the target."""
+    if settings.layout is None:
+        layout = Layout.medallion(settings.target_bucket, MEDALLION)
+    else:
+        layout = Layout.from_mapping(settings.target_bucket, settings.layout)
+    return _policy(layout, side, all_versions=settings.all_versions, make_target=True)
+
+
+def _policy(layout: Layout, side: str, *, all_versions: bool, make_target: bool) -> dict[str, Any]:
+    sources = [] if side == "target" else layout.buckets
+    target = "" if side == "source" else layout.target_bucket
+    return least_policy(sources, target, all_versions=all_versions, make_target=make_target)
+
+
 def migrate_lake(
     path: str | Path,
     *,
@@ -257,6 +283,8 @@ __all__ = [
     "migrate_lake",
     "plan_lake",
     "plan_status",
+    "policy_of_plan",
+    "policy_of_settings",
     "relocate_table",
     "show_plan",
     "verify_lake",

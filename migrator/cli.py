@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from migrator.errors import (
 )
 from migrator.execute import MAX_FAILURES
 from migrator.filelist import read_list
+from migrator.policy import mc_commands
 from migrator.progress import Progress, TerminalProgress
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
@@ -437,6 +439,33 @@ def verify(ctx: click.Context, plan: Path, deep: bool, as_json: bool) -> None:
         click.echo(report.verification_text(verification, _style))
     if not verification.ok:
         ctx.exit(EXIT_FAILED)
+
+
+@main.command()
+@click.argument("plan", type=click.Path(path_type=Path), required=False)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A lake.toml, before there is a plan.")
+@click.option(
+    "--side",
+    type=click.Choice(("both", "source", "target")),
+    default="both",
+    show_default=True,
+    help="Only what reading the old buckets needs, or only what writing the target needs.",
+)
+@click.option("--mc", is_flag=True, help="Print the commands that give it to a MinIO user.")
+def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
+    """Print the least policy that migrating the buckets of PLAN needs, for AWS IAM and MinIO.
+
+    \b
+    Example:
+      migrator policy plans/lake.db > policy.json
+      migrator policy --config lake.toml --mc
+
+    Where the target is under another account, give that one the policy of --side target.
+    """
+    if (plan is None) == (config is None):
+        raise click.UsageError("Name either a PLAN or a --config.")
+    least = api.policy_of_plan(plan, side) if plan else api.policy_of_settings(api.load_settings(config or ""), side)
+    click.echo(mc_commands(least) if mc else json.dumps(least, indent=2), nl=not mc)
 
 
 @main.command()

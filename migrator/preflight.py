@@ -212,7 +212,7 @@ class _Target:
         except Unreachable as error:  # nor would it answer what is left to try
             _incomplete(self._plan, self._place, "writing to it", error)
         finally:
-            self._clean()
+            self._clean(existed=exists)
 
     def _try(self, action: str, what: str, request: Callable[[], None]) -> bool:
         """True unless the permission is missing. A target that does not exist allows everything."""
@@ -273,8 +273,8 @@ class _Target:
             _incomplete(self._plan, self._place, what, error)
         return None
 
-    def _clean(self) -> None:
-        left = self._rights.clean()
+    def _clean(self, *, existed: bool) -> None:
+        left = self._rights.clean(existed=existed)
         error = self._rights.error
         if left and isinstance(error, AccessDenied):
             self._missing.add("s3:DeleteObject and s3:DeleteObjectVersion", self._rights.resource, left[0], error)

@@ -281,7 +281,8 @@ class Copier:
             if stored.storage_class != "STANDARD":
                 headers["x-amz-storage-class"] = stored.storage_class
             if answer.headers.get("x-amz-tagging-count", "0") != "0":
-                headers["x-amz-tagging"] = await self._thread(self._source.tagging, item.bucket, stored.key)
+                tagging = await self._thread(self._source.tagging, item.bucket, stored.key)
+                headers |= {"x-amz-tagging": tagging} if tagging else {}
             digest = hashlib.md5(body, usedforsecurity=False)
             headers["content-md5"] = base64.b64encode(digest.digest()).decode()
             written = await self._ask(

@@ -442,8 +442,8 @@ class Store:
         attributes["Metadata"] = answer.get("Metadata", {})
         if answer.get("StorageClass") and answer["StorageClass"] not in self._left_out:
             attributes["StorageClass"] = answer["StorageClass"]
-        if answer.get("TagCount"):
-            attributes["Tagging"] = self.tagging(bucket, key)
+        if answer.get("TagCount") and (tagging := self.tagging(bucket, key)):
+            attributes["Tagging"] = tagging
         return attributes
 
     def put(self, bucket: str, key: str, content: Content, *, replace: bool = True) -> str:

@@ -7,6 +7,7 @@ Each method raises what the server said, as a StoreError. What they write lies b
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import botocore.exceptions
@@ -83,8 +84,9 @@ class Rights:
         """True if the object that was written with this name is listed under exactly this key."""
         return f"{self._below}/{name}" in self._keys()
 
-    def clean(self) -> list[str]:
-        """Remove everything that was written, and return what cannot be removed. Raises nothing."""
+    def clean(self, *, existed: bool = True) -> list[str]:
+        """Remove everything that was written, and return what cannot be removed. Raises nothing. ``existed`` False:
+        there was no bucket; if the server made one by itself, that is removed as well."""
         left, written, error = [], list(self._written), None
         for key, version_id in written:
             try:
@@ -95,6 +97,9 @@ class Rights:
                 error = error or caught
         if self._unsure or any("/" in key[len(self._below) :] for key, _ in written):
             left += self._sweep()
+        if written and not existed:
+            with suppress(botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+                self._client.delete_bucket(Bucket=self._bucket)  # refused if anything is in it
         self._written, self._unsure, self.error = [], False, error
         return sorted(set(left))
 
