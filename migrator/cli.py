@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from migrator import api, report
 from migrator._version import __version__
 from migrator.config import Settings
 from migrator.copying.copier import AUTO, VERIFY, Options
-from migrator.copying.pace import Limits
+from migrator.copying.pace import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.errors import (
     EXIT_CODES,
     EXIT_ERROR,
@@ -25,9 +27,13 @@ from migrator.errors import (
     EXIT_PENDING,
     ConfigError,
     MigratorError,
+    internal_error,
+    outside_error,
+    redacted,
 )
 from migrator.execute import MAX_FAILURES
 from migrator.filelist import read_list
+from migrator.policy import mc_commands
 from migrator.progress import Progress, TerminalProgress
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
@@ -36,25 +42,32 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Main(click.Group):
-    """Turns our errors and Ctrl-C into one message and an exit code."""
+    """Turns every error and Ctrl-C into one message and an exit code. No traceback ever reaches the user."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except MigratorError as error:
-            click.echo(click.style("Error: ", fg="red", bold=True) + _shown(error), err=True)
+            _say_error(str(error))
             ctx.exit(error.exit_code)
         except MemoryError:
-            message = "There is not enough memory. Nothing is lost: run the same command again where there is more."
-            click.echo(click.style("Error: ", fg="red", bold=True) + message, err=True)
+            _say_error("There is not enough memory. Nothing is lost: run the same command again where there is more.")
+            ctx.exit(EXIT_ERROR)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:  # `migrator show … | head`: click ends it
+                raise
+            _say_error(outside_error(error) or internal_error(error))
             ctx.exit(EXIT_ERROR)
         except (KeyboardInterrupt, click.Abort):
             click.echo("\nInterrupted. Nothing is lost: run the same command again to go on.", err=True)
             ctx.exit(EXIT_INTERRUPTED)
 
 
-def _shown(error: MigratorError) -> str:
-    return "\n".join(report.printable(line) for line in str(error).split("\n"))
+def _say_error(message: str) -> None:
+    shown = "\n".join(report.printable(line) for line in redacted(message).split("\n"))
+    click.echo(click.style("Error: ", fg="red", bold=True) + shown, err=True)
 
 
 @click.group(cls=_Main, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,6 +119,11 @@ _versions_option = click.option(
 )
 
 
+_preflight_option = click.option(
+    "--no-preflight", is_flag=True, help="Do not try, while planning, what migrating will need."
+)
+
+
 def _copy_options(command: Command) -> Command:
     """The options that say how to copy."""
     for option in (
@@ -130,10 +148,10 @@ def _copy_options(command: Command) -> Command:
             help="Read every copy and its source and compare; or only where no ETag or checksum proves them equal.",
         ),
         click.option("--bandwidth", type=_Bytes(), metavar="SIZE", help="Bytes per second at most, such as 200M."),
-        click.option("--tps", type=click.FloatRange(min=0, min_open=True), help="Requests per second at most."),
+        click.option("--tps", type=_PerSecond(), metavar="NUMBER", help="Requests per second at most."),
         click.option(
             "--concurrency",
-            type=click.IntRange(min=1),
+            type=click.IntRange(1, MAX_CONCURRENCY),
             default=Limits().concurrency,
             show_default=True,
             help="Requests at once at most; what serves best is found out.",
@@ -153,7 +171,25 @@ class _Bytes(click.ParamType):  # type: ignore[type-arg]
         if match is None or not float(match[1]):
             self.fail(f"{value!r} is no size: write it like 200M.", param, ctx)
         exponent = " KMGT".index(match[2].upper() or " ")
-        return float(float(match[1]) * 1024**exponent)
+        count = float(float(match[1]) * 1024**exponent)
+        if not MIN_BANDWIDTH <= count <= MAX_BANDWIDTH:
+            self.fail(f"{value!r} is out of bounds: between 1K and 1024T bytes per second.", param, ctx)
+        return count
+
+
+class _PerSecond(click.ParamType):  # type: ignore[type-arg]
+    """How often per second."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            count = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number.", param, ctx)
+        if not MIN_TPS <= count <= MAX_TPS:  # what is not a number is not between them either
+            self.fail(f"{value!r} is out of bounds: between {MIN_TPS:g} and {MAX_TPS:,.0f}.", param, ctx)
+        return count
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; plans/README.md documents the keys.")
@@ -163,6 +199,7 @@ _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 @main.command()
 @_lake_options
 @_versions_option
+@_preflight_option
 @click.option(
     "-o",
     "--output",
@@ -181,11 +218,15 @@ def plan(
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     all_versions: bool,
+    no_preflight: bool,
     output: Path | None,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> None:
     """Say what a migration would do, and write it to a plan file. Changes nothing.
+
+    A preflight tries what migrating will need: it reads samples of the old buckets, writes some empty objects to
+    the target and removes them again, and changes a pointer in a transaction that is rolled back.
 
     \b
     Example:
@@ -193,7 +234,15 @@ def plan(
 
     Exits with 3 if anything blocks the plan.
     """
-    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs, all_versions=all_versions)
+    settings = _settings(
+        config,
+        endpoint_url,
+        target,
+        target_endpoint_url,
+        catalogs,
+        all_versions=all_versions,
+        preflight=not no_preflight,
+    )
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
     if described["blocked"]:
@@ -396,6 +445,33 @@ def verify(ctx: click.Context, plan: Path, deep: bool, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("plan", type=click.Path(path_type=Path), required=False)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A lake.toml, before there is a plan.")
+@click.option(
+    "--side",
+    type=click.Choice(("both", "source", "target")),
+    default="both",
+    show_default=True,
+    help="Only what reading the old buckets needs, or only what writing the target needs.",
+)
+@click.option("--mc", is_flag=True, help="Print the commands that give it to a MinIO user.")
+def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
+    """Print the least policy that migrating the buckets of PLAN needs, for AWS IAM and MinIO.
+
+    \b
+    Example:
+      migrator policy plans/lake.db > policy.json
+      migrator policy --config lake.toml --mc
+
+    Where the target is under another account, give that one the policy of --side target.
+    """
+    if (plan is None) == (config is None):
+        raise click.UsageError("Name either a PLAN or a --config.")
+    least = api.policy_of_plan(plan, side) if plan else api.policy_of_settings(api.load_settings(config or ""), side)
+    click.echo(mc_commands(least) if mc else json.dumps(least, indent=2), nl=not mc)
+
+
+@main.command()
 @click.option(
     "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep the plan and the server's data in DIR."
 )
@@ -420,6 +496,7 @@ def _settings(
     catalogs: tuple[str, ...],
     *,
     all_versions: bool = False,
+    preflight: bool = True,
 ) -> Settings:
     settings = api.load_settings(config) if config else Settings()
     return settings.override(
@@ -428,6 +505,7 @@ def _settings(
         target_endpoint_url=target_endpoint_url,
         catalogs=catalogs,
         all_versions=all_versions,
+        preflight=preflight,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from migrator.endpoints import check_endpoint
 from migrator.errors import ConfigError
 from migrator.layout import Layout
 
@@ -50,20 +51,27 @@ class Settings:
     """Codes of acceptable blocking findings that the user has decided to live with."""
     all_versions: bool = False
     """Older versions of the objects move, too."""
+    preflight: bool = True
+    """What may fail while migrating is tried while planning."""
+    left_out: tuple[str, ...] = ()
+    """What is not copied with an object: "tags", and storage classes by name. A plan says so, nobody else."""
     path: Path | None = None
 
     @property
     def connection(self) -> dict[str, Any]:
         """What :func:`migrator.store.connect` takes. What is not said of the target is as at the source; but a
         profile of the target's own brings its region."""
+        left_out = {"left_out": self.left_out} if self.left_out else {}
         return {
             "endpoint_url": self.endpoint_url,
             "region": self.region,
             "profile": self.profile,
+            **left_out,
             "target": {
                 "endpoint_url": self.target_endpoint_url or self.endpoint_url,
                 "region": self.target_region or (None if self.target_profile else self.region),
                 "profile": self.target_profile or self.profile,
+                **left_out,
             },
             "target_bucket": self.target_bucket,
         }
@@ -76,8 +84,13 @@ class Settings:
         target_endpoint_url: str | None = None,
         catalogs: tuple[str, ...] = (),
         all_versions: bool = False,
+        preflight: bool = True,
     ) -> Settings:
-        """These settings with the command line's options on top. ``None`` and False leave a setting as it is."""
+        """These settings with the command line's options on top. ``None`` and False leave a setting as it is. Raises
+        ConfigError for an endpoint that cannot be meant."""
+        for option, url in (("--endpoint-url", endpoint_url), ("--target-endpoint-url", target_endpoint_url)):
+            if url:
+                check_endpoint(url, option)
         merged = {**{name: {} for name in catalogs}, **self.catalogs}
         return replace(
             self,
@@ -86,6 +99,7 @@ class Settings:
             target_endpoint_url=target_endpoint_url or self.target_endpoint_url,
             catalogs=merged,
             all_versions=all_versions or self.all_versions,
+            preflight=preflight and self.preflight,
         )
 
 
@@ -112,10 +126,10 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         Layout.from_mapping(bucket, layout)  # so that a mistake is named before anything is contacted
     return Settings(
         target_bucket=bucket,
-        endpoint_url=_text("source", source, "endpoint_url"),
+        endpoint_url=_endpoint("source", source),
         region=_text("source", source, "region"),
         profile=_text("source", source, "profile"),
-        target_endpoint_url=_text("target", target, "endpoint_url"),
+        target_endpoint_url=_endpoint("target", target),
         target_region=_text("target", target, "region"),
         target_profile=_text("target", target, "profile"),
         layout=layout,
@@ -161,6 +175,13 @@ def _text(section: str, given: Mapping[str, Any], key: str) -> str | None:
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(f"[{section}] {key} must be a non-empty string, not {value!r}.")
     return value
+
+
+def _endpoint(section: str, given: Mapping[str, Any]) -> str | None:
+    url = _text(section, given, "endpoint_url")
+    if url is not None:
+        check_endpoint(url, f"[{section}] endpoint_url")
+    return url
 
 
 def _flag(section: str, given: Mapping[str, Any], key: str) -> bool:

@@ -28,7 +28,7 @@ from migrator.errors import (
     SourceChanged,
     Unreachable,
 )
-from migrator.filelist import failed_list, write_list
+from migrator.filelist import failed_list, list_failures
 from migrator.iceberg.manifests import DeleteFile
 from migrator.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.late import Late, find_late
@@ -277,8 +277,7 @@ class Executor:
         self.outcome.copy_seconds = time.monotonic() - began
         if failures:
             ids = [failure.id for failure in failures]
-            write_list(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
-            listed = f'They are listed in {failed}: "migrator migrate PLAN --files-from" takes it.\n'
+            listed = list_failures(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
             raise _failed("copying", [failure.error for failure in failures], listed)
 
     def _ask_again(self, setup: Setup, failures: list[NotCopied], journal: Journal, stage: Progress) -> list[NotCopied]:
@@ -294,7 +293,7 @@ class Executor:
             stage.advance(len(there), sum(copy.size for copy in there))
             for copy in there:
                 del planned[copy.id]
-            items = [Item(one.id, one.bucket, one.stored, one.target or "") for one in planned.values()]
+            items = [self._item(one) for one in planned.values()]
             for batch in copy_objects(setup, items, self.outcome.usage):
                 copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
                 journal.copied(copies)
@@ -313,8 +312,11 @@ class Executor:
         self._replacing = self._plan.lookup("SELECT 1 FROM replaceable LIMIT 1") is not None
         for planned in self._plan.objects(where):
             if only is None or (planned.bucket, planned.key) in only:
-                replaces = self._plan.replaceable(planned.id) if self._replacing else None
-                yield Item(planned.id, planned.bucket, planned.stored, planned.target or "", replaces)
+                yield self._item(planned)
+
+    def _item(self, planned: PlannedObject) -> Item:
+        replaces = self._plan.replaceable(planned.id) if self._replacing else None
+        return Item(planned.id, planned.bucket, planned.stored, planned.target or "", replaces)
 
     def _count_copies(self, copies: list[Copied]) -> None:
         self.outcome.copied += len(copies)

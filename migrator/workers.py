@@ -11,14 +11,13 @@ import os
 import pickle
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from migrator.errors import MigrationFailed, MigratorError
+from migrator.errors import MigrationFailed, MigratorError, internal_error
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -126,8 +125,8 @@ def serve() -> None:
                 MigrationFailed("A worker process has not enough memory.", next_move="Run it where there is."),
                 None,
             )
-        except Exception:
-            answer = (MigrationFailed(f"A worker process failed:\n{traceback.format_exc()}"), None)
+        except Exception as error:
+            answer = (MigrationFailed(internal_error(error)), None)
         pickle.dump(answer, sink)
         sink.flush()
 

@@ -79,6 +79,10 @@ class Catalog(Protocol):
         Only for ``kind == "sql"``: a Hadoop catalog raises NotImplementedError, whatever it is given.
         """
 
+    def try_repoint(self, namespace: str, name: str) -> None:
+        """Change the pointer of a table and roll that back. Raises CatalogError if it cannot be changed, PlanBusy if
+        another writer holds the catalog. Only for ``kind == "sql"``; for others it does nothing."""
+
     def describe(self) -> str:
         """One line for plans and reports that holds no secret, such as ``sql sqlite:////lake/catalog.db``."""
 

@@ -53,6 +53,9 @@ class HadoopCatalog:
         self._prefix = f"{location.key}/" if location.key else ""
         self._reader = reader
 
+    def try_repoint(self, namespace: str, name: str) -> None:
+        """Nothing to try: the pointer is an object at the target."""
+
     def describe(self) -> str:
         return f"{self.kind} {self._warehouse.uri}"
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from migrator.catalogs.base import MAX_LOCATION, SQL, TABLE, VIEW, CatalogTable, NamespaceRepoint, Repoint
-from migrator.errors import CatalogError, ConfigError, PlanStale
+from migrator.errors import CatalogError, ConfigError, PlanBusy, PlanStale
 
 LOCK_SECONDS = 30
 """How long to wait for another writer's lock before giving up."""
@@ -135,6 +135,19 @@ class SqlCatalog:
                 self._swap_pointer(connection, table)
             for item in namespaces:
                 self._swap_property(connection, item)
+
+    def try_repoint(self, namespace: str, name: str) -> None:
+        """Set a pointer to what it is, in a transaction that is rolled back. See :class:`Catalog`."""
+        location = _TABLES.c.metadata_location
+        update = sa.update(_TABLES).values(metadata_location=location).where(self._named(namespace, name))
+        try:
+            with self._errors("written to"), self._writing.connect() as connection:
+                connection.execute(update)
+                connection.rollback()
+        except CatalogError as error:
+            if "lock" in error.message.rpartition(": ")[2]:  # "database is locked", "due to lock timeout"
+                raise PlanBusy(error.message, next_move="Plan again when nobody else writes to it.") from error
+            raise
 
     def _swap_pointer(self, connection: sa.Connection, table: Repoint) -> None:
         row = self._named(table.namespace, table.name)

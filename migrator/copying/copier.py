@@ -230,13 +230,6 @@ class Copier:
                 if attempt == attempts:
                     raise
                 item = replace(item, replaces=error.etag or item.replaces)
-                return await self._copy_once(item)
-            except SourceChanged as error:
-                return await self._recognize(item, error)
-            except _Unequal as error:
-                if attempt == PROOF_ATTEMPTS:
-                    raise
-                item = replace(item, replaces=error.etag or item.replaces)
         raise AssertionError
 
     async def _in_the_way(self, item: Item) -> bool:
@@ -315,7 +308,7 @@ class Copier:
             "x-amz-copy-source": f"/{quote(item.bucket)}/{quote(stored.key)}",
             "x-amz-copy-source-if-match": f'"{stored.etag}"',
             "x-amz-metadata-directive": "COPY",
-            "x-amz-tagging-directive": "COPY",
+            "x-amz-tagging-directive": self._source.tagging_directive,
         }
         if stored.storage_class != "STANDARD":
             headers["x-amz-storage-class"] = stored.storage_class
@@ -398,7 +391,8 @@ class Copier:
             if stored.storage_class != "STANDARD":
                 headers["x-amz-storage-class"] = stored.storage_class
             if answer.headers.get("x-amz-tagging-count", "0") != "0":
-                headers["x-amz-tagging"] = await self._thread(self._source.tagging, item.bucket, stored.key)
+                tagging = await self._thread(self._source.tagging, item.bucket, stored.key)
+                headers |= {"x-amz-tagging": tagging} if tagging else {}
             digest = hashlib.md5(body, usedforsecurity=False)
             headers["content-md5"] = base64.b64encode(digest.digest()).decode()
             if self._conditional.put:

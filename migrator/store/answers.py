@@ -28,8 +28,8 @@ ROOTS = {
     "GetObjectTagging": "Tagging",
     "GetBucketVersioning": "Versioning",
 }
-"""Operation → what the name of its answer's root holds; servers differ in the rest ("VersioningConfiguration"). An empty
-answer to any of these would read as "there is none"."""
+"""Operation → what the name of its answer's root holds; servers differ in the rest ("VersioningConfiguration"). An
+empty answer to any of these would read as "there is none"."""
 _PAGED = ("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts")
 
 _PROLOG = re.compile(
@@ -61,8 +61,8 @@ def check_answer(operation: str, status: int, body: bytes) -> None:
 
 
 def check_root(body: bytes, root: str) -> None:
-    """Raises Absurd unless ``body`` begins as an XML document with a root of this name, and with no declarations: S3 needs
-    none, and a few lines of them can become gigabytes."""
+    """Raises Absurd unless ``body`` begins as an XML document with a root of this name, and with no declarations: S3
+    needs none, and a few lines of them can become gigabytes."""
     if not body.strip():
         raise Absurd("it is empty")
     head = body[:_BEGINNING]

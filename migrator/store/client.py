@@ -32,6 +32,7 @@ import botocore.session
 import botocore.utils
 from botocore.config import Config
 
+from migrator.endpoints import check_endpoint
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
 from migrator.store.answers import Absurd, Pages, checked_etag, checked_size
 from migrator.store.conditional import Conditional, Expected
@@ -164,11 +165,17 @@ class Store:
         concurrency: int = CONCURRENCY,
         multipart_above: int = MULTIPART_ABOVE,
         part_size: int = PART_SIZE,
+        left_out: Sequence[str] = (),
     ) -> None:
-        """Connects to nothing yet. Raises ConfigError for an unknown profile or a malformed endpoint."""
+        """Connects to nothing yet. Raises ConfigError for an unknown profile or a malformed endpoint.
+
+        ``left_out``: what is not copied with an object: "tags", and storage classes by name."""
         self.concurrency = concurrency
         self.connection: dict[str, Any] = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
         """What another process needs to make an equal store (:func:`migrator.store.connect`). No secret."""
+        self._left_out = frozenset(left_out)
+        if left_out:
+            self.connection["left_out"] = tuple(left_out)
         self._provider: Any = None
         self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
         self._given_up = threading.Event()
@@ -179,6 +186,8 @@ class Store:
         self.checksums_by_part = True
         """The server copies parts into uploads that keep a checksum, as far as we know. MinIO does not."""
         self._part_size = part_size
+        if endpoint_url is not None:
+            check_endpoint(endpoint_url, "The endpoint URL")
         try:
             self._session = boto3.Session(
                 profile_name=profile, region_name=region, botocore_session=_botocore_session(profile)
@@ -186,7 +195,11 @@ class Store:
             self._region = self._session.region_name or "us-east-1"
             self._client = self._connect(endpoint_url, attempts=6)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
-            raise ConfigError(f"The S3 connection cannot be set up: {error}.") from error
+            said = (
+                str(error) if "@" not in str(error) else "the endpoint URL of the environment or profile is malformed"
+            )
+            raise ConfigError(f"The S3 connection cannot be set up: {said}.") from None
+        check_endpoint(self.endpoint_url, "The endpoint URL in AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile")
 
     @cached_property
     def _quick(self) -> Any:
@@ -227,6 +240,11 @@ class Store:
         """Raises StoreError if this store was given up."""
         if self._given_up.is_set():
             raise StoreError(f"s3://{bucket}/{key}: given up.", next_move="Run the same command again to go on.")
+
+    @property
+    def tagging_directive(self) -> str:
+        """What CopyObject is told to do with tags."""
+        return "REPLACE" if "tags" in self._left_out else "COPY"
 
     @property
     def ends(self) -> tuple[Store, Store]:
@@ -461,10 +479,10 @@ class Store:
     def _attributes(self, bucket: str, key: str, answer: Mapping[str, Any]) -> dict[str, Any]:
         attributes = {name: answer[name] for name in _HEADERS if name in answer}
         attributes["Metadata"] = answer.get("Metadata", {})
-        if answer.get("StorageClass"):
+        if answer.get("StorageClass") and answer["StorageClass"] not in self._left_out:
             attributes["StorageClass"] = answer["StorageClass"]
-        if answer.get("TagCount"):
-            attributes["Tagging"] = self.tagging(bucket, key)
+        if answer.get("TagCount") and (tagging := self.tagging(bucket, key)):
+            attributes["Tagging"] = tagging
         return attributes
 
     def put(self, bucket: str, key: str, content: Content, *, replace: bool = True, replaces: str | None = None) -> str:
@@ -667,7 +685,7 @@ class Store:
                     CopySource={"Bucket": source_bucket, "Key": source.key, **_version(version_id)},
                     CopySourceIfMatch=f'"{source.etag}"',
                     MetadataDirective="COPY",
-                    TaggingDirective="COPY",
+                    TaggingDirective=self.tagging_directive,
                     # CopyObject does not keep the storage class by itself.
                     **({} if source.storage_class == "STANDARD" else {"StorageClass": source.storage_class}),
                     **condition,
@@ -743,6 +761,8 @@ class Store:
                     raise
                 raise SourceChanged(f"{place} is gone since planning.") from error
             attributes = {name: head[name] for name in (*_HEADERS, "StorageClass") if name in head}
+            if attributes.get("StorageClass") in self._left_out:
+                del attributes["StorageClass"]
             attributes["Metadata"] = head.get("Metadata", {})
             if tagging := self.tagging(bucket, key, version_id):
                 attributes["Tagging"] = tagging
@@ -865,7 +885,9 @@ class Store:
         return [found for found in self.uploads(bucket, key) if found[0].key == key]
 
     def tagging(self, bucket: str, key: str, version_id: str | None = None) -> str:
-        """The object's tags as a query string, as S3 takes them with a new object."""
+        """The object's tags as a query string, as S3 takes them with a new object; "" if tags are left out."""
+        if "tags" in self._left_out:
+            return ""
         with self._errors(_place(bucket, key, version_id)):
             tags = self._client.get_object_tagging(Bucket=bucket, Key=key, **_version(version_id)).get("TagSet", [])
         return urlencode({tag["Key"]: tag["Value"] for tag in tags})

@@ -71,6 +71,11 @@ class Routes(Store):
         """That of the old buckets."""
         return self._source.region
 
+    @property
+    def tagging_directive(self) -> str:
+        """That of the old buckets."""
+        return self._source.tagging_directive
+
     def endpoint(self) -> Endpoint | None:
         """None: each of the two has its own."""
         return None

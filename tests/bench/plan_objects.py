@@ -61,7 +61,7 @@ class SyntheticStore(Store):
 
 def main(objects: int) -> None:
     store = SyntheticStore(objects)
-    settings = Settings(layout={f"s3://{bucket}/": f"{bucket}/" for bucket in BUCKETS})
+    settings = Settings(layout={f"s3://{bucket}/": f"{bucket}/" for bucket in BUCKETS}, preflight=False)
     progress = TerminalProgress()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.db"
