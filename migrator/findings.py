@@ -27,6 +27,11 @@ CODES: dict[str, tuple[str, str]] = {
     "missing-object": (BLOCK, "a table refers to an object that does not exist"),
     "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, not rewritten yet"),
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
+    "tables-overlap": (
+        BLOCK,
+        "two tables that lie apart would become one place at the target, or nested",
+    ),
+    "target-ahead": (BLOCK, "the table was written to at the target, which its pointer in an old bucket does not know"),
     "target-behind": (BLOCK, "the table was migrated before, and the old one was written to afterwards"),
     "target-differs": (BLOCK, "the target holds another, newer object at this key"),
     "target-not-versioned": (BLOCK, "older versions are to be copied, and the target bucket does not keep any"),
@@ -43,6 +48,11 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "a file of the table's history (old metadata, statistics) is missing or unreadable",
     ),
+    "odd-hint": (WARN, "a Hadoop table's version hint leads to no metadata file; its highest version is taken"),
+    "outside-table": (WARN, "a catalog has a table that lies in none of the old buckets; it stays as it is"),
+    "stray-metadata": (WARN, "a metadata file that no catalog names cannot be read; it is copied as it is"),
+    "left-table": (WARN, "a table is left where it is because [tables] leave or --leave names it"),
+    "target-unreadable": (WARN, "metadata at the target, where a table goes, cannot be read"),
     "open-uploads": (WARN, "multipart uploads are open: something is writing, or left a mess"),
     "path-in-text": (
         WARN,

@@ -23,6 +23,8 @@ class CatalogTable:
     name: str
     metadata_location: str
     kind: str = TABLE
+    trouble: str = ""
+    """What is wrong with the pointer of a Hadoop table, whose version hint may lead nowhere; empty if nothing is."""
 
     @property
     def identifier(self) -> str:

@@ -14,12 +14,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from migrator.catalogs import Catalog, properties_of
-from migrator.config import Settings
+from migrator.config import Settings, checked_codes
 from migrator.errors import ConfigError, MigratorError, NotFound, PlanDamaged, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, source_places
 from migrator.parallel import Failed, each
-from migrator.plan.discover import named_tables
+from migrator.plan.discover import check_left, named_tables
 from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile, keys_under
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
@@ -84,6 +84,7 @@ def build_plan(
             "Older versions can only be copied within one server and account, and the target is on another one.",
             next_move="Leave --all-versions out; the plan says what stays behind.",
         )
+    checked_codes(settings.accept, "[plan] accept")
     layout = resolve_layout(settings, store)
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
@@ -92,6 +93,7 @@ def build_plan(
             plan.db.execute("BEGIN")
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
             named = named_tables(plan, catalogs)
+            check_left(named, settings.leave)
             _list_sources(plan, store, layout, progress)
             histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
             _list_target(plan, store, layout, progress, exists=target_exists)
@@ -99,7 +101,7 @@ def build_plan(
                 compare_histories(plan, store, layout, progress)
             plan.db.execute(_DIFF, {"doubt": CLOCKS_DIFFER if streamed(store) else 0})
             plan.db.execute(_NOTE_TARGET)
-            plan_tables(plan, store, layout, catalogs, named, progress)
+            plan_tables(plan, store, layout, catalogs, named, progress, settings.leave)
             _settle_ambiguous(plan, store, layout, progress)
             _skip_doubled_markers(plan)
             settle_histories(plan, layout)
@@ -124,7 +126,7 @@ def resolve_layout(settings: Settings, store: Store) -> Layout:
     target = settings.target_bucket
     if settings.layout is not None:
         layout = Layout.from_mapping(target, settings.layout)
-        for bucket in layout.buckets:
+        for bucket in layout.moved_buckets:
             if not store.bucket_exists(bucket):
                 raise NotFound(
                     f"Bucket {bucket!r}, which [layout] names, does not exist at {store.endpoint_url}.",
@@ -375,7 +377,7 @@ def _find_bucket_state(
     *,
     target_exists: bool,
 ) -> None:
-    for bucket in layout.buckets:
+    for bucket in layout.moved_buckets:
         try:
             uploads = store.open_uploads(bucket)
             if (total := histories.get(bucket)) is not None:
@@ -387,7 +389,7 @@ def _find_bucket_state(
         if uploads:
             message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
             plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
-    if layout.buckets:
+    if layout.moved_buckets:
         message = "policies, lifecycle rules, encryption, tags and notifications of the old buckets are not moved"
         plan.add_finding(
             Finding.of("bucket-settings", f"s3://{layout.target_bucket}/", message, "Set them on the target.")
@@ -401,10 +403,6 @@ def _find_bucket_state(
 
 def _accept(plan: PlanFile, codes: Iterable[str]) -> None:
     for code in codes:
-        if code not in ACCEPTABLE:
-            raise MigratorError(
-                f"[plan] accept cannot include {code!r}.", next_move=f"It may hold: {', '.join(ACCEPTABLE)}."
-            )
         plan.db.execute("UPDATE findings SET severity = ? WHERE code = ? AND severity = ?", (WARN, code, BLOCK))
 
 
