@@ -100,12 +100,6 @@ def _plan_options(command: Command) -> Command:
     """The options that say how to plan."""
     for option in (
         click.option(
-            "--accept",
-            multiple=True,
-            metavar="CODE",
-            help="Take findings of this code for warnings, as [plan] accept does. Repeatable.",
-        ),
-        click.option(
             "--leave",
             multiple=True,
             metavar="NAME",
@@ -174,6 +168,12 @@ _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 @main.command()
 @_lake_options
 @_plan_options
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="CODE",
+    help="Take findings of this code for warnings, as [plan] accept does. Repeatable.",
+)
 @click.option(
     "-o",
     "--output",
@@ -321,7 +321,6 @@ def migrate(
     catalogs: tuple[str, ...],
     all_versions: bool,
     leave: tuple[str, ...],
-    accept: tuple[str, ...],
     yes: bool,
     no_cutover: bool,
     accept_late: bool,
@@ -347,14 +346,14 @@ def migrate(
     copying = api.CopySettings(options, max_failures, read_list(files_from) if files_from else None)
     if plan is None:
         settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
-            all_versions=all_versions, leave=leave, accept=accept
+            all_versions=all_versions, leave=leave
         )
         described = api.plan_lake(settings, progress=progress)
         plan = Path(described["plan"])
-    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions or leave or accept:
+    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions or leave:
         raise click.UsageError(
             "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
-            "--catalog, --all-versions, --leave, --accept."
+            "--catalog, --all-versions, --leave."
         )
     else:
         described = api.show_plan(plan, progress=progress)

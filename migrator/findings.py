@@ -53,6 +53,9 @@ CODES: dict[str, tuple[str, str]] = {
     "stray-metadata": (WARN, "a metadata file that no catalog names cannot be read; it is copied as it is"),
     "left-table": (WARN, "a table is left where it is because [tables] leave or --leave names it"),
     "target-unreadable": (WARN, "metadata at the target, where a table goes, cannot be read"),
+    "other-catalog": (WARN, "another catalog in the same database has tables in the old buckets, and is not given"),
+    "merged-folders": (WARN, "folders of two old places become one folder, whose readers then read both"),
+    "bucket-beside": (INFO, "a bucket that no rule names: it is not part of the migration"),
     "open-uploads": (WARN, "multipart uploads are open: something is writing, or left a mess"),
     "path-in-text": (
         WARN,

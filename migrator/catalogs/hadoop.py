@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
-from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Repoint
+from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint
 from migrator.errors import ConfigError, NotFound
 from migrator.layout import Location
 
@@ -76,6 +76,10 @@ class HadoopCatalog:
             table = CatalogTable(self.name, parent.replace("/", "."), name, place, trouble=trouble)
             found.setdefault((table.namespace, name), table)
         return [found[key] for key in sorted(found)]
+
+    def neighbours(self) -> Iterator[Neighbour]:
+        """None: whoever has the same warehouse has the same tables."""
+        return iter(())
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
         """None: a Hadoop catalog stores no namespace properties."""

@@ -19,6 +19,7 @@ from migrator.errors import ConfigError, MigratorError, NotFound, PlanDamaged, S
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, source_places
 from migrator.parallel import Failed, each
+from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.discover import check_left, named_tables
 from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile, keys_under
 from migrator.plan.tables import plan_tables
@@ -108,6 +109,9 @@ def build_plan(
             _find_collisions(plan)
             _find_carriers(plan)
             _find_extras(plan, layout)
+            find_merged_folders(plan, layout)
+            find_neighbours(plan, layout, catalogs)
+            find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
             _accept(plan, settings.accept)
             plan.seal(_header(settings, store, layout, catalogs, target_exists=target_exists))

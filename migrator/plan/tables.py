@@ -67,10 +67,10 @@ _LEAVE = f"UPDATE objects SET table_id = :table, role = '{LEFT}', action = '{SKI
 _IN_REFS = "(SELECT o.id FROM refs r JOIN objects o ON o.bucket = r.bucket AND o.key = r.key)"
 _IN_FOLDER = "(SELECT id FROM objects WHERE bucket = :bucket AND key >= :low AND key < :high AND role = '')"
 # Two tables may share files. One that moves needs them, whatever becomes of the other: it gets back what is noted here.
-_SETTLED = "CREATE TEMP TABLE settled (id INTEGER PRIMARY KEY, action TEXT NOT NULL)"
-_NOTE_SETTLED = "INSERT OR IGNORE INTO settled SELECT id, action FROM objects WHERE target IS NOT NULL AND id IN "
+_SETTLED = "CREATE TEMP TABLE kept (id INTEGER PRIMARY KEY, action TEXT NOT NULL)"
+_NOTE_SETTLED = "INSERT OR IGNORE INTO kept SELECT id, action FROM objects WHERE target IS NOT NULL AND id IN "
 _TAKE_BACK = f"""
-UPDATE objects SET action = s.action, role = '', table_id = NULL FROM settled AS s
+UPDATE objects SET action = s.action, role = '', table_id = NULL FROM kept AS s
 WHERE s.id = objects.id AND objects.id IN {_IN_REFS}
 """
 
