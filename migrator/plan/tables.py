@@ -296,11 +296,14 @@ class _TablePlanner:
             return
         self._claim(metadata)
         if not self._target.is_free(metadata.location):
+            self._set_aside(metadata)
             return
         ahead = self._target.ahead(metadata, new_metadata)
         if ahead is not None:
             if not self._problems.named and isinstance(ahead.metadata, TableMetadata):
                 self._settle(metadata, ahead.uri, ahead.metadata)
+            else:
+                self._set_aside(metadata)
             return
         new_data = self._rewritten_metadata(data, metadata, new_metadata)
         if new_data is None:
@@ -315,6 +318,15 @@ class _TablePlanner:
         self._plan.db.execute(_TAKE_BACK)
         self._mark(state, walk, old)
         self._plan.update_table(self._table_id, state=state)
+
+    def _set_aside(self, metadata: TableMetadata) -> None:
+        """The table's place at the target is taken, which blocks the plan: that its files differ from those there
+        needs no finding for each."""
+        for uri in (self._found.metadata, *self._found.history):
+            self._keep_one(_SETTLE, uri)
+        if self._found.alone:
+            for bucket, prefix in folders_of(self._found.metadata, metadata.location):
+                self._keep(_SETTLE, _IN_FOLDER, bucket=bucket, low=prefix, high=f"{prefix[:-1]}0")
 
     def _claim(self, metadata: TableMetadata, *, former: Iterable[str] | None = None) -> None:
         """Note which places at the target are the table's."""
