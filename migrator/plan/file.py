@@ -90,9 +90,14 @@ def keys_under(prefix: str) -> tuple[str, str]:
 
 def folders_of(metadata: str, location: str | None) -> list[tuple[str, str]]:
     """(bucket, prefix) of the folders that belong to the table with this metadata file and location, and to no other
-    table: where its metadata lies, and ``data/`` and ``metadata/`` below its location. Prefixes end with a slash."""
-    at, base = Location.parse(metadata), Location.parse(location or "")
-    found = [] if at is None else [(at.bucket, at.key.rpartition("/")[0] + "/")]
+    table: where its metadata lies, and ``data/`` and ``metadata/`` below its location; if that is not known, it is
+    where ``metadata/`` lies. Prefixes end with a slash."""
+    at = Location.parse(metadata)
+    folder = at.key.rpartition("/")[0] if at is not None else ""
+    if at is not None and location is None and folder.endswith("/metadata"):
+        location = Location(at.scheme, at.bucket, folder.removesuffix("/metadata")).uri
+    base = Location.parse(location or "")
+    found = [] if at is None else [(at.bucket, f"{folder}/")]
     if base is not None:
         root = f"{base.key.rstrip('/')}/".lstrip("/")
         found += [(base.bucket, f"{root}{name}/") for name in ("data", "metadata")]
