@@ -114,9 +114,19 @@ def _lake_options(command: Command) -> Command:
     return command
 
 
-_versions_option = click.option(
-    "--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."
-)
+def _plan_options(command: Command) -> Command:
+    """The options that say how to plan."""
+    for option in (
+        click.option(
+            "--leave",
+            multiple=True,
+            metavar="NAME",
+            help="Leave this table of a catalog where it is: namespace.table or catalog.namespace.table. Repeatable.",
+        ),
+        click.option("--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."),
+    ):
+        command = option(command)
+    return command
 
 
 _preflight_option = click.option(
@@ -198,8 +208,14 @@ _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 
 @main.command()
 @_lake_options
-@_versions_option
+@_plan_options
 @_preflight_option
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="CODE",
+    help="Take findings of this code for warnings, as [plan] accept does. Repeatable.",
+)
 @click.option(
     "-o",
     "--output",
@@ -219,6 +235,8 @@ def plan(
     catalogs: tuple[str, ...],
     all_versions: bool,
     no_preflight: bool,
+    leave: tuple[str, ...],
+    accept: tuple[str, ...],
     output: Path | None,
     as_json: bool,
     detailed_exitcode: bool,
@@ -234,14 +252,8 @@ def plan(
 
     Exits with 3 if anything blocks the plan.
     """
-    settings = _settings(
-        config,
-        endpoint_url,
-        target,
-        target_endpoint_url,
-        catalogs,
-        all_versions=all_versions,
-        preflight=not no_preflight,
+    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
+        all_versions=all_versions, leave=leave, accept=accept, preflight=not no_preflight
     )
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
@@ -336,7 +348,7 @@ def _pair(text: str) -> tuple[str, str]:
 @main.command()
 @click.argument("plan", type=click.Path(path_type=Path), required=False)
 @_lake_options
-@_versions_option
+@_plan_options
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but change no pointer yet.")
 @click.option(
@@ -354,6 +366,7 @@ def migrate(
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     all_versions: bool,
+    leave: tuple[str, ...],
     yes: bool,
     no_cutover: bool,
     accept_late: bool,
@@ -378,13 +391,15 @@ def migrate(
     options = Options(Limits(concurrency, tps, bandwidth), verify_content)
     copying = api.CopySettings(options, max_failures, read_list(files_from) if files_from else None)
     if plan is None:
-        settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs, all_versions=all_versions)
+        settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
+            all_versions=all_versions, leave=leave
+        )
         described = api.plan_lake(settings, progress=progress)
         plan = Path(described["plan"])
-    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions:
+    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions or leave:
         raise click.UsageError(
             "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
-            "--catalog, --all-versions."
+            "--catalog, --all-versions, --leave."
         )
     else:
         described = api.show_plan(plan, progress=progress)
@@ -494,9 +509,6 @@ def _settings(
     target: str | None,
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
-    *,
-    all_versions: bool = False,
-    preflight: bool = True,
 ) -> Settings:
     settings = api.load_settings(config) if config else Settings()
     return settings.override(
@@ -504,8 +516,6 @@ def _settings(
         target=target,
         target_endpoint_url=target_endpoint_url,
         catalogs=catalogs,
-        all_versions=all_versions,
-        preflight=preflight,
     )
 
 

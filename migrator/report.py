@@ -19,7 +19,12 @@ Style = Callable[[str, str], str]
 """(text, colour name) → text. The command line passes one that colours; tests and files get plain text."""
 
 _SIGNS = {"block": ("✖", "red"), "warn": ("▲", "yellow"), "info": ("·", "cyan")}
-_STATES = {"rewrite": "rewrite", "rewritten": "rewritten, cut over", "migrated": "already there"}
+_STATES = {
+    "rewrite": "rewrite",
+    "rewritten": "rewritten, cut over",
+    "migrated": "already there",
+    "left": "left where it is",
+}
 
 
 def plain(text: str, colour: str) -> str:

@@ -14,13 +14,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from migrator.catalogs import Catalog, properties_of
-from migrator.config import Settings
+from migrator.config import Settings, checked_codes
 from migrator.endpoints import without_userinfo
 from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, Location, source_places
 from migrator.parallel import Failed, each
-from migrator.plan.discover import named_tables
+from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
+from migrator.plan.discover import check_left, named_tables
 from migrator.plan.file import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP, PlanFile, keys_under
 from migrator.plan.place import check_place, new_file, unwritable
 from migrator.plan.tables import plan_tables
@@ -82,12 +83,14 @@ def build_plan(
             "Older versions can only be copied within one server and account, and the target is on another one.",
             next_move="Leave --all-versions out; the plan says what stays behind.",
         )
+    checked_codes(settings.accept, "[plan] accept")
     layout = resolve_layout(settings, store)
     try:
         with new_file(path) as partial, PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
             named = named_tables(plan, catalogs)
+            check_left(named, settings.leave)
             _list_sources(plan, store, layout, progress)
             histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
             _list_target(plan, store, layout, progress, exists=target_exists)
@@ -96,7 +99,7 @@ def build_plan(
                 compare_histories(plan, store, layout, progress)
             plan.db.execute(_DIFF)
             _settle_known(plan, Ledger(store, layout.target_bucket))
-            plan_tables(plan, store, layout, catalogs, named, progress)
+            plan_tables(plan, store, layout, catalogs, named, progress, settings.leave)
             _note_metadata(plan, layout)
             _settle_ambiguous(plan, store, layout, progress)
             _skip_doubled_markers(plan)
@@ -104,6 +107,9 @@ def build_plan(
             _find_collisions(plan)
             _find_carriers(plan)
             _find_extras(plan, layout)
+            find_merged_folders(plan, layout)
+            find_neighbours(plan, layout, catalogs)
+            find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
             if settings.preflight:
                 preflight(plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists)
@@ -123,7 +129,7 @@ def resolve_layout(settings: Settings, store: Store) -> Layout:
     target = settings.target_bucket
     if settings.layout is not None:
         layout = Layout.from_mapping(target, settings.layout)
-        for bucket in layout.buckets:
+        for bucket in layout.moved_buckets:
             if not store.bucket_exists(bucket):
                 raise NotFound(
                     f"Bucket {bucket!r}, which [layout] names, does not exist at {store.endpoint_url}.",
@@ -405,7 +411,7 @@ def _find_bucket_state(
     *,
     target_exists: bool,
 ) -> None:
-    for bucket in layout.buckets:
+    for bucket in layout.moved_buckets:
         try:
             uploads = store.open_uploads(bucket)
             if (total := histories.get(bucket)) is not None:
@@ -417,7 +423,7 @@ def _find_bucket_state(
         if uploads:
             message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
             plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
-    if layout.buckets:
+    if layout.moved_buckets:
         message = "policies, lifecycle rules, encryption, tags and notifications of the old buckets are not moved"
         plan.add_finding(
             Finding.of("bucket-settings", f"s3://{layout.target_bucket}/", message, "Set them on the target.")
@@ -431,10 +437,6 @@ def _find_bucket_state(
 
 def _accept(plan: PlanFile, codes: Iterable[str]) -> None:
     for code in codes:
-        if code not in ACCEPTABLE:
-            raise MigratorError(
-                f"[plan] accept cannot include {code!r}.", next_move=f"It may hold: {', '.join(ACCEPTABLE)}."
-            )
         plan.db.execute("UPDATE findings SET severity = ? WHERE code = ? AND severity = ?", (WARN, code, BLOCK))
 
 

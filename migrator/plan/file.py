@@ -41,8 +41,12 @@ HINT = "version-hint"
 """The role of a Hadoop table's pointer. It is copied at the cutover; the roles of the files that are rewritten
 before it are those of :mod:`migrator.rewrite`."""
 
-TO_REWRITE, REWRITTEN, MIGRATED = "rewrite", "rewritten", "migrated"
-"""States of a table: to be rewritten; rewritten at the target, not cut over; living at the target."""
+CHECKSUM = "checksum"
+"""The role of Hadoop's checksum file of something that is rewritten. It is not copied: it would be wrong."""
+
+TO_REWRITE, REWRITTEN, MIGRATED, LEFT = "rewrite", "rewritten", "migrated", "left"
+"""States of a table: to be rewritten; rewritten at the target, not cut over; living at the target; left where it is
+because the user said so. ``LEFT`` is also the role of that table's files, which are not copied."""
 
 _SCHEMA = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -88,6 +92,22 @@ _SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "tar
 def keys_under(prefix: str) -> tuple[str, str]:
     """The range [low, high) of the keys below a prefix that has no slash at its end; "" stands for all keys."""
     return (f"{prefix}/", f"{prefix}0") if prefix else ("", "\U0010ffff")  # "0" follows "/"
+
+
+def folders_of(metadata: str, location: str | None) -> list[tuple[str, str]]:
+    """(bucket, prefix) of the folders that belong to the table with this metadata file and location, and to no other
+    table: where its metadata lies, and ``data/`` and ``metadata/`` below its location; if that is not known, it is
+    where ``metadata/`` lies. Prefixes end with a slash."""
+    at = Location.parse(metadata)
+    folder = at.key.rpartition("/")[0] if at is not None else ""
+    if at is not None and location is None and folder.endswith("/metadata"):
+        location = Location(at.scheme, at.bucket, folder.removesuffix("/metadata")).uri
+    base = Location.parse(location or "")
+    found = [] if at is None else [(at.bucket, f"{folder}/")]
+    if base is not None:
+        root = f"{base.key.rstrip('/')}/".lstrip("/")
+        found += [(base.bucket, f"{root}{name}/") for name in ("data", "metadata")]
+    return [(bucket, prefix) for bucket, prefix in dict.fromkeys(found) if prefix != "/"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +208,12 @@ class NamespaceChange:
     key: str
     old: str
     new: str
+
+
+def left_folders(plan: PlanFile) -> list[tuple[str, str]]:
+    """(bucket, prefix) of the folders of the tables that the plan leaves where they are on purpose."""
+    rows = plan.db.execute("SELECT old_metadata, old_location FROM tables WHERE state = ?", (LEFT,)).fetchall()
+    return [folder for metadata, location in rows for folder in folders_of(metadata, location)]
 
 
 _OBJECT = ", ".join(f.name for f in fields(PlannedObject))
@@ -497,6 +523,10 @@ class PlanFile:
         return self.db.execute("SELECT 1 FROM findings WHERE severity = ? LIMIT 1", (BLOCK,)).fetchone() is not None
 
     # -- building ------------------------------------------------------------------------------------
+
+    def at_target(self, key: str) -> bool:
+        """True if the target held an object with this key when it was listed. Only while planning."""
+        return self.db.execute("SELECT 1 FROM present WHERE key = ?", (key,)).fetchone() is not None
 
     def add_finding(self, finding: Finding) -> None:
         self.db.execute(

@@ -318,6 +318,12 @@ class Store:
             return False
         return True
 
+    def bucket_names(self) -> Sequence[str]:
+        """The names of all buckets that these credentials own, in order. Raises AccessDenied if they may not ask."""
+        with self._errors(self.endpoint_url):
+            answer = self._quick.list_buckets()
+        return sorted(str(bucket["Name"]) for bucket in answer.get("Buckets") or ())
+
     def create_bucket(self, bucket: str) -> None:
         """Create the bucket unless it exists."""
         with self._errors(f"s3://{bucket}"):

@@ -84,6 +84,10 @@ class Routes(Store):
         for store in self.ends:
             store.give_up()
 
+    def bucket_names(self) -> Sequence[str]:
+        """Those of the old buckets' server."""
+        return self._source.bucket_names()
+
     def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
         for store in self.ends:
             here = [(bucket, prefix) for bucket, prefix in places if self.store_of(bucket) is store]
