@@ -13,7 +13,7 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -168,12 +168,14 @@ def migrate_lake(
     *,
     cutover: bool = True,
     accept_late: bool = False,
+    accept: Collection[str] = (),
     copying: CopySettings | None = None,
     progress: Progress | None = None,
 ) -> Migration:
     """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
 
     ``accept_late``: cut over although something was added to the old buckets, changed or removed since planning.
+    ``accept``: codes of :data:`migrator.findings.AT_MIGRATION` that need not stop the migration.
     With ``copying.only``, nothing but those objects are copied, and that is all.
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
@@ -203,7 +205,7 @@ def migrate_lake(
         if copying is not None and copying.only is not None:
             return Migration(executor.outcome, [], None)
         executor.rewrite(journal)
-        compared = verifier.compare_tables(journal)
+        compared = verifier.compare_tables(journal, accept)
         _refuse_differences(compared)
         if not cutover:
             return Migration(executor.outcome, compared, None)
@@ -229,12 +231,18 @@ def _final_verification(verifier: Verifier, journal: Journal) -> Verification:
 
 def _refuse_differences(checks: list[Check]) -> None:
     problems = [problem for check in checks for problem in check.problems]
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if not problems:
+        return
+    shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if all(check.failed == check.errors for check in checks):
         raise MigrationFailed(
-            f"The target is not what it must be; nothing was cut over:\n{shown}\n",
-            next_move="Nobody's tables changed. Please report this with the lines above.",
+            f"The target cannot be read completely now; nothing was cut over:\n{shown}\n",
+            next_move="Run the same command again once the server answers: it goes on from here.",
         )
+    raise MigrationFailed(
+        f"The target is not what it must be; nothing was cut over:\n{shown}\n",
+        next_move="Nobody's tables changed. Please report this with the lines above.",
+    )
 
 
 __all__ = [

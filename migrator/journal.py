@@ -7,8 +7,10 @@ any instant loses the record of a second's work at most, and that work is simply
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -23,7 +25,20 @@ COMMIT_SECONDS = 1.0
 STARTED, LATE = "started", "late-changes"
 CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
 
+UNOPENED = -1
+"""Stands in the baselines for "pyiceberg could not open the old table" (snapshot ids are never negative)."""
+
 _DONE = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a snapshot was in the old place: its rows and, if it was read for that, the digest over them; or
+    ``trouble``: why it could not be read there, for a reason that stays."""
+
+    rows: int | None = None
+    digest: str | None = None
+    trouble: str | None = None
 
 
 class Journal:
@@ -34,6 +49,7 @@ class Journal:
         self._db = plan.db
         self._rows = 0
         self._since = time.monotonic()
+        self._unsaved: dict[tuple[int, int], Baseline] = {}
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
         """The object, rewritten, is at the target with this size and ETag."""
@@ -73,14 +89,21 @@ class Journal:
         self.commit()
         self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
 
-    def baseline(self, table_id: int, snapshot_id: int, rows: int | None, digest: str | None = None) -> None:
-        """How many rows the snapshot had in the old place, and the digest over them, if it was taken."""
+    def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
+        """Record what the snapshot was in the old place. In a plan that is open read-only it lasts as long as
+        this journal."""
         self.commit()
-        self._db.execute(
-            "INSERT INTO baselines VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest)",
-            (table_id, snapshot_id, rows, digest),
-        )
+        try:
+            self._db.execute(
+                "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
+                " trouble = excluded.trouble",
+                (table_id, snapshot_id, *astuple(baseline)),
+            )
+        except sqlite3.OperationalError as error:
+            if "readonly" not in str(error):
+                raise
+            self._unsaved[table_id, snapshot_id] = baseline
 
     def commit(self) -> None:
         if self._db.in_transaction:
@@ -111,7 +134,8 @@ class Journal:
         rows = self._db.execute("SELECT at, event, detail FROM events ORDER BY id")
         return [{"at": at, "event": event, **json.loads(detail)} for at, event, detail in rows]
 
-    def baselines(self, table_id: int) -> dict[int, tuple[int | None, str | None]]:
-        """Snapshot id → (rows, digest) as they were in the old place."""
-        rows = self._db.execute("SELECT snapshot_id, rows, digest FROM baselines WHERE table_id = ?", (table_id,))
-        return {snapshot: (count, digest) for snapshot, count, digest in rows}
+    def baselines(self, table_id: int) -> dict[int, Baseline]:
+        """Snapshot id → what it was in the old place."""
+        query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
+        saved = {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}
+        return saved | {snapshot: what for (table, snapshot), what in self._unsaved.items() if table == table_id}
