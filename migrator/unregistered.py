@@ -4,9 +4,10 @@ registered there, and the old ones are lost with the old buckets. Pure."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
+from migrator.catalogs.base import TABLE
 from migrator.layout import Location
 from migrator.plan.file import PlannedTable
 
@@ -45,6 +46,43 @@ def unregistered_tables(tables: Iterable[PlannedTable], registered: Iterable[str
         and _place(table.new_metadata) not in current
         and _folder(table.new_metadata) not in folders
     ]
+
+
+def register_commands(table: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(engine, command) for each way to register such a table, described as by :meth:`Unregistered.to_json`. The
+    catalog's name, and the namespace if it is unknown, are left for the user to fill in."""
+    if table["kind"] != TABLE:
+        return [("any", f"create the view again, or register its metadata: {table['metadata_location']}")]
+    namespace, name, metadata = table["namespace"] or "<namespace>", table["name"], table["metadata_location"]
+    folder, _, file = metadata.rpartition("/")
+    spark = ".".join(part if re.fullmatch(r"[\w<>]+", part) else _backticks(part) for part in (namespace, name))
+    location = folder.removesuffix("/metadata")
+    return [
+        (
+            "Spark",
+            f"CALL <catalog>.system.register_table(table => {_spark(spark)}, metadata_file => {_spark(metadata)})",
+        ),
+        (
+            "Trino",
+            f"CALL <catalog>.system.register_table(schema_name => {_sql(namespace)}, table_name => {_sql(name)}, "
+            f"table_location => {_sql(location)}, metadata_file_name => {_sql(file)})",
+        ),
+        ("pyiceberg", f"catalog.register_table(({namespace!r}, {name!r}), {metadata!r})"),
+    ]
+
+
+def _spark(text: str) -> str:
+    """A string literal of Spark, where a backslash escapes."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _sql(text: str) -> str:
+    """A string literal of standard SQL, where only a quote is doubled."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _backticks(text: str) -> str:
+    return "`" + text.replace("`", "``") + "`"
 
 
 def _place(uri: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from migrator.catalogs.base import SQL, Catalog, CatalogTable, NamespaceRepoint, Repoint
@@ -62,10 +63,20 @@ def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
     known = {key: value for key, value in configured.items() if isinstance(value, str)} | dict(given or {})
     if not known:
         raise ConfigError(
-            f"Nothing is known of catalog {name!r}.",
-            next_move=f"Describe it in [catalogs.{name}] of lake.toml, or in .pyiceberg.yaml.",
+            f"Nothing is known of catalog {name!r}: there is no [catalogs.{name}] in a lake.toml of this lake, no "
+            f"variable PYICEBERG_CATALOG__{name.upper()}__…, and no .pyiceberg.yaml that has it; looked for in "
+            f"{', '.join(_configuration_folders())}.",
+            next_move="If a .pyiceberg.yaml describes it elsewhere, run the command in that folder, or set "
+            f"PYICEBERG_HOME to it. Or describe it in [catalogs.{name}] of lake.toml and plan again with that.",
         )
     return known
+
+
+def _configuration_folders() -> list[str]:
+    """Where pyiceberg looks for its .pyiceberg.yaml, in its order."""
+    home = os.environ.get("PYICEBERG_HOME")
+    named = f"{home} (PYICEBERG_HOME)" if home else "PYICEBERG_HOME (not set)"
+    return [named, f"{os.path.expanduser('~')} (your home folder)", f"{os.getcwd()} (the current folder)"]
 
 
 def _type_of(name: str, properties: Mapping[str, str]) -> str:
