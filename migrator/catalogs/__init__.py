@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from migrator.catalogs.base import SQL, Catalog, CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.hadoop import HadoopCatalog, HadoopReader
@@ -76,7 +77,7 @@ def _configuration_folders() -> list[str]:
     """Where pyiceberg looks for its .pyiceberg.yaml, in its order."""
     home = os.environ.get("PYICEBERG_HOME")
     named = f"{home} (PYICEBERG_HOME)" if home else "PYICEBERG_HOME (not set)"
-    return [named, f"{os.path.expanduser('~')} (your home folder)", f"{os.getcwd()} (the current folder)"]
+    return [named, f"{Path.home()} (your home folder)", f"{Path.cwd()} (the current folder)"]
 
 
 def _type_of(name: str, properties: Mapping[str, str]) -> str:
