@@ -97,6 +97,8 @@ class Verification:
     prefixes: list[PrefixTotal] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     cut_over: bool = False
+    superseded_by: str | None = None
+    """The newer plan that was carried out at the target, if there is one."""
     unregistered: list[Unregistered] = field(default_factory=list)
     """Tables that were moved, and that no given catalog names at the target."""
     late: Late | None = None

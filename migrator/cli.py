@@ -361,7 +361,7 @@ def migrate(
     if described["blocked"]:
         _show_plan(described, as_json)
         ctx.exit(EXIT_FAILED)
-    status = api.plan_status(plan, progress=progress)
+    status = api.plan_status(plan, look=False, progress=progress)
     if not status.complete:
         _say(report.plan_text(described, _style), err=True)
         if not yes:

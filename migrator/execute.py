@@ -10,19 +10,29 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
-from migrator.copying.copier import Copied, Item, NotCopied, Options
+from migrator.copying.copier import ALWAYS, Copied, Item, NotCopied, Options
 from migrator.copying.fleet import Setup, Usage, copy_objects
-from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale, SourceChanged
+from migrator.errors import (
+    CutoverIncomplete,
+    MigrationFailed,
+    MigratorError,
+    Occupied,
+    PlanBlocked,
+    PlanStale,
+    SourceChanged,
+    Unreachable,
+)
 from migrator.filelist import failed_list, write_list
 from migrator.iceberg.manifests import DeleteFile
-from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
+from migrator.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.late import Late, find_late
+from migrator.layout import Location, source_places
 from migrator.parallel import Failed, each
 from migrator.plan.file import (
     HINT,
@@ -34,7 +44,8 @@ from migrator.plan.file import (
 from migrator.plan.summary import count_pointers
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
-from migrator.store import Store, connect
+from migrator.store import Conditional, Store, connect
+from migrator.target import TargetGuard, superseded_error
 from migrator.versions import PENDING as PENDING_VERSIONS
 from migrator.versions import VersionCopier
 
@@ -51,6 +62,15 @@ IS_FOLDER = """EXISTS (SELECT 1 FROM objects AS inside
   WHERE inside.target > rtrim(objects.target, '/') || '/' AND inside.target < rtrim(objects.target, '/') || '0'
   AND inside.id <> objects.id)"""
 """The object's key is the folder of another one's: ``a`` or ``a/`` beside ``a/b``."""
+
+
+# What is current goes on top of the newest of its older versions, which migrator has just put there.
+_ON_TOP = """
+SELECT o.id, coalesce(d.etag, v.etag) FROM versions v JOIN objects o ON o.bucket = v.bucket AND o.key = v.key
+LEFT JOIN versions_done d ON d.version_id = v.id
+WHERE NOT v.marker AND o.id NOT IN (SELECT object_id FROM done)
+  AND NOT EXISTS (SELECT 1 FROM versions x WHERE x.bucket = v.bucket AND x.key = v.key AND x.ordinal > v.ordinal)
+"""
 
 
 @dataclass(frozen=True)
@@ -108,9 +128,10 @@ class PlanFacts:
         return self._store.size(self._target_bucket, planned.target or "")
 
 
-def plan_rewriter(path: Path, connection: dict[str, Any]) -> Rewriter:
+def plan_rewriter(path: Path, connection: dict[str, Any], conditional: Conditional) -> Rewriter:
     """The rewriter of a plan, in a worker process."""
     plan, store = PlanFile.open_unchecked(path), connect(**connection)
+    store.ends[1].conditional = conditional
     return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store, plan.layout.target_bucket))
 
 
@@ -132,6 +153,9 @@ class Executor:
         self._progress = progress
         self._layout = plan.layout
         self._facts = PlanFacts(plan, store, plan.layout.target_bucket)
+        self._conditional = Conditional()
+        self._resumed = False
+        self.guard = TargetGuard(plan, store, progress)
         self.outcome = Outcome()
 
     def check_blocks(self) -> None:
@@ -144,10 +168,14 @@ class Executor:
                 next_move=f'{first.next_move} "migrator show {self._plan.path}" lists all; then plan again.'.lstrip(),
             )
 
-    def check_pointers(self) -> None:
-        """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale."""
+    def check_pointers(self, journal: Journal) -> None:
+        """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale.
+
+        Tables of catalogs that an interrupted cutover has swapped are in use at the target, and may have moved on.
+        """
+        swapped = journal.swapped()
         for table in self._movable_tables():
-            if table.catalog is None:
+            if table.catalog is None or table.catalog in swapped:
                 continue
             now = self._catalogs[table.catalog].current(table.namespace, table.name)
             if now not in (table.old_metadata, table.new_metadata):
@@ -170,6 +198,8 @@ class Executor:
         failures = copier.copy(journal, hints=hints)
         self.outcome.copied_versions += copier.copied
         self.outcome.copied_version_bytes += copier.copied_bytes
+        journal.may_replace(self._plan.db.execute(_ON_TOP).fetchall())
+        journal.commit()
         if failures:
             raise _failed("copying older versions", failures)
 
@@ -194,8 +224,12 @@ class Executor:
             self._store.create_bucket(self._layout.target_bucket)
 
     def begin(self, journal: Journal) -> None:
-        """Record the start of a run, and drop the parts of uploads that a killed one has left at the target."""
+        """Compare the target with the plan, record the start of a run, and drop the parts of uploads that a killed run
+        has left at the target. Raises PlanStale if the target is not as planned."""
         bucket = self._layout.target_bucket
+        self._resumed = journal.has(STARTED)
+        recognize = self._copying.options.verify != ALWAYS
+        self._conditional = self.guard.begin(journal, recognize=recognize, live=self._live(journal))
         begun = journal.first(STARTED)
         if begun is not None:
             for upload, at in self._store.uploads(bucket):
@@ -222,7 +256,10 @@ class Executor:
         began = time.monotonic()
         old, new = self._store.ends
         there = None if new is old else new.connection
-        setup = Setup(old.connection, there, self._layout.target_bucket, self._copying.options)
+        honoured = self._conditional
+        look_first = self._resumed and not (honoured.complete and (honoured.copy if there is None else honoured.put))
+        options = replace(self._copying.options, conditional=honoured, look_first=look_first)
+        setup = Setup(old.connection, there, self._layout.target_bucket, options)
         failures: list[NotCopied] = []
         only = self._copying.only
         count = count if only is None else len(only)
@@ -252,9 +289,11 @@ class Executor:
 
     def _items(self, where: str) -> Iterator[Item]:
         only = self._copying.only
+        self._replacing = self._plan.lookup("SELECT 1 FROM replaceable LIMIT 1") is not None
         for planned in self._plan.objects(where):
             if only is None or (planned.bucket, planned.key) in only:
-                yield Item(planned.id, planned.bucket, planned.stored, planned.target or "")
+                replaces = self._plan.replaceable(planned.id) if self._replacing else None
+                yield Item(planned.id, planned.bucket, planned.stored, planned.target or "", replaces)
 
     def _count_copies(self, copies: list[Copied]) -> None:
         self.outcome.copied += len(copies)
@@ -268,30 +307,101 @@ class Executor:
         for role in ROLES:
             where = f"action = 'rewrite' AND role = '{role}' AND {PENDING}"
             (size,) = self._plan.db.execute(f"SELECT total(size) FROM objects WHERE {where}").fetchone()
-            setup = (plan_rewriter, self._plan.path, self._store.connection)
+            setup = (plan_rewriter, self._plan.path, self._store.connection, self._conditional)
             with rewriting(rewriter, size, *setup) as (rewrite, workers):
                 self._run(f"rewriting {role}", where, self._job(rewrite), journal, workers=workers)
 
     def cut_over(self, journal: Journal) -> None:
-        """Swap every pointer: SQL catalogs in one transaction each, version hints after them."""
+        """Swap every pointer: SQL catalogs in one transaction each, version hints after them.
+
+        Raises CutoverIncomplete if some catalogs were swapped and another one could not be.
+        """
         tables = self._movable_tables()
-        self.check_pointers()
+        self.check_pointers(journal)
         pointers = {t.identifier: {"old": t.old_metadata, "new": t.new_metadata} for t in tables}
         journal.event(CUTOVER_BEGUN, pointers=pointers)
-        for name, catalog in self._catalogs.items():
-            if catalog.kind == "sql":
-                self._repoint(name, catalog, [t for t in tables if t.catalog == name])
-        self.copy_versions(journal, hints=True)
-        where = f"action = 'rewrite' AND role = '{HINT}' AND {PENDING}"
-        self._run("writing version hints", where, self._copy_one, journal, workers=1)
+        try:
+            self._swap_catalogs(journal, tables)
+        except MigratorError as error:
+            live = self._live(journal)
+            self.guard.note_cutover([t for t in tables if t.id in live], complete=False)
+            raise _incomplete(tables, live, error) from error
         journal.event(CUTOVER_DONE, tables=len(tables))
         self.outcome.cut_over = [t.identifier for t in tables if t.catalog is not None]
         self.outcome.pointers = count_pointers(self._plan).total
+        self.guard.note_cutover([t for t in tables if t.catalog is not None], complete=True)
+
+    def _swap_catalogs(self, journal: Journal, tables: list[PlannedTable]) -> None:
+        swapped = journal.swapped()
+        for name, catalog in self._catalogs.items():
+            moved = [t for t in tables if t.catalog == name]
+            if catalog.kind == "sql" and name not in swapped:
+                self._repoint(name, catalog, moved)
+                journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
+        self.copy_versions(journal, hints=True)
+        where = f"action = 'rewrite' AND role = '{HINT}' AND {PENDING}"
+        self._run("writing version hints", where, self._copy_hint, journal, workers=1)
+        for name, catalog in self._catalogs.items():
+            if catalog.kind != "sql" and name not in swapped:
+                moved = [t for t in tables if t.catalog == name]
+                journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
+
+    def _live(self, journal: Journal) -> frozenset[int]:
+        """The ids of the tables that an interrupted cutover has swapped: they are in use at the target."""
+        hints = "SELECT table_id FROM objects JOIN done ON object_id = id WHERE role = ?"
+        written = {table for (table,) in self._plan.db.execute(hints, (HINT,))}
+        swapped = journal.swapped()
+        return frozenset(t.id for t in self._movable_tables() if t.catalog in swapped or t.id in written)
+
+    def check_after_cutover(self, journal: Journal) -> None:
+        """No newer plan was carried out, every pointer leads to the target, and the old buckets have nothing new.
+
+        Raises PlanStale, or MigrationFailed for a table that somebody has set back to its old place.
+        """
+        newer = self.guard.superseded()
+        if newer is not None:
+            raise superseded_error(self._plan, newer)
+        for table in self._movable_tables():
+            if table.catalog is None or self._catalogs[table.catalog].kind != "sql":
+                continue
+            now = self._catalogs[table.catalog].current(table.namespace, table.name)
+            at = Location.parse(now or "")
+            if now is not None and (at is None or at.bucket != self._layout.target_bucket):
+                raise MigrationFailed(
+                    f"{table.identifier} was cut over to {table.new_metadata} by this plan, but its catalog points to "
+                    f"{now} now: somebody has set it back.",
+                    next_move=f"To migrate it from there: {AGAIN}",
+                )
+        self._check_late_after_cutover(journal)
+
+    def _check_late_after_cutover(self, journal: Journal) -> None:
+        """Nothing was added to the old buckets or changed there since planning, but for what was accepted. Buckets that
+        are gone, or whose server is, have nothing to say."""
+        places = []
+        for bucket, prefix in source_places(self._layout):
+            with suppress(Unreachable):
+                if self._store.bucket_exists(bucket):
+                    places.append((bucket, prefix))
+        late = find_late(self._plan, self._store, self._progress, places)
+        accepted = journal.last(LATE)
+        if (late.added, late.changed) not in ((0, 0), (accepted.get("added"), accepted.get("changed"))):
+            raise PlanStale(
+                f"This plan was carried out, but in the old buckets {late.added:,} objects were added and "
+                f"{late.changed:,} changed since planning ({', '.join(late.examples)}). They are not at the target.",
+                next_move='Stop the writers and run "migrator plan" again: it copies only what is new.',
+            )
+
+    def check_target(self, journal: Journal) -> None:
+        """Just before the cutover: the target holds what was written, and nobody else has written there."""
+        self.guard.check_before_cutover(journal, live=self._live(journal))
 
     # -- one object ----------------------------------------------------------------------------------
 
-    def _copy_one(self, planned: PlannedObject) -> Written:
-        etag = self._store.copy(planned.bucket, planned.stored, self._layout.target_bucket, planned.target or "")
+    def _copy_hint(self, planned: PlannedObject) -> Written:
+        """Write a table's version hint at the target, unless there is one that is not ours."""
+        bucket, key = self._layout.target_bucket, planned.target or ""
+        content = self._store.get(planned.bucket, planned.key, etag=planned.etag)
+        etag = self._store.put(bucket, key, content, replace=False, replaces=self._plan.replaceable(planned.id))
         return Written(planned.size, etag)
 
     def _job(self, rewrite: Callable[[Job], Written]) -> Callable[[PlannedObject], Written]:
@@ -299,7 +409,8 @@ class Executor:
 
         def job(planned: PlannedObject) -> Written:
             source = (planned.bucket, planned.key)
-            return rewrite(Job(planned.role, source, (target, planned.target or ""), planned.etag))
+            replaces = self._plan.replaceable(planned.id)
+            return rewrite(Job(planned.role, source, (target, planned.target or ""), planned.etag, replaces))
 
         return job
 
@@ -346,6 +457,24 @@ def _failed(name: str, failures: list[MigratorError], listed: str = "") -> Migra
     shown = "\n".join(f"  {error}" for error in failures[:10])
     more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
     message = f"{len(failures)} object(s) failed while {name}; nothing was cut over:\n{shown}{more}\n{listed}"
-    if all(isinstance(error, SourceChanged) for error in failures):
+    if all(isinstance(error, SourceChanged | Occupied) for error in failures):
         return PlanStale(message, next_move=f"The lake moved on since planning. {AGAIN}")
     return MigrationFailed(message, next_move="Mend the cause and run the same command again: it does what is left.")
+
+
+def _incomplete(tables: list[PlannedTable], live: frozenset[int], error: MigratorError) -> MigratorError:
+    """What a failed cutover has left: some tables at the target, others in the old place."""
+    pointed = [t for t in tables if t.catalog is not None]
+    moved = [t.identifier for t in pointed if t.id in live]
+    if not moved:
+        return error
+    left = [t.identifier for t in pointed if t.id not in live]
+    return CutoverIncomplete(
+        f"The cutover is incomplete: {len(moved)} of {len(pointed)} tables are cut over and live at the target "
+        f"({_some(moved)}); {len(left)} are not, and live in the old place ({_some(left)}). {error.message}",
+        next_move=f"{error.next_move} Then run the same command again: it finishes the cutover.".lstrip(),
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

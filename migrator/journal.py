@@ -24,6 +24,8 @@ COMMIT_SECONDS = 1.0
 
 STARTED, LATE = "started", "late-changes"
 CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
+CATALOG_SWAPPED = "catalog-swapped"
+"""All tables of one catalog are cut over; its detail names the catalog and the tables."""
 
 UNOPENED = -1
 """Stands in the baselines for "pyiceberg could not open the old table" (snapshot ids are never negative)."""
@@ -68,6 +70,27 @@ class Journal:
         self._begin()
         self._db.executemany(_DONE, rows)
         self._count(len(rows))
+
+    def forget(self, object_ids: Iterable[int]) -> None:
+        """These objects are no longer at the target: they are to be copied or rewritten again."""
+        rows = [(object_id,) for object_id in object_ids]
+        if rows:
+            self._begin()
+            self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
+            self._count(len(rows))
+
+    def start_replaceable(self) -> None:
+        """Nothing at the target may be replaced, until :meth:`may_replace` says so."""
+        self.commit()
+        self._db.execute("DELETE FROM replaceable")
+
+    def may_replace(self, etags: Iterable[tuple[int, str]]) -> None:
+        """(object id, ETag) of what is at the target, is migrator's own, and may be replaced."""
+        rows = list(etags)
+        if rows:
+            self._begin()
+            self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
+            self._count(len(rows))
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
         """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
@@ -122,6 +145,17 @@ class Journal:
 
     def has(self, event: str) -> bool:
         return self._db.execute("SELECT 1 FROM events WHERE event = ? LIMIT 1", (event,)).fetchone() is not None
+
+    def swapped(self) -> set[str]:
+        """The names of the catalogs whose tables are cut over."""
+        query = "SELECT json_extract(detail, '$.catalog') FROM events WHERE event = ?"
+        return {name for (name,) in self._db.execute(query, (CATALOG_SWAPPED,))}
+
+    def last(self, event: str) -> dict[str, Any]:
+        """The detail of an event the last time that it happened; empty if it never did."""
+        query = "SELECT detail FROM events WHERE event = ? ORDER BY id DESC LIMIT 1"
+        row = self._db.execute(query, (event,)).fetchone()
+        return dict(json.loads(row[0])) if row else {}
 
     def first(self, event: str) -> int | None:
         """When it first happened, in milliseconds since the epoch."""

@@ -6,6 +6,7 @@ behind, silently. So the buckets are listed again and held against the plan.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from migrator.layout import source_places
@@ -37,14 +38,19 @@ class Late:
             self.examples.append(f"{what} {place}")
 
 
-def find_late(plan: PlanFile, store: Store, progress: Progress) -> Late:
-    """Hold the old buckets, as they are now, against the plan. Memory stays flat."""
+def find_late(
+    plan: PlanFile, store: Store, progress: Progress, places: Sequence[tuple[str, str]] | None = None
+) -> Late:
+    """Compare the old buckets, as they are now, with the plan. Memory stays flat.
+
+    ``places``: the (bucket, prefix) pairs to list, if not all.
+    """
     late = Late()
     layout, db = plan.layout, plan.db
     db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id INTEGER PRIMARY KEY)")
     db.execute("DELETE FROM seen")
     with progress.stage("listing the old buckets") as stage:
-        for bucket, page in store.list_all(source_places(layout)):
+        for bucket, page in store.list_all(source_places(layout) if places is None else places):
             db.execute("BEGIN")
             for found in page:
                 query = "SELECT id, etag FROM objects WHERE bucket = ? AND key = ?"

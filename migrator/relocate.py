@@ -104,7 +104,7 @@ class Relocation:
 
 def table_rewriter(connection: dict[str, Any], mapping: Moves, facts: Measured) -> Rewriter:
     """The rewriter of a table, in a worker process."""
-    return Rewriter(connect(**connection), mapping, facts, replace=False)
+    return Rewriter(connect(**connection), mapping, facts)
 
 
 def relocate(
@@ -350,7 +350,7 @@ class _Relocator:
     def _rewrite(self, role: str, paths: Iterable[str], size: int) -> Iterator[tuple[str, Written]]:
         """Rewrite these files; yield each old path with what stands at the new one."""
         paths = sorted(paths)
-        rewriter = Rewriter(self._store, self._moves, self._measured, replace=False)
+        rewriter = Rewriter(self._store, self._moves, self._measured)
         setup = (table_rewriter, self._store.connection, self._moves, self._measured)
         with rewriting(rewriter, size, *setup) as (rewrite, workers):
             yield from self._each(role, paths, rewrite, workers)

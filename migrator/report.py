@@ -392,6 +392,9 @@ def relocation_text(relocation: Relocation, style: Style = plain) -> str:
     return "\n".join(lines)
 
 
+_WHERE = {True: "cut over, lives at the target", False: "not cut over yet, lives in the old place"}
+
+
 # -- status, migration, verification ---------------------------------------------------------------------
 
 
@@ -404,7 +407,14 @@ def status_text(status: StatusSummary, style: Style = plain) -> str:
         f"  bytes     {size(status.bytes_done)} of {size(status.bytes)}",
         f"  pointers  {status.pointers_changed} of {status.pointers} changed",
     ]
-    return "\n".join(lines + [f"  {event['at']}  {event['event']}" for event in status.events])
+    if 0 < sum(t["cut_over"] for t in status.tables) < len(status.tables):
+        lines += [f"  {printable(t['table'])}: {_WHERE[t['cut_over']]}" for t in status.tables]
+    lines += [f"  {event['at']}  {event['event']}" for event in status.events]
+    if status.superseded_by:
+        lines.append(style(f"Superseded by a newer plan: {printable(status.superseded_by)}. Use that one.", "red"))
+    if status.not_checked:
+        lines.append(style(f"Not checked: {printable(status.not_checked)}", "yellow"))
+    return "\n".join(lines)
 
 
 def migration_text(migration: Migration, plan: dict[str, Any], style: Style = plain) -> str:
@@ -511,6 +521,9 @@ def _ending(verification: Verification, style: Style) -> list[str]:
         text = f"{counted(errors, 'read')} failed, which proves nothing: run the same command again."
         lines.append(style(text, "red"))
     lines += _not_compared_lines(verification.checks, style)
+    if verification.superseded_by:
+        newer = printable(verification.superseded_by)
+        lines.append(style(f"This plan is superseded by a newer plan: {newer}. Verify that one.", "red"))
     if verification.late:
         lines.append(style(_late_text(verification.late), "yellow"))
     if not lines and not any(check.checked for check in verification.checks):
@@ -586,6 +599,7 @@ def verification_json(verification: Verification) -> dict[str, Any]:
         "ok": verification.ok,
         "result": verification.result,
         "cut_over": verification.cut_over,
+        "superseded_by": verification.superseded_by,
         "prefixes": [{name: getattr(total, name) for name in PrefixTotal.__slots__} for total in verification.prefixes],
         "checks": [check.to_json() for check in verification.checks],
         "late": asdict(verification.late) if verification.late else None,

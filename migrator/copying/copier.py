@@ -22,8 +22,18 @@ from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
 from migrator.copying.pace import Limits, Pace
-from migrator.errors import AccessDenied, MigrationFailed, MigratorError, SourceChanged, StoreError, Unreachable
+from migrator.errors import (
+    AccessDenied,
+    MigrationFailed,
+    MigratorError,
+    Occupied,
+    SourceChanged,
+    StoreError,
+    Unreachable,
+)
 from migrator.store import (
+    Conditional,
+    Expected,
     RunningETag,
     Store,
     StoredObject,
@@ -68,6 +78,7 @@ source by its MD5, was sent with its MD5, and what is there has the ETag of that
 
 _THROTTLES = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
 _AGAIN = _THROTTLES | {"InternalError", "RequestTimeout", "OperationAborted", "BadDigest", "IncompleteBody"}
+_AGAIN |= {"ConditionalRequestConflict"}
 
 _ELEMENT = re.compile(rb"<(ETag|Code|Message|Checksum[A-Z0-9]+)>([^<]*)</")
 _KEPT = ("content-type", "content-encoding", "content-language", "content-disposition", "cache-control", "expires")
@@ -77,12 +88,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object to copy. ``target`` is a key of the target bucket; ``id`` is the caller's."""
+    """One object to copy. ``target`` is a key of the target bucket; ``id`` is the caller's. Nothing that is there is
+    overwritten but an object with the ETag ``replaces``."""
 
     id: int
     bucket: str
     stored: StoredObject
     target: str
+    replaces: str | None = None
 
     @property
     def place(self) -> str:
@@ -110,10 +123,15 @@ class NotCopied:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to copy. ``verify``: "always" reads every copy and its source, "auto" where nothing else proves them
-    equal, "never" does not. Objects larger than ``whole_limit`` bytes go in parts of ``part_size`` bytes."""
+    equal, "never" does not. Objects larger than ``whole_limit`` bytes go in parts of ``part_size`` bytes.
+
+    ``conditional``: the conditional writes that the target honours. ``look_first``: where it does not, ask before each
+    write what is there."""
 
     limits: Limits = field(default_factory=Limits)
     verify: str = AUTO
+    conditional: Conditional = field(default_factory=Conditional)
+    look_first: bool = False
     whole_limit: int = WHOLE_LIMIT
     part_size: int = PART_SIZE
 
@@ -139,6 +157,7 @@ class Copier:
         self._source, self._target, self._bucket = source, target, bucket
         self._options = options
         self._across = source is not target
+        target.conditional = self._conditional = options.conditional
         ends = source.endpoint(), target.endpoint()
         self._reader = Wire(ends[0]) if ends[0] and ends[1] else None
         self._writer = Wire(ends[1]) if ends[1] and self._across and self._reader else self._reader
@@ -167,13 +186,42 @@ class Copier:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     async def copy(self, item: Item) -> Copied:
-        """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, other
-        StoreErrors, MigrationFailed if the copy is not equal to its source; then there may be a wrong object at
-        the target, and no upload."""
-        for _ in range(PROOF_ATTEMPTS - 1):
-            with suppress(_Unequal):
+        """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, Occupied if
+        something else is at the target, other StoreErrors, MigrationFailed if the copy is not equal to its source;
+        then there may be a wrong object at the target, and no upload."""
+        if self._options.look_first and await self._thread(self._target.find, self._bucket, item.target) is not None:
+            return await self._recognize(item)
+        for attempt in range(1, PROOF_ATTEMPTS + 1):
+            try:
                 return await self._copy_once(item)
-        return await self._copy_once(item)
+            except SourceChanged as error:
+                return await self._recognize(item, error)
+            except _Unequal as error:
+                if attempt == PROOF_ATTEMPTS:
+                    raise
+                item = replace(item, replaces=error.etag or item.replaces)
+        raise AssertionError
+
+    async def _recognize(self, item: Item, error: SourceChanged | None = None) -> Copied:
+        """A condition of a write failed, or there is something at the target: see what it is. It may be our own copy,
+        whose answer was lost or which a killed run did not journal. ``error``: what the copy failed with."""
+        there = await self._thread(self._target.find, self._bucket, item.target)
+        if there is None or there.etag == item.replaces:
+            if error is not None and (there is not None or item.replaces is None):
+                raise error  # it was the condition on the source that failed
+            return await self._copy_once(item if there else replace(item, replaces=None))
+        done = Copied(item.id, there.size, there.etag, ETAG)
+        if self._options.verify != ALWAYS and (there.etag, there.size) == (item.stored.etag, item.stored.size):
+            return done
+        if there.size == item.stored.size:
+            if self._options.verify != ALWAYS and await self._same_checksum(item):
+                return replace(done, proof=CHECKSUM)
+            if await self._same_bytes(item):
+                return replace(done, proof=SHA256)
+        raise Occupied(
+            f"s3://{self._bucket}/{item.target} was written by somebody else since planning; it is not overwritten.",
+            next_move='Run "migrator plan" again.',
+        )
 
     async def _copy_once(self, item: Item) -> Copied:
         if self._across:
@@ -186,6 +234,7 @@ class Copier:
             self._whole_keeps = False
             if not self._in_same_parts(stored):
                 return await self._prove(item, etag)
+            item = replace(item, replaces=etag)
         try:
             done = await self._copy_in_parts(item)
         except _Refused:
@@ -215,6 +264,8 @@ class Copier:
         }
         if stored.storage_class != "STANDARD":
             headers["x-amz-storage-class"] = stored.storage_class
+        if self._conditional.copy:
+            headers |= Expected(item.replaces).headers
         answer = await self._ask(
             item, self._reader, "PUT", self._bucket, item.target, headers=headers, size=stored.size
         )
@@ -227,7 +278,8 @@ class Copier:
         """What boto3 makes of it: it knows redirects, regions, proxies and errors that we do not."""
         source, target, memory = self._source, self._target, min(item.stored.size, MOST_PART_SIZE)
         async with self.pace.turn(item.stored.size), self._memory.of(memory if self._across else 0):
-            return await self._thread(copy_between, source, item.bucket, item.stored, target, self._bucket, item.target)
+            places = (source, item.bucket, item.stored, target, self._bucket, item.target)
+            return await self._thread(copy_between, *places, Expected(item.replaces))
 
     async def _copy_in_parts(self, item: Item) -> _Parts:
         """Copy the parts at once, each pinned to the source's ETag."""
@@ -284,6 +336,8 @@ class Copier:
                 headers["x-amz-tagging"] = await self._thread(self._source.tagging, item.bucket, stored.key)
             digest = hashlib.md5(body, usedforsecurity=False)
             headers["content-md5"] = base64.b64encode(digest.digest()).decode()
+            if self._conditional.put:
+                headers |= Expected(item.replaces).headers
             written = await self._ask(
                 item, self._writer, "PUT", self._bucket, item.target, headers=headers, body=body, size=len(body)
             )
@@ -373,8 +427,9 @@ class Copier:
             await asyncio.gather(*workers)
             parts = [done[number] for number in sorted(done)]
             try:
-                return await self._thread(self._target.finish_upload, upload, parts)
-            except (AccessDenied, Unreachable):
+                expected = Expected(item.replaces) if self._conditional.complete else None
+                return await self._thread(self._target.finish_upload, upload, parts, expected=expected)
+            except (AccessDenied, SourceChanged, Unreachable):
                 raise
             except StoreError as error:  # a part's answer may have been another one's
                 raise _Unequal(item, self._bucket, f"could not be put together: {error}") from error
@@ -402,21 +457,26 @@ class Copier:
             return done
         there = await self._thread(self._target.find, self._bucket, item.target)
         if there is None or there.size != stored.size:
-            raise _Unequal(item, self._bucket, "is not there" if there is None else f"has {there.size} bytes")
+            what = "is not there" if there is None else f"has {there.size} bytes"
+            raise _Unequal(item, self._bucket, what, there.etag if there else None)
         done = replace(done, etag=there.etag)  # an answer may say another one
         if verify == AUTO:
             if there.etag == stored.etag:
                 return replace(done, proof=ETAG)
             if await self._same_checksum(item):
                 return replace(done, proof=CHECKSUM)
+        if not await self._same_bytes(item):
+            raise _Unequal(item, self._bucket, "has other bytes", there.etag)
+        return replace(done, proof=SHA256)
+
+    async def _same_bytes(self, item: Item) -> bool:
+        """Read both sides and compare."""
         async with self.pace.turn():
             ours, theirs = await asyncio.gather(
-                self._thread(self._source.sha256, item.bucket, stored.key, etag=stored.etag),
+                self._thread(self._source.sha256, item.bucket, item.stored.key, etag=item.stored.etag),
                 self._thread(self._target.sha256, self._bucket, item.target),
             )
-        if ours != theirs:
-            raise _Unequal(item, self._bucket, "has other bytes")
-        return replace(done, proof=SHA256)
+        return bool(ours == theirs)
 
     async def _same_checksum(self, item: Item) -> bool:
         """True if both servers keep an equal checksum over the whole object."""
@@ -465,10 +525,11 @@ class Copier:
 
 
 class _Unequal(MigrationFailed):
-    """A copy that is not what it should be, whatever the server said."""
+    """A copy that is not what it should be, whatever the server said. ``etag``: that of what is there, if known."""
 
-    def __init__(self, item: Item, bucket: str, what: str) -> None:
+    def __init__(self, item: Item, bucket: str, what: str, etag: str | None = None) -> None:
         message = f"{item.place}: its copy s3://{bucket}/{item.target} {what}."
+        self.etag = etag
         super().__init__(message, next_move="Run the same command again; if it stays so, check the server.")
 
 

@@ -60,12 +60,16 @@ CREATE TABLE tables (
   kind TEXT NOT NULL DEFAULT 'table');
 CREATE TABLE namespaces (
   catalog TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL);
+-- for each table that moves, where its metadata goes, and the metadata files that were there while planning
+CREATE TABLE target_folders (table_id INTEGER NOT NULL, folder TEXT NOT NULL);
+CREATE TABLE target_metadata (key TEXT PRIMARY KEY, etag TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE findings (
   severity TEXT NOT NULL, code TEXT NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL,
   next_move TEXT NOT NULL, count INTEGER NOT NULL);
 -- the journal
 CREATE TABLE done (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, proof TEXT NOT NULL DEFAULT '');
+CREATE TABLE replaceable (object_id INTEGER PRIMARY KEY, etag TEXT NOT NULL);
 CREATE TABLE versions_done (version_id INTEGER PRIMARY KEY, etag TEXT NOT NULL);
 CREATE TABLE delete_files (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT, upper TEXT);
@@ -76,7 +80,7 @@ CREATE TABLE baselines (
   table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT, trouble TEXT,
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
 """
-_SEALED = ("objects", "versions", "tables", "namespaces", "findings")
+_SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "findings")
 
 
 def keys_under(prefix: str) -> tuple[str, str]:
@@ -284,7 +288,8 @@ class PlanFile:
     def _digest(self, progress: Progress) -> str:
         digest = hashlib.sha256()
         (objects,) = self.db.execute("SELECT max(id) FROM objects").fetchone()
-        selections = {"header": "key <> 'digest' ORDER BY key", **dict.fromkeys(_SEALED, "1 ORDER BY rowid")}
+        ordered = {"header": "key <> 'digest' ORDER BY key", "target_metadata": "1 ORDER BY key"}
+        selections = {"header": "", **dict.fromkeys(_SEALED, "1 ORDER BY rowid"), **ordered}
         with progress.stage("checking the plan", objects=objects) as stage:
             for table, selection in selections.items():
                 columns = ", ".join(row[1] for row in self.db.execute(f"PRAGMA table_info({table})"))
@@ -303,6 +308,11 @@ class PlanFile:
                 self._lookups = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             row: tuple[Any, ...] | None = self._lookups.execute(query, tuple(parameters)).fetchone()
             return row
+
+    def rows(self, query: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, in flat memory, on a connection of their own."""
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+            yield from db.execute(query, tuple(parameters))
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -342,6 +352,11 @@ class PlanFile:
             rows = (PlannedVersion(*row) for row in db.execute(query, tuple(parameters)))
             for _, history in groupby(rows, key=lambda version: (version.bucket, version.key)):
                 yield list(history)
+
+    def replaceable(self, object_id: int) -> str | None:
+        """The ETag of what may be replaced at the target by this object; None if nothing may. From any thread."""
+        row = self.lookup("SELECT etag FROM replaceable WHERE object_id = ?", (object_id,))
+        return str(row[0]) if row else None
 
     def object_at(self, bucket: str, key: str) -> PlannedObject | None:
         """The object with this source key, from any thread."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from migrator.findings import BLOCK
-from migrator.journal import CUTOVER_DONE, FINISHED, Journal
+from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
 from migrator.layout import Layout, Rule
 from migrator.plan.features import Facts
 from migrator.plan.file import ACTIONS, CONFLICT, COPY, HINT, MIGRATED, SAME, SKIP, PlanFile, PlannedTable
@@ -23,7 +23,8 @@ MAX_CHECKPOINTS = 50
 @dataclass(frozen=True)
 class StatusSummary:
     """How far a plan has come. Sizes are in bytes. ``phase`` is one of: blocked, planned, copying,
-    rewriting, ready for cutover, cut over, finished. ``versions`` are older versions and delete markers."""
+    rewriting, ready for cutover, cutting over, cut over in part, cut over, finished.
+    ``versions`` are older versions and delete markers."""
 
     plan: str
     phase: str
@@ -36,6 +37,12 @@ class StatusSummary:
     pointers: int
     pointers_changed: int
     events: list[dict[str, Any]]
+    tables: list[dict[str, Any]]
+    """The tables whose pointers change: ``table``, ``catalog``, and ``cut_over``, which is true once that is done."""
+    superseded_by: str | None = None
+    """The newer plan that was carried out at the target, if there is one."""
+    not_checked: str | None = None
+    """What could not be found out, and why."""
 
     @property
     def complete(self) -> bool:
@@ -115,7 +122,16 @@ def describe_status(plan: PlanFile) -> StatusSummary:
         "SELECT count(*), total(v.size), count(d.version_id), total(CASE WHEN d.version_id IS NOT NULL THEN v.size END)"
         f" FROM versions v LEFT JOIN versions_done d ON d.version_id = v.id WHERE v.action = '{COPY}'"
     ).fetchone()
-    pointers = count_pointers(plan).total
+    pointers = count_pointers(plan)
+    done_all, swapped = journal.has(CUTOVER_DONE), journal.swapped()
+    tables = [
+        {"table": t.identifier, "catalog": t.catalog, "cut_over": done_all or t.catalog in swapped}
+        for t in plan.tables()
+        if needs_cutover(t)
+    ]
+    changed = sum(bool(t["cut_over"]) for t in tables)
+    changed += sum(done_all or change.catalog in swapped for change in plan.namespaces())
+    changed += pointers.hints if done_all else 0
     return StatusSummary(
         plan=str(plan.path),
         phase=_phase(plan, journal),
@@ -125,9 +141,10 @@ def describe_status(plan: PlanFile) -> StatusSummary:
         bytes_done=int(done_size + older_done),
         versions=versions,
         versions_done=versions_done,
-        pointers=pointers,
-        pointers_changed=pointers if journal.has(CUTOVER_DONE) else 0,
+        pointers=pointers.total,
+        pointers_changed=changed,
         events=journal.events(),
+        tables=tables,
     )
 
 
@@ -298,6 +315,8 @@ def _phase(plan: PlanFile, journal: Journal) -> str:
         return "finished"
     if journal.has(CUTOVER_DONE):
         return "cut over"
+    if journal.has(CUTOVER_BEGUN):
+        return "cut over in part" if journal.swapped() else "cutting over"
     if plan.blocked:
         return "blocked"
     left = f"FROM objects WHERE action IN {PENDING_ACTIONS} AND id NOT IN (SELECT object_id FROM done)"

@@ -31,6 +31,7 @@ import botocore.utils
 from botocore.config import Config
 
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
+from migrator.store.conditional import Conditional, Expected
 from migrator.store.etags import part_count, part_ranges
 from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel
 from migrator.store.signing import Credentials
@@ -167,6 +168,8 @@ class Store:
         self._provider: Any = None
         self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
         self._given_up = threading.Event()
+        self.conditional = Conditional()
+        """Which conditional writes this server honours, as far as it was asked; see probe_conditional."""
         self._multipart_above = multipart_above
         self._part_size = part_size
         try:
@@ -428,16 +431,25 @@ class Store:
             attributes["Tagging"] = self.tagging(bucket, key)
         return attributes
 
-    def put(self, bucket: str, key: str, content: Content, *, replace: bool = True) -> str:
+    def put(self, bucket: str, key: str, content: Content, *, replace: bool = True, replaces: str | None = None) -> str:
         """Write a whole object and return its ETag; see :meth:`upload`."""
-        return self.upload(bucket, key, io.BytesIO(content.data), content.attributes, replace=replace)[1]
+        file = io.BytesIO(content.data)
+        return self.upload(bucket, key, file, content.attributes, replace=replace, replaces=replaces)[1]
 
     def upload(
-        self, bucket: str, key: str, file: BinaryIO, attributes: Mapping[str, Any], *, replace: bool = True
+        self,
+        bucket: str,
+        key: str,
+        file: BinaryIO,
+        attributes: Mapping[str, Any],
+        *,
+        replace: bool = True,
+        replaces: str | None = None,
     ) -> tuple[int, str]:
         """Write all of ``file`` as one object and return (size, ETag). The server checks it against its MD5.
 
-        ``replace`` False leaves an object that is there already: raises Occupied unless it has the same bytes.
+        ``replace`` False leaves an object that is there already, unless its ETag is ``replaces``: raises Occupied if
+        it has other bytes than ``file``.
         """
         digest = hashlib.md5(usedforsecurity=False)
         file.seek(0)
@@ -445,16 +457,31 @@ class Store:
             digest.update(chunk)
         size = file.tell()
         file.seek(0)
-        if not replace and (there := self.find(bucket, key)) is not None:
-            if there.size != size or (there.etag != digest.hexdigest() and not self._equal(there, bucket, file)):
-                raise Occupied(
-                    f"s3://{bucket}/{key} exists already, with other content.", next_move="Choose an empty place."
-                )
-            return size, there.etag
-        checksum = base64.b64encode(digest.digest()).decode()
+        written = {**attributes, "ContentMD5": base64.b64encode(digest.digest()).decode()}
+        if not replace:
+            if not self.conditional.put and (there := self.find(bucket, key)) is not None and there.etag != replaces:
+                return size, self._same_file(there, bucket, file, size, digest.hexdigest())
+            if self.conditional.put:
+                written |= Expected(replaces).arguments
         with self._errors(f"s3://{bucket}/{key}"):
-            answer = self._client.put_object(Bucket=bucket, Key=key, Body=file, ContentMD5=checksum, **attributes)
-            return size, str(answer["ETag"]).strip('"')
+            try:
+                answer = self._client.put_object(Bucket=bucket, Key=key, Body=file, **written)
+                return size, str(answer["ETag"]).strip('"')
+            except botocore.exceptions.ClientError as error:
+                if replace or _code(error) not in _CHANGED | _MISSING:
+                    raise
+        if (there := self.find(bucket, key)) is None:  # what was to be replaced is gone
+            return self.upload(bucket, key, file, attributes, replace=False)
+        return size, self._same_file(there, bucket, file, size, digest.hexdigest())
+
+    def _same_file(self, there: StoredObject, bucket: str, file: BinaryIO, size: int, md5: str) -> str:
+        """The ETag of an object that must have the bytes of ``file``. Raises Occupied if it has others."""
+        file.seek(0)
+        if there.size != size or (there.etag != md5 and not self._equal(there, bucket, file)):
+            raise Occupied(
+                f"s3://{bucket}/{there.key} exists already, with other content.", next_move="Choose an empty place."
+            )
+        return there.etag
 
     def put_if(self, bucket: str, key: str, data: bytes, *, etag: str | None) -> str | None:
         """Write an object if the one there still has this ETag (None: if there is none), and return the new ETag,
@@ -472,6 +499,38 @@ class Store:
         # Refused it may be because boto3 asked twice, and the first answer was lost: what is there tells.
         there = self.find(bucket, key) and self.get(bucket, key)
         return there.etag if there and there.data == data else None
+
+    def refuses(self, bucket: str, key: str, operation: str, expected: Expected) -> bool:
+        """True if the server refuses to write an object because of this condition. ``operation``: "put", "copy" (of
+        the object KEY-source) or "complete", the end of an upload in parts."""
+        place: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        upload: Upload | None = None
+        try:
+            with self._errors(f"s3://{bucket}/{key}"):
+                if operation == "put":
+                    self._client.put_object(**place, Body=b"probe", **expected.arguments)
+                elif operation == "copy":
+                    source = {"Bucket": bucket, "Key": f"{key}-source"}
+                    self._client.copy_object(**place, CopySource=source, **expected.arguments)
+                else:
+                    upload = self.begin_upload(bucket, key, {})
+                    self.finish_upload(upload, [self.put_part(upload, 1, b"probe")], expected=expected)
+        except SourceChanged:
+            return True
+        except StoreError:
+            return False
+        finally:
+            if upload is not None:
+                self.abort_upload(upload)
+        return False
+
+    def erase(self, bucket: str, key: str) -> None:
+        """Remove an object of our own with all its versions. Never call it for an object of the lake."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            answer = self._client.delete_object(Bucket=bucket, Key=key)
+            if answer.get("VersionId") or answer.get("DeleteMarker"):
+                for version in self.versions_of(bucket, key):
+                    self._client.delete_object(Bucket=bucket, Key=key, VersionId=version.version_id)
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove one object of our own. Never call it for an old bucket."""
@@ -540,19 +599,28 @@ class Store:
         return read()
 
     def copy(
-        self, source_bucket: str, source: StoredObject, bucket: str, key: str, *, version_id: str | None = None
+        self,
+        source_bucket: str,
+        source: StoredObject,
+        bucket: str,
+        key: str,
+        *,
+        version_id: str | None = None,
+        expected: Expected | None = None,
     ) -> str:
         """Copy on the server, with metadata, content type and tags, and return the new ETag.
 
         Pinned to ``source.etag``: raises SourceChanged if the object is another one by now, or gone. With a
         ``version_id`` that version is copied, and never twice: if an answer gets lost, that is an error.
+        ``expected``: what may be at the target, on a server that honours such conditions; SourceChanged otherwise.
         """
         place = _place(source_bucket, source.key, version_id)
         client = self._client if version_id is None else self._once
         with self._errors(place):
             try:
                 if source.size > self._multipart_above:
-                    return self._copy_parts(source_bucket, source, bucket, key, version_id)
+                    return self._copy_parts(source_bucket, source, bucket, key, version_id, expected)
+                condition = expected.arguments if expected and self.conditional.copy else {}
                 answer = client.copy_object(
                     Bucket=bucket,
                     Key=key,
@@ -562,6 +630,7 @@ class Store:
                     TaggingDirective="COPY",
                     # CopyObject does not keep the storage class by itself.
                     **({} if source.storage_class == "STANDARD" else {"StorageClass": source.storage_class}),
+                    **condition,
                 )
                 return str(answer["CopyObjectResult"]["ETag"]).strip('"')
             except botocore.exceptions.ClientError as error:
@@ -569,11 +638,17 @@ class Store:
                     raise
                 if source.size == 0 and source.key.endswith("/") and version_id in (None, "null"):
                     # Some servers (SeaweedFS) list an empty directory marker but do not copy it.
-                    return self.put(bucket, key, Content(b"", ""))
+                    return self.put(bucket, key, Content(b"", ""), replace=expected is None)
                 raise SourceChanged(f"{place} is gone since planning.") from error
 
     def _copy_parts(
-        self, source_bucket: str, source: StoredObject, bucket: str, key: str, version_id: str | None
+        self,
+        source_bucket: str,
+        source: StoredObject,
+        bucket: str,
+        key: str,
+        version_id: str | None,
+        expected: Expected | None,
     ) -> str:
         """Multipart copy, one part after another. boto3's own loses tags and, unless told, metadata
         (aws-cli#1145): we carry both."""
@@ -592,7 +667,8 @@ class Store:
                     CopySourceRange=f"bytes={start}-{end}",
                 )
                 parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
-            return self.finish_upload(upload, parts, once=version_id is not None)
+            expected = expected if self.conditional.complete else None
+            return self.finish_upload(upload, parts, once=version_id is not None, expected=expected)
         except BaseException:
             self.abort_upload(upload)
             raise
@@ -682,12 +758,23 @@ class Store:
             if other.key == upload.key and other != upload and not self._client.list_parts(**other.names).get("Parts"):
                 self.abort_upload(other)
 
-    def finish_upload(self, upload: Upload, parts: Sequence[Mapping[str, Any]], *, once: bool = False) -> str:
-        """Make an object of the parts and return its ETag. ``parts``: boto3's, in order."""
+    def finish_upload(
+        self,
+        upload: Upload,
+        parts: Sequence[Mapping[str, Any]],
+        *,
+        once: bool = False,
+        expected: Expected | None = None,
+    ) -> str:
+        """Make an object of the parts and return its ETag. ``parts``: boto3's, in order. ``expected``: what may be
+        there, on a server that honours such conditions; raises SourceChanged otherwise."""
         client = self._once if once else self._client
+        condition = expected.arguments if expected else {}
         with self._errors(f"s3://{upload.bucket}/{upload.key}"):
             try:
-                done = client.complete_multipart_upload(**upload.names, MultipartUpload={"Parts": list(parts)})
+                done = client.complete_multipart_upload(
+                    **upload.names, MultipartUpload={"Parts": list(parts)}, **condition
+                )
             except self._client.exceptions.NoSuchUpload:
                 # It was finished already, if an answer was lost and boto3 asked again.
                 there = self.find(upload.bucket, upload.key)

@@ -104,8 +104,11 @@ def migrated(store: Store, folder: Path) -> int:
     """Carry out the plan up to the cutover; returns how many files were copied or rewritten."""
     with PlanFile.open(folder / "plan.db") as plan, Journal(plan) as journal:
         executor = Executor(plan, store, {}, Progress())
+        executor.make_target()
+        executor.begin(journal)
         executor.copy(journal)
         executor.rewrite(journal)
+        executor.guard.note_written()
         return executor.outcome.copied + executor.outcome.rewritten
 
 
