@@ -240,6 +240,91 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Create it yourself if it needs settings of its own, such as encryption or a policy.",
         "aws s3api create-bucket --bucket data-lake",
     ),
+    "tables-overlap": Explanation(
+        "The layout would put two tables into one place, or one inside the other. Their files would mix, and cleaning "
+        "up one table could delete files of the other.",
+        "Give one of them a rule of its own, so that they part.",
+        _TWO_RULES,
+    ),
+    "target-ahead": Explanation(
+        "The table was moved before and has been written to at the target since; then its pointer was set back to the "
+        "old place. Moving it again would lose what was written at the target.",
+        "Set the pointer to the newest metadata at the target, or take those rows over into the old table first.",
+        "CALL cat.system.register_table(table => 'db.t', metadata_file => 's3://data-lake/…/00009-….metadata.json')",
+    ),
+    "odd-hint": Explanation(
+        "version-hint.text of the table is not a number of a version that is there. Readers then take the highest "
+        "version, and so does migrator.",
+        "Nothing, if the table reads as it should. Else write the right version into the file and plan again.",
+    ),
+    "outside-table": Explanation(
+        "The catalog has a table in a place that no rule covers, such as a local disk or another bucket. It is neither "
+        "moved nor changed.",
+        "Nothing, if that is what you want. Else add a rule for its bucket.",
+        '[layout]\n"s3://landing/" = "landing/"',
+    ),
+    "stray-metadata": Explanation(
+        "A file is named like Iceberg metadata but is none, or is cut short, and no catalog names it. It is often left "
+        "by a failed commit, or belongs to another tool.",
+        "Nothing. It is copied as it is.",
+    ),
+    "left-table": Explanation(
+        "[tables] leave or --leave names the table. Its pointer and its metadata stay in the old bucket, which must "
+        "then be kept.",
+        "Nothing, if that is what you want.",
+        '[tables]\nleave = ["db.t"]',
+    ),
+    "target-unreadable": Explanation(
+        "Where the table goes, the target has metadata that cannot be read, so nobody can tell whose it is.",
+        "Look at it. Move it away if nobody needs it.",
+    ),
+    "other-catalog": Explanation(
+        "The database holds rows of another catalog name (or schema) whose tables lie in the old buckets. Only the "
+        "given catalogs are cut over; those others would lose their tables with the old buckets.",
+        "Give that catalog, too.",
+        "migrator plan --catalog iceberg --catalog NAME …",
+    ),
+    "merged-folders": Explanation(
+        "Two folders of different old places become one folder at the target. Whoever reads the folder as a whole then "
+        "reads the files of both.",
+        "If that is not wanted, give one of them a rule of its own.",
+        _TWO_RULES,
+    ),
+    "bucket-beside": Explanation(
+        "The account has a bucket that no rule names. Nothing of it is moved.",
+        "Nothing, if it does not belong to the lake. Else add a rule for it.",
+        '[layout]\n"s3://landing/" = "landing/"',
+    ),
+    "catalog-read-only": Explanation(
+        "The catalog's database refuses to be written to, so no pointer could be changed at the cutover.",
+        "Use a user or a file that may write. The preflight tries it in a transaction that it rolls back.",
+        "GRANT UPDATE ON iceberg_tables TO migrator",
+    ),
+    "key-refused": Explanation(
+        "Not every server takes every key that S3 allows: some refuse empty folder names (a//b), . and .., or names "
+        "longer than 255 bytes. Such objects could not be copied.",
+        "Leave them out with a rule = false, rename them in the old bucket, or use another server.",
+        _FALSE_RULE,
+    ),
+    "missing-permission": Explanation(
+        "The credentials lack a right that migrating needs. Found now, it costs a minute; found at night, the night.",
+        "Grant the action that the finding names. migrator policy prints all that this plan needs.",
+        "migrator policy plans/lake.db",
+    ),
+    "storage-class-refused": Explanation(
+        "The target's server does not know the storage class of some objects and refuses to store them with it.",
+        "Accept the finding: such objects then get the target's default class.",
+        '[plan]\naccept = ["storage-class-refused"]',
+    ),
+    "tags-unreadable": Explanation(
+        "The tags of the old objects may not be read. Copies would lose them, and nobody would notice.",
+        "Grant s3:GetObjectTagging on the old buckets. If there are none that matter, accept the finding.",
+        '[plan]\naccept = ["tags-unreadable"]',
+    ),
+    "preflight-incomplete": Explanation(
+        "Something that migrating needs could not be tried while planning, so it may fail later.",
+        "Read the finding: it says what was not tried, and why.",
+    ),
     "unreadable-before": Explanation(
         "Before the cutover migrate counts the rows of every snapshot in the old place. A file that a table needs for "
         "this is missing or malformed there, so these rows are lost already, and nothing can be compared. It is no "

@@ -31,6 +31,7 @@ _STATES = {
     "rewrite": "to rewrite",
     "rewritten": "rewritten, not cut over yet",
     "migrated": "at the target already",
+    "left": "left where it is",
 }
 _UNNAMED_STATES = {
     "rewrite": "to rewrite, not registered",
@@ -426,6 +427,10 @@ def migration_text(migration: Migration, plan: dict[str, Any], style: Style = pl
         lines = [style(message, "green"), f"To verify: migrator verify {name}"]
         return "\n".join(lines + unregistered_lines(unregistered, style))
     lines = _done_lines(migration, plan)
+    if not plan["changes_pending"] and migration.verification is not None:
+        message = "Nothing to do: the target holds all of it, and every pointer leads there."
+        lines = [style(message, "green"), "", *_check_text(migration.verification, style)]
+        return "\n".join(lines + _ending(migration.verification, style))
     if migration.verification is None:
         return "\n".join(lines + _not_compared_lines(migration.compared, style) + _no_cutover_lines(plan, name, style))
     lines += ["", *_check_text(migration.verification, style), "", style("What you must change now", "bold")]
