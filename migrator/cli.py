@@ -363,7 +363,7 @@ def migrate(
         ctx.exit(EXIT_FAILED)
     status = api.plan_status(plan, look=False, progress=progress)
     if not status.complete:
-        _say(report.plan_text(described, _style), err=True)
+        _say(report.plan_text(described, _style, starting=True), err=True)
         if not yes:
             _ask(report.question(described, cutover=not no_cutover))
     migration = api.migrate_lake(

@@ -112,8 +112,9 @@ def _pieces(line: str, width: int) -> Iterator[str]:
 # -- the plan --------------------------------------------------------------------------------------------
 
 
-def plan_text(plan: dict[str, Any], style: Style = plain) -> str:
-    """The report of a plan, from :func:`migrator.plan.summary.describe_plan`."""
+def plan_text(plan: dict[str, Any], style: Style = plain, *, starting: bool = False) -> str:
+    """The report of a plan, from :func:`migrator.plan.summary.describe_plan`. ``starting``: it is about to be carried
+    out, so no next step is given."""
     lines = [
         style(f"Plan {printable(plan['plan'])}", "bold"),
         f"  {_ends(plan)}   made {plan['created']} by migrator {plan['tool_version']}",
@@ -133,7 +134,7 @@ def plan_text(plan: dict[str, Any], style: Style = plain) -> str:
     if plan["findings"]:
         lines += ["", style("Findings", "bold"), *_finding_lines(plan["findings"], style)]
     lines += _unregistered_before(plan["unregistered"], style)
-    return "\n".join([*lines, "", style(_totals(plan), "bold"), _verdict(plan, style)])
+    return "\n".join([*lines, "", style(_totals(plan), "bold"), *_verdict(plan, style, starting=starting)])
 
 
 def _totals(plan: dict[str, Any]) -> str:
@@ -313,10 +314,10 @@ def unregistered_lines(tables: list[dict[str, str]], style: Style) -> list[str]:
     """The last words of a migration or verification: what is not registered at the target, and how to do it."""
     if not tables:
         return []
-    verb = "is" if len(tables) == 1 else "are"
+    verb, them = ("is", "it") if len(tables) == 1 else ("are", "them")
     text = (
-        f"{counted(len(tables), 'table')} {verb} not registered: no given catalog has them at the target. Engines do "
-        "not find them there, and lose them with the old buckets. To register them:"
+        f"{counted(len(tables), 'table')} {verb} not registered: no given catalog has {them} at the target. Engines do "
+        f"not find {them} there, and lose {them} with the old buckets. To register {them}:"
     )
     lines = [style(text, "red")]
     for table in tables[:TABLES]:
@@ -327,20 +328,22 @@ def unregistered_lines(tables: list[dict[str, str]], style: Style) -> list[str]:
     return lines
 
 
-def _verdict(plan: dict[str, Any], style: Style) -> str:
+def _verdict(plan: dict[str, Any], style: Style, *, starting: bool) -> list[str]:
+    """How far the plan is, and what comes next."""
     blocks = sum(1 for f in plan["findings"] if f["severity"] == "block")
-    name = shlex.quote(printable(plan["plan"]))
+    name, phase = shlex.quote(printable(plan["plan"])), plan["phase"]
     if blocks:
-        return style(f"Blocked: {counted(blocks, 'finding')} to solve first. Nothing was changed.", "red")
+        return [style(f"Blocked: {counted(blocks, 'finding')} to solve first. Nothing was changed.", "red")]
     if not plan["changes_pending"]:
-        return style("Nothing to do: the target holds all of it, and every pointer leads there.", "green")
-    if plan["phase"] == "planned":
-        return style(f"Ready. Nothing was changed yet. Next: migrator migrate {name}", "green")
-    if plan["phase"] in ("cut over", "finished"):
-        return style(f"Carried out ({plan['phase']}). To verify: migrator verify {name}", "green")
-    under_way = {"ready for cutover": "Copied and rewritten; only the cutover is left"}
-    state = under_way.get(plan["phase"], f"Under way ({plan['phase']})")
-    return style(f"{state}. To go on: migrator migrate {name}", "green")
+        return [style("Nothing to do: the target holds all of it, and every pointer leads there.", "green")]
+    if phase == "planned":
+        ready = f"Ready. Nothing was changed yet. Next: migrator migrate {name}"
+        return [] if starting else [style(ready, "green")]
+    if phase in ("cut over", "finished"):
+        return [style(f"Carried out ({phase}). To verify: migrator verify {name}", "green")]
+    states = {"ready for cutover": "Copied and rewritten; only the cutover is left."}
+    state = states.get(phase, f"Under way ({phase}): what is done already is not done again.")
+    return [style(state if starting else f"{state} To go on: migrator migrate {name}", "green")]
 
 
 # -- tables ----------------------------------------------------------------------------------------------

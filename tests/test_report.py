@@ -124,6 +124,9 @@ def test_the_plan_ends_in_its_totals_and_names_the_buckets_beside_it() -> None:
 def test_nothing_was_changed_is_said_only_before_anything_was(phase: str) -> None:
     text = report.plan_text(plan(phase=phase))
     assert "Nothing was changed" not in text and "migrator " in text.split("\n")[-1]
+    starting = report.plan_text(plan(phase=phase), starting=True)
+    assert "Nothing was changed" not in starting and "migrator migrate" not in starting
+    assert report.plan_text(plan(), starting=True).split("\n")[-1].startswith("Plan: ")
 
 
 def test_the_question_says_what_will_be_done() -> None:
