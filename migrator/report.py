@@ -563,7 +563,7 @@ def _of(count: int, unit: str) -> str:
 
 
 def _late_text(late: Late) -> str:
-    return f"Left behind in the old buckets, which changed after planning: {printable(str(late))}."
+    return f"Left behind in the old buckets: {printable(str(late))}; these changes came after planning."
 
 
 def _total_row(total: PrefixTotal) -> tuple[str, ...]:

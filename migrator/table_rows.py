@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from migrator.catalogs.base import TABLE
 from migrator.checks import Check
-from migrator.errors import MigrationFailed
+from migrator.errors import MigrationFailed, StoreError, Unreachable
 from migrator.findings import UNREADABLE_BEFORE
 from migrator.journal import UNOPENED, Baseline, Journal
 from migrator.layout import Location
@@ -269,10 +269,12 @@ class TableRows:
         return self._gone[bucket]
 
     def _ask_old_bucket(self, bucket: str) -> str:
-        exists = self.old.read(partial(self._store.bucket_exists, bucket))
-        if exists.trouble is not None:
-            return _old_reason(exists.trouble)
-        return "" if exists.result else OLD_GONE
+        try:
+            return "" if self._store.bucket_exists(bucket) else OLD_GONE
+        except Unreachable:
+            return f"the old server {self._store.endpoint_url} did not answer"
+        except StoreError:
+            return ""  # it answers; what it refuses shows with each object
 
     def _open_old(self, uri: str) -> Read[Table]:
         """The planner has read this metadata file. So it is pyiceberg that lacks something if it cannot."""
