@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -211,12 +211,14 @@ def migrate_lake(
     *,
     cutover: bool = True,
     accept_late: bool = False,
+    accept: Collection[str] = (),
     copying: CopySettings | None = None,
     progress: Progress | None = None,
 ) -> Migration:
     """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
 
     ``accept_late``: cut over although something was added to the old buckets, changed or removed since planning.
+    ``accept``: codes of :data:`migrator.findings.AT_MIGRATION` that need not stop the migration.
     With ``copying.only``, nothing but those objects are copied, and that is all.
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
@@ -250,7 +252,7 @@ def migrate_lake(
             return Migration(executor.outcome, [], None)
         executor.rewrite(journal)
         executor.check_target(journal)
-        compared = verifier.compare_tables(journal)
+        compared = verifier.compare_tables(journal, accept)
         _refuse_differences(compared)
         if not cutover:
             return Migration(executor.outcome, compared, None)
@@ -276,7 +278,7 @@ def _after_cutover(executor: Executor, verifier: Verifier, journal: Journal, sto
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
-    """Hold the target against a plan; see :class:`migrator.verify.Verifier`."""
+    """Compare the target with a plan; see :class:`migrator.verify.Verifier`."""
     progress = progress or Progress()
     # Deep, what the old rows are is worth keeping for when they are gone.
     with _opened_plan(path, progress, read_only=None if deep else True) as (plan, store, catalogs):
@@ -295,12 +297,18 @@ def _final_verification(verifier: Verifier, journal: Journal) -> Verification:
 
 def _refuse_differences(checks: list[Check]) -> None:
     problems = [problem for check in checks for problem in check.problems]
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if not problems:
+        return
+    shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if all(check.failed == check.errors for check in checks):
         raise MigrationFailed(
-            f"The target is not what it must be; nothing was cut over:\n{shown}\n",
-            next_move="Nobody's tables changed. Please report this with the lines above.",
+            f"The target cannot be read completely now; nothing was cut over:\n{shown}\n",
+            next_move="Run the same command again once the server answers: it goes on from here.",
         )
+    raise MigrationFailed(
+        f"The target is not what it must be; nothing was cut over:\n{shown}\n",
+        next_move="Nobody's tables changed. Please report this with the lines above.",
+    )
 
 
 __all__ = [

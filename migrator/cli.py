@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -33,6 +36,7 @@ from migrator.errors import (
 )
 from migrator.execute import MAX_FAILURES
 from migrator.filelist import read_list
+from migrator.findings import AT_MIGRATION, CODES
 from migrator.policy import mc_commands
 from migrator.progress import Progress, TerminalProgress
 
@@ -67,12 +71,20 @@ class _Main(click.Group):
 
 def _say_error(message: str) -> None:
     shown = "\n".join(report.printable(line) for line in redacted(message).split("\n"))
-    click.echo(click.style("Error: ", fg="red", bold=True) + shown, err=True)
+    _say(click.style("Error: ", fg="red", bold=True) + shown, err=True)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print a report: wrapped where it goes to a terminal, and as it is everywhere else."""
+    if (sys.stderr if err else sys.stdout).isatty():
+        text = report.wrapped(text, shutil.get_terminal_size().columns)
+    click.echo(text, err=err)
 
 
 @click.group(cls=_Main, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="migrator")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Move a data lake from many S3 buckets into one, Iceberg tables included, and prove it.
 
     \b
@@ -84,6 +96,8 @@ def main() -> None:
 
     Credentials come from the usual AWS places (AWS_PROFILE, AWS_ACCESS_KEY_ID, …) only.
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False  # echo then leaves out all colours; https://no-color.org
 
 
 def _lake_options(command: Command) -> Command:
@@ -287,7 +301,10 @@ def tables(
     found = api.list_tables(
         _settings(config, endpoint_url, target, target_endpoint_url, catalogs), progress=_progress(as_json)
     )
-    click.echo(report.to_json({"tables": found}) if as_json else report.tables_text(found, _style))
+    if as_json:
+        click.echo(report.to_json({"tables": found}))
+    else:
+        _say(report.tables_text(found, _style))
     if not all(table["migratable"] for table in found):
         ctx.exit(EXIT_FAILED)
 
@@ -354,6 +371,12 @@ def _pair(text: str) -> tuple[str, str]:
 @click.option(
     "--accept-late", is_flag=True, help="Cut over although the old buckets changed since planning; leave that behind."
 )
+@click.option(
+    "--accept",
+    multiple=True,
+    type=click.Choice(sorted(AT_MIGRATION)),
+    help='Go on although such a thing was found before the cutover; "migrator explain" says what it means. Repeatable.',
+)
 @_copy_options
 @_json_option
 @click.pass_context
@@ -370,6 +393,7 @@ def migrate(
     yes: bool,
     no_cutover: bool,
     accept_late: bool,
+    accept: tuple[str, ...],
     concurrency: int,
     tps: float | None,
     bandwidth: float | None,
@@ -408,16 +432,21 @@ def migrate(
         ctx.exit(EXIT_FAILED)
     status = api.plan_status(plan, look=False, progress=progress)
     if not status.complete:
-        click.echo(report.plan_text(described, _style), err=True)
+        _say(report.plan_text(described, _style, starting=True), err=True)
         if not yes:
-            _ask(status.phase)
+            _ask(report.question(described, cutover=not no_cutover))
     migration = api.migrate_lake(
-        plan, cutover=not no_cutover, accept_late=accept_late, copying=copying, progress=progress
+        plan,
+        cutover=not no_cutover,
+        accept_late=accept_late,
+        accept=accept,
+        copying=copying,
+        progress=progress,
     )
     if as_json:
-        click.echo(report.to_json(report.migration_json(migration, str(plan), described["changes"])))
+        click.echo(report.to_json(report.migration_json(migration, described)))
     else:
-        click.echo(report.migration_text(migration, str(plan), described["changes"], _style))
+        _say(report.migration_text(migration, described, _style))
     if not migration.ok:
         ctx.exit(EXIT_FAILED)
 
@@ -433,7 +462,10 @@ def status(plan: Path, as_json: bool) -> None:
       migrator status plans/lake.db
     """
     summary = api.plan_status(plan, progress=_progress(as_json))
-    click.echo(report.to_json(summary.to_json()) if as_json else report.status_text(summary, _style))
+    if as_json:
+        click.echo(report.to_json(summary.to_json()))
+    else:
+        _say(report.status_text(summary, _style))
 
 
 @main.command()
@@ -442,19 +474,20 @@ def status(plan: Path, as_json: bool) -> None:
 @_json_option
 @click.pass_context
 def verify(ctx: click.Context, plan: Path, deep: bool, as_json: bool) -> None:
-    """Hold the target against PLAN: every object, every file of every table, every snapshot's rows.
+    """Compare the target with PLAN: every object, every file of every table, every snapshot's rows.
 
     \b
     Example:
       migrator verify --deep plans/lake.db
 
-    Needs nothing from the old buckets; only --deep compares with them, as far as they exist.
+    Needs nothing from the old buckets; only --deep compares with them, as far as they exist. Exits with 3 if
+    anything differs or cannot be read. What could not be compared is counted, and said with the reason.
     """
     verification = api.verify_lake(plan, deep=deep, progress=_progress(as_json))
     if as_json:
         click.echo(report.to_json(report.verification_json(verification)))
     else:
-        click.echo(report.verification_text(verification, _style))
+        _say(report.verification_text(verification, _style))
     if not verification.ok:
         ctx.exit(EXIT_FAILED)
 
@@ -484,6 +517,26 @@ def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
         raise click.UsageError("Name either a PLAN or a --config.")
     least = api.policy_of_plan(plan, side) if plan else api.policy_of_settings(api.load_settings(config or ""), side)
     click.echo(mc_commands(least) if mc else json.dumps(least, indent=2), nl=not mc)
+
+
+@main.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Say what a finding's CODE means, why it matters and what to do. Without CODE, list all codes.
+
+    \b
+    Example:
+      migrator explain uncatalogued-table
+    """
+    known = [*CODES, *AT_MIGRATION]
+    if code is None:
+        _say(report.codes_text(_style))
+    elif code in known:
+        _say(report.explanation_text(code, _style))
+    else:
+        near = difflib.get_close_matches(code, known, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise click.UsageError(f'There is no finding {code!r}.{hint} "migrator explain" lists all.')
 
 
 @main.command()
@@ -520,15 +573,18 @@ def _settings(
 
 
 def _show_plan(described: dict[str, Any], as_json: bool) -> None:
-    click.echo(report.to_json(described) if as_json else report.plan_text(described, _style))
+    if as_json:
+        click.echo(report.to_json(described))
+    else:
+        _say(report.plan_text(described, _style))
 
 
-def _ask(phase: str) -> None:
+def _ask(question: str) -> None:
     """Ask before anything is changed. Without a terminal there is nobody to ask: refuse rather than guess."""
     if not sys.stdin.isatty():
         raise ConfigError("There is no terminal to ask whether to start.", next_move="Add --yes.")
-    if not click.confirm(f"Carry out this plan ({phase})?", err=True):
-        raise MigratorError("Not started; nothing was changed.")
+    if not click.confirm(question, err=True):
+        raise MigratorError("Not started; nothing was changed by this command.")
 
 
 def _progress(as_json: bool) -> Progress:

@@ -42,6 +42,7 @@ from migrator.plan.file import (
     PlannedObject,
     PlannedTable,
 )
+from migrator.plan.summary import count_pointers
 from migrator.plan.versions import has_versions
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
@@ -84,8 +85,9 @@ class CopySettings:
 
 @dataclass
 class Outcome:
-    """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before;
-    ``proofs`` counts the copies by what proves them (see :mod:`migrator.copying.copier`)."""
+    """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before, and
+    ``pointers`` counts all that the cutover changed: tables, namespace properties, and version hints of tables that
+    no catalog names. ``proofs`` counts the copies by what proves them (see :mod:`migrator.copying.copier`)."""
 
     copied: int = 0
     copied_bytes: int = 0
@@ -97,6 +99,7 @@ class Outcome:
     copied_version_bytes: int = 0
     late: Late | None = None
     cut_over: list[str] = field(default_factory=list)
+    pointers: int = 0
 
 
 class PlanFacts:
@@ -351,6 +354,7 @@ class Executor:
             raise _incomplete(tables, live, error) from error
         journal.event(CUTOVER_DONE, tables=len(tables))
         self.outcome.cut_over = [t.identifier for t in tables if t.catalog is not None]
+        self.outcome.pointers = count_pointers(self._plan).total
         self.guard.note_cutover([t for t in tables if t.catalog is not None], complete=True)
 
     def _swap_catalogs(self, journal: Journal, tables: list[PlannedTable]) -> None:
@@ -472,10 +476,7 @@ class Executor:
             raise _failed(name, failures)
 
     def _count(self, planned: PlannedObject) -> None:
-        if planned.role in ("", HINT):
-            self.outcome.copied += 1
-            self.outcome.copied_bytes += planned.size
-        else:
+        if planned.role != HINT:  # a hint is a pointer: see Outcome.pointers
             self.outcome.rewritten += 1
 
     def _movable_tables(self) -> list[PlannedTable]:

@@ -122,6 +122,12 @@ ACCEPTABLE = (
 """Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are, or as the code
 says."""
 
+UNREADABLE_BEFORE = "unreadable-before"
+AT_MIGRATION = {
+    UNREADABLE_BEFORE: "a file of a table is missing or malformed in the old place, found when its rows were counted",
+}
+"""What ``migrate`` may find before the cutover; ``migrate --accept`` takes these codes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -28,7 +29,20 @@ CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finish
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 
+UNOPENED = -1
+"""Stands in the baselines for "pyiceberg could not open the old table" (snapshot ids are never negative)."""
+
 _DONE = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a snapshot was in the old place: its rows and, if it was read for that, the digest over them; or
+    ``trouble``: why it could not be read there, for a reason that stays."""
+
+    rows: int | None = None
+    digest: str | None = None
+    trouble: str | None = None
 
 
 class Journal:
@@ -39,6 +53,7 @@ class Journal:
         self._db = plan.db
         self._rows = 0
         self._since = time.monotonic()
+        self._unsaved: dict[tuple[int, int], Baseline] = {}
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
         """The object, rewritten, is at the target with this size and ETag."""
@@ -103,15 +118,22 @@ class Journal:
         with self._plan.writing():
             self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
 
-    def baseline(self, table_id: int, snapshot_id: int, rows: int | None, digest: str | None = None) -> None:
-        """How many rows the snapshot had in the old place, and the digest over them, if it was taken."""
+    def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
+        """Record what the snapshot was in the old place. In a plan that is open read-only it lasts as long as
+        this journal."""
         self.commit()
-        with self._plan.writing():
-            self._db.execute(
-                "INSERT INTO baselines VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest)",
-                (table_id, snapshot_id, rows, digest),
-            )
+        try:
+            with self._plan.writing():
+                self._db.execute(
+                    "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                    " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
+                    " trouble = excluded.trouble",
+                    (table_id, snapshot_id, *astuple(baseline)),
+                )
+        except PlanUnusable as error:
+            if "readonly" not in str(error.__cause__):
+                raise
+            self._unsaved[table_id, snapshot_id] = baseline
 
     def commit(self) -> None:
         """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""
@@ -163,7 +185,8 @@ class Journal:
         rows = self._db.execute("SELECT at, event, detail FROM events ORDER BY id")
         return [{"at": at, "event": event, **json.loads(detail)} for at, event, detail in rows]
 
-    def baselines(self, table_id: int) -> dict[int, tuple[int | None, str | None]]:
-        """Snapshot id → (rows, digest) as they were in the old place."""
-        rows = self._db.execute("SELECT snapshot_id, rows, digest FROM baselines WHERE table_id = ?", (table_id,))
-        return {snapshot: (count, digest) for snapshot, count, digest in rows}
+    def baselines(self, table_id: int) -> dict[int, Baseline]:
+        """Snapshot id → what it was in the old place."""
+        query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
+        saved = {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}
+        return saved | {snapshot: what for (table, snapshot), what in self._unsaved.items() if table == table_id}

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any, BinaryIO
@@ -60,7 +60,8 @@ class Setup:
 
 @dataclass
 class Usage:
-    """What copying took so far: requests sent, CPU seconds of all processes, and how many processes at most."""
+    """What copying took so far, all stages together: requests sent, CPU seconds of all processes, and how many
+    processes at most."""
 
     requests: int = 0
     cpu_seconds: float = 0.0
@@ -113,6 +114,7 @@ class _Fleet:
     def __init__(self, setup: Setup, usage: Usage, processes: int | None) -> None:
         self._setup = setup
         self._usage = usage
+        self._before = replace(usage)  # what earlier stages took: copying has two
         self._fixed = processes
         self._members: list[_Member] = []
         self._events: SimpleQueue[tuple[_Member, _Event]] = SimpleQueue()
@@ -155,8 +157,8 @@ class _Fleet:
         member, event = self._events.get()
         member.heard(event)
         reports = [member.report for member in self._members]
-        self._usage.requests = sum(report.requests for report in reports)
-        self._usage.cpu_seconds = sum(report.cpu_seconds for report in reports)
+        self._usage.requests = self._before.requests + sum(report.requests for report in reports)
+        self._usage.cpu_seconds = self._before.cpu_seconds + sum(report.cpu_seconds for report in reports)
         self._usage.level = sum(report.level for report in reports)
         if event.fault is not None:
             raise event.fault

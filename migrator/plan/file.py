@@ -83,7 +83,7 @@ CREATE TABLE events (
   id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   event TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '');
 CREATE TABLE baselines (
-  table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT,
+  table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT, trouble TEXT,
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
 """
 _SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "findings")
