@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from migrator.copying.copier import Copied
-from migrator.errors import MigratorError
+from migrator.errors import MigratorError, PlanUnusable
 from migrator.iceberg.manifests import DeleteFile
 from migrator.plan.file import PlanFile
 
