@@ -13,8 +13,9 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,10 +24,10 @@ from typing import Any
 
 from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
-from migrator.errors import MigrationFailed, PlanStale
+from migrator.errors import MigrationFailed, MigratorError, PlanStale
 from migrator.execute import CopySettings, Executor, Outcome
 from migrator.filelist import check_listed
-from migrator.journal import FINISHED, Journal
+from migrator.journal import CUTOVER_DONE, FINISHED, Journal
 from migrator.layout import MEDALLION, Layout
 from migrator.lock import drop_dead, lease
 from migrator.plan.build import build_plan
@@ -36,6 +37,7 @@ from migrator.policy import least_policy
 from migrator.progress import Progress
 from migrator.relocate import Relocation, relocate
 from migrator.store import Store, connect
+from migrator.target import TargetGuard
 from migrator.verify import Check, Verification, Verifier
 
 PLANS = Path("plans")
@@ -167,10 +169,17 @@ def show_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str
         return describe_plan(plan)
 
 
-def plan_status(path: str | Path, *, progress: Progress | None = None) -> StatusSummary:
-    """How far a plan has been carried out."""
+def plan_status(path: str | Path, *, look: bool = True, progress: Progress | None = None) -> StatusSummary:
+    """How far a plan has been carried out. ``look``: also ask the target whether a newer plan took its place."""
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
-        return describe_status(plan)
+        status = describe_status(plan)
+        if not look:
+            return status
+        try:
+            newer = TargetGuard(plan, connect(**_settings_of(plan).connection), Progress()).superseded()
+        except MigratorError as error:
+            return replace(status, not_checked=f"whether a newer plan was carried out: {error.message}")
+        return replace(status, superseded_by=str(newer) if newer else None)
 
 
 def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:
@@ -202,12 +211,14 @@ def migrate_lake(
     *,
     cutover: bool = True,
     accept_late: bool = False,
+    accept: Collection[str] = (),
     copying: CopySettings | None = None,
     progress: Progress | None = None,
 ) -> Migration:
     """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
 
     ``accept_late``: cut over although something was added to the old buckets, changed or removed since planning.
+    ``accept``: codes of :data:`migrator.findings.AT_MIGRATION` that need not stop the migration.
     With ``copying.only``, nothing but those objects are copied, and that is all.
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
@@ -220,26 +231,28 @@ def migrate_lake(
         executor = Executor(plan, store, catalogs, progress, copying)
         verifier = Verifier(plan, store, catalogs, progress)
         executor.check_blocks()
+        if journal.has(CUTOVER_DONE):
+            return _after_cutover(executor, verifier, journal, store)
         if copying is not None and copying.only is not None:
             check_listed(plan, copying.only)
         status = describe_status(plan)
-        if journal.has(FINISHED) or (status.objects, status.versions, status.pointers) == (0, 0, 0):
-            drop_dead(store, plan.layout.target_bucket)
+        if (status.objects, status.versions, status.pointers) == (0, 0, 0):
+            executor.check_nothing_to_do(journal)
+            drop_dead(store, executor.guard.bucket)
             return Migration(Outcome(), [], None, nothing_to_do=True)
-        if status.complete:  # interrupted after the cutover
-            drop_dead(store, plan.layout.target_bucket)
-            return Migration(Outcome(), [], _final_verification(verifier, journal))
         if cutover:  # without one they may move on: the lake is in use, and a later plan follows
-            executor.check_pointers()
+            executor.check_pointers(journal)
         executor.make_target()
         held = stack.enter_context(lease(store, plan.layout.target_bucket, plan.path))
         executor.begin(journal)
+        stack.callback(_note_written, executor)
         executor.copy_versions(journal)
         executor.copy(journal)
         if copying is not None and copying.only is not None:
             return Migration(executor.outcome, [], None)
         executor.rewrite(journal)
-        compared = verifier.compare_tables(journal)
+        executor.check_target(journal)
+        compared = verifier.compare_tables(journal, accept)
         _refuse_differences(compared)
         if not cutover:
             return Migration(executor.outcome, compared, None)
@@ -249,12 +262,30 @@ def migrate_lake(
         return Migration(executor.outcome, compared, _final_verification(verifier, journal))
 
 
+def _note_written(executor: Executor) -> None:
+    """At the end of a run, whatever ended it. It must not hide why a run failed; the next one makes up for it."""
+    with suppress(MigratorError, sqlite3.Error, OSError):
+        executor.guard.note_written()
+
+
+def _after_cutover(executor: Executor, verifier: Verifier, journal: Journal, store: Store) -> Migration:
+    """A plan that was cut over already: look whether that still holds before saying that nothing is to be done."""
+    drop_dead(store, executor.guard.bucket)
+    executor.check_after_cutover(journal)
+    if journal.has(FINISHED):
+        return Migration(Outcome(), [], None, nothing_to_do=True)
+    return Migration(Outcome(), [], _final_verification(verifier, journal))  # interrupted after the cutover
+
+
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
-    """Hold the target against a plan; see :class:`migrator.verify.Verifier`."""
+    """Compare the target with a plan; see :class:`migrator.verify.Verifier`."""
     progress = progress or Progress()
     # Deep, what the old rows are is worth keeping for when they are gone.
     with _opened_plan(path, progress, read_only=None if deep else True) as (plan, store, catalogs):
-        return Verifier(plan, store, catalogs, progress).verify(deep=deep)
+        newer = TargetGuard(plan, store, progress).superseded()
+        verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
+        verification.superseded_by = str(newer) if newer else None
+        return verification
 
 
 def _final_verification(verifier: Verifier, journal: Journal) -> Verification:
@@ -266,12 +297,18 @@ def _final_verification(verifier: Verifier, journal: Journal) -> Verification:
 
 def _refuse_differences(checks: list[Check]) -> None:
     problems = [problem for check in checks for problem in check.problems]
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if not problems:
+        return
+    shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if all(check.failed == check.errors for check in checks):
         raise MigrationFailed(
-            f"The target is not what it must be; nothing was cut over:\n{shown}\n",
-            next_move="Nobody's tables changed. Please report this with the lines above.",
+            f"The target cannot be read completely now; nothing was cut over:\n{shown}\n",
+            next_move="Run the same command again once the server answers: it goes on from here.",
         )
+    raise MigrationFailed(
+        f"The target is not what it must be; nothing was cut over:\n{shown}\n",
+        next_move="Nobody's tables changed. Please report this with the lines above.",
+    )
 
 
 __all__ = [

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -33,6 +36,7 @@ from migrator.errors import (
 )
 from migrator.execute import MAX_FAILURES
 from migrator.filelist import read_list
+from migrator.findings import AT_MIGRATION, CODES
 from migrator.policy import mc_commands
 from migrator.progress import Progress, TerminalProgress
 
@@ -50,6 +54,9 @@ class _Main(click.Group):
         except MigratorError as error:
             _say_error(str(error))
             ctx.exit(error.exit_code)
+        except MemoryError:
+            _say_error("There is not enough memory. Nothing is lost: run the same command again where there is more.")
+            ctx.exit(EXIT_ERROR)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
@@ -64,12 +71,20 @@ class _Main(click.Group):
 
 def _say_error(message: str) -> None:
     shown = "\n".join(report.printable(line) for line in redacted(message).split("\n"))
-    click.echo(click.style("Error: ", fg="red", bold=True) + shown, err=True)
+    _say(click.style("Error: ", fg="red", bold=True) + shown, err=True)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print a report: wrapped where it goes to a terminal, and as it is everywhere else."""
+    if (sys.stderr if err else sys.stdout).isatty():
+        text = report.wrapped(text, shutil.get_terminal_size().columns)
+    click.echo(text, err=err)
 
 
 @click.group(cls=_Main, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="migrator")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Move a data lake from many S3 buckets into one, Iceberg tables included, and prove it.
 
     \b
@@ -81,6 +96,8 @@ def main() -> None:
 
     Credentials come from the usual AWS places (AWS_PROFILE, AWS_ACCESS_KEY_ID, …) only.
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False  # echo then leaves out all colours; https://no-color.org
 
 
 def _lake_options(command: Command) -> Command:
@@ -111,9 +128,19 @@ def _lake_options(command: Command) -> Command:
     return command
 
 
-_versions_option = click.option(
-    "--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."
-)
+def _plan_options(command: Command) -> Command:
+    """The options that say how to plan."""
+    for option in (
+        click.option(
+            "--leave",
+            multiple=True,
+            metavar="NAME",
+            help="Leave this table of a catalog where it is: namespace.table or catalog.namespace.table. Repeatable.",
+        ),
+        click.option("--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."),
+    ):
+        command = option(command)
+    return command
 
 
 _preflight_option = click.option(
@@ -195,8 +222,14 @@ _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 
 @main.command()
 @_lake_options
-@_versions_option
+@_plan_options
 @_preflight_option
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="CODE",
+    help="Take findings of this code for warnings, as [plan] accept does. Repeatable.",
+)
 @click.option(
     "-o",
     "--output",
@@ -216,6 +249,8 @@ def plan(
     catalogs: tuple[str, ...],
     all_versions: bool,
     no_preflight: bool,
+    leave: tuple[str, ...],
+    accept: tuple[str, ...],
     output: Path | None,
     as_json: bool,
     detailed_exitcode: bool,
@@ -231,14 +266,8 @@ def plan(
 
     Exits with 3 if anything blocks the plan.
     """
-    settings = _settings(
-        config,
-        endpoint_url,
-        target,
-        target_endpoint_url,
-        catalogs,
-        all_versions=all_versions,
-        preflight=not no_preflight,
+    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
+        all_versions=all_versions, leave=leave, accept=accept, preflight=not no_preflight
     )
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
@@ -272,7 +301,10 @@ def tables(
     found = api.list_tables(
         _settings(config, endpoint_url, target, target_endpoint_url, catalogs), progress=_progress(as_json)
     )
-    click.echo(report.to_json({"tables": found}) if as_json else report.tables_text(found, _style))
+    if as_json:
+        click.echo(report.to_json({"tables": found}))
+    else:
+        _say(report.tables_text(found, _style))
     if not all(table["migratable"] for table in found):
         ctx.exit(EXIT_FAILED)
 
@@ -333,11 +365,17 @@ def _pair(text: str) -> tuple[str, str]:
 @main.command()
 @click.argument("plan", type=click.Path(path_type=Path), required=False)
 @_lake_options
-@_versions_option
+@_plan_options
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but change no pointer yet.")
 @click.option(
     "--accept-late", is_flag=True, help="Cut over although the old buckets changed since planning; leave that behind."
+)
+@click.option(
+    "--accept",
+    multiple=True,
+    type=click.Choice(sorted(AT_MIGRATION)),
+    help='Go on although such a thing was found before the cutover; "migrator explain" says what it means. Repeatable.',
 )
 @_copy_options
 @_json_option
@@ -351,9 +389,11 @@ def migrate(
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     all_versions: bool,
+    leave: tuple[str, ...],
     yes: bool,
     no_cutover: bool,
     accept_late: bool,
+    accept: tuple[str, ...],
     concurrency: int,
     tps: float | None,
     bandwidth: float | None,
@@ -375,31 +415,38 @@ def migrate(
     options = Options(Limits(concurrency, tps, bandwidth), verify_content)
     copying = api.CopySettings(options, max_failures, read_list(files_from) if files_from else None)
     if plan is None:
-        settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs, all_versions=all_versions)
+        settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
+            all_versions=all_versions, leave=leave
+        )
         described = api.plan_lake(settings, progress=progress)
         plan = Path(described["plan"])
-    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions:
+    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions or leave:
         raise click.UsageError(
             "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
-            "--catalog, --all-versions."
+            "--catalog, --all-versions, --leave."
         )
     else:
         described = api.show_plan(plan, progress=progress)
     if described["blocked"]:
         _show_plan(described, as_json)
         ctx.exit(EXIT_FAILED)
-    status = api.plan_status(plan, progress=progress)
+    status = api.plan_status(plan, look=False, progress=progress)
     if not status.complete:
-        click.echo(report.plan_text(described, _style), err=True)
+        _say(report.plan_text(described, _style, starting=True), err=True)
         if not yes:
-            _ask(status.phase)
+            _ask(report.question(described, cutover=not no_cutover))
     migration = api.migrate_lake(
-        plan, cutover=not no_cutover, accept_late=accept_late, copying=copying, progress=progress
+        plan,
+        cutover=not no_cutover,
+        accept_late=accept_late,
+        accept=accept,
+        copying=copying,
+        progress=progress,
     )
     if as_json:
-        click.echo(report.to_json(report.migration_json(migration, str(plan), described["changes"])))
+        click.echo(report.to_json(report.migration_json(migration, described)))
     else:
-        click.echo(report.migration_text(migration, str(plan), described["changes"], _style))
+        _say(report.migration_text(migration, described, _style))
     if not migration.ok:
         ctx.exit(EXIT_FAILED)
 
@@ -415,7 +462,10 @@ def status(plan: Path, as_json: bool) -> None:
       migrator status plans/lake.db
     """
     summary = api.plan_status(plan, progress=_progress(as_json))
-    click.echo(report.to_json(summary.to_json()) if as_json else report.status_text(summary, _style))
+    if as_json:
+        click.echo(report.to_json(summary.to_json()))
+    else:
+        _say(report.status_text(summary, _style))
 
 
 @main.command()
@@ -424,19 +474,20 @@ def status(plan: Path, as_json: bool) -> None:
 @_json_option
 @click.pass_context
 def verify(ctx: click.Context, plan: Path, deep: bool, as_json: bool) -> None:
-    """Hold the target against PLAN: every object, every file of every table, every snapshot's rows.
+    """Compare the target with PLAN: every object, every file of every table, every snapshot's rows.
 
     \b
     Example:
       migrator verify --deep plans/lake.db
 
-    Needs nothing from the old buckets; only --deep compares with them, as far as they exist.
+    Needs nothing from the old buckets; only --deep compares with them, as far as they exist. Exits with 3 if
+    anything differs or cannot be read. What could not be compared is counted, and said with the reason.
     """
     verification = api.verify_lake(plan, deep=deep, progress=_progress(as_json))
     if as_json:
         click.echo(report.to_json(report.verification_json(verification)))
     else:
-        click.echo(report.verification_text(verification, _style))
+        _say(report.verification_text(verification, _style))
     if not verification.ok:
         ctx.exit(EXIT_FAILED)
 
@@ -469,6 +520,26 @@ def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
 
 
 @main.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Say what a finding's CODE means, why it matters and what to do. Without CODE, list all codes.
+
+    \b
+    Example:
+      migrator explain uncatalogued-table
+    """
+    known = [*CODES, *AT_MIGRATION]
+    if code is None:
+        _say(report.codes_text(_style))
+    elif code in known:
+        _say(report.explanation_text(code, _style))
+    else:
+        near = difflib.get_close_matches(code, known, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise click.UsageError(f'There is no finding {code!r}.{hint} "migrator explain" lists all.')
+
+
+@main.command()
 @click.option(
     "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep the plan and the server's data in DIR."
 )
@@ -491,9 +562,6 @@ def _settings(
     target: str | None,
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
-    *,
-    all_versions: bool = False,
-    preflight: bool = True,
 ) -> Settings:
     settings = api.load_settings(config) if config else Settings()
     return settings.override(
@@ -501,21 +569,22 @@ def _settings(
         target=target,
         target_endpoint_url=target_endpoint_url,
         catalogs=catalogs,
-        all_versions=all_versions,
-        preflight=preflight,
     )
 
 
 def _show_plan(described: dict[str, Any], as_json: bool) -> None:
-    click.echo(report.to_json(described) if as_json else report.plan_text(described, _style))
+    if as_json:
+        click.echo(report.to_json(described))
+    else:
+        _say(report.plan_text(described, _style))
 
 
-def _ask(phase: str) -> None:
+def _ask(question: str) -> None:
     """Ask before anything is changed. Without a terminal there is nobody to ask: refuse rather than guess."""
     if not sys.stdin.isatty():
         raise ConfigError("There is no terminal to ask whether to start.", next_move="Add --yes.")
-    if not click.confirm(f"Carry out this plan ({phase})?", err=True):
-        raise MigratorError("Not started; nothing was changed.")
+    if not click.confirm(question, err=True):
+        raise MigratorError("Not started; nothing was changed by this command.")
 
 
 def _progress(as_json: bool) -> Progress:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from migrator.endpoints import check_endpoint
 from migrator.errors import ConfigError
+from migrator.findings import ACCEPTABLE, CODES
 from migrator.layout import Layout
 
 if sys.version_info >= (3, 11):
@@ -28,6 +29,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
     "target": ("bucket", "endpoint_url", "region", "profile"),
     "plan": ("accept", "all_versions"),
+    "tables": ("leave",),
 }
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
 
@@ -49,6 +51,8 @@ class Settings:
     """Catalog name → the properties that lake.toml gives; pyiceberg's own configuration fills the rest."""
     accept: tuple[str, ...] = ()
     """Codes of acceptable blocking findings that the user has decided to live with."""
+    leave: tuple[str, ...] = ()
+    """Tables that stay where they are: ``namespace.table`` or ``catalog.namespace.table``."""
     all_versions: bool = False
     """Older versions of the objects move, too."""
     preflight: bool = True
@@ -85,9 +89,13 @@ class Settings:
         catalogs: tuple[str, ...] = (),
         all_versions: bool = False,
         preflight: bool = True,
+        leave: tuple[str, ...] = (),
+        accept: tuple[str, ...] = (),
     ) -> Settings:
-        """These settings with the command line's options on top. ``None`` and False leave a setting as it is. Raises
-        ConfigError for an endpoint that cannot be meant."""
+        """These settings with the command line's options on top. ``None`` and False leave a setting as it is.
+
+        Raises ConfigError for an endpoint that cannot be meant, and for an unknown code in ``accept``.
+        """
         for option, url in (("--endpoint-url", endpoint_url), ("--target-endpoint-url", target_endpoint_url)):
             if url:
                 check_endpoint(url, option)
@@ -100,6 +108,8 @@ class Settings:
             catalogs=merged,
             all_versions=all_versions or self.all_versions,
             preflight=preflight and self.preflight,
+            leave=tuple(dict.fromkeys((*self.leave, *leave))),
+            accept=tuple(dict.fromkeys((*self.accept, *checked_codes(accept, "--accept")))),
         )
 
 
@@ -119,7 +129,7 @@ def load(path: Path) -> Settings:
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known("", document, (*_KEYS, "layout", "catalogs"))
-    source, target, plan = (_section(document, name) for name in _KEYS)
+    source, target, plan, tables = (_section(document, name) for name in _KEYS)
     bucket = _text("target", target, "bucket") or DEFAULT_TARGET
     layout = _table(document, "layout") if "layout" in document else None
     if layout is not None:
@@ -134,7 +144,8 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         target_profile=_text("target", target, "profile"),
         layout=layout,
         catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
-        accept=_accepted(plan.get("accept", [])),
+        accept=checked_codes(_texts("plan", plan, "accept", "delta-log"), "[plan] accept"),
+        leave=_texts("tables", tables, "leave", "db.table"),
         all_versions=_flag("plan", plan, "all_versions"),
         path=path.resolve(),
     )
@@ -202,7 +213,24 @@ def _properties(name: str, given: object) -> dict[str, str]:
     return properties
 
 
-def _accepted(codes: object) -> tuple[str, ...]:
-    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
-        raise ConfigError("[plan] accept must be a list of finding codes.", next_move='For example ["delta-log"].')
-    return tuple(codes)
+def _texts(section: str, given: Mapping[str, Any], key: str, example: str) -> tuple[str, ...]:
+    values = given.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ConfigError(f"[{section}] {key} must be a list of strings.", next_move=f'For example ["{example}"].')
+    return tuple(values)
+
+
+def checked_codes(codes: Iterable[str], where: str) -> tuple[str, ...]:
+    """The codes, all of which may be accepted. Raises ConfigError that names the first other one."""
+    codes = tuple(codes)
+    for code in codes:
+        if code in ACCEPTABLE:
+            continue
+        what = "is a finding that nobody can accept" if code in CODES else "is the code of no finding"
+        near = difflib.get_close_matches(code, ACCEPTABLE, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"{where} cannot include {code!r}, which {what}.",
+            next_move=f"{hint}It may hold: {', '.join(ACCEPTABLE)}.",
+        )
+    return codes

@@ -143,6 +143,12 @@ class PlanBlocked(MigratorError):
     exit_code = EXIT_FAILED
 
 
+class CutoverIncomplete(MigratorError):
+    """Some tables are cut over, and others could not be. The same command finishes it."""
+
+    exit_code = EXIT_FAILED
+
+
 class MigrationFailed(MigratorError):
     """Something could not be done, or the target is not what it must be. Nothing was cut over after it."""
 

@@ -10,19 +10,30 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
-from migrator.copying.copier import Copied, Item, NotCopied, Options
+from migrator.copying.copier import ALWAYS, AnswerLost, Copied, Item, NotCopied, Options
 from migrator.copying.fleet import Setup, Usage, copy_objects
-from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale, SourceChanged
+from migrator.errors import (
+    CutoverIncomplete,
+    MigrationFailed,
+    MigratorError,
+    Occupied,
+    PlanBlocked,
+    PlanStale,
+    SourceChanged,
+    Unreachable,
+)
 from migrator.filelist import failed_list, list_failures
 from migrator.iceberg.manifests import DeleteFile
-from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
+from migrator.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.late import Late, find_late
+from migrator.layout import Location, source_places
+from migrator.leftovers import drop_uploads
 from migrator.parallel import Failed, each
 from migrator.plan.file import (
     HINT,
@@ -31,17 +42,19 @@ from migrator.plan.file import (
     PlannedObject,
     PlannedTable,
 )
+from migrator.plan.summary import count_pointers
+from migrator.plan.versions import has_versions
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
-from migrator.store import Store, connect
-from migrator.versions import PENDING as PENDING_VERSIONS
+from migrator.store import Conditional, Store, connect
+from migrator.target import TargetGuard, superseded_error
 from migrator.versions import VersionCopier
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
 
-CLOCKS_DIFFER = 3_600_000
-"""How much, in milliseconds, our clock may be ahead of the server's."""
+LOST_ATTEMPTS = 5
+"""How often what an answer was lost for is looked for, and copied if it is not there."""
 
 AGAIN = 'Run "migrator plan" again.'
 PENDING = "id NOT IN (SELECT object_id FROM done)"
@@ -50,6 +63,15 @@ IS_FOLDER = """EXISTS (SELECT 1 FROM objects AS inside
   WHERE inside.target > rtrim(objects.target, '/') || '/' AND inside.target < rtrim(objects.target, '/') || '0'
   AND inside.id <> objects.id)"""
 """The object's key is the folder of another one's: ``a`` or ``a/`` beside ``a/b``."""
+
+
+# What is current goes on top of the newest of its older versions, which migrator has just put there.
+_ON_TOP = """
+SELECT o.id, coalesce(d.etag, v.etag) FROM versions v JOIN objects o ON o.bucket = v.bucket AND o.key = v.key
+LEFT JOIN versions_done d ON d.version_id = v.id
+WHERE NOT v.marker AND o.id NOT IN (SELECT object_id FROM done)
+  AND NOT EXISTS (SELECT 1 FROM versions x WHERE x.bucket = v.bucket AND x.key = v.key AND x.ordinal > v.ordinal)
+"""
 
 
 @dataclass(frozen=True)
@@ -63,8 +85,9 @@ class CopySettings:
 
 @dataclass
 class Outcome:
-    """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before;
-    ``proofs`` counts the copies by what proves them (see :mod:`migrator.copying.copier`)."""
+    """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before, and
+    ``pointers`` counts all that the cutover changed: tables, namespace properties, and version hints of tables that
+    no catalog names. ``proofs`` counts the copies by what proves them (see :mod:`migrator.copying.copier`)."""
 
     copied: int = 0
     copied_bytes: int = 0
@@ -76,6 +99,7 @@ class Outcome:
     copied_version_bytes: int = 0
     late: Late | None = None
     cut_over: list[str] = field(default_factory=list)
+    pointers: int = 0
 
 
 class PlanFacts:
@@ -105,9 +129,11 @@ class PlanFacts:
         return self._store.size(self._target_bucket, planned.target or "")
 
 
-def plan_rewriter(path: Path, connection: dict[str, Any]) -> Rewriter:
+def plan_rewriter(path: Path, connection: dict[str, Any], conditional: Conditional) -> Rewriter:
     """The rewriter of a plan, in a worker process."""
     plan, store = PlanFile.open_unchecked(path), connect(**connection)
+    store.ends[1].conditional = conditional
+    store.met()
     return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store, plan.layout.target_bucket))
 
 
@@ -129,6 +155,8 @@ class Executor:
         self._progress = progress
         self._layout = plan.layout
         self._facts = PlanFacts(plan, store, plan.layout.target_bucket)
+        self._conditional = Conditional()
+        self.guard = TargetGuard(plan, store, progress)
         self.outcome = Outcome()
 
     def check_blocks(self) -> None:
@@ -141,10 +169,14 @@ class Executor:
                 next_move=f'{first.next_move} "migrator show {self._plan.path}" lists all; then plan again.'.lstrip(),
             )
 
-    def check_pointers(self) -> None:
-        """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale."""
+    def check_pointers(self, journal: Journal) -> None:
+        """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale.
+
+        Tables of catalogs that an interrupted cutover has swapped are in use at the target, and may have moved on.
+        """
+        swapped = journal.swapped()
         for table in self._movable_tables():
-            if table.catalog is None:
+            if table.catalog is None or table.catalog in swapped:
                 continue
             now = self._catalogs[table.catalog].current(table.namespace, table.name)
             if now not in (table.old_metadata, table.new_metadata):
@@ -157,18 +189,23 @@ class Executor:
     def copy_versions(self, journal: Journal, *, hints: bool = False) -> None:
         """Copy older versions and delete markers, which must be there before what is current: those of
         version hints before these, at the cutover, all others before anything else."""
-        copier = VersionCopier(
+        copier = self._version_copier()
+        failures = copier.copy(journal, hints=hints)
+        self.outcome.copied_versions += copier.copied
+        self.outcome.copied_version_bytes += copier.copied_bytes
+        journal.may_replace(self._plan.db.execute(_ON_TOP).fetchall())
+        journal.commit()
+        if failures:
+            raise _failed("copying older versions", failures)
+
+    def _version_copier(self) -> VersionCopier:
+        return VersionCopier(
             self._plan,
             self._store,
             self._progress,
             max_failures=self._copying.max_failures,
             only=self._copying.only,
         )
-        failures = copier.copy(journal, hints=hints)
-        self.outcome.copied_versions += copier.copied
-        self.outcome.copied_version_bytes += copier.copied_bytes
-        if failures:
-            raise _failed("copying older versions", failures)
 
     def check_sources(self, journal: Journal, *, accept_late: bool) -> None:
         """Nothing was added to the old buckets, changed or removed there since planning. Raises PlanStale, unless
@@ -191,15 +228,13 @@ class Executor:
             self._store.create_bucket(self._layout.target_bucket)
 
     def begin(self, journal: Journal) -> None:
-        """Record the start of a run, and drop the parts of uploads that a killed one has left at the target."""
-        bucket = self._layout.target_bucket
+        """Compare the target with the plan, record the start of a run, and drop the parts of uploads that a killed run
+        has left at the target. Raises PlanStale if the target is not as planned."""
+        recognize = self._copying.options.verify != ALWAYS
+        self._conditional = self.guard.begin(journal, recognize=recognize, live=self._live(journal))
         begun = journal.first(STARTED)
         if begun is not None:
-            for upload, at in self._store.uploads(bucket):
-                query = f"SELECT 1 FROM objects WHERE target = ?1 AND {COPIES} UNION ALL SELECT 1 FROM versions"
-                query += f" WHERE target = ?1 AND {PENDING_VERSIONS}"
-                if at >= begun - CLOCKS_DIFFER and self._plan.lookup(query, (upload.key,)):
-                    self._store.abort_upload(upload)
+            drop_uploads(self._plan, self._store, self._copying.options, begun)
         journal.event(STARTED)
 
     def copy(self, journal: Journal) -> None:
@@ -219,7 +254,11 @@ class Executor:
         began = time.monotonic()
         old, new = self._store.ends
         there = None if new is old else new.connection
-        setup = Setup(old.connection, there, self._layout.target_bucket, self._copying.options)
+        honoured = self._conditional
+        look_first = not (honoured.copy if there is None else honoured.put)
+        once = has_versions(self._plan)
+        options = replace(self._copying.options, conditional=honoured, look_first=look_first, once=once)
+        setup = Setup(old.connection, there, self._layout.target_bucket, options)
         failures: list[NotCopied] = []
         only = self._copying.only
         count = count if only is None else len(only)
@@ -235,6 +274,8 @@ class Executor:
                 failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
                 if len(failures) >= self._copying.max_failures:
                     break
+            journal.commit()
+            failures = self._ask_again(setup, failures, journal, stage)
         journal.commit()
         self.outcome.copy_seconds = time.monotonic() - began
         if failures:
@@ -242,15 +283,43 @@ class Executor:
             listed = list_failures(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
             raise _failed("copying", [failure.error for failure in failures], listed)
 
+    def _ask_again(self, setup: Setup, failures: list[NotCopied], journal: Journal, stage: Progress) -> list[NotCopied]:
+        """Copy what an answer was lost for, unless the target has it: nothing must be there twice."""
+        for _ in range(LOST_ATTEMPTS):
+            lost = [failure.id for failure in failures if isinstance(failure.error, AnswerLost)]
+            if not lost:
+                break
+            failures = [failure for failure in failures if failure.id not in lost]
+            planned = {one.id: one for one in self._plan.objects_by_id(lost)}
+            there = self._version_copier().look_again(journal, planned.values())
+            self._count_copies(there)
+            stage.advance(len(there), sum(copy.size for copy in there))
+            for copy in there:
+                del planned[copy.id]
+            items = [self._item(one) for one in planned.values()]
+            for batch in copy_objects(setup, items, self.outcome.usage):
+                copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
+                journal.copied(copies)
+                self._count_copies(copies)
+                stage.advance(len(copies), sum(copy.size for copy in copies))
+                failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+            journal.commit()
+        return failures
+
     def _copies(self, setup: Setup, where: str) -> Generator[list[Copied | NotCopied], None, None]:
         for which in (f"NOT {IS_FOLDER}", IS_FOLDER):
             yield from copy_objects(setup, self._items(f"{where} AND {which}"), self.outcome.usage)
 
     def _items(self, where: str) -> Iterator[Item]:
         only = self._copying.only
+        self._replacing = self._plan.lookup("SELECT 1 FROM replaceable LIMIT 1") is not None
         for planned in self._plan.objects(where):
             if only is None or (planned.bucket, planned.key) in only:
-                yield Item(planned.id, planned.bucket, planned.stored, planned.target or "")
+                yield self._item(planned)
+
+    def _item(self, planned: PlannedObject) -> Item:
+        replaces = self._plan.replaceable(planned.id) if self._replacing else None
+        return Item(planned.id, planned.bucket, planned.stored, planned.target or "", replaces)
 
     def _count_copies(self, copies: list[Copied]) -> None:
         self.outcome.copied += len(copies)
@@ -264,29 +333,111 @@ class Executor:
         for role in ROLES:
             where = f"action = 'rewrite' AND role = '{role}' AND {PENDING}"
             (size,) = self._plan.db.execute(f"SELECT total(size) FROM objects WHERE {where}").fetchone()
-            setup = (plan_rewriter, self._plan.path, self._store.connection)
+            setup = (plan_rewriter, self._plan.path, self._store.connection, self._conditional)
             with rewriting(rewriter, size, *setup) as (rewrite, workers):
                 self._run(f"rewriting {role}", where, self._job(rewrite), journal, workers=workers)
 
     def cut_over(self, journal: Journal) -> None:
-        """Swap every pointer: SQL catalogs in one transaction each, version hints after them."""
+        """Swap every pointer: SQL catalogs in one transaction each, version hints after them.
+
+        Raises CutoverIncomplete if some catalogs were swapped and another one could not be.
+        """
         tables = self._movable_tables()
-        self.check_pointers()
+        self.check_pointers(journal)
         pointers = {t.identifier: {"old": t.old_metadata, "new": t.new_metadata} for t in tables}
         journal.event(CUTOVER_BEGUN, pointers=pointers)
-        for name, catalog in self._catalogs.items():
-            if catalog.kind == "sql":
-                self._repoint(name, catalog, [t for t in tables if t.catalog == name])
-        self.copy_versions(journal, hints=True)
-        where = f"action = 'rewrite' AND role = '{HINT}' AND {PENDING}"
-        self._run("writing version hints", where, self._copy_one, journal, workers=1)
+        try:
+            self._swap_catalogs(journal, tables)
+        except MigratorError as error:
+            live = self._live(journal)
+            self.guard.note_cutover([t for t in tables if t.id in live], complete=False)
+            raise _incomplete(tables, live, error) from error
         journal.event(CUTOVER_DONE, tables=len(tables))
         self.outcome.cut_over = [t.identifier for t in tables if t.catalog is not None]
+        self.outcome.pointers = count_pointers(self._plan).total
+        self.guard.note_cutover([t for t in tables if t.catalog is not None], complete=True)
+
+    def _swap_catalogs(self, journal: Journal, tables: list[PlannedTable]) -> None:
+        swapped = journal.swapped()
+        for name, catalog in self._catalogs.items():
+            moved = [t for t in tables if t.catalog == name]
+            if catalog.kind == "sql" and name not in swapped:
+                self._repoint(name, catalog, moved)
+                journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
+        self.copy_versions(journal, hints=True)
+        where = f"action = 'rewrite' AND role = '{HINT}' AND {PENDING}"
+        self._run("writing version hints", where, self._copy_hint, journal, workers=1)
+        for name, catalog in self._catalogs.items():
+            if catalog.kind != "sql" and name not in swapped:
+                moved = [t for t in tables if t.catalog == name]
+                journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
+
+    def _live(self, journal: Journal) -> frozenset[int]:
+        """The ids of the tables that an interrupted cutover has swapped: they are in use at the target."""
+        hints = "SELECT table_id FROM objects JOIN done ON object_id = id WHERE role = ?"
+        written = {table for (table,) in self._plan.db.execute(hints, (HINT,))}
+        swapped = journal.swapped()
+        return frozenset(t.id for t in self._movable_tables() if t.catalog in swapped or t.id in written)
+
+    def check_after_cutover(self, journal: Journal) -> None:
+        """No newer plan was carried out, every pointer leads to the target, and the old buckets have nothing new.
+
+        Raises PlanStale, or MigrationFailed for a table that somebody has set back to its old place.
+        """
+        self._check_superseded()
+        for table in self._movable_tables():
+            if table.catalog is None or self._catalogs[table.catalog].kind != "sql":
+                continue
+            now = self._catalogs[table.catalog].current(table.namespace, table.name)
+            at = Location.parse(now or "")
+            if now is not None and (at is None or at.bucket != self._layout.target_bucket):
+                raise MigrationFailed(
+                    f"{table.identifier} was cut over to {table.new_metadata} by this plan, but its catalog points to "
+                    f"{now} now: somebody has set it back.",
+                    next_move=f"To migrate it from there: {AGAIN}",
+                )
+        self._check_late_at_the_end(journal)
+
+    def check_nothing_to_do(self, journal: Journal) -> None:
+        """A plan without anything to do: that is still so. Raises PlanStale."""
+        self._check_superseded()
+        self.check_pointers(journal)
+        self.guard.compare(journal)
+        self._check_late_at_the_end(journal)
+
+    def _check_superseded(self) -> None:
+        newer = self.guard.superseded()
+        if newer is not None:
+            raise superseded_error(self._plan, newer)
+
+    def _check_late_at_the_end(self, journal: Journal) -> None:
+        """Nothing was added to the old buckets or changed there since planning, but for what was accepted. Buckets that
+        are gone, or whose server is, have nothing to say."""
+        places = []
+        for bucket, prefix in source_places(self._layout):
+            with suppress(Unreachable):
+                if self._store.bucket_exists(bucket):
+                    places.append((bucket, prefix))
+        late = find_late(self._plan, self._store, self._progress, places)
+        accepted = journal.last(LATE)
+        if (late.added, late.changed) not in ((0, 0), (accepted.get("added"), accepted.get("changed"))):
+            raise PlanStale(
+                f"Nothing is left of this plan, but in the old buckets {late.added:,} objects were added and "
+                f"{late.changed:,} changed since planning ({', '.join(late.examples)}). They are not at the target.",
+                next_move='Stop the writers and run "migrator plan" again: it copies only what is new.',
+            )
+
+    def check_target(self, journal: Journal) -> None:
+        """Just before the cutover: the target holds what was written, and nobody else has written there."""
+        self.guard.check_before_cutover(journal, live=self._live(journal))
 
     # -- one object ----------------------------------------------------------------------------------
 
-    def _copy_one(self, planned: PlannedObject) -> Written:
-        etag = self._store.copy(planned.bucket, planned.stored, self._layout.target_bucket, planned.target or "")
+    def _copy_hint(self, planned: PlannedObject) -> Written:
+        """Write a table's version hint at the target, unless there is one that is not ours."""
+        bucket, key = self._layout.target_bucket, planned.target or ""
+        content = self._store.get(planned.bucket, planned.key, etag=planned.etag)
+        etag = self._store.put(bucket, key, content, replace=False, replaces=self._plan.replaceable(planned.id))
         return Written(planned.size, etag)
 
     def _job(self, rewrite: Callable[[Job], Written]) -> Callable[[PlannedObject], Written]:
@@ -294,7 +445,8 @@ class Executor:
 
         def job(planned: PlannedObject) -> Written:
             source = (planned.bucket, planned.key)
-            return rewrite(Job(planned.role, source, (target, planned.target or ""), planned.etag))
+            replaces = self._plan.replaceable(planned.id)
+            return rewrite(Job(planned.role, source, (target, planned.target or ""), planned.etag, replaces))
 
         return job
 
@@ -324,10 +476,7 @@ class Executor:
             raise _failed(name, failures)
 
     def _count(self, planned: PlannedObject) -> None:
-        if planned.role in ("", HINT):
-            self.outcome.copied += 1
-            self.outcome.copied_bytes += planned.size
-        else:
+        if planned.role != HINT:  # a hint is a pointer: see Outcome.pointers
             self.outcome.rewritten += 1
 
     def _movable_tables(self) -> list[PlannedTable]:
@@ -344,6 +493,24 @@ def _failed(name: str, failures: list[MigratorError], listed: str = "") -> Migra
     shown = "\n".join(f"  {error}" for error in failures[:10])
     more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
     message = f"{len(failures)} object(s) failed while {name}; nothing was cut over:\n{shown}{more}\n{listed}"
-    if all(isinstance(error, SourceChanged) for error in failures):
+    if all(isinstance(error, SourceChanged | Occupied) for error in failures):
         return PlanStale(message, next_move=f"The lake moved on since planning. {AGAIN}")
     return MigrationFailed(message, next_move="Mend the cause and run the same command again: it does what is left.")
+
+
+def _incomplete(tables: list[PlannedTable], live: frozenset[int], error: MigratorError) -> MigratorError:
+    """What a failed cutover has left: some tables at the target, others in the old place."""
+    pointed = [t for t in tables if t.catalog is not None]
+    moved = [t.identifier for t in pointed if t.id in live]
+    if not moved:
+        return error
+    left = [t.identifier for t in pointed if t.id not in live]
+    return CutoverIncomplete(
+        f"The cutover is incomplete: {len(moved)} of {len(pointed)} tables are cut over and live at the target "
+        f"({_some(moved)}); {len(left)} are not, and live in the old place ({_some(left)}). {error.message}",
+        next_move=f"{error.next_move} Then run the same command again: it finishes the cutover.".lstrip(),
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

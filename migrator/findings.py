@@ -38,6 +38,11 @@ CODES: dict[str, tuple[str, str]] = {
         BLOCK,
         "the tags of the old objects may not be read; accepted, all objects are copied without tags",
     ),
+    "tables-overlap": (
+        BLOCK,
+        "two tables that lie apart would become one place at the target, or nested",
+    ),
+    "target-ahead": (BLOCK, "the table was written to at the target, which its pointer in an old bucket does not know"),
     "target-behind": (BLOCK, "the table was migrated before, and the old one was written to afterwards"),
     "target-differs": (BLOCK, "the target holds another, newer object at this key"),
     "target-not-versioned": (BLOCK, "older versions are to be copied, and the target bucket does not keep any"),
@@ -54,6 +59,14 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "a file of the table's history (old metadata, statistics) is missing or unreadable",
     ),
+    "odd-hint": (WARN, "a Hadoop table's version hint leads to no metadata file; its highest version is taken"),
+    "outside-table": (WARN, "a catalog has a table that lies in none of the old buckets; it stays as it is"),
+    "stray-metadata": (WARN, "a metadata file that no catalog names cannot be read; it is copied as it is"),
+    "left-table": (WARN, "a table is left where it is because [tables] leave or --leave names it"),
+    "target-unreadable": (WARN, "metadata at the target, where a table goes, cannot be read"),
+    "other-catalog": (WARN, "another catalog in the same database has tables in the old buckets, and is not given"),
+    "merged-folders": (WARN, "folders of two old places become one folder, whose readers then read both"),
+    "bucket-beside": (INFO, "a bucket that no rule names: it is not part of the migration"),
     "open-uploads": (WARN, "multipart uploads are open: something is writing, or left a mess"),
     "path-in-text": (
         WARN,
@@ -108,6 +121,12 @@ ACCEPTABLE = (
 )
 """Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are, or as the code
 says."""
+
+UNREADABLE_BEFORE = "unreadable-before"
+AT_MIGRATION = {
+    UNREADABLE_BEFORE: "a file of a table is missing or malformed in the old place, found when its rows were counted",
+}
+"""What ``migrate`` may find before the cutover; ``migrate --accept`` takes these codes."""
 
 
 @dataclass(frozen=True, slots=True)

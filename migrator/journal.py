@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -25,8 +26,23 @@ COMMIT_SECONDS = 1.0
 
 STARTED, LATE = "started", "late-changes"
 CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
+CATALOG_SWAPPED = "catalog-swapped"
+"""All tables of one catalog are cut over; its detail names the catalog and the tables."""
+
+UNOPENED = -1
+"""Stands in the baselines for "pyiceberg could not open the old table" (snapshot ids are never negative)."""
 
 _DONE = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a snapshot was in the old place: its rows and, if it was read for that, the digest over them; or
+    ``trouble``: why it could not be read there, for a reason that stays."""
+
+    rows: int | None = None
+    digest: str | None = None
+    trouble: str | None = None
 
 
 class Journal:
@@ -37,6 +53,7 @@ class Journal:
         self._db = plan.db
         self._rows = 0
         self._since = time.monotonic()
+        self._unsaved: dict[tuple[int, int], Baseline] = {}
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
         """The object, rewritten, is at the target with this size and ETag."""
@@ -57,6 +74,27 @@ class Journal:
             self._begin()
             self._db.executemany(_DONE, rows)
         self._count(len(rows))
+
+    def forget(self, object_ids: Iterable[int]) -> None:
+        """These objects are no longer at the target: they are to be copied or rewritten again."""
+        rows = [(object_id,) for object_id in object_ids]
+        if rows:
+            self._begin()
+            self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
+            self._count(len(rows))
+
+    def start_replaceable(self) -> None:
+        """Nothing at the target may be replaced, until :meth:`may_replace` says so."""
+        self.commit()
+        self._db.execute("DELETE FROM replaceable")
+
+    def may_replace(self, etags: Iterable[tuple[int, str]]) -> None:
+        """(object id, ETag) of what is at the target, is migrator's own, and may be replaced."""
+        rows = list(etags)
+        if rows:
+            self._begin()
+            self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
+            self._count(len(rows))
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
         """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
@@ -80,15 +118,22 @@ class Journal:
         with self._plan.writing():
             self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
 
-    def baseline(self, table_id: int, snapshot_id: int, rows: int | None, digest: str | None = None) -> None:
-        """How many rows the snapshot had in the old place, and the digest over them, if it was taken."""
+    def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
+        """Record what the snapshot was in the old place. In a plan that is open read-only it lasts as long as
+        this journal."""
         self.commit()
-        with self._plan.writing():
-            self._db.execute(
-                "INSERT INTO baselines VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest)",
-                (table_id, snapshot_id, rows, digest),
-            )
+        try:
+            with self._plan.writing():
+                self._db.execute(
+                    "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                    " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
+                    " trouble = excluded.trouble",
+                    (table_id, snapshot_id, *astuple(baseline)),
+                )
+        except PlanUnusable as error:
+            if "readonly" not in str(error.__cause__):
+                raise
+            self._unsaved[table_id, snapshot_id] = baseline
 
     def commit(self) -> None:
         """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""
@@ -118,6 +163,17 @@ class Journal:
     def has(self, event: str) -> bool:
         return self._db.execute("SELECT 1 FROM events WHERE event = ? LIMIT 1", (event,)).fetchone() is not None
 
+    def swapped(self) -> set[str]:
+        """The names of the catalogs whose tables are cut over."""
+        query = "SELECT json_extract(detail, '$.catalog') FROM events WHERE event = ?"
+        return {name for (name,) in self._db.execute(query, (CATALOG_SWAPPED,))}
+
+    def last(self, event: str) -> dict[str, Any]:
+        """The detail of an event the last time that it happened; empty if it never did."""
+        query = "SELECT detail FROM events WHERE event = ? ORDER BY id DESC LIMIT 1"
+        row = self._db.execute(query, (event,)).fetchone()
+        return dict(json.loads(row[0])) if row else {}
+
     def first(self, event: str) -> int | None:
         """When it first happened, in milliseconds since the epoch."""
         query = "SELECT at FROM events WHERE event = ? ORDER BY id LIMIT 1"
@@ -129,7 +185,8 @@ class Journal:
         rows = self._db.execute("SELECT at, event, detail FROM events ORDER BY id")
         return [{"at": at, "event": event, **json.loads(detail)} for at, event, detail in rows]
 
-    def baselines(self, table_id: int) -> dict[int, tuple[int | None, str | None]]:
-        """Snapshot id → (rows, digest) as they were in the old place."""
-        rows = self._db.execute("SELECT snapshot_id, rows, digest FROM baselines WHERE table_id = ?", (table_id,))
-        return {snapshot: (count, digest) for snapshot, count, digest in rows}
+    def baselines(self, table_id: int) -> dict[int, Baseline]:
+        """Snapshot id → what it was in the old place."""
+        query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
+        saved = {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}
+        return saved | {snapshot: what for (table, snapshot), what in self._unsaved.items() if table == table_id}

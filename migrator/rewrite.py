@@ -41,12 +41,14 @@ THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to rewrite. ``source`` and ``target`` are (bucket, key); ``etag`` pins the source if given."""
+    """One file to rewrite. ``source`` and ``target`` are (bucket, key); ``etag`` pins the source if given. Nothing at
+    the target is overwritten but an object with the ETag ``replaces``."""
 
     role: str
     source: tuple[str, str]
     target: tuple[str, str]
     etag: str | None = None
+    replaces: str | None = None
 
     @property
     def place(self) -> str:
@@ -75,15 +77,14 @@ class Facts(Protocol):
 class Rewriter:
     """Rewrites files between two places of one store. Safe to share between threads."""
 
-    def __init__(self, store: Store, mapping: Mapping, facts: Facts, *, replace: bool = True) -> None:
-        """``replace`` False: an object with other bytes at the target is never overwritten."""
-        self._replace = replace
+    def __init__(self, store: Store, mapping: Mapping, facts: Facts) -> None:
         self._store = store
         self._mapping = mapping
         self._facts = facts
 
     def __call__(self, job: Job) -> Written:
-        """Rewrite one file. Raises StoreErrors, Unreadable, UnmappedPath; nothing is written then."""
+        """Rewrite one file. Raises StoreErrors, Unreadable, UnmappedPath; Occupied if the target has an object with
+        other bytes. Nothing is written then."""
         do: dict[str, Callable[[Job], Written]] = {
             DELETES: self._deletes,
             MANIFEST: self._manifest,
@@ -117,11 +118,13 @@ class Rewriter:
     def _stream(self, job: Job, rewrite: Callable[..., None]) -> Written:
         with self._store.download(*job.source, etag=job.etag) as source, spool() as sink:
             rewrite(source.file, sink)
-            size, etag = self._store.upload(*job.target, sink, source.attributes, replace=self._replace)
+            attributes = source.attributes
+            size, etag = self._store.upload(*job.target, sink, attributes, replace=False, replaces=job.replaces)
         return Written(size, etag)
 
     def _put(self, job: Job, content: Content, data: bytes, delete_file: DeleteFile | None = None) -> Written:
-        etag = self._store.put(*job.target, Content(data, "", content.attributes), replace=self._replace)
+        new = Content(data, "", content.attributes)
+        etag = self._store.put(*job.target, new, replace=False, replaces=job.replaces)
         return Written(len(data), etag, delete_file)
 
 

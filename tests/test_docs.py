@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from migrator.cli import main
 from migrator.config import load
 from migrator.errors import EXIT_CODES
-from migrator.findings import ACCEPTABLE, CODES
+from migrator.explanations import EXPLANATIONS
+from migrator.findings import ACCEPTABLE, AT_MIGRATION, CODES
 from migrator.layout import MEDALLION, Layout
 from migrator.policy import least_policy
 
@@ -60,6 +61,18 @@ def test_findings_in_plans_readme() -> None:
     generated(ROOT / "plans" / "README.md", "findings", f"| code | severity | means |\n|---|---|---|\n{rows}")
     acceptable = " and ".join(", ".join(f"`{code}`" for code in sorted(ACCEPTABLE)).rsplit(", ", 1))
     assert acceptable in (ROOT / "plans" / "README.md").read_text()
+
+
+def test_every_code_is_explained() -> None:
+    assert {*CODES, *AT_MIGRATION} <= set(EXPLANATIONS)
+    for code, explanation in EXPLANATIONS.items():
+        assert all(text.endswith(".") for text in explanation[:2]), code
+    for code in (*CODES, *AT_MIGRATION):
+        shown = CliRunner().invoke(main, ["explain", code])
+        assert shown.exit_code == 0 and EXPLANATIONS[code].why in shown.output
+        assert code in CliRunner().invoke(main, ["explain"]).output
+    unknown = CliRunner().invoke(main, ["explain", "uncataloged-table"])
+    assert unknown.exit_code == 2 and "Did you mean uncatalogued-table?" in unknown.output
 
 
 def test_the_example_configuration_is_valid_and_the_built_in_layout() -> None:

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any, BinaryIO
@@ -52,12 +52,16 @@ class Setup:
 
     def copier(self) -> Copier:
         source = Store(**self.source)
-        return Copier(source, source if self.target is None else Store(**self.target), self.bucket, self.options)
+        target = source if self.target is None else Store(**self.target)
+        for store in (source, target):
+            store.met()  # whoever hands out the work has talked to both
+        return Copier(source, target, self.bucket, self.options)
 
 
 @dataclass
 class Usage:
-    """What copying took so far: requests sent, CPU seconds of all processes, and how many processes at most."""
+    """What copying took so far, all stages together: requests sent, CPU seconds of all processes, and how many
+    processes at most."""
 
     requests: int = 0
     cpu_seconds: float = 0.0
@@ -110,6 +114,7 @@ class _Fleet:
     def __init__(self, setup: Setup, usage: Usage, processes: int | None) -> None:
         self._setup = setup
         self._usage = usage
+        self._before = replace(usage)  # what earlier stages took: copying has two
         self._fixed = processes
         self._members: list[_Member] = []
         self._events: SimpleQueue[tuple[_Member, _Event]] = SimpleQueue()
@@ -152,8 +157,8 @@ class _Fleet:
         member, event = self._events.get()
         member.heard(event)
         reports = [member.report for member in self._members]
-        self._usage.requests = sum(report.requests for report in reports)
-        self._usage.cpu_seconds = sum(report.cpu_seconds for report in reports)
+        self._usage.requests = self._before.requests + sum(report.requests for report in reports)
+        self._usage.cpu_seconds = self._before.cpu_seconds + sum(report.cpu_seconds for report in reports)
         self._usage.level = sum(report.level for report in reports)
         if event.fault is not None:
             raise event.fault

@@ -14,14 +14,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from migrator.catalogs import Catalog, properties_of
-from migrator.config import Settings
+from migrator.config import Settings, checked_codes
 from migrator.endpoints import without_userinfo
 from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
-from migrator.layout import MEDALLION, Layout, source_places
+from migrator.layout import MEDALLION, Layout, Location, source_places
 from migrator.parallel import Failed, each
-from migrator.plan.discover import named_tables
-from migrator.plan.file import CONFLICT, COPY, OVERWRITE, SAME, SKIP, PlanFile, keys_under
+from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
+from migrator.plan.discover import check_left, named_tables
+from migrator.plan.file import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP, PlanFile, keys_under
 from migrator.plan.place import check_place, new_file, unwritable
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
@@ -35,9 +36,13 @@ from migrator.plan.versions import (
 from migrator.preflight import preflight
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject, is_own
+from migrator.target.ledger import Ledger, own, same
 
 AMBIGUOUS = "ambiguous"
-"""Same size, another ETag, and the target is newer: only the bytes can tell. Never in a finished plan."""
+"""Same size and another ETag: only the bytes can tell. Never in a finished plan."""
+
+LEDGER_PAGE = 200_000
+"""How many objects are looked up in the target's ledger at once."""
 
 EXAMPLES = 20
 """How many places of one kind a plan names one by one; the rest are counted."""
@@ -51,23 +56,15 @@ _INDEXES = (
     "CREATE INDEX objects_target ON objects (target)",
 )
 
-CLOCKS_DIFFER = 3_600_000
-"""How much, in milliseconds, the clocks of two servers may differ."""
-
-# Where both ETags are plain they decide. The ETag of a multipart object depends on its part sizes, so
-# there the size and a copy younger than its source must do; surely younger, where two clocks tell.
+# An equal ETag decides. Otherwise the target's object is an older copy of ours if the ledger has it (_settle_known), or
+# only the bytes can tell: an ETag depends on how an object was uploaded, and on the server's encryption.
 _DIFF = f"""
 UPDATE objects SET action = CASE
   WHEN p.size = objects.size AND p.etag = objects.etag THEN '{SAME}'
-  WHEN p.size = objects.size AND p.modified > objects.modified + :doubt
-    AND (p.etag LIKE '%-%' OR objects.etag LIKE '%-%') THEN '{SAME}'
-  WHEN p.modified <= objects.modified THEN '{OVERWRITE}'
   WHEN p.size = objects.size THEN '{AMBIGUOUS}'
   ELSE '{CONFLICT}' END
 FROM present AS p WHERE p.key = objects.target AND objects.action = '{COPY}'
 """
-
-
 # What is at the target now, so that `migrate` can tell what was written there since.
 _NOTE_TARGET = "UPDATE objects SET target_etag = p.etag FROM present AS p WHERE p.key = objects.target"
 
@@ -86,26 +83,33 @@ def build_plan(
             "Older versions can only be copied within one server and account, and the target is on another one.",
             next_move="Leave --all-versions out; the plan says what stays behind.",
         )
+    checked_codes(settings.accept, "[plan] accept")
     layout = resolve_layout(settings, store)
     try:
         with new_file(path) as partial, PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
             named = named_tables(plan, catalogs)
+            check_left(named, settings.leave)
             _list_sources(plan, store, layout, progress)
             histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
             _list_target(plan, store, layout, progress, exists=target_exists)
+            plan.db.execute(_NOTE_TARGET)
             if target_exists:
                 compare_histories(plan, store, layout, progress)
-            plan.db.execute(_DIFF, {"doubt": CLOCKS_DIFFER if streamed(store) else 0})
-            plan.db.execute(_NOTE_TARGET)
-            plan_tables(plan, store, layout, catalogs, named, progress)
+            plan.db.execute(_DIFF)
+            _settle_known(plan, Ledger(store, layout.target_bucket))
+            plan_tables(plan, store, layout, catalogs, named, progress, settings.leave)
+            _note_metadata(plan, layout)
             _settle_ambiguous(plan, store, layout, progress)
             _skip_doubled_markers(plan)
             settle_histories(plan, layout)
             _find_collisions(plan)
             _find_carriers(plan)
             _find_extras(plan, layout)
+            find_merged_folders(plan, layout)
+            find_neighbours(plan, layout, catalogs)
+            find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
             if settings.preflight:
                 preflight(plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists)
@@ -125,7 +129,7 @@ def resolve_layout(settings: Settings, store: Store) -> Layout:
     target = settings.target_bucket
     if settings.layout is not None:
         layout = Layout.from_mapping(target, settings.layout)
-        for bucket in layout.buckets:
+        for bucket in layout.moved_buckets:
             if not store.bucket_exists(bucket):
                 raise NotFound(
                     f"Bucket {bucket!r}, which [layout] names, does not exist at {store.endpoint_url}.",
@@ -220,6 +224,37 @@ def _list_target(plan: PlanFile, store: Store, layout: Layout, progress: Progres
                 stage.advance(len(listed), sum(found.size for found in listed))
 
 
+def _settle_known(plan: PlanFile, ledger: Ledger) -> None:
+    """Of what differs at the target: what an earlier migration proved to be this object's copy is the same, and what
+    it wrote there and is not is overwritten by what the object is now."""
+    query = (
+        "SELECT o.id, o.target, o.target_etag, o.bucket || '/' || o.key, o.etag FROM objects o"
+        f" WHERE o.action IN ('{AMBIGUOUS}', '{CONFLICT}') AND o.id > ? ORDER BY o.id LIMIT {LEDGER_PAGE}"
+    )
+    last = -1
+    while rows := plan.db.execute(query, (last,)).fetchall():
+        last = rows[-1][0]
+        prints = [(row[0], same(*row[1:]), own(row[1], row[2])) for row in rows]
+        known = ledger.known({fingerprint for row in prints for fingerprint in row[1:]})
+        found = [row for row in prints if known.intersection(row[1:])]
+        actions = [(SAME if proven in known else OVERWRITE, id_) for id_, proven, _ in found]
+        plan.db.executemany("UPDATE objects SET action = ? WHERE id = ?", actions)
+
+
+def _note_metadata(plan: PlanFile, layout: Layout) -> None:
+    """The folders where tables go, and what metadata files are there now: `migrate` finds those that come later."""
+    for table in plan.tables():
+        at = Location.parse(table.new_metadata or "")
+        if at is not None and table.state != MIGRATED:
+            folder = at.key.rpartition("/")[0]
+            plan.db.execute("INSERT INTO target_folders VALUES (?, ?)", (table.id, folder))
+            plan.db.execute(
+                "INSERT OR IGNORE INTO target_metadata SELECT key, etag FROM present"
+                " WHERE key > ? AND key < ? AND key LIKE '%.metadata.json%'",
+                (f"{folder}/", f"{folder}0"),
+            )
+
+
 def _settle_ambiguous(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
     """Compare bytes where ETags cannot tell (a target that encrypts, say): same, or a conflict."""
     query = "SELECT id, bucket, key, target FROM objects WHERE action = ?"
@@ -251,7 +286,7 @@ def _skip_doubled_markers(plan: PlanFile) -> None:
 def _find_collisions(plan: PlanFile) -> None:
     differs = f"SELECT 's3://' || bucket || '/' || key, target FROM objects WHERE action = '{CONFLICT}'"
     for place, target, more in _examples(plan, differs):
-        message = f"the target already holds another, newer object at {target!r}"
+        message = f"the target already holds another object at {target!r}, which migrator did not write"
         _add(plan, "target-differs", place, message, "Move one of the two away, or map it elsewhere.", more)
     moved = f"SELECT target FROM objects WHERE action <> '{SKIP}' GROUP BY target HAVING count(*) > 1"
     collisions = (
@@ -376,7 +411,7 @@ def _find_bucket_state(
     *,
     target_exists: bool,
 ) -> None:
-    for bucket in layout.buckets:
+    for bucket in layout.moved_buckets:
         try:
             uploads = store.open_uploads(bucket)
             if (total := histories.get(bucket)) is not None:
@@ -388,7 +423,7 @@ def _find_bucket_state(
         if uploads:
             message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
             plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
-    if layout.buckets:
+    if layout.moved_buckets:
         message = "policies, lifecycle rules, encryption, tags and notifications of the old buckets are not moved"
         plan.add_finding(
             Finding.of("bucket-settings", f"s3://{layout.target_bucket}/", message, "Set them on the target.")
@@ -402,10 +437,6 @@ def _find_bucket_state(
 
 def _accept(plan: PlanFile, codes: Iterable[str]) -> None:
     for code in codes:
-        if code not in ACCEPTABLE:
-            raise MigratorError(
-                f"[plan] accept cannot include {code!r}.", next_move=f"It may hold: {', '.join(ACCEPTABLE)}."
-            )
         plan.db.execute("UPDATE findings SET severity = ? WHERE code = ? AND severity = ?", (WARN, code, BLOCK))
 
 

@@ -41,8 +41,12 @@ HINT = "version-hint"
 """The role of a Hadoop table's pointer. It is copied at the cutover; the roles of the files that are rewritten
 before it are those of :mod:`migrator.rewrite`."""
 
-TO_REWRITE, REWRITTEN, MIGRATED = "rewrite", "rewritten", "migrated"
-"""States of a table: to be rewritten; rewritten at the target, not cut over; living at the target."""
+CHECKSUM = "checksum"
+"""The role of Hadoop's checksum file of something that is rewritten. It is not copied: it would be wrong."""
+
+TO_REWRITE, REWRITTEN, MIGRATED, LEFT = "rewrite", "rewritten", "migrated", "left"
+"""States of a table: to be rewritten; rewritten at the target, not cut over; living at the target; left where it is
+because the user said so. ``LEFT`` is also the role of that table's files, which are not copied."""
 
 _SCHEMA = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -62,12 +66,16 @@ CREATE TABLE tables (
   kind TEXT NOT NULL DEFAULT 'table');
 CREATE TABLE namespaces (
   catalog TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL);
+-- for each table that moves, where its metadata goes, and the metadata files that were there while planning
+CREATE TABLE target_folders (table_id INTEGER NOT NULL, folder TEXT NOT NULL);
+CREATE TABLE target_metadata (key TEXT PRIMARY KEY, etag TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE findings (
   severity TEXT NOT NULL, code TEXT NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL,
   next_move TEXT NOT NULL, count INTEGER NOT NULL);
 -- the journal
 CREATE TABLE done (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, proof TEXT NOT NULL DEFAULT '');
+CREATE TABLE replaceable (object_id INTEGER PRIMARY KEY, etag TEXT NOT NULL);
 CREATE TABLE versions_done (version_id INTEGER PRIMARY KEY, etag TEXT NOT NULL);
 CREATE TABLE delete_files (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT, upper TEXT);
@@ -75,15 +83,31 @@ CREATE TABLE events (
   id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   event TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '');
 CREATE TABLE baselines (
-  table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT,
+  table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT, trouble TEXT,
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
 """
-_SEALED = ("objects", "versions", "tables", "namespaces", "findings")
+_SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "findings")
 
 
 def keys_under(prefix: str) -> tuple[str, str]:
     """The range [low, high) of the keys below a prefix that has no slash at its end; "" stands for all keys."""
     return (f"{prefix}/", f"{prefix}0") if prefix else ("", "\U0010ffff")  # "0" follows "/"
+
+
+def folders_of(metadata: str, location: str | None) -> list[tuple[str, str]]:
+    """(bucket, prefix) of the folders that belong to the table with this metadata file and location, and to no other
+    table: where its metadata lies, and ``data/`` and ``metadata/`` below its location; if that is not known, it is
+    where ``metadata/`` lies. Prefixes end with a slash."""
+    at = Location.parse(metadata)
+    folder = at.key.rpartition("/")[0] if at is not None else ""
+    if at is not None and location is None and folder.endswith("/metadata"):
+        location = Location(at.scheme, at.bucket, folder.removesuffix("/metadata")).uri
+    base = Location.parse(location or "")
+    found = [] if at is None else [(at.bucket, f"{folder}/")]
+    if base is not None:
+        root = f"{base.key.rstrip('/')}/".lstrip("/")
+        found += [(base.bucket, f"{root}{name}/") for name in ("data", "metadata")]
+    return [(bucket, prefix) for bucket, prefix in dict.fromkeys(found) if prefix != "/"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +208,12 @@ class NamespaceChange:
     key: str
     old: str
     new: str
+
+
+def left_folders(plan: PlanFile) -> list[tuple[str, str]]:
+    """(bucket, prefix) of the folders of the tables that the plan leaves where they are on purpose."""
+    rows = plan.db.execute("SELECT old_metadata, old_location FROM tables WHERE state = ?", (LEFT,)).fetchall()
+    return [folder for metadata, location in rows for folder in folders_of(metadata, location)]
 
 
 _OBJECT = ", ".join(f.name for f in fields(PlannedObject))
@@ -384,7 +414,8 @@ class PlanFile:
     def _digest(self, progress: Progress) -> str:
         digest = hashlib.sha256()
         (objects,) = self.db.execute("SELECT max(id) FROM objects").fetchone()
-        selections = {"header": "key <> 'digest' ORDER BY key", **dict.fromkeys(_SEALED, "1 ORDER BY rowid")}
+        ordered = {"header": "key <> 'digest' ORDER BY key", "target_metadata": "1 ORDER BY key"}
+        selections = {"header": "", **dict.fromkeys(_SEALED, "1 ORDER BY rowid"), **ordered}
         with progress.stage("checking the plan", objects=objects) as stage:
             for table, selection in selections.items():
                 columns = ", ".join(row[1] for row in self.db.execute(f"PRAGMA table_info({table})"))
@@ -403,6 +434,11 @@ class PlanFile:
                 self._lookups = connect(self._read_from, self._how, check_same_thread=False)
             row: tuple[Any, ...] | None = self._lookups.execute(query, tuple(parameters)).fetchone()
             return row
+
+    def rows(self, query: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, in flat memory, on a connection of their own."""
+        with closing(self._reader()) as db:
+            yield from db.execute(query, tuple(parameters))
 
     def _reader(self) -> sqlite3.Connection:
         """A connection of its own. Never one that would create the file, if somebody has deleted it."""
@@ -451,6 +487,11 @@ class PlanFile:
             for _, history in groupby(rows, key=lambda version: (version.bucket, version.key)):
                 yield list(history)
 
+    def replaceable(self, object_id: int) -> str | None:
+        """The ETag of what may be replaced at the target by this object; None if nothing may. From any thread."""
+        row = self.lookup("SELECT etag FROM replaceable WHERE object_id = ?", (object_id,))
+        return str(row[0]) if row else None
+
     def object_at(self, bucket: str, key: str) -> PlannedObject | None:
         """The object with this source key, from any thread."""
         row = self.lookup(f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
@@ -482,6 +523,10 @@ class PlanFile:
         return self.db.execute("SELECT 1 FROM findings WHERE severity = ? LIMIT 1", (BLOCK,)).fetchone() is not None
 
     # -- building ------------------------------------------------------------------------------------
+
+    def at_target(self, key: str) -> bool:
+        """True if the target held an object with this key when it was listed. Only while planning."""
+        return self.db.execute("SELECT 1 FROM present WHERE key = ?", (key,)).fetchone() is not None
 
     def add_finding(self, finding: Finding) -> None:
         self.db.execute(

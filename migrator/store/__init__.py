@@ -17,6 +17,7 @@ from migrator.store.client import (
     is_own,
     spool,
 )
+from migrator.store.conditional import Conditional, Expected, probe_conditional
 from migrator.store.etags import MAX_PARTS, RunningETag, etag_of_parts, part_count, part_ranges, parts_to_make
 from migrator.store.listing import StoredObject
 from migrator.store.routes import connect
@@ -27,8 +28,10 @@ __all__ = [
     "MAX_PARTS",
     "OWN_PREFIX",
     "Checksum",
+    "Conditional",
     "Content",
     "Download",
+    "Expected",
     "RunningETag",
     "Store",
     "StoredObject",
@@ -40,5 +43,6 @@ __all__ = [
     "part_count",
     "part_ranges",
     "parts_to_make",
+    "probe_conditional",
     "spool",
 ]

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache, cached_property, partial
 from itertools import groupby, islice
@@ -26,14 +27,18 @@ import boto3
 import botocore.exceptions
 import botocore.httpsession
 import botocore.loaders
+import botocore.parsers
 import botocore.session
 import botocore.utils
 from botocore.config import Config
 
 from migrator.endpoints import check_endpoint
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
+from migrator.store.answers import Absurd, Pages, checked_etag, checked_size
+from migrator.store.conditional import Conditional, Expected
 from migrator.store.etags import part_count, part_ranges
-from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel
+from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel, no_listing
+from migrator.store.outage import Outage, WaitInBoto3
 from migrator.store.signing import Credentials
 from migrator.store.strict import ENTRIES, make_strict
 from migrator.store.wire import Endpoint
@@ -174,7 +179,12 @@ class Store:
         self._provider: Any = None
         self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
         self._given_up = threading.Event()
-        self._multipart_above = multipart_above
+        self.outage = Outage()
+        self.conditional = Conditional()
+        """Which conditional writes this server honours, as far as it was asked; see probe_conditional."""
+        self.multipart_above = multipart_above
+        self.checksums_by_part = True
+        """The server copies parts into uploads that keep a checksum, as far as we know. MinIO does not."""
         self._part_size = part_size
         if endpoint_url is not None:
             check_endpoint(endpoint_url, "The endpoint URL")
@@ -213,7 +223,14 @@ class Store:
         )
         client = self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
         make_strict(client)
+        wait = WaitInBoto3(self.outage, self._given_up, once=attempts == 1)
+        client.meta.events.register_first("needs-retry.s3", wait)
         return client
+
+    def met(self) -> None:
+        """Wait for this server when it is away, although nothing was asked yet: another process has talked to it."""
+        for store in self.ends:
+            store.outage.known = True
 
     def give_up(self) -> None:
         """Let whatever goes on piece by piece in other threads end at its next piece, with an error; for good."""
@@ -257,6 +274,7 @@ class Store:
             credentials=self._credentials,
             base_url=self._base_url,
             ca_file=str(botocore.httpsession.get_cert_path(bundle or True)),
+            outage=self.outage,
         )
 
     def _base_url(self, bucket: str) -> str:
@@ -295,10 +313,16 @@ class Store:
         it does not let us look."""
         try:
             with self._errors(f"s3://{bucket}"):
-                self._quick.list_objects_v2(Bucket=bucket, MaxKeys=1)
+                self._ask_twice(self._quick.list_objects_v2, Bucket=bucket, MaxKeys=1)
         except NotFound:
             return False
         return True
+
+    def bucket_names(self) -> Sequence[str]:
+        """The names of all buckets that these credentials own, in order. Raises AccessDenied if they may not ask."""
+        with self._errors(self.endpoint_url):
+            answer = self._quick.list_buckets()
+        return sorted(str(bucket["Name"]) for bucket in answer.get("Buckets") or ())
 
     def create_bucket(self, bucket: str) -> None:
         """Create the bucket unless it exists."""
@@ -344,13 +368,39 @@ class Store:
         Not every server lists in key order, so nothing here depends on it.
         """
         found: list[StoredObject] = []
-        with self._errors(f"s3://{bucket}/{prefix}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for page in self._pages(self._client.list_objects_v2, ("ContinuationToken",), Bucket=bucket, Prefix=prefix):
+            with self._errors(f"s3://{bucket}/{prefix}"):
                 found = [_stored(entry) for entry in page.get("Contents", [])]
-                yield from found
+            yield from found
         if len(found) >= FULL:
             last = found[-1].key
             yield from (more for more in self.list(bucket, cut_short(last)) if more.key != last)
+
+    def _pages(self, ask: Callable[..., Any], markers: Sequence[str], **given: Any) -> Iterator[dict[str, Any]]:
+        """Every page of a listing. ``markers``: the parameters that ask for the next page, which stand in each answer
+        with "Next" before their names. Unlike boto3's paginator this does not take a page that says that there is
+        more, without saying what to ask for, for the last one."""
+        place = f"s3://{given['Bucket']}/{given.get('Prefix', '')}"
+        pages = Pages()
+        more: dict[str, str] = {}
+        while True:
+            with self._errors(place):
+                page: dict[str, Any] = self._ask_twice(ask, **given, **more)
+                more = {name: page[f"Next{name}"] for name in markers if page.get(f"Next{name}")}
+                if page.get("IsTruncated") and not more:
+                    raise Absurd("there is more, but not what to ask for it with")
+                pages.check(repr(more) if page.get("IsTruncated") else None, _first(page))
+            yield page
+            if not page.get("IsTruncated"):
+                return
+
+    @staticmethod
+    def _ask_twice(ask: Callable[..., Result], **given: Any) -> Result:
+        """An answer that is not S3's may be an accident of whatever stands between: once."""
+        try:
+            return ask(**given)
+        except (Absurd, botocore.parsers.ResponseParserError):
+            return ask(**given)
 
     def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
         """List every (bucket, prefix) at once: yield (bucket, some objects), each object once, in no order."""
@@ -366,7 +416,10 @@ class Store:
     def _page(self, bucket: str, parameters: Mapping[str, str]) -> Page:
         """One page of a listing; ``parameters`` as S3 names them."""
         with self._errors(f"s3://{bucket}/{parameters['prefix']}"):
-            answer = self._client.list_objects_v2(Bucket=bucket, **{_PARAMETERS[k]: v for k, v in parameters.items()})
+            given = {_PARAMETERS[k]: v for k, v in parameters.items()}
+            answer = self._ask_twice(self._client.list_objects_v2, Bucket=bucket, **given)
+            if answer.get("IsTruncated") and not answer.get("NextContinuationToken"):
+                raise Absurd("there is more, but no token to ask for it with")
         folders = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
         return Page(
             [_stored(entry) for entry in answer.get("Contents", [])], folders, answer.get("NextContinuationToken")
@@ -386,23 +439,15 @@ class Store:
         return [version for version in self.list_versions(bucket, key) if version.key == key][::-1]
 
     def _version_pages(self, bucket: str, prefix: str) -> Iterator[StoredVersion]:
-        with self._errors(f"s3://{bucket}/{prefix}"):
-            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-                keys: dict[str, list[StoredVersion]] = {}
+        ask, markers = self._client.list_object_versions, ("KeyMarker", "VersionIdMarker")
+        for page in self._pages(ask, markers, Bucket=bucket, Prefix=prefix):
+            keys: dict[str, list[StoredVersion]] = {}
+            with self._errors(f"s3://{bucket}/{prefix}"):
                 for entry in page[ENTRIES]:
-                    version = StoredVersion(
-                        entry["Key"],
-                        entry["VersionId"],
-                        entry.get("Size", 0),
-                        entry.get("ETag", "").strip('"'),
-                        int(entry["LastModified"].timestamp() * 1000),
-                        entry.get("StorageClass") or "STANDARD",
-                        "ETag" not in entry,
-                        entry["IsLatest"],
-                    )
+                    version = _stored_version(entry)
                     keys.setdefault(version.key, []).append(version)
-                for versions in keys.values():
-                    yield from versions
+            for versions in keys.values():
+                yield from versions
 
     def delete_marker(self, bucket: str, key: str) -> None:
         """Put a delete marker on top of the key's versions. The bucket must keep versions. Never done twice."""
@@ -433,7 +478,7 @@ class Store:
             answer: dict[str, Any] = self._client.get_object(Bucket=bucket, Key=key, **options)
             return answer
         except botocore.exceptions.ClientError as error:
-            if etag and _code(error) in _MISSING:
+            if etag and _is_missing(error):
                 raise SourceChanged(f"s3://{bucket}/{key} is gone since planning.") from error
             raise
 
@@ -446,16 +491,25 @@ class Store:
             attributes["Tagging"] = tagging
         return attributes
 
-    def put(self, bucket: str, key: str, content: Content, *, replace: bool = True) -> str:
+    def put(self, bucket: str, key: str, content: Content, *, replace: bool = True, replaces: str | None = None) -> str:
         """Write a whole object and return its ETag; see :meth:`upload`."""
-        return self.upload(bucket, key, io.BytesIO(content.data), content.attributes, replace=replace)[1]
+        file = io.BytesIO(content.data)
+        return self.upload(bucket, key, file, content.attributes, replace=replace, replaces=replaces)[1]
 
     def upload(
-        self, bucket: str, key: str, file: BinaryIO, attributes: Mapping[str, Any], *, replace: bool = True
+        self,
+        bucket: str,
+        key: str,
+        file: BinaryIO,
+        attributes: Mapping[str, Any],
+        *,
+        replace: bool = True,
+        replaces: str | None = None,
     ) -> tuple[int, str]:
         """Write all of ``file`` as one object and return (size, ETag). The server checks it against its MD5.
 
-        ``replace`` False leaves an object that is there already: raises Occupied unless it has the same bytes.
+        ``replace`` False leaves an object that is there already, unless its ETag is ``replaces``: raises Occupied if
+        it has other bytes than ``file``.
         """
         digest = hashlib.md5(usedforsecurity=False)
         file.seek(0)
@@ -463,16 +517,31 @@ class Store:
             digest.update(chunk)
         size = file.tell()
         file.seek(0)
-        if not replace and (there := self.find(bucket, key)) is not None:
-            if there.size != size or (there.etag != digest.hexdigest() and not self._equal(there, bucket, file)):
-                raise Occupied(
-                    f"s3://{bucket}/{key} exists already, with other content.", next_move="Choose an empty place."
-                )
-            return size, there.etag
-        checksum = base64.b64encode(digest.digest()).decode()
+        written = {**attributes, "ContentMD5": base64.b64encode(digest.digest()).decode()}
+        if not replace:
+            if not self.conditional.put and (there := self.find(bucket, key)) is not None and there.etag != replaces:
+                return size, self._same_file(there, bucket, file, size, digest.hexdigest())
+            if self.conditional.put:
+                written |= Expected(replaces).arguments
         with self._errors(f"s3://{bucket}/{key}"):
-            answer = self._client.put_object(Bucket=bucket, Key=key, Body=file, ContentMD5=checksum, **attributes)
-            return size, str(answer["ETag"]).strip('"')
+            try:
+                answer = self._client.put_object(Bucket=bucket, Key=key, Body=file, **written)
+                return size, str(answer["ETag"]).strip('"')
+            except botocore.exceptions.ClientError as error:
+                if replace or _code(error) not in _CHANGED | _MISSING:
+                    raise
+        if (there := self.find(bucket, key)) is None:  # what was to be replaced is gone, or see ANYTHING
+            return self.upload(bucket, key, file, attributes)
+        return size, self._same_file(there, bucket, file, size, digest.hexdigest())
+
+    def _same_file(self, there: StoredObject, bucket: str, file: BinaryIO, size: int, md5: str) -> str:
+        """The ETag of an object that must have the bytes of ``file``. Raises Occupied if it has others."""
+        file.seek(0)
+        if there.size != size or (there.etag != md5 and not self._equal(there, bucket, file)):
+            raise Occupied(
+                f"s3://{bucket}/{there.key} exists already, with other content.", next_move="Choose an empty place."
+            )
+        return there.etag
 
     def put_if(self, bucket: str, key: str, data: bytes, *, etag: str | None) -> str | None:
         """Write an object if the one there still has this ETag (None: if there is none), and return the new ETag,
@@ -491,10 +560,42 @@ class Store:
         there = self.find(bucket, key) and self.get(bucket, key)
         return there.etag if there and there.data == data else None
 
-    def delete(self, bucket: str, key: str) -> None:
-        """Remove one object of our own. Never call it for an old bucket."""
+    def refuses(self, bucket: str, key: str, operation: str, expected: Expected) -> bool:
+        """True if the server refuses to write an object because of this condition. ``operation``: "put", "copy" (of
+        the object KEY-source) or "complete", the end of an upload in parts."""
+        place: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        upload: Upload | None = None
+        try:
+            with self._errors(f"s3://{bucket}/{key}"):
+                if operation == "put":
+                    self._client.put_object(**place, Body=b"probe", **expected.arguments)
+                elif operation == "copy":
+                    source = {"Bucket": bucket, "Key": f"{key}-source"}
+                    self._client.copy_object(**place, CopySource=source, **expected.arguments)
+                else:
+                    upload = self.begin_upload(bucket, key, {})
+                    self.finish_upload(upload, [self.put_part(upload, 1, b"probe")], expected=expected)
+        except SourceChanged:
+            return True
+        except StoreError:
+            return False
+        finally:
+            if upload is not None:
+                self.abort_upload(upload)
+        return False
+
+    def erase(self, bucket: str, key: str) -> None:
+        """Remove an object of our own with all its versions. Never call it for an object of the lake."""
         with self._errors(f"s3://{bucket}/{key}"):
-            self._client.delete_object(Bucket=bucket, Key=key)
+            answer = self._client.delete_object(Bucket=bucket, Key=key)
+            if answer.get("VersionId") or answer.get("DeleteMarker"):
+                for version in self.versions_of(bucket, key):
+                    self.delete(bucket, key, version_id=version.version_id)
+
+    def delete(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
+        """Remove one object of our own, or one version of it for good. Never call it for an old bucket."""
+        with self._errors(_place(bucket, key, version_id)):
+            self._client.delete_object(Bucket=bucket, Key=key, **_version(version_id))
 
     def age(self, bucket: str, key: str) -> float:
         """How many seconds ago the object was written, by the server's own clock. Raises NotFound."""
@@ -511,9 +612,10 @@ class Store:
         """One object, as a listing would show it. Raises NotFound."""
         with self._errors(_place(bucket, key, version_id)):
             answer = self._client.head_object(Bucket=bucket, Key=key, **_version(version_id))
-            modified = int(answer["LastModified"].timestamp() * 1000)
-            storage_class = answer.get("StorageClass") or "STANDARD"
-            return StoredObject(key, int(answer["ContentLength"]), answer["ETag"].strip('"'), modified, storage_class)
+            etag = checked_etag(answer["ETag"], key)
+            size = checked_size(str(answer["ContentLength"]), key)
+            modified = _milliseconds(answer["LastModified"])
+            return StoredObject(key, size, etag, modified, answer.get("StorageClass") or "STANDARD")
 
     def find(self, bucket: str, key: str) -> StoredObject | None:
         """One object, as a listing would show it, or None."""
@@ -558,19 +660,31 @@ class Store:
         return read()
 
     def copy(
-        self, source_bucket: str, source: StoredObject, bucket: str, key: str, *, version_id: str | None = None
+        self,
+        source_bucket: str,
+        source: StoredObject,
+        bucket: str,
+        key: str,
+        *,
+        version_id: str | None = None,
+        once: bool = False,
+        expected: Expected | None = None,
     ) -> str:
         """Copy on the server, with metadata, content type and tags, and return the new ETag.
 
         Pinned to ``source.etag``: raises SourceChanged if the object is another one by now, or gone. With a
-        ``version_id`` that version is copied, and never twice: if an answer gets lost, that is an error.
+        ``version_id`` that version is copied. This, and whatever is copied ``once``, is never copied twice: if an
+        answer gets lost, that is an error. ``expected``: what may be at the target, on a server that honours such
+        conditions; SourceChanged otherwise.
         """
         place = _place(source_bucket, source.key, version_id)
-        client = self._client if version_id is None else self._once
+        once = once or version_id is not None
+        client = self._once if once else self._client
         with self._errors(place):
             try:
-                if source.size > self._multipart_above:
-                    return self._copy_parts(source_bucket, source, bucket, key, version_id)
+                if source.size > self.multipart_above:
+                    return self._copy_parts(source_bucket, source, bucket, key, version_id, expected, once=once)
+                condition = expected.arguments if expected and self.conditional.copy else {}
                 answer = client.copy_object(
                     Bucket=bucket,
                     Key=key,
@@ -580,40 +694,62 @@ class Store:
                     TaggingDirective=self.tagging_directive,
                     # CopyObject does not keep the storage class by itself.
                     **({} if source.storage_class == "STANDARD" else {"StorageClass": source.storage_class}),
+                    **condition,
                 )
                 return str(answer["CopyObjectResult"]["ETag"]).strip('"')
             except botocore.exceptions.ClientError as error:
-                if _code(error) not in ("NoSuchKey", "NoSuchVersion", "404"):
+                if _code(error) not in ("NoSuchKey", "NoSuchVersion"):
                     raise
                 if source.size == 0 and source.key.endswith("/") and version_id in (None, "null"):
                     # Some servers (SeaweedFS) list an empty directory marker but do not copy it.
-                    return self.put(bucket, key, Content(b"", ""))
+                    return self.put(bucket, key, Content(b"", ""), replace=expected is None)
                 raise SourceChanged(f"{place} is gone since planning.") from error
 
     def _copy_parts(
-        self, source_bucket: str, source: StoredObject, bucket: str, key: str, version_id: str | None
+        self,
+        source_bucket: str,
+        source: StoredObject,
+        bucket: str,
+        key: str,
+        version_id: str | None,
+        expected: Expected | None,
+        *,
+        once: bool,
     ) -> str:
         """Multipart copy, one part after another. boto3's own loses tags and, unless told, metadata
         (aws-cli#1145): we carry both."""
         origin = {"Bucket": source_bucket, "Key": source.key, **_version(version_id)}
         attributes = self.attributes(source_bucket, source.key, source.etag, version_id)
-        upload = self.begin_upload(bucket, key, attributes)
-        try:
-            parts = []
-            for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
-                self.go_on(source_bucket, source.key)
-                answer = self._client.upload_part_copy(
-                    **upload.names,
-                    PartNumber=number,
-                    CopySource=origin,
-                    CopySourceIfMatch=f'"{source.etag}"',
-                    CopySourceRange=f"bytes={start}-{end}",
-                )
-                parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
-            return self.finish_upload(upload, parts, once=version_id is not None)
-        except BaseException:
-            self.abort_upload(upload)
-            raise
+        expected = expected if self.conditional.complete else None
+        while True:
+            given = attributes if self.checksums_by_part else without_checksum(attributes)
+            upload = self.begin_upload(bucket, key, given)
+            try:
+                parts = self._copied_parts(origin, source, source_bucket, upload)
+                return self.finish_upload(upload, parts, once=once, expected=expected)
+            except BaseException as error:
+                self.abort_upload(upload)
+                if not (isinstance(error, botocore.exceptions.ClientError) and _code(error) in REFUSES_CHECKSUM):
+                    raise
+                if given == without_checksum(given):
+                    raise
+                self.checksums_by_part = False
+
+    def _copied_parts(
+        self, origin: Mapping[str, str], source: StoredObject, source_bucket: str, upload: Upload
+    ) -> Sequence[dict[str, Any]]:
+        parts = []
+        for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
+            self.go_on(source_bucket, source.key)
+            answer = self._client.upload_part_copy(
+                **upload.names,
+                PartNumber=number,
+                CopySource=origin,
+                CopySourceIfMatch=f'"{source.etag}"',
+                CopySourceRange=f"bytes={start}-{end}",
+            )
+            parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
+        return parts
 
     # -- uploads in parts ----------------------------------------------------------------------------
 
@@ -627,7 +763,7 @@ class Store:
                     Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ChecksumMode="ENABLED", **version
                 )
             except botocore.exceptions.ClientError as error:
-                if _code(error) not in _MISSING:
+                if not _is_missing(error):
                     raise
                 raise SourceChanged(f"{place} is gone since planning.") from error
             attributes = {name: head[name] for name in (*_HEADERS, "StorageClass") if name in head}
@@ -702,12 +838,23 @@ class Store:
             if other.key == upload.key and other != upload and not self._client.list_parts(**other.names).get("Parts"):
                 self.abort_upload(other)
 
-    def finish_upload(self, upload: Upload, parts: Sequence[Mapping[str, Any]], *, once: bool = False) -> str:
-        """Make an object of the parts and return its ETag. ``parts``: boto3's, in order."""
+    def finish_upload(
+        self,
+        upload: Upload,
+        parts: Sequence[Mapping[str, Any]],
+        *,
+        once: bool = False,
+        expected: Expected | None = None,
+    ) -> str:
+        """Make an object of the parts and return its ETag. ``parts``: boto3's, in order. ``expected``: what may be
+        there, on a server that honours such conditions; raises SourceChanged otherwise."""
         client = self._once if once else self._client
+        condition = expected.arguments if expected else {}
         with self._errors(f"s3://{upload.bucket}/{upload.key}"):
             try:
-                done = client.complete_multipart_upload(**upload.names, MultipartUpload={"Parts": list(parts)})
+                done = client.complete_multipart_upload(
+                    **upload.names, MultipartUpload={"Parts": list(parts)}, **condition
+                )
             except self._client.exceptions.NoSuchUpload:
                 # It was finished already, if an answer was lost and boto3 asked again.
                 there = self.find(upload.bucket, upload.key)
@@ -728,13 +875,20 @@ class Store:
         except NotFound:
             pass
 
-    def uploads(self, bucket: str) -> Iterator[tuple[Upload, int]]:
+    def uploads(self, bucket: str, prefix: str = "") -> Iterator[tuple[Upload, int]]:
         """Every open multipart upload of the bucket, and when it was begun, in milliseconds since the epoch."""
-        with self._errors(f"s3://{bucket}"):
-            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-                for entry in page.get("Uploads", []):
-                    begun = int(entry["Initiated"].timestamp() * 1000) if "Initiated" in entry else 0
-                    yield Upload(bucket, entry["Key"], entry["UploadId"]), begun
+        ask, markers = self._client.list_multipart_uploads, ("KeyMarker", "UploadIdMarker")
+        for page in self._pages(ask, markers, Bucket=bucket, Prefix=prefix):
+            with self._errors(f"s3://{bucket}/{prefix}"):
+                found = [
+                    (Upload(bucket, entry["Key"], entry["UploadId"]), _milliseconds(entry.get("Initiated")))
+                    for entry in page.get("Uploads", [])
+                ]
+            yield from found
+
+    def uploads_of(self, bucket: str, key: str) -> Sequence[tuple[Upload, int]]:
+        """The open uploads of one key. MinIO lists them only if it is asked for the very key."""
+        return [found for found in self.uploads(bucket, key) if found[0].key == key]
 
     def tagging(self, bucket: str, key: str, version_id: str | None = None) -> str:
         """The object's tags as a query string, as S3 takes them with a new object; "" if tags are left out."""
@@ -757,12 +911,23 @@ class Store:
             raise StoreError(f"{place}: boto3 sends no such request: {error}.") from error
         except KeyError as error:
             raise StoreError(f"{place}: the server's answer lacks {error}.", next_move="Run it again.") from error
+        except (Absurd, botocore.parsers.ResponseParserError) as error:
+            raise no_listing(place, self.endpoint_url, error) from error
+        except botocore.exceptions.HTTPClientError as error:
+            if isinstance(error.kwargs.get("error"), Absurd):
+                raise no_listing(place, self.endpoint_url, error.kwargs["error"]) from error
+            raise self._unreachable(place, error) from error
+        except (ValueError, OverflowError) as error:  # boto3 could not read a number or a date
+            raise no_listing(place, self.endpoint_url, f"{type(error).__name__}: {error}") from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
-            raise Unreachable(
-                f"{self.endpoint_url} did not answer for {place}: {error}.",
-                next_move="Check the endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, for the target also "
-                "--target-endpoint-url) and the network.",
-            ) from error
+            raise self._unreachable(place, error) from error
+
+    def _unreachable(self, place: str, error: Exception) -> Unreachable:
+        return Unreachable(
+            f"{self.endpoint_url} did not answer for {place}: {error}.",
+            next_move="Check the endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, for the target also "
+            "--target-endpoint-url) and the network.",
+        )
 
 
 def _botocore_session(profile: str | None) -> botocore.session.Session:
@@ -781,6 +946,15 @@ _BROKEN = (
     botocore.exceptions.ReadTimeoutError,
     botocore.exceptions.IncompleteReadError,
 )
+
+
+REFUSES_CHECKSUM = frozenset({"InvalidArgument", "InvalidRequest", "BadRequest", "NotImplemented"})
+"""What a server says that cannot copy a part into an upload that keeps a checksum."""
+
+
+def without_checksum(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an upload is begun with, without asking for a checksum."""
+    return {name: value for name, value in attributes.items() if not name.startswith("Checksum")}
 
 
 def _read(answer: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -813,9 +987,36 @@ def _stored(entry: Mapping[str, Any]) -> StoredObject:
         entry["Key"],
         entry["Size"],
         entry["ETag"].strip('"'),
-        int(entry["LastModified"].timestamp() * 1000),
+        _milliseconds(entry["LastModified"]),
         entry.get("StorageClass") or "STANDARD",
     )
+
+
+def _stored_version(entry: Mapping[str, Any]) -> StoredVersion:
+    """A version, or a delete marker, as a listing has it."""
+    return StoredVersion(
+        entry["Key"],
+        entry["VersionId"],
+        entry.get("Size", 0),
+        entry.get("ETag", "").strip('"'),
+        _milliseconds(entry["LastModified"]),
+        entry.get("StorageClass") or "STANDARD",
+        "ETag" not in entry,
+        entry["IsLatest"],
+    )
+
+
+def _milliseconds(moment: datetime | None) -> int:
+    return 0 if moment is None else int(moment.timestamp() * 1000)
+
+
+def _first(page: Mapping[str, Any]) -> str | None:
+    """What a page of a listing begins with, whatever it lists."""
+    entries = page.get("Contents") or page.get(ENTRIES) or page.get("Uploads") or page.get("CommonPrefixes")
+    if not entries:
+        return None
+    first = entries[0]
+    return repr([first.get(name) for name in ("Key", "VersionId", "UploadId", "Prefix")])
 
 
 def _part(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -841,12 +1042,23 @@ def _code(error: botocore.exceptions.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def _is_missing(error: botocore.exceptions.ClientError) -> bool:
+    """True if S3 says that something is not there. A bare 404 says so only in answer to a HEAD, which has no body:
+    anything else that has no code of S3's is a page of whatever stands before the server."""
+    return _code(error) in _MISSING and (_code(error) != "404" or error.operation_name.startswith("Head"))
+
+
 def _translated(place: str, error: botocore.exceptions.ClientError) -> StoreError:
     code = _code(error)
     reason = error.response.get("Error", {}).get("Message") or code
     if code in _CHANGED:
         return SourceChanged(f"{place} changed since planning.")
-    if code in _MISSING:
+    if code == "404" and not _is_missing(error):
+        return StoreError(
+            f"{place}: {error.operation_name} was answered 404 Not Found, but not by S3.",
+            next_move="Check the endpoint and what stands before it.",
+        )
+    if _is_missing(error):
         return NotFound(f"{place} does not exist ({code}).")
     if code in _DENIED:
         return AccessDenied(

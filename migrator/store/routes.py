@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from migrator.errors import MigratorError, SourceChanged, StoreError
-from migrator.store.client import Content, Store, Upload
+from migrator.store.client import Content, Store, Upload, without_checksum
+from migrator.store.conditional import Expected
 from migrator.store.etags import part_ranges, parts_to_make
 from migrator.store.listing import StoredObject
 from migrator.store.wire import Endpoint
@@ -83,6 +84,10 @@ class Routes(Store):
         for store in self.ends:
             store.give_up()
 
+    def bucket_names(self) -> Sequence[str]:
+        """Those of the old buckets' server."""
+        return self._source.bucket_names()
+
     def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
         for store in self.ends:
             here = [(bucket, prefix) for bucket, prefix in places if self.store_of(bucket) is store]
@@ -90,12 +95,21 @@ class Routes(Store):
                 yield from store.list_all(here)
 
     def copy(
-        self, source_bucket: str, source: StoredObject, bucket: str, key: str, *, version_id: str | None = None
+        self,
+        source_bucket: str,
+        source: StoredObject,
+        bucket: str,
+        key: str,
+        *,
+        version_id: str | None = None,
+        once: bool = False,
+        expected: Expected | None = None,
     ) -> str:
         """Copy as :meth:`Store.copy` does; between the two through our memory, and current versions only."""
         if version_id is not None:
             raise StoreError(f"s3://{source_bucket}/{source.key}: older versions cannot go from server to server.")
-        return copy_between(self.store_of(source_bucket), source_bucket, source, self.store_of(bucket), bucket, key)
+        there = self.store_of(bucket)
+        return copy_between(self.store_of(source_bucket), source_bucket, source, there, bucket, key, expected)
 
 
 def _routed(name: str, *, by_upload: bool) -> Callable[..., Any]:
@@ -119,18 +133,27 @@ def _route_all() -> None:
 _route_all()
 
 
-def copy_between(source: Store, source_bucket: str, stored: StoredObject, target: Store, bucket: str, key: str) -> str:
+def copy_between(
+    source: Store,
+    source_bucket: str,
+    stored: StoredObject,
+    target: Store,
+    bucket: str,
+    key: str,
+    expected: Expected | None = None,
+) -> str:
     """Copy an object from one store to another, with metadata, content type, storage class and tags, and return the
     new ETag. No more than one part of it is in memory.
 
-    Pinned to ``stored.etag``: raises SourceChanged if the object is another one by now, or gone.
+    Pinned to ``stored.etag``: raises SourceChanged if the object is another one by now, or gone. ``expected``: see
+    :meth:`Store.copy`.
     """
     if source is target:
-        return source.copy(source_bucket, stored, bucket, key)
+        return source.copy(source_bucket, stored, bucket, key, expected=expected)
     known = source.part_size(source_bucket, stored)
     size, like_source = parts_to_make(stored.etag, known, THROUGH_PART_SIZE, MOST_PART_SIZE, LEAST_PART_SIZE)
     if stored.size <= THROUGH_PART_SIZE and not (like_source and stored.size):
-        return _copy_whole(source, source_bucket, stored, target, bucket, key)
+        return _copy_whole(source, source_bucket, stored, target, bucket, key, expected)
     upload = target.begin_upload(bucket, key, attributes_for(source, source_bucket, stored))
     try:
         parts = []
@@ -138,7 +161,7 @@ def copy_between(source: Store, source_bucket: str, stored: StoredObject, target
             source.go_on(source_bucket, stored.key)
             data = source.read_part(source_bucket, stored.key, stored.etag, span)
             parts.append(target.put_part(upload, number, data))
-        return target.finish_upload(upload, parts)
+        return target.finish_upload(upload, parts, expected=expected if target.conditional.complete else None)
     except BaseException:
         _abort(target, upload)
         raise
@@ -149,7 +172,7 @@ def attributes_for(source: Store, bucket: str, stored: StoredObject) -> dict[str
     part, and what it makes of the parts' MD5 is up to it."""
     attributes = source.attributes(bucket, stored.key, stored.etag)
     return {
-        **{name: value for name, value in attributes.items() if not name.startswith("Checksum")},
+        **without_checksum(attributes),
         **_storage_class(stored),
     }
 
@@ -159,7 +182,15 @@ def _storage_class(stored: StoredObject) -> dict[str, str]:
     return {} if stored.storage_class == "STANDARD" else {"StorageClass": stored.storage_class}
 
 
-def _copy_whole(source: Store, source_bucket: str, stored: StoredObject, target: Store, bucket: str, key: str) -> str:
+def _copy_whole(
+    source: Store,
+    source_bucket: str,
+    stored: StoredObject,
+    target: Store,
+    bucket: str,
+    key: str,
+    expected: Expected | None,
+) -> str:
     try:
         content = source.get(source_bucket, stored.key, etag=stored.etag)
     except SourceChanged:
@@ -167,7 +198,10 @@ def _copy_whole(source: Store, source_bucket: str, stored: StoredObject, target:
             raise
         content = Content(b"", "")  # some servers (SeaweedFS) list an empty directory marker but do not give it
     attributes = {**content.attributes, **_storage_class(stored)}
-    return target.put(bucket, key, Content(content.data, content.etag, attributes))
+    again = Content(content.data, content.etag, attributes)
+    if expected is None or not target.conditional.put:
+        return target.put(bucket, key, again)
+    return target.put(bucket, key, again, replace=False, replaces=expected.etag)
 
 
 def _abort(target: Store, upload: Upload) -> None:

@@ -43,6 +43,9 @@ class SyntheticStore(Store):
     def bucket_exists(self, bucket: str) -> bool:
         return True
 
+    def bucket_names(self) -> list[str]:
+        return list(BUCKETS)
+
     def is_versioned(self, bucket: str) -> bool:
         return False
 

@@ -24,6 +24,7 @@ from migrator.cli import main
 from migrator.demo.server import Server
 from migrator.filelist import read_list, write_list
 from migrator.plan.file import PlanFile
+from migrator.store import is_own
 
 KEYS = (
     *("plain", "with space", " before", "after ", "two  spaces", "\u00a0no-break", "tab\there", "\x7fdelete"),
@@ -112,7 +113,7 @@ class Place:
 
     def listing(self, bucket: str) -> set[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+        return {entry["Key"] for page in pages for entry in page.get("Contents", []) if not is_own(entry["Key"])}
 
     def empty(self, bucket: str) -> None:
         for key in self.listing(bucket):

@@ -17,6 +17,7 @@ from engines.jars import REQUIRED, missing
 from migrator.cli import main
 from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
+from migrator.store import is_own
 
 Snapshots = dict[int | None, Any]
 """Snapshot → its rows, or the text of the error. None is the current one, read without naming it."""
@@ -103,7 +104,8 @@ def _run(*arguments: str | Path) -> str:
 
 def _sizes(client: Any) -> dict[str, int]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket="data-lake")
-    return {f"data-lake/{entry['Key']}": entry["Size"] for page in pages for entry in page["Contents"]}
+    entries = (entry for page in pages for entry in page["Contents"] if not is_own(entry["Key"]))
+    return {f"data-lake/{entry['Key']}": entry["Size"] for entry in entries}
 
 
 def _answers(session: Any, server: Server) -> Answers:

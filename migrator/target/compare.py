@@ -1,0 +1,179 @@
+"""How the target differs from what was planned: what appeared, changed or vanished there, and is not migrator's own.
+
+Between planning and writing time passes, and somebody may use the target meanwhile. The target is listed into a
+temporary table, ``there``, which is compared with the plan and its journal by SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from migrator.copying.copier import ETAG, Copied
+from migrator.journal import Journal
+from migrator.plan.file import HINT, PlanFile
+from migrator.progress import Progress
+from migrator.store import Store, is_own
+from migrator.target.ledger import Ledger, own
+
+EXAMPLES = 10
+PAGE = 200_000
+"""How many objects are looked up in the ledger at once."""
+
+_THERE = """
+CREATE TEMP TABLE IF NOT EXISTS there (
+  key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL) WITHOUT ROWID
+"""
+# Objects whose state at the target needs a look. What belongs to a table that lives at the target is its own affair.
+_SUSPECTS = """
+SELECT o.id, o.table_id, o.target, o.action, o.role, o.size, o.etag, o.target_etag, t.size, t.etag, d.etag,
+  EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)
+FROM objects o LEFT JOIN there t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
+LEFT JOIN tables b ON b.id = o.table_id
+WHERE o.action IN ('copy', 'overwrite', 'rewrite', 'same') AND coalesce(b.state, '') <> 'migrated' AND (
+  t.key IS NULL AND (d.object_id IS NOT NULL OR o.action = 'same')
+  OR d.object_id IS NOT NULL AND (t.etag <> d.etag OR t.size <> d.size)
+  OR t.key IS NOT NULL AND d.object_id IS NULL AND (o.action <> 'same' OR t.etag IS NOT o.target_etag))
+  AND o.id > ? ORDER BY o.id LIMIT ?
+"""
+# Metadata files in the folders where tables go, which are neither planned nor were there while planning: a reader of a
+# Hadoop table would follow them, and in any other catalog somebody has committed there.
+_COMMITS = """
+SELECT b.id, t.key, coalesce(b.catalog || '.' || b.namespace || '.' || b.name, b.old_location, b.old_metadata)
+FROM tables b JOIN target_folders f ON f.table_id = b.id
+JOIN there t ON t.key > f.folder || '/' AND t.key < f.folder || '0'
+WHERE b.state <> 'migrated' AND t.key LIKE '%.metadata.json%'
+  AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = t.key)
+  AND NOT EXISTS (SELECT 1 FROM target_metadata m WHERE m.key = t.key AND m.etag = t.etag)
+"""
+
+
+@dataclass
+class Changes:
+    """What at the target is not as planned: how many objects, and the first of them, each with what happened to it."""
+
+    changed: int = 0
+    examples: list[str] = field(default_factory=list)
+    vanished: int = 0
+    """Copies of this plan that are no longer there; they are copied again."""
+
+    def add(self, what: str) -> None:
+        self.changed += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(what)
+
+    def __str__(self) -> str:
+        more = f"\n  … and {self.changed - len(self.examples)} more" if self.changed > len(self.examples) else ""
+        return "".join(f"\n  {example}" for example in self.examples) + more
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    id: int
+    table: int | None
+    target: str
+    action: str
+    role: str
+    size: int
+    etag: str
+    planned: str | None
+    """The ETag at the target while planning."""
+    there_size: int | None
+    there: str | None
+    done: str | None
+    has_history: int
+
+
+def list_target(plan: PlanFile, store: Store, progress: Progress) -> None:
+    """List the target into the temporary table ``there``, without what migrator keeps there for itself."""
+    plan.db.execute(_THERE)
+    plan.db.execute("DELETE FROM there")
+    with progress.stage("listing the target") as stage:
+        for _, listed in store.list_all([(plan.layout.target_bucket, "")]):
+            rows = [(found.key, found.size, found.etag) for found in listed if not is_own(found.key)]
+            plan.db.executemany("INSERT INTO there VALUES (?, ?, ?)", rows)
+            stage.advance(len(listed), sum(found.size for found in listed))
+
+
+def find_changes(
+    plan: PlanFile, journal: Journal, ledger: Ledger, *, resumed: bool, recognize: bool, live: frozenset[int]
+) -> Changes:
+    """Compare the listing in ``there`` with the plan and its journal.
+
+    Copies that vanished are forgotten by the journal, so that they are made again. What is provably migrator's own and
+    may be replaced is noted in the journal. ``resumed``: an earlier run of this plan may have written
+    without saying so, just before it was killed; what could be its work is left for the moment of writing, which
+    compares the bytes. ``recognize``: an equal ETag is proof enough. ``live``: the ids of the tables that are cut over.
+    """
+    changes = Changes()
+    journal.start_replaceable()
+    for page in _suspects(plan, live):
+        known = ledger.known({own(s.target, s.there) for s in page if s.there is not None and s.done is None})
+        found = _Found(changes, known, resumed, recognize)
+        for suspect in page:
+            found.judge(suspect, f"s3://{plan.layout.target_bucket}/{suspect.target}")
+        journal.copied(found.copied)
+        journal.forget(found.vanished)
+        journal.may_replace(found.replaceable)
+    for table, key, name in plan.db.execute(_COMMITS).fetchall():
+        if table not in live:
+            place = f"s3://{plan.layout.target_bucket}/{key}"
+            changes.add(f"+ {place}: metadata of {name}, written there since planning")
+    journal.commit()
+    return changes
+
+
+def _suspects(plan: PlanFile, live: frozenset[int]) -> Iterator[list[_Suspect]]:
+    """The objects whose state at the target needs a look, in pages."""
+    last = -1
+    while rows := plan.db.execute(_SUSPECTS, (last, PAGE)).fetchall():
+        last = rows[-1][0]
+        yield [suspect for suspect in (_Suspect(*row) for row in rows) if suspect.table not in live]
+
+
+class _Found:
+    """What follows from one page of suspects."""
+
+    def __init__(self, changes: Changes, known: set[int], resumed: bool, recognize: bool) -> None:
+        self._changes, self._known, self._resumed, self._recognize = changes, known, resumed, recognize
+        self.copied: list[Copied] = []
+        """Copies that a killed run made without journalling them."""
+        self.vanished: list[int] = []
+        self.replaceable: list[tuple[int, str]] = []
+
+    def judge(self, suspect: _Suspect, place: str) -> None:
+        """Decide about one object; ``place`` is its URI at the target."""
+        if suspect.there is None:
+            if suspect.done is None:
+                self._changes.add(f"- {place}: vanished since planning")
+            else:
+                self._changes.vanished += 1
+                self.vanished.append(suspect.id)
+        elif suspect.done is not None:
+            self._changes.add(f"* {place}: changed since migrator wrote it")
+        elif _is_equal(suspect):
+            if self._recognize and suspect.role != HINT:  # a version hint is written by the cutover alone
+                self.copied.append(Copied(suspect.id, suspect.size, suspect.etag, ETAG))
+            else:
+                self.replaceable.append((suspect.id, suspect.there))
+        elif suspect.action != "same" and own(suspect.target, suspect.there) in self._known:
+            self.replaceable.append((suspect.id, suspect.there))
+        elif suspect.there == suspect.planned:
+            if suspect.action == "overwrite" or suspect.has_history:
+                self.replaceable.append((suspect.id, suspect.there))
+        elif not (self._resumed and _may_be_ours(suspect)):
+            what = "appeared" if suspect.planned is None else "changed"
+            self._changes.add(f"{'+' if suspect.planned is None else '*'} {place}: {what} since planning")
+
+
+def _is_equal(suspect: _Suspect) -> bool:
+    """True for a plain copy that has its source's ETag and size. Not where older versions are below it: an older
+    version may have the same bytes."""
+    plain = suspect.role in ("", HINT) and suspect.action != "same" and not suspect.has_history
+    return plain and (suspect.there, suspect.there_size) == (suspect.etag, suspect.size)
+
+
+def _may_be_ours(suspect: _Suspect) -> bool:
+    if suspect.action == "same" or suspect.role == HINT:
+        return False
+    return suspect.role != "" or bool(suspect.has_history) or suspect.there_size == suspect.size

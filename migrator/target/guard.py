@@ -1,0 +1,131 @@
+"""The target's guard: nothing of anybody's is overwritten there, and no older plan undoes what a newer one did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from migrator.errors import MigrationFailed, PlanStale
+from migrator.journal import STARTED, Journal
+from migrator.plan.file import PlanFile, PlannedTable
+from migrator.progress import Progress
+from migrator.store import Conditional, Store, probe_conditional
+from migrator.target.compare import find_changes, list_target
+from migrator.target.ledger import Ledger, own, same
+from migrator.target.record import (
+    COPYING,
+    CUT_OVER,
+    CUTTING_OVER,
+    PlanRecord,
+    new_record,
+    now,
+    read_records,
+    superseded_by,
+    write_record,
+)
+
+AGAIN = 'Run "migrator plan" again.'
+
+
+class TargetGuard:
+    """Guards one target bucket while one plan is carried out there. Needs the target's lease for all that it writes."""
+
+    def __init__(self, plan: PlanFile, store: Store, progress: Progress) -> None:
+        self._plan, self._store, self._progress = plan, store, progress
+        self.bucket = self._bucket = plan.layout.target_bucket
+        self._id = plan.header()["plan_id"]
+        self._ledger = Ledger(store, self._bucket)
+        self._record: PlanRecord | None = None
+
+    def superseded(self) -> PlanRecord | None:
+        """The newer plan that was carried out at the target, if there is one."""
+        records = read_records(self._store, self._bucket)
+        self._record = next((record for record in records if record.plan_id == self._id), None)
+        return superseded_by(records, self._plan)
+
+    def begin(self, journal: Journal, *, recognize: bool, live: frozenset[int]) -> Conditional:
+        """Before the first write of a run: compare the target with the plan, and say in it that the plan is being
+        carried out. Returns which conditional writes the target honours. ``recognize``, ``live``: see
+        :func:`migrator.target.compare.find_changes`. Raises PlanStale.
+        """
+        list_target(self._plan, self._store, self._progress)
+        newer = self.superseded()
+        resumed = journal.has(STARTED)
+        ledger = self._ledger
+        changes = find_changes(self._plan, journal, ledger, resumed=resumed, recognize=recognize, live=live)
+        if newer is not None:
+            more = f" At the target since planning:{changes}" if changes.changed else ""
+            raise superseded_error(self._plan, newer, more)
+        self._refuse(changes.changed, str(changes))
+        self._write(COPYING)
+        self._ledger.write(f"{self._id}.planned", self._planned())
+        self.note_written()
+        return probe_conditional(self._store, self._bucket)
+
+    def compare(self, journal: Journal) -> None:
+        """Compare the target with the plan. Raises PlanStale for whatever is not as planned."""
+        list_target(self._plan, self._store, self._progress)
+        changes = find_changes(self._plan, journal, self._ledger, resumed=False, recognize=True, live=frozenset())
+        self._refuse(changes.changed, str(changes))
+
+    def check_before_cutover(self, journal: Journal, *, live: frozenset[int]) -> None:
+        """Compare the target once more with what was written, on a fresh listing in ``there``. Raises PlanStale for
+        what somebody else wrote there, MigrationFailed for copies that vanished."""
+        list_target(self._plan, self._store, self._progress)
+        changes = find_changes(self._plan, journal, self._ledger, resumed=False, recognize=True, live=live)
+        self._refuse(changes.changed, str(changes))
+        if changes.vanished:
+            raise MigrationFailed(
+                f"{changes.vanished:,} copies vanished from s3://{self._bucket}/ meanwhile. Nothing was cut over.",
+                next_move="Run the same command again: it copies them again.",
+            )
+
+    def note_written(self) -> None:
+        """Store fingerprints of everything that the journal knows to be written. Repeat it whenever a run ends."""
+        self._ledger.write(f"{self._id}.done", self._done())
+
+    def note_cutover(self, tables: Iterable[PlannedTable], *, complete: bool) -> None:
+        """Record which tables are cut over; ``complete``: those are all."""
+        moved: list[Mapping[str, str | None]] = [
+            {"table": t.identifier, "uuid": t.uuid, "old": t.old_metadata, "new": t.new_metadata} for t in tables
+        ]
+        self._write(CUT_OVER if complete else CUTTING_OVER, moved)
+
+    def _write(self, state: str, tables: list[Mapping[str, str | None]] | None = None) -> None:
+        record = self._record or new_record(self._plan)
+        if state == COPYING:  # a resumed run does not take back what was cut over
+            state = record.state
+        self._record = replace(record, state=state, updated=now(), tables=record.tables if tables is None else tables)
+        write_record(self._store, self._bucket, self._record)
+
+    def _refuse(self, changed: int, shown: str) -> None:
+        if changed:
+            raise PlanStale(
+                f"The target changed since planning, and not by this plan: {changed:,} objects of s3://{self._bucket}/ "
+                f"are not as planned. None of them was overwritten, and nothing was cut over.{shown}\n",
+                next_move='Run "migrator plan" again: it takes the target as it is now.',
+            )
+
+    def _planned(self) -> Iterator[int]:
+        """Most copies keep the ETag of their source, so that these are known before the first is made."""
+        query = "SELECT target, etag FROM objects WHERE role = '' AND action IN ('copy', 'overwrite')"
+        return (own(key, etag) for key, etag in self._plan.rows(query))
+
+    def _done(self) -> Iterator[int]:
+        query = (
+            "SELECT o.target, d.etag, o.bucket || '/' || o.key, o.etag, o.role FROM done d JOIN objects o"
+            " ON o.id = d.object_id WHERE d.etag <> o.etag OR o.role <> ''"
+        )
+        for key, etag, source, source_etag, role in self._plan.rows(query):
+            yield own(key, etag)
+            if role == "":
+                yield same(key, etag, source, source_etag)
+
+
+def superseded_error(plan: PlanFile, newer: PlanRecord, more: str = "") -> PlanStale:
+    """The error that says which newer plan took the place of ``plan``."""
+    return PlanStale(
+        f"{plan.path} is superseded: a newer plan, {newer}, was carried out at "
+        f"s3://{plan.layout.target_bucket}/ by migrator {newer.tool_version} on {newer.host}.{more}\n",
+        next_move='Use that plan, or run "migrator plan" again.',
+    )

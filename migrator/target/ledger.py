@@ -1,0 +1,73 @@
+"""Which objects at the target migrator wrote: fingerprints of 8 bytes each, in objects below ``.migrator/written/``.
+
+A later plan, on whatever machine, learns from them what it may replace and what need not be read again. They hold no
+names. A fingerprint that is unknown means "not known to be migrator's", never "somebody else's".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable
+from itertools import islice
+
+from migrator.errors import NotFound
+from migrator.store import OWN_PREFIX, Store, spool
+
+WRITTEN = f"{OWN_PREFIX}written/"
+MAGIC = b"MIGRWR01"
+CHUNK = 1 << 20
+
+
+def own(key: str, etag: str) -> int:
+    """The fingerprint of "migrator wrote the object with this ETag to this key of the target"."""
+    return _fingerprint("own", key, etag)
+
+
+def same(key: str, etag: str, source: str, source_etag: str) -> int:
+    """The fingerprint of "this object of the target was proven equal to that object". ``source``: ``bucket/key``."""
+    return _fingerprint("same", key, etag, source, source_etag)
+
+
+def _fingerprint(*parts: str) -> int:
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little", signed=True)
+
+
+class Ledger:
+    """The fingerprints at one target bucket."""
+
+    def __init__(self, store: Store, bucket: str) -> None:
+        self._store, self._bucket = store, bucket
+
+    def write(self, name: str, fingerprints: Iterable[int]) -> None:
+        """Store fingerprints under a name, in place of those that were stored under it before. Flat memory."""
+        many = iter(fingerprints)
+        with spool() as file:
+            file.write(MAGIC)
+            while page := array("q", islice(many, CHUNK // 8)):
+                file.write(page.tobytes())
+            self._store.upload(self._bucket, f"{WRITTEN}{name}", file, {})
+
+    def known(self, wanted: set[int]) -> set[int]:
+        """Those of ``wanted`` that any plan has stored. Reads every stored fingerprint, in flat memory."""
+        if not wanted:
+            return set()
+        found: set[int] = set()
+        try:
+            for stored in list(self._store.list(self._bucket, WRITTEN)):
+                found |= self._among(stored.key, wanted)
+        except NotFound:  # no such bucket; or it was removed meanwhile, and then nothing is known
+            pass
+        return found
+
+    def _among(self, key: str, wanted: set[int]) -> set[int]:
+        found: set[int] = set()
+        with self._store.download(self._bucket, key) as stored:
+            if stored.file.read(len(MAGIC)) != MAGIC:
+                return found
+            while chunk := stored.file.read(CHUNK):
+                page = array("q")
+                page.frombytes(chunk[: len(chunk) // 8 * 8])
+                found |= wanted.intersection(page)
+        return found

@@ -1,0 +1,127 @@
+"""Which plans were carried out at a target: one small JSON object per plan, below ``.migrator/plans/``.
+
+A plan that is older than one of these is refused, for its view of the target is out of date. A record holds no
+secret: names of plans, hosts, buckets and tables only. It is written by whoever holds the target's lease.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from migrator._version import __version__
+from migrator.errors import MigrationFailed, NotFound
+from migrator.layout import Layout
+from migrator.plan.file import PlanFile
+from migrator.store import OWN_PREFIX, Content, Store
+
+RECORDS = f"{OWN_PREFIX}plans/"
+
+COPYING, CUTTING_OVER, CUT_OVER = "copying", "cutting over", "cut over"
+"""States of a record, in their order. "cutting over": some catalogs may be swapped and others not."""
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """One plan that was carried out at a target, at least in part.
+
+    ``plan_id`` sorts by the time of planning; ``plan`` is the name of the plan file. ``tables`` lists the tables that
+    were cut over, each with ``table`` (its identifier), ``uuid``, ``old`` and ``new`` metadata locations.
+    """
+
+    plan_id: str
+    plan: str
+    host: str
+    tool_version: str
+    created: str
+    started: str
+    updated: str
+    state: str
+    layout: Mapping[str, str | bool]
+    tables: Sequence[Mapping[str, str | None]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        moved = [str(table["table"]) for table in self.tables]
+        named = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
+        which = f"{self.plan} (made {self.created}, {self.state} on {self.updated}"
+        return f"{which}; tables: {named})" if named else f"{which})"
+
+
+def now() -> str:
+    """The present moment as records write it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def new_record(plan: PlanFile) -> PlanRecord:
+    """The record of a plan that is about to be carried out for the first time."""
+    header, at = plan.header(), now()
+    return PlanRecord(
+        plan_id=header["plan_id"],
+        plan=plan.path.name,
+        host=socket.gethostname(),
+        tool_version=__version__,
+        created=header["created"],
+        started=at,
+        updated=at,
+        state=COPYING,
+        layout=plan.layout.to_mapping(),
+    )
+
+
+def read_records(store: Store, bucket: str) -> list[PlanRecord]:
+    """Every record at the target, the oldest plan first; none if there is no such bucket.
+
+    Raises MigrationFailed for a record that cannot be read, StoreError if the server cannot be asked.
+    """
+    records = []
+    try:
+        for found in store.list(bucket, RECORDS):
+            records.append(_parsed(store.get(bucket, found.key).data, f"s3://{bucket}/{found.key}"))
+    except NotFound:
+        return []
+    return sorted(records, key=lambda record: record.plan_id)
+
+
+def write_record(store: Store, bucket: str, record: PlanRecord) -> None:
+    """Write the record of one plan over its earlier state."""
+    store.put(bucket, f"{RECORDS}{record.plan_id}.json", Content(json.dumps(asdict(record), indent=1).encode(), ""))
+
+
+def superseded_by(records: Iterable[PlanRecord], plan: PlanFile) -> PlanRecord | None:
+    """The newest plan that was made later than ``plan``, for some of the same prefixes, and was carried out."""
+    mine = plan.header()["plan_id"]
+    newer = [r for r in records if r.plan_id > mine and _overlap(plan.layout, r.layout)]
+    return max(newer, key=lambda record: record.plan_id, default=None)
+
+
+def _overlap(layout: Layout, other: Mapping[str, str | bool]) -> bool:
+    """True if both layouts read one prefix, or write to one. Plans for different parts of a lake do not."""
+    theirs = Layout.from_mapping(layout.target_bucket, other)
+    sources = [(f"{a.bucket}/{a.prefix}", f"{b.bucket}/{b.prefix}") for a in layout.rules for b in theirs.rules]
+    targets = [(a, b) for a in layout.target_prefixes for b in theirs.target_prefixes]
+    return any(_nested(a, b) for a, b in [*sources, *targets])
+
+
+def _nested(a: str, b: str) -> bool:
+    a, b = (f"{p.rstrip('/')}/" if p else "" for p in (a, b))
+    return a.startswith(b) or b.startswith(a)
+
+
+def _parsed(data: bytes, place: str) -> PlanRecord:
+    try:
+        given: dict[str, Any] = json.loads(data)
+        record = PlanRecord(**{name: given[name] for name in PlanRecord.__dataclass_fields__})
+        Layout.from_mapping("bucket-of-the-target", record.layout)
+        [str(table["table"]) for table in record.tables]
+        if not all(isinstance(getattr(record, name), str) for name in ("plan_id", "plan", "created", "updated")):
+            raise TypeError("a name is not text")
+    except Exception as error:
+        raise MigrationFailed(
+            f"{place} cannot be read ({type(error).__name__}): it is migrator's record of an earlier migration.",
+            next_move="Restore it, or remove it if you know that no newer plan was carried out at this target.",
+        ) from error
+    return record
