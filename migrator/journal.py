@@ -53,7 +53,6 @@ class Journal:
         self._db = plan.db
         self._rows = 0
         self._since = time.monotonic()
-        self._unsaved: dict[tuple[int, int], Baseline] = {}
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
         """The object, rewritten, is at the target with this size and ETag."""
@@ -79,21 +78,24 @@ class Journal:
         """These objects are no longer at the target: they are to be copied or rewritten again."""
         rows = [(object_id,) for object_id in object_ids]
         if rows:
-            self._begin()
-            self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
+            with self._plan.writing():
+                self._begin()
+                self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
             self._count(len(rows))
 
     def start_replaceable(self) -> None:
         """Nothing at the target may be replaced, until :meth:`may_replace` says so."""
         self.commit()
-        self._db.execute("DELETE FROM replaceable")
+        with self._plan.writing():
+            self._db.execute("DELETE FROM replaceable")
 
     def may_replace(self, etags: Iterable[tuple[int, str]]) -> None:
         """(object id, ETag) of what is at the target, is migrator's own, and may be replaced."""
         rows = list(etags)
         if rows:
-            self._begin()
-            self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
+            with self._plan.writing():
+                self._begin()
+                self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
             self._count(len(rows))
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
@@ -119,21 +121,16 @@ class Journal:
             self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
 
     def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
-        """Record what the snapshot was in the old place. In a plan that is open read-only it lasts as long as
-        this journal."""
+        """Record what the snapshot was in the old place. In a plan that is open read-only it lasts until that is
+        closed."""
         self.commit()
-        try:
-            with self._plan.writing():
-                self._db.execute(
-                    "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                    " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
-                    " trouble = excluded.trouble",
-                    (table_id, snapshot_id, *astuple(baseline)),
-                )
-        except PlanUnusable as error:
-            if "readonly" not in str(error.__cause__):
-                raise
-            self._unsaved[table_id, snapshot_id] = baseline
+        with self._plan.writing():
+            self._db.execute(
+                "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
+                " trouble = excluded.trouble",
+                (table_id, snapshot_id, *astuple(baseline)),
+            )
 
     def commit(self) -> None:
         """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""
@@ -188,5 +185,4 @@ class Journal:
     def baselines(self, table_id: int) -> dict[int, Baseline]:
         """Snapshot id → what it was in the old place."""
         query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
-        saved = {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}
-        return saved | {snapshot: what for (table, snapshot), what in self._unsaved.items() if table == table_id}
+        return {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}

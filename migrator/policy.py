@@ -59,7 +59,7 @@ TARGET = (
 """What is done in the target bucket. Nothing is deleted there but what migrator has written for itself: its lock, and
 what the preflight tries."""
 
-TARGET_VERSIONS = ("s3:GetObjectVersion", "s3:GetObjectVersionTagging")
+TARGET_VERSIONS = ("s3:GetObjectVersion",)
 
 MAKE_TARGET = ("s3:CreateBucket",)
 MAKE_VERSIONED = ("s3:PutBucketVersioning",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from migrator.errors import EXIT_CODES
 from migrator.explanations import EXPLANATIONS
 from migrator.findings import ACCEPTABLE, AT_MIGRATION, CODES
 from migrator.layout import MEDALLION, Layout
+from migrator.policy import least_policy
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,6 +49,11 @@ def test_help_in_readme() -> None:
 def test_exit_codes_in_readme() -> None:
     rows = "".join(f"| {code} | {text} |\n" for code, text in EXIT_CODES.items())
     generated(ROOT / "README.md", "exit codes", f"| code | means |\n|---|---|\n{rows}")
+
+
+def test_the_policy_in_readme() -> None:
+    policy = json.dumps(least_policy(["bronze", "silver"], "data-lake"), indent=2)
+    generated(ROOT / "README.md", "policy", f"```json\n{policy}\n```\n")
 
 
 def test_findings_in_plans_readme() -> None:

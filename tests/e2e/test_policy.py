@@ -16,6 +16,8 @@ TARGET = "data-lake"
 
 RARE = {
     "s3:AbortMultipartUpload",  # the preflight and interrupted copies
+    "s3:GetBucketObjectLockConfiguration",  # the preflight, where there is a target
+    "s3:ListBucketMultipartUploads",  # after an interruption
     "s3:DeleteObjectVersion",  # where the target keeps versions
     "s3:ListMultipartUploadParts",  # where an answer was lost
     "s3:PutObjectTagging",  # an object with tags that goes in parts; the preflight

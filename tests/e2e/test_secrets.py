@@ -96,7 +96,7 @@ def test_what_a_migration_writes_holds_no_secret(world: World, tmp_path: Path, m
     assert "[catalogs.iceberg]\n" in text
     more = f'warehouse = "s3a://KEY:{MARKER}@bronze/iceberg-warehouse"\n"s3.secret-access-key" = "{MARKER}"\n'
     before, section, after = text.partition("[catalogs.iceberg]\n")
-    after = re.sub(r"^warehouse = .*\n", "", after, count=1, flags=re.M)
+    after = re.sub(r'^"warehouse" = .*\n', "", after, count=1, flags=re.M)
     world.config.write_text(before + section + more + after)
     plan = folder / "p.db"
     said = [world.run("plan", "--config", world.config, "-o", plan, "--json").stdout]
