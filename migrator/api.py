@@ -26,11 +26,14 @@ from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
 from migrator.execute import CopySettings, Executor, Outcome
+from migrator.filelist import check_listed
 from migrator.journal import CUTOVER_DONE, FINISHED, Journal
+from migrator.layout import MEDALLION, Layout
 from migrator.lock import drop_dead, lease
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import StatusSummary, describe_plan, describe_status
+from migrator.policy import least_policy
 from migrator.progress import Progress
 from migrator.relocate import Relocation, relocate
 from migrator.store import Store, connect
@@ -92,12 +95,18 @@ def _settings_of(plan: PlanFile) -> Settings:
         target_region=header["target_region"] or None,
         target_profile=header["target_profile"] or None,
         catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
+        left_out=tuple(json.loads(header.get("left_out", "[]"))),
     )
 
 
 @contextmanager
-def _opened_plan(path: str | Path, progress: Progress) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
-    with PlanFile.open(Path(path), progress) as plan, _opened(_settings_of(plan)) as (store, catalogs):
+def _opened_plan(
+    path: str | Path, progress: Progress, *, read_only: bool | None = False
+) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
+    with (
+        PlanFile.open(Path(path), progress, read_only=read_only) as plan,
+        _opened(_settings_of(plan)) as (store, catalogs),
+    ):
         planned = json.loads(plan.header()["catalogs"])
         for name, catalog in catalogs.items():
             if catalog.describe() != planned[name]:
@@ -135,7 +144,8 @@ def plan_lake(
 def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Every table and view of the lake, described as under ``tables`` in a plan, which is made and thrown away."""
     with TemporaryDirectory(prefix="migrator-") as folder:
-        described = plan_lake(settings, Path(folder) / "tables.db", progress=progress)
+        listing = replace(settings, preflight=False)
+        described = plan_lake(listing, Path(folder) / "tables.db", progress=progress)
     tables: list[dict[str, Any]] = described["tables"]
     return tables
 
@@ -155,13 +165,13 @@ def relocate_table(
 
 def show_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
     """A plan as one JSON-able dictionary; ``plans/README.md`` says what each key means."""
-    with PlanFile.open(Path(path), progress) as plan:
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
         return describe_plan(plan)
 
 
 def plan_status(path: str | Path, *, look: bool = True, progress: Progress | None = None) -> StatusSummary:
     """How far a plan has been carried out. ``look``: also ask the target whether a newer plan took its place."""
-    with PlanFile.open(Path(path), progress) as plan:
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
         status = describe_status(plan)
         if not look:
             return status
@@ -170,6 +180,30 @@ def plan_status(path: str | Path, *, look: bool = True, progress: Progress | Non
         except MigratorError as error:
             return replace(status, not_checked=f"whether a newer plan was carried out: {error.message}")
         return replace(status, superseded_by=str(newer) if newer else None)
+
+
+def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:
+    """The least policy for the buckets of a plan: for the "source", the "target", or "both" in one."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        header = plan.header()
+        missing, versions = json.loads(header["target_missing"]), json.loads(header["all_versions"])
+        return _policy(plan.layout, side, all_versions=versions, make_target=missing)
+
+
+def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
+    """The least policy for the buckets of a lake.toml, without asking any server: so for all medallion buckets where
+    it has no [layout], and with the right to create the target."""
+    if settings.layout is None:
+        layout = Layout.medallion(settings.target_bucket, MEDALLION)
+    else:
+        layout = Layout.from_mapping(settings.target_bucket, settings.layout)
+    return _policy(layout, side, all_versions=settings.all_versions, make_target=True)
+
+
+def _policy(layout: Layout, side: str, *, all_versions: bool, make_target: bool) -> dict[str, Any]:
+    sources = [] if side == "target" else layout.buckets
+    target = "" if side == "source" else layout.target_bucket
+    return least_policy(sources, target, all_versions=all_versions, make_target=make_target)
 
 
 def migrate_lake(
@@ -199,6 +233,13 @@ def migrate_lake(
         executor.check_blocks()
         if journal.has(CUTOVER_DONE):
             return _after_cutover(executor, verifier, journal, store)
+        if copying is not None and copying.only is not None:
+            check_listed(plan, copying.only)
+        status = describe_status(plan)
+        if (status.objects, status.versions, status.pointers) == (0, 0, 0):
+            executor.check_nothing_to_do(journal)
+            drop_dead(store, executor.guard.bucket)
+            return Migration(Outcome(), [], None, nothing_to_do=True)
         if cutover:  # without one they may move on: the lake is in use, and a later plan follows
             executor.check_pointers(journal)
         executor.make_target()
@@ -239,7 +280,8 @@ def _after_cutover(executor: Executor, verifier: Verifier, journal: Journal, sto
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
     """Compare the target with a plan; see :class:`migrator.verify.Verifier`."""
     progress = progress or Progress()
-    with _opened_plan(path, progress) as (plan, store, catalogs):
+    # Deep, what the old rows are is worth keeping for when they are gone.
+    with _opened_plan(path, progress, read_only=None if deep else True) as (plan, store, catalogs):
         newer = TargetGuard(plan, store, progress).superseded()
         verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
         verification.superseded_by = str(newer) if newer else None
@@ -278,6 +320,8 @@ __all__ = [
     "migrate_lake",
     "plan_lake",
     "plan_status",
+    "policy_of_plan",
+    "policy_of_settings",
     "relocate_table",
     "show_plan",
     "verify_lake",

@@ -10,12 +10,14 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 from migrator.copying.copier import Copied
+from migrator.errors import MigratorError
 from migrator.iceberg.manifests import DeleteFile
 from migrator.plan.file import PlanFile
 
@@ -55,11 +57,12 @@ class Journal:
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
         """The object, rewritten, is at the target with this size and ETag."""
-        self._begin()
-        self._db.execute(_DONE, (object_id, size, etag, ""))
-        if delete_file is not None:
-            facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
-            self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
+        with self._plan.writing():
+            self._begin()
+            self._db.execute(_DONE, (object_id, size, etag, ""))
+            if delete_file is not None:
+                facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
+                self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
         self._count(1)
 
     def copied(self, copies: Iterable[Copied]) -> None:
@@ -67,8 +70,9 @@ class Journal:
         rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
         if not rows:  # all of a batch failed; nothing may be begun that no row leads to the end of
             return
-        self._begin()
-        self._db.executemany(_DONE, rows)
+        with self._plan.writing():
+            self._begin()
+            self._db.executemany(_DONE, rows)
         self._count(len(rows))
 
     def forget(self, object_ids: Iterable[int]) -> None:
@@ -94,8 +98,9 @@ class Journal:
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
         """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
-        self._begin()
-        self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
+        with self._plan.writing():
+            self._begin()
+            self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
         self._count(len(etags))
 
     def _begin(self) -> None:
@@ -110,27 +115,32 @@ class Journal:
     def event(self, name: str, **detail: Any) -> None:
         """Record that something happened, durably, before the call returns."""
         self.commit()
-        self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
+        with self._plan.writing():
+            self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
 
     def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
         """Record what the snapshot was in the old place. In a plan that is open read-only it lasts as long as
         this journal."""
         self.commit()
         try:
-            self._db.execute(
-                "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
-                " trouble = excluded.trouble",
-                (table_id, snapshot_id, *astuple(baseline)),
-            )
-        except sqlite3.OperationalError as error:
-            if "readonly" not in str(error):
+            with self._plan.writing():
+                self._db.execute(
+                    "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                    " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
+                    " trouble = excluded.trouble",
+                    (table_id, snapshot_id, *astuple(baseline)),
+                )
+        except PlanUnusable as error:
+            if "readonly" not in str(error.__cause__):
                 raise
             self._unsaved[table_id, snapshot_id] = baseline
 
     def commit(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("COMMIT")
+        """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""
+        self._plan.check_there()
+        with self._plan.writing():
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
         self._rows, self._since = 0, time.monotonic()
 
     def __enter__(self) -> Journal:
@@ -139,7 +149,14 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.commit()
+        if error is None:
+            self.commit()
+            return
+        with suppress(sqlite3.Error, MigratorError):  # why it stopped matters more, and it may be just this
+            self.commit()
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     # -- reading -------------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from migrator.config import load
+from migrator.config import Settings, load
 from migrator.errors import ConfigError
+from migrator.store import Store
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -112,6 +113,53 @@ def test_a_secret_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, '[source]\nsecret_access_key = "hunter2"'))
     assert "hunter2" not in str(caught.value)
+
+
+SECRET = "Marker4Secret"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://joe:{SECRET}@minio:9000",
+        f"https://{SECRET}@minio",
+        f"http://joe:{SECRET}/x@minio:9000",
+        f"http://joe:{SECRET}?@minio",
+        f"http://minio:9000/?token={SECRET}",
+        f"http://minio:9000/#{SECRET}",
+        f"joe:{SECRET}@minio:9000",
+    ],
+)
+@pytest.mark.parametrize("where", ["source", "target", "--endpoint-url", "--target-endpoint-url", "relocate", "env"])
+def test_an_endpoint_with_a_secret_is_refused_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, where: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    with pytest.raises(ConfigError) as caught:
+        if where in ("source", "target"):
+            load(write(tmp_path, f'[{where}]\nendpoint_url = "{url}"\n'))
+        elif where == "relocate":
+            Store(endpoint_url=url)
+        elif where == "env":
+            monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+            Store()
+        else:
+            Settings().override(**{where.removeprefix("--").replace("-", "_"): url})
+    assert SECRET not in str(caught.value) and SECRET not in repr(caught.value.__cause__)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("url", ["minio:9000", "http://", "s3://bucket", "http://a b"])
+def test_an_endpoint_that_cannot_be_one_is_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match="--endpoint-url is no endpoint URL: "):
+        Settings().override(endpoint_url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://minio:9000", "https://s3.eu-1.amazonaws.com/", "http://[::1]:9000", "http://h/s3"]
+)
+def test_an_endpoint_that_can_be_one_is_taken(url: str) -> None:
+    assert Settings().override(endpoint_url=url).endpoint_url == url
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
@@ -24,7 +23,7 @@ from typing import Any, BinaryIO
 
 from migrator.copying.copier import Copied, Copier, Item, NotCopied, Options
 from migrator.copying.pace import Limits
-from migrator.errors import MigrationFailed, MigratorError
+from migrator.errors import MigrationFailed, MigratorError, internal_error
 from migrator.store import Store
 from migrator.workers import cores, pipe, start_child
 
@@ -53,7 +52,10 @@ class Setup:
 
     def copier(self) -> Copier:
         source = Store(**self.source)
-        return Copier(source, source if self.target is None else Store(**self.target), self.bucket, self.options)
+        target = source if self.target is None else Store(**self.target)
+        for store in (source, target):
+            store.met()  # whoever hands out the work has talked to both
+        return Copier(source, target, self.bucket, self.options)
 
 
 @dataclass
@@ -364,8 +366,8 @@ class _Engine:
             self._copier.close()
         except MigratorError as error:
             self._fault = error
-        except Exception:
-            self._fault = _crash()
+        except Exception as error:
+            self._fault = _crash(error)
         finally:
             self._loop.close()
             self._sink(_Event(self._outcomes, self._report(), ended=True, fault=self._fault))
@@ -421,10 +423,10 @@ class _Engine:
             self._flush()  # at once: it may be one too many, and then nothing more is to be asked for
         except asyncio.CancelledError:
             pass
-        except Exception:
-            self._fault = self._fault or _crash()
+        except Exception as error:
+            self._fault = self._fault or _crash(error)
             self._finish(copier, cancel=True)
 
 
-def _crash() -> MigrationFailed:
-    return MigrationFailed(f"Copying failed by a fault of migrator's own:\n{traceback.format_exc()}")
+def _crash(error: Exception) -> MigrationFailed:
+    return MigrationFailed(internal_error(error))
