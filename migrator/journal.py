@@ -53,7 +53,6 @@ class Journal:
         self._db = plan.db
         self._rows = 0
         self._since = time.monotonic()
-        self._unsaved: dict[tuple[int, int], Baseline] = {}
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
         """The object, rewritten, is at the target with this size and ETag."""
@@ -119,21 +118,15 @@ class Journal:
             self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
 
     def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
-        """Record what the snapshot was in the old place. In a plan that is open read-only it lasts as long as
-        this journal."""
+        """Record what the snapshot was in the old place. A plan that is open read-only knows it until it is closed."""
         self.commit()
-        try:
-            with self._plan.writing():
-                self._db.execute(
-                    "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                    " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
-                    " trouble = excluded.trouble",
-                    (table_id, snapshot_id, *astuple(baseline)),
-                )
-        except PlanUnusable as error:
-            if "readonly" not in str(error.__cause__):
-                raise
-            self._unsaved[table_id, snapshot_id] = baseline
+        with self._plan.writing():
+            self._db.execute(
+                "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
+                " trouble = excluded.trouble",
+                (table_id, snapshot_id, *astuple(baseline)),
+            )
 
     def commit(self) -> None:
         """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""
@@ -188,5 +181,4 @@ class Journal:
     def baselines(self, table_id: int) -> dict[int, Baseline]:
         """Snapshot id → what it was in the old place."""
         query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
-        saved = {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}
-        return saved | {snapshot: what for (table, snapshot), what in self._unsaved.items() if table == table_id}
+        return {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}
