@@ -173,6 +173,8 @@ def question(plan: dict[str, Any], *, cutover: bool) -> str:
     if plan["phase"] == "ready for cutover":
         done = "Everything is copied and rewritten."
         return f"{done} Compare it again and {change} now?" if cutover else f"{done} Compare it again now?"
+    if plan["phase"] in ("cutting over", "cut over in part"):
+        return f"The cutover was begun. Finish it ({change} in all) now?"
     actions = plan["actions"]
     copies = actions["copy"]["objects"] + actions["overwrite"]["objects"]
     work = f"opy {counted(copies, 'object')} and rewrite {counted(actions['rewrite']['objects'], 'table file')}"
