@@ -41,6 +41,8 @@ _UNNAMED_STATES = {
 """States of tables that no given catalog names: nothing is cut over for them."""
 PLACES = 3
 """How many places a group of findings shows."""
+BUCKETS = 100
+"""How many buckets beside the plan are named: each may be one that was forgotten."""
 TABLES = 10
 """How many unregistered tables are shown, with the commands for each."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -143,8 +145,8 @@ def _totals(plan: dict[str, Any]) -> str:
     text = f"Plan: {_work(plan)}, 0 to delete."
     if beside:
         count = max(sum(finding["count"] for finding in beside), len(beside))
-        names = ", ".join(printable(f["place"].removeprefix("s3://").rstrip("/")) for f in beside[:TABLES])
-        more = ", …" if count > len(beside[:TABLES]) else ""
+        names = ", ".join(printable(f["place"].removeprefix("s3://").rstrip("/")) for f in beside[:BUCKETS])
+        more = ", …" if count > len(beside[:BUCKETS]) else ""
         verb = "is" if count == 1 else "are"
         text += f" {counted(count, 'bucket')} {verb} not part of it: {names}{more}."
     return text
