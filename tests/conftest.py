@@ -28,8 +28,12 @@ def _no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def mock_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def mock_store(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store on a mocked S3: enough where only listings and errors matter."""
+    # By its host, a bucket "logs" is another service to the mock.
+    config = tmp_path_factory.mktemp("aws") / "config"
+    config.write_text("[default]\ns3 =\n  addressing_style = path\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     # The mock sits in boto3. With a proxy, copies are boto3's as well, since only it knows the way.
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     with mock_aws():
