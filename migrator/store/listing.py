@@ -188,7 +188,8 @@ class _Lister:
                     break
                 return parse_page(answer.body)
             except Lost:
-                pause = patience.pause()
+                # Where these requests never got through, boto3 may: and it waits, too.
+                pause = patience.pause() if self._wire.answers else None
                 if pause is None:
                     break
                 await asyncio.sleep(pause)

@@ -105,6 +105,7 @@ class Wire:
         self._second = 0
         self._date = ""
         self.requests = 0
+        self.answers = 0
         self.outage = endpoint.outage
 
     async def request(
@@ -153,6 +154,7 @@ class Wire:
         except Lost:
             self.outage.failed()
             raise
+        self.answers += 1
         self.outage.heard(answer.status)
         return answer
 
