@@ -78,24 +78,21 @@ class Journal:
         """These objects are no longer at the target: they are to be copied or rewritten again."""
         rows = [(object_id,) for object_id in object_ids]
         if rows:
-            with self._plan.writing():
-                self._begin()
-                self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
+            self._begin()
+            self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
             self._count(len(rows))
 
     def start_replaceable(self) -> None:
         """Nothing at the target may be replaced, until :meth:`may_replace` says so."""
         self.commit()
-        with self._plan.writing():
-            self._db.execute("DELETE FROM replaceable")
+        self._db.execute("DELETE FROM replaceable")
 
     def may_replace(self, etags: Iterable[tuple[int, str]]) -> None:
         """(object id, ETag) of what is at the target, is migrator's own, and may be replaced."""
         rows = list(etags)
         if rows:
-            with self._plan.writing():
-                self._begin()
-                self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
+            self._begin()
+            self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
             self._count(len(rows))
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
@@ -121,8 +118,7 @@ class Journal:
             self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
 
     def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
-        """Record what the snapshot was in the old place. In a plan that is open read-only it lasts until that is
-        closed."""
+        """Record what the snapshot was in the old place. A plan that is open read-only knows it until it is closed."""
         self.commit()
         with self._plan.writing():
             self._db.execute(

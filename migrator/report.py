@@ -41,6 +41,8 @@ _UNNAMED_STATES = {
 """States of tables that no given catalog names: nothing is cut over for them."""
 PLACES = 3
 """How many places a group of findings shows."""
+BUCKETS = 100
+"""How many buckets beside the plan are named: each may be one that was forgotten."""
 TABLES = 10
 """How many unregistered tables are shown, with the commands for each."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -143,8 +145,8 @@ def _totals(plan: dict[str, Any]) -> str:
     text = f"Plan: {_work(plan)}, 0 to delete."
     if beside:
         count = max(sum(finding["count"] for finding in beside), len(beside))
-        names = ", ".join(printable(f["place"].removeprefix("s3://").rstrip("/")) for f in beside[:TABLES])
-        more = ", …" if count > len(beside[:TABLES]) else ""
+        names = ", ".join(printable(f["place"].removeprefix("s3://").rstrip("/")) for f in beside[:BUCKETS])
+        more = ", …" if count > len(beside[:BUCKETS]) else ""
         verb = "is" if count == 1 else "are"
         text += f" {counted(count, 'bucket')} {verb} not part of it: {names}{more}."
     return text
@@ -173,6 +175,8 @@ def question(plan: dict[str, Any], *, cutover: bool) -> str:
     if plan["phase"] == "ready for cutover":
         done = "Everything is copied and rewritten."
         return f"{done} Compare it again and {change} now?" if cutover else f"{done} Compare it again now?"
+    if plan["phase"] in ("cutting over", "cut over in part"):
+        return f"The cutover was begun. Finish it ({change} in all) now?"
     actions = plan["actions"]
     copies = actions["copy"]["objects"] + actions["overwrite"]["objects"]
     work = f"opy {counted(copies, 'object')} and rewrite {counted(actions['rewrite']['objects'], 'table file')}"

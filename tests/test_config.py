@@ -37,6 +37,8 @@ def test_everything(tmp_path: Path) -> None:
         [plan]
         accept = ["delta-log"]
         all_versions = true
+        [tables]
+        leave = ["db.t", "iceberg.db.u"]
         """,
     )
     settings = load(path)
@@ -51,6 +53,7 @@ def test_everything(tmp_path: Path) -> None:
     assert settings.catalogs == {"iceberg": {"type": "sql", "uri": "sqlite:///x.db", "pool.size": "3"}}
     assert settings.accept == ("delta-log",)
     assert settings.all_versions
+    assert settings.leave == ("db.t", "iceberg.db.u")
 
 
 SOURCE = {"endpoint_url": "http://old", "region": "eu-1", "profile": "lake"}
@@ -79,6 +82,10 @@ def test_options_come_on_top(tmp_path: Path) -> None:
     merged = settings.override(endpoint_url="http://e", target="t", target_endpoint_url="http://n", catalogs=("b", "a"))
     assert (merged.endpoint_url, merged.target_bucket, merged.target_endpoint_url) == ("http://e", "t", "http://n")
     assert merged.catalogs == {"a": {"uri": "sqlite:///x"}, "b": {}}
+    more = settings.override(leave=("db.t", "db.t"), accept=("delta-log",)).override(leave=("db.u",))
+    assert (more.leave, more.accept) == (("db.t", "db.u"), ("delta-log",))
+    with pytest.raises(ConfigError, match="--accept cannot include 'x'"):
+        settings.override(accept=("x",))
     assert not merged.all_versions and merged.override(all_versions=True).override().all_versions
 
 
@@ -97,7 +104,11 @@ def test_options_come_on_top(tmp_path: Path) -> None:
         ("layout = 3", "\\[layout\\] must be a table"),
         ('[catalogs.a.s3]\nendpoint = "x"', "must be a plain value"),
         ('[plan]\naccept = "x"', "must be a list"),
+        ('[plan]\naccept = ["size-difers"]', "include 'size-difers', which is the code of no .* mean 'size-differs'"),
+        ('[plan]\naccept = ["unreadable"]', "include 'unreadable', which is a finding that nobody can accept"),
         ('[plan]\nall_versions = "yes"', "must be true or false"),
+        ('[tables]\nleave = "db.t"', "\\[tables\\] leave must be a list"),
+        ("[tables]\nleaves = []", "unknown key \\[tables\\] leaves. Did you mean 'leave'"),
         ("[source", "not valid TOML"),
     ],
 )

@@ -118,6 +118,9 @@ def test_the_plan_ends_in_its_totals_and_names_the_buckets_beside_it() -> None:
         "2 buckets are not part of it: other-1, other-2."
     )
     assert "not part of it" not in report.plan_text(plan())
+    many = [finding("bucket-beside", n, "info", place=f"s3://other-{n}/") for n in range(40)]
+    totals = report.plan_text(plan(findings=many)).split("\n")[-2]
+    assert "40 buckets" in totals and all(f"other-{n}" in totals for n in range(40))
 
 
 @pytest.mark.parametrize("phase", ["copying", "rewriting", "ready for cutover", "cut over", "finished"])

@@ -266,7 +266,8 @@ class Walker:
             self._problems.add("missing-object", place, message, "Restore it, or repair the table first.")
         for uri, place, count in self._plan.db.execute(_RESIZED, parameters).fetchall():
             message = f"records another size than {uri} has" + (f" ({count} such in all)" if count > 1 else "")
-            self._problems.add("size-differs", place, message, "Find out what wrote over it.")
+            move = 'Find out what wrote over it. Or accept it: [plan] accept = ["size-differs"].'
+            self._problems.add("size-differs", place, message, move)
 
     def _collapse(self) -> None:
         """Let refs with ``//`` that lead nowhere lead where Hadoop's S3A looks: it reads ``a//b`` as ``a/b``."""
@@ -281,7 +282,10 @@ class Walker:
         """No data file is named with two schemes. Call it when the refs of :meth:`delete_files` are in."""
         for uri, place, one, other, count in self._plan.db.execute(_MIXED, {"limit": EXAMPLES}).fetchall():
             message = f"names {uri} as {one}:// and as {other}://" + (f" ({count} such in all)" if count > 1 else "")
-            move = "Rewrite the table's data or deletes first; or accept it: both schemes are kept as they are."
+            move = (
+                "Rewrite the table's data or deletes first; or accept it, and both schemes are kept as they are: "
+                '[plan] accept = ["mixed-schemes"].'
+            )
             self._problems.add("mixed-schemes", place, message, move)
 
     def delete_files(self, *, check: bool) -> list[str]:

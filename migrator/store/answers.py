@@ -28,8 +28,8 @@ ROOTS = {
     "GetObjectTagging": "Tagging",
     "GetBucketVersioning": "Versioning",
 }
-"""Operation → what the name of its answer's root holds; servers differ in the rest ("VersioningConfiguration"). An
-empty answer to any of these would read as "there is none"."""
+"""Operation → what the name of its answer's root holds; servers differ in the rest ("VersioningConfiguration").
+An empty answer to any of these would read as "there is none"."""
 _PAGED = ("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts")
 
 _PROLOG = re.compile(
@@ -53,7 +53,7 @@ class Absurd(Exception):
 def check_answer(operation: str, status: int, body: bytes) -> None:
     """Raises Absurd for a good answer to ``operation`` that is not the document that S3 answers with."""
     root = ROOTS.get(operation)
-    if root is None or status != 200:
+    if root is None or status != 200 or is_error(body):
         return
     check_root(body, root)
     if operation in _PAGED:
@@ -69,6 +69,12 @@ def check_root(body: bytes, root: str) -> None:
     found = _PROLOG.match(head)
     if found is None or root not in found[1].decode():
         raise Absurd(f"it begins with {head[:60].decode('utf-8', 'replace')!r}")
+
+
+def is_error(body: bytes) -> bool:
+    """True if the document is an error of S3's, which may come with a status of 200."""
+    found = _PROLOG.match(body[:_BEGINNING])
+    return found is not None and found[1] == b"Error"
 
 
 def has_declarations(body: bytes) -> bool:

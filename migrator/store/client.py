@@ -38,7 +38,7 @@ from migrator.store.answers import Absurd, Pages, checked_etag, checked_size
 from migrator.store.conditional import Conditional, Expected
 from migrator.store.etags import part_count, part_ranges
 from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel, no_listing
-from migrator.store.outage import Outage, WaitInBoto3
+from migrator.store.outage import GATEWAY, Outage, WaitInBoto3
 from migrator.store.signing import Credentials
 from migrator.store.strict import ENTRIES, make_strict
 from migrator.store.wire import Endpoint
@@ -904,7 +904,7 @@ class Store:
         try:
             yield
         except botocore.exceptions.ClientError as error:
-            raise _translated(place, error) from error
+            raise _translated(place, error, self.endpoint_url) from error
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
             raise _no_credentials() from error
         except botocore.exceptions.ParamValidationError as error:
@@ -1048,16 +1048,17 @@ def _is_missing(error: botocore.exceptions.ClientError) -> bool:
     return _code(error) in _MISSING and (_code(error) != "404" or error.operation_name.startswith("Head"))
 
 
-def _translated(place: str, error: botocore.exceptions.ClientError) -> StoreError:
+def _translated(place: str, error: botocore.exceptions.ClientError, endpoint: str) -> StoreError:
     code = _code(error)
     reason = error.response.get("Error", {}).get("Message") or code
     if code in _CHANGED:
         return SourceChanged(f"{place} changed since planning.")
-    if code == "404" and not _is_missing(error):
-        return StoreError(
-            f"{place}: {error.operation_name} was answered 404 Not Found, but not by S3.",
-            next_move="Check the endpoint and what stands before it.",
-        )
+    if not code or (code.isdigit() and code not in _DENIED | _CHANGED and not _is_missing(error)):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        reason = f"{error.operation_name} got the status {status} and no code of an error"
+        if status in GATEWAY:
+            return Unreachable(f"{endpoint} did not answer for {place}: {reason}.", next_move="Is the server up?")
+        return no_listing(place, endpoint, reason)
     if _is_missing(error):
         return NotFound(f"{place} does not exist ({code}).")
     if code in _DENIED:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
-from botocore.handlers import add_expect_header
+from botocore.handlers import _handle_200_error, add_expect_header
 from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import ReadTimeoutError as NothingMoreCame
 
@@ -36,7 +36,10 @@ def make_strict(client: Any) -> None:
     client._endpoint.http_session = _Bounded(client._endpoint.http_session)
     # boto3 waits for ever where a connection breaks in "100 Continue", and what we send is small.
     client.meta.events.unregister("before-call.s3", add_expect_header)
-    client.meta.events.register_last("before-parse.s3", _check_document)
+    # boto3 takes what is no XML for an accident of the server's; this must see it before.
+    client.meta.events.unregister("before-parse.s3.*", _handle_200_error)
+    client.meta.events.register_first("before-parse.s3.*", _check_document)
+    client.meta.events.register("before-parse.s3.*", _handle_200_error)
     AWSHTTPConnection.response_class = AWSHTTPSConnection.response_class = _NewWholeHead
     client.meta.events.register("after-call.s3.ListObjectVersions", _in_document_order)
     client.meta.events.register_first("needs-retry.s3", _Repeated())

@@ -48,7 +48,7 @@ def unzstd(data: bytes) -> bytes:
     while pos < len(data):
         stream = zstandard.ZstdDecompressor().decompressobj()
         while not stream.eof:
-            sip = data[pos : pos + 4096]  # may become 100 MB: this decompressor cannot be told when to stop
+            sip = data[pos : pos + 512]  # may become 16 MB: this decompressor cannot be told when to stop
             out.append(stream.decompress(sip))
             pos += len(sip)
             size += len(out[-1])

@@ -30,7 +30,7 @@ _turns = threading.BoundedSemaphore(max(2, cores()))
 
 
 def call(module: str, function: str, data: bytes, place: str, *arguments: Any) -> Any:
-    """``function(data, *arguments, place)`` of a module of this package, in a child. What it is given and what it
+    """``function(data, *arguments, place)`` of a module, in a child. What it is given and what it
     returns must be picklable. Raises Unreadable, also if the child dies of it."""
     with _turns:
         with _lock:
@@ -105,7 +105,7 @@ def serve() -> None:
             return
         answer: tuple[MigratorError | None, Any]
         try:
-            job = getattr(importlib.import_module(f"migrator.iceberg.deletes.{module}"), function)
+            job = getattr(importlib.import_module(module), function)
             base = base or _used()  # with Arrow loaded
             _limit(base + max(bounds.READER_BYTES, bounds.READER_RATIO * len(data)))
             answer = (None, job(data, *arguments, place))

@@ -35,7 +35,7 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
 def paths(data: bytes, place: str) -> set[str]:
     """See :func:`migrator.iceberg.deletes.delete_paths`."""
-    found: set[str] = apart.call("parquet", "paths_here", data, place)
+    found: set[str] = apart.call(__name__, "paths_here", data, place)
     return found
 
 

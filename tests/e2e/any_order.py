@@ -1,0 +1,582 @@
+"""Any order of plans, migrations, kills, and what other people do meanwhile: nothing is lost, nothing green is false.
+
+A state machine of hypothesis runs random sequences on a real server, against a model that knows where every object and
+every row must be. ``test_any_order.py`` runs a few of them; for longer, by hand:
+
+    python tests/e2e/any_order.py --seconds 3600 --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).parents[1])
+
+from e2e.killed import Migrations
+from e2e.small_lake import OLD, PLAIN, TARGET, HadoopTable, Listing, SmallLake, SqlTable, mapped
+from migrator.api import load_settings, plan_lake, plan_status, verify_lake
+from migrator.demo.server import Server
+from migrator.errors import MigratorError
+
+KEYS = [*sorted(PLAIN), ("bronze", "late")]
+DATA = st.sampled_from([b"x", b"y", b"", b"yy", b"zz", None])
+"""Few, so that equal bytes and equal sizes are frequent; None: nothing, the object is deleted."""
+OTHERS = ["bronze/others", "elsewhere/x"]
+STEPS_OF_A_MIGRATION = 50
+AGE = st.sampled_from((0, 0, 0, 1, 2))
+"""Of a plan: 0 for the newest."""
+USUALLY, SELDOM = st.sampled_from((True, True, False)), st.sampled_from((False, False, True))
+
+
+@dataclass
+class Figures:
+    """What was run, over all sequences."""
+
+    sequences: int = 0
+    rules: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    """Migrations, by how they ended."""
+    killed_at: Counter[int] = field(default_factory=Counter)
+    checked: Counter[str] = field(default_factory=Counter)
+    """Invariants, by how often they were compared."""
+
+    def __str__(self) -> str:
+        lines = [f"{self.sequences:,} sequences, {sum(self.rules.values()):,} steps"]
+        for name in ("rules", "ended", "checked"):
+            counted = sorted(getattr(self, name).items())
+            lines.append(f"  {name}: " + ", ".join(f"{what} {count:,}" for what, count in counted))
+        lines.append(f"  killed at {len(self.killed_at)} different steps")
+        return "\n".join(lines)
+
+
+@dataclass
+class TableModel:
+    """What the model knows of a table."""
+
+    table: SqlTable | HadoopTable
+    committed: set[int]
+    """Every row that anybody ever committed to it, wherever that was."""
+    pointer: str
+    """As it was after the last step."""
+    old_pointer: str
+    """The last one that led to the old place."""
+    new_pointer: str | None = None
+    """The last one that led to the target."""
+    forked: bool = False
+    """Somebody decided against rows of the old place, so nothing is said about what a plan makes of them."""
+
+    @property
+    def moved(self) -> bool:
+        return self.pointer.startswith(f"s3://{TARGET}/")
+
+
+@dataclass
+class PlanModel:
+    """What the model knows of a plan."""
+
+    path: Path
+    blocked: bool
+    plain: dict[str, bytes]
+    """Target key → bytes of the source, as they were while planning."""
+    writes: dict[str, bytes]
+    """Those of them that were not at the target then."""
+    changed: bool = False
+    """Somebody, or another plan, changed something since."""
+    cut_over: bool = False
+    touched: set[str] = field(default_factory=set)
+    """Keys of the target that somebody wrote or deleted after this plan was cut over."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The world before a call of migrator."""
+
+    pointers: list[str]
+    rows: list[frozenset[int]]
+    target: Listing
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """The machine. ``lake``, ``migrations`` and ``figures`` are shared by all sequences."""
+
+    lake: ClassVar[SmallLake]
+    migrations: ClassVar[Migrations]
+    figures: ClassVar[Figures] = Figures()
+    with_restore: ClassVar[bool] = True
+    with_litter: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.figures.sequences += 1
+        self.lake.reset()
+        self.folder = TemporaryDirectory(prefix="any-order-")
+        self.plans: list[PlanModel] = []
+        self.source = dict(PLAIN)
+        self.theirs: dict[str, tuple[str, bytes | None]] = {}
+        """Key of the target → ETag and bytes that somebody wrote there; bytes None: a file of a table."""
+        self.maybe_ours: dict[str, set[bytes]] = {}
+        """Key of the target → what a plan that was begun would write there: then nobody can tell whose it is."""
+        self.tables = [
+            TableModel(t, {1000 * n, 1000 * n + 1}, t.pointer, t.pointer) for n, t in enumerate(self.lake.tables)
+        ]
+        self.next_row = 10_000
+        self.rows_at: dict[Any, frozenset[int]] = {}
+        self.old = {bucket: self.lake.listing(bucket) for bucket in OLD}
+        self.finished: PlanModel | None = None
+        self.violated = False
+
+    # -- the world changes ---------------------------------------------------------------------------
+
+    @rule(place=st.sampled_from(KEYS), data=DATA, in_parts=st.booleans())
+    def change_source(self, place: tuple[str, str], data: bytes | None, in_parts: bool) -> None:
+        with self._step("change_source"):
+            self._change_source(place, data, in_parts=in_parts)
+
+    @rule(number=st.integers(0, 2), with_hint=st.booleans())
+    def commit(self, number: int, with_hint: bool) -> None:
+        with self._step("commit"):
+            known = self.tables[number]
+            before = self.lake.listing(TARGET)
+            known.table.commit([self.next_row], with_hint=with_hint)
+            known.committed.add(self.next_row)
+            self.next_row += 1
+            if not known.moved and known.new_pointer and isinstance(known.table, HadoopTable):
+                known.forked = True
+            after = self.lake.listing(TARGET)
+            made = {key: (entry[1], None) for key, entry in after.items() if entry != before.get(key)}
+            self.theirs.update(made)
+            self._touched(made)
+            self._note_pointers()
+            self._changed(source=None if known.moved else known.old_pointer.split("/")[2])
+
+    @rule(place=st.sampled_from([mapped(*key) for key in KEYS] + OTHERS), data=DATA)
+    def change_target(self, place: str, data: bytes | None) -> None:
+        with self._step("change_target"):
+            self._change_target(place, data)
+
+    @precondition(lambda self: self.with_litter)
+    @rule(number=st.integers(0, 2), which=st.integers(0, 20), data=DATA)
+    def change_at_a_table(self, number: int, which: int, data: bytes | None) -> None:
+        """Somebody writes or deletes where a file of a table goes, which does not live at the target."""
+        with self._step("change_at_a_table"):
+            if key := self._file_of_table(number, which):
+                self._change_target(key, data)
+
+    @precondition(lambda self: self.with_restore and any(t.moved for t in self.tables))
+    @rule(number=st.integers(0, 2))
+    def restore(self, number: int) -> None:
+        """Somebody restores a catalog from a backup: a table is in the old place again."""
+        with self._step("restore"):
+            moved = [t for t in self.tables if t.moved]
+            known = moved[number % len(moved)]
+            known.table.set_pointer(known.old_pointer)
+            self._note_pointers()
+            self._changed(source="")
+
+    @precondition(lambda self: any(t.new_pointer and not t.moved for t in self.tables))
+    @rule(number=st.integers(0, 2))
+    def undo_restore(self, number: int) -> None:
+        """Somebody decides for what is at the target, and against what was committed in the old place since."""
+        with self._step("undo_restore"):
+            back = [t for t in self.tables if t.new_pointer and not t.moved]
+            known = back[number % len(back)]
+            assert known.new_pointer is not None
+            known.table.set_pointer(known.new_pointer)
+            self._note_pointers()
+            rows = set(self._rows(known))
+            known.forked = known.forked or rows != known.committed
+            known.committed = rows
+            self._changed(source="")
+
+    # -- migrator ------------------------------------------------------------------------------------
+
+    @rule()
+    def plan(self) -> None:
+        with self._step("plan"):
+            self._plan()
+
+    @rule(tidy=USUALLY, kill_at=st.one_of(st.just(0), st.integers(1, STEPS_OF_A_MIGRATION)), before=st.booleans())
+    def plan_and_migrate(self, tidy: bool, kill_at: int, before: bool) -> None:
+        """``tidy``: somebody first follows the advice of a blocked plan, and removes what is in the way."""
+        with self._step("plan_and_migrate"):
+            for key in [key for key in self.theirs if tidy and self._is_in_the_way(key)]:
+                self._change_target(key, None)
+            self._plan()
+            if kill_at:
+                self._migrate(self.plans[-1], kill_at=kill_at, before=before)
+            self._migrate(self.plans[-1])
+
+    @precondition(lambda self: self.plans)
+    @rule(age=st.sampled_from((0, 0, 0, 1, 2)), cutover=USUALLY, accept_late=SELDOM)
+    def migrate(self, age: int, cutover: bool, accept_late: bool) -> None:
+        with self._step("migrate"):
+            self._migrate(self._chosen(age), cutover=cutover, accept_late=accept_late)
+
+    @precondition(lambda self: self.plans)
+    @rule(
+        age=AGE,
+        cutover=USUALLY,
+        kill_at=st.integers(1, STEPS_OF_A_MIGRATION),
+        before=st.booleans(),
+        again=st.booleans(),
+    )
+    def kill(self, age: int, cutover: bool, kill_at: int, before: bool, again: bool) -> None:
+        """Kill a migration, and perhaps run the same command again."""
+        with self._step("kill"):
+            plan = self._chosen(age)
+            self._migrate(plan, cutover=cutover, kill_at=kill_at, before=before)
+            if again:
+                self._migrate(plan, cutover=cutover)
+
+    @precondition(lambda self: self.plans)
+    @rule(age=AGE, deep=st.booleans())
+    def verify(self, age: int, deep: bool) -> None:
+        with self._step("verify"):
+            plan = self._chosen(age)
+            self._verify(plan, deep=deep)
+            self._status(plan)
+
+    def teardown(self) -> None:
+        """At the end of a sequence whose last migration succeeded, the old buckets are deleted."""
+        try:
+            plan = self.finished
+            if plan is not None and not self.violated:
+                for bucket in OLD:
+                    self.lake.empty(bucket)
+                self.old, self.rows_at = {bucket: {} for bucket in OLD}, {}
+                for known in self.tables:
+                    self._hold("without the old buckets", set(self._rows(known)) == known.committed, f"{known}")
+                if not plan.changed:
+                    self._verify(plan, deep=False)
+                self.figures.rules["(the old buckets are deleted)"] += 1
+        finally:
+            self.folder.cleanup()
+
+    # -- carrying it out -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        self.figures.rules[name] += 1
+        try:
+            yield
+        except BaseException:
+            self.violated = True
+            raise
+
+    def _call(self, function: Callable[[], Any]) -> Any:
+        """What it returns, or the error that it raises, which must be one of migrator's own."""
+        try:
+            result = function()
+        except MigratorError as error:
+            result = error
+        self.figures.checked["only errors of migrator's own"] += 1
+        note(f"    → {type(result).__name__} {result if isinstance(result, MigratorError) else ''}")
+        return result
+
+    def _plan(self) -> None:
+        before = self._see()
+        path = Path(self.folder.name) / f"{len(self.plans) + 1}.db"
+        made = self._call(lambda: plan_lake(load_settings(self.lake.config), path))
+        self._check_world(before, reads_only=True)
+        free = self._is_free()
+        self._hold("a plan is made", not isinstance(made, MigratorError), str(made))
+        blocks = [(f["code"], f["place"], f["message"]) for f in made["findings"] if f["severity"] == "block"]
+        note(f"    blocked: {blocks}")
+        self._hold("a plan is free where the model is", not (free and made["blocked"]), f"blocked by {blocks}")
+        plain = {mapped(*place): data for place, data in self.source.items()}
+        writes = {key: data for key, data in plain.items() if not self._holds(before.target, key, data)}
+        self.plans.append(PlanModel(path, made["blocked"], plain, writes))
+
+    def _is_free(self) -> bool:
+        """True if there is surely nothing that a plan must be blocked for."""
+        in_the_way = any(self._is_in_the_way(key) for key in self.theirs)
+        return not in_the_way and not any(t.forked or set(self._rows(t)) != t.committed for t in self.tables)
+
+    def _is_in_the_way(self, key: str) -> bool:
+        """True for an object of somebody's at the target where migrator would have to write something else."""
+        data = self.theirs[key][1]
+        source = {mapped(*place): data for place, data in self.source.items()}
+        return data is not None and (data != source[key] if key in source else self._is_of_a_table(key))
+
+    def _chosen(self, age: int) -> PlanModel:
+        return self.plans[-1 - age % len(self.plans)]
+
+    def _migrate(
+        self,
+        plan: PlanModel,
+        *,
+        cutover: bool = True,
+        accept_late: bool = False,
+        kill_at: int = 0,
+        before: bool = True,
+    ) -> None:
+        seen = self._see()
+        ended = self.migrations.run(plan.path, cutover=cutover, accept_late=accept_late, kill_at=kill_at, before=before)
+        note(f"    → {ended}")
+        if ended.killed:
+            self.figures.killed_at[kill_at] += 1
+            self._settle()
+        how = "killed" if ended.killed else f"exit {ended.exit_code}" if ended.exit_code else "ok"
+        self.figures.ended[how] += 1
+        if not plan.blocked:
+            for key, data in plan.writes.items():
+                self.maybe_ours.setdefault(key, set()).add(data)
+        for other in self.plans:
+            other.changed = other.changed or other is not plan
+        self._hold("only errors of migrator's own", not ended.crashed, ended.message)
+        if ended.ok and ended.cut_over:
+            for known in self.tables:
+                if isinstance(known.table, HadoopTable):  # whoever is told that it lives there, uses it there
+                    known.table.set_pointer(f"s3://{TARGET}/")
+        may_cut_over = cutover and (ended.killed or ended.ok or ended.cut_over or ended.error == "CutoverIncomplete")
+        self._check_world(seen, keeps_pointers=not may_cut_over)
+        if not ended.killed and not plan.changed and not plan.blocked:
+            self._hold("what nothing stands against succeeds", ended.ok, ended.message)
+        if plan.blocked:
+            self._hold("a blocked plan is refused", not ended.ok, str(ended))
+        if ended.ok and ended.cut_over:
+            self._check_all_is_there(plan, accept_late=accept_late, nothing_to_do=ended.nothing_to_do)
+            if not plan.cut_over:
+                plan.touched.clear()
+            plan.cut_over = True
+            self.finished = None if accept_late else plan
+
+    def _verify(self, plan: PlanModel, *, deep: bool) -> None:
+        before = self._see()
+        found = self._call(lambda: verify_lake(plan.path, deep=deep))
+        self._check_world(before, reads_only=True)
+        if isinstance(found, MigratorError):
+            self._hold("a plan can be verified", plan.changed or plan.blocked, str(found))
+            return
+        problems = [problem for check in found.checks for problem in check.problems]
+        if plan.cut_over and not plan.changed:
+            self._hold("what is true is green", found.ok and found.superseded_by is None, str(problems))
+        if found.ok and found.cut_over and found.superseded_by is None:
+            for key, data in plan.plain.items():
+                self._hold("green is true", self._holds(before.target, key, data), f"{key} is not {data!r}")
+            for known in self.tables:
+                rows = set(self._rows(known))
+                self._hold("green is true", known.moved and rows == known.committed, f"{known}: {rows}")
+
+    def _status(self, plan: PlanModel) -> None:
+        before = self._see()
+        status = self._call(lambda: plan_status(plan.path))
+        self._check_world(before, reads_only=True)
+        if isinstance(status, MigratorError):
+            self._hold("every plan has a status", False, str(status))
+        self._hold("status looks", status.not_checked is None, f"status could not look: {status.not_checked}")
+        said = {one["table"].rpartition(".")[2] for one in status.tables if one["cut_over"]}
+        never = [t.table.name for t in self.tables if t.new_pointer is None]
+        self._hold("nothing is called cut over that is not", said.isdisjoint(never), f"{said}, not {never}")
+
+    # -- invariants ----------------------------------------------------------------------------------
+
+    def _hold(self, name: str, condition: bool, message: str) -> None:
+        self.figures.checked[name] += 1
+        assert condition, f"{name}: {message}"
+
+    def _check_world(self, before: Seen, *, reads_only: bool = False, keeps_pointers: bool = True) -> None:
+        """What must hold after any call of migrator, however it ended."""
+        for bucket in OLD:
+            self._hold("old buckets are only read", self.lake.listing(bucket) == self.old[bucket], bucket)
+        target = self.lake.listing(TARGET)
+        if reads_only:
+            self._hold("nothing is written by what only reads", target == before.target, "the target changed")
+        for key, (etag, data) in self.theirs.items():
+            there = target[key][1] if key in target else None
+            if data is None or data not in self.maybe_ours.get(key, ()):
+                self._hold("nothing of anybody's is overwritten", there == etag, f"{key}: {data!r}, {etag} → {there}")
+        self._note_pointers()
+        if keeps_pointers or reads_only:
+            now = [known.pointer for known in self.tables]
+            self._hold("pointers change at a cutover only", now == before.pointers, f"{before.pointers} → {now}")
+        for known, rows in zip(self.tables, before.rows, strict=True):
+            now = self._rows(known)
+            self._hold("no row is lost", now >= rows, f"{known}: {sorted(rows)} → {sorted(now)}")
+
+    def _check_all_is_there(self, plan: PlanModel, *, accept_late: bool, nothing_to_do: bool) -> None:
+        """What must hold after a migration that said that all is well."""
+        target = self.lake.listing(TARGET)
+        for place, data in self.source.items():
+            key = mapped(*place)
+            if (accept_late and plan.plain.get(key) != data) or (nothing_to_do and key in plan.touched):
+                continue
+            self._hold("every object is at the target", self._holds(target, key, data), f"{key} is not {data!r}")
+        for known in self.tables:
+            rows = set(self._rows(known))
+            self._hold("every table is at the target", known.moved, f"{known}")
+            self._hold("every row is at the target", rows == known.committed, f"{known}: {sorted(rows)}")
+
+    # -- looking -------------------------------------------------------------------------------------
+
+    def _see(self) -> Seen:
+        self._note_pointers()
+        rows = [self._rows(known) for known in self.tables]
+        return Seen([known.pointer for known in self.tables], rows, self.lake.listing(TARGET))
+
+    def _rows(self, known: TableModel) -> frozenset[int]:
+        """The rows at the table's pointer; read again only if something in its bucket changed."""
+        bucket = known.pointer.split("/")[2]
+        folder = known.table.location.split("/", 3)[3]
+        prefix = mapped(known.table.location.split("/")[2], folder) if known.moved else folder
+        state = (known.pointer, *sorted((k, v[1]) for k, v in self.lake.listing(bucket, f"{prefix}/").items()))
+        if state not in self.rows_at:
+            self.rows_at[state] = self.lake.read(known.pointer)
+        return self.rows_at[state]
+
+    def _note_pointers(self) -> None:
+        for known in self.tables:
+            known.pointer = known.table.pointer
+            if known.moved:
+                known.new_pointer = known.pointer
+            else:
+                known.old_pointer = known.pointer
+
+    def _holds(self, target: Listing, key: str, data: bytes) -> bool:
+        """True if the object at the target has these bytes."""
+        if key not in target or target[key][0] != len(data):
+            return False
+        return target[key][1] == _etag(data) or self.lake.get(TARGET, key) == data
+
+    def _settle(self) -> None:
+        """Wait until the server has done what a killed process had asked for."""
+        before: Any = None
+        while (now := self.lake.listing(TARGET)) != before:
+            before = now
+            time.sleep(0.1)
+
+    def _file_of_table(self, number: int, which: int) -> str | None:
+        """Where a file of a table goes, which was never cut over."""
+        known = self.tables[number]
+        if known.new_pointer is not None:
+            return None
+        bucket, folder = known.table.location.split("/", 3)[2:]
+        keys = sorted(key for key in self.old[bucket] if key.startswith(f"{folder}/"))
+        return mapped(bucket, keys[which % len(keys)])
+
+    def _is_of_a_table(self, key: str) -> bool:
+        return any(key.startswith(f"{mapped(*t.table.location.split('/', 3)[2:])}/") for t in self.tables)
+
+    # -- changing ------------------------------------------------------------------------------------
+
+    def _change_source(self, place: tuple[str, str], data: bytes | None, *, in_parts: bool) -> None:
+        if data is None:
+            self.lake.delete(*place)
+            self.source.pop(place, None)
+        else:
+            self.lake.put(*place, data, in_parts=in_parts and bool(data))
+            self.source[place] = data
+        self._changed(source=place[0])
+
+    def _change_target(self, key: str, data: bytes | None) -> None:
+        if data is None:
+            self.lake.delete(TARGET, key)
+            self.theirs.pop(key, None)
+        else:
+            self.lake.put(TARGET, key, data)
+            self.theirs[key] = (_etag(data), data)
+        self._touched([key])
+        self._changed()
+
+    def _touched(self, keys: Any) -> None:
+        for plan in self.plans:
+            plan.touched.update(keys)
+
+    def _changed(self, source: str | None = None) -> None:
+        """Somebody changed something; ``source``: in this old bucket, or "" for what is in none."""
+        for plan in self.plans:
+            plan.changed = True
+        if source is not None:
+            self.finished = None
+        if source:
+            self.old[source] = self.lake.listing(source)
+
+
+def _etag(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
+@contextmanager
+def any_order(*, restore: bool = True, litter: bool = True) -> Iterator[type[AnyOrder]]:
+    """A machine with a server of its own, whose environment this process has meanwhile."""
+    environ = dict(os.environ)
+    with (
+        Server() as server,
+        TemporaryDirectory(prefix="any-order-") as folder,
+        Migrations(server.environ()) as processes,
+    ):
+        os.environ.update(server.environ())
+        try:
+            members = {"figures": Figures(), "migrations": processes, "with_restore": restore, "with_litter": litter}
+            yield type("AnyOrder", (AnyOrder,), {**members, "lake": SmallLake(server, Path(folder))})
+        finally:
+            os.environ.clear()
+            os.environ.update(environ)
+
+
+def run(
+    machine: type[AnyOrder], *, sequences: int, steps: int, number: int | None = None, shrink: bool = False
+) -> None:
+    """Run sequences. ``number`` None: always the same ones. Raises AssertionError, with a sequence that violates an
+    invariant; ``shrink``: with the shortest that can be found in some minutes."""
+    chosen = settings(
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        max_examples=sequences,
+        stateful_step_count=steps,
+        derandomize=number is None,
+        database=None,
+        deadline=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    if number is not None:
+        machine = seed(number)(type(machine.__name__, (machine,), {}))
+    run_state_machine_as_test(machine, settings=chosen)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=0, help="of the first round of sequences; each next one is greater")
+    parser.add_argument("--sequences", type=int, default=12, help="in one round")
+    parser.add_argument("--steps", type=int, default=20, help="in one sequence")
+    parser.add_argument("--no-restore", action="store_true", help="nobody restores a catalog")
+    parser.add_argument("--no-litter", action="store_true", help="nobody writes where files of tables go")
+    given = parser.parse_args()
+    began = said = time.monotonic()
+    with any_order(restore=not given.no_restore, litter=not given.no_litter) as machine:
+        number = given.seed
+        while time.monotonic() - began < given.seconds:
+            try:
+                run(machine, sequences=given.sequences, steps=given.steps, number=number, shrink=True)
+            except Exception:
+                traceback.print_exc()
+                print(f"VIOLATED, with --seed {number}:\n{machine.figures}", flush=True)
+                return 1
+            number += 1
+            if time.monotonic() - said > 60:
+                said = time.monotonic()
+                print(f"{said - began:.0f} s, next --seed {number}: {machine.figures}", flush=True)
+        print(f"{time.monotonic() - began:.0f} s, no violation: {machine.figures}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

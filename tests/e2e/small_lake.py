@@ -1,0 +1,257 @@
+"""A small lake on a real server, and what engines and people do to it. It can be put back to its beginning in no time.
+
+Three tables: two of SQL catalogs, each in a database of its own, and one of a Hadoop catalog. Their rows are numbers,
+so that "no row is lost" is a matter of sets. Rows are read by pyiceberg, and nothing here calls migrator.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.table import StaticTable
+from pyiceberg.types import LongType, NestedField
+
+from migrator.demo.server import Server
+
+OLD, TARGET = ("bronze", "gold"), "lake"
+OWN = ".migrator"
+"""Keys of the target that begin with this are migrator's own."""
+HADOOP = "hwh/ops/h"
+SCHEMA = Schema(NestedField(1, "id", LongType(), required=False))
+PLAIN = {
+    ("bronze", "plain/a"): b"",
+    ("bronze", "plain/b"): b"x",
+    ("bronze", "deep/er/c"): b"yy",
+    ("gold", "plain/a"): b"x",
+    ("gold", "d"): b"zz",
+}
+"""The keys that are no table's, and what is there in the beginning."""
+
+Listing = dict[str, tuple[int, str, Any]]
+"""Key → size, ETag, time of the last change."""
+
+
+def mapped(bucket: str, key: str) -> str:
+    """Where the layout puts an object."""
+    return f"{bucket}/{key}"
+
+
+class SmallLake:
+    """The lake; all of it is in its buckets and in ``folder``."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.client = server.client()
+        for bucket in (*OLD, TARGET):
+            self.client.create_bucket(Bucket=bucket)
+        self.config = folder / "lake.toml"
+        self.tables: list[SqlTable | HadoopTable] = [
+            SqlTable(self, "one", "a", "s3://bronze/wh/a"),
+            SqlTable(self, "two", "b", "s3://gold/wh/b"),
+            HadoopTable(self),
+        ]
+        for (bucket, key), data in PLAIN.items():
+            self.put(bucket, key, data)
+        for number, table in enumerate(self.tables):
+            table.create(range(number * 1000, number * 1000 + 2))
+        self._beginning = {bucket: self._contents(bucket) for bucket in OLD}
+        self._databases = {path: path.read_bytes() for path in folder.glob("*.sqlite")}
+        self.config.write_text(self._toml())
+
+    def _toml(self) -> str:
+        lines = [f'[source]\nendpoint_url = "{self.server.endpoint_url}"\n[target]\nbucket = "{TARGET}"\n[layout]']
+        lines += [f'"s3://{bucket}/" = "{bucket}/"' for bucket in OLD]
+        lines += [f'[catalogs.{name}]\ntype = "sql"\nuri = "{self.database(name)}"' for name in ("one", "two")]
+        lines += ['[catalogs.local]\ntype = "hadoop"\nwarehouse = "s3://bronze/hwh"']
+        return "\n".join(lines) + "\n"
+
+    def database(self, catalog: str) -> str:
+        return f"sqlite:///{self.folder}/{catalog}.sqlite"
+
+    def catalog(self, name: str, uri: str) -> Catalog:
+        return SqlCatalog(name, uri=uri, warehouse="s3://bronze/wh", **self.server.properties())
+
+    # -- putting it back -----------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """As in the beginning, with an empty target."""
+        for table in self.tables:
+            table.forget()
+        self.empty(TARGET)
+        for bucket, contents in self._beginning.items():
+            now = self.listing(bucket)
+            self._delete(bucket, now.keys() - contents.keys())
+            for key, (etag, data) in contents.items():
+                if key not in now or now[key][1] != etag:
+                    self.put(bucket, key, data)
+        for path, content in self._databases.items():
+            path.write_bytes(content)
+
+    def empty(self, bucket: str) -> None:
+        for upload in self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+            self.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        self._delete(bucket, self.listing(bucket))
+
+    def _delete(self, bucket: str, keys: Iterable[str]) -> None:
+        if doomed := [{"Key": key} for key in keys]:
+            self.client.delete_objects(Bucket=bucket, Delete={"Objects": doomed})
+
+    def _contents(self, bucket: str) -> dict[str, tuple[str, bytes]]:
+        return {key: (etag, self.get(bucket, key)) for key, (_, etag, _) in self.listing(bucket).items()}
+
+    # -- objects -------------------------------------------------------------------------------------
+
+    def put(self, bucket: str, key: str, data: bytes, *, in_parts: bool = False) -> None:
+        """Write an object. ``in_parts``: by a multipart upload, so that its ETag is no MD5."""
+        place = {"Bucket": bucket, "Key": key}
+        if not in_parts:
+            self.client.put_object(**place, Body=data)
+            return
+        upload = self.client.create_multipart_upload(**place)["UploadId"]
+        part = self.client.upload_part(**place, UploadId=upload, PartNumber=1, Body=data)
+        parts = {"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]}
+        self.client.complete_multipart_upload(**place, UploadId=upload, MultipartUpload=parts)
+
+    def get(self, bucket: str, key: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def delete(self, bucket: str, key: str) -> None:
+        self.client.delete_object(Bucket=bucket, Key=key)
+
+    def listing(self, bucket: str, prefix: str = "") -> Listing:
+        """What is in a bucket, without migrator's own."""
+        found: Listing = {}
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                if not entry["Key"].startswith(OWN):
+                    found[entry["Key"]] = (entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
+        return found
+
+    # -- rows ----------------------------------------------------------------------------------------
+
+    def read(self, metadata: str) -> frozenset[int]:
+        """The rows of a table by one of its metadata files. No row may be there twice."""
+        table = StaticTable.from_metadata(metadata, self.server.properties())
+        rows = table.scan().to_arrow()["id"].to_pylist()
+        assert len(rows) == len(set(rows)), f"{metadata} has rows twice: {sorted(rows)}"
+        return frozenset(rows)
+
+
+def rows_of(numbers: Iterable[int]) -> pa.Table:
+    return pa.table({"id": pa.array(numbers, pa.int64())})
+
+
+class SqlTable:
+    """A table of a SQL catalog, whose pointer is a row of its database."""
+
+    def __init__(self, lake: SmallLake, catalog: str, name: str, location: str) -> None:
+        self._lake, self._catalog_name, self.name, self.location = lake, catalog, name, location
+        self._open: Catalog | None = None
+
+    def create(self, numbers: Iterable[int]) -> None:
+        self._catalog().create_namespace("db")
+        self._catalog().create_table(f"db.{self.name}", schema=SCHEMA, location=self.location)
+        self.commit(numbers)
+
+    def _catalog(self) -> Catalog:
+        if self._open is None:
+            self._open = self._lake.catalog(self._catalog_name, self._lake.database(self._catalog_name))
+        return self._open
+
+    def forget(self) -> None:
+        """Close the catalog: its database is about to be replaced."""
+        if self._open is not None:
+            self._open.close()
+        self._open = None
+
+    @property
+    def pointer(self) -> str:
+        with closing(sqlite3.connect(self._lake.folder / f"{self._catalog_name}.sqlite")) as db:
+            return str(db.execute("SELECT metadata_location FROM iceberg_tables").fetchone()[0])
+
+    def set_pointer(self, metadata: str) -> None:
+        """Restore the catalog from a backup, say."""
+        with closing(sqlite3.connect(self._lake.folder / f"{self._catalog_name}.sqlite")) as db, db:
+            db.execute("UPDATE iceberg_tables SET metadata_location = ?", (metadata,))
+
+    def commit(self, numbers: Iterable[int], **_: bool) -> None:
+        """Append rows where the pointer is."""
+        self._catalog().load_table(f"db.{self.name}").append(rows_of(numbers))
+
+
+class HadoopTable:
+    """A table of a Hadoop catalog. Engines use the target once a version hint is there, unless they are set back."""
+
+    name = "h"
+
+    def __init__(self, lake: SmallLake) -> None:
+        self._lake = lake
+        self.location = f"s3://bronze/{HADOOP}"
+        self._set_back = False
+
+    def create(self, numbers: Iterable[int]) -> None:
+        with self._scratch() as catalog:
+            catalog.create_table("db.h", schema=SCHEMA, location=self.location)
+            table = catalog.load_table("db.h")
+            first = table.metadata_location
+            table.append(rows_of(numbers))
+            self._publish(table.metadata_location, "bronze", HADOOP, 1)
+            self._lake.delete("bronze", first.removeprefix("s3://bronze/"))
+
+    def forget(self) -> None:
+        self._set_back = False
+
+    def _scratch(self) -> Any:
+        catalog = self._lake.catalog("scratch", "sqlite:///:memory:")
+        catalog.create_namespace("db")
+        return closing(catalog)
+
+    @property
+    def folder(self) -> tuple[str, str]:
+        """Bucket and key of the table's folder, where engines have it now."""
+        there = mapped("bronze", HADOOP)
+        hint = f"{there}/metadata/version-hint.text"
+        moved = not self._set_back and hint in self._lake.listing(TARGET, hint)
+        return (TARGET, there) if moved else ("bronze", HADOOP)
+
+    @property
+    def pointer(self) -> str:
+        bucket, folder = self.folder
+        return f"s3://{bucket}/{folder}/metadata/v{self._version(bucket, folder)}.metadata.json"
+
+    def _version(self, bucket: str, folder: str) -> int:
+        """As Iceberg's reader: what the hint says, and on from there as long as there is a next one."""
+        names = {key.rpartition("/")[2] for key in self._lake.listing(bucket, f"{folder}/metadata/")}
+        version = int(self._lake.get(bucket, f"{folder}/metadata/version-hint.text"))
+        while f"v{version + 1}.metadata.json" in names:
+            version += 1
+        return version
+
+    def set_pointer(self, metadata: str) -> None:
+        """Give engines the old warehouse again, or the new one."""
+        self._set_back = not metadata.startswith(f"s3://{TARGET}/")
+
+    def commit(self, numbers: Iterable[int], *, with_hint: bool = True) -> None:
+        """Append rows. ``with_hint``: an engine may die, or not care, before it writes the hint; the commit holds."""
+        bucket, folder = self.folder
+        version = self._version(bucket, folder)
+        with self._scratch() as catalog:
+            table = catalog.register_table("db.h", self.pointer)
+            table.append(rows_of(numbers))
+            self._publish(table.metadata_location, bucket, folder, version + 1, with_hint=with_hint)
+
+    def _publish(self, made: str, bucket: str, folder: str, version: int, *, with_hint: bool = True) -> None:
+        """Give the scratch catalog's metadata file the name that a Hadoop catalog would have given it."""
+        key = made.removeprefix(f"s3://{bucket}/")
+        self._lake.put(bucket, f"{folder}/metadata/v{version}.metadata.json", self._lake.get(bucket, key))
+        self._lake.delete(bucket, key)
+        if with_hint:
+            self._lake.put(bucket, f"{folder}/metadata/version-hint.text", str(version).encode())

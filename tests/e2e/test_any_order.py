@@ -1,0 +1,15 @@
+"""A few random sequences of everything that may happen around a migration; see ``any_order``, which runs more."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.any_order import any_order, run
+
+
+@pytest.mark.timeout(600)
+def test_any_order() -> None:
+    with any_order(restore=False, litter=False) as machine:
+        run(machine, sequences=5, steps=12)
+        print(machine.figures)
+        assert {"ok", "killed"} <= machine.figures.ended.keys()
