@@ -54,9 +54,9 @@ class _Main(click.Group):
         except MigratorError as error:
             _say_error(str(error))
             ctx.exit(error.exit_code)
-        except MemoryError:
-            _say_error("There is not enough memory. Nothing is lost: run the same command again where there is more.")
-            ctx.exit(EXIT_ERROR)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\nInterrupted. Nothing is lost: run the same command again to go on.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
@@ -64,9 +64,6 @@ class _Main(click.Group):
                 raise
             _say_error(outside_error(error) or internal_error(error))
             ctx.exit(EXIT_ERROR)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("\nInterrupted. Nothing is lost: run the same command again to go on.", err=True)
-            ctx.exit(EXIT_INTERRUPTED)
 
 
 def _say_error(message: str) -> None:

@@ -178,7 +178,7 @@ def redacted(text: str) -> str:
 def outside_error(error: BaseException) -> str:
     """One message about an error of the machine's (the disk, the memory, a file); "" for any other."""
     if isinstance(error, MemoryError):
-        return "There was not enough memory."
+        return "There is not enough memory. Nothing is lost: run the same command again where there is more."
     if isinstance(error, sqlite3.OperationalError):
         return (
             f"A local database cannot be used: {error}. Check the free space, also in the folder for temporary files."

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from migrator.catalogs import Catalog
-from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, StoreError, Unreachable
+from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, StoreError
 from migrator.findings import ACCEPTABLE, Finding
 from migrator.layout import Layout
 from migrator.parallel import Failed, each
@@ -209,7 +209,7 @@ class _Target:
                     self._try("s3:AbortMultipartUpload", "aborting an upload", self._rights.abort)
             self._try_classes()
             self._try_keys()
-        except Unreachable as error:  # nor would it answer what is left to try
+        except StoreError as error:  # at the moment it does nothing: what is left to try would take as long
             _incomplete(self._plan, self._place, "writing to it", error)
         finally:
             self._clean(existed=exists)
@@ -223,9 +223,9 @@ class _Target:
         except AccessDenied as error:
             self._missing.add(action, self._rights.resource, self._place, error)
             return False
-        except Unreachable:
-            raise
         except StoreError as error:
+            if not refused(error):
+                raise
             _incomplete(self._plan, self._place, what, error)
         return True
 
@@ -235,7 +235,7 @@ class _Target:
             " AND storage_class <> 'STANDARD' GROUP BY storage_class"
         )
         for name, place, count in self._plan.db.execute(query).fetchall():
-            error = self._refusal(f"writing to storage class {name}", partial(self._rights.write, StorageClass=name))
+            error = self._refusal(partial(self._rights.write, StorageClass=name))
             if error is not None:
                 self.refused_classes.append(name)
                 message = f"is in storage class {name}, which the target does not take: {error.message}"
@@ -244,7 +244,7 @@ class _Target:
 
     def _try_keys(self) -> None:
         for shape, folders in odd_keys(self._plan).items():
-            error = self._refusal(f"writing keys with {shape.said}", partial(self._rights.write, shape.name))
+            error = self._refusal(partial(self._rights.write, shape.name))
             said = error.message if error is not None else ""
             if error is None and self._changed(shape.name):
                 said = "it keeps them under another key"
@@ -259,18 +259,16 @@ class _Target:
         except StoreError:  # no target
             return False
 
-    def _refusal(self, what: str, request: Callable[[], None]) -> StoreError | None:
+    def _refusal(self, request: Callable[[], None]) -> StoreError | None:
         """What the server said, if it never does this; a missing permission was found before."""
         try:
             request()
         except (NotFound, AccessDenied):
             return None
-        except Unreachable:
-            raise
         except StoreError as error:
-            if refused(error):
-                return error
-            _incomplete(self._plan, self._place, what, error)
+            if not refused(error):
+                raise
+            return error
         return None
 
     def _clean(self, *, existed: bool) -> None:

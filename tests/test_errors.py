@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -32,7 +33,7 @@ def test_secrets_in_urls_are_not_shown(text: str, shown: str) -> None:
     [
         (OSError(errno.ENOSPC, "No space left on device", "/x/p.db"), "/x/p.db: No space left on device."),
         (PermissionError(errno.EACCES, "Permission denied", "plans"), "plans: Permission denied."),
-        (MemoryError(), "There was not enough memory."),
+        (MemoryError(), "There is not enough memory."),
         (KeyError("x"), "Internal error: KeyError: 'x'. This is a fault of migrator: please report it."),
         (RuntimeError("at http://u:Marker@h"), "Internal error: RuntimeError: at http://***@h."),
     ],
@@ -46,6 +47,16 @@ def test_no_traceback_reaches_the_user(monkeypatch: pytest.MonkeyPatch, error: E
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: {says}") and "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_an_interruption_is_no_error(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("migrator.api.show_plan", stop)
+    result = CliRunner().invoke(main, ["show", "p.db"])
+    assert result.exit_code == 130 and "Interrupted. Nothing is lost" in result.stderr
 
 
 def test_a_developer_may_have_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,6 +210,7 @@ def test_what_could_not_be_tried_is_said_and_does_not_block(
     lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, status: int
 ) -> None:
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+    monkeypatch.setattr("migrator.store.outage.PATIENCE", 0.0)
     refuse(lake, "PutObject", of(TARGET), code=code, status=status)
     refuse(lake, "GetObject", of("bronze"), code=code, status=status)
     described = planned(lake, tmp_path)
