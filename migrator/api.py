@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -26,11 +26,14 @@ from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
 from migrator.execute import CopySettings, Executor, Outcome
+from migrator.filelist import check_listed
 from migrator.journal import CUTOVER_DONE, FINISHED, Journal
+from migrator.layout import MEDALLION, Layout
 from migrator.lock import drop_dead, lease
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import StatusSummary, describe_plan, describe_status
+from migrator.policy import least_policy
 from migrator.progress import Progress
 from migrator.relocate import Relocation, relocate
 from migrator.store import Store, connect
@@ -92,12 +95,18 @@ def _settings_of(plan: PlanFile) -> Settings:
         target_region=header["target_region"] or None,
         target_profile=header["target_profile"] or None,
         catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
+        left_out=tuple(json.loads(header.get("left_out", "[]"))),
     )
 
 
 @contextmanager
-def _opened_plan(path: str | Path, progress: Progress) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
-    with PlanFile.open(Path(path), progress) as plan, _opened(_settings_of(plan)) as (store, catalogs):
+def _opened_plan(
+    path: str | Path, progress: Progress, *, read_only: bool | None = False
+) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
+    with (
+        PlanFile.open(Path(path), progress, read_only=read_only) as plan,
+        _opened(_settings_of(plan)) as (store, catalogs),
+    ):
         planned = json.loads(plan.header()["catalogs"])
         for name, catalog in catalogs.items():
             if catalog.describe() != planned[name]:
@@ -135,7 +144,8 @@ def plan_lake(
 def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Every table and view of the lake, described as under ``tables`` in a plan, which is made and thrown away."""
     with TemporaryDirectory(prefix="migrator-") as folder:
-        described = plan_lake(settings, Path(folder) / "tables.db", progress=progress)
+        listing = replace(settings, preflight=False)
+        described = plan_lake(listing, Path(folder) / "tables.db", progress=progress)
     tables: list[dict[str, Any]] = described["tables"]
     return tables
 
@@ -155,13 +165,13 @@ def relocate_table(
 
 def show_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
     """A plan as one JSON-able dictionary; ``plans/README.md`` says what each key means."""
-    with PlanFile.open(Path(path), progress) as plan:
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
         return describe_plan(plan)
 
 
 def plan_status(path: str | Path, *, look: bool = True, progress: Progress | None = None) -> StatusSummary:
     """How far a plan has been carried out. ``look``: also ask the target whether a newer plan took its place."""
-    with PlanFile.open(Path(path), progress) as plan:
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
         status = describe_status(plan)
         if not look:
             return status
@@ -172,17 +182,43 @@ def plan_status(path: str | Path, *, look: bool = True, progress: Progress | Non
         return replace(status, superseded_by=str(newer) if newer else None)
 
 
+def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:
+    """The least policy for the buckets of a plan: for the "source", the "target", or "both" in one."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        header = plan.header()
+        missing, versions = json.loads(header["target_missing"]), json.loads(header["all_versions"])
+        return _policy(plan.layout, side, all_versions=versions, make_target=missing)
+
+
+def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
+    """The least policy for the buckets of a lake.toml, without asking any server: so for all medallion buckets where
+    it has no [layout], and with the right to create the target."""
+    if settings.layout is None:
+        layout = Layout.medallion(settings.target_bucket, MEDALLION)
+    else:
+        layout = Layout.from_mapping(settings.target_bucket, settings.layout)
+    return _policy(layout, side, all_versions=settings.all_versions, make_target=True)
+
+
+def _policy(layout: Layout, side: str, *, all_versions: bool, make_target: bool) -> dict[str, Any]:
+    sources = [] if side == "target" else layout.buckets
+    target = "" if side == "source" else layout.target_bucket
+    return least_policy(sources, target, all_versions=all_versions, make_target=make_target)
+
+
 def migrate_lake(
     path: str | Path,
     *,
     cutover: bool = True,
     accept_late: bool = False,
+    accept: Collection[str] = (),
     copying: CopySettings | None = None,
     progress: Progress | None = None,
 ) -> Migration:
     """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
 
     ``accept_late``: cut over although something was added to the old buckets, changed or removed since planning.
+    ``accept``: codes of :data:`migrator.findings.AT_MIGRATION` that need not stop the migration.
     With ``copying.only``, nothing but those objects are copied, and that is all.
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
@@ -197,6 +233,13 @@ def migrate_lake(
         executor.check_blocks()
         if journal.has(CUTOVER_DONE):
             return _after_cutover(executor, verifier, journal, store)
+        if copying is not None and copying.only is not None:
+            check_listed(plan, copying.only)
+        status = describe_status(plan)
+        if (status.objects, status.versions, status.pointers) == (0, 0, 0):
+            executor.check_nothing_to_do(journal)
+            drop_dead(store, executor.guard.bucket)
+            return Migration(Outcome(), [], None, nothing_to_do=True)
         if cutover:  # without one they may move on: the lake is in use, and a later plan follows
             executor.check_pointers(journal)
         executor.make_target()
@@ -209,7 +252,7 @@ def migrate_lake(
             return Migration(executor.outcome, [], None)
         executor.rewrite(journal)
         executor.check_target(journal)
-        compared = verifier.compare_tables(journal)
+        compared = verifier.compare_tables(journal, accept)
         _refuse_differences(compared)
         if not cutover:
             return Migration(executor.outcome, compared, None)
@@ -235,9 +278,10 @@ def _after_cutover(executor: Executor, verifier: Verifier, journal: Journal, sto
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
-    """Hold the target against a plan; see :class:`migrator.verify.Verifier`."""
+    """Compare the target with a plan; see :class:`migrator.verify.Verifier`."""
     progress = progress or Progress()
-    with _opened_plan(path, progress) as (plan, store, catalogs):
+    # Deep, what the old rows are is worth keeping for when they are gone.
+    with _opened_plan(path, progress, read_only=None if deep else True) as (plan, store, catalogs):
         newer = TargetGuard(plan, store, progress).superseded()
         verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
         verification.superseded_by = str(newer) if newer else None
@@ -253,12 +297,18 @@ def _final_verification(verifier: Verifier, journal: Journal) -> Verification:
 
 def _refuse_differences(checks: list[Check]) -> None:
     problems = [problem for check in checks for problem in check.problems]
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if not problems:
+        return
+    shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if all(check.failed == check.errors for check in checks):
         raise MigrationFailed(
-            f"The target is not what it must be; nothing was cut over:\n{shown}\n",
-            next_move="Nobody's tables changed. Please report this with the lines above.",
+            f"The target cannot be read completely now; nothing was cut over:\n{shown}\n",
+            next_move="Run the same command again once the server answers: it goes on from here.",
         )
+    raise MigrationFailed(
+        f"The target is not what it must be; nothing was cut over:\n{shown}\n",
+        next_move="Nobody's tables changed. Please report this with the lines above.",
+    )
 
 
 __all__ = [
@@ -270,6 +320,8 @@ __all__ = [
     "migrate_lake",
     "plan_lake",
     "plan_status",
+    "policy_of_plan",
+    "policy_of_settings",
     "relocate_table",
     "show_plan",
     "verify_lake",

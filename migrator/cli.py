@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import errno
+import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,18 +20,24 @@ from migrator import api, report
 from migrator._version import __version__
 from migrator.config import Settings
 from migrator.copying.copier import AUTO, VERIFY, Options
-from migrator.copying.pace import Limits
+from migrator.copying.pace import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.errors import (
     EXIT_CODES,
+    EXIT_ERROR,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_PENDING,
     ConfigError,
     MigratorError,
+    internal_error,
+    outside_error,
+    redacted,
 )
 from migrator.execute import MAX_FAILURES
 from migrator.filelist import read_list
+from migrator.findings import AT_MIGRATION, CODES
+from migrator.policy import mc_commands
 from migrator.progress import Progress, TerminalProgress
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
@@ -35,26 +46,45 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Main(click.Group):
-    """Turns our errors and Ctrl-C into one message and an exit code."""
+    """Turns every error and Ctrl-C into one message and an exit code. No traceback ever reaches the user."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except MigratorError as error:
-            click.echo(click.style("Error: ", fg="red", bold=True) + _shown(error), err=True)
+            _say_error(str(error))
             ctx.exit(error.exit_code)
+        except MemoryError:
+            _say_error("There is not enough memory. Nothing is lost: run the same command again where there is more.")
+            ctx.exit(EXIT_ERROR)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:  # `migrator show … | head`: click ends it
+                raise
+            _say_error(outside_error(error) or internal_error(error))
+            ctx.exit(EXIT_ERROR)
         except (KeyboardInterrupt, click.Abort):
             click.echo("\nInterrupted. Nothing is lost: run the same command again to go on.", err=True)
             ctx.exit(EXIT_INTERRUPTED)
 
 
-def _shown(error: MigratorError) -> str:
-    return "\n".join(report.printable(line) for line in str(error).split("\n"))
+def _say_error(message: str) -> None:
+    shown = "\n".join(report.printable(line) for line in redacted(message).split("\n"))
+    _say(click.style("Error: ", fg="red", bold=True) + shown, err=True)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print a report: wrapped where it goes to a terminal, and as it is everywhere else."""
+    if (sys.stderr if err else sys.stdout).isatty():
+        text = report.wrapped(text, shutil.get_terminal_size().columns)
+    click.echo(text, err=err)
 
 
 @click.group(cls=_Main, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="migrator")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Move a data lake from many S3 buckets into one, Iceberg tables included, and prove it.
 
     \b
@@ -66,6 +96,8 @@ def main() -> None:
 
     Credentials come from the usual AWS places (AWS_PROFILE, AWS_ACCESS_KEY_ID, …) only.
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False  # echo then leaves out all colours; https://no-color.org
 
 
 def _lake_options(command: Command) -> Command:
@@ -96,8 +128,23 @@ def _lake_options(command: Command) -> Command:
     return command
 
 
-_versions_option = click.option(
-    "--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."
+def _plan_options(command: Command) -> Command:
+    """The options that say how to plan."""
+    for option in (
+        click.option(
+            "--leave",
+            multiple=True,
+            metavar="NAME",
+            help="Leave this table of a catalog where it is: namespace.table or catalog.namespace.table. Repeatable.",
+        ),
+        click.option("--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."),
+    ):
+        command = option(command)
+    return command
+
+
+_preflight_option = click.option(
+    "--no-preflight", is_flag=True, help="Do not try, while planning, what migrating will need."
 )
 
 
@@ -125,10 +172,10 @@ def _copy_options(command: Command) -> Command:
             help="Read every copy and its source and compare; or only where no ETag or checksum proves them equal.",
         ),
         click.option("--bandwidth", type=_Bytes(), metavar="SIZE", help="Bytes per second at most, such as 200M."),
-        click.option("--tps", type=click.FloatRange(min=0, min_open=True), help="Requests per second at most."),
+        click.option("--tps", type=_PerSecond(), metavar="NUMBER", help="Requests per second at most."),
         click.option(
             "--concurrency",
-            type=click.IntRange(min=1),
+            type=click.IntRange(1, MAX_CONCURRENCY),
             default=Limits().concurrency,
             show_default=True,
             help="Requests at once at most; what serves best is found out.",
@@ -148,7 +195,25 @@ class _Bytes(click.ParamType):  # type: ignore[type-arg]
         if match is None or not float(match[1]):
             self.fail(f"{value!r} is no size: write it like 200M.", param, ctx)
         exponent = " KMGT".index(match[2].upper() or " ")
-        return float(float(match[1]) * 1024**exponent)
+        count = float(float(match[1]) * 1024**exponent)
+        if not MIN_BANDWIDTH <= count <= MAX_BANDWIDTH:
+            self.fail(f"{value!r} is out of bounds: between 1K and 1024T bytes per second.", param, ctx)
+        return count
+
+
+class _PerSecond(click.ParamType):  # type: ignore[type-arg]
+    """How often per second."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            count = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number.", param, ctx)
+        if not MIN_TPS <= count <= MAX_TPS:  # what is not a number is not between them either
+            self.fail(f"{value!r} is out of bounds: between {MIN_TPS:g} and {MAX_TPS:,.0f}.", param, ctx)
+        return count
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; plans/README.md documents the keys.")
@@ -157,7 +222,14 @@ _plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 
 @main.command()
 @_lake_options
-@_versions_option
+@_plan_options
+@_preflight_option
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="CODE",
+    help="Take findings of this code for warnings, as [plan] accept does. Repeatable.",
+)
 @click.option(
     "-o",
     "--output",
@@ -176,11 +248,17 @@ def plan(
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     all_versions: bool,
+    no_preflight: bool,
+    leave: tuple[str, ...],
+    accept: tuple[str, ...],
     output: Path | None,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> None:
     """Say what a migration would do, and write it to a plan file. Changes nothing.
+
+    A preflight tries what migrating will need: it reads samples of the old buckets, writes some empty objects to
+    the target and removes them again, and changes a pointer in a transaction that is rolled back.
 
     \b
     Example:
@@ -188,7 +266,9 @@ def plan(
 
     Exits with 3 if anything blocks the plan.
     """
-    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs, all_versions=all_versions)
+    settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
+        all_versions=all_versions, leave=leave, accept=accept, preflight=not no_preflight
+    )
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
     if described["blocked"]:
@@ -221,7 +301,10 @@ def tables(
     found = api.list_tables(
         _settings(config, endpoint_url, target, target_endpoint_url, catalogs), progress=_progress(as_json)
     )
-    click.echo(report.to_json({"tables": found}) if as_json else report.tables_text(found, _style))
+    if as_json:
+        click.echo(report.to_json({"tables": found}))
+    else:
+        _say(report.tables_text(found, _style))
     if not all(table["migratable"] for table in found):
         ctx.exit(EXIT_FAILED)
 
@@ -282,11 +365,17 @@ def _pair(text: str) -> tuple[str, str]:
 @main.command()
 @click.argument("plan", type=click.Path(path_type=Path), required=False)
 @_lake_options
-@_versions_option
+@_plan_options
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but change no pointer yet.")
 @click.option(
     "--accept-late", is_flag=True, help="Cut over although the old buckets changed since planning; leave that behind."
+)
+@click.option(
+    "--accept",
+    multiple=True,
+    type=click.Choice(sorted(AT_MIGRATION)),
+    help='Go on although such a thing was found before the cutover; "migrator explain" says what it means. Repeatable.',
 )
 @_copy_options
 @_json_option
@@ -300,9 +389,11 @@ def migrate(
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     all_versions: bool,
+    leave: tuple[str, ...],
     yes: bool,
     no_cutover: bool,
     accept_late: bool,
+    accept: tuple[str, ...],
     concurrency: int,
     tps: float | None,
     bandwidth: float | None,
@@ -324,13 +415,15 @@ def migrate(
     options = Options(Limits(concurrency, tps, bandwidth), verify_content)
     copying = api.CopySettings(options, max_failures, read_list(files_from) if files_from else None)
     if plan is None:
-        settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs, all_versions=all_versions)
+        settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
+            all_versions=all_versions, leave=leave
+        )
         described = api.plan_lake(settings, progress=progress)
         plan = Path(described["plan"])
-    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions:
+    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions or leave:
         raise click.UsageError(
             "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
-            "--catalog, --all-versions."
+            "--catalog, --all-versions, --leave."
         )
     else:
         described = api.show_plan(plan, progress=progress)
@@ -339,16 +432,21 @@ def migrate(
         ctx.exit(EXIT_FAILED)
     status = api.plan_status(plan, look=False, progress=progress)
     if not status.complete:
-        click.echo(report.plan_text(described, _style), err=True)
+        _say(report.plan_text(described, _style, starting=True), err=True)
         if not yes:
-            _ask(status.phase)
+            _ask(report.question(described, cutover=not no_cutover))
     migration = api.migrate_lake(
-        plan, cutover=not no_cutover, accept_late=accept_late, copying=copying, progress=progress
+        plan,
+        cutover=not no_cutover,
+        accept_late=accept_late,
+        accept=accept,
+        copying=copying,
+        progress=progress,
     )
     if as_json:
-        click.echo(report.to_json(report.migration_json(migration, str(plan), described["changes"])))
+        click.echo(report.to_json(report.migration_json(migration, described)))
     else:
-        click.echo(report.migration_text(migration, str(plan), described["changes"], _style))
+        _say(report.migration_text(migration, described, _style))
     if not migration.ok:
         ctx.exit(EXIT_FAILED)
 
@@ -364,7 +462,10 @@ def status(plan: Path, as_json: bool) -> None:
       migrator status plans/lake.db
     """
     summary = api.plan_status(plan, progress=_progress(as_json))
-    click.echo(report.to_json(summary.to_json()) if as_json else report.status_text(summary, _style))
+    if as_json:
+        click.echo(report.to_json(summary.to_json()))
+    else:
+        _say(report.status_text(summary, _style))
 
 
 @main.command()
@@ -373,21 +474,69 @@ def status(plan: Path, as_json: bool) -> None:
 @_json_option
 @click.pass_context
 def verify(ctx: click.Context, plan: Path, deep: bool, as_json: bool) -> None:
-    """Hold the target against PLAN: every object, every file of every table, every snapshot's rows.
+    """Compare the target with PLAN: every object, every file of every table, every snapshot's rows.
 
     \b
     Example:
       migrator verify --deep plans/lake.db
 
-    Needs nothing from the old buckets; only --deep compares with them, as far as they exist.
+    Needs nothing from the old buckets; only --deep compares with them, as far as they exist. Exits with 3 if
+    anything differs or cannot be read. What could not be compared is counted, and said with the reason.
     """
     verification = api.verify_lake(plan, deep=deep, progress=_progress(as_json))
     if as_json:
         click.echo(report.to_json(report.verification_json(verification)))
     else:
-        click.echo(report.verification_text(verification, _style))
+        _say(report.verification_text(verification, _style))
     if not verification.ok:
         ctx.exit(EXIT_FAILED)
+
+
+@main.command()
+@click.argument("plan", type=click.Path(path_type=Path), required=False)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A lake.toml, before there is a plan.")
+@click.option(
+    "--side",
+    type=click.Choice(("both", "source", "target")),
+    default="both",
+    show_default=True,
+    help="Only what reading the old buckets needs, or only what writing the target needs.",
+)
+@click.option("--mc", is_flag=True, help="Print the commands that give it to a MinIO user.")
+def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
+    """Print the least policy that migrating the buckets of PLAN needs, for AWS IAM and MinIO.
+
+    \b
+    Example:
+      migrator policy plans/lake.db > policy.json
+      migrator policy --config lake.toml --mc
+
+    Where the target is under another account, give that one the policy of --side target.
+    """
+    if (plan is None) == (config is None):
+        raise click.UsageError("Name either a PLAN or a --config.")
+    least = api.policy_of_plan(plan, side) if plan else api.policy_of_settings(api.load_settings(config or ""), side)
+    click.echo(mc_commands(least) if mc else json.dumps(least, indent=2), nl=not mc)
+
+
+@main.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Say what a finding's CODE means, why it matters and what to do. Without CODE, list all codes.
+
+    \b
+    Example:
+      migrator explain uncatalogued-table
+    """
+    known = [*CODES, *AT_MIGRATION]
+    if code is None:
+        _say(report.codes_text(_style))
+    elif code in known:
+        _say(report.explanation_text(code, _style))
+    else:
+        near = difflib.get_close_matches(code, known, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise click.UsageError(f'There is no finding {code!r}.{hint} "migrator explain" lists all.')
 
 
 @main.command()
@@ -413,8 +562,6 @@ def _settings(
     target: str | None,
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
-    *,
-    all_versions: bool = False,
 ) -> Settings:
     settings = api.load_settings(config) if config else Settings()
     return settings.override(
@@ -422,20 +569,22 @@ def _settings(
         target=target,
         target_endpoint_url=target_endpoint_url,
         catalogs=catalogs,
-        all_versions=all_versions,
     )
 
 
 def _show_plan(described: dict[str, Any], as_json: bool) -> None:
-    click.echo(report.to_json(described) if as_json else report.plan_text(described, _style))
+    if as_json:
+        click.echo(report.to_json(described))
+    else:
+        _say(report.plan_text(described, _style))
 
 
-def _ask(phase: str) -> None:
+def _ask(question: str) -> None:
     """Ask before anything is changed. Without a terminal there is nobody to ask: refuse rather than guess."""
     if not sys.stdin.isatty():
         raise ConfigError("There is no terminal to ask whether to start.", next_move="Add --yes.")
-    if not click.confirm(f"Carry out this plan ({phase})?", err=True):
-        raise MigratorError("Not started; nothing was changed.")
+    if not click.confirm(question, err=True):
+        raise MigratorError("Not started; nothing was changed by this command.")
 
 
 def _progress(as_json: bool) -> Progress:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from migrator.endpoints import check_endpoint
 from migrator.errors import ConfigError
+from migrator.findings import ACCEPTABLE, CODES
 from migrator.layout import Layout
 
 if sys.version_info >= (3, 11):
@@ -27,6 +29,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
     "target": ("bucket", "endpoint_url", "region", "profile"),
     "plan": ("accept", "all_versions"),
+    "tables": ("leave",),
 }
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
 
@@ -48,22 +51,31 @@ class Settings:
     """Catalog name → the properties that lake.toml gives; pyiceberg's own configuration fills the rest."""
     accept: tuple[str, ...] = ()
     """Codes of acceptable blocking findings that the user has decided to live with."""
+    leave: tuple[str, ...] = ()
+    """Tables that stay where they are: ``namespace.table`` or ``catalog.namespace.table``."""
     all_versions: bool = False
     """Older versions of the objects move, too."""
+    preflight: bool = True
+    """What may fail while migrating is tried while planning."""
+    left_out: tuple[str, ...] = ()
+    """What is not copied with an object: "tags", and storage classes by name. A plan says so, nobody else."""
     path: Path | None = None
 
     @property
     def connection(self) -> dict[str, Any]:
         """What :func:`migrator.store.connect` takes. What is not said of the target is as at the source; but a
         profile of the target's own brings its region."""
+        left_out = {"left_out": self.left_out} if self.left_out else {}
         return {
             "endpoint_url": self.endpoint_url,
             "region": self.region,
             "profile": self.profile,
+            **left_out,
             "target": {
                 "endpoint_url": self.target_endpoint_url or self.endpoint_url,
                 "region": self.target_region or (None if self.target_profile else self.region),
                 "profile": self.target_profile or self.profile,
+                **left_out,
             },
             "target_bucket": self.target_bucket,
         }
@@ -76,8 +88,17 @@ class Settings:
         target_endpoint_url: str | None = None,
         catalogs: tuple[str, ...] = (),
         all_versions: bool = False,
+        preflight: bool = True,
+        leave: tuple[str, ...] = (),
+        accept: tuple[str, ...] = (),
     ) -> Settings:
-        """These settings with the command line's options on top. ``None`` and False leave a setting as it is."""
+        """These settings with the command line's options on top. ``None`` and False leave a setting as it is.
+
+        Raises ConfigError for an endpoint that cannot be meant, and for an unknown code in ``accept``.
+        """
+        for option, url in (("--endpoint-url", endpoint_url), ("--target-endpoint-url", target_endpoint_url)):
+            if url:
+                check_endpoint(url, option)
         merged = {**{name: {} for name in catalogs}, **self.catalogs}
         return replace(
             self,
@@ -86,6 +107,9 @@ class Settings:
             target_endpoint_url=target_endpoint_url or self.target_endpoint_url,
             catalogs=merged,
             all_versions=all_versions or self.all_versions,
+            preflight=preflight and self.preflight,
+            leave=tuple(dict.fromkeys((*self.leave, *leave))),
+            accept=tuple(dict.fromkeys((*self.accept, *checked_codes(accept, "--accept")))),
         )
 
 
@@ -105,22 +129,23 @@ def load(path: Path) -> Settings:
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known("", document, (*_KEYS, "layout", "catalogs"))
-    source, target, plan = (_section(document, name) for name in _KEYS)
+    source, target, plan, tables = (_section(document, name) for name in _KEYS)
     bucket = _text("target", target, "bucket") or DEFAULT_TARGET
     layout = _table(document, "layout") if "layout" in document else None
     if layout is not None:
         Layout.from_mapping(bucket, layout)  # so that a mistake is named before anything is contacted
     return Settings(
         target_bucket=bucket,
-        endpoint_url=_text("source", source, "endpoint_url"),
+        endpoint_url=_endpoint("source", source),
         region=_text("source", source, "region"),
         profile=_text("source", source, "profile"),
-        target_endpoint_url=_text("target", target, "endpoint_url"),
+        target_endpoint_url=_endpoint("target", target),
         target_region=_text("target", target, "region"),
         target_profile=_text("target", target, "profile"),
         layout=layout,
         catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
-        accept=_accepted(plan.get("accept", [])),
+        accept=checked_codes(_texts("plan", plan, "accept", "delta-log"), "[plan] accept"),
+        leave=_texts("tables", tables, "leave", "db.table"),
         all_versions=_flag("plan", plan, "all_versions"),
         path=path.resolve(),
     )
@@ -163,6 +188,13 @@ def _text(section: str, given: Mapping[str, Any], key: str) -> str | None:
     return value
 
 
+def _endpoint(section: str, given: Mapping[str, Any]) -> str | None:
+    url = _text(section, given, "endpoint_url")
+    if url is not None:
+        check_endpoint(url, f"[{section}] endpoint_url")
+    return url
+
+
 def _flag(section: str, given: Mapping[str, Any], key: str) -> bool:
     value = given.get(key, False)
     if not isinstance(value, bool):
@@ -181,7 +213,24 @@ def _properties(name: str, given: object) -> dict[str, str]:
     return properties
 
 
-def _accepted(codes: object) -> tuple[str, ...]:
-    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
-        raise ConfigError("[plan] accept must be a list of finding codes.", next_move='For example ["delta-log"].')
-    return tuple(codes)
+def _texts(section: str, given: Mapping[str, Any], key: str, example: str) -> tuple[str, ...]:
+    values = given.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ConfigError(f"[{section}] {key} must be a list of strings.", next_move=f'For example ["{example}"].')
+    return tuple(values)
+
+
+def checked_codes(codes: Iterable[str], where: str) -> tuple[str, ...]:
+    """The codes, all of which may be accepted. Raises ConfigError that names the first other one."""
+    codes = tuple(codes)
+    for code in codes:
+        if code in ACCEPTABLE:
+            continue
+        what = "is a finding that nobody can accept" if code in CODES else "is the code of no finding"
+        near = difflib.get_close_matches(code, ACCEPTABLE, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"{where} cannot include {code!r}, which {what}.",
+            next_move=f"{hint}It may hold: {', '.join(ACCEPTABLE)}.",
+        )
+    return codes

@@ -6,6 +6,10 @@ Only ``migrator.cli`` catches :class:`MigratorError`; everything else lets it pa
 
 from __future__ import annotations
 
+import os
+import re
+import sqlite3
+import traceback
 from typing import Any
 
 EXIT_OK = 0
@@ -21,7 +25,7 @@ EXIT_CODES = {
     EXIT_ERROR: "an error: the endpoint, the credentials, a catalog or the plan file cannot be used",
     EXIT_USAGE: "usage: a wrong option, or a mistake in lake.toml",
     EXIT_FAILED: "something failed or differs: the plan is blocked, a copy failed, verification found a difference",
-    EXIT_STALE: "the plan is stale: the lake moved on, or another version of migrator wrote it; plan again",
+    EXIT_STALE: "the plan is stale: the lake changed since planning, or the plan has another format; plan again",
     EXIT_PENDING: "`plan --detailed-exitcode` only: there are changes to make",
     EXIT_INTERRUPTED: "interrupted (Ctrl-C); run the same command again to go on",
 }
@@ -120,9 +124,13 @@ class PlanDamaged(MigratorError):
 
 
 class PlanStale(MigratorError):
-    """The plan no longer fits the lake or this version of migrator."""
+    """The plan no longer fits the lake, or has another format than this version of migrator reads."""
 
     exit_code = EXIT_STALE
+
+
+class PlanUnusable(MigratorError):
+    """The plan file cannot be written, or was taken away: a full disk, a missing permission, a deleted file."""
 
 
 class PlanBusy(MigratorError):
@@ -145,3 +153,46 @@ class MigrationFailed(MigratorError):
     """Something could not be done, or the target is not what it must be. Nothing was cut over after it."""
 
     exit_code = EXIT_FAILED
+
+
+# -- what is shown of an error -----------------------------------------------------------------------------
+
+DEBUG = "MIGRATOR_DEBUG"
+"""The variable that shows the traceback of an internal error."""
+
+_USERINFO = re.compile(r"\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"((?<![/\w.-])(?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|Signature|password|passwd|pwd|token|secret)=)"
+    r"[^&\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def redacted(text: str) -> str:
+    """``text`` without the user and password of its URLs, and without passwords and signatures in their queries."""
+    if "@" in text:
+        text = _USERINFO.sub(r"\1***@", text)
+    return _SIGNED.sub(r"\1***", text) if "=" in text else text
+
+
+def outside_error(error: BaseException) -> str:
+    """One message about an error of the machine's (the disk, the memory, a file); "" for any other."""
+    if isinstance(error, MemoryError):
+        return "There was not enough memory."
+    if isinstance(error, sqlite3.OperationalError):
+        return (
+            f"A local database cannot be used: {error}. Check the free space, also in the folder for temporary files."
+        )
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{place}{error.strerror or error}."
+    return ""
+
+
+def internal_error(error: BaseException) -> str:
+    """One line about an exception that nobody expected; with $MIGRATOR_DEBUG also where it came from."""
+    said = redacted(" ".join(str(error).split()))[:500]
+    line = f"Internal error: {type(error).__name__}: {said}. This is a fault of migrator: please report it."
+    if os.environ.get(DEBUG):
+        line += "\n" + redacted("".join(traceback.format_exception(error)))
+    return line

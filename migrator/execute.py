@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
-from migrator.copying.copier import ALWAYS, Copied, Item, NotCopied, Options
+from migrator.copying.copier import ALWAYS, AnswerLost, Copied, Item, NotCopied, Options
 from migrator.copying.fleet import Setup, Usage, copy_objects
 from migrator.errors import (
     CutoverIncomplete,
@@ -28,11 +28,12 @@ from migrator.errors import (
     SourceChanged,
     Unreachable,
 )
-from migrator.filelist import failed_list, write_list
+from migrator.filelist import failed_list, list_failures
 from migrator.iceberg.manifests import DeleteFile
 from migrator.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.late import Late, find_late
 from migrator.layout import Location, source_places
+from migrator.leftovers import drop_uploads
 from migrator.parallel import Failed, each
 from migrator.plan.file import (
     HINT,
@@ -41,18 +42,19 @@ from migrator.plan.file import (
     PlannedObject,
     PlannedTable,
 )
+from migrator.plan.summary import count_pointers
+from migrator.plan.versions import has_versions
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
 from migrator.store import Conditional, Store, connect
 from migrator.target import TargetGuard, superseded_error
-from migrator.versions import PENDING as PENDING_VERSIONS
 from migrator.versions import VersionCopier
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
 
-CLOCKS_DIFFER = 3_600_000
-"""How much, in milliseconds, our clock may be ahead of the server's."""
+LOST_ATTEMPTS = 5
+"""How often what an answer was lost for is looked for, and copied if it is not there."""
 
 AGAIN = 'Run "migrator plan" again.'
 PENDING = "id NOT IN (SELECT object_id FROM done)"
@@ -83,8 +85,9 @@ class CopySettings:
 
 @dataclass
 class Outcome:
-    """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before;
-    ``proofs`` counts the copies by what proves them (see :mod:`migrator.copying.copier`)."""
+    """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before, and
+    ``pointers`` counts all that the cutover changed: tables, namespace properties, and version hints of tables that
+    no catalog names. ``proofs`` counts the copies by what proves them (see :mod:`migrator.copying.copier`)."""
 
     copied: int = 0
     copied_bytes: int = 0
@@ -96,6 +99,7 @@ class Outcome:
     copied_version_bytes: int = 0
     late: Late | None = None
     cut_over: list[str] = field(default_factory=list)
+    pointers: int = 0
 
 
 class PlanFacts:
@@ -129,6 +133,7 @@ def plan_rewriter(path: Path, connection: dict[str, Any], conditional: Condition
     """The rewriter of a plan, in a worker process."""
     plan, store = PlanFile.open_unchecked(path), connect(**connection)
     store.ends[1].conditional = conditional
+    store.met()
     return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store, plan.layout.target_bucket))
 
 
@@ -151,7 +156,6 @@ class Executor:
         self._layout = plan.layout
         self._facts = PlanFacts(plan, store, plan.layout.target_bucket)
         self._conditional = Conditional()
-        self._resumed = False
         self.guard = TargetGuard(plan, store, progress)
         self.outcome = Outcome()
 
@@ -185,13 +189,7 @@ class Executor:
     def copy_versions(self, journal: Journal, *, hints: bool = False) -> None:
         """Copy older versions and delete markers, which must be there before what is current: those of
         version hints before these, at the cutover, all others before anything else."""
-        copier = VersionCopier(
-            self._plan,
-            self._store,
-            self._progress,
-            max_failures=self._copying.max_failures,
-            only=self._copying.only,
-        )
+        copier = self._version_copier()
         failures = copier.copy(journal, hints=hints)
         self.outcome.copied_versions += copier.copied
         self.outcome.copied_version_bytes += copier.copied_bytes
@@ -199,6 +197,15 @@ class Executor:
         journal.commit()
         if failures:
             raise _failed("copying older versions", failures)
+
+    def _version_copier(self) -> VersionCopier:
+        return VersionCopier(
+            self._plan,
+            self._store,
+            self._progress,
+            max_failures=self._copying.max_failures,
+            only=self._copying.only,
+        )
 
     def check_sources(self, journal: Journal, *, accept_late: bool) -> None:
         """Nothing was added to the old buckets, changed or removed there since planning. Raises PlanStale, unless
@@ -223,17 +230,11 @@ class Executor:
     def begin(self, journal: Journal) -> None:
         """Compare the target with the plan, record the start of a run, and drop the parts of uploads that a killed run
         has left at the target. Raises PlanStale if the target is not as planned."""
-        bucket = self._layout.target_bucket
-        self._resumed = journal.has(STARTED)
         recognize = self._copying.options.verify != ALWAYS
         self._conditional = self.guard.begin(journal, recognize=recognize, live=self._live(journal))
         begun = journal.first(STARTED)
         if begun is not None:
-            for upload, at in self._store.uploads(bucket):
-                query = f"SELECT 1 FROM objects WHERE target = ?1 AND {COPIES} UNION ALL SELECT 1 FROM versions"
-                query += f" WHERE target = ?1 AND {PENDING_VERSIONS}"
-                if at >= begun - CLOCKS_DIFFER and self._plan.lookup(query, (upload.key,)):
-                    self._store.abort_upload(upload)
+            drop_uploads(self._plan, self._store, self._copying.options, begun)
         journal.event(STARTED)
 
     def copy(self, journal: Journal) -> None:
@@ -254,8 +255,9 @@ class Executor:
         old, new = self._store.ends
         there = None if new is old else new.connection
         honoured = self._conditional
-        look_first = self._resumed and not (honoured.complete and (honoured.copy if there is None else honoured.put))
-        options = replace(self._copying.options, conditional=honoured, look_first=look_first)
+        look_first = not (honoured.copy if there is None else honoured.put)
+        once = has_versions(self._plan)
+        options = replace(self._copying.options, conditional=honoured, look_first=look_first, once=once)
         setup = Setup(old.connection, there, self._layout.target_bucket, options)
         failures: list[NotCopied] = []
         only = self._copying.only
@@ -272,13 +274,37 @@ class Executor:
                 failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
                 if len(failures) >= self._copying.max_failures:
                     break
+            journal.commit()
+            failures = self._ask_again(setup, failures, journal, stage)
         journal.commit()
         self.outcome.copy_seconds = time.monotonic() - began
         if failures:
             ids = [failure.id for failure in failures]
-            write_list(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
-            listed = f'They are listed in {failed}: "migrator migrate PLAN --files-from" takes it.\n'
+            listed = list_failures(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
             raise _failed("copying", [failure.error for failure in failures], listed)
+
+    def _ask_again(self, setup: Setup, failures: list[NotCopied], journal: Journal, stage: Progress) -> list[NotCopied]:
+        """Copy what an answer was lost for, unless the target has it: nothing must be there twice."""
+        for _ in range(LOST_ATTEMPTS):
+            lost = [failure.id for failure in failures if isinstance(failure.error, AnswerLost)]
+            if not lost:
+                break
+            failures = [failure for failure in failures if failure.id not in lost]
+            planned = {one.id: one for one in self._plan.objects_by_id(lost)}
+            there = self._version_copier().look_again(journal, planned.values())
+            self._count_copies(there)
+            stage.advance(len(there), sum(copy.size for copy in there))
+            for copy in there:
+                del planned[copy.id]
+            items = [self._item(one) for one in planned.values()]
+            for batch in copy_objects(setup, items, self.outcome.usage):
+                copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
+                journal.copied(copies)
+                self._count_copies(copies)
+                stage.advance(len(copies), sum(copy.size for copy in copies))
+                failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+            journal.commit()
+        return failures
 
     def _copies(self, setup: Setup, where: str) -> Generator[list[Copied | NotCopied], None, None]:
         for which in (f"NOT {IS_FOLDER}", IS_FOLDER):
@@ -289,8 +315,11 @@ class Executor:
         self._replacing = self._plan.lookup("SELECT 1 FROM replaceable LIMIT 1") is not None
         for planned in self._plan.objects(where):
             if only is None or (planned.bucket, planned.key) in only:
-                replaces = self._plan.replaceable(planned.id) if self._replacing else None
-                yield Item(planned.id, planned.bucket, planned.stored, planned.target or "", replaces)
+                yield self._item(planned)
+
+    def _item(self, planned: PlannedObject) -> Item:
+        replaces = self._plan.replaceable(planned.id) if self._replacing else None
+        return Item(planned.id, planned.bucket, planned.stored, planned.target or "", replaces)
 
     def _count_copies(self, copies: list[Copied]) -> None:
         self.outcome.copied += len(copies)
@@ -325,6 +354,7 @@ class Executor:
             raise _incomplete(tables, live, error) from error
         journal.event(CUTOVER_DONE, tables=len(tables))
         self.outcome.cut_over = [t.identifier for t in tables if t.catalog is not None]
+        self.outcome.pointers = count_pointers(self._plan).total
         self.guard.note_cutover([t for t in tables if t.catalog is not None], complete=True)
 
     def _swap_catalogs(self, journal: Journal, tables: list[PlannedTable]) -> None:
@@ -354,9 +384,7 @@ class Executor:
 
         Raises PlanStale, or MigrationFailed for a table that somebody has set back to its old place.
         """
-        newer = self.guard.superseded()
-        if newer is not None:
-            raise superseded_error(self._plan, newer)
+        self._check_superseded()
         for table in self._movable_tables():
             if table.catalog is None or self._catalogs[table.catalog].kind != "sql":
                 continue
@@ -368,9 +396,21 @@ class Executor:
                     f"{now} now: somebody has set it back.",
                     next_move=f"To migrate it from there: {AGAIN}",
                 )
-        self._check_late_after_cutover(journal)
+        self._check_late_at_the_end(journal)
 
-    def _check_late_after_cutover(self, journal: Journal) -> None:
+    def check_nothing_to_do(self, journal: Journal) -> None:
+        """A plan without anything to do: that is still so. Raises PlanStale."""
+        self._check_superseded()
+        self.check_pointers(journal)
+        self.guard.compare(journal)
+        self._check_late_at_the_end(journal)
+
+    def _check_superseded(self) -> None:
+        newer = self.guard.superseded()
+        if newer is not None:
+            raise superseded_error(self._plan, newer)
+
+    def _check_late_at_the_end(self, journal: Journal) -> None:
         """Nothing was added to the old buckets or changed there since planning, but for what was accepted. Buckets that
         are gone, or whose server is, have nothing to say."""
         places = []
@@ -382,7 +422,7 @@ class Executor:
         accepted = journal.last(LATE)
         if (late.added, late.changed) not in ((0, 0), (accepted.get("added"), accepted.get("changed"))):
             raise PlanStale(
-                f"This plan was carried out, but in the old buckets {late.added:,} objects were added and "
+                f"Nothing is left of this plan, but in the old buckets {late.added:,} objects were added and "
                 f"{late.changed:,} changed since planning ({', '.join(late.examples)}). They are not at the target.",
                 next_move='Stop the writers and run "migrator plan" again: it copies only what is new.',
             )
@@ -436,10 +476,7 @@ class Executor:
             raise _failed(name, failures)
 
     def _count(self, planned: PlannedObject) -> None:
-        if planned.role in ("", HINT):
-            self.outcome.copied += 1
-            self.outcome.copied_bytes += planned.size
-        else:
+        if planned.role != HINT:  # a hint is a pointer: see Outcome.pointers
             self.outcome.rewritten += 1
 
     def _movable_tables(self) -> list[PlannedTable]:

@@ -12,6 +12,7 @@ CODES: dict[str, tuple[str, str]] = {
         BLOCK,
         "an object lies in an archive class and must be restored before it can be copied",
     ),
+    "catalog-read-only": (BLOCK, "a SQL catalog cannot be written to, so that no pointer could be changed"),
     "delta-log": (BLOCK, "a Delta table's log may hold absolute paths, which are not rewritten yet"),
     "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be carried over yet"),
     "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),
@@ -21,12 +22,27 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "half-moved": (BLOCK, "a table lies partly in the target and partly in an old bucket"),
     "key-collision": (BLOCK, "two source keys map to one target key"),
+    "key-refused": (BLOCK, "the target's server does not take keys like this one (//, ., .., names over 255 bytes)"),
     "key-too-long": (BLOCK, "the target key would be longer than the 1,024 bytes that S3 allows"),
     "location-too-long": (BLOCK, "a metadata location is longer than the catalog's column"),
     "mixed-schemes": (BLOCK, "a table names one data file as s3:// and as s3a://, so that deletes may not apply"),
+    "missing-permission": (BLOCK, "a permission that migrating needs is missing; it is named as an S3 action"),
     "missing-object": (BLOCK, "a table refers to an object that does not exist"),
     "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, not rewritten yet"),
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
+    "storage-class-refused": (
+        BLOCK,
+        "the target does not take the storage class of an object; accepted, such objects get the default class",
+    ),
+    "tags-unreadable": (
+        BLOCK,
+        "the tags of the old objects may not be read; accepted, all objects are copied without tags",
+    ),
+    "tables-overlap": (
+        BLOCK,
+        "two tables that lie apart would become one place at the target, or nested",
+    ),
+    "target-ahead": (BLOCK, "the table was written to at the target, which its pointer in an old bucket does not know"),
     "target-behind": (BLOCK, "the table was migrated before, and the old one was written to afterwards"),
     "target-differs": (BLOCK, "the target holds another, newer object at this key"),
     "target-not-versioned": (BLOCK, "older versions are to be copied, and the target bucket does not keep any"),
@@ -43,6 +59,14 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "a file of the table's history (old metadata, statistics) is missing or unreadable",
     ),
+    "odd-hint": (WARN, "a Hadoop table's version hint leads to no metadata file; its highest version is taken"),
+    "outside-table": (WARN, "a catalog has a table that lies in none of the old buckets; it stays as it is"),
+    "stray-metadata": (WARN, "a metadata file that no catalog names cannot be read; it is copied as it is"),
+    "left-table": (WARN, "a table is left where it is because [tables] leave or --leave names it"),
+    "target-unreadable": (WARN, "metadata at the target, where a table goes, cannot be read"),
+    "other-catalog": (WARN, "another catalog in the same database has tables in the old buckets, and is not given"),
+    "merged-folders": (WARN, "folders of two old places become one folder, whose readers then read both"),
+    "bucket-beside": (INFO, "a bucket that no rule names: it is not part of the migration"),
     "open-uploads": (WARN, "multipart uploads are open: something is writing, or left a mess"),
     "path-in-text": (
         WARN,
@@ -61,6 +85,7 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "files of a migrated table that the target does not have: dropped there, or written too late",
     ),
+    "preflight-incomplete": (WARN, "something that migrating needs could not be tried while planning"),
     "unchecked-bucket": (WARN, "a bucket could not be asked for versions and open uploads"),
     "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
     "versioned-bucket": (
@@ -85,8 +110,23 @@ CODES: dict[str, tuple[str, str]] = {
 }
 """Every code that a plan can hold. ``plans/README.md`` prints this table; a test compares them."""
 
-ACCEPTABLE = ("delta-log", "file-source-log", "mixed-schemes", "sink-log", "size-differs")
-"""Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are."""
+ACCEPTABLE = (
+    "delta-log",
+    "file-source-log",
+    "mixed-schemes",
+    "sink-log",
+    "size-differs",
+    "storage-class-refused",
+    "tags-unreadable",
+)
+"""Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are, or as the code
+says."""
+
+UNREADABLE_BEFORE = "unreadable-before"
+AT_MIGRATION = {
+    UNREADABLE_BEFORE: "a file of a table is missing or malformed in the old place, found when its rows were counted",
+}
+"""What ``migrate`` may find before the cutover; ``migrate --accept`` takes these codes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,17 @@ any instant loses the record of a second's work at most, and that work is simply
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 from migrator.copying.copier import Copied
+from migrator.errors import MigratorError
 from migrator.iceberg.manifests import DeleteFile
 from migrator.plan.file import PlanFile
 
@@ -25,7 +29,20 @@ CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finish
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 
+UNOPENED = -1
+"""Stands in the baselines for "pyiceberg could not open the old table" (snapshot ids are never negative)."""
+
 _DONE = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a snapshot was in the old place: its rows and, if it was read for that, the digest over them; or
+    ``trouble``: why it could not be read there, for a reason that stays."""
+
+    rows: int | None = None
+    digest: str | None = None
+    trouble: str | None = None
 
 
 class Journal:
@@ -39,11 +56,12 @@ class Journal:
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
         """The object, rewritten, is at the target with this size and ETag."""
-        self._begin()
-        self._db.execute(_DONE, (object_id, size, etag, ""))
-        if delete_file is not None:
-            facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
-            self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
+        with self._plan.writing():
+            self._begin()
+            self._db.execute(_DONE, (object_id, size, etag, ""))
+            if delete_file is not None:
+                facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
+                self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
         self._count(1)
 
     def copied(self, copies: Iterable[Copied]) -> None:
@@ -51,8 +69,9 @@ class Journal:
         rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
         if not rows:  # all of a batch failed; nothing may be begun that no row leads to the end of
             return
-        self._begin()
-        self._db.executemany(_DONE, rows)
+        with self._plan.writing():
+            self._begin()
+            self._db.executemany(_DONE, rows)
         self._count(len(rows))
 
     def forget(self, object_ids: Iterable[int]) -> None:
@@ -78,8 +97,9 @@ class Journal:
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
         """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
-        self._begin()
-        self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
+        with self._plan.writing():
+            self._begin()
+            self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
         self._count(len(etags))
 
     def _begin(self) -> None:
@@ -94,20 +114,26 @@ class Journal:
     def event(self, name: str, **detail: Any) -> None:
         """Record that something happened, durably, before the call returns."""
         self.commit()
-        self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
+        with self._plan.writing():
+            self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
 
-    def baseline(self, table_id: int, snapshot_id: int, rows: int | None, digest: str | None = None) -> None:
-        """How many rows the snapshot had in the old place, and the digest over them, if it was taken."""
+    def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
+        """Record what the snapshot was in the old place. A plan that is open read-only knows it until it is closed."""
         self.commit()
-        self._db.execute(
-            "INSERT INTO baselines VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest)",
-            (table_id, snapshot_id, rows, digest),
-        )
+        with self._plan.writing():
+            self._db.execute(
+                "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
+                " trouble = excluded.trouble",
+                (table_id, snapshot_id, *astuple(baseline)),
+            )
 
     def commit(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("COMMIT")
+        """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""
+        self._plan.check_there()
+        with self._plan.writing():
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
         self._rows, self._since = 0, time.monotonic()
 
     def __enter__(self) -> Journal:
@@ -116,7 +142,14 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.commit()
+        if error is None:
+            self.commit()
+            return
+        with suppress(sqlite3.Error, MigratorError):  # why it stopped matters more, and it may be just this
+            self.commit()
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -145,7 +178,7 @@ class Journal:
         rows = self._db.execute("SELECT at, event, detail FROM events ORDER BY id")
         return [{"at": at, "event": event, **json.loads(detail)} for at, event, detail in rows]
 
-    def baselines(self, table_id: int) -> dict[int, tuple[int | None, str | None]]:
-        """Snapshot id → (rows, digest) as they were in the old place."""
-        rows = self._db.execute("SELECT snapshot_id, rows, digest FROM baselines WHERE table_id = ?", (table_id,))
-        return {snapshot: (count, digest) for snapshot, count, digest in rows}
+    def baselines(self, table_id: int) -> dict[int, Baseline]:
+        """Snapshot id → what it was in the old place."""
+        query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
+        return {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}

@@ -1,7 +1,10 @@
 """What has changed in the old buckets since the plan was made: asked once more before the cutover.
 
 Between the two moments writers may have added plain files, which no pointer names. A cutover would leave them
-behind, silently. So the buckets are listed again and held against the plan.
+behind, silently. So the buckets are listed again and compared with the plan.
+
+What the plan leaves where it is may change at will: objects under a rule ``= false``, the files of tables that are
+left out, Hadoop's empty directory markers, and the checksum files of what is rewritten.
 """
 
 from __future__ import annotations
@@ -9,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from migrator.layout import source_places
-from migrator.plan.file import PlanFile
+from migrator.layout import Layout, source_places
+from migrator.plan.file import CHECKSUM, LEFT, SKIP, PlanFile, left_folders
 from migrator.progress import Progress
 from migrator.store import Store
 
 EXAMPLES = 10
+
+_MINDED = f"target IS NOT NULL AND role NOT IN ('{CHECKSUM}', '{LEFT}') AND key NOT LIKE '%\\_$folder$' ESCAPE '\\'"
+"""Which objects of a plan must not change until the cutover."""
 
 
 @dataclass
@@ -47,26 +53,41 @@ def find_late(
     """
     late = Late()
     layout, db = plan.layout, plan.db
+    left = left_folders(plan)
     db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id INTEGER PRIMARY KEY)")
     db.execute("DELETE FROM seen")
     with progress.stage("listing the old buckets") as stage:
         for bucket, page in store.list_all(source_places(layout) if places is None else places):
             db.execute("BEGIN")
             for found in page:
-                query = "SELECT id, etag FROM objects WHERE bucket = ? AND key = ?"
+                query = f"SELECT id, etag, {_MINDED} FROM objects WHERE bucket = ? AND key = ?"
                 known = db.execute(query, (bucket, found.key)).fetchone()
                 if known is not None:
                     db.execute("INSERT OR IGNORE INTO seen VALUES (?)", known[:1])
-                if known is None and layout.map_key(bucket, found.key) is not None:
+                if known is None and _moves(plan, layout, left, bucket, found.key):
                     late.added += 1
                     late.example("+", f"s3://{bucket}/{found.key}")
-                elif known is not None and known[1] != found.etag:
+                elif known is not None and known[2] and known[1] != found.etag:
                     late.changed += 1
                     late.example("*", f"s3://{bucket}/{found.key}")
             db.execute("COMMIT")
             stage.advance(len(page), sum(found.size for found in page))
-    gone = "FROM objects WHERE id NOT IN (SELECT id FROM seen)"
+    gone = f"FROM objects WHERE {_MINDED} AND action <> '{SKIP}' AND id NOT IN (SELECT id FROM seen)"
     (late.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
     for bucket, key in db.execute(f"SELECT bucket, key {gone} LIMIT {EXAMPLES}").fetchall():
         late.example("-", f"s3://{bucket}/{key}")
     return late
+
+
+def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str) -> bool:
+    """True if the migration would have moved this object, had it been there while planning."""
+    if layout.map_key(bucket, key) is None or key.endswith("_$folder$"):
+        return False
+    if any(bucket == at and key.startswith(folder) for at, folder in left):
+        return False
+    folder, slash, name = key.rpartition("/")
+    if name.startswith(".") and name.endswith(".crc"):  # Hadoop's checksum of the file beside it
+        beside = f"{folder}{slash}{name[1:-4]}"
+        query = "SELECT 1 FROM objects WHERE bucket = ? AND key = ? AND action = 'rewrite'"
+        return plan.db.execute(query, (bucket, beside)).fetchone() is None
+    return True

@@ -124,6 +124,11 @@ class Layout:
         return tuple(sorted(self._by_bucket))
 
     @property
+    def moved_buckets(self) -> tuple[str, ...]:
+        """The source buckets of which at least one prefix moves, in order. The others need not exist."""
+        return tuple(sorted({rule.bucket for rule in self.rules if rule.target is not None}))
+
+    @property
     def target_prefixes(self) -> list[str]:
         """Where the rules lead, each once, in order; without a slash at the end."""
         return sorted({rule.target for rule in self.rules if rule.target is not None})
@@ -171,9 +176,11 @@ class Layout:
 
 
 def source_places(layout: Layout) -> list[tuple[str, str]]:
-    """The fewest (bucket, prefix) pairs to list so that every rule's objects are seen once."""
+    """The fewest (bucket, prefix) pairs to list so that the objects of every rule that moves some are seen once."""
     places: list[tuple[str, str]] = []
     for rule in sorted(layout.rules, key=lambda r: (r.bucket, len(r.prefix))):
+        if rule.target is None:
+            continue  # what stays is nobody's business, and its bucket may be gone
         if not any(rule.bucket == b and rule.prefix.startswith(p) for b, p in places):
             places.append((rule.bucket, rule.prefix))
     return places

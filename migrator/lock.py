@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from migrator.errors import MigrationFailed, NotFound, PlanBusy, StoreError
-from migrator.store import LEASE_KEY, Store
+from migrator.store import LEASE_KEY, Content, Store
 
 RENEW_SECONDS = 15.0
 EXPIRE_SECONDS = 60.0
@@ -26,38 +26,56 @@ EXPIRE_SECONDS = 60.0
 class Lease:
     """The right to write to a target bucket. :meth:`check` before anything that cannot be undone."""
 
-    def __init__(self, store: Store, bucket: str, holder: dict[str, str], etag: str) -> None:
+    def __init__(self, store: Store, bucket: str, holder: dict[str, str]) -> None:
+        """``holder`` is in the target already. Its "run" tells what this run wrote from what anybody else did."""
         self._store, self._bucket, self._holder = store, bucket, holder
-        self._etag = etag
         self._renewed = time.monotonic()
         self._lost = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="migrator-lease", daemon=True)
+        self._writing = threading.Lock()
+        self._thread = threading.Thread(target=self._renew_often, name="migrator-lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
         """Raises MigrationFailed if another migration may have taken the target over."""
-        if self._lost or time.monotonic() - self._renewed > EXPIRE_SECONDS:
+        if not self._lost and self._expired():  # the server was away, maybe: nobody else could write either
+            with suppress(StoreError):
+                self._renew()
+        if self._lost or self._expired():
             raise MigrationFailed(
                 f"The lock s3://{self._bucket}/{LEASE_KEY} was lost: it could not be renewed, or was taken over.",
                 next_move="Make sure that no other migration writes there, then run the same command again.",
             )
 
-    def _renew(self) -> None:
-        while not self._ended.wait(RENEW_SECONDS):
+    def _expired(self) -> bool:
+        return time.monotonic() - self._renewed > EXPIRE_SECONDS
+
+    def _renew_often(self) -> None:
+        while not self._lost and not self._ended.wait(RENEW_SECONDS):
             with suppress(StoreError):  # the next time may go better; check() says if it took too long
-                etag = self._store.put_if(self._bucket, LEASE_KEY, _content(self._holder), etag=self._etag)
-                if etag is None:
-                    self._lost = True
-                    return
-                self._etag, self._renewed = etag, time.monotonic()
+                self._renew()
+
+    def _renew(self) -> None:
+        """Write the lease again over what this run wrote last. What that was, is read: an answer may have got lost."""
+        with self._writing:
+            there = _read(self._store, self._bucket)
+            etag = None
+            if there is not None and _run_of(there.data) == self._holder["run"]:
+                etag = self._store.put_if(self._bucket, LEASE_KEY, _content(self._holder), etag=there.etag)
+            if etag is None:
+                self._lost = True
+                return
+            self._renewed = time.monotonic()
+            _remove_versions(self._store, self._bucket, keep_latest=True)
 
     def release(self) -> None:
+        """Remove the lease, if it is still this run's."""
         self._ended.set()
         self._thread.join()
-        if not self._lost:
-            with suppress(StoreError):  # it expires by itself
-                self._store.delete(self._bucket, LEASE_KEY)
+        with suppress(StoreError):  # it expires by itself
+            there = None if self._lost else _read(self._store, self._bucket)
+            if there is not None and _run_of(there.data) == self._holder["run"]:
+                _remove(self._store, self._bucket)
 
 
 @contextmanager
@@ -66,16 +84,14 @@ def lease(store: Store, bucket: str, plan: Path) -> Iterator[Lease]:
 
     What a process has left that was killed on this machine is taken over at once, anything else when it has expired.
     """
-    holder = {"plan": str(plan.resolve()), **_myself()}
-    found = None
-    with suppress(NotFound):
-        found = store.get(bucket, LEASE_KEY)
+    holder = {"plan": str(plan.resolve()), **_myself(), "run": uuid.uuid4().hex}
+    found = _read(store, bucket)
     if found is not None and (who := _alive(store, bucket, found.data)):
         raise _busy(bucket, who)
     etag = store.put_if(bucket, LEASE_KEY, _content(holder), etag=found.etag if found else None)
     if etag is None:
         raise _busy(bucket, "another migration that has just begun")
-    held = Lease(store, bucket, holder, etag)
+    held = Lease(store, bucket, holder)
     try:
         yield held
     finally:
@@ -86,7 +102,41 @@ def drop_dead(store: Store, bucket: str) -> None:
     """Remove the lease of a run that was killed after its work was done. Nobody else may come to do it."""
     with suppress(StoreError):
         if not _alive(store, bucket, store.get(bucket, LEASE_KEY).data):
-            store.delete(bucket, LEASE_KEY)
+            _remove(store, bucket)
+
+
+def _read(store: Store, bucket: str) -> Content | None:
+    try:
+        return store.get(bucket, LEASE_KEY)
+    except NotFound:
+        return None
+
+
+def _run_of(content: bytes) -> str:
+    """Which run wrote a lease; "" if that cannot be told."""
+    try:
+        return str(json.loads(content).get("run", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _remove(store: Store, bucket: str) -> None:
+    """Remove the lease, so that neither a version of it nor a delete marker stays."""
+    if not _remove_versions(store, bucket):
+        store.delete(bucket, LEASE_KEY)
+
+
+def _remove_versions(store: Store, bucket: str, *, keep_latest: bool = False) -> bool:
+    """Remove the versions of the lease from a bucket that keeps, or kept, versions. False if nothing is known of
+    versions. The oldest go first: else an older lease would be the current one for a moment."""
+    try:
+        versions = store.versions_of(bucket, LEASE_KEY) if store.is_versioned(bucket) else ()
+        for version in versions:
+            if not (keep_latest and version.latest):
+                store.delete(bucket, LEASE_KEY, version_id=version.version_id)
+    except (StoreError, KeyError):  # no permission, or a server without version ids
+        return False
+    return bool(versions)
 
 
 def _alive(store: Store, bucket: str, content: bytes) -> str:

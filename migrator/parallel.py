@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -33,7 +33,7 @@ class Failed(Generic[Item]):
 
 def each(
     job: Callable[[Item], Result], items: Iterable[Item], *, workers: int
-) -> Iterator[Done[Item, Result] | Failed[Item]]:
+) -> Generator[Done[Item, Result] | Failed[Item], None, None]:
     """Run ``job`` on every item in ``workers`` threads and yield outcomes as they come, in no order.
 
     At most ``4 * workers`` items are taken from ``items`` ahead of what was yielded, so that memory

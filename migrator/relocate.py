@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.errors import ConfigError, NotFound, Occupied, UnmappedPath, Unreadable
+from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
 from migrator.iceberg.manifests import DELETED, DeleteFile, ManifestFile, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import TableMetadata, metadata_version, read_metadata
 from migrator.layout import Location
@@ -32,7 +32,7 @@ from migrator.rewrite import (
     Written,
     rewriting,
 )
-from migrator.store import Content, Store, connect
+from migrator.store import Content, Store, StoredObject, connect
 
 ASIDE = "relocated"
 """Where a table is relocated to the very place where its files are, what must be rewritten goes to this folder."""
@@ -85,6 +85,15 @@ class Measured:
         return self.lengths.get(path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A file to copy. ``size``: as recorded, None if it is not; ``place``: what names it."""
+
+    path: str
+    size: int | None
+    place: str
+
+
 @dataclass
 class Relocation:
     """What :func:`relocate` did. Sizes in bytes."""
@@ -104,7 +113,9 @@ class Relocation:
 
 def table_rewriter(connection: dict[str, Any], mapping: Moves, facts: Measured) -> Rewriter:
     """The rewriter of a table, in a worker process."""
-    return Rewriter(connect(**connection), mapping, facts)
+    store = connect(**connection)
+    store.met()
+    return Rewriter(store, mapping, facts)
 
 
 def relocate(
@@ -179,7 +190,7 @@ class _Relocator:
             self._read_manifests(
                 db, [path for path, m in manifests.items() if self._copy or (m is not None and m.content)]
             )
-            deletes = [path for (path,) in db.execute("SELECT path FROM files WHERE content = 1 ORDER BY path")]
+            deletes = dict(db.execute("SELECT path, place FROM files WHERE content = 1 ORDER BY path").fetchall())
             if self._in_place:
                 self._moves = Moves(self._moves.rules, frozenset([*deletes, *manifests, *lists, *history, current]))
             self._check_one_to_one(db)
@@ -187,7 +198,7 @@ class _Relocator:
                 self._copy_files(db)
             else:
                 self.result.notes.append("nobody looked whether the data files are there (--no-copy)")
-        for path, written in self._rewrite(DELETES, deletes, 0):
+        for path, written in self._rewrite(DELETES, deletes, 0, deletes):
             if written.delete_file is not None:
                 self._measured.delete_files[path] = written.delete_file
         size = sum(m.length for m in manifests.values() if m is not None)
@@ -236,7 +247,7 @@ class _Relocator:
 
         for outcome in each(read, lists, workers=THREADS):
             if isinstance(outcome, Failed):
-                raise outcome.error
+                raise _missing(outcome.item, outcome.error, self._uri)
             for manifest in outcome.result:
                 known = found.setdefault(manifest.path, manifest)
                 if known is not None and known.length != manifest.length:
@@ -262,7 +273,7 @@ class _Relocator:
 
         for outcome in each(check, filter(None, manifests), workers=self._store.concurrency):
             if isinstance(outcome, Failed):
-                raise outcome.error
+                raise _missing(outcome.item.path, outcome.error, "a manifest list of the table")
             if outcome.result:
                 self.result.notes.append(outcome.result)
 
@@ -285,7 +296,7 @@ class _Relocator:
         with self._progress.stage("reading manifests", objects=len(paths)) as stage:
             for outcome in each(read, paths, workers=THREADS):
                 if isinstance(outcome, Failed):
-                    raise outcome.error
+                    raise _missing(outcome.item, outcome.error, "a manifest list of the table")
                 db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", outcome.result)
                 stage.advance(1)
 
@@ -305,58 +316,81 @@ class _Relocator:
 
     def _copy_files(self, db: sqlite3.Connection) -> None:
         """Copy what holds no path: data files, equality deletes, statistics. What stays is only looked for."""
-        target = _location(self.result.location)
-        present = {f.key: f for f in self._store.list(target.bucket, f"{target.key.rstrip('/')}/")}
         count, size = db.execute("SELECT count(*), total(size) FROM files WHERE content <> 1").fetchone()
 
-        def copy(row: tuple[str, int | None]) -> tuple[bool, int]:
-            path, recorded = row
-            source, to = self._where(path), _location(self._moves(path) or "")
-            there = present.get(to.key) if to.bucket == target.bucket else None
-            if recorded is None:  # statistics
-                recorded = self._store.size(source.bucket, source.key)
-            if there is not None and recorded == there.size:
-                return False, 0
-            if there is not None and source != to:
-                message = f"{to.uri} exists already, with {there.size} bytes; {path} has {recorded}."
-                raise Occupied(message, next_move="Choose an empty place with --to.")
-            found = self._store.head(source.bucket, source.key)
-            if found.size != recorded:
-                raise Unreadable(source.uri, f"it has {found.size} bytes, its manifest records {recorded}")
-            if source == to:
-                return False, 0
-            self._store.copy(source.bucket, found, to.bucket, to.key)
-            return True, found.size
+        def wanted() -> Generator[_Wanted, None, None]:
+            for row in db.execute("SELECT path, size, place FROM files WHERE content <> 1"):
+                yield _Wanted(*row)
+            yield from (_Wanted(path, None, self._uri) for path in self._metadata.statistics if self._moves(path))
 
-        def wanted() -> Iterator[tuple[str, int | None]]:
-            yield from db.execute("SELECT path, size FROM files WHERE content <> 1")
-            yield from ((path, None) for path in self._metadata.statistics if self._moves(path) is not None)
-
-        with self._progress.stage("copying", objects=count, size=int(size)) as stage:
-            for outcome in each(copy, wanted(), workers=self._store.concurrency):
+        with (
+            self._progress.stage("copying", objects=count, size=int(size)) as stage,
+            # Closed in this order, so that nobody asks the database for more when it is closed.
+            closing(wanted()) as files,
+            closing(each(self._copy_file, files, workers=self._store.concurrency)) as outcomes,
+        ):
+            for outcome in outcomes:
                 if isinstance(outcome, Failed):
-                    if outcome.item[1] is None and isinstance(outcome.error, NotFound):
-                        self.result.notes.append(f"{outcome.item[0]} is missing: statistics are optional")
+                    if outcome.item.size is None and isinstance(outcome.error, NotFound):
+                        self.result.notes.append(f"{outcome.item.path} is missing: statistics are optional")
                         continue
                     raise outcome.error
-                copied, copied_size = outcome.result
-                self.result.copied += copied
-                self.result.there_already += not copied
-                self.result.copied_bytes += copied_size
-                stage.advance(1, copied_size)
+                copied_size = outcome.result
+                self.result.copied += copied_size is not None
+                self.result.there_already += copied_size is None
+                self.result.copied_bytes += copied_size or 0
+                stage.advance(1, copied_size or 0)
+
+    def _copy_file(self, wanted: _Wanted) -> int | None:
+        """Copy one file and return its size; None if it is there already. Raises Occupied for anything else there."""
+        source, to = self._where(wanted.path), _location(self._moves(wanted.path) or "")
+        try:
+            found = self._store.head(source.bucket, source.key)
+        except NotFound as error:
+            raise _missing(wanted.path, error, wanted.place) from error
+        if wanted.size is not None and found.size != wanted.size:
+            raise Unreadable(source.uri, f"it has {found.size} bytes, its manifest records {wanted.size}")
+        if source == to:
+            return None
+        there = self._store.find(to.bucket, to.key)
+        if there is None:
+            self._store.copy(source.bucket, found, to.bucket, to.key)
+            return found.size
+        if not self._same(source, found, to, there):
+            message = f"{to.uri} exists already, and is not {wanted.path}: {there.size} bytes against {found.size}"
+            raise Occupied(
+                f"{message}, or other ones.", next_move="Choose an empty place with --to, or with --also OLD=NEW."
+            )
+        return None
+
+    def _same(self, source: Location, found: StoredObject, to: Location, there: StoredObject) -> bool:
+        """True if both objects have the same bytes. An equal size does not tell."""
+        if found.size != there.size:
+            return False
+        if found.etag == there.etag:
+            return True
+        return self._store.same_content((source.bucket, source.key), (to.bucket, to.key))
 
     # -- rewriting -----------------------------------------------------------------------------------
 
-    def _rewrite(self, role: str, paths: Iterable[str], size: int) -> Iterator[tuple[str, Written]]:
-        """Rewrite these files; yield each old path with what stands at the new one."""
+    def _rewrite(
+        self, role: str, paths: Iterable[str], size: int, named_by: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[str, Written]]:
+        """Rewrite these files; yield each old path with what stands at the new one. ``named_by``: what names each,
+        if it is not the metadata file."""
         paths = sorted(paths)
         rewriter = Rewriter(self._store, self._moves, self._measured)
         setup = (table_rewriter, self._store.connection, self._moves, self._measured)
         with rewriting(rewriter, size, *setup) as (rewrite, workers):
-            yield from self._each(role, paths, rewrite, workers)
+            yield from self._each(role, paths, rewrite, workers, named_by or {})
 
     def _each(
-        self, role: str, paths: list[str], rewrite: Callable[[Job], Written], workers: int
+        self,
+        role: str,
+        paths: list[str],
+        rewrite: Callable[[Job], Written],
+        workers: int,
+        named_by: Mapping[str, str],
     ) -> Iterator[tuple[str, Written]]:
         def job(path: str) -> Written:
             source, new = self._where(path), self._moves(path)
@@ -370,7 +404,7 @@ class _Relocator:
         with self._progress.stage(f"rewriting {role}", objects=len(paths)) as stage:
             for outcome in each(job, paths, workers=workers):
                 if isinstance(outcome, Failed):
-                    raise outcome.error
+                    raise _missing(outcome.item, outcome.error, named_by.get(outcome.item, self._uri))
                 self.result.rewritten += 1
                 stage.advance(1)
                 yield outcome.item, outcome.result
@@ -398,6 +432,14 @@ class _Relocator:
         new = _location(self.result.metadata_location)
         folder = new.key.rpartition("/")[0]
         self._store.put(new.bucket, f"{folder}/version-hint.text", Content(version.encode(), ""), replace=False)
+
+
+def _missing(path: str, error: MigratorError, named_by: str) -> MigratorError:
+    """``error``, which says what names the file if it is that the file is not there."""
+    if not isinstance(error, NotFound):
+        return error
+    message = f"{path} is missing, and {named_by} names it: {error.message}"
+    return NotFound(message, next_move="Restore it, or repair the table first.")
 
 
 def _location(uri: str) -> Location:

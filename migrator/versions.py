@@ -9,15 +9,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from migrator.copying.copier import ETAG, Copied
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
 from migrator.journal import Journal
 from migrator.parallel import Failed, each
-from migrator.plan.file import PlanFile, PlannedVersion
-from migrator.plan.versions import OF_HINT, VersionThere, current_of, found, has_versions, list_there, there
+from migrator.plan.file import PlanFile, PlannedObject, PlannedVersion
+from migrator.plan.versions import (
+    OF_HINT,
+    VersionThere,
+    current_of,
+    found,
+    has_versions,
+    list_again,
+    list_there,
+    there,
+)
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject
 
@@ -138,6 +147,18 @@ class VersionCopier:
                 journal.copied([Copied(row[0], versions[-1].size, versions[-1].etag, ETAG)])
         journal.commit()
 
+    def look_again(self, journal: Journal, objects: Iterable[PlannedObject]) -> list[Copied]:
+        """Which of these current versions are at the target by now; they are journalled."""
+        wanted = list(objects)
+        list_again(self._plan, self._store, self._bucket, {one.target or "" for one in wanted})
+        self._recognize_current(journal)
+        done = []
+        for one in wanted:
+            row = self._plan.lookup("SELECT size, etag FROM done WHERE object_id = ?", (one.id,))
+            if row is not None:
+                done.append(Copied(one.id, row[0], row[1], ETAG))
+        return done
+
     # -- one key -------------------------------------------------------------------------------------
 
     def _copy_key(self, key: _Key) -> tuple[dict[int, str], int]:
@@ -186,11 +207,12 @@ class VersionCopier:
         try:
             return self._copy_pinned(version, version.stored)
         except SourceChanged:
-            # SeaweedFS 4.48 lists the version "null" of an object uploaded in parts with an ETag that is not its own.
-            if version.version_id != "null":
+            # SeaweedFS 4.48 lists the version "null" of an object uploaded in parts with an ETag that is not its own,
+            # and MinIO with encryption those of keys that end in a slash.
+            if version.version_id != "null" and not version.key.endswith("/"):
                 raise
             now = self._store.head(version.bucket, version.key, version.version_id)
-            if (now.size, now.modified) != (version.size, version.modified):
+            if now.size != version.size or abs(now.modified - version.modified) >= 1000:  # a HEAD has whole seconds
                 raise
             return self._copy_pinned(version, now)
 

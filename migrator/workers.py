@@ -11,14 +11,13 @@ import os
 import pickle
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from migrator.errors import MigrationFailed, MigratorError
+from migrator.errors import MigrationFailed, MigratorError, internal_error
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,12 +33,14 @@ def default_processes() -> int:
     return cores() + max(1, cores() // 2)
 
 
-def start_child(program: str) -> subprocess.Popen[bytes]:
-    """A fresh interpreter that runs one line of Python, and can import what this one can."""
+def start_child(program: str, *, quiet: bool = False) -> subprocess.Popen[bytes]:
+    """A fresh interpreter that runs one line of Python, and can import what this one can. ``quiet``: what it writes to
+    standard error is dropped."""
     child = subprocess.Popen(
         [sys.executable, "-c", f"import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); {program}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else None,
         start_new_session=True,  # Ctrl-C is for the parent, which lets them finish what they are at
     )
     with suppress(BrokenPipeError):  # it died at once: whoever talks to it will see
@@ -119,8 +120,13 @@ def serve() -> None:
             answer = (None, job(item))
         except MigratorError as error:
             answer = (error, None)
-        except Exception:
-            answer = (MigrationFailed(f"A worker process failed:\n{traceback.format_exc()}"), None)
+        except MemoryError:
+            answer = (
+                MigrationFailed("A worker process has not enough memory.", next_move="Run it where there is."),
+                None,
+            )
+        except Exception as error:
+            answer = (MigrationFailed(internal_error(error)), None)
         pickle.dump(answer, sink)
         sink.flush()
 

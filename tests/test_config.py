@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from migrator.config import load
+from migrator.config import Settings, load
 from migrator.errors import ConfigError
+from migrator.store import Store
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -36,6 +37,8 @@ def test_everything(tmp_path: Path) -> None:
         [plan]
         accept = ["delta-log"]
         all_versions = true
+        [tables]
+        leave = ["db.t", "iceberg.db.u"]
         """,
     )
     settings = load(path)
@@ -50,6 +53,7 @@ def test_everything(tmp_path: Path) -> None:
     assert settings.catalogs == {"iceberg": {"type": "sql", "uri": "sqlite:///x.db", "pool.size": "3"}}
     assert settings.accept == ("delta-log",)
     assert settings.all_versions
+    assert settings.leave == ("db.t", "iceberg.db.u")
 
 
 SOURCE = {"endpoint_url": "http://old", "region": "eu-1", "profile": "lake"}
@@ -78,6 +82,10 @@ def test_options_come_on_top(tmp_path: Path) -> None:
     merged = settings.override(endpoint_url="http://e", target="t", target_endpoint_url="http://n", catalogs=("b", "a"))
     assert (merged.endpoint_url, merged.target_bucket, merged.target_endpoint_url) == ("http://e", "t", "http://n")
     assert merged.catalogs == {"a": {"uri": "sqlite:///x"}, "b": {}}
+    more = settings.override(leave=("db.t", "db.t"), accept=("delta-log",)).override(leave=("db.u",))
+    assert (more.leave, more.accept) == (("db.t", "db.u"), ("delta-log",))
+    with pytest.raises(ConfigError, match="--accept cannot include 'x'"):
+        settings.override(accept=("x",))
     assert not merged.all_versions and merged.override(all_versions=True).override().all_versions
 
 
@@ -96,7 +104,11 @@ def test_options_come_on_top(tmp_path: Path) -> None:
         ("layout = 3", "\\[layout\\] must be a table"),
         ('[catalogs.a.s3]\nendpoint = "x"', "must be a plain value"),
         ('[plan]\naccept = "x"', "must be a list"),
+        ('[plan]\naccept = ["size-difers"]', "include 'size-difers', which is the code of no .* mean 'size-differs'"),
+        ('[plan]\naccept = ["unreadable"]', "include 'unreadable', which is a finding that nobody can accept"),
         ('[plan]\nall_versions = "yes"', "must be true or false"),
+        ('[tables]\nleave = "db.t"', "\\[tables\\] leave must be a list"),
+        ("[tables]\nleaves = []", "unknown key \\[tables\\] leaves. Did you mean 'leave'"),
         ("[source", "not valid TOML"),
     ],
 )
@@ -112,6 +124,53 @@ def test_a_secret_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, '[source]\nsecret_access_key = "hunter2"'))
     assert "hunter2" not in str(caught.value)
+
+
+SECRET = "Marker4Secret"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://joe:{SECRET}@minio:9000",
+        f"https://{SECRET}@minio",
+        f"http://joe:{SECRET}/x@minio:9000",
+        f"http://joe:{SECRET}?@minio",
+        f"http://minio:9000/?token={SECRET}",
+        f"http://minio:9000/#{SECRET}",
+        f"joe:{SECRET}@minio:9000",
+    ],
+)
+@pytest.mark.parametrize("where", ["source", "target", "--endpoint-url", "--target-endpoint-url", "relocate", "env"])
+def test_an_endpoint_with_a_secret_is_refused_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, where: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    with pytest.raises(ConfigError) as caught:
+        if where in ("source", "target"):
+            load(write(tmp_path, f'[{where}]\nendpoint_url = "{url}"\n'))
+        elif where == "relocate":
+            Store(endpoint_url=url)
+        elif where == "env":
+            monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+            Store()
+        else:
+            Settings().override(**{where.removeprefix("--").replace("-", "_"): url})
+    assert SECRET not in str(caught.value) and SECRET not in repr(caught.value.__cause__)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("url", ["minio:9000", "http://", "s3://bucket", "http://a b"])
+def test_an_endpoint_that_cannot_be_one_is_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match="--endpoint-url is no endpoint URL: "):
+        Settings().override(endpoint_url=url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://minio:9000", "https://s3.eu-1.amazonaws.com/", "http://[::1]:9000", "http://h/s3"]
+)
+def test_an_endpoint_that_can_be_one_is_taken(url: str) -> None:
+    assert Settings().override(endpoint_url=url).endpoint_url == url
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -14,8 +15,10 @@ from click.testing import CliRunner
 from migrator.cli import main
 from migrator.config import load
 from migrator.errors import EXIT_CODES
-from migrator.findings import ACCEPTABLE, CODES
+from migrator.explanations import EXPLANATIONS
+from migrator.findings import ACCEPTABLE, AT_MIGRATION, CODES
 from migrator.layout import MEDALLION, Layout
+from migrator.policy import least_policy
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,11 +51,28 @@ def test_exit_codes_in_readme() -> None:
     generated(ROOT / "README.md", "exit codes", f"| code | means |\n|---|---|\n{rows}")
 
 
+def test_the_policy_in_readme() -> None:
+    policy = json.dumps(least_policy(["bronze", "silver"], "data-lake"), indent=2)
+    generated(ROOT / "README.md", "policy", f"```json\n{policy}\n```\n")
+
+
 def test_findings_in_plans_readme() -> None:
     rows = "".join(f"| `{code}` | {severity} | {text} |\n" for code, (severity, text) in CODES.items())
     generated(ROOT / "plans" / "README.md", "findings", f"| code | severity | means |\n|---|---|---|\n{rows}")
     acceptable = " and ".join(", ".join(f"`{code}`" for code in sorted(ACCEPTABLE)).rsplit(", ", 1))
     assert acceptable in (ROOT / "plans" / "README.md").read_text()
+
+
+def test_every_code_is_explained() -> None:
+    assert {*CODES, *AT_MIGRATION} <= set(EXPLANATIONS)
+    for code, explanation in EXPLANATIONS.items():
+        assert all(text.endswith(".") for text in explanation[:2]), code
+    for code in (*CODES, *AT_MIGRATION):
+        shown = CliRunner().invoke(main, ["explain", code])
+        assert shown.exit_code == 0 and EXPLANATIONS[code].why in shown.output
+        assert code in CliRunner().invoke(main, ["explain"]).output
+    unknown = CliRunner().invoke(main, ["explain", "uncataloged-table"])
+    assert unknown.exit_code == 2 and "Did you mean uncatalogued-table?" in unknown.output
 
 
 def test_the_example_configuration_is_valid_and_the_built_in_layout() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from iceberg.avro_files import avro, records
 from iceberg.tables import entry, list_schema, listed, position_deletes
-from migrator.errors import ConfigError, MigratorError, Occupied, UnmappedPath, Unreadable
+from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
 from migrator.layout import Location
 from migrator.relocate import Moves, relocate
 from migrator.store import Store
@@ -158,6 +158,52 @@ def test_a_file_under_no_prefix_is_refused_unless_it_is_a_tombstone(store: Store
     with pytest.raises(ConfigError):
         relocate(store, METADATA, "s3a://new/other", also=[("s3a://far", "nowhere")])
     assert not any(key.startswith("other") for key in keys(store))
+
+
+# -- what is missing, and what is somebody else's --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("missing", "named_by"),
+    [
+        ("data/a.parquet", "metadata/m0.avro"),
+        ("data/d.parquet", "metadata/m1.avro"),
+        ("metadata/m0.avro", "manifest list"),
+        ("metadata/snap-1.avro", "00000-a.metadata.json"),
+    ],
+)
+def test_a_missing_file_is_named_with_what_names_it(store: Store, missing: str, named_by: str) -> None:
+    data, deletes = data_file(store, f"{OLD}/data/a.parquet"), f"{OLD}/data/d.parquet"
+    size = delete_rows(store, deletes, [f"{OLD}/data/a.parquet"])
+    table(store, data, position_deletes(deletes, file_size_in_bytes=size), location=OLD)
+    store.delete("old", f"wh/t/{missing}")
+    with pytest.raises(NotFound, match=rf"{missing} is missing, and .*{named_by}"):
+        relocate(store, METADATA, NEW)
+    assert not any(key.endswith(".metadata.json") for key in keys(store)), "nothing looks like a table"
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize("other", ["same size", "another size"])
+@pytest.mark.parametrize("name", ["data/a.parquet", "metadata/1.stats"])
+def test_what_lies_at_the_new_place_is_never_overwritten_nor_taken_for_the_file(
+    store: Store, name: str, other: str, outside: bool
+) -> None:
+    """Below the new location, and below the places of --also. An equal size is not an equal object."""
+    old = "s3a://far/x" if outside else OLD
+    new = "s3a://new/shelf" if outside else NEW
+    statistics = [{"snapshot-id": 1, "statistics-path": f"{old}/metadata/1.stats"}]
+    put(store, f"{old}/metadata/1.stats", b"statistics")
+    table(store, data_file(store, f"{old}/data/a.parquet"), location=OLD, statistics=statistics)
+    here = place(f"{old}/{name}")
+    body = store.get(here.bucket, here.key).data
+    foreign = bytes(len(body)) if other == "same size" else b"somebody else's, of another size"
+    put(store, f"{new}/{name}", foreign)
+    also = [("s3a://far/x", "s3a://new/shelf")] if outside else []
+    with pytest.raises(Occupied, match=name.rpartition("/")[2]):
+        relocate(store, METADATA, NEW, also=also)
+    assert there(store, place(f"{new}/{name}").key) == foreign
+    put(store, f"{new}/{name}", body)
+    assert relocate(store, METADATA, NEW, also=also).there_already >= 1
 
 
 # -- tombstones ----------------------------------------------------------------------------------------

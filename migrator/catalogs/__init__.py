@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from migrator.catalogs.base import SQL, Catalog, CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.hadoop import HadoopCatalog, HadoopReader
@@ -62,10 +64,20 @@ def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
     known = {key: value for key, value in configured.items() if isinstance(value, str)} | dict(given or {})
     if not known:
         raise ConfigError(
-            f"Nothing is known of catalog {name!r}.",
-            next_move=f"Describe it in [catalogs.{name}] of lake.toml, or in .pyiceberg.yaml.",
+            f"Nothing is known of catalog {name!r}: there is no [catalogs.{name}] in a lake.toml of this lake, no "
+            f"variable PYICEBERG_CATALOG__{name.upper()}__…, and no .pyiceberg.yaml that has it; looked for in "
+            f"{', '.join(_configuration_folders())}.",
+            next_move="If a .pyiceberg.yaml describes it elsewhere, run the command in that folder, or set "
+            f"PYICEBERG_HOME to it. Or describe it in [catalogs.{name}] of lake.toml and plan again with that.",
         )
     return known
+
+
+def _configuration_folders() -> list[str]:
+    """Where pyiceberg looks for its .pyiceberg.yaml, in its order."""
+    home = os.environ.get("PYICEBERG_HOME")
+    named = f"{home} (PYICEBERG_HOME)" if home else "PYICEBERG_HOME (not set)"
+    return [named, f"{Path.home()} (your home folder)", f"{Path.cwd()} (the current folder)"]
 
 
 def _type_of(name: str, properties: Mapping[str, str]) -> str:

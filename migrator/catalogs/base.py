@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,11 +23,25 @@ class CatalogTable:
     name: str
     metadata_location: str
     kind: str = TABLE
+    trouble: str = ""
+    """What is wrong with the pointer of a Hadoop table, whose version hint may lead nowhere; empty if nothing is."""
 
     @property
     def identifier(self) -> str:
         """``catalog.namespace.name``."""
         return ".".join(part for part in (self.catalog, self.namespace, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A table or view that another catalog keeps in the same database, perhaps in another schema of it."""
+
+    schema: str
+    """Empty for the schema that the catalog itself is in."""
+    catalog: str
+    namespace: str
+    name: str
+    metadata_location: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,9 @@ class Catalog(Protocol):
     def tables(self) -> list[CatalogTable]:
         """Every table and view, ordered by namespace and name."""
 
+    def neighbours(self) -> Iterator[Neighbour]:
+        """The tables and views of other catalogs that are kept in the same place, as far as they can be read."""
+
     def namespace_properties(self) -> list[tuple[str, str, str]]:
         """Every stored (namespace, key, value); empty for a catalog that stores none."""
 
@@ -78,6 +95,10 @@ class Catalog(Protocol):
         if anything is neither ``expected`` nor ``new``, CatalogError if the catalog refuses.
         Only for ``kind == "sql"``: a Hadoop catalog raises NotImplementedError, whatever it is given.
         """
+
+    def try_repoint(self, namespace: str, name: str) -> None:
+        """Change the pointer of a table and roll that back. Raises CatalogError if it cannot be changed, PlanBusy if
+        another writer holds the catalog. Only for ``kind == "sql"``; for others it does nothing."""
 
     def describe(self) -> str:
         """One line for plans and reports that holds no secret, such as ``sql sqlite:////lake/catalog.db``."""

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
-from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Repoint
-from migrator.errors import CatalogError, ConfigError, NotFound, Unreadable
+from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint
+from migrator.errors import ConfigError, NotFound
 from migrator.layout import Location
 
 HINT = "version-hint.text"
@@ -21,8 +21,8 @@ MAX_DIRECTORIES = 64
 
 # Java tries these names for version N, in this order; the last is how it was written long ago.
 _SPELLINGS = ("v{}.metadata.json", "v{}.gz.metadata.json", "v{}.metadata.json.gz")
-_VERSIONED = re.compile(r"v(0|[1-9][0-9]{0,17})\.(?:metadata\.json|gz\.metadata\.json|metadata\.json\.gz)")
-_HINTED = re.compile(rb"[0-9]{1,18}")
+_VERSIONED = re.compile(r"v(0|[1-9][0-9]{0,18})\.(?:metadata\.json|gz\.metadata\.json|metadata\.json\.gz)")
+_HINTED = re.compile(rb"[0-9]{1,19}")
 
 
 class HadoopReader(Protocol):
@@ -53,6 +53,9 @@ class HadoopCatalog:
         self._prefix = f"{location.key}/" if location.key else ""
         self._reader = reader
 
+    def try_repoint(self, namespace: str, name: str) -> None:
+        """Nothing to try: the pointer is an object at the target."""
+
     def describe(self) -> str:
         return f"{self.kind} {self._warehouse.uri}"
 
@@ -62,23 +65,24 @@ class HadoopCatalog:
     def tables(self) -> list[CatalogTable]:
         """Every directory of the warehouse with a current metadata file, from one listing.
 
-        Raises Unreadable for a version hint that makes no sense, CatalogError if two directories
-        have one name.
+        Where two directories have one name (``a/b/t`` and ``a.b/t``), it is the table of the one that
+        :meth:`current` finds; readers reach the other by its path only.
         """
         found: dict[tuple[str, str], CatalogTable] = {}
-        for directory, names in self._metadata_names().items():
-            place = self._current(directory, names)
+        directories = self._metadata_names()
+        for directory in sorted(directories, key=lambda d: d.replace("/", "\0")):  # the order of _directories
+            names = directories[directory]
+            place, trouble = self._current(directory, names)
             if place is None:
                 continue
             parent, _, name = directory.rpartition("/")
-            table = CatalogTable(self.name, parent.replace("/", "."), name, place)
-            twin = found.setdefault((table.namespace, name), table)
-            if twin is not table:
-                raise CatalogError(
-                    f"{table.identifier} is the name of two tables: {twin.metadata_location} and {place}.",
-                    next_move="Rename the directory that has a dot in its name.",
-                )
+            table = CatalogTable(self.name, parent.replace("/", "."), name, place, trouble=trouble)
+            found.setdefault((table.namespace, name), table)
         return [found[key] for key in sorted(found)]
+
+    def neighbours(self) -> Iterator[Neighbour]:
+        """None: whoever has the same warehouse has the same tables."""
+        return iter(())
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
         """None: a Hadoop catalog stores no namespace properties."""
@@ -90,7 +94,7 @@ class HadoopCatalog:
             directory = f"{parent}/{name}" if parent else name
             folder = f"{self._prefix}{directory}/metadata/"
             keys = self._reader.keys(self._warehouse.bucket, folder)
-            place = self._current(directory, {key[len(folder) :] for key in keys})
+            place, _ = self._current(directory, {key[len(folder) :] for key in keys})
             if place is not None:
                 return place
         return None
@@ -112,41 +116,56 @@ class HadoopCatalog:
                 found.setdefault(directory, set()).add(name)
         return found
 
-    def _current(self, directory: str, names: set[str]) -> str | None:
+    def _current(self, directory: str, names: set[str]) -> tuple[str | None, str]:
+        """The current metadata file, and what is wrong with the version hint."""
         folder = f"{self._prefix}{directory}/metadata/"
         place = Location(self._warehouse.scheme, self._warehouse.bucket, folder).uri
         hint = None
         if HINT in names:
             with suppress(NotFound):  # gone since the listing: then there is none
                 hint = self._reader.get(self._warehouse.bucket, folder + HINT)
-        name = current_version(names, hint, place + HINT)
-        return place + name if name else None
+        name = current_version(names, hint)
+        return (place + name, hint_trouble(names, hint)) if name else (None, "")
 
 
-def current_version(names: Iterable[str], hint: bytes | None, place: str) -> str | None:
+def current_version(names: Iterable[str], hint: bytes | None) -> str | None:
     """The current metadata file among the ``names`` in a metadata/ directory; None if there is no table.
 
-    As Iceberg's own reader does: begin at the version that ``hint`` (the bytes of version-hint.text, or
-    None) says, and walk forward while there is a next one; without a hint, take the highest. Raises
-    Unreadable, with ``place`` as the hint's place, if it holds no number or one that has no file.
+    As Iceberg's HadoopTableOperations.findVersion does: begin at the version that ``hint`` (the bytes of
+    version-hint.text, or None) says, and walk forward while there is a next one. Without a hint, or with one
+    that holds no number, take the highest version; here also with one that has no file.
     """
     present = set(names)
-    if hint is None:
+    version = _hinted(hint)
+    current = None if version is None else _file_of(version, present)
+    if version is None or current is None:
         versions = [int(match[1]) for name in present if (match := _VERSIONED.fullmatch(name))]
         return _file_of(max(versions), present) if versions else None
-    line = hint.split(b"\n", 1)[0].strip()
-    if not _HINTED.fullmatch(line):
-        raise Unreadable(place, f"it says {line[:40]!r}, which is not a number")
-    version = int(line)
-    current = _file_of(version, present)
-    if current is None:
-        raise Unreadable(place, f"it says {version}, but there is no {_SPELLINGS[0].format(version)} beside it")
     for following in itertools.count(version + 1):
         later = _file_of(following, present)
         if later is None:
             break
         current = later
     return current
+
+
+def hint_trouble(names: Iterable[str], hint: bytes | None) -> str:
+    """What is wrong with a version hint, in words that follow its place; empty if it leads to a metadata file, or if
+    there is none."""
+    if hint is None:
+        return ""
+    version = _hinted(hint)
+    if version is None:
+        return f"says {hint[:40]!r}, which is not a version"
+    if _file_of(version, set(names)) is None:
+        return f"says {version}, but {_SPELLINGS[0].format(version)} is not beside it"
+    return ""
+
+
+def _hinted(hint: bytes | None) -> int | None:
+    """The version that a hint says; None if it says none."""
+    line = (hint or b"").split(b"\n", 1)[0].strip()
+    return int(line) if _HINTED.fullmatch(line) else None
 
 
 def _file_of(version: int, present: set[str]) -> str | None:

@@ -15,8 +15,17 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from migrator.catalogs.base import MAX_LOCATION, SQL, TABLE, VIEW, CatalogTable, NamespaceRepoint, Repoint
-from migrator.errors import CatalogError, ConfigError, PlanStale
+from migrator.catalogs.base import (
+    MAX_LOCATION,
+    SQL,
+    TABLE,
+    VIEW,
+    CatalogTable,
+    NamespaceRepoint,
+    Neighbour,
+    Repoint,
+)
+from migrator.errors import CatalogError, ConfigError, PlanBusy, PlanStale
 
 LOCK_SECONDS = 30
 """How long to wait for another writer's lock before giving up."""
@@ -104,6 +113,37 @@ class SqlCatalog:
             if type_ in _KINDS
         ]
 
+    def neighbours(self) -> Iterator[Neighbour]:
+        """Rows with another catalog_name, and, on PostgreSQL, those of other schemas that may be read."""
+        with self._read() as connection:
+            yield from self._neighbours(connection, "", _TABLES.c.catalog_name != self.name)
+            schemas = self._other_schemas(connection)
+        for schema in schemas:
+            try:
+                with self._reading.connect() as connection:
+                    yield from self._neighbours(connection, schema, sa.true())
+            except SQLAlchemyError:
+                continue  # another tenant's schema: not ours to read
+
+    @staticmethod
+    def _neighbours(connection: sa.Connection, schema: str, which: sa.ColumnElement[bool]) -> Iterator[Neighbour]:
+        table = sa.table(_TABLES.name, *(sa.column(c.name, c.type) for c in _TABLES.c), schema=schema or None)
+        c = table.c if schema else _TABLES.c
+        columns = (c.catalog_name, c.table_namespace, c.table_name, c.metadata_location)
+        query = sa.select(*columns).where(which, c.metadata_location.is_not(None))
+        for row in connection.execution_options(stream_results=True).execute(query.order_by(c.catalog_name)):
+            yield Neighbour(schema, *row)
+
+    def _other_schemas(self, connection: sa.Connection) -> list[str]:
+        """The schemas beside our own that have a table iceberg_tables."""
+        if connection.dialect.name != "postgresql":
+            return []
+        query = (
+            "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relname = :name AND c.relkind IN ('r', 'p') AND c.oid <> to_regclass(:name) ORDER BY 1"
+        )
+        return [schema for (schema,) in connection.execute(sa.text(query), {"name": _TABLES.name})]
+
     def namespace_properties(self) -> list[tuple[str, str, str]]:
         if not self._stores_properties:
             return []
@@ -135,6 +175,19 @@ class SqlCatalog:
                 self._swap_pointer(connection, table)
             for item in namespaces:
                 self._swap_property(connection, item)
+
+    def try_repoint(self, namespace: str, name: str) -> None:
+        """Set a pointer to what it is, in a transaction that is rolled back. See :class:`Catalog`."""
+        location = _TABLES.c.metadata_location
+        update = sa.update(_TABLES).values(metadata_location=location).where(self._named(namespace, name))
+        try:
+            with self._errors("written to"), self._writing.connect() as connection:
+                connection.execute(update)
+                connection.rollback()
+        except CatalogError as error:
+            if "lock" in error.message.rpartition(": ")[2]:  # "database is locked", "due to lock timeout"
+                raise PlanBusy(error.message, next_move="Plan again when nobody else writes to it.") from error
+            raise
 
     def _swap_pointer(self, connection: sa.Connection, table: Repoint) -> None:
         row = self._named(table.namespace, table.name)

@@ -43,6 +43,10 @@ from migrator.store import (
     part_ranges,
     parts_to_make,
 )
+from migrator.store.answers import MOST_BODY
+from migrator.store.client import REFUSES_CHECKSUM, without_checksum
+from migrator.store.conditional import ANYTHING
+from migrator.store.outage import Patience
 from migrator.store.routes import (
     LEAST_PART_SIZE,
     MOST_PART_SIZE,
@@ -50,7 +54,7 @@ from migrator.store.routes import (
     attributes_for,
     copy_between,
 )
-from migrator.store.wire import READ_SECONDS, Answer, Lost, Wire
+from migrator.store.wire import READ_SECONDS, Answer, Lost, NotSent, Wire
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -77,6 +81,8 @@ source by its MD5, was sent with its MD5, and what is there has the ETag of that
 """
 
 _THROTTLES = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+_NOT_DONE = _THROTTLES | {"429", "503"}
+"""With these a server says that it did nothing."""
 _AGAIN = _THROTTLES | {"InternalError", "RequestTimeout", "OperationAborted", "BadDigest", "IncompleteBody"}
 _AGAIN |= {"ConditionalRequestConflict"}
 
@@ -123,7 +129,8 @@ class NotCopied:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to copy. ``verify``: "always" reads every copy and its source, "auto" where nothing else proves them
-    equal, "never" does not. Objects larger than ``whole_limit`` bytes go in parts of ``part_size`` bytes.
+    equal, "never" does not. Objects larger than ``whole_limit`` bytes go in parts of ``part_size`` bytes. ``once``:
+    every copy becomes a version that stays, so none is made twice; see :class:`AnswerLost`.
 
     ``conditional``: the conditional writes that the target honours. ``look_first``: where it does not, ask before each
     write what is there."""
@@ -134,6 +141,7 @@ class Options:
     look_first: bool = False
     whole_limit: int = WHOLE_LIMIT
     part_size: int = PART_SIZE
+    once: bool = False
 
 
 @dataclass
@@ -189,27 +197,59 @@ class Copier:
         """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, Occupied if
         something else is at the target, other StoreErrors, MigrationFailed if the copy is not equal to its source;
         then there may be a wrong object at the target, and no upload."""
-        if self._options.look_first and await self._thread(self._target.find, self._bucket, item.target) is not None:
+        if self._options.look_first and await self._in_the_way(item):
             return await self._recognize(item)
-        for attempt in range(1, PROOF_ATTEMPTS + 1):
+        try:
+            return await self._copy_proven(item)
+        except SourceChanged as error:
+            held = await self._as_held(item)
+            if held is None:
+                return await self._recognize(item, error)
+        try:
+            return await self._copy_proven(held)
+        except SourceChanged as error:
+            return await self._recognize(held, error)
+
+    async def _as_held(self, item: Item) -> Item | None:
+        """The item with the ETag that the object itself has, if that is all that differs from the listing. Of a key
+        that ends in a slash, MinIO with encryption lists one ETag and knows another."""
+        stored = item.stored
+        if not stored.key.endswith("/"):
+            return None
+        now = await self._thread(self._source.find, item.bucket, stored.key)
+        if now is None or now.size != stored.size or abs(now.modified - stored.modified) >= 1000:
+            return None  # a HEAD has whole seconds
+        return None if now.etag == stored.etag else replace(item, stored=replace(stored, etag=now.etag))
+
+    async def _copy_proven(self, item: Item) -> Copied:
+        attempts = 1 if self._options.once else PROOF_ATTEMPTS
+        for attempt in range(1, attempts + 1):
             try:
                 return await self._copy_once(item)
-            except SourceChanged as error:
-                return await self._recognize(item, error)
             except _Unequal as error:
-                if attempt == PROOF_ATTEMPTS:
+                if attempt == attempts:
                     raise
                 item = replace(item, replaces=error.etag or item.replaces)
         raise AssertionError
+
+    async def _in_the_way(self, item: Item) -> bool:
+        """True if there is something at the target which this item may not replace."""
+        if self._writer is not None:
+            answer = await self._ask(item, self._writer, "HEAD", self._bucket, item.target, size=0, headers={})
+            if answer.status in (200, 404):
+                return answer.status == 200 and answer.headers.get("etag", "").strip('"') != item.replaces
+        there = await self._thread(self._target.find, self._bucket, item.target)
+        return there is not None and there.etag != item.replaces
 
     async def _recognize(self, item: Item, error: SourceChanged | None = None) -> Copied:
         """A condition of a write failed, or there is something at the target: see what it is. It may be our own copy,
         whose answer was lost or which a killed run did not journal. ``error``: what the copy failed with."""
         there = await self._thread(self._target.find, self._bucket, item.target)
         if there is None or there.etag == item.replaces:
-            if error is not None and (there is not None or item.replaces is None):
-                raise error  # it was the condition on the source that failed
-            return await self._copy_once(item if there else replace(item, replaces=None))
+            source = await self._thread(self._source.find, item.bucket, item.stored.key)
+            if source is None or source.etag != item.stored.etag or there is not None:
+                raise error or SourceChanged(f"{item.place} changed since planning.")
+            return await self._copy_once(replace(item, replaces=ANYTHING))
         done = Copied(item.id, there.size, there.etag, ETAG)
         if self._options.verify != ALWAYS and (there.etag, there.size) == (item.stored.etag, item.stored.size):
             return done
@@ -229,7 +269,7 @@ class Copier:
         stored = item.stored
         if stored.size <= self._options.whole_limit and not self._in_same_parts(stored):
             etag = await self._copy_whole(item)
-            if etag == stored.etag or "-" not in stored.etag:
+            if etag == stored.etag or "-" not in stored.etag or self._options.once:
                 return await self._prove(item, etag)
             self._whole_keeps = False
             if not self._in_same_parts(stored):
@@ -237,11 +277,19 @@ class Copier:
             item = replace(item, replaces=etag)
         try:
             done = await self._copy_in_parts(item)
-        except _Refused:
-            done = _Parts(await self._by_boto3(item))
+        except _Refused as refusal:
+            done = await self._copy_refused(item, refusal)
         if done.like_source and done.etag != stored.etag:
             self._parts_keep = False
         return await self._prove(item, done.etag)
+
+    async def _copy_refused(self, item: Item, refusal: _Refused) -> _Parts:
+        """Copy what the server did not want to copy in parts: without a checksum if that is why, else by boto3."""
+        if refusal.code in REFUSES_CHECKSUM and self._target.checksums_by_part:
+            self._target.checksums_by_part = False
+            with suppress(_Refused):
+                return await self._copy_in_parts(item)
+        return _Parts(await self._by_boto3(item))
 
     def _in_same_parts(self, stored: StoredObject) -> bool:
         """True if a copy in the parts of the source is the way to an equal ETag."""
@@ -260,7 +308,7 @@ class Copier:
             "x-amz-copy-source": f"/{quote(item.bucket)}/{quote(stored.key)}",
             "x-amz-copy-source-if-match": f'"{stored.etag}"',
             "x-amz-metadata-directive": "COPY",
-            "x-amz-tagging-directive": "COPY",
+            "x-amz-tagging-directive": self._source.tagging_directive,
         }
         if stored.storage_class != "STANDARD":
             headers["x-amz-storage-class"] = stored.storage_class
@@ -278,8 +326,18 @@ class Copier:
         """What boto3 makes of it: it knows redirects, regions, proxies and errors that we do not."""
         source, target, memory = self._source, self._target, min(item.stored.size, MOST_PART_SIZE)
         async with self.pace.turn(item.stored.size), self._memory.of(memory if self._across else 0):
+            if self._options.once and not self._across:
+                return await self._by_boto3_once(item)
             places = (source, item.bucket, item.stored, target, self._bucket, item.target)
             return await self._thread(copy_between, *places, Expected(item.replaces))
+
+    async def _by_boto3_once(self, item: Item) -> str:
+        try:
+            places = (item.bucket, item.stored, self._bucket, item.target)
+            expected = Expected(item.replaces)
+            return await self._thread(self._source.copy, *places, once=True, expected=expected)
+        except Unreachable as error:
+            raise AnswerLost(item.place, error.message) from error
 
     async def _copy_in_parts(self, item: Item) -> _Parts:
         """Copy the parts at once, each pinned to the source's ETag."""
@@ -333,7 +391,8 @@ class Copier:
             if stored.storage_class != "STANDARD":
                 headers["x-amz-storage-class"] = stored.storage_class
             if answer.headers.get("x-amz-tagging-count", "0") != "0":
-                headers["x-amz-tagging"] = await self._thread(self._source.tagging, item.bucket, stored.key)
+                tagging = await self._thread(self._source.tagging, item.bucket, stored.key)
+                headers |= {"x-amz-tagging": tagging} if tagging else {}
             digest = hashlib.md5(body, usedforsecurity=False)
             headers["content-md5"] = base64.b64encode(digest.digest()).decode()
             if self._conditional.put:
@@ -413,6 +472,8 @@ class Copier:
             attributes = await self._thread(attributes_for, self._source, item.bucket, item.stored)
         else:
             attributes = await self._thread(self._source.attributes, item.bucket, item.stored.key, item.stored.etag)
+            if not self._target.checksums_by_part:
+                attributes = without_checksum(attributes)
         upload = await self._thread(self._target.begin_upload, self._bucket, item.target, attributes)
         # Few tasks at a time: an object of 10,000 parts must not crowd out the others.
         numbers = iter(enumerate(ranges, 1))
@@ -428,8 +489,11 @@ class Copier:
             parts = [done[number] for number in sorted(done)]
             try:
                 expected = Expected(item.replaces) if self._conditional.complete else None
-                return await self._thread(self._target.finish_upload, upload, parts, expected=expected)
-            except (AccessDenied, SourceChanged, Unreachable):
+                once = self._options.once
+                return await self._thread(self._target.finish_upload, upload, parts, once=once, expected=expected)
+            except (AccessDenied, SourceChanged, Unreachable) as error:
+                if self._options.once and isinstance(error, Unreachable):
+                    raise AnswerLost(item.place, error.message) from error
                 raise
             except StoreError as error:  # a part's answer may have been another one's
                 raise _Unequal(item, self._bucket, f"could not be put together: {error}") from error
@@ -492,29 +556,34 @@ class Copier:
     ) -> Answer:
         """One request, again and again as long as that may help. Raises SourceChanged for a failed condition and
         StoreError when patience is at its end; returns any other answer."""
-        patience = READ_SECONDS + size / SLOWEST
+        seconds = READ_SECONDS + size / SLOWEST
         copying = "x-amz-copy-source" in request["headers"]
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                longest = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2**attempt)
-                await asyncio.sleep(random.uniform(0, longest))
+        patience, attempt = Patience(wire.outage), 0
+        while attempt < ATTEMPTS:
+            code, status = "", 0
             async with self.pace.turn(size):
                 try:
-                    answer = await wire.request(method, bucket, key, patience=patience, **request)
+                    answer = await wire.request(
+                        method, bucket, key, patience=seconds, most=max(MOST_BODY, size), **request
+                    )
                 except Lost as error:
-                    reason = str(error)
-                    continue
-                if answer.status == 206 or (answer.status == 200 and not (copying and _is_error(answer.body))):
-                    return answer
-                found = _elements(answer.body)
-                code = found.get("Code", str(answer.status))
-                if answer.status in (429, 503) or code in _THROTTLES:
-                    self.pace.throttled()
-            if answer.status == 412:
+                    reason, sent = str(error), not isinstance(error, NotSent)
+                else:
+                    status = answer.status
+                    if status == 206 or (status == 200 and not (copying and _is_error(answer.body))):
+                        return answer
+                    found = _elements(answer.body)
+                    code = found.get("Code", str(status))
+                    if status in (429, 503) or code in _THROTTLES:
+                        self.pace.throttled()
+                    reason, sent = f"{code}: {found.get('Message', 'no reason given')}", code not in _NOT_DONE
+            if status == 412:
                 raise SourceChanged(f"{item.place} changed since planning.")
-            if answer.status < 500 and answer.status not in (200, 429) and code not in _AGAIN:
+            if 0 < status < 500 and status not in (200, 429) and code not in _AGAIN:
                 return answer
-            reason = f"{code}: {found.get('Message', 'no reason given')}"
+            if sent and self._options.once and method == "PUT" and "query" not in request:
+                raise AnswerLost(item.place, reason)
+            attempt = await _pause(attempt, patience)
         raise StoreError(
             f"{item.place}: gave up after {ATTEMPTS} attempts ({reason}).", next_move="Run the same command again."
         )
@@ -522,6 +591,28 @@ class Copier:
     async def _thread(self, call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*arguments, **named))
+
+
+async def _pause(attempt: int, patience: Patience) -> int:
+    """Wait after a failure, and return the number of attempts so far. Those do not count that fail because the server
+    is away for everybody, as long as it is waited for."""
+    pause = patience.pause()
+    if pause is not None:
+        await asyncio.sleep(pause)
+        return attempt
+    longest = min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempt + 1))
+    await asyncio.sleep(random.uniform(0, longest))
+    return attempt + 1
+
+
+class AnswerLost(StoreError):
+    """Whether a copy was made is not known, and it must not be made twice: whoever asked for it looks."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(
+            f"{place}: whether it was copied is not known, the answer was lost ({reason}).",
+            next_move="Run the same command again: it looks before it copies.",
+        )
 
 
 class _Unequal(MigrationFailed):
@@ -583,9 +674,13 @@ def _is_error(body: bytes) -> bool:
 class _Refused(StoreError):
     """The server said no to a request of ours; boto3 may know why."""
 
+    code = ""
+
 
 def _refused(place: str, answer: Answer) -> StoreError:
     found = _elements(answer.body)
-    return _Refused(
+    refusal = _Refused(
         f"{place}: refused ({found.get('Code', answer.status)}: {found.get('Message', 'no reason given')})."
     )
+    refusal.code = found.get("Code", "")
+    return refusal

@@ -13,18 +13,17 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from migrator.copying.copier import Copied, Copier, Item, NotCopied, Options
 from migrator.copying.pace import Limits
-from migrator.errors import MigrationFailed, MigratorError
+from migrator.errors import MigrationFailed, MigratorError, internal_error
 from migrator.store import Store
 from migrator.workers import cores, pipe, start_child
 
@@ -53,12 +52,16 @@ class Setup:
 
     def copier(self) -> Copier:
         source = Store(**self.source)
-        return Copier(source, source if self.target is None else Store(**self.target), self.bucket, self.options)
+        target = source if self.target is None else Store(**self.target)
+        for store in (source, target):
+            store.met()  # whoever hands out the work has talked to both
+        return Copier(source, target, self.bucket, self.options)
 
 
 @dataclass
 class Usage:
-    """What copying took so far: requests sent, CPU seconds of all processes, and how many processes at most."""
+    """What copying took so far, all stages together: requests sent, CPU seconds of all processes, and how many
+    processes at most."""
 
     requests: int = 0
     cpu_seconds: float = 0.0
@@ -111,6 +114,7 @@ class _Fleet:
     def __init__(self, setup: Setup, usage: Usage, processes: int | None) -> None:
         self._setup = setup
         self._usage = usage
+        self._before = replace(usage)  # what earlier stages took: copying has two
         self._fixed = processes
         self._members: list[_Member] = []
         self._events: SimpleQueue[tuple[_Member, _Event]] = SimpleQueue()
@@ -153,8 +157,8 @@ class _Fleet:
         member, event = self._events.get()
         member.heard(event)
         reports = [member.report for member in self._members]
-        self._usage.requests = sum(report.requests for report in reports)
-        self._usage.cpu_seconds = sum(report.cpu_seconds for report in reports)
+        self._usage.requests = self._before.requests + sum(report.requests for report in reports)
+        self._usage.cpu_seconds = self._before.cpu_seconds + sum(report.cpu_seconds for report in reports)
         self._usage.level = sum(report.level for report in reports)
         if event.fault is not None:
             raise event.fault
@@ -362,8 +366,8 @@ class _Engine:
             self._copier.close()
         except MigratorError as error:
             self._fault = error
-        except Exception:
-            self._fault = _crash()
+        except Exception as error:
+            self._fault = _crash(error)
         finally:
             self._loop.close()
             self._sink(_Event(self._outcomes, self._report(), ended=True, fault=self._fault))
@@ -419,10 +423,10 @@ class _Engine:
             self._flush()  # at once: it may be one too many, and then nothing more is to be asked for
         except asyncio.CancelledError:
             pass
-        except Exception:
-            self._fault = self._fault or _crash()
+        except Exception as error:
+            self._fault = self._fault or _crash(error)
             self._finish(copier, cancel=True)
 
 
-def _crash() -> MigrationFailed:
-    return MigrationFailed(f"Copying failed by a fault of migrator's own:\n{traceback.format_exc()}")
+def _crash(error: Exception) -> MigrationFailed:
+    return MigrationFailed(internal_error(error))

@@ -22,6 +22,11 @@ AFTER_THROTTLE = 8
 WORK_BYTES = 8 << 20
 """So many bytes count as much as one request when work is measured."""
 
+MAX_CONCURRENCY = 10_000
+MIN_TPS, MAX_TPS = 0.1, 1e6
+MIN_BANDWIDTH, MAX_BANDWIDTH = 1024.0, 2.0**50
+"""What a user may ask for: less would never end, and more is a slip of the pen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

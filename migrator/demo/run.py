@@ -52,7 +52,7 @@ def _run(folder: Path, keep: bool, style: Style, say: Say, progress: Progress) -
         before = _query({t["identifier"]: t["old_metadata"] for t in described["tables"]}, server)
         say(style("3. The migration", "bold"))
         migration = api.migrate_lake(plan, progress=progress)
-        say(report.migration_text(migration, str(plan), described["changes"], style) + "\n")
+        say(report.migration_text(migration, described, style) + "\n")
         say(style("4. The old buckets are deleted", "bold"))
         old_lake.delete_buckets(server.client())
         left = ", ".join(b["Name"] for b in server.client().list_buckets()["Buckets"])

@@ -8,6 +8,7 @@ the first bytes, not by the name, and stays what it was.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import zlib
@@ -18,6 +19,7 @@ from typing import Any
 import zstandard
 
 from migrator.errors import Unreadable
+from migrator.iceberg import bounds
 from migrator.iceberg.avro import Malformed
 from migrator.iceberg.avro.codecs import unzstd
 
@@ -40,7 +42,7 @@ def read_text(data: bytes, place: str) -> tuple[str, Callable[[bytes], bytes]]:
     compress = _verbatim
     try:
         if data.startswith(_GZIP_MAGIC):
-            data, compress = gzip.decompress(data), _gzip
+            data, compress = _gunzip(data), _gzip
         elif data.startswith(_ZSTD_MAGIC):
             data, compress = unzstd(data), _zstd
         return data.decode(), compress
@@ -48,6 +50,17 @@ def read_text(data: bytes, place: str) -> tuple[str, Callable[[bytes], bytes]]:
         raise Unreadable(place, f"it cannot be decompressed: {fault}") from fault
     except UnicodeDecodeError as fault:
         raise Unreadable(place, f"it is not UTF-8: {fault.reason} at byte {fault.start}") from fault
+    except MemoryError as fault:
+        raise Unreadable(place, "it needs more memory than there is") from fault
+
+
+def _gunzip(data: bytes) -> bytes:
+    most = bounds.unpacked(len(data))
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        out = file.read(most + 1)
+    if len(out) > most:
+        raise Malformed(f"it unpacks to more than {most:,} bytes")
+    return out
 
 
 def _verbatim(data: bytes) -> bytes:
@@ -73,6 +86,8 @@ def parse(text: str, place: str) -> Any:
         document = json.loads(text)
     except (ValueError, RecursionError) as fault:
         raise Unreadable(place, f"it is not JSON: {fault}") from fault
+    except MemoryError as fault:
+        raise Unreadable(place, "it needs more memory than there is") from fault
     if not isinstance(document, dict):
         raise Unreadable(place, "it is no JSON object")
     return document

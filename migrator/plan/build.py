@@ -14,13 +14,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from migrator.catalogs import Catalog, properties_of
-from migrator.config import Settings
-from migrator.errors import ConfigError, MigratorError, NotFound, PlanDamaged, StoreError
+from migrator.config import Settings, checked_codes
+from migrator.endpoints import without_userinfo
+from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, Location, source_places
 from migrator.parallel import Failed, each
-from migrator.plan.discover import named_tables
+from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
+from migrator.plan.discover import check_left, named_tables
 from migrator.plan.file import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP, PlanFile, keys_under
+from migrator.plan.place import check_place, new_file, unwritable
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
     Histories,
@@ -30,6 +33,7 @@ from migrator.plan.versions import (
     report_histories,
     settle_histories,
 )
+from migrator.preflight import preflight
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject, is_own
 from migrator.target.ledger import Ledger, own, same
@@ -70,24 +74,23 @@ def build_plan(
 ) -> None:
     """Write a sealed plan for ``settings`` to ``path``.
 
-    Raises PlanDamaged if ``path`` exists, NotFound for a missing bucket, other MigratorErrors if the lake
-    or a catalog cannot be read. What is wrong with the lake itself becomes findings in the plan.
+    Raises PlanDamaged if ``path`` exists, PlanUnusable if it cannot be written, NotFound for a missing bucket, other
+    MigratorErrors if the lake or a catalog cannot be read. What is wrong with the lake itself becomes findings.
     """
-    if path.exists():
-        raise PlanDamaged(f"{path} exists already.", next_move="Choose another name with -o, or remove it.")
+    check_place(path)
     if settings.all_versions and streamed(store):
         raise ConfigError(
             "Older versions can only be copied within one server and account, and the target is on another one.",
             next_move="Leave --all-versions out; the plan says what stays behind.",
         )
+    checked_codes(settings.accept, "[plan] accept")
     layout = resolve_layout(settings, store)
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
     try:
-        with PlanFile.create(partial) as plan:
+        with new_file(path) as partial, PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
             named = named_tables(plan, catalogs)
+            check_left(named, settings.leave)
             _list_sources(plan, store, layout, progress)
             histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
             _list_target(plan, store, layout, progress, exists=target_exists)
@@ -96,7 +99,7 @@ def build_plan(
                 compare_histories(plan, store, layout, progress)
             plan.db.execute(_DIFF)
             _settle_known(plan, Ledger(store, layout.target_bucket))
-            plan_tables(plan, store, layout, catalogs, named, progress)
+            plan_tables(plan, store, layout, catalogs, named, progress, settings.leave)
             _note_metadata(plan, layout)
             _settle_ambiguous(plan, store, layout, progress)
             _skip_doubled_markers(plan)
@@ -104,13 +107,17 @@ def build_plan(
             _find_collisions(plan)
             _find_carriers(plan)
             _find_extras(plan, layout)
+            find_merged_folders(plan, layout)
+            find_neighbours(plan, layout, catalogs)
+            find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
+            if settings.preflight:
+                preflight(plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists)
             _accept(plan, settings.accept)
             plan.seal(_header(settings, store, layout, catalogs, target_exists=target_exists))
             plan.db.execute("COMMIT")
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except sqlite3.OperationalError as error:
+        raise unwritable(path, error) from error
 
 
 def resolve_layout(settings: Settings, store: Store) -> Layout:
@@ -122,7 +129,7 @@ def resolve_layout(settings: Settings, store: Store) -> Layout:
     target = settings.target_bucket
     if settings.layout is not None:
         layout = Layout.from_mapping(target, settings.layout)
-        for bucket in layout.buckets:
+        for bucket in layout.moved_buckets:
             if not store.bucket_exists(bucket):
                 raise NotFound(
                     f"Bucket {bucket!r}, which [layout] names, does not exist at {store.endpoint_url}.",
@@ -171,7 +178,7 @@ def _header(
 def _warehouses(settings: Settings) -> dict[str, str]:
     """Where each catalog's new tables go, so that the plan can say what that must become."""
     properties = {name: properties_of(name, given or None) for name, given in settings.catalogs.items()}
-    return {name: given["warehouse"] for name, given in properties.items() if "warehouse" in given}
+    return {name: without_userinfo(given["warehouse"]) for name, given in properties.items() if "warehouse" in given}
 
 
 # -- listing ---------------------------------------------------------------------------------------------
@@ -404,7 +411,7 @@ def _find_bucket_state(
     *,
     target_exists: bool,
 ) -> None:
-    for bucket in layout.buckets:
+    for bucket in layout.moved_buckets:
         try:
             uploads = store.open_uploads(bucket)
             if (total := histories.get(bucket)) is not None:
@@ -416,13 +423,13 @@ def _find_bucket_state(
         if uploads:
             message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
             plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
-    if layout.buckets:
+    if layout.moved_buckets:
         message = "policies, lifecycle rules, encryption, tags and notifications of the old buckets are not moved"
         plan.add_finding(
             Finding.of("bucket-settings", f"s3://{layout.target_bucket}/", message, "Set them on the target.")
         )
     if not target_exists:
-        message = "does not exist yet; migrate will create it"
+        message = "does not exist yet; migrate will create it (whether that is allowed was not tried)"
         if has_versions(plan):
             message += " and have it keep versions"
         plan.add_finding(Finding.of("target-bucket-missing", f"s3://{layout.target_bucket}/", message))
@@ -430,10 +437,6 @@ def _find_bucket_state(
 
 def _accept(plan: PlanFile, codes: Iterable[str]) -> None:
     for code in codes:
-        if code not in ACCEPTABLE:
-            raise MigratorError(
-                f"[plan] accept cannot include {code!r}.", next_move=f"It may hold: {', '.join(ACCEPTABLE)}."
-            )
         plan.db.execute("UPDATE findings SET severity = ? WHERE code = ? AND severity = ?", (WARN, code, BLOCK))
 
 

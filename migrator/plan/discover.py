@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import TABLE, VIEW
-from migrator.catalogs.hadoop import HINT, current_version
-from migrator.errors import NotFound, Unreadable
+from migrator.catalogs.hadoop import HINT, current_version, hint_trouble
+from migrator.errors import ConfigError, NotFound, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_metadata
 from migrator.iceberg.views import is_view_metadata, read_view
@@ -57,6 +58,10 @@ class FoundTable:
     history: tuple[str, ...] = ()
     hint: tuple[str, str] | None = None
     kind: str = TABLE
+    alone: bool = True
+    """False if another table's metadata lie in the same old folder."""
+    trouble: str = ""
+    """What is wrong with its version hint; see :attr:`migrator.catalogs.CatalogTable.trouble`."""
 
     @property
     def label(self) -> str:
@@ -93,6 +98,25 @@ def named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[Catalo
     return named
 
 
+def is_named(catalog: str | None, namespace: str, name: str, among: Container[str]) -> bool:
+    """True if a table of a catalog is one of these names: ``namespace.table`` or ``catalog.namespace.table``."""
+    short = ".".join(part for part in (namespace, name) if part)
+    return catalog is not None and (short in among or f"{catalog}.{short}" in among)
+
+
+def check_left(named: Iterable[CatalogTable], leave: Iterable[str]) -> None:
+    """Raises ConfigError for a name in [tables] leave or --leave that is no table's."""
+    named = list(named)
+    for name in leave:
+        if any(is_named(table.catalog, table.namespace, table.name, (name,)) for table in named):
+            continue
+        near = difflib.get_close_matches(name, [table.identifier for table in named], n=1, cutoff=0.4)
+        raise ConfigError(
+            f"{name!r} is to be left where it is, but no given catalog has a table of that name.",
+            next_move=f"Did you mean {near[0]!r}?" if near else "Correct [tables] leave or --leave.",
+        )
+
+
 def discover(
     plan: PlanFile,
     store: Store,
@@ -106,18 +130,63 @@ def discover(
     Unreadable metadata files are returned, not raised: the plan must name them all.
     """
     found = Discovery()
-    families = _Families(_read_all(plan, store, found, progress), layout)
+    named = list(named)
+    families = _Families(_read_all(plan, store, found, progress), layout, plan.at_target)
+    at_target = _read_at_target(store, layout, named)
     for table in named:
+        pointer = table.metadata_location
+        there = at_target.get(pointer)
+        history = families.claim(pointer) if there is None else families.claim_moved(there)
         kind = catalogs[table.catalog].kind
-        history = families.claim(table.metadata_location)
-        hint = _hint_of(table.metadata_location) if kind == "hadoop" else None
-        uris = _uris(history, table.metadata_location)
         found.tables.append(
             FoundTable(
-                table.catalog, kind, table.namespace, table.name, table.metadata_location, uris, hint, table.kind
+                table.catalog,
+                kind,
+                table.namespace,
+                table.name,
+                pointer,
+                _uris(history, pointer),
+                _hint_of(pointer) if kind == "hadoop" else None,
+                table.kind,
+                families.alone(history),
+                table.trouble,
             )
         )
-    found.tables += [_uncatalogued(store, family, families.beside(family)) for family in families.unclaimed()]
+    for family in families.unclaimed():
+        found.tables.append(_uncatalogued(store, family, families.beside(family)))
+    return found
+
+
+def _parse(bucket: str, key: str, data: bytes) -> MetadataFile:
+    """What a metadata file of a table or view says. Raises Unreadable."""
+    uri = f"s3://{bucket}/{key}"
+    folder, _, name = key.rpartition("/")
+    try:
+        metadata = read_metadata(data, uri)
+    except Unreadable:
+        if not is_view_metadata(data, uri):
+            raise
+        view = read_view(data, uri)
+        return MetadataFile(bucket, folder, name, view.view_uuid, view.location, 0, VIEW)
+    return MetadataFile(bucket, folder, name, metadata.table_uuid, metadata.location, metadata.last_updated_ms)
+
+
+def _read_at_target(store: Store, layout: Layout, named: Iterable[CatalogTable]) -> dict[str, MetadataFile]:
+    """Pointer → the metadata file, of those tables that live at the target. One that cannot be read is left out:
+    whoever plans that table says so."""
+    places = {table.metadata_location: Location.parse(table.metadata_location) for table in named}
+    wanted = [(uri, at) for uri, at in places.items() if at is not None and at.bucket == layout.target_bucket]
+
+    def read(item: tuple[str, Location]) -> MetadataFile:
+        at = item[1]
+        return _parse(at.bucket, at.key, store.get(at.bucket, at.key).data)
+
+    found = {}
+    for outcome in each(read, wanted, workers=store.concurrency):
+        if not isinstance(outcome, Failed):
+            found[outcome.item[0]] = outcome.result
+        elif not isinstance(outcome.error, Unreadable | NotFound):
+            raise outcome.error
     return found
 
 
@@ -127,59 +196,78 @@ def _read_all(plan: PlanFile, store: Store, found: Discovery, progress: Progress
     rows = [row for row in plan.db.execute(query) if is_metadata_file(row[1].rpartition("/")[2])]
 
     def read(row: tuple[str, str]) -> MetadataFile:
-        bucket, key = row
-        data, uri = store.get(bucket, key).data, f"s3://{bucket}/{key}"
-        folder, _, name = key.rpartition("/")
-        try:
-            metadata = read_metadata(data, uri)
-        except Unreadable:
-            if not is_view_metadata(data, uri):
-                raise
-            view = read_view(data, uri)
-            return MetadataFile(bucket, folder, name, view.view_uuid, view.location, 0, VIEW)
-        return MetadataFile(bucket, folder, name, metadata.table_uuid, metadata.location, metadata.last_updated_ms)
+        return _parse(*row, store.get(*row).data)
 
     files: list[MetadataFile] = []
     with progress.stage("reading table metadata", objects=len(rows)) as stage:
         for outcome in each(read, rows, workers=store.concurrency):
             stage.advance(1)
             if isinstance(outcome, Failed):
-                if not isinstance(outcome.error, Unreadable):
+                if isinstance(outcome.error, Unreadable):
+                    found.unreadable[outcome.item] = outcome.error
+                elif not isinstance(outcome.error, NotFound):  # a commit may delete old metadata while we read
                     raise outcome.error
-                found.unreadable[outcome.item] = outcome.error
             else:
                 files.append(outcome.result)
     return files
+
+
+_Family = tuple[str, str, str | None]
+"""Bucket, folder and table uuid."""
 
 
 class _Families:
     """Metadata files grouped by table: one folder and one uuid (a dropped table may share the folder with
     the one that was created again in its place). Each family is in order, the newest last."""
 
-    def __init__(self, files: Iterable[MetadataFile], layout: Layout) -> None:
-        self._target_bucket = layout.target_bucket
-        self._of: dict[tuple[str, str, str | None], list[MetadataFile]] = {}
-        self._claimed: set[tuple[str, str, str | None]] = set()
-        # (bucket, key) of each file, and (target bucket, folder) of where each folder goes → families
-        self._at: dict[tuple[str, str], set[tuple[str, str, str | None]]] = {}
+    def __init__(self, files: Iterable[MetadataFile], layout: Layout, at_target: Callable[[str], bool]) -> None:
+        self._layout = layout
+        self._at_target = at_target
+        self._of: dict[_Family, list[MetadataFile]] = {}
+        self._claimed: set[_Family] = set()
+        self._at: dict[tuple[str, str], _Family] = {}  # (bucket, key) of each file
+        self._in: dict[tuple[str, str], list[_Family]] = {}  # (bucket, folder)
+        self._by_uuid: dict[str | None, list[_Family]] = {}
         for file in sorted(files, key=lambda f: (f.bucket, f.folder, f.age, f.name)):
             family = (file.bucket, file.folder, file.uuid)
+            if family not in self._of:
+                self._in.setdefault(family[:2], []).append(family)
+                self._by_uuid.setdefault(file.uuid, []).append(family)
             self._of.setdefault(family, []).append(file)
-            self._at.setdefault((file.bucket, file.key), set()).add(family)
-            new_folder = layout.map_key(file.bucket, file.folder)
-            self._at.setdefault((layout.target_bucket, new_folder or ""), set()).add(family)
+            self._at[file.bucket, file.key] = family
 
     def claim(self, pointer: str) -> list[MetadataFile]:
-        """The files that belong to the table with this pointer: its own family; or, if it lives at the
-        target already, all that is left in its old folder, none of which is to be moved again."""
+        """The metadata files of the table with this pointer: those in its folder with its uuid."""
         location = Location.parse(pointer)
-        if location is None:
+        family = self._at.get((location.bucket, location.key)) if location else None
+        if family is None:
             return []
-        at_target = location.bucket == self._target_bucket
-        key = location.key.rpartition("/")[0] if at_target else location.key
-        families = self._at.get((location.bucket, key), set())
-        self._claimed |= families
-        return [file for family in sorted(families, key=str) for file in self._of[family]]
+        self._claimed.add(family)
+        return self._of[family]
+
+    def claim_moved(self, there: MetadataFile) -> list[MetadataFile]:
+        """The old metadata files of a table that lives at the target by now, none of which is to be moved again.
+
+        They have its uuid, and lie in the folder that its own was moved from. Where the rules have changed since,
+        their names tell: they are unique, but for those of Hadoop tables. A copy that somebody made by hand (its
+        metadata name another location than its own) is nobody's old place: it moves.
+        """
+        claimed = [family for family in self._by_uuid.get(there.uuid, []) if self._was(family, there)]
+        self._claimed |= set(claimed)
+        return [file for family in claimed for file in self._of[family]]
+
+    def _was(self, family: _Family, there: MetadataFile) -> bool:
+        bucket, folder, _ = family
+        if self._layout.map_key(bucket, folder) == there.folder:
+            return True
+        return any(
+            _at_home(file) and not file.name.startswith("v") and self._at_target(f"{there.folder}/{file.name}")
+            for file in self._of[family]
+        )
+
+    def alone(self, files: Iterable[MetadataFile]) -> bool:
+        """True if no other table has metadata in the folders of these files."""
+        return all(len(self._in[place]) == 1 for place in {(f.bucket, f.folder) for f in files})
 
     def unclaimed(self) -> list[list[MetadataFile]]:
         return [files for family, files in self._of.items() if family not in self._claimed]
@@ -187,7 +275,13 @@ class _Families:
     def beside(self, files: list[MetadataFile]) -> list[MetadataFile]:
         """All files in the same folder, whichever table's."""
         place = (files[0].bucket, files[0].folder)
-        return [f for family, others in self._of.items() if family[:2] == place for f in others]
+        return [file for family in self._in[place] for file in self._of[family]]
+
+
+def _at_home(file: MetadataFile) -> bool:
+    """True if the metadata file lies in the table's own location, as that file says."""
+    at = Location.parse(file.location)
+    return at is not None and (at.bucket, f"{at.key.rstrip('/')}/metadata".lstrip("/")) == (file.bucket, file.folder)
 
 
 def _uris(family: list[MetadataFile], current: str) -> tuple[str, ...]:
@@ -210,17 +304,22 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
     """
     newest = family[-1]
     hint_key = f"{newest.folder}/{HINT}"
-    hint = None
+    hint, trouble = None, ""
     if newest.name.startswith("v"):
         try:
             text: bytes | None = store.get(newest.bucket, hint_key).data
             hint = (newest.bucket, newest.folder)
         except NotFound:
             text = None
-        name = current_version([f.name for f in neighbours], text, f"s3://{newest.bucket}/{hint_key}")
+        names = [f.name for f in neighbours]
+        name = current_version(names, text)
         hinted = next((f for f in family if f.name == name), None)
         newest, hint = hinted or newest, hint if hinted else None
+        trouble = hint_trouble(names, text) if hint else ""
     scheme = newest.location.partition("://")[0] if Location.parse(newest.location) else "s3"
     current = f"{scheme}://{newest.bucket}/{newest.key}"
     name = newest.folder.removesuffix("/metadata").rpartition("/")[2]
-    return FoundTable(None, None, "", name, current, _uris(family, current), hint, newest.kind)
+    alone = len({f.uuid for f in neighbours}) == 1
+    return FoundTable(
+        None, None, "", name, current, _uris(family, current), hint, newest.kind, alone=alone, trouble=trouble
+    )

@@ -7,13 +7,13 @@ ends and never change afterwards; the journal's tables only grow.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
@@ -21,9 +21,11 @@ from types import TracebackType
 from typing import Any
 
 from migrator._version import __version__
-from migrator.errors import PlanBusy, PlanDamaged, PlanStale
+from migrator.errors import MigratorError, PlanBusy, PlanDamaged, PlanStale, PlanUnusable, redacted
 from migrator.findings import BLOCK, Finding
 from migrator.layout import Layout, Location
+from migrator.plan.connecting import connect, open_to_read
+from migrator.plan.place import create_private, plan_lock
 from migrator.progress import Progress
 from migrator.store import StoredObject
 
@@ -39,8 +41,12 @@ HINT = "version-hint"
 """The role of a Hadoop table's pointer. It is copied at the cutover; the roles of the files that are rewritten
 before it are those of :mod:`migrator.rewrite`."""
 
-TO_REWRITE, REWRITTEN, MIGRATED = "rewrite", "rewritten", "migrated"
-"""States of a table: to be rewritten; rewritten at the target, not cut over; living at the target."""
+CHECKSUM = "checksum"
+"""The role of Hadoop's checksum file of something that is rewritten. It is not copied: it would be wrong."""
+
+TO_REWRITE, REWRITTEN, MIGRATED, LEFT = "rewrite", "rewritten", "migrated", "left"
+"""States of a table: to be rewritten; rewritten at the target, not cut over; living at the target; left where it is
+because the user said so. ``LEFT`` is also the role of that table's files, which are not copied."""
 
 _SCHEMA = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -77,7 +83,7 @@ CREATE TABLE events (
   id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   event TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '');
 CREATE TABLE baselines (
-  table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT,
+  table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT, trouble TEXT,
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
 """
 _SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "findings")
@@ -86,6 +92,22 @@ _SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "tar
 def keys_under(prefix: str) -> tuple[str, str]:
     """The range [low, high) of the keys below a prefix that has no slash at its end; "" stands for all keys."""
     return (f"{prefix}/", f"{prefix}0") if prefix else ("", "\U0010ffff")  # "0" follows "/"
+
+
+def folders_of(metadata: str, location: str | None) -> list[tuple[str, str]]:
+    """(bucket, prefix) of the folders that belong to the table with this metadata file and location, and to no other
+    table: where its metadata lies, and ``data/`` and ``metadata/`` below its location; if that is not known, it is
+    where ``metadata/`` lies. Prefixes end with a slash."""
+    at = Location.parse(metadata)
+    folder = at.key.rpartition("/")[0] if at is not None else ""
+    if at is not None and location is None and folder.endswith("/metadata"):
+        location = Location(at.scheme, at.bucket, folder.removesuffix("/metadata")).uri
+    base = Location.parse(location or "")
+    found = [] if at is None else [(at.bucket, f"{folder}/")]
+    if base is not None:
+        root = f"{base.key.rstrip('/')}/".lstrip("/")
+        found += [(base.bucket, f"{root}{name}/") for name in ("data", "metadata")]
+    return [(bucket, prefix) for bucket, prefix in dict.fromkeys(found) if prefix != "/"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,20 +210,59 @@ class NamespaceChange:
     new: str
 
 
+def left_folders(plan: PlanFile) -> list[tuple[str, str]]:
+    """(bucket, prefix) of the folders of the tables that the plan leaves where they are on purpose."""
+    rows = plan.db.execute("SELECT old_metadata, old_location FROM tables WHERE state = ?", (LEFT,)).fetchall()
+    return [folder for metadata, location in rows for folder in folders_of(metadata, location)]
+
+
 _OBJECT = ", ".join(f.name for f in fields(PlannedObject))
 _VERSION = ", ".join(f.name for f in fields(PlannedVersion))
 _TABLE = ", ".join(f.name for f in fields(PlannedTable))
 
 
+_KEEP = (
+    'Restore it from a copy if you have one. Otherwise run "migrator plan" again under another name: what is at the '
+    "target already is recognized. Keep this file: its journal may hold the old catalog pointers."
+)
+
+
+def _must_be_a_file(path: Path) -> None:
+    try:
+        found = path.is_file()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PlanUnusable(f"{path} cannot be read: {reason}.", next_move="Check the path.") from error
+    if not found:
+        raise PlanDamaged(f"{path}: there is no such plan.", next_move="Check the path.")
+
+
+def plan_trouble(path: Path, error: sqlite3.Error, what: str) -> MigratorError:
+    """What SQLite says, as an error that names the plan. ``what`` could not be done to it: "read", "written"."""
+    said = str(error)
+    if "locked" in said:
+        return PlanBusy(f"{path} is in use by another process ({said}).", next_move="Wait for it, then run this again.")
+    if "malformed" in said or "not a database" in said:
+        return PlanDamaged(f"{path} is damaged ({said}).", next_move=_KEEP)
+    move = "Check its permissions and those of its folder, and the free space there and in the folder for temporary "
+    move += "files. Then run the same command again: nothing in it is lost, and it does what is left."
+    return PlanUnusable(f"{path} cannot be {what}: {said}.", next_move=move)
+
+
 class PlanFile:
     """An open plan. ``db`` belongs to the thread that opened it; :meth:`lookup` serves all threads."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, db: sqlite3.Connection, *, read_from: Path | None = None, how: str = "ro") -> None:
+        """``read_from`` and ``how``: where and in which mode further connections read (:func:`connect`)."""
         self.path = path
         self.db = db
+        self._read_from, self._how = read_from or path, how
+        self._held = ExitStack()
+        self._sealed = False
         self._lookups: sqlite3.Connection | None = None
         self._lookup_lock = threading.Lock()
         self._layout: Layout | None = None
+        self._file = path.stat()
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -209,48 +270,81 @@ class PlanFile:
     def create(cls, path: Path) -> PlanFile:
         """A new, unsealed plan at ``path``, which must not exist. Call :meth:`seal` when it is complete."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, isolation_level=None)
+        os.close(create_private(path))
+        db = connect(path, "rw")
         # A half-written plan is thrown away, so building needs no rollback journal of its own.
         db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE;")
         db.executescript(_SCHEMA)
         return cls(path, db)
 
     @classmethod
-    def open(cls, path: Path, progress: Progress | None = None) -> PlanFile:
-        """Open a sealed plan. Raises PlanDamaged if it is none, is incomplete or was edited; PlanStale if
-        another format or version of migrator wrote it. Reads all of it: about a second per million objects."""
-        again = 'Run "migrator plan" again.'
-        if not path.is_file():
-            raise PlanDamaged(f"{path}: there is no such plan.", next_move="Check the path.")
-        db = sqlite3.connect(path, isolation_level=None)
-        plan = cls(path, db)
-        try:
-            header = plan.header()
-        except sqlite3.DatabaseError as error:
-            db.close()
-            raise PlanDamaged(f"{path} is not a migrator plan ({error}).", next_move=again) from error
-        try:
-            if header.get("format") != str(FORMAT) or header.get("tool_version") != __version__:
-                raise PlanStale(
-                    f"{path} was written by migrator {header.get('tool_version')} (plan format "
-                    f"{header.get('format')}); this is {__version__} (format {FORMAT}).",
-                    next_move=again,
-                )
-            if "digest" not in header or header["digest"] != plan._digest(progress or Progress()):
-                raise PlanDamaged(f"{path} is incomplete or was edited after planning.", next_move=again)
-            db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
-        except sqlite3.DatabaseError as error:
-            db.close()
-            raise PlanDamaged(f"{path} is damaged ({error}).", next_move=again) from error
-        except BaseException:
-            db.close()
-            raise
+    def open(cls, path: Path, progress: Progress | None = None, *, read_only: bool | None = False) -> PlanFile:
+        """Open a sealed plan; ``read_only`` needs nothing but the right to read it, and leaves no trace. None: so that
+        it can be written to if that is allowed.
+
+        Raises PlanDamaged if it is none, is incomplete or was edited; PlanStale if it has another format;
+        PlanUnusable if it cannot be read, or is to be written to and cannot be. Reads all of it: about a second
+        per million objects.
+        """
+        if read_only is None:
+            try:
+                return cls.open(path, progress)
+            except (PlanUnusable, PlanBusy):
+                read_only = True
+        _must_be_a_file(path)
+        with ExitStack() as stack:
+            try:
+                db, read_from, how = stack.enter_context(open_to_read(path))
+                plan = cls(path, db, read_from=read_from, how=how)
+                plan._check(progress or Progress())
+                if read_only:
+                    plan._shadow("baselines")  # what a verification measures is known until it ends
+                else:
+                    db.close()
+                    plan.db, plan._read_from, plan._how = connect(path, "rw"), path, "ro"
+                    plan._begin_writing()
+            except sqlite3.OperationalError as error:
+                raise plan_trouble(path, error, "read" if read_only else "written") from error
+            except sqlite3.DatabaseError as error:
+                raise PlanDamaged(f"{path} is damaged or not a migrator plan ({error}).", next_move=_KEEP) from error
+            plan._held, plan._sealed = stack.pop_all(), True
         return plan
+
+    def _check(self, progress: Progress) -> None:
+        header = self.header() if self._has_header() else {}
+        if "format" not in header:
+            raise PlanDamaged(f"{self.path} is not a migrator plan.", next_move="Check the path.")
+        if header["format"] != str(FORMAT):
+            raise PlanStale(
+                f"{self.path} was written by migrator {header.get('tool_version')} in plan format {header['format']}; "
+                f"this is migrator {__version__}, which reads format {FORMAT}.",
+                next_move='Use that version, or run "migrator plan" again under another name.',
+            )
+        if "digest" not in header or header["digest"] != self._digest(progress):
+            raise PlanDamaged(f"{self.path} is incomplete or was edited after planning.", next_move=_KEEP)
+
+    def _shadow(self, table: str) -> None:
+        """Let a table that must not be written to be writable for as long as the plan is open."""
+        (schema,) = self.db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        self.db.execute(schema.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+        self.db.execute(f"INSERT INTO temp.{table} SELECT * FROM main.{table}")
+
+    def _has_header(self) -> bool:
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'header'"
+        return self.db.execute(query).fetchone() is not None
+
+    def _begin_writing(self) -> None:
+        (mode,) = self.db.execute("PRAGMA journal_mode=WAL").fetchone()
+        self.db.execute("PRAGMA synchronous=FULL")
+        if mode != "wal":
+            raise sqlite3.OperationalError("attempt to write a readonly database")
+        # SQLite looks at the permissions of a file only when it writes to it.
+        self.db.executescript("BEGIN IMMEDIATE; UPDATE header SET value = value WHERE key = 'format'; ROLLBACK;")
 
     @classmethod
     def open_unchecked(cls, path: Path) -> PlanFile:
-        """Open a plan that :meth:`open` has checked already, in this process or its parent."""
-        return cls(path, sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+        """Open a plan to read it that :meth:`open` has checked already, in this process or its parent."""
+        return cls(path, connect(path, "ro", check_same_thread=False))
 
     def seal(self, header: dict[str, str]) -> None:
         """Write the header and the digest over everything planned."""
@@ -259,23 +353,53 @@ class PlanFile:
         self.db.execute("INSERT INTO header VALUES ('digest', ?)", (self._digest(Progress()),))
 
     def close(self) -> None:
-        for connection in (self._lookups, self.db):
-            if connection is not None:
-                with suppress(sqlite3.Error):
-                    connection.close()
+        if self._lookups is not None:
+            with suppress(sqlite3.Error):
+                self._lookups.close()
+        with suppress(sqlite3.Error):
+            # So that a plan at rest is one file, which can be read where nothing can be written.
+            self.db.execute("PRAGMA busy_timeout=0")
+            self.db.execute("PRAGMA journal_mode=DELETE")
+        with suppress(sqlite3.Error):
+            self.db.close()
+        self._held.close()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the plan for one writer. Raises PlanBusy if another process has it. A kill releases it."""
-        with self.path.with_name(self.path.name + ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise PlanBusy(
-                    f"{self.path} is being carried out by another process.",
-                    next_move=f'Wait for it: "migrator status {self.path}" shows how far it is.',
-                ) from error
+        if self._file.st_nlink > 1:
+            raise PlanUnusable(
+                f"{self.path} has {self._file.st_nlink} names (hard links); each would get a journal of its own.",
+                next_move="Remove the other names, or make a copy and use that.",
+            )
+        move = f'Wait for it: "migrator status {self.path}" shows how far it is.'
+        with plan_lock(self.path, "is being carried out by another process.", next_move=move):
             yield
+
+    # -- trouble -------------------------------------------------------------------------------------
+
+    def check_there(self) -> None:
+        """Raises PlanUnusable if the file that is open no longer has its name: what is written would be lost."""
+        try:
+            there = os.path.samestat(self.path.stat(), self._file)
+        except OSError:
+            there = False
+        if not there:
+            raise PlanUnusable(
+                f"{self.path} was deleted, moved or replaced while it was being carried out, and its journal with it: "
+                "stopped.",
+                next_move='Put it back, if you can, and run the same command again. If it is lost, run "migrator plan" '
+                "again: what is at the target already is recognized.",
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around every write to the journal. Raises PlanUnusable where it cannot be written, or was deleted."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.check_there()
+            raise plan_trouble(self.path, error, "written") from error
 
     def __enter__(self) -> PlanFile:
         return self
@@ -284,6 +408,8 @@ class PlanFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if self._sealed and isinstance(error, sqlite3.Error):
+            raise plan_trouble(self.path, error, "used") from error
 
     def _digest(self, progress: Progress) -> str:
         digest = hashlib.sha256()
@@ -305,14 +431,22 @@ class PlanFile:
         """The first row of a query, from any thread."""
         with self._lookup_lock:
             if self._lookups is None:
-                self._lookups = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+                self._lookups = connect(self._read_from, self._how, check_same_thread=False)
             row: tuple[Any, ...] | None = self._lookups.execute(query, tuple(parameters)).fetchone()
             return row
 
     def rows(self, query: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, in flat memory, on a connection of their own."""
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+        with closing(self._reader()) as db:
             yield from db.execute(query, tuple(parameters))
+
+    def _reader(self) -> sqlite3.Connection:
+        """A connection of its own. Never one that would create the file, if somebody has deleted it."""
+        try:
+            return connect(self._read_from, self._how)
+        except sqlite3.Error as error:
+            self.check_there()
+            raise plan_trouble(self.path, error, "read") from error
 
     # -- reading -------------------------------------------------------------------------------------
 
@@ -332,7 +466,7 @@ class PlanFile:
         # since a reader that stays keeps the journal's log from being folded in.
         query = f"SELECT {_OBJECT} FROM objects WHERE id > ? AND ({where}) ORDER BY id LIMIT {PAGE}"
         last, values = -1, tuple(parameters)
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+        with closing(self._reader()) as db:
             while rows := db.execute(query, (last, *values)).fetchall():
                 yield from (PlannedObject(*row) for row in rows)
                 last = rows[-1][0]
@@ -348,7 +482,7 @@ class PlanFile:
         """Yield key by key the older versions that an SQL condition (ours) selects, the oldest first."""
         query = f"SELECT {_VERSION} FROM versions WHERE {where} ORDER BY bucket, key, ordinal"
         # What is not sealed yet, only the connection that builds it can see.
-        with closing(sqlite3.connect(self.path, isolation_level=None)) if sealed else nullcontext(self.db) as db:
+        with closing(self._reader()) if sealed else nullcontext(self.db) as db:
             rows = (PlannedVersion(*row) for row in db.execute(query, tuple(parameters)))
             for _, history in groupby(rows, key=lambda version: (version.bucket, version.key)):
                 yield list(history)
@@ -390,15 +524,19 @@ class PlanFile:
 
     # -- building ------------------------------------------------------------------------------------
 
+    def at_target(self, key: str) -> bool:
+        """True if the target held an object with this key when it was listed. Only while planning."""
+        return self.db.execute("SELECT 1 FROM present WHERE key = ?", (key,)).fetchone() is not None
+
     def add_finding(self, finding: Finding) -> None:
         self.db.execute(
             "INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?)",
             (
                 finding.severity,
                 finding.code,
-                finding.place,
-                finding.message,
-                finding.next_move,
+                redacted(finding.place),
+                redacted(finding.message),
+                redacted(finding.next_move),
                 finding.count,
             ),
         )

@@ -11,9 +11,12 @@ from migrator.findings import BLOCK
 from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
 from migrator.layout import Layout, Rule
 from migrator.plan.features import Facts
-from migrator.plan.file import ACTIONS, CONFLICT, COPY, MIGRATED, SAME, SKIP, PlanFile, PlannedTable
+from migrator.plan.file import ACTIONS, CONFLICT, COPY, HINT, MIGRATED, SAME, SKIP, PlanFile, PlannedTable
+from migrator.unregistered import unregistered_tables
 
 PENDING_ACTIONS = "('copy', 'overwrite', 'rewrite')"
+POINTER = "pointer"
+"""Stands among the actions for version hints that are written at the cutover: they are pointers, not table files."""
 MAX_CHECKPOINTS = 50
 
 
@@ -68,13 +71,16 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
     rewrites, blocking = _rewrites(plan), {f.code for f in plan.findings() if f.severity == BLOCK}
     tables = plan.tables()
     versions = _versions(plan)
+    pointers = count_pointers(plan)
     pending = any(actions[name]["objects"] for name in ("copy", "overwrite", "rewrite"))
-    pending = pending or versions[COPY]["keys"] > 0
+    pending = pending or versions[COPY]["keys"] > 0 or pointers.total > 0
     return {
         "plan": str(plan.path),
         "format": int(header["format"]),
         "tool_version": header["tool_version"],
         "created": header["created"],
+        "config": header["config"] or None,
+        "phase": _phase(plan, Journal(plan)),
         "endpoint_url": header["endpoint_url"],
         "region": header["region"] or None,
         "profile": header["profile"] or None,
@@ -86,7 +92,8 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
         "layout": json.loads(header["layout"]),
         "catalogs": json.loads(header["catalogs"]),
         "blocked": plan.blocked,
-        "changes_pending": pending or any(needs_cutover(t) for t in tables) or bool(plan.namespaces()),
+        "changes_pending": pending,
+        "pointers": {**asdict(pointers), "total": pointers.total},
         "actions": actions,
         "all_versions": json.loads(header["all_versions"]),
         "versions": versions,
@@ -95,6 +102,7 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
             for number, rule in enumerate(plan.layout.rules)
         ],
         "tables": [_table(table, *rewrites.get(table.id, (0, 0)), blocking) for table in tables],
+        "unregistered": [table.to_json() for table in unregistered_tables(tables)],
         "namespaces": [asdict(change) for change in plan.namespaces()],
         "findings": [finding.to_json() for finding in plan.findings()],
         "changes": [asdict(change) for change in changes(plan)],
@@ -107,12 +115,14 @@ def describe_status(plan: PlanFile) -> StatusSummary:
     query = (
         "SELECT count(*), total(o.size), count(d.object_id), total(CASE WHEN d.object_id IS NOT NULL THEN o.size END)"
         f" FROM objects o LEFT JOIN done d ON d.object_id = o.id WHERE o.action IN {PENDING_ACTIONS}"
+        f" AND o.role <> '{HINT}'"
     )
     objects, size, done, done_size = plan.db.execute(query).fetchone()
     versions, older, versions_done, older_done = plan.db.execute(
         "SELECT count(*), total(v.size), count(d.version_id), total(CASE WHEN d.version_id IS NOT NULL THEN v.size END)"
         f" FROM versions v LEFT JOIN versions_done d ON d.version_id = v.id WHERE v.action = '{COPY}'"
     ).fetchone()
+    pointers = count_pointers(plan)
     done_all, swapped = journal.has(CUTOVER_DONE), journal.swapped()
     tables = [
         {"table": t.identifier, "catalog": t.catalog, "cut_over": done_all or t.catalog in swapped}
@@ -121,6 +131,7 @@ def describe_status(plan: PlanFile) -> StatusSummary:
     ]
     changed = sum(bool(t["cut_over"]) for t in tables)
     changed += sum(done_all or change.catalog in swapped for change in plan.namespaces())
+    changed += pointers.hints if done_all else 0
     return StatusSummary(
         plan=str(plan.path),
         phase=_phase(plan, journal),
@@ -130,7 +141,7 @@ def describe_status(plan: PlanFile) -> StatusSummary:
         bytes_done=int(done_size + older_done),
         versions=versions,
         versions_done=versions_done,
-        pointers=len(tables) + len(plan.namespaces()),
+        pointers=pointers.total,
         pointers_changed=changed,
         events=journal.events(),
         tables=tables,
@@ -169,6 +180,31 @@ def needs_cutover(table: PlannedTable) -> bool:
     return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
 
 
+@dataclass(frozen=True)
+class Pointers:
+    """How many pointers a plan changes at the cutover. ``hints``: version hints of tables that no catalog names."""
+
+    tables: int
+    namespaces: int
+    hints: int
+    catalogs: int
+
+    @property
+    def total(self) -> int:
+        return self.tables + self.namespaces + self.hints
+
+
+def count_pointers(plan: PlanFile) -> Pointers:
+    """Tables whose catalog entry or version hint changes, each once, and namespace properties."""
+    moving = [table for table in plan.tables() if needs_cutover(table)]
+    namespaces = plan.namespaces()
+    query = f"SELECT table_id FROM objects WHERE role = '{HINT}' AND action = 'rewrite'"
+    counted = {table.id for table in moving}
+    hints = sum(1 for (table,) in plan.db.execute(query) if table not in counted)
+    catalogs = {table.catalog for table in moving} | {change.catalog for change in namespaces}
+    return Pointers(len(moving), len(namespaces), hints, len(catalogs))
+
+
 Actions = dict[str, dict[str, int]]
 """Action → ``objects`` and ``bytes``."""
 
@@ -185,14 +221,15 @@ def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
         parameters += values
     rule_of = f"CASE{cases} END" if cases else "NULL"
     found: dict[int | None, Actions] = {}
-    query = f"SELECT {rule_of}, action, count(*), total(size) FROM objects GROUP BY 1, 2"
+    what = f"CASE WHEN role = '{HINT}' AND action = 'rewrite' THEN '{POINTER}' ELSE action END"
+    query = f"SELECT {rule_of}, {what}, count(*), total(size) FROM objects GROUP BY 1, 2"
     for which, action, count, size in plan.db.execute(query, parameters):
         found.setdefault(which, _summed(()))[action] = {"objects": count, "bytes": int(size)}
     return found
 
 
 def _summed(many: Iterable[Actions]) -> Actions:
-    totals = {action: {"objects": 0, "bytes": 0} for action in ACTIONS}
+    totals = {action: {"objects": 0, "bytes": 0} for action in (*ACTIONS, POINTER)}
     for actions in many:
         for action, counts in actions.items():
             for name, count in counts.items():
@@ -202,7 +239,10 @@ def _summed(many: Iterable[Actions]) -> Actions:
 
 def _rewrites(plan: PlanFile) -> dict[int, tuple[int, int]]:
     """Table → how many files of it are rewritten, and their bytes."""
-    query = "SELECT table_id, count(*), total(size) FROM objects WHERE action = 'rewrite' GROUP BY table_id"
+    query = (
+        "SELECT table_id, count(*), total(size) FROM objects"
+        f" WHERE action = 'rewrite' AND role <> '{HINT}' GROUP BY table_id"
+    )
     return {table: (files, int(size)) for table, files, size in plan.db.execute(query)}
 
 

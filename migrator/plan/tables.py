@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from typing import Any
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
 from migrator.catalogs.hadoop import HINT as HINT_NAME
-from migrator.catalogs.hadoop import current_version
-from migrator.errors import UnmappedPath, Unreadable
+from migrator.errors import StoreError, UnmappedPath, Unreachable, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import (
     TableMetadata,
-    is_metadata_file,
     map_property,
     metadata_version,
     read_metadata,
@@ -22,9 +21,23 @@ from migrator.iceberg.metadata import (
 )
 from migrator.iceberg.views import ViewMetadata, read_view, rewrite_view
 from migrator.layout import Layout, Location
-from migrator.plan.discover import Discovery, FoundTable, discover
+from migrator.plan.advice import Rules
+from migrator.plan.at_target import TargetSide
+from migrator.plan.discover import Discovery, FoundTable, discover, is_named
 from migrator.plan.features import facts_of
-from migrator.plan.file import HINT, MIGRATED, OVERWRITE, REWRITTEN, TO_REWRITE, PlanFile
+from migrator.plan.file import (
+    CHECKSUM,
+    HINT,
+    LEFT,
+    MIGRATED,
+    OVERWRITE,
+    REWRITTEN,
+    SKIP,
+    TO_REWRITE,
+    PlanFile,
+    folders_of,
+)
+from migrator.plan.overlap import Claim, claim_of, find_overlaps
 from migrator.plan.walk import REFS, Problems, Walk, Walker
 from migrator.progress import Progress
 from migrator.rewrite import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA
@@ -39,8 +52,8 @@ UPDATE objects SET role = :role, table_id = :table, action = CASE
 WHERE bucket = :bucket AND key = :key AND target IS NOT NULL
 """
 # Hadoop's checksum files of what is rewritten would be wrong; readers do without.
-_DROP_CHECKSUM = """
-UPDATE objects SET action = 'skip', role = 'checksum' WHERE bucket = :bucket AND key = :key
+_DROP_CHECKSUM = f"""
+UPDATE objects SET action = '{SKIP}', role = '{CHECKSUM}' WHERE bucket = :bucket AND key = :key
 """
 # What belongs to a table that lives at the target is no longer ours to copy: the target may have
 # dropped a file since, and copying it again would bring it back.
@@ -48,6 +61,17 @@ _SETTLE = """
 UPDATE objects SET table_id = :table, action = CASE
   WHEN EXISTS (SELECT 1 FROM present WHERE present.key = objects.target) THEN 'same' ELSE 'skip' END
 WHERE target IS NOT NULL AND id IN
+"""
+# What belongs to a table that is left where it is.
+_LEAVE = f"UPDATE objects SET table_id = :table, role = '{LEFT}', action = '{SKIP}' WHERE target IS NOT NULL AND id IN "
+_IN_REFS = "(SELECT o.id FROM refs r JOIN objects o ON o.bucket = r.bucket AND o.key = r.key)"
+_IN_FOLDER = "(SELECT id FROM objects WHERE bucket = :bucket AND key >= :low AND key < :high AND role = '')"
+# Two tables may share files. One that moves needs them, whatever becomes of the other: it gets back what is noted here.
+_SETTLED = "CREATE TEMP TABLE kept (id INTEGER PRIMARY KEY, action TEXT NOT NULL)"
+_NOTE_SETTLED = "INSERT OR IGNORE INTO kept SELECT id, action FROM objects WHERE target IS NOT NULL AND id IN "
+_TAKE_BACK = f"""
+UPDATE objects SET action = s.action, role = '', table_id = NULL FROM kept AS s
+WHERE s.id = objects.id AND objects.id IN {_IN_REFS}
 """
 
 
@@ -58,55 +82,75 @@ def plan_tables(
     catalogs: Mapping[str, Catalog],
     named: Iterable[CatalogTable],
     progress: Progress,
+    leave: Iterable[str] = (),
 ) -> None:
-    """Plan every named table, and every other that the listing shows; findings go into the plan.
+    """Plan every named table, and every other that the listing shows; findings go into the plan. ``leave`` names
+    tables that stay where they are.
 
     Raises only what stops planning as such: a server or a catalog that cannot be read.
     """
     discovery = discover(plan, store, layout, catalogs, named, progress)
     plan.db.execute(REFS)
-    for (bucket, key), error in discovery.unreadable.items():
-        _report_unreadable(plan, bucket, key, error, discovery)
+    plan.db.execute(_SETTLED)
+    _report_unreadable(plan, discovery)
     for catalog in catalogs.values():
         for namespace, key, value in catalog.namespace_properties():
             new = layout.map_uri(value)
             if new is not None and new != value:
                 row = (catalog.name, namespace, key, value, new)
                 plan.db.execute("INSERT INTO namespaces VALUES (?, ?, ?, ?, ?)", row)
-    with progress.stage("reading tables", objects=len(discovery.tables)) as stage:
-        for found in discovery.tables:
-            _TablePlanner(plan, store, layout, found).run()
+    rules, left = Rules(plan, layout), frozenset(leave)
+    planners = [_TablePlanner(plan, store, layout, found, rules, left) for found in discovery.tables]
+    claims = []
+    with progress.stage("reading tables", objects=len(planners)) as stage:
+        # Those that stay come first, so that the others can take the files that they share with them.
+        for planner in sorted(planners, key=lambda planner: not planner.may_stay):
+            planner.run()
+            if planner.claim is not None:
+                claims.append(planner.claim)
             stage.advance(1)
+    find_overlaps(plan, layout, claims, rules)
 
 
-def _report_unreadable(plan: PlanFile, bucket: str, key: str, error: Unreadable, discovery: Discovery) -> None:
-    """An unreadable metadata file is fatal unless it is an old one of a table with newer, readable ones."""
-    folder, _, name = key.rpartition("/")
-    newest = max(
-        (
-            metadata_version(uri.rpartition("/")[2]) or 0
-            for table in discovery.tables
-            for uri in (table.metadata, *table.history)
-            if (at := Location.parse(uri)) and (at.bucket, at.key.rpartition("/")[0]) == (bucket, folder)
-        ),
-        default=-1,
-    )
-    if (metadata_version(name) or 0) < newest:
-        message = f"cannot be read ({error.reason}); it is copied as it is"
-        plan.add_finding(Finding.of("missing-history", error.place, message))
-    elif not any((at := Location.parse(t.metadata)) and (at.bucket, at.key) == (bucket, key) for t in discovery.tables):
-        move = "Restore it, or leave its folder out with a layout rule = false."
-        plan.add_finding(Finding.of("unreadable", error.place, f"cannot be read: {error.reason}", move))
+def _report_unreadable(plan: PlanFile, discovery: Discovery) -> None:
+    """A metadata file that no pointer names and that cannot be read is an old one of some table, what a failed
+    commit left, or somebody else's file: it is copied as it is. Of one that a pointer names its table speaks."""
+    pointers = {(at.bucket, at.key) for table in discovery.tables if (at := Location.parse(table.metadata))}
+    newest: dict[tuple[str, str], int] = {}  # (bucket, folder) -> the highest version of a table there
+    for uri in (uri for table in discovery.tables for uri in (table.metadata, *table.history)):
+        if at := Location.parse(uri):
+            folder, _, name = at.key.rpartition("/")
+            newest[at.bucket, folder] = max(newest.get((at.bucket, folder), 0), metadata_version(name) or 0)
+    for (bucket, key), error in discovery.unreadable.items():
+        folder, _, name = key.rpartition("/")
+        if (bucket, key) in pointers:
+            continue
+        if (metadata_version(name) or 0) < newest.get((bucket, folder), -1):
+            message = f"cannot be read ({error.reason}); it is copied as it is"
+            plan.add_finding(Finding.of("missing-history", error.place, message))
+        elif (bucket, folder) in newest or folder.rpartition("/")[2] == "metadata":
+            message = f"is named by no catalog and cannot be read ({error.reason}); it is copied as it is"
+            plan.add_finding(Finding.of("stray-metadata", error.place, message))
 
 
 class _TablePlanner:
-    """Plans one table. All that it reads and marks belongs to that table."""
+    """Plans one table. All that it reads and marks belongs to that table. ``claim`` is what it takes at the target,
+    after :meth:`run`."""
 
-    def __init__(self, plan: PlanFile, store: Store, layout: Layout, found: FoundTable) -> None:
+    def __init__(
+        self,
+        plan: PlanFile,
+        store: Store,
+        layout: Layout,
+        found: FoundTable,
+        rules: Rules,
+        leave: Container[str],
+    ) -> None:
         self._plan = plan
         self._store = store
         self._layout = layout
         self._found = found
+        self._left = is_named(found.catalog, found.namespace, found.name, leave)
         self._old_metadata: list[str] = []
         self._table_id = plan.add_table(
             catalog=found.catalog,
@@ -118,27 +162,37 @@ class _TablePlanner:
             state=TO_REWRITE,
         )
         self._label = found.label
-        self._problems = Problems(plan, found)
-        self._walker = Walker(plan, store, layout, self._problems)
+        self._problems = Problems(plan, layout, found)
+        self._target = TargetSide(plan, store, layout, found, self._problems, rules)
+        self.claim: Claim | None = None
+
+    @property
+    def may_stay(self) -> bool:
+        """True if nothing of the table may have to move: it is left out, or seems to live at the target."""
+        at, hint = Location.parse(self._found.metadata), self._found.hint
+        if self._left or (at is not None and at.bucket == self._layout.target_bucket):
+            return True
+        folder = hint and self._layout.map_key(*hint)
+        return folder is not None and self._plan.at_target(f"{folder}/{HINT_NAME}")
 
     # -- the steps -----------------------------------------------------------------------------------
 
     def run(self) -> None:
+        """Plan the table."""
+        self._walker = Walker(self._plan, self._store, self._layout, self._problems)
         self._run()
         self._plan.update_table(self._table_id, problems=json.dumps(self._problems.codes))
+        if self._problems.copied_as_is:
+            self._plan.update_table(self._table_id, new_metadata=None)
 
     def _run(self) -> None:
         found, layout = self._found, self._layout
-        at = Location.parse(found.metadata)
-        new_metadata = layout.map_uri(found.metadata)
-        rule = layout.rule_for(at.bucket, at.key) if at else None
-        if rule is not None and rule.target is None:
-            self._plan.add_finding(Finding.of("left-out", self._label, "is left where it is by a layout rule"))
-            self._plan.db.execute("DELETE FROM tables WHERE id = ?", (self._table_id,))
+        if self._left:
+            self._leave()
             return
+        new_metadata = layout.map_uri(found.metadata)
         if new_metadata is None:
-            move = "Add a rule for it to [layout]; a rule = false leaves it where it is."
-            self._problems.add("unmapped-path", found.metadata, f"metadata of {self._label}, lies under no rule", move)
+            self._plan_unmapped()
             return
         data = self._walker.read(found.metadata)
         if data is None:
@@ -147,10 +201,13 @@ class _TablePlanner:
             message = "is in none of the given catalogs; it is rewritten, and no pointer is changed"
             move = "Name its catalog with --catalog or in [catalogs], if it has one."
             self._plan.add_finding(Finding.of("uncatalogued-table", found.metadata, message, move))
+        if found.trouble and found.hint is not None:
+            place = f"s3://{found.hint[0]}/{found.hint[1]}/{HINT_NAME}"
+            message = f"{found.trouble}; as Iceberg does, {found.metadata} is taken"
+            self._problems.note("odd-hint", place, message)
         if len(new_metadata) > MAX_LOCATION and found.catalog_kind == SQL:
             message = f"new metadata location would have {len(new_metadata)} characters; {MAX_LOCATION} fit"
-            move = "Choose a shorter target prefix."
-            self._problems.add("location-too-long", found.metadata, message, move)
+            self._problems.add("location-too-long", found.metadata, message, "Choose a shorter target prefix.")
             return
         try:
             if found.kind == VIEW:
@@ -170,20 +227,83 @@ class _TablePlanner:
             snapshots=len(metadata.snapshots),
         )
         if metadata.encryption_keys:
-            move = "Leave it out with a layout rule = false."
-            self._problems.add("encrypted-table", found.metadata, f"{self._label} is encrypted", move)
+            self._problems.add("encrypted-table", found.metadata, f"{self._label} is encrypted", "")
         else:
             self._plan_table(data, metadata, new_metadata)
 
+    def _plan_unmapped(self) -> None:
+        """No rule moves the table's metadata file."""
+        found, layout = self._found, self._layout
+        at = Location.parse(found.metadata)
+        rule = layout.rule_for(at.bucket, at.key) if at else None
+        if rule is not None:
+            self._plan.add_finding(Finding.of("left-out", self._label, "is left where it is by a layout rule"))
+        elif at is not None and (at.bucket in layout.buckets or _is_there(self._store, at.bucket)):
+            move = "Add a rule for it to [layout]."
+            message = f"metadata of {self._label}, lies under no rule"
+            self._problems.add("unmapped-path", found.metadata, message, move)
+            return
+        else:
+            message = f"is at {found.metadata}, which is none of the old buckets: its pointer stays as it is"
+            self._plan.add_finding(Finding.of("outside-table", self._label, message))
+        self._plan.db.execute("DELETE FROM tables WHERE id = ?", (self._table_id,))
+
+    def _leave(self) -> None:
+        """The table stays where it is because the user says so, with the files that are its own."""
+        found, metadata = self._found, None
+        message = f"is left at {found.metadata}, as asked: its pointer is not changed and its files are not copied"
+        self._plan.add_finding(Finding.of("left-table", self._label, message))
+        self._plan.update_table(self._table_id, state=LEFT)
+        for uri, data in self._walker.read_many(dict.fromkeys((found.metadata, *found.history)), strict=False):
+            try:
+                read = read_metadata(data, uri)
+            except Unreadable:
+                read = None
+            self._keep_one(_LEAVE, uri)
+            if read is None:
+                continue
+            if uri == found.metadata:
+                metadata = read
+                facts = {"uuid": read.table_uuid, "format_version": read.format_version, "old_location": read.location}
+                self._plan.update_table(self._table_id, **facts, snapshots=len(read.snapshots))
+            walk = self._walker.walk([read], strict=False)
+            for part in (*walk.lists, *walk.manifests):
+                self._keep_one(_LEAVE, part)
+        self._keep(_LEAVE, _IN_REFS)
+        if found.alone:
+            for bucket, prefix in folders_of(found.metadata, metadata.location if metadata else None):
+                self._keep(_LEAVE, _IN_FOLDER, bucket=bucket, low=prefix, high=f"{prefix[:-1]}0")
+
+    def _keep(self, update: str, which: str, **parameters: Any) -> None:
+        """Settle these objects, but so that a table that needs them can take them back."""
+        self._plan.db.execute(f"{_NOTE_SETTLED} {which}", parameters)
+        self._plan.db.execute(f"{update} {which}", {"table": self._table_id, **parameters})
+
+    def _keep_one(self, update: str, uri: str) -> None:
+        at = self._walker.locate(uri)
+        if at is not None:
+            which = "(SELECT id FROM objects WHERE bucket = :bucket AND key = :key)"
+            self._keep(update, which, bucket=at.bucket, key=at.key)
+
     def _plan_table(self, data: bytes, metadata: TableMetadata, new_metadata: str) -> None:
-        living = self._living_at_target(metadata)
+        living = self._target.living(metadata, new_metadata)
         if living is not None:
-            self._settle(metadata, *living)
+            assert isinstance(living.metadata, TableMetadata)
+            self._settle(metadata, living.uri, living.metadata)
             return
         if self._found.metadata == new_metadata:  # pointer at the target already
             self._settle(metadata, self._found.metadata, metadata)
             return
-        if not self._target_is_free():
+        self._claim(metadata)
+        if not self._target.is_free(metadata.location):
+            self._set_aside(metadata)
+            return
+        ahead = self._target.ahead(metadata, new_metadata)
+        if ahead is not None:
+            if not self._problems.named and isinstance(ahead.metadata, TableMetadata):
+                self._settle(metadata, ahead.uri, ahead.metadata)
+            else:
+                self._set_aside(metadata)
             return
         new_data = self._rewritten_metadata(data, metadata, new_metadata)
         if new_data is None:
@@ -195,8 +315,33 @@ class _TablePlanner:
         self._check_not_half_moved(walk)
         history = (*self._found.history, *metadata.metadata_log)
         old = self._walker.walk(self._read_history(history), strict=False, skip=walk)
+        self._plan.db.execute(_TAKE_BACK)
         self._mark(state, walk, old)
         self._plan.update_table(self._table_id, state=state)
+
+    def _set_aside(self, metadata: TableMetadata) -> None:
+        """The table's place at the target is taken, which blocks the plan: that its files differ from those there
+        needs no finding for each."""
+        for uri in (self._found.metadata, *self._found.history):
+            self._keep_one(_SETTLE, uri)
+        if self._found.alone:
+            for bucket, prefix in folders_of(self._found.metadata, metadata.location):
+                self._keep(_SETTLE, _IN_FOLDER, bucket=bucket, low=prefix, high=f"{prefix[:-1]}0")
+
+    def _claim(self, metadata: TableMetadata, *, former: Iterable[str] | None = None) -> None:
+        """Note which places at the target are the table's."""
+        news = map(self._layout.map_uri, (self._found.metadata, *self._found.history))
+        self.claim = claim_of(
+            self._label,
+            metadata.table_uuid,
+            metadata.location,
+            metadata.properties,
+            self._layout,
+            named=self._problems.named,
+            lives=former is not None,
+            former=former or (),
+            came_before=any(self._plan.at_target(at.key) for new in news if new and (at := Location.parse(new))),
+        )
 
     def _note_facts(self, walk: Walk, metadata: TableMetadata, data: bytes) -> None:
         files = self._walker.files()
@@ -244,6 +389,8 @@ class _TablePlanner:
             self._problems.add("unmapped-path", place, f"refers to {error.path!r}, under no rule", error.next_move)
             return
         state = TO_REWRITE
+        if place != new_metadata and self._target.ahead(view, new_metadata) is not None:
+            return
         if place == new_metadata:
             state = MIGRATED
             self._plan.add_finding(Finding.of("migrated-table", self._label, "already lives at the target"))
@@ -280,64 +427,6 @@ class _TablePlanner:
 
     # -- the target side -----------------------------------------------------------------------------
 
-    def _target_folder(self) -> tuple[str, list[str]]:
-        """The folder of the new metadata in the target bucket, and the file names that are there now."""
-        assert self._found.hint is not None
-        bucket, folder = self._found.hint
-        new = folder if bucket == self._layout.target_bucket else self._layout.map_key(bucket, folder) or ""
-        query = "SELECT key FROM present WHERE key > ? AND key < ?"
-        keys = self._plan.db.execute(query, (f"{new}/", f"{new}0")).fetchall()
-        return new, [key[len(new) + 1 :] for (key,) in keys]
-
-    def _living_at_target(self, metadata: TableMetadata) -> tuple[str, TableMetadata] | None:
-        """For a Hadoop table: the target's current metadata, if a version hint shows that it was cut over.
-
-        Anything there that is not this table's same or later state is a problem, since a Hadoop reader
-        would take it for the table.
-        """
-        if self._found.hint is None:
-            return None
-        folder, names = self._target_folder()
-        if HINT_NAME not in names:
-            return None
-        bucket = self._layout.target_bucket
-        hint = self._store.get(bucket, f"{folder}/{HINT_NAME}").data
-        name = current_version(names, hint, f"s3://{bucket}/{folder}/{HINT_NAME}")
-        scheme = self._found.metadata.partition("://")[0]
-        uri = f"{scheme}://{bucket}/{folder}/{name}"
-        there = read_metadata(self._store.get(bucket, f"{folder}/{name}").data, uri) if name else None
-        ours = metadata_version(self._found.metadata.rpartition("/")[2]) or 0
-        if there is None or name is None or there.table_uuid != metadata.table_uuid:
-            move = "Move it away, or map this table elsewhere."
-            self._problems.add("target-not-empty", uri, f"another table lies where {self._label} would go", move)
-        elif (metadata_version(name) or 0) < ours:
-            message = f"{self._label} was migrated at version {metadata_version(name)}, but is at {ours} by now"
-            self._problems.add(
-                "target-behind",
-                uri,
-                message,
-                "Find out which of the two is right, and stop its other writer.",
-            )
-        else:
-            return uri, there
-        self._plan.update_table(self._table_id, state=TO_REWRITE)
-        return None
-
-    def _target_is_free(self) -> bool:
-        """False, with a problem, if the target's folder holds a later version: a Hadoop reader would follow it."""
-        if "target-not-empty" in self._problems or "target-behind" in self._problems:
-            return False
-        if self._found.hint is None:
-            return True
-        folder, names = self._target_folder()
-        ours = metadata_version(self._found.metadata.rpartition("/")[2]) or 0
-        later = [n for n in names if is_metadata_file(n) and (metadata_version(n) or 0) > ours]
-        if later:
-            place = f"s3://{self._layout.target_bucket}/{folder}/{later[0]}"
-            message = f"is newer than {self._label} itself, and readers would follow it"
-            self._problems.add("target-not-empty", place, message, "Move it away.")
-        return not later
-
     def _at_target(self, uri: str) -> bytes | None:
         at = Location.parse(uri)
         assert at is not None
@@ -354,28 +443,23 @@ class _TablePlanner:
             message = f"of {self._label}, which lives at the target, refers to {path}"
             move = "Stop the writer that still uses old paths, and rewrite what it wrote."
             self._problems.add("half-moved", place, message, move)
-        self._plan.update_table(self._table_id, state=MIGRATED, new_metadata=uri)
+        self._plan.update_table(self._table_id, state=MIGRATED, new_metadata=uri, new_location=there.location)
         self._plan.add_finding(Finding.of("migrated-table", self._label, "already lives at the target"))
         self._walker = Walker(self._plan, self._store, self._layout, self._problems)
         olds = list(self._read_history(self._found.history))
         if Location.parse(uri) != Location.parse(self._found.metadata):
             olds.append(metadata)
+        self._claim(there, former={old.location for old in olds})
         self._mark(MIGRATED, self._walker.walk(olds, strict=False), Walk())
-        self._plan.db.execute(
-            f"{_SETTLE} (SELECT o.id FROM refs r JOIN objects o ON o.bucket = r.bucket AND o.key = r.key)",
-            {"table": self._table_id},
-        )
-        for location in {old.location for old in olds}:
-            at = Location.parse(location)
-            if at is None:
-                continue
-            for name in ("data", "metadata"):  # no more: another table may lie below this one's location
-                folder = f"{at.key.rstrip('/')}/{name}"
-                self._plan.db.execute(
-                    f"{_SETTLE} (SELECT id FROM objects"
-                    " WHERE bucket = :bucket AND key > :low AND key < :high AND role = '')",
-                    {"table": self._table_id, "bucket": at.bucket, "low": f"{folder}/", "high": f"{folder}0"},
-                )
+        self._keep(_SETTLE, _IN_REFS)
+        if self._found.alone:
+            for location in {old.location for old in olds}:
+                for bucket, prefix in folders_of("", location):
+                    self._keep(_SETTLE, _IN_FOLDER, bucket=bucket, low=prefix, high=f"{prefix[:-1]}0")
+        if any(self._layout.map_uri(old.location) == there.location for old in olds):
+            self._report_left_behind()
+
+    def _report_left_behind(self) -> None:
         query = (
             "SELECT count(*), min('s3://' || bucket || '/' || key) FROM objects WHERE table_id = ? AND action = 'skip'"
         )
@@ -426,6 +510,8 @@ class _TablePlanner:
         """Give every file of the table its role."""
         deletes = self._walker.delete_files(check=state != MIGRATED)
         self._walker.check_schemes()
+        if self._problems.copied_as_is:
+            return
         everything: list[tuple[str, Iterable[str]]] = [
             (DELETES, deletes),
             (MANIFEST, walk.manifests | old.manifests),
@@ -453,3 +539,13 @@ class _TablePlanner:
             self._plan.db.execute(_MARK, marks)
             folder, _, name = at.key.rpartition("/")
             self._plan.db.execute(_DROP_CHECKSUM, {"bucket": at.bucket, "key": f"{folder}/.{name}.crc"})
+
+
+def _is_there(store: Store, bucket: str) -> bool:
+    """True if the bucket exists and can be listed. Raises Unreachable."""
+    try:
+        return store.bucket_exists(bucket)
+    except Unreachable:
+        raise
+    except StoreError:
+        return False

@@ -123,6 +123,8 @@ _RELEVANT = (
     " OR :latest AND EXISTS (SELECT 1 FROM objects o WHERE o.target = :key))"
 )
 
+_INSERT = f"INSERT INTO versions_there SELECT :key, :seq, :version_id, :size, :etag, :marker, :latest WHERE {_RELEVANT}"
+
 
 def list_there(plan: PlanFile, store: Store, bucket: str, keys: Iterable[str], stage: Progress) -> None:
     """Keep, in a temporary table, what the target's versions are of the keys of the plan. ``keys`` are those of
@@ -130,14 +132,19 @@ def list_there(plan: PlanFile, store: Store, bucket: str, keys: Iterable[str], s
     """
     plan.db.execute(_THERE)
     plan.db.execute("DELETE FROM versions_there")
-    insert = (
-        f"INSERT INTO versions_there SELECT :key, :seq, :version_id, :size, :etag, :marker, :latest WHERE {_RELEVANT}"
-    )
-    plan.db.executemany(insert, _there_rows(store.list_versions(bucket), stage))
+    plan.db.executemany(_INSERT, _there_rows(store.list_versions(bucket), stage))
     lacks = f"SELECT 1 WHERE {_RELEVANT} AND NOT EXISTS (SELECT 1 FROM versions_there t WHERE t.key = :key)"
     for key in keys:
         if plan.db.execute(lacks, {"key": key, "latest": True}).fetchone():
-            plan.db.executemany(insert, _there_rows(store.versions_of(bucket, key)[::-1], stage))
+            plan.db.executemany(_INSERT, _there_rows(store.versions_of(bucket, key)[::-1], stage))
+
+
+def list_again(plan: PlanFile, store: Store, bucket: str, keys: Iterable[str]) -> None:
+    """Bring what :func:`list_there` has seen of these keys up to date."""
+    plan.db.execute(_THERE)
+    for key in keys:
+        plan.db.execute("DELETE FROM versions_there WHERE key = ?", (key,))
+        plan.db.executemany(_INSERT, _there_rows(store.versions_of(bucket, key)[::-1], Progress()))
 
 
 def _there_rows(versions: Iterable[StoredVersion], stage: Progress) -> Iterator[dict[str, object]]:

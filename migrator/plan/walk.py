@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from migrator.errors import NotFound, UnmappedPath, Unreadable
 from migrator.findings import Finding
-from migrator.iceberg.deletes import delete_paths
+from migrator.iceberg.deletes import delete_paths, rewrite_deletes
 from migrator.iceberg.manifests import Entry, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import TableMetadata
 from migrator.layout import Layout, Location
 from migrator.parallel import Failed, each
+from migrator.plan import advice
 from migrator.plan.discover import FoundTable
 from migrator.plan.file import PlanFile, keys_under
 from migrator.store import Store
@@ -86,13 +87,24 @@ class Files:
     bytes: int
 
 
+_STILL_MOVED = ("missing-object", "size-differs")
+"""What a table that no catalog names may be without, and is moved all the same."""
+_COPIED = ("encrypted-table", "half-moved", "unmapped-path", "unreadable")
+"""What keeps a table from being rewritten."""
+_LEAVABLE = (*_STILL_MOVED, *_COPIED, "location-too-long")
+"""What is solved by leaving the table out."""
+
+
 class Problems:
     """Turns what is wrong with one table into findings, the first few of each kind one by one."""
 
-    def __init__(self, plan: PlanFile, found: FoundTable) -> None:
+    def __init__(self, plan: PlanFile, layout: Layout, found: FoundTable) -> None:
         self._plan = plan
-        self._named = found.catalog is not None
+        self._leave = advice.leave(found, layout)
         self._counts: dict[str, int] = {}
+        self.named = found.catalog is not None
+        self.copied_as_is = False
+        """True if something is wrong with a table that no catalog names, so that it cannot be rewritten."""
         self.label = found.label
         self.metadata = found.metadata
 
@@ -105,15 +117,19 @@ class Problems:
         return sorted(self._counts)
 
     def unreadable(self, error: Unreadable) -> None:
-        move = error.next_move or "Restore it, or leave the table out with a layout rule = false."
+        move = error.next_move or "Restore it."
         self.add("unreadable", error.place, f"of {self.label} cannot be read: {error.reason}", move)
 
     def add(self, code: str, place: str, message: str, move: str) -> None:
-        """Something that blocks. Only where a table that no catalog names was broken already, it need not."""
-        if not self._named and code in ("missing-object", "size-differs"):
-            self.note("uncatalogued-broken", place, f"{message} [{code}]")
-        else:
-            self.note(code, place, message, move)
+        """Something that blocks. But a table that no catalog names never stops the others: it is moved as far as it
+        goes, and copied as it is where it cannot be rewritten."""
+        if self.named or code not in (*_STILL_MOVED, *_COPIED):
+            self.note(code, place, message, f"{move} {self._leave}".lstrip() if code in _LEAVABLE else move)
+            return
+        if code in _COPIED:
+            self.copied_as_is = True
+            message += "; the table is copied as it is, with its old paths"
+        self.note("uncatalogued-broken", place, f"{message} [{code}]")
 
     def note(self, code: str, place: str, message: str, move: str = "") -> None:
         self._counts[code] = self._counts.get(code, 0) + 1
@@ -250,7 +266,8 @@ class Walker:
             self._problems.add("missing-object", place, message, "Restore it, or repair the table first.")
         for uri, place, count in self._plan.db.execute(_RESIZED, parameters).fetchall():
             message = f"records another size than {uri} has" + (f" ({count} such in all)" if count > 1 else "")
-            self._problems.add("size-differs", place, message, "Find out what wrote over it.")
+            move = 'Find out what wrote over it. Or accept it: [plan] accept = ["size-differs"].'
+            self._problems.add("size-differs", place, message, move)
 
     def _collapse(self) -> None:
         """Let refs with ``//`` that lead nowhere lead where Hadoop's S3A looks: it reads ``a//b`` as ``a/b``."""
@@ -265,12 +282,16 @@ class Walker:
         """No data file is named with two schemes. Call it when the refs of :meth:`delete_files` are in."""
         for uri, place, one, other, count in self._plan.db.execute(_MIXED, {"limit": EXAMPLES}).fetchall():
             message = f"names {uri} as {one}:// and as {other}://" + (f" ({count} such in all)" if count > 1 else "")
-            move = "Rewrite the table's data or deletes first; or accept it: both schemes are kept as they are."
+            move = (
+                "Rewrite the table's data or deletes first; or accept it, and both schemes are kept as they are: "
+                '[plan] accept = ["mixed-schemes"].'
+            )
             self._problems.add("mixed-schemes", place, message, move)
 
     def delete_files(self, *, check: bool) -> list[str]:
-        """The position-delete files among the refs. ``check``: read each now, so that nothing fails later, and
-        leave out what only tombstones name and cannot be read; what their rows name goes into the refs."""
+        """The position-delete files among the refs. ``check``: read and rewrite each now, in memory, so that nothing
+        fails later, and leave out what only tombstones name and cannot be rewritten; what their rows name goes into
+        the refs."""
         query = (
             "SELECT DISTINCT 's3://' || r.bucket || '/' || r.key, max(r.live) FROM refs r"
             " JOIN objects o ON o.bucket = r.bucket AND o.key = r.key WHERE r.content = 1 GROUP BY r.bucket, r.key"
@@ -282,9 +303,12 @@ class Walker:
         for uri, data in self.read_many([uri for uri, _ in rows], strict=True):
             try:
                 paths = delete_paths(data, uri)
+                rewrite_deletes(data, self._layout.map_uri, uri)
             except Unreadable as error:
                 if live[uri]:
                     self._problems.unreadable(error)
+                else:
+                    self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
                 continue
             self._add_refs(self._named(uri, paths))
             unmapped = [path for path in paths if self._layout.map_uri(path) is None]

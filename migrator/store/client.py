@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache, cached_property, partial
 from itertools import groupby, islice
@@ -26,14 +27,18 @@ import boto3
 import botocore.exceptions
 import botocore.httpsession
 import botocore.loaders
+import botocore.parsers
 import botocore.session
 import botocore.utils
 from botocore.config import Config
 
+from migrator.endpoints import check_endpoint
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
+from migrator.store.answers import Absurd, Pages, checked_etag, checked_size
 from migrator.store.conditional import Conditional, Expected
 from migrator.store.etags import part_count, part_ranges
-from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel
+from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel, no_listing
+from migrator.store.outage import GATEWAY, Outage, WaitInBoto3
 from migrator.store.signing import Credentials
 from migrator.store.strict import ENTRIES, make_strict
 from migrator.store.wire import Endpoint
@@ -160,18 +165,29 @@ class Store:
         concurrency: int = CONCURRENCY,
         multipart_above: int = MULTIPART_ABOVE,
         part_size: int = PART_SIZE,
+        left_out: Sequence[str] = (),
     ) -> None:
-        """Connects to nothing yet. Raises ConfigError for an unknown profile or a malformed endpoint."""
+        """Connects to nothing yet. Raises ConfigError for an unknown profile or a malformed endpoint.
+
+        ``left_out``: what is not copied with an object: "tags", and storage classes by name."""
         self.concurrency = concurrency
         self.connection: dict[str, Any] = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
         """What another process needs to make an equal store (:func:`migrator.store.connect`). No secret."""
+        self._left_out = frozenset(left_out)
+        if left_out:
+            self.connection["left_out"] = tuple(left_out)
         self._provider: Any = None
         self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
         self._given_up = threading.Event()
+        self.outage = Outage()
         self.conditional = Conditional()
         """Which conditional writes this server honours, as far as it was asked; see probe_conditional."""
-        self._multipart_above = multipart_above
+        self.multipart_above = multipart_above
+        self.checksums_by_part = True
+        """The server copies parts into uploads that keep a checksum, as far as we know. MinIO does not."""
         self._part_size = part_size
+        if endpoint_url is not None:
+            check_endpoint(endpoint_url, "The endpoint URL")
         try:
             self._session = boto3.Session(
                 profile_name=profile, region_name=region, botocore_session=_botocore_session(profile)
@@ -179,7 +195,11 @@ class Store:
             self._region = self._session.region_name or "us-east-1"
             self._client = self._connect(endpoint_url, attempts=6)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
-            raise ConfigError(f"The S3 connection cannot be set up: {error}.") from error
+            said = (
+                str(error) if "@" not in str(error) else "the endpoint URL of the environment or profile is malformed"
+            )
+            raise ConfigError(f"The S3 connection cannot be set up: {said}.") from None
+        check_endpoint(self.endpoint_url, "The endpoint URL in AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile")
 
     @cached_property
     def _quick(self) -> Any:
@@ -203,7 +223,14 @@ class Store:
         )
         client = self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
         make_strict(client)
+        wait = WaitInBoto3(self.outage, self._given_up, once=attempts == 1)
+        client.meta.events.register_first("needs-retry.s3", wait)
         return client
+
+    def met(self) -> None:
+        """Wait for this server when it is away, although nothing was asked yet: another process has talked to it."""
+        for store in self.ends:
+            store.outage.known = True
 
     def give_up(self) -> None:
         """Let whatever goes on piece by piece in other threads end at its next piece, with an error; for good."""
@@ -213,6 +240,11 @@ class Store:
         """Raises StoreError if this store was given up."""
         if self._given_up.is_set():
             raise StoreError(f"s3://{bucket}/{key}: given up.", next_move="Run the same command again to go on.")
+
+    @property
+    def tagging_directive(self) -> str:
+        """What CopyObject is told to do with tags."""
+        return "REPLACE" if "tags" in self._left_out else "COPY"
 
     @property
     def ends(self) -> tuple[Store, Store]:
@@ -242,6 +274,7 @@ class Store:
             credentials=self._credentials,
             base_url=self._base_url,
             ca_file=str(botocore.httpsession.get_cert_path(bundle or True)),
+            outage=self.outage,
         )
 
     def _base_url(self, bucket: str) -> str:
@@ -280,10 +313,16 @@ class Store:
         it does not let us look."""
         try:
             with self._errors(f"s3://{bucket}"):
-                self._quick.list_objects_v2(Bucket=bucket, MaxKeys=1)
+                self._ask_twice(self._quick.list_objects_v2, Bucket=bucket, MaxKeys=1)
         except NotFound:
             return False
         return True
+
+    def bucket_names(self) -> Sequence[str]:
+        """The names of all buckets that these credentials own, in order. Raises AccessDenied if they may not ask."""
+        with self._errors(self.endpoint_url):
+            answer = self._quick.list_buckets()
+        return sorted(str(bucket["Name"]) for bucket in answer.get("Buckets") or ())
 
     def create_bucket(self, bucket: str) -> None:
         """Create the bucket unless it exists."""
@@ -329,13 +368,39 @@ class Store:
         Not every server lists in key order, so nothing here depends on it.
         """
         found: list[StoredObject] = []
-        with self._errors(f"s3://{bucket}/{prefix}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for page in self._pages(self._client.list_objects_v2, ("ContinuationToken",), Bucket=bucket, Prefix=prefix):
+            with self._errors(f"s3://{bucket}/{prefix}"):
                 found = [_stored(entry) for entry in page.get("Contents", [])]
-                yield from found
+            yield from found
         if len(found) >= FULL:
             last = found[-1].key
             yield from (more for more in self.list(bucket, cut_short(last)) if more.key != last)
+
+    def _pages(self, ask: Callable[..., Any], markers: Sequence[str], **given: Any) -> Iterator[dict[str, Any]]:
+        """Every page of a listing. ``markers``: the parameters that ask for the next page, which stand in each answer
+        with "Next" before their names. Unlike boto3's paginator this does not take a page that says that there is
+        more, without saying what to ask for, for the last one."""
+        place = f"s3://{given['Bucket']}/{given.get('Prefix', '')}"
+        pages = Pages()
+        more: dict[str, str] = {}
+        while True:
+            with self._errors(place):
+                page: dict[str, Any] = self._ask_twice(ask, **given, **more)
+                more = {name: page[f"Next{name}"] for name in markers if page.get(f"Next{name}")}
+                if page.get("IsTruncated") and not more:
+                    raise Absurd("there is more, but not what to ask for it with")
+                pages.check(repr(more) if page.get("IsTruncated") else None, _first(page))
+            yield page
+            if not page.get("IsTruncated"):
+                return
+
+    @staticmethod
+    def _ask_twice(ask: Callable[..., Result], **given: Any) -> Result:
+        """An answer that is not S3's may be an accident of whatever stands between: once."""
+        try:
+            return ask(**given)
+        except (Absurd, botocore.parsers.ResponseParserError):
+            return ask(**given)
 
     def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
         """List every (bucket, prefix) at once: yield (bucket, some objects), each object once, in no order."""
@@ -351,7 +416,10 @@ class Store:
     def _page(self, bucket: str, parameters: Mapping[str, str]) -> Page:
         """One page of a listing; ``parameters`` as S3 names them."""
         with self._errors(f"s3://{bucket}/{parameters['prefix']}"):
-            answer = self._client.list_objects_v2(Bucket=bucket, **{_PARAMETERS[k]: v for k, v in parameters.items()})
+            given = {_PARAMETERS[k]: v for k, v in parameters.items()}
+            answer = self._ask_twice(self._client.list_objects_v2, Bucket=bucket, **given)
+            if answer.get("IsTruncated") and not answer.get("NextContinuationToken"):
+                raise Absurd("there is more, but no token to ask for it with")
         folders = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
         return Page(
             [_stored(entry) for entry in answer.get("Contents", [])], folders, answer.get("NextContinuationToken")
@@ -371,23 +439,15 @@ class Store:
         return [version for version in self.list_versions(bucket, key) if version.key == key][::-1]
 
     def _version_pages(self, bucket: str, prefix: str) -> Iterator[StoredVersion]:
-        with self._errors(f"s3://{bucket}/{prefix}"):
-            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-                keys: dict[str, list[StoredVersion]] = {}
+        ask, markers = self._client.list_object_versions, ("KeyMarker", "VersionIdMarker")
+        for page in self._pages(ask, markers, Bucket=bucket, Prefix=prefix):
+            keys: dict[str, list[StoredVersion]] = {}
+            with self._errors(f"s3://{bucket}/{prefix}"):
                 for entry in page[ENTRIES]:
-                    version = StoredVersion(
-                        entry["Key"],
-                        entry["VersionId"],
-                        entry.get("Size", 0),
-                        entry.get("ETag", "").strip('"'),
-                        int(entry["LastModified"].timestamp() * 1000),
-                        entry.get("StorageClass") or "STANDARD",
-                        "ETag" not in entry,
-                        entry["IsLatest"],
-                    )
+                    version = _stored_version(entry)
                     keys.setdefault(version.key, []).append(version)
-                for versions in keys.values():
-                    yield from versions
+            for versions in keys.values():
+                yield from versions
 
     def delete_marker(self, bucket: str, key: str) -> None:
         """Put a delete marker on top of the key's versions. The bucket must keep versions. Never done twice."""
@@ -418,17 +478,17 @@ class Store:
             answer: dict[str, Any] = self._client.get_object(Bucket=bucket, Key=key, **options)
             return answer
         except botocore.exceptions.ClientError as error:
-            if etag and _code(error) in _MISSING:
+            if etag and _is_missing(error):
                 raise SourceChanged(f"s3://{bucket}/{key} is gone since planning.") from error
             raise
 
     def _attributes(self, bucket: str, key: str, answer: Mapping[str, Any]) -> dict[str, Any]:
         attributes = {name: answer[name] for name in _HEADERS if name in answer}
         attributes["Metadata"] = answer.get("Metadata", {})
-        if answer.get("StorageClass"):
+        if answer.get("StorageClass") and answer["StorageClass"] not in self._left_out:
             attributes["StorageClass"] = answer["StorageClass"]
-        if answer.get("TagCount"):
-            attributes["Tagging"] = self.tagging(bucket, key)
+        if answer.get("TagCount") and (tagging := self.tagging(bucket, key)):
+            attributes["Tagging"] = tagging
         return attributes
 
     def put(self, bucket: str, key: str, content: Content, *, replace: bool = True, replaces: str | None = None) -> str:
@@ -470,8 +530,8 @@ class Store:
             except botocore.exceptions.ClientError as error:
                 if replace or _code(error) not in _CHANGED | _MISSING:
                     raise
-        if (there := self.find(bucket, key)) is None:  # what was to be replaced is gone
-            return self.upload(bucket, key, file, attributes, replace=False)
+        if (there := self.find(bucket, key)) is None:  # what was to be replaced is gone, or see ANYTHING
+            return self.upload(bucket, key, file, attributes)
         return size, self._same_file(there, bucket, file, size, digest.hexdigest())
 
     def _same_file(self, there: StoredObject, bucket: str, file: BinaryIO, size: int, md5: str) -> str:
@@ -530,12 +590,12 @@ class Store:
             answer = self._client.delete_object(Bucket=bucket, Key=key)
             if answer.get("VersionId") or answer.get("DeleteMarker"):
                 for version in self.versions_of(bucket, key):
-                    self._client.delete_object(Bucket=bucket, Key=key, VersionId=version.version_id)
+                    self.delete(bucket, key, version_id=version.version_id)
 
-    def delete(self, bucket: str, key: str) -> None:
-        """Remove one object of our own. Never call it for an old bucket."""
-        with self._errors(f"s3://{bucket}/{key}"):
-            self._client.delete_object(Bucket=bucket, Key=key)
+    def delete(self, bucket: str, key: str, *, version_id: str | None = None) -> None:
+        """Remove one object of our own, or one version of it for good. Never call it for an old bucket."""
+        with self._errors(_place(bucket, key, version_id)):
+            self._client.delete_object(Bucket=bucket, Key=key, **_version(version_id))
 
     def age(self, bucket: str, key: str) -> float:
         """How many seconds ago the object was written, by the server's own clock. Raises NotFound."""
@@ -552,9 +612,10 @@ class Store:
         """One object, as a listing would show it. Raises NotFound."""
         with self._errors(_place(bucket, key, version_id)):
             answer = self._client.head_object(Bucket=bucket, Key=key, **_version(version_id))
-            modified = int(answer["LastModified"].timestamp() * 1000)
-            storage_class = answer.get("StorageClass") or "STANDARD"
-            return StoredObject(key, int(answer["ContentLength"]), answer["ETag"].strip('"'), modified, storage_class)
+            etag = checked_etag(answer["ETag"], key)
+            size = checked_size(str(answer["ContentLength"]), key)
+            modified = _milliseconds(answer["LastModified"])
+            return StoredObject(key, size, etag, modified, answer.get("StorageClass") or "STANDARD")
 
     def find(self, bucket: str, key: str) -> StoredObject | None:
         """One object, as a listing would show it, or None."""
@@ -606,20 +667,23 @@ class Store:
         key: str,
         *,
         version_id: str | None = None,
+        once: bool = False,
         expected: Expected | None = None,
     ) -> str:
         """Copy on the server, with metadata, content type and tags, and return the new ETag.
 
         Pinned to ``source.etag``: raises SourceChanged if the object is another one by now, or gone. With a
-        ``version_id`` that version is copied, and never twice: if an answer gets lost, that is an error.
-        ``expected``: what may be at the target, on a server that honours such conditions; SourceChanged otherwise.
+        ``version_id`` that version is copied. This, and whatever is copied ``once``, is never copied twice: if an
+        answer gets lost, that is an error. ``expected``: what may be at the target, on a server that honours such
+        conditions; SourceChanged otherwise.
         """
         place = _place(source_bucket, source.key, version_id)
-        client = self._client if version_id is None else self._once
+        once = once or version_id is not None
+        client = self._once if once else self._client
         with self._errors(place):
             try:
-                if source.size > self._multipart_above:
-                    return self._copy_parts(source_bucket, source, bucket, key, version_id, expected)
+                if source.size > self.multipart_above:
+                    return self._copy_parts(source_bucket, source, bucket, key, version_id, expected, once=once)
                 condition = expected.arguments if expected and self.conditional.copy else {}
                 answer = client.copy_object(
                     Bucket=bucket,
@@ -627,14 +691,14 @@ class Store:
                     CopySource={"Bucket": source_bucket, "Key": source.key, **_version(version_id)},
                     CopySourceIfMatch=f'"{source.etag}"',
                     MetadataDirective="COPY",
-                    TaggingDirective="COPY",
+                    TaggingDirective=self.tagging_directive,
                     # CopyObject does not keep the storage class by itself.
                     **({} if source.storage_class == "STANDARD" else {"StorageClass": source.storage_class}),
                     **condition,
                 )
                 return str(answer["CopyObjectResult"]["ETag"]).strip('"')
             except botocore.exceptions.ClientError as error:
-                if _code(error) not in ("NoSuchKey", "NoSuchVersion", "404"):
+                if _code(error) not in ("NoSuchKey", "NoSuchVersion"):
                     raise
                 if source.size == 0 and source.key.endswith("/") and version_id in (None, "null"):
                     # Some servers (SeaweedFS) list an empty directory marker but do not copy it.
@@ -649,29 +713,43 @@ class Store:
         key: str,
         version_id: str | None,
         expected: Expected | None,
+        *,
+        once: bool,
     ) -> str:
         """Multipart copy, one part after another. boto3's own loses tags and, unless told, metadata
         (aws-cli#1145): we carry both."""
         origin = {"Bucket": source_bucket, "Key": source.key, **_version(version_id)}
         attributes = self.attributes(source_bucket, source.key, source.etag, version_id)
-        upload = self.begin_upload(bucket, key, attributes)
-        try:
-            parts = []
-            for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
-                self.go_on(source_bucket, source.key)
-                answer = self._client.upload_part_copy(
-                    **upload.names,
-                    PartNumber=number,
-                    CopySource=origin,
-                    CopySourceIfMatch=f'"{source.etag}"',
-                    CopySourceRange=f"bytes={start}-{end}",
-                )
-                parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
-            expected = expected if self.conditional.complete else None
-            return self.finish_upload(upload, parts, once=version_id is not None, expected=expected)
-        except BaseException:
-            self.abort_upload(upload)
-            raise
+        expected = expected if self.conditional.complete else None
+        while True:
+            given = attributes if self.checksums_by_part else without_checksum(attributes)
+            upload = self.begin_upload(bucket, key, given)
+            try:
+                parts = self._copied_parts(origin, source, source_bucket, upload)
+                return self.finish_upload(upload, parts, once=once, expected=expected)
+            except BaseException as error:
+                self.abort_upload(upload)
+                if not (isinstance(error, botocore.exceptions.ClientError) and _code(error) in REFUSES_CHECKSUM):
+                    raise
+                if given == without_checksum(given):
+                    raise
+                self.checksums_by_part = False
+
+    def _copied_parts(
+        self, origin: Mapping[str, str], source: StoredObject, source_bucket: str, upload: Upload
+    ) -> Sequence[dict[str, Any]]:
+        parts = []
+        for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
+            self.go_on(source_bucket, source.key)
+            answer = self._client.upload_part_copy(
+                **upload.names,
+                PartNumber=number,
+                CopySource=origin,
+                CopySourceIfMatch=f'"{source.etag}"',
+                CopySourceRange=f"bytes={start}-{end}",
+            )
+            parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
+        return parts
 
     # -- uploads in parts ----------------------------------------------------------------------------
 
@@ -685,10 +763,12 @@ class Store:
                     Bucket=bucket, Key=key, IfMatch=f'"{etag}"', ChecksumMode="ENABLED", **version
                 )
             except botocore.exceptions.ClientError as error:
-                if _code(error) not in _MISSING:
+                if not _is_missing(error):
                     raise
                 raise SourceChanged(f"{place} is gone since planning.") from error
             attributes = {name: head[name] for name in (*_HEADERS, "StorageClass") if name in head}
+            if attributes.get("StorageClass") in self._left_out:
+                del attributes["StorageClass"]
             attributes["Metadata"] = head.get("Metadata", {})
             if tagging := self.tagging(bucket, key, version_id):
                 attributes["Tagging"] = tagging
@@ -795,16 +875,25 @@ class Store:
         except NotFound:
             pass
 
-    def uploads(self, bucket: str) -> Iterator[tuple[Upload, int]]:
+    def uploads(self, bucket: str, prefix: str = "") -> Iterator[tuple[Upload, int]]:
         """Every open multipart upload of the bucket, and when it was begun, in milliseconds since the epoch."""
-        with self._errors(f"s3://{bucket}"):
-            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-                for entry in page.get("Uploads", []):
-                    begun = int(entry["Initiated"].timestamp() * 1000) if "Initiated" in entry else 0
-                    yield Upload(bucket, entry["Key"], entry["UploadId"]), begun
+        ask, markers = self._client.list_multipart_uploads, ("KeyMarker", "UploadIdMarker")
+        for page in self._pages(ask, markers, Bucket=bucket, Prefix=prefix):
+            with self._errors(f"s3://{bucket}/{prefix}"):
+                found = [
+                    (Upload(bucket, entry["Key"], entry["UploadId"]), _milliseconds(entry.get("Initiated")))
+                    for entry in page.get("Uploads", [])
+                ]
+            yield from found
+
+    def uploads_of(self, bucket: str, key: str) -> Sequence[tuple[Upload, int]]:
+        """The open uploads of one key. MinIO lists them only if it is asked for the very key."""
+        return [found for found in self.uploads(bucket, key) if found[0].key == key]
 
     def tagging(self, bucket: str, key: str, version_id: str | None = None) -> str:
-        """The object's tags as a query string, as S3 takes them with a new object."""
+        """The object's tags as a query string, as S3 takes them with a new object; "" if tags are left out."""
+        if "tags" in self._left_out:
+            return ""
         with self._errors(_place(bucket, key, version_id)):
             tags = self._client.get_object_tagging(Bucket=bucket, Key=key, **_version(version_id)).get("TagSet", [])
         return urlencode({tag["Key"]: tag["Value"] for tag in tags})
@@ -815,19 +904,30 @@ class Store:
         try:
             yield
         except botocore.exceptions.ClientError as error:
-            raise _translated(place, error) from error
+            raise _translated(place, error, self.endpoint_url) from error
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
             raise _no_credentials() from error
         except botocore.exceptions.ParamValidationError as error:
             raise StoreError(f"{place}: boto3 sends no such request: {error}.") from error
         except KeyError as error:
             raise StoreError(f"{place}: the server's answer lacks {error}.", next_move="Run it again.") from error
+        except (Absurd, botocore.parsers.ResponseParserError) as error:
+            raise no_listing(place, self.endpoint_url, error) from error
+        except botocore.exceptions.HTTPClientError as error:
+            if isinstance(error.kwargs.get("error"), Absurd):
+                raise no_listing(place, self.endpoint_url, error.kwargs["error"]) from error
+            raise self._unreachable(place, error) from error
+        except (ValueError, OverflowError) as error:  # boto3 could not read a number or a date
+            raise no_listing(place, self.endpoint_url, f"{type(error).__name__}: {error}") from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
-            raise Unreachable(
-                f"{self.endpoint_url} did not answer for {place}: {error}.",
-                next_move="Check the endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, for the target also "
-                "--target-endpoint-url) and the network.",
-            ) from error
+            raise self._unreachable(place, error) from error
+
+    def _unreachable(self, place: str, error: Exception) -> Unreachable:
+        return Unreachable(
+            f"{self.endpoint_url} did not answer for {place}: {error}.",
+            next_move="Check the endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, for the target also "
+            "--target-endpoint-url) and the network.",
+        )
 
 
 def _botocore_session(profile: str | None) -> botocore.session.Session:
@@ -846,6 +946,15 @@ _BROKEN = (
     botocore.exceptions.ReadTimeoutError,
     botocore.exceptions.IncompleteReadError,
 )
+
+
+REFUSES_CHECKSUM = frozenset({"InvalidArgument", "InvalidRequest", "BadRequest", "NotImplemented"})
+"""What a server says that cannot copy a part into an upload that keeps a checksum."""
+
+
+def without_checksum(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an upload is begun with, without asking for a checksum."""
+    return {name: value for name, value in attributes.items() if not name.startswith("Checksum")}
 
 
 def _read(answer: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -878,9 +987,36 @@ def _stored(entry: Mapping[str, Any]) -> StoredObject:
         entry["Key"],
         entry["Size"],
         entry["ETag"].strip('"'),
-        int(entry["LastModified"].timestamp() * 1000),
+        _milliseconds(entry["LastModified"]),
         entry.get("StorageClass") or "STANDARD",
     )
+
+
+def _stored_version(entry: Mapping[str, Any]) -> StoredVersion:
+    """A version, or a delete marker, as a listing has it."""
+    return StoredVersion(
+        entry["Key"],
+        entry["VersionId"],
+        entry.get("Size", 0),
+        entry.get("ETag", "").strip('"'),
+        _milliseconds(entry["LastModified"]),
+        entry.get("StorageClass") or "STANDARD",
+        "ETag" not in entry,
+        entry["IsLatest"],
+    )
+
+
+def _milliseconds(moment: datetime | None) -> int:
+    return 0 if moment is None else int(moment.timestamp() * 1000)
+
+
+def _first(page: Mapping[str, Any]) -> str | None:
+    """What a page of a listing begins with, whatever it lists."""
+    entries = page.get("Contents") or page.get(ENTRIES) or page.get("Uploads") or page.get("CommonPrefixes")
+    if not entries:
+        return None
+    first = entries[0]
+    return repr([first.get(name) for name in ("Key", "VersionId", "UploadId", "Prefix")])
 
 
 def _part(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -906,12 +1042,24 @@ def _code(error: botocore.exceptions.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _translated(place: str, error: botocore.exceptions.ClientError) -> StoreError:
+def _is_missing(error: botocore.exceptions.ClientError) -> bool:
+    """True if S3 says that something is not there. A bare 404 says so only in answer to a HEAD, which has no body:
+    anything else that has no code of S3's is a page of whatever stands before the server."""
+    return _code(error) in _MISSING and (_code(error) != "404" or error.operation_name.startswith("Head"))
+
+
+def _translated(place: str, error: botocore.exceptions.ClientError, endpoint: str) -> StoreError:
     code = _code(error)
     reason = error.response.get("Error", {}).get("Message") or code
     if code in _CHANGED:
         return SourceChanged(f"{place} changed since planning.")
-    if code in _MISSING:
+    if not code or (code.isdigit() and code not in _DENIED | _CHANGED and not _is_missing(error)):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        reason = f"{error.operation_name} got the status {status} and no code of an error"
+        if status in GATEWAY:
+            return Unreachable(f"{endpoint} did not answer for {place}: {reason}.", next_move="Is the server up?")
+        return no_listing(place, endpoint, reason)
+    if _is_missing(error):
         return NotFound(f"{place} does not exist ({code}).")
     if code in _DENIED:
         return AccessDenied(

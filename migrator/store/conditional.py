@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from migrator.store.client import Store
 
 WRONG = "0" * 32
+ANYTHING = "*"
+"""Whatever is there may be replaced. SeaweedFS 4.48 takes the folder of other keys for an object that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,22 @@ class Conditional:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What may be at a key when an object is written there: nothing, or the object with this ETag."""
+    """What may be at a key when an object is written there: nothing, the object with this ETag, or ANYTHING."""
 
     etag: str | None = None
 
     @property
     def arguments(self) -> dict[str, str]:
         """As boto3 takes them."""
+        if self.etag == ANYTHING:
+            return {}
         return {"IfNoneMatch": "*"} if self.etag is None else {"IfMatch": f'"{self.etag}"'}
 
     @property
     def headers(self) -> dict[str, str]:
         """As a request carries them."""
+        if self.etag == ANYTHING:
+            return {}
         return {"if-none-match": "*"} if self.etag is None else {"if-match": f'"{self.etag}"'}
 
 

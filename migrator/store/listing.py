@@ -11,15 +11,24 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from calendar import timegm
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
+from migrator.errors import StoreError
+from migrator.store.answers import (
+    Absurd,
+    Pages,
+    check_root,
+    checked_bool,
+    checked_etag,
+    checked_name,
+    checked_size,
+    checked_time,
+)
+from migrator.store.outage import Patience
 from migrator.store.wire import Endpoint, Lost, Wire
 
 AT_ONCE = 16
@@ -48,6 +57,19 @@ class Page:
     entries: list[StoredObject]
     folders: list[str]
     token: str | None
+
+    @property
+    def first(self) -> str | None:
+        """What the page begins with; None if it is empty."""
+        return self.entries[0].key if self.entries else next(iter(self.folders), None)
+
+
+def no_listing(place: str, endpoint: str, reason: object) -> StoreError:
+    """The error for a good answer of ``endpoint`` that cannot be what it should be."""
+    return StoreError(
+        f"{place}: {endpoint} gave an answer that is not S3's: {reason}.",
+        next_move="Check the endpoint and what stands before it (a proxy, a login page), then run it again.",
+    )
 
 
 def cut_short(key: str) -> str:
@@ -137,8 +159,12 @@ class _Lister:
         await self._rest(bucket, parameters, await self._page(bucket, parameters))
 
     async def _rest(self, bucket: str, parameters: dict[str, str], page: Page) -> None:
-        last = None
+        last, pages = None, Pages()
         while not self._stopped.is_set():
+            try:
+                pages.check(page.token, page.first)
+            except Absurd as reason:
+                raise self._no_listing(bucket, parameters, reason) from reason
             self._waiting += [(bucket, folder) for folder in page.folders]
             if entries := [found for found in page.entries if found.key != last]:
                 self._put((bucket, entries))
@@ -146,20 +172,40 @@ class _Lister:
                 page = await self._page(bucket, {**parameters, "continuation-token": page.token})
             elif len(page.entries) >= FULL and "delimiter" not in parameters:
                 last = page.entries[-1].key
-                parameters = {"prefix": cut_short(last)}
+                parameters, pages = {"prefix": cut_short(last)}, Pages()
                 page = await self._page(bucket, parameters)
             else:
                 return
 
     async def _page(self, bucket: str, parameters: dict[str, str]) -> Page:
         query = [("list-type", "2"), ("encoding-type", "url"), *parameters.items()]
-        with suppress(Lost, ElementTree.ParseError, ValueError, KeyError):
-            answer = await self._wire.request("GET", bucket, query=query)
-            if answer.status == 200:
+        patience = Patience(self._wire.outage)
+        fault: Absurd | None = None
+        while not self._stopped.is_set():
+            try:
+                answer = await self._wire.request("GET", bucket, query=query)
+                if answer.status != 200:
+                    break
                 return parse_page(answer.body)
+            except Lost:
+                pause = patience.pause()
+                if pause is None:
+                    break
+                await asyncio.sleep(pause)
+            except _NotEncoded:
+                break
+            except Absurd as reason:
+                if fault is not None:  # twice: it is no accident
+                    raise self._no_listing(bucket, parameters, reason) from reason
+                fault = reason
+        if self._stopped.is_set():
+            raise asyncio.CancelledError
         # Whatever it was, boto3 knows better: it asks again, follows redirects, and says what is wrong.
         call: Awaitable[Page] = asyncio.get_running_loop().run_in_executor(None, self._ask_boto3, bucket, parameters)
         return await call
+
+    def _no_listing(self, bucket: str, parameters: dict[str, str], reason: Absurd) -> StoreError:
+        return no_listing(f"s3://{bucket}/{parameters['prefix']}", self._wire.host(bucket), reason)
 
 
 def _folders(page: Page, prefix: str) -> int:
@@ -170,43 +216,55 @@ def _folders(page: Page, prefix: str) -> int:
     return len({name for name, slash, _ in below if slash})
 
 
+class _NotEncoded(Absurd):
+    """A server that does not know ``encoding-type``: boto3 reads its listings, too."""
+
+
 def parse_page(body: bytes) -> Page:
-    """A ListObjectsV2 answer with ``encoding-type=url``. Raises ParseError, ValueError or KeyError for anything else.
+    """A ListObjectsV2 answer with ``encoding-type=url``. Raises Absurd for anything else.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
     """
-    root = ElementTree.fromstring(body)
-    space, _, name = root.tag.rpartition("}")
-    if name != "ListBucketResult":
-        raise ValueError(f"not a listing: {name}")
+    check_root(body, "ListBucketResult")
+    try:
+        root = ElementTree.fromstring(body)
+    except ElementTree.ParseError as fault:
+        raise Absurd(f"it is no XML document: {fault}") from fault
+    space = root.tag.rpartition("}")[0]
     at = f"{space}}}" if space else ""
-    entries = []
-    for element in root.iterfind(f"{at}Contents"):
-        found: dict[str, Any] = {child.tag[len(at) :]: child.text or "" for child in element}
-        entries.append(
-            StoredObject(
-                unquote_plus(found["Key"]),
-                int(found["Size"]),
-                found["ETag"].strip('"'),
-                milliseconds(found["LastModified"]),
-                found.get("StorageClass") or "STANDARD",
-            )
-        )
-    folders = [unquote_plus(element.findtext(f"{at}Prefix") or "") for element in root.iterfind(f"{at}CommonPrefixes")]
-    truncated = root.findtext(f"{at}IsTruncated") == "true"
+    if root.findtext(f"{at}EncodingType") != "url":
+        raise _NotEncoded("its keys are not encoded as asked for")
+    entries = [
+        _entry({child.tag[len(at) :]: child.text or "" for child in element})
+        for element in root.iterfind(f"{at}Contents")
+    ]
+    folders = [_unquoted(element.findtext(f"{at}Prefix")) for element in root.iterfind(f"{at}CommonPrefixes")]
+    truncated = checked_bool(root.findtext(f"{at}IsTruncated"))
     token = root.findtext(f"{at}NextContinuationToken") if truncated else None
     if truncated and not token:
-        raise ValueError("truncated, but no token")
-    if root.findtext(f"{at}EncodingType") != "url":
-        raise ValueError("keys are not encoded as asked for")
+        raise Absurd("there is more, but no token to ask for it with")
     return Page(entries, folders, token)
 
 
-@lru_cache(maxsize=4096)
-def milliseconds(text: str) -> int:
-    """``2026-11-23T15:24:10.123Z`` in milliseconds since the epoch. Raises ValueError."""
-    date, _, fraction = text.removesuffix("Z").partition(".")
-    year, month, day = date[:10].split("-")
-    hour, minute, second = date[11:].split(":")
-    seconds = timegm((int(year), int(month), int(day), int(hour), int(minute), int(second)))
-    return seconds * 1000 + int((fraction + "000")[:3])
+def _entry(found: dict[str, str]) -> StoredObject:
+    key = _unquoted(found.get("Key"))
+    for name in ("Size", "ETag", "LastModified"):
+        if name not in found:
+            raise Absurd(f"{key!r} has no {name}")
+    return StoredObject(
+        key,
+        checked_size(found["Size"], key),
+        checked_etag(found["ETag"], key),
+        checked_time(found["LastModified"], key),
+        checked_name(found.get("StorageClass") or "STANDARD", key),
+    )
+
+
+def _unquoted(text: str | None) -> str:
+    """A key or prefix. Raises Absurd."""
+    if not text:
+        raise Absurd("it has an object without a key")
+    try:
+        return unquote_plus(text, errors="strict")
+    except UnicodeDecodeError:
+        raise Absurd(f"the key {text[:80]!r} is not UTF-8") from None

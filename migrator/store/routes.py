@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from migrator.errors import MigratorError, SourceChanged, StoreError
-from migrator.store.client import Content, Store, Upload
+from migrator.store.client import Content, Store, Upload, without_checksum
 from migrator.store.conditional import Expected
 from migrator.store.etags import part_ranges, parts_to_make
 from migrator.store.listing import StoredObject
@@ -71,6 +71,11 @@ class Routes(Store):
         """That of the old buckets."""
         return self._source.region
 
+    @property
+    def tagging_directive(self) -> str:
+        """That of the old buckets."""
+        return self._source.tagging_directive
+
     def endpoint(self) -> Endpoint | None:
         """None: each of the two has its own."""
         return None
@@ -78,6 +83,10 @@ class Routes(Store):
     def give_up(self) -> None:
         for store in self.ends:
             store.give_up()
+
+    def bucket_names(self) -> Sequence[str]:
+        """Those of the old buckets' server."""
+        return self._source.bucket_names()
 
     def list_all(self, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Sequence[StoredObject]]]:
         for store in self.ends:
@@ -93,6 +102,7 @@ class Routes(Store):
         key: str,
         *,
         version_id: str | None = None,
+        once: bool = False,
         expected: Expected | None = None,
     ) -> str:
         """Copy as :meth:`Store.copy` does; between the two through our memory, and current versions only."""
@@ -162,7 +172,7 @@ def attributes_for(source: Store, bucket: str, stored: StoredObject) -> dict[str
     part, and what it makes of the parts' MD5 is up to it."""
     attributes = source.attributes(bucket, stored.key, stored.etag)
     return {
-        **{name: value for name, value in attributes.items() if not name.startswith("Checksum")},
+        **without_checksum(attributes),
         **_storage_class(stored),
     }
 

@@ -1,4 +1,5 @@
-"""What boto3 lets pass and we must not: answers that are not whole, that are not new, or that lose their order."""
+"""What boto3 lets pass and we must not: answers that are not whole, not new, not S3's, or without end, and those that
+lose their order."""
 
 from __future__ import annotations
 
@@ -11,7 +12,17 @@ from typing import Any, ClassVar
 from xml.etree import ElementTree
 
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.handlers import _handle_200_error, add_expect_header
+from urllib3.exceptions import ProtocolError
+from urllib3.exceptions import ReadTimeoutError as NothingMoreCame
 
+from migrator.store.answers import MOST_BODY, Absurd, check_answer, has_declarations
+
+MOST_HEAD = 256 << 10
+"""Bytes before the body of an answer, interim answers included."""
+MOST_INTERIM = 32
+"""Interim answers (100 Continue, 103 Early Hints) before the true one."""
 REPEATS = 4
 """How often boto3 asks again because an answer came twice; a server that has one id for all must still do."""
 ENTRIES = "Entries"
@@ -19,8 +30,16 @@ ENTRIES = "Entries"
 
 
 def make_strict(client: Any) -> None:
-    """Make a boto3 client ask again for an answer that breaks off in its head or that it has had before, and keep the
-    order of a bucket's versions. Heads are watched in every client of this process, for boto3 has no place for it."""
+    """Make a boto3 client ask again for an answer that breaks off or that it has had before, refuse one that is not
+    S3's or has no end, and keep the order of a bucket's versions. Heads are watched in every client of this process,
+    for boto3 has no place for it."""
+    client._endpoint.http_session = _Bounded(client._endpoint.http_session)
+    # boto3 waits for ever where a connection breaks in "100 Continue", and what we send is small.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
+    # boto3 takes what is no XML for an accident of the server's; this must see it before.
+    client.meta.events.unregister("before-parse.s3.*", _handle_200_error)
+    client.meta.events.register_first("before-parse.s3.*", _check_document)
+    client.meta.events.register("before-parse.s3.*", _handle_200_error)
     AWSHTTPConnection.response_class = AWSHTTPSConnection.response_class = _NewWholeHead
     client.meta.events.register("after-call.s3.ListObjectVersions", _in_document_order)
     client.meta.events.register_first("needs-retry.s3", _Repeated())
@@ -42,6 +61,13 @@ class _NewWholeHead(http.client.HTTPResponse):
         stream, self.fp = self.fp, _Unended(self.fp)  # type: ignore[assignment]
         try:
             super().begin()
+            while 101 < self.status < 200:  # http.client passes over 100 only
+                self.headers = self.msg = None  # type: ignore[assignment]
+                super().begin()
+        except http.client.HTTPException as error:
+            if type(error) in (http.client.HTTPException, http.client.LineTooLong):  # too many headers, or too long
+                raise Absurd(f"its head has {error}") from error
+            raise
         finally:
             self.fp = stream
         request_id = self.headers.get("x-amz-request-id", "")
@@ -51,16 +77,73 @@ class _NewWholeHead(http.client.HTTPResponse):
 
 
 class _Unended:
-    """Lines of a stream that must not end yet."""
+    """Lines of a stream that must not end yet, but soon."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._size = self._answers = 0
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)
+        self._size += len(line)
+        self._answers += line.startswith(b"HTTP/")
+        if self._size > MOST_HEAD or self._answers > MOST_INTERIM:
+            raise Absurd(f"{self._answers} answers with {self._size:,} bytes came before its body")
         if not line.endswith(b"\n") and len(line) < limit:
             raise http.client.RemoteDisconnected("the connection was closed amid the head of an answer")
         return line
+
+
+class _Bounded:
+    """An HTTP session of boto3's that reads no more than a sensible body, and the whole of it. What is streamed, the
+    bytes of an object, is for whoever reads it."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def close(self) -> None:
+        self._session.close()
+
+    def send(self, request: Any) -> Any:
+        if request.stream_output:
+            return self._session.send(request)
+        request.stream_output = True
+        try:
+            answer = self._session.send(request)
+        finally:
+            request.stream_output = False
+        try:
+            answer._content = _read(answer)
+        except NothingMoreCame as error:
+            raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+        except ProtocolError as error:
+            raise ConnectionClosedError(error=error, request=request, endpoint_url=request.url) from error
+        announced = answer.headers.get("content-length", "")
+        if announced.isdigit() and len(answer._content) < int(announced) and request.method != "HEAD":
+            raise ConnectionClosedError(error="amid a body", request=request, endpoint_url=request.url)
+        return answer
+
+
+def _read(answer: Any) -> bytes:
+    parts, size = [], 0
+    for part in answer.raw.stream():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BODY:
+            answer.raw.close()
+            raise Absurd(f"it has more than {MOST_BODY:,} bytes")
+    return b"".join(parts)
+
+
+def _check_document(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    status, body = response_dict["status_code"], response_dict["body"]
+    if not isinstance(body, bytes):
+        return  # a stream
+    check_answer(operation_model.name, status, body)
+    if has_declarations(body):
+        if status < 300:
+            raise Absurd("it has declarations, which no answer of S3 has")
+        response_dict["body"] = b""  # a page of a proxy's; its status tells as much
 
 
 class _Repeated:

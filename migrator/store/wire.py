@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from migrator.errors import StoreError
+from migrator.store.answers import MOST_BODY
+from migrator.store.outage import Outage
 from migrator.store.signing import EMPTY_SHA256, UNSIGNED, Credentials, quoted_key, quoted_query, signed_headers
 
 CONNECT_SECONDS = 10.0
@@ -23,10 +27,20 @@ READ_SECONDS = 300.0
 """Without a byte of an answer. A server-side copy of a large object answers only when it is done."""
 
 MAX_HEAD = 64 << 10
+MAX_INTERIM = 32
+"""Interim answers (100 Continue, 103 Early Hints) before the true one."""
 
 
 class Lost(Exception):
     """No answer, or not a whole one, or one to another request. What was asked for may have happened."""
+
+
+class NotSent(Lost):
+    """No connection was made: what was asked for has not happened."""
+
+
+class Garbled(Lost):
+    """Something answered, but not as a server of S3's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,8 @@ class Endpoint:
     """Bucket → URL that its keys are appended to, with a slash at the end."""
     ca_file: str | None = None
     verify: bool = True
+    outage: Outage = field(default_factory=Outage)
+    """Hears of every answer, and of those that did not come."""
     _places: dict[str, _Place] = field(default_factory=dict)
     _tls: ssl.SSLContext | None = None
 
@@ -89,6 +105,7 @@ class Wire:
         self._second = 0
         self._date = ""
         self.requests = 0
+        self.outage = endpoint.outage
 
     async def request(
         self,
@@ -100,10 +117,12 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         patience: float = READ_SECONDS,
+        most: int = MOST_BODY,
     ) -> Answer:
         """Send one request and return its whole answer, whatever its status. ``headers`` have lower-case names.
 
-        Raises Lost, also after ``patience`` seconds without a byte. Nothing is retried here.
+        Raises Lost, also after ``patience`` seconds without a byte and for a body of more than ``most`` bytes; and
+        StoreError for a header that would become several. Nothing is retried here.
         """
         place = self._endpoint.place(bucket)
         path = place.path + quoted_key(key)
@@ -120,13 +139,26 @@ class Wire:
         )
         lines = [f"{method} {path}{'?' + search if search else ''} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in signed.items()]
+        if any(_CONTROL.search(line) for line in lines):
+            raise StoreError(f"s3://{bucket}/{key}: a header of the request would have a control character.")
         if body or method in ("PUT", "POST"):
             lines.append(f"content-length: {len(body)}")
         self.requests += 1
-        connection = await self._connection(place)
-        return await connection.exchange(
-            "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n", body, method == "HEAD", patience
-        )
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        try:
+            connection = await self._connection(place)
+            answer = await connection.exchange(head, body, method == "HEAD", patience, most)
+        except Garbled:
+            raise
+        except Lost:
+            self.outage.failed()
+            raise
+        self.outage.heard(answer.status)
+        return answer
+
+    def host(self, bucket: str) -> str:
+        """Where requests for this bucket go, for messages."""
+        return self._endpoint.place(bucket).host
 
     def close(self) -> None:
         for connections in self._idle.values():
@@ -152,7 +184,7 @@ class Wire:
         try:
             await asyncio.wait_for(make, CONNECT_SECONDS)
         except (OSError, asyncio.TimeoutError) as error:
-            raise Lost(f"no connection to {place.host}: {error or 'no answer'}") from error
+            raise NotSent(f"no connection to {place.host}: {error or 'no answer'}") from error
         return made
 
 
@@ -171,6 +203,7 @@ class _Connection(asyncio.Protocol):
         self._bodiless = False
         self._last_id = ""
         self._heard = self._patience = 0.0
+        self._most = self._interim = 0
         self._timer: asyncio.TimerHandle
 
     @property
@@ -181,11 +214,12 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def exchange(self, head: bytes, body: bytes, bodiless: bool, patience: float) -> Answer:
+    async def exchange(self, head: bytes, body: bytes, bodiless: bool, patience: float, most: int) -> Answer:
         """Send a request and wait for its answer. Raises Lost."""
         loop = asyncio.get_running_loop()
         self._buffer, self._more, self._head, self._length, self._chunked = b"", None, None, None, False
         self._bodiless = bodiless
+        self._most, self._interim = most, 0
         self._heard = loop.time()
         self._patience = patience
         waiter: asyncio.Future[Answer] = loop.create_future()
@@ -230,30 +264,14 @@ class _Connection(asyncio.Protocol):
         try:
             self._take(data)
         except (ValueError, IndexError) as error:
-            self._fail(f"not an HTTP answer: {error}")
+            self._fail(f"not an HTTP answer: {error}", Garbled)
 
     def _take(self, data: bytes) -> None:
         if self._head is None:
-            self._buffer = data = self._buffer + data if self._buffer else data
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
-                if len(data) > MAX_HEAD:
-                    raise ValueError("endless headers")
+            rest = self._take_head(data)
+            if rest is None:
                 return
-            status, headers = _parse_head(data[:end])
-            data = data[end + 4 :]
-            self._buffer = b""
-            if status < 200:  # 100 Continue and the like: the answer follows
-                if data:
-                    self._take(data)
-                return
-            self._head = status, headers
-            if self._bodiless or status in (204, 304):
-                self._length = 0
-            elif headers.get("transfer-encoding", "").lower() == "chunked":
-                self._chunked = True
-            elif "content-length" in headers:
-                self._length = int(headers["content-length"])
+            data = rest
             if self._length is not None and self._more is None and len(data) == self._length:
                 self._finish(data, b"")  # nearly always: all of it came at once
                 return
@@ -265,6 +283,38 @@ class _Connection(asyncio.Protocol):
                 self._finish(*whole)
         elif self._length is not None and len(body) >= self._length:
             self._finish(bytes(body[: self._length]), bytes(body[self._length :]))
+        if len(body) > self._most + MAX_HEAD and self._waiter is not None:
+            raise ValueError(f"its body has more than {self._most:,} bytes")
+
+    def _take_head(self, data: bytes) -> bytes | None:
+        """Read the head of the answer, and return what follows it; None if it is not whole yet."""
+        self._buffer = data = self._buffer + data if self._buffer else data
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end > MAX_HEAD or (end < 0 and len(data) > MAX_HEAD):
+                raise ValueError("endless headers")
+            if end < 0:
+                self._buffer = data
+                return None
+            status, headers = _parse_head(data[:end])
+            data = data[end + 4 :]
+            if status >= 200:
+                break
+            self._interim += 1  # 100 Continue and the like: the answer follows
+            if self._interim > MAX_INTERIM:
+                raise ValueError(f"more than {MAX_INTERIM} interim answers")
+        self._buffer = b""
+        self._head = status, headers
+        coding = headers.get("transfer-encoding", "").lower()
+        if self._bodiless or status in (204, 304):
+            self._length = 0
+        elif coding:
+            if coding != "chunked":
+                raise ValueError(f"the transfer encoding {coding[:40]!r}")
+            self._chunked = True
+        elif "content-length" in headers:
+            self._length = _length(headers["content-length"], self._most)
+        return data
 
     def _body(self) -> bytearray:
         if self._more is None:
@@ -289,11 +339,11 @@ class _Connection(asyncio.Protocol):
             self._idle.append(self)
         waiter.set_result(Answer(status, headers, body))
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, kind: type[Lost] = Lost) -> None:
         waiter, self._waiter = self._waiter, None
         self.close()
         if waiter is not None and not waiter.done():
-            waiter.set_exception(Lost(reason))
+            waiter.set_exception(kind(reason))
 
 
 def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
@@ -301,13 +351,30 @@ def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     if not first.startswith("HTTP/1."):
         raise ValueError(first[:40])
-    headers = {}
+    headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon:
+        if not colon or _CONTROL.search(line):
             raise ValueError(line[:40])
+        if headers.setdefault(name.lower(), value.strip()) != value.strip() and name.lower() == "content-length":
+            raise ValueError("two lengths")
         headers[name.lower()] = value.strip()
+    if not re.fullmatch(r"[1-9][0-9]{2}", first[9:12]):
+        raise ValueError(first[:40])
     return int(first[9:12]), headers
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What must not be in a header: a line break would begin another one."""
+
+
+def _length(text: str, most: int) -> int:
+    """A Content-Length. Raises ValueError."""
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ValueError(f"the length {text[:40]!r}")
+    if int(text) > most:
+        raise ValueError(f"its body has {int(text):,} bytes")
+    return int(text)
 
 
 def _dechunked(data: bytearray) -> tuple[bytes, bytes] | None:
@@ -318,7 +385,10 @@ def _dechunked(data: bytearray) -> tuple[bytes, bytes] | None:
         end = data.find(b"\r\n", at)
         if end < 0:
             return None
-        size = int(data[at:end].split(b";")[0], 16)
+        digits = bytes(data[at:end]).split(b";")[0].strip()
+        if not re.fullmatch(rb"[0-9a-fA-F]{1,15}", digits):  # int() would take a sign
+            raise ValueError(f"the chunk size {digits[:20]!r}")
+        size = int(digits, 16)
         at = end + 2
         if size == 0:
             while True:  # trailers, then an empty line

@@ -62,6 +62,12 @@ class TargetGuard:
         self.note_written()
         return probe_conditional(self._store, self._bucket)
 
+    def compare(self, journal: Journal) -> None:
+        """Compare the target with the plan. Raises PlanStale for whatever is not as planned."""
+        list_target(self._plan, self._store, self._progress)
+        changes = find_changes(self._plan, journal, self._ledger, resumed=False, recognize=True, live=frozenset())
+        self._refuse(changes.changed, str(changes))
+
     def check_before_cutover(self, journal: Journal, *, live: frozenset[int]) -> None:
         """Compare the target once more with what was written, on a fresh listing in ``there``. Raises PlanStale for
         what somebody else wrote there, MigrationFailed for copies that vanished."""

@@ -43,6 +43,9 @@ class SyntheticStore(Store):
     def bucket_exists(self, bucket: str) -> bool:
         return True
 
+    def bucket_names(self) -> list[str]:
+        return list(BUCKETS)
+
     def is_versioned(self, bucket: str) -> bool:
         return False
 
@@ -61,7 +64,7 @@ class SyntheticStore(Store):
 
 def main(objects: int) -> None:
     store = SyntheticStore(objects)
-    settings = Settings(layout={f"s3://{bucket}/": f"{bucket}/" for bucket in BUCKETS})
+    settings = Settings(layout={f"s3://{bucket}/": f"{bucket}/" for bucket in BUCKETS}, preflight=False)
     progress = TerminalProgress()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.db"

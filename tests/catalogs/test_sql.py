@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 import migrator.catalogs.sql as sql
 from migrator.catalogs import CatalogTable, NamespaceRepoint, Repoint
-from migrator.catalogs.base import MAX_LOCATION
+from migrator.catalogs.base import MAX_LOCATION, Neighbour
 from migrator.catalogs.sql import SqlCatalog
 from migrator.errors import CatalogError, ConfigError, MigratorError, PlanStale
 from postgres import PASSWORD
@@ -125,6 +125,24 @@ def test_reads_what_pyiceberg_wrote_and_only_this_catalogs_rows(lake: str, tmp_p
         assert catalog.kind == "sql"
     with opened(lake, "nobody") as catalog:
         assert (catalog.tables(), catalog.namespace_properties()) == ([], [])
+
+
+def test_the_tables_of_other_catalogs_and_schemas_in_the_same_database(database: str) -> None:
+    execute(database, V0)
+    execute(database, V0_INSERT, c="lake", ns="db", t="ours", at="s3://b/1")
+    execute(database, V0_INSERT, c="trino", ns="db", t="theirs", at="s3://b/2")
+    execute(database, V0_INSERT, c="trino", ns="db", t="staged", at=None)
+    expected = [Neighbour("", "trino", "db", "theirs", "s3://b/2")]
+    if database.startswith("postgresql"):
+        execute(database, "CREATE SCHEMA archive")
+        execute(database, V0.replace("CREATE TABLE ", "CREATE TABLE archive."))
+        insert = V0_INSERT.replace("INSERT INTO ", "INSERT INTO archive.")
+        execute(database, insert, c="lake", ns="db", t="old", at="s3://b/3")
+        execute(database, "CREATE SCHEMA odd")
+        execute(database, "CREATE TABLE odd.iceberg_tables (nothing INTEGER)")  # somebody's of that name
+        expected.append(Neighbour("archive", "lake", "db", "old", "s3://b/3"))
+    with opened(database) as catalog:
+        assert list(catalog.neighbours()) == expected
 
 
 def test_tells_views_from_tables_and_leaves_out_what_has_no_location(lake: str) -> None:

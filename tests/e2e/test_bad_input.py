@@ -81,10 +81,13 @@ def test_an_unknown_key_and_a_wrong_flag(world: World) -> None:
     assert "No such option" in world.run("plan", "--confg", config, exit_code=2).stderr
 
 
-def test_reading_rights_are_enough_to_plan_but_not_to_migrate(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_only_read_is_told_while_planning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.server.reader_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", world.server.reader_secret)
-    plan = world.plan()
+    (finding,) = blocks(world)
+    assert finding["code"] == "missing-permission" and "s3:PutObject on arn:aws:s3:::data-lake/*" in finding["message"]
+    assert "--no-preflight" in finding["next_move"]
+    plan = world.plan("unchecked.db", "--no-preflight")
     result = world.run("migrate", plan, "--yes", exit_code=1)
     assert "s3://data-lake: access denied" in result.stderr
     assert "data-lake" not in world.buckets()
@@ -194,15 +197,17 @@ def test_a_plan_edited_by_hand(world: World) -> None:
         db.commit()
     for command in (["show"], ["migrate", "--yes"], ["verify"], ["status"]):
         result = world.run(command[0], plan, *command[1:], exit_code=1)
-        assert 'was edited after planning. Run "migrator plan" again.' in result.stderr
+        assert "was edited after planning." in result.stderr and "Keep this file" in result.stderr
     assert "data-lake" not in world.buckets()
 
 
-def test_a_plan_of_another_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_of_another_format(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = world.plan()
     monkeypatch.setattr("migrator.plan.file.__version__", "9.9.9")
+    world.run("status", plan)  # another version with the same format reads it
+    monkeypatch.setattr("migrator.plan.file.FORMAT", 99)
     result = world.run("migrate", plan, "--yes", exit_code=4)
-    assert "was written by migrator 0.1.0" in result.stderr and 'Run "migrator plan" again' in result.stderr
+    assert "was written by migrator 0.1.0" in result.stderr and 'run "migrator plan" again' in result.stderr
 
 
 def test_asking(world: World) -> None:

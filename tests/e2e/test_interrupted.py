@@ -232,7 +232,7 @@ def test_what_was_written_meanwhile_stops_the_cutover(world: World) -> None:
             assert f"{sign} s3://{place}" in refused
         done = world.run("migrate", plan, "--yes", "--accept-late")
     assert "Left behind in the old buckets: 1 added, 1 changed, 1 removed" in done.stdout
-    assert "Everything is as it must be" in done.stdout
+    assert "Everything" not in done.stdout
 
 
 def keys_of(world: World) -> list[str]:
@@ -302,7 +302,7 @@ def test_killed_before_the_last_verification(world: World, monkeypatch: pytest.M
         patched.setattr(Verifier, "verify", die)
         world.run("migrate", plan, "--yes", exit_code=130)
     assert json.loads(world.run("status", plan, "--json").stdout)["phase"] == "cut over"
-    assert "Everything is as it must be" in world.run("migrate", plan, "--yes").stdout
+    assert "No difference was found" in world.run("migrate", plan, "--yes").stdout
     assert json.loads(world.run("status", plan, "--json").stdout)["phase"] == "finished"
 
 

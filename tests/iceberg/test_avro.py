@@ -16,7 +16,6 @@ from iceberg.avro_files import CODECS, CORPUS, SYNC, avro, container, encode, he
 from iceberg.tables import entry, manifest_schema, pairs, position_deletes
 from migrator.errors import Unreadable
 from migrator.iceberg.avro import Container, Malformed, Record, Target
-from migrator.iceberg.avro import codecs as codecs_module
 from migrator.iceberg.avro import container as container_module
 from migrator.iceberg.avro import places as places_module
 from migrator.iceberg.avro import records as records_module
@@ -290,10 +289,11 @@ def test_a_block_that_inflates_without_end_is_unreadable(codec, monkeypatch):
     rows = [encode(SCHEMA, {"n": 1, "file_path": "x" * 2_000_000})]
     data = container(SCHEMA, [rows], codec)
     assert len(list(Container(data, "p").records([PATH]))) == 1
-    for module in (codecs_module, container_module):
-        monkeypatch.setattr(module, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(container_module, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("migrator.iceberg.bounds.ALWAYS", 1_000_000)
+    monkeypatch.setattr("migrator.iceberg.bounds.MOST", 1_000_000)
     with pytest.raises(
-        Unreadable, match="has the size 2000" if codec == "null" else "too large|announces 2000|limit exceeded"
+        Unreadable, match="has the size 2000" if codec == "null" else "unpacks to more|announces 2000|limit exceeded"
     ):
         rewrite(data)
 

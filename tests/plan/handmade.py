@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 
 from iceberg.avro_files import avro, records
 from iceberg.tables import FILE_PATH, POS, entry, list_schema, listed, manifest_schema
+from migrator.catalogs import Catalog, CatalogTable, NamespaceRepoint, Repoint
+from migrator.catalogs.base import Neighbour
 from migrator.config import Settings
 from migrator.execute import Executor
 from migrator.journal import Journal
@@ -85,8 +88,52 @@ def document(*, location: str = LOCATION, version: int = 2, snapshots: list[dict
     return json.dumps({**base, "current-snapshot-id": 1, "snapshots": snapshots, **more}).encode()
 
 
-def planned(store: Store, folder: Path, **settings: Any) -> dict[str, Any]:
-    build_plan(folder / "plan.db", Settings(**{"layout": LAYOUT, **settings}), store, {}, Progress())
+CURRENT = f"{LOCATION}/metadata/00000-a.metadata.json"
+"""Where :func:`table` puts the metadata of a table, unless told otherwise."""
+
+
+class Named:
+    """A catalog with these tables in the namespace ``db``: ``t0``, ``t1``, … or by name."""
+
+    def __init__(
+        self,
+        *pointers: str,
+        name: str = "lake",
+        kind: str = "sql",
+        neighbours: Iterable[Neighbour] = (),
+        **named: str,
+    ) -> None:
+        self.name, self.kind = name, kind
+        self.pointers = {**{f"t{number}": pointer for number, pointer in enumerate(pointers)}, **named}
+        self._neighbours = list(neighbours)
+
+    def tables(self) -> list[CatalogTable]:
+        return [CatalogTable(self.name, "db", name, pointer) for name, pointer in sorted(self.pointers.items())]
+
+    def neighbours(self) -> Iterator[Neighbour]:
+        return iter(self._neighbours)
+
+    def namespace_properties(self) -> list[tuple[str, str, str]]:
+        return []
+
+    def current(self, namespace: str, name: str) -> str | None:
+        return self.pointers.get(name)
+
+    def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
+        for table in tables:
+            assert self.pointers[table.name] in (table.expected, table.new)
+            self.pointers[table.name] = table.new
+
+    def describe(self) -> str:
+        return "sql memory"
+
+    def close(self) -> None:
+        pass
+
+
+def planned(store: Store, folder: Path, *catalogs: Catalog, **settings: Any) -> dict[str, Any]:
+    given = {catalog.name: catalog for catalog in catalogs}
+    build_plan(folder / "plan.db", Settings(**{"layout": LAYOUT, **settings}), store, given, Progress())
     with PlanFile.open(folder / "plan.db") as plan:
         return describe_plan(plan)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from migrator.config import Settings
-from migrator.errors import MigratorError, NotFound, PlanDamaged
+from migrator.errors import AccessDenied, MigratorError, NotFound, PlanDamaged
+from migrator.late import find_late
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import describe_plan
@@ -221,3 +222,83 @@ def test_an_existing_plan_is_never_overwritten(lake: Store, tmp_path: Path) -> N
     with pytest.raises(PlanDamaged, match="exists already"):
         build_plan(path, Settings(layout=LAYOUT), lake, {}, Progress())
     assert path.read_text() == "precious"
+
+
+# -- what lies beside --------------------------------------------------------------------------------------
+
+
+def found(described: dict[str, Any], code: str) -> list[tuple[str, str]]:
+    return [(f["place"], f["message"]) for f in described["findings"] if f["code"] == code]
+
+
+@pytest.mark.parametrize(
+    ("keys", "merged"),
+    [
+        (["warehouse/sales/2024/a", "bronze/wh/audit/2024/b"], []),  # no more than the prefix is shared
+        (["warehouse/a", "bronze/wh/b"], []),  # nor that is
+        (["warehouse/raw/events/a", "bronze/wh/raw/events/b"], ["raw/events"]),
+        (["warehouse/raw/events/a", "bronze/wh/raw/events/day=1/b"], []),  # one below the other
+        (["warehouse/raw/a", "warehouse/raw/x/y/z", "warehouse/raw0", "bronze/wh/raw/b", "bronze/wh/raw/x/z"], ["raw"]),
+        ([f"warehouse/r/{n:03}/x" for n in range(50)] + ["warehouse/r/zz", "bronze/wh/r/a"], ["r"]),
+    ],
+)
+def test_folders_of_two_buckets_that_become_one(
+    lake: Store, tmp_path: Path, keys: list[str], merged: list[str]
+) -> None:
+    fill(lake, *(f"s3://{key}" for key in keys))
+    _, described = planned(lake, tmp_path)
+    assert not described["blocked"]
+    places = found(described, "merged-folders")
+    assert [place for place, _ in places] == [f"s3://data-lake/warehouse/{folder}/" for folder in merged]
+    for (_, message), folder in zip(places, merged, strict=True):
+        assert f"s3://warehouse/{folder}/" in message and f"s3://bronze/wh/{folder}/" in message
+
+
+def test_a_rule_inside_the_prefix_of_another_one(lake: Store, tmp_path: Path) -> None:
+    fill(lake, "s3://warehouse/bronze/x/a", "s3://bronze/x/b", "s3://bronze/wh/c")
+    layout: dict[str, str | bool] = {"s3://warehouse/": "", "s3://bronze/": "bronze/", "s3://bronze/wh/": "bronze/wh/"}
+    _, described = planned(lake, tmp_path, layout=layout)
+    assert [place for place, _ in found(described, "merged-folders")] == ["s3://data-lake/bronze/x/"]
+
+
+def test_buckets_that_no_rule_names(lake: Store, tmp_path: Path) -> None:
+    fill(lake, "s3://landing", "s3://archive")
+    _, described = planned(lake, tmp_path)
+    assert [place for place, _ in found(described, "bucket-beside")] == ["s3://archive/", "s3://landing/"]
+    _, described = planned(lake, tmp_path, layout={**LAYOUT, "s3://landing/": False, "s3://archive/x/": "archive/"})
+    assert not found(described, "bucket-beside")
+
+
+def test_where_buckets_may_not_be_listed_nothing_is_said(
+    lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: Store) -> list[str]:
+        raise AccessDenied("access denied")
+
+    monkeypatch.setattr(Store, "bucket_names", denied)
+    _, described = planned(lake, tmp_path)
+    assert not found(described, "bucket-beside")
+
+
+# -- what changes until the cutover ------------------------------------------------------------------------
+
+
+def late(store: Store, folder: Path) -> tuple[int, int, int]:
+    (path,) = (folder / "plans").glob("*.db")
+    with PlanFile.open(path) as plan:
+        found = find_late(plan, store, Progress())
+    return found.added, found.changed, found.removed
+
+
+def test_what_is_left_where_it_is_may_change_until_the_cutover(lake: Store, tmp_path: Path) -> None:
+    keys = ("tmp/a", "tmp/b", "kept", "x_$folder$", "y_$folder$")
+    fill(lake, *(f"s3://bronze/{key}" for key in keys))
+    planned(lake, tmp_path, layout={**LAYOUT, "s3://bronze/tmp/": False})
+    for key in ("tmp/a", "x_$folder$"):
+        lake._client.delete_object(Bucket="bronze", Key=key)
+    fill(lake, "s3://bronze/tmp/b", "s3://bronze/tmp/c", "s3://bronze/y_$folder$", "s3://bronze/z_$folder$", data=b"2")
+    assert late(lake, tmp_path) == (0, 0, 0)
+    fill(lake, "s3://bronze/kept", "s3://bronze/wh/new", "s3://bronze/.kept.crc", data=b"3")
+    assert late(lake, tmp_path) == (2, 1, 0)
+    lake._client.delete_object(Bucket="bronze", Key="kept")
+    assert late(lake, tmp_path) == (2, 0, 1)

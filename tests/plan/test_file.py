@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from migrator.errors import PlanBusy, PlanDamaged, PlanStale
+from migrator.errors import PlanBusy, PlanDamaged, PlanStale, PlanUnusable
 from migrator.findings import Finding
+from migrator.journal import Journal
+from migrator.plan import connecting
 from migrator.plan.file import PlanFile
 
 
@@ -49,7 +53,7 @@ def test_a_sealed_plan_opens(plan_path: Path) -> None:
 )
 def test_a_plan_edited_by_hand_is_refused(plan_path: Path, statement: str) -> None:
     edit(plan_path, statement)
-    with pytest.raises(PlanDamaged, match=r'was edited after planning\. Run "migrator plan" again\.') as caught:
+    with pytest.raises(PlanDamaged, match=r"was edited after planning\. .* Keep this file") as caught:
         PlanFile.open(plan_path)
     assert caught.value.exit_code == 1
 
@@ -59,12 +63,22 @@ def test_the_journal_is_no_edit(plan_path: Path) -> None:
     PlanFile.open(plan_path).close()
 
 
-@pytest.mark.parametrize(("key", "value"), [("format", "99"), ("tool_version", "9.9.9")])
-def test_another_version_is_stale(plan_path: Path, key: str, value: str) -> None:
-    edit(plan_path, f"UPDATE header SET value = '{value}' WHERE key = '{key}'")
-    with pytest.raises(PlanStale, match=value) as caught:
+def test_another_format_is_stale(plan_path: Path) -> None:
+    edit(plan_path, "UPDATE header SET value = '99' WHERE key = 'format'")
+    with pytest.raises(PlanStale, match="format 99") as caught:
         PlanFile.open(plan_path)
     assert caught.value.exit_code == 4
+
+
+def test_a_plan_of_another_version_with_the_same_format_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrator.plan.file.__version__", "9.9.9")
+    with PlanFile.create(tmp_path / "p.db") as plan:
+        plan.seal({"target_bucket": "data-lake", "layout": "{}"})
+    monkeypatch.undo()
+    with PlanFile.open(tmp_path / "p.db") as plan:
+        assert plan.header()["tool_version"] == "9.9.9"
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
@@ -86,3 +100,116 @@ def test_one_writer_at_a_time(plan_path: Path) -> None:
         second.lock(),
     ):
         pass
+
+
+# -- what may happen to a plan that is open, and how it is read ------------------------------------------
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def killed(path: Path) -> None:
+    """Leave the journal as a killed run does: its last entries in the log beside the plan."""
+    program = (
+        "import os, sys; from pathlib import Path; from migrator.plan.file import PlanFile\n"
+        "from migrator.journal import Journal\n"
+        "journal = Journal(PlanFile.open(Path(sys.argv[1]))); journal.event('started'); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+
+
+@pytest.mark.parametrize("after_a_kill", [False, True])
+@pytest.mark.parametrize("writable", [False, True])
+def test_reading_needs_no_more_than_the_right_to_read_and_leaves_no_trace(
+    plan_path: Path, monkeypatch: pytest.MonkeyPatch, after_a_kill: bool, writable: bool
+) -> None:
+    if after_a_kill:
+        killed(plan_path)
+        assert plan_path.with_name("p.db-wal").stat().st_size
+    before = snapshot(plan_path.parent)
+    if not writable:  # what SQLite answers where it may not write beside the file; root may always
+        real = connecting.connect
+
+        def connect(path: Path, mode: str, **more: bool) -> sqlite3.Connection:
+            if path == plan_path and mode == "ro":
+                raise sqlite3.OperationalError("unable to open database file")
+            return real(path, mode, **more)
+
+        monkeypatch.setattr(connecting, "connect", connect)
+        monkeypatch.setattr("migrator.plan.file.connect", connect)
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        assert [o.place for o in plan.objects()] == ["s3://b/k"]
+        assert plan.object_at("b", "k") is not None
+        assert Journal(plan).has("started") == after_a_kill
+        with pytest.raises(PlanUnusable, match="cannot be written"):
+            Journal(plan).event("never")
+    after = snapshot(plan_path.parent)
+    assert {name: data for name, data in after.items() if not name.endswith("-shm")} == {
+        name: data for name, data in before.items() if not name.endswith("-shm")
+    }
+
+
+@pytest.mark.parametrize("what", ["deleted", "replaced", "moved"])
+def test_a_plan_that_is_taken_away_stops_the_next_write(plan_path: Path, what: str) -> None:
+    with pytest.raises(PlanUnusable, match=r"p\.db was deleted, moved or replaced") as caught:  # noqa: SIM117
+        with PlanFile.open(plan_path) as plan, plan.lock(), Journal(plan) as journal:
+            journal.done(1, 1, "e")
+            copy = plan_path.read_bytes()
+            plan_path.rename(plan_path.with_name("aside.db"))
+            if what == "replaced":
+                plan_path.write_bytes(copy)
+            elif what == "deleted":
+                plan_path.with_name("aside.db").unlink()
+            journal.event("cutover-begun")
+    assert caught.value.exit_code == 1
+    assert plan_path.exists() == (what == "replaced")
+
+
+def test_a_reader_never_makes_the_file_anew(plan_path: Path) -> None:
+    with PlanFile.open(plan_path) as plan:
+        plan_path.unlink()
+        with pytest.raises(PlanUnusable, match="deleted"):
+            list(plan.objects())
+        with pytest.raises(sqlite3.Error):
+            plan.lookup("SELECT 1")
+    assert not plan_path.exists()
+
+
+@pytest.mark.parametrize("said", ["database or disk is full", "disk I/O error"])
+def test_a_disk_that_is_full_is_told_and_nothing_is_given_up(plan_path: Path, said: str) -> None:
+    with pytest.raises(PlanUnusable, match=said) as caught:  # noqa: SIM117
+        with PlanFile.open(plan_path) as plan, Journal(plan), plan.writing():
+            raise sqlite3.OperationalError(said)
+    assert str(plan_path) in str(caught.value)
+    assert "migrator plan" not in str(caught.value) and "plan again" not in str(caught.value)
+
+
+def test_pages_that_do_not_fit_are_told_and_with_room_it_goes_on(plan_path: Path) -> None:
+    """A real refusal of SQLite's own: the file may not grow."""
+    with pytest.raises(PlanUnusable, match="full"), PlanFile.open(plan_path) as plan, Journal(plan) as journal:
+        pages = plan.db.execute("PRAGMA page_count").fetchone()[0]
+        plan.db.execute(f"PRAGMA max_page_count = {pages}")
+        for number in range(10_000):
+            journal.done(number, 1, "e" * 32)
+    with PlanFile.open(plan_path) as plan, Journal(plan) as journal:
+        journal.done(1, 1, "e")
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        assert plan.lookup("SELECT count(*) FROM done") == (1,)
+
+
+def test_a_damaged_journal_is_kept(plan_path: Path) -> None:
+    with plan_path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (plan_path.stat().st_size - 4096))
+    with pytest.raises(PlanDamaged, match="Keep this file"):
+        PlanFile.open(plan_path)
+
+
+def test_secrets_in_urls_do_not_get_into_findings(plan_path: Path) -> None:
+    with PlanFile.create(plan_path.with_name("q.db")) as plan:
+        finding = Finding.of(
+            "bucket-settings", "s3a://KEY:Marker@b/", "at http://u:Marker@h/", "postgresql://u:Marker@h"
+        )
+        plan.add_finding(finding)
+        assert "Marker" not in str(plan.findings()) and "s3a://***@b/" in str(plan.findings())

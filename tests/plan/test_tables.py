@@ -19,16 +19,13 @@ from iceberg.avro_files import avro, records
 from iceberg.deletes.test_puffin import VECTOR, puffin_of
 from iceberg.tables import FILE_PATH, entry, list_schema, listed, position_deletes
 from iceberg.test_views import PLAIN
-from migrator.config import Settings
-from migrator.plan.build import build_plan
-from migrator.plan.file import PlanFile
-from migrator.plan.summary import describe_plan
-from migrator.progress import Progress
 from migrator.store import Store, is_own
 from migrator.target.ledger import Ledger, own
 from plan.handmade import (
+    CURRENT,
     LAYOUT,
     LOCATION,
+    Named,
     at_target,
     blocks,
     data_file,
@@ -106,10 +103,8 @@ def test_a_path_that_exists_at_neither_key_is_missing(lake: Store, tmp_path: Pat
 def test_both_spellings_must_lead_to_one_place(lake: Store, tmp_path: Path) -> None:
     """A rule for t/ covers t/x, and t//x too, but no rule for t/x covers t//x."""
     table(lake, data_file(lake, f"{LOCATION}//data/a.parquet", at=f"{LOCATION}/data/a.parquet"))
-    settings = Settings(layout={**LAYOUT, "s3://bronze/t/data/": "elsewhere/"})
-    build_plan(tmp_path / "plan.db", settings, lake, {}, Progress())
-    with PlanFile.open(tmp_path / "plan.db") as plan:
-        assert blocks(describe_plan(plan)) == ["unmapped-path"]
+    layout: dict[str, str | bool] = {**LAYOUT, "s3://bronze/t/data/": "elsewhere/"}
+    assert blocks(planned(lake, tmp_path, Named(CURRENT), layout=layout)) == ["unmapped-path"]
 
 
 # -- format version 1 with manifests in the metadata file (row 3) ------------------------------------------
@@ -214,7 +209,7 @@ def test_a_live_file_under_no_rule_blocks_and_a_tombstone_does_not(lake: Store, 
     assert entries_at_target(lake, "bronze/t/metadata/m0.avro")[1]["data_file"]["file_path"] == far
     (tmp_path / "plan.db").unlink()
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), entry(far))
-    assert blocks(planned(lake, tmp_path)) == ["unmapped-path"]
+    assert blocks(planned(lake, tmp_path, Named(CURRENT))) == ["unmapped-path"]
 
 
 def test_dangling_delete_rows_are_a_warning_and_stay(lake: Store, tmp_path: Path) -> None:
@@ -293,7 +288,7 @@ def test_a_bucket_whose_name_begins_like_another_is_no_part_of_it(lake: Store, t
     """Pitfall 2: a prefix ends where a name ends."""
     lake.create_bucket("bronze-archive")
     table(lake, data_file(lake, "s3a://bronze-archive/x.parquet"))
-    described = planned(lake, tmp_path)
+    described = planned(lake, tmp_path, Named(CURRENT))
     assert blocks(described) == ["unmapped-path"]
     assert "bronze-archive" in str(described["findings"])
 
@@ -358,7 +353,8 @@ def test_a_hadoop_table_must_stay_in_one_folder(lake: Store, tmp_path: Path) -> 
     """Row 1: it is found by its folder, which its location must be."""
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name="v1.metadata.json")
     put(lake, f"{LOCATION}/metadata/version-hint.text", b"1")
-    described = planned(lake, tmp_path, layout={**LAYOUT, "s3://bronze/t/metadata/": "elsewhere/"})
+    files = Named(f"{LOCATION}/metadata/v1.metadata.json", kind="hadoop")
+    described = planned(lake, tmp_path, files, layout={**LAYOUT, "s3://bronze/t/metadata/": "elsewhere/"})
     assert blocks(described) == ["unmapped-path"]
     (found,) = [f for f in described["findings"] if f["code"] == "unmapped-path"]
     assert "a Hadoop table must lie at its location" in found["message"]
@@ -476,7 +472,7 @@ def encryption_keys(lake: Store) -> None:
 def test_an_encrypted_table_blocks(lake: Store, tmp_path: Path, make: Callable[[Store], None]) -> None:
     """Key metadata holds the length of the file that it is for: copied, the table could not be read."""
     make(lake)
-    assert blocks(planned(lake, tmp_path)) == ["encrypted-table"]
+    assert blocks(planned(lake, tmp_path, Named(CURRENT))) == ["encrypted-table"]
 
 
 # -- what cannot be read (pitfall 20) ----------------------------------------------------------------------
@@ -492,7 +488,7 @@ def test_a_list_or_manifest_that_cannot_be_read_blocks(
     size = delete_rows(lake, deletes, [data])
     table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))
     put(lake, f"{LOCATION}/metadata/{name}", damage(lake.get("bronze", f"t/metadata/{name}").data))
-    described = planned(lake, tmp_path)
+    described = planned(lake, tmp_path, Named(CURRENT))
     assert "unreadable" in blocks(described)
     assert f"{LOCATION}/metadata/{name}" in places(described, "unreadable")
 

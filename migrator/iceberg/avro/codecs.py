@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import zstandard
 
+from migrator.iceberg import bounds
 from migrator.iceberg.avro.numbers import Malformed
 
 deflater: Any
@@ -19,7 +20,7 @@ except ImportError:  # no wheel for this machine
     deflater = zlib
 
 MOST_BYTES = 1 << 30
-"""In one block, compressed or not. Some writers put a whole manifest into one block: 100 MB are normal."""
+"""In one block as it lies in the file. Some writers put a whole manifest into one block: 100 MB are normal."""
 
 
 def _deflate(data: bytes) -> bytes:
@@ -29,10 +30,13 @@ def _deflate(data: bytes) -> bytes:
 
 
 def _unpack(stream: Any, data: bytes) -> bytes:
-    out: bytes = stream.decompress(data, MOST_BYTES)
+    most = bounds.unpacked(len(data))
+    out: bytes = stream.decompress(data, most + 1)
+    if len(out) > most:
+        raise Malformed(f"it unpacks to more than {most:,} bytes")
     # Bytes behind the end are normal: fastavro and pyiceberg leave part of the zlib checksum there.
     if not stream.eof:
-        raise Malformed("the data ends too early, or is too large")
+        raise Malformed("the data ends too early")
     return out
 
 
@@ -40,15 +44,18 @@ def unzstd(data: bytes) -> bytes:
     """All zstandard frames in ``data``. Raises Malformed when the last one is incomplete, or all are too large."""
     out: list[bytes] = []
     size = pos = 0
+    most = bounds.unpacked(len(data))
     while pos < len(data):
         stream = zstandard.ZstdDecompressor().decompressobj()
         while not stream.eof:
-            sip = data[pos : pos + 4096]  # may become 100 MB: this decompressor cannot be told when to stop
+            sip = data[pos : pos + 512]  # may become 16 MB: this decompressor cannot be told when to stop
             out.append(stream.decompress(sip))
             pos += len(sip)
             size += len(out[-1])
-            if not sip or size > MOST_BYTES:
-                raise Malformed("zstandard data ends too early, or is too large")
+            if size > most:
+                raise Malformed(f"it unpacks to more than {most:,} bytes")
+            if not sip:
+                raise Malformed("zstandard data ends too early")
         pos -= len(stream.unused_data)
     return b"".join(out)
 
@@ -61,7 +68,7 @@ def _unsnappy(data: bytes) -> bytes:
         shift += 7
         if byte < 0x80:
             break
-    if size > min(64 * len(body), MOST_BYTES):  # snappy cannot compress better than about 1 : 21
+    if size > min(64 * len(body), bounds.unpacked(len(body))):  # snappy cannot compress better than about 1 : 21
         raise Malformed(f"snappy data announces {size} bytes")
     import pyarrow as pa  # late, since it takes long to import and few manifests are packed so
 
@@ -92,7 +99,7 @@ CODECS: dict[str, tuple[_Transform, _Transform]] = {
     "zstandard": (unzstd, lambda data: zstandard.ZstdCompressor().compress(data)),
     "snappy": (_unsnappy, _snappy),
     "bzip2": (lambda data: _unpack(bz2.BZ2Decompressor(), data), bz2.compress),
-    "xz": (lambda data: _unpack(lzma.LZMADecompressor(memlimit=MOST_BYTES), data), lzma.compress),
+    "xz": (lambda data: _unpack(lzma.LZMADecompressor(memlimit=bounds.MOST), data), lzma.compress),
 }
 """Codec name in the header → (decompress, compress)."""
 
@@ -103,4 +110,5 @@ CODEC_FAULTS = (
     OSError,
     ValueError,
     EOFError,
+    MemoryError,
 )

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 
 from migrator.errors import Unreadable
+from migrator.iceberg import bounds
 from migrator.iceberg.avro.codecs import CODEC_FAULTS, CODECS, MOST_BYTES
 from migrator.iceberg.avro.numbers import Malformed, read_long, read_text, write_long
 from migrator.iceberg.avro.records import Record, Target, Walk
@@ -31,6 +32,8 @@ class _Input:
         self._stream = io.BytesIO(source) if isinstance(source, bytes) else source
         self.passed: list[bytes] = []
         """What was read, verbatim, since the caller last cleared it."""
+        self.left: int | None = None
+        """How many bytes may still be read, if that is limited."""
 
     def up_to(self, size: int) -> bytes:
         """The next ``size`` bytes; fewer at the end. Makes no room for more than there is."""
@@ -40,6 +43,10 @@ class _Input:
             size -= len(piece)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.passed.append(data)
+        if self.left is not None:
+            self.left -= len(data)
+            if self.left < 0:
+                raise Malformed("its header has no end")
         return data
 
     def exactly(self, size: int) -> bytes:
@@ -103,13 +110,19 @@ class Container:
     def _read_header(self) -> None:
         if self._input.up_to(len(MAGIC)) != MAGIC:
             raise Malformed("it is not an Avro file")
+        self._input.left = bounds.HEADER_BYTES
+        entries = 0
         while count := self._input.long():
             if count < 0:  # the size of the entries in bytes follows
                 self._input.long()
+            entries += abs(count)
+            if entries > bounds.HEADER_ENTRIES:
+                raise Malformed(f"its header has {entries:,} entries")
             for _ in range(abs(count)):
                 key = read_text(self._input.sized())
                 self.metadata[key] = self._input.sized()
         self._sync = self._input.exactly(_SYNC_SIZE)
+        self._input.left = None
         self._header = b"".join(self._input.passed)
         codec = self.metadata.get("avro.codec", b"null").decode("utf-8", "replace")
         if codec not in CODECS:

@@ -7,11 +7,14 @@ columns by the type attribute ``iceberg.id`` (Iceberg table spec, "Appendix A", 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.orc
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
+from migrator.iceberg.deletes import apart
 from migrator.iceberg.deletes.orc_tail import TIMESTAMPS, Tail
 from migrator.iceberg.deletes.rows import RewrittenDeletes, reading, rows
 
@@ -23,17 +26,37 @@ _STRIDE = 10_000
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
     """See :func:`migrator.iceberg.deletes.rewrite_deletes`."""
-    with reading(place):
-        file = _open(data, place)
-        found = rows(file.read(), _ID, place)
-    paths = found.moves(mapping)
-    return paths.rewritten(_write(found.moved(paths), file, Tail(data, place), place) if paths.changed else data)
+    moved = {path: mapping(path) for path in paths(data, place)}
+    result: RewrittenDeletes = apart.call(__name__, "rewrite_here", data, place, moved)
+    return replace(result, data=data) if result.data == data else result
 
 
 def paths(data: bytes, place: str) -> set[str]:
     """See :func:`migrator.iceberg.deletes.delete_paths`."""
+    found: set[str] = apart.call(__name__, "paths_here", data, place)
+    return found
+
+
+# -- in the child, since Arrow's reader may crash ----------------------------------------------------------
+
+
+def rewrite_here(data: bytes, moved: dict[str, str | None], place: str) -> RewrittenDeletes:
+    """The rewrite, in this process. ``moved``: old path → new path, or None."""
     with reading(place):
-        return rows(_open(data, place).read(), _ID, place).distinct()
+        file = _open(data, place)
+        found = rows(file.read(), _ID, place)
+    paths = found.moves(moved.get)
+    return paths.rewritten(_write(found.moved(paths), file, Tail(data, place), place) if paths.changed else data)
+
+
+def paths_here(data: bytes, place: str) -> set[str]:
+    """The distinct paths, read stripe by stripe in this process."""
+    with reading(place):
+        file = _open(data, place)
+        found = rows(file.schema.empty_table(), _ID, place).distinct()
+        for number in range(file.nstripes):
+            found |= rows(pa.Table.from_batches([file.read_stripe(number)]), _ID, place).distinct()
+        return found
 
 
 def _open(data: bytes, place: str) -> pa.orc.ORCFile:

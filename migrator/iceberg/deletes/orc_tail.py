@@ -14,6 +14,7 @@ import pyarrow as pa
 import zstandard
 
 from migrator.errors import Unreadable
+from migrator.iceberg import bounds
 from migrator.iceberg.avro import Malformed
 from migrator.iceberg.avro.codecs import unzstd
 
@@ -88,16 +89,20 @@ def _inflated(data: bytes, compression: int) -> bytes:
     if compression not in _CODECS:
         raise Malformed(f"its compression {compression} is not known")
     out = []
+    size = 0
     while data:
         head = int.from_bytes(data[:3], "little")
         chunk, data = data[3 : 3 + (head >> 1)], data[3 + (head >> 1) :]
         out.append(chunk if head & 1 else _CODECS[compression](chunk))
+        size += len(out[-1])
+        if size > bounds.FOOTER_BYTES:
+            raise Malformed("its footer is too large")
     return b"".join(out)
 
 
 def _unsnappy(data: bytes) -> bytes:
     size, _ = _varint(data, 0)
-    if size > 64 * len(data):  # snappy cannot compress better than about 1 : 21
+    if size > min(64 * len(data), bounds.FOOTER_BYTES):  # snappy cannot compress better than about 1 : 21
         raise Malformed(f"snappy data announces {size} bytes")
     out: bytes = pa.Codec("snappy").decompress(data, size, asbytes=True)
     return out
@@ -107,12 +112,12 @@ def _unlz4(data: bytes) -> bytes:
     # Arrow must be told the size of a bare block, which ORC does not record. In a frame it finds the end by
     # itself: magic, flags, largest block (4 MiB), checksum of the two; then length and block; then the end.
     frame = b"\x04\x22\x4d\x18\x60\x70\x73" + len(data).to_bytes(4, "little") + data + bytes(4)
-    out: bytes = pa.CompressedInputStream(pa.BufferReader(frame), "lz4").read()
+    out: bytes = pa.CompressedInputStream(pa.BufferReader(frame), "lz4").read(bounds.FOOTER_BYTES + 1)
     return out
 
 
 _CODECS: dict[int, Callable[[bytes], bytes]] = {
-    1: lambda data: zlib.decompressobj(-zlib.MAX_WBITS).decompress(data),
+    1: lambda data: zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, bounds.FOOTER_BYTES + 1),
     2: _unsnappy,
     4: _unlz4,
     5: unzstd,

@@ -7,7 +7,7 @@ metadata, codec and row groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
+from migrator.iceberg.deletes import apart
 from migrator.iceberg.deletes.rows import POS_ID, RewrittenDeletes, column_index, reading, rows
 from migrator.iceberg.manifests import FILE_PATH_ID
 
@@ -34,9 +35,18 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
 def paths(data: bytes, place: str) -> set[str]:
     """See :func:`migrator.iceberg.deletes.delete_paths`."""
+    found: set[str] = apart.call(__name__, "paths_here", data, place)
+    return found
+
+
+def paths_here(data: bytes, place: str) -> set[str]:
+    """The distinct paths, read some rows at a time in this process."""
     with reading(place):
         source = _Source(data, place)
-        return rows(source.read([source.path_name, source.pos_name]), _FIELD_ID, place).distinct()
+        found: set[str] = set()
+        for table in source.some_rows([source.path_name, source.pos_name]):
+            found |= rows(table, _FIELD_ID, place).distinct()
+        return found
 
 
 class _Source:
@@ -71,6 +81,14 @@ class _Source:
     def read(self, columns: list[str] | None) -> pa.Table:
         """The rows, the paths as a dictionary: there are few distinct ones, whatever the number of rows."""
         return self._open([self.path_name]).read(columns)
+
+    def some_rows(self, columns: list[str]) -> Iterator[pa.Table]:
+        """The rows as :meth:`read` gives them, a million at a time; at least one table, maybe without rows."""
+        file = self._open([self.path_name])
+        schema = file.schema_arrow
+        yield pa.schema([schema.field(name) for name in columns]).empty_table()
+        for batch in file.iter_batches(1 << 20, columns=columns):
+            yield pa.Table.from_batches([batch])
 
     def write(self, table: pa.Table) -> bytes:
         """``table`` in the shape of the file that was read, which has rows. Its paths are a dictionary."""

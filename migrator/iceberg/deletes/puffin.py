@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from migrator.errors import Unreadable
-from migrator.iceberg import Mapping
+from migrator.iceberg import Mapping, bounds
 from migrator.iceberg.deletes.rows import RewrittenDeletes
 from migrator.iceberg.json_text import Object, Token, parse, replace_strings
 from migrator.iceberg.manifests import DeleteFile
@@ -141,7 +141,7 @@ def _unlz4(frame: bytes, place: str) -> bytes:
     if not frame.startswith(_FRAME) or len(frame) < 15 or not frame[4] & _HAS_SIZE:
         raise Unreadable(place, "its Puffin footer is no LZ4 frame with a content size")
     size = int.from_bytes(frame[6:14], "little")
-    if size > 255 * len(frame):  # LZ4 cannot compress better
+    if size > min(255 * len(frame), bounds.FOOTER_BYTES):  # LZ4 cannot compress better
         raise Unreadable(place, f"its Puffin footer announces {size} bytes")
     try:
         text: bytes = pa.Codec("lz4").decompress(frame, size, asbytes=True)

@@ -1,0 +1,137 @@
+"""Reading in a process of its own what may take the reading process with it.
+
+Arrow's readers are C++: a damaged file can make them crash, never end, or fill the memory. So files of deletes in ORC
+and Parquet are read in a child process that is killed when it takes too long, and may use little memory. If it dies,
+the file is unreadable, and the next one gets a new child.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import pickle
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from migrator.errors import MigratorError, Unreadable
+from migrator.iceberg import bounds
+from migrator.workers import cores, pipe, start_child
+
+SECONDS = 120.0
+"""What a file is given, and one second more for each of its megabytes."""
+
+_idle: list[subprocess.Popen[bytes]] = []
+_lock = threading.Lock()
+_turns = threading.BoundedSemaphore(max(2, cores()))
+
+
+def call(module: str, function: str, data: bytes, place: str, *arguments: Any) -> Any:
+    """``function(data, *arguments, place)`` of a module, in a child. What it is given and what it
+    returns must be picklable. Raises Unreadable, also if the child dies of it."""
+    with _turns:
+        with _lock:
+            child = _idle.pop() if _idle else None
+        if child is None:
+            child = start_child(f"from {__name__} import serve; serve()", quiet=True)
+        seconds = SECONDS + len(data) / (1 << 20)
+        late = threading.Event()
+        watch = threading.Timer(seconds, _stop, (child, late))
+        watch.daemon = True
+        watch.start()
+        try:
+            pickle.dump((module, function, data, place, arguments), pipe(child.stdin))
+            pipe(child.stdin).flush()
+            error, result = pickle.load(pipe(child.stdout))
+        except (EOFError, OSError, pickle.UnpicklingError) as fault:
+            child.kill()
+            code = _close(child)
+            reason = f"reading it took more than {seconds:.0f} s" if late.is_set() else _death(code)
+            raise Unreadable(place, reason) from fault
+        except BaseException:  # Ctrl-C amid an answer: this child has lost its place
+            child.kill()
+            _close(child)
+            raise
+        finally:
+            watch.cancel()
+        with _lock:
+            _idle.append(child)
+    if error is not None:
+        raise error
+    return result
+
+
+def _stop(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    child.kill()
+
+
+def _death(code: int) -> str:
+    how = f"with signal {-code}" if code < 0 else f"with exit code {code}"
+    return f"it is so damaged that its reader died {how}"
+
+
+def _close(child: subprocess.Popen[bytes]) -> int:
+    with suppress(OSError):
+        pipe(child.stdin).close()
+    code = child.wait()
+    pipe(child.stdout).close()
+    return code
+
+
+@atexit.register
+def _close_all() -> None:
+    while _idle:
+        child = _idle.pop()
+        child.kill()
+        _close(child)
+
+
+# -- the child -------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """The life of a child: read what the parent sends until the pipe ends."""
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # whatever prints must not end up between the answers
+    base = 0
+    while True:
+        try:
+            module, function, data, place, arguments = pickle.load(source)
+        except EOFError:
+            return
+        answer: tuple[MigratorError | None, Any]
+        try:
+            job = getattr(importlib.import_module(module), function)
+            base = base or _used()  # with Arrow loaded
+            _limit(base + max(bounds.READER_BYTES, bounds.READER_RATIO * len(data)))
+            answer = (None, job(data, *arguments, place))
+        except MigratorError as error:
+            answer = (error, None)
+        except MemoryError:
+            answer = (Unreadable(place, "reading it needs more memory than such a file may"), None)
+        except Exception as fault:
+            answer = (Unreadable(place, f"its reader failed: {type(fault).__name__}: {fault}"), None)
+        pickle.dump(answer, sink)
+        sink.flush()
+
+
+def _used() -> int:
+    """The address space in use, in bytes; 0 where that is not known."""
+    with suppress(OSError, ValueError):
+        import resource
+
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    return 0
+
+
+def _limit(size: int) -> None:
+    """Let this process have no more than ``size`` bytes of address space, where the system knows such limits."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (size if most == resource.RLIM_INFINITY else min(size, most), most))

@@ -1,0 +1,260 @@
+"""What lies at the target where one table's metadata would go: nothing, an earlier copy of it, the same table that
+lives on there, or another table.
+
+A table is never set back. Metadata at the target that has the table's uuid, and that is no copy of a file in the old
+place, was written there after an earlier cutover: the old pointer has been overtaken, or the table has two histories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.catalogs.base import SQL
+from migrator.catalogs.hadoop import HINT, current_version
+from migrator.errors import NotFound, Unreadable
+from migrator.findings import WARN, Finding
+from migrator.iceberg.metadata import TableMetadata, is_metadata_file, metadata_version, read_metadata
+from migrator.iceberg.views import ViewMetadata, is_view_metadata, read_view
+from migrator.layout import Layout, Location
+from migrator.parallel import Failed, each
+from migrator.plan import advice
+from migrator.plan.discover import FoundTable
+from migrator.plan.file import PlanFile, keys_under
+from migrator.plan.walk import READERS, Problems
+from migrator.store import Store
+
+MAX_READ = 200
+"""How many metadata files of one folder at the target are read, the newest first."""
+
+# Metadata files right in the folder that are not where some old object goes.
+_STRANGERS = """
+SELECT key FROM present WHERE key >= :low AND key < :high AND key LIKE '%.metadata.json%'
+AND instr(substr(key, :start), '/') = 0 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = present.key)
+"""
+
+
+@dataclass(frozen=True)
+class There:
+    """A readable metadata file at the target."""
+
+    uri: str
+    metadata: TableMetadata | ViewMetadata
+
+    @property
+    def uuid(self) -> str | None:
+        return self.metadata.table_uuid if isinstance(self.metadata, TableMetadata) else self.metadata.view_uuid
+
+    @property
+    def version(self) -> int:
+        return metadata_version(self.uri.rpartition("/")[2]) or 0
+
+    @property
+    def age(self) -> tuple[int, int]:
+        updated = self.metadata.last_updated_ms if isinstance(self.metadata, TableMetadata) else 0
+        return self.version, updated
+
+
+class TargetSide:
+    """The target, as far as one table is concerned. What is wrong there becomes the table's problem."""
+
+    def __init__(
+        self,
+        plan: PlanFile,
+        store: Store,
+        layout: Layout,
+        found: FoundTable,
+        problems: Problems,
+        rules: advice.Rules,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._layout = layout
+        self._found = found
+        self._problems = problems
+        self._rules = rules
+
+    # -- Hadoop tables -------------------------------------------------------------------------------
+
+    def living(self, metadata: TableMetadata, new_metadata: str) -> There | None:
+        """For a Hadoop table: the target's current metadata, if a version hint shows that it was cut over.
+
+        Anything there that is not this table's same or later state is a problem, since a Hadoop reader
+        would take it for the table.
+        """
+        if self._found.hint is None:
+            return None
+        folder, names = self._folder()
+        if HINT not in names:
+            return None
+        bucket = self._layout.target_bucket
+        hint = self._store.get(bucket, f"{folder}/{HINT}").data
+        name = current_version(names, hint)
+        there = self._readable(self._read(f"{folder}/{name}")) if name else None
+        if there is None:
+            return None
+        label, ours = self._problems.label, metadata_version(self._found.metadata.rpartition("/")[2]) or 0
+        if there.uuid != metadata.table_uuid or not isinstance(there.metadata, TableMetadata):
+            message = f"another table lies where {label} would go"
+            self._problems.add("target-not-empty", there.uri, message, self._elsewhere(metadata.location))
+        elif there.version < ours:
+            message = f"{label} was migrated at version {there.version}, but {self._found.metadata} is at {ours} by now"
+            move = (
+                f"Find out which of the two is right, and stop its other writer. {self._elsewhere(metadata.location)}"
+            )
+            self._problems.add("target-behind", there.uri, message, move)
+        elif not self._descends(there.metadata, metadata, new_metadata):
+            self._add_ahead(there, metadata.location, "and both have changed since they parted")
+        else:
+            return there
+        return None
+
+    def is_free(self, location: str) -> bool:
+        """False, with a problem, if the target's folder holds a later version: a Hadoop reader would follow it."""
+        if any(code in self._problems for code in ("target-not-empty", "target-behind", "target-ahead")):
+            return False
+        if self._found.hint is None:
+            return True
+        folder, names = self._folder()
+        ours = metadata_version(self._found.metadata.rpartition("/")[2]) or 0
+        later = [n for n in names if is_metadata_file(n) and (metadata_version(n) or 0) > ours]
+        later = [n for n in later if not self._is_copy(f"{folder}/{n}")]
+        if later:
+            place = f"s3://{self._layout.target_bucket}/{folder}/{later[0]}"
+            message = f"is newer than {self._problems.label} itself, and readers would follow it"
+            move = f"Move it away. {self._elsewhere(location)}"
+            self._problems.add("target-not-empty", place, message, move)
+        return not later
+
+    def _folder(self) -> tuple[str, list[str]]:
+        """The folder of the new metadata in the target bucket, and the file names that are there now."""
+        assert self._found.hint is not None
+        bucket, folder = self._found.hint
+        new = folder if bucket == self._layout.target_bucket else self._layout.map_key(bucket, folder) or ""
+        query = "SELECT key FROM present WHERE key >= ? AND key < ?"
+        keys = self._plan.db.execute(query, keys_under(new)).fetchall()
+        return new, [key[len(new) + 1 :] for (key,) in keys]
+
+    def _is_copy(self, key: str) -> bool:
+        return self._plan.db.execute("SELECT 1 FROM objects WHERE target = ?", (key,)).fetchone() is not None
+
+    def _descends(self, there: TableMetadata, ours: TableMetadata, new_metadata: str) -> bool:
+        """True if what the target has grew out of the old place's current state."""
+        at = Location.parse(new_metadata)
+        copy = self._readable(self._read(at.key)) if at is not None and self._plan.at_target(at.key) else None
+        if copy is not None and isinstance(copy.metadata, TableMetadata):
+            return _state(copy.metadata) == _state(ours)
+        known = {snapshot.snapshot_id for snapshot in there.snapshots}
+        return new_metadata in there.metadata_log or ours.current_snapshot_id in known
+
+    # -- all tables ----------------------------------------------------------------------------------
+
+    def ahead(self, current: TableMetadata | ViewMetadata, new_metadata: str) -> There | None:
+        """The target's newest metadata file, if this table was written to there. A problem if a catalog names the
+        table: its pointer would set the table back."""
+        ours = There(self._found.metadata, current)
+        newest: There | None = None
+        stranger: There | None = None
+        for there in self._strangers(new_metadata):
+            if there.uuid != ours.uuid or there.uuid is None:
+                stranger = max(filter(None, (stranger, there)), key=lambda t: t.age)
+            elif not _is_past(there, ours):
+                newest = max(filter(None, (newest, there)), key=lambda t: t.age)
+        if stranger is not None:
+            message = (
+                f"is another table's, which no given catalog names; {self._problems.label} goes to the same folder"
+            )
+            self._plan.add_finding(Finding.of("tables-overlap", stranger.uri, message, severity=WARN))
+        if newest is not None and self._problems.named:
+            self._add_ahead(newest, current.location, "and was written to there")
+        return newest
+
+    def _strangers(self, new_metadata: str) -> list[There]:
+        """The readable metadata files in the table's folder at the target that are no copies."""
+        at = Location.parse(new_metadata)
+        assert at is not None
+        folder, slash, _ = at.key.rpartition("/")
+        low, high = keys_under(folder)
+        values = {"low": low, "high": high, "start": len(folder + slash) + 1}
+        keys = [key for (key,) in self._plan.db.execute(_STRANGERS, values)]
+        keys = [key for key in keys if is_metadata_file(key.rpartition("/")[2])]
+        keys.sort(key=lambda key: metadata_version(key.rpartition("/")[2]) or 0, reverse=True)
+        found = []
+        for outcome in each(self._read, keys[:MAX_READ], workers=READERS):
+            if isinstance(outcome, Failed):
+                raise outcome.error
+            there = self._readable(outcome.result)
+            found += [there] if there is not None else []
+        return found
+
+    def _readable(self, read: There | Unreadable | None) -> There | None:
+        """What was read; None, with a warning, if it cannot be read."""
+        if not isinstance(read, Unreadable):
+            return read
+        message = f"lies where {self._problems.label} goes, and cannot be read: {read.reason}"
+        self._problems.note("target-unreadable", read.place, message, "Look at it, and remove it if nobody needs it.")
+        return None
+
+    def _read(self, key: str) -> There | Unreadable | None:
+        """A metadata file of the target bucket; None if it is gone. Safe between threads."""
+        bucket = self._layout.target_bucket
+        uri = f"{self._found.metadata.partition('://')[0]}://{bucket}/{key}"
+        try:
+            data = self._store.get(bucket, key).data
+        except NotFound:
+            return None
+        try:
+            view = is_view_metadata(data, uri)
+            return There(uri, read_view(data, uri) if view else read_metadata(data, uri))
+        except Unreadable as error:
+            return error
+
+    def _add_ahead(self, there: There, location: str, how: str) -> None:
+        message = (
+            f"{self._problems.label} lives at the target, {how}: {there.uri} is not what the old place has, "
+            f"and its pointer is {self._found.metadata}"
+        )
+        move = f"{self._adopt(there.uri)} {self._elsewhere(location)}"
+        self._problems.add("target-ahead", there.uri, message, move)
+
+    def _adopt(self, uri: str) -> str:
+        """How to go on with what is at the target."""
+        found = self._found
+        if found.catalog_kind == SQL:
+            named = {"catalog_name": found.catalog, "table_namespace": found.namespace, "table_name": found.name}
+            where = " AND ".join(f"{column} = {_quoted(value or '')}" for column, value in named.items())
+            update = f"UPDATE iceberg_tables SET metadata_location = {_quoted(uri)} WHERE {where};"
+            return f"To keep what was written at the target, point the catalog at it and plan again: {update}"
+        if found.catalog is not None:
+            root = uri.rpartition("/metadata/")[0]
+            return f"To keep what was written at the target, let the engines read {root} and leave this one out."
+        return f"To keep what was written at the target, register {uri}."
+
+    def _elsewhere(self, location: str) -> str:
+        """How to give the old table a place of its own."""
+        proposed = self._rules.elsewhere(location)
+        if proposed is None:
+            return advice.leave(self._found, self._layout)
+        return f"Or move the old one to a place of its own, with this rule in [layout]: {proposed[0]}"
+
+
+def _is_past(there: There, ours: There) -> bool:
+    """True if this file can be an earlier state of what the old place has now, which dropped its own copy since."""
+    if there.version > ours.version:
+        return False
+    if not (isinstance(there.metadata, TableMetadata) and isinstance(ours.metadata, TableMetadata)):
+        return True
+    if there.metadata.last_updated_ms > ours.metadata.last_updated_ms:
+        return False
+    known = {snapshot.snapshot_id for snapshot in ours.metadata.snapshots}
+    oldest = min((snapshot.timestamp_ms for snapshot in ours.metadata.snapshots), default=0)
+    return all(s.snapshot_id in known or s.timestamp_ms < oldest for s in there.metadata.snapshots)
+
+
+def _state(metadata: TableMetadata) -> tuple[object, ...]:
+    snapshots = tuple(snapshot.snapshot_id for snapshot in metadata.snapshots)
+    return metadata.table_uuid, metadata.last_updated_ms, metadata.current_snapshot_id, snapshots
+
+
+def _quoted(text: str) -> str:
+    """An SQL literal."""
+    return "'" + text.replace("'", "''") + "'"

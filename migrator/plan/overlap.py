@@ -1,0 +1,179 @@
+"""Two tables must not become one place.
+
+Engines drop a table's location as a whole, and clean it of files that the table does not name: a table inside
+another one's location loses its files. So locations that lie apart in the old buckets must lie apart at the target.
+What was one place before, or nested, stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from migrator.findings import Finding
+from migrator.layout import Layout, Location
+from migrator.plan.advice import Rules
+from migrator.plan.file import PlanFile
+
+EXAMPLES = 50
+
+EQUAL, INSIDE, AROUND = "equal", "inside", "around"
+
+PATHS = (
+    "write.data.path",
+    "write.metadata.path",
+    "write.object-storage.path",
+    "write.folder-storage.path",
+)
+"""Properties that name a further folder of a table."""
+
+
+@dataclass
+class Claim:
+    """The places that one table takes at the target."""
+
+    label: str
+    uuid: str | None
+    named: bool
+    """A catalog names it."""
+    lives: bool
+    """It lives at the target already."""
+    places: list[tuple[str, str]]
+    """Old URI and new URI of its location and of the other folders that it writes to."""
+    former: list[str] = field(default_factory=list)
+    """Where a table that lives at the target was before."""
+    came_before: bool = False
+    """An earlier migration has put some of its metadata at the target."""
+
+
+def claim_of(
+    label: str,
+    uuid: str | None,
+    location: str,
+    properties: Mapping[str, str],
+    layout: Layout,
+    *,
+    named: bool,
+    lives: bool = False,
+    former: Iterable[str] = (),
+    came_before: bool = False,
+) -> Claim:
+    """The claim of a table with this location and these properties."""
+    olds = [location, *(properties[name] for name in PATHS if name in properties)]
+    at = Location.parse(location)
+    if at is not None:  # a rule for a folder below the location gives the table one more place
+        olds += [rule.source for rule in layout.rules if rule.bucket == at.bucket and _is_below(rule.prefix, at.key)]
+    mapped = ((old, layout.map_uri(old)) for old in dict.fromkeys(olds))
+    places = [(old, new) for old, new in mapped if new is not None]
+    return Claim(label, uuid, named, lives, places, list(former), came_before)
+
+
+def find_overlaps(plan: PlanFile, layout: Layout, claims: list[Claim], rules: Rules) -> None:
+    """Add a blocking finding for every two tables that become one place."""
+    pairs = dict.fromkeys(_overlaps(claims))
+    for number, (one, other) in enumerate(pairs, 1):
+        a, b = claims[one], claims[other]
+        old, new = a.places[0] if a.places else ("", "")
+        there = b.places[0] if b.places else ("", "")
+        message = (
+            f"{a.label} (now at {old}) and {b.label} (now at {there[0]}) become one place, or one inside the other: "
+            f"{new} and {there[1]}"
+        )
+        move = "Give one of them a rule of its own in [layout]."
+        rule = _parting(claims, one, other, layout, rules) if number <= EXAMPLES else None
+        if rule is not None:
+            move = f"Give one of them a place of its own, with this rule in [layout]: {rule}"
+        count = len(pairs) - EXAMPLES + 1 if number == EXAMPLES else 1
+        plan.add_finding(Finding.of("tables-overlap", new, message, move, count=count))
+        if number == EXAMPLES:
+            break
+
+
+def _parting(claims: list[Claim], one: int, other: int, layout: Layout, rules: Rules) -> str | None:
+    """A rule after which neither of the two overlaps with anything because of the one that it moves."""
+    for moved in (other, one):
+        claim = claims[moved]
+        if claim.lives or not claim.places:
+            continue
+        for old, _ in claim.places:
+            proposed = rules.elsewhere(old)
+            if proposed is None:
+                continue
+            text, changed = proposed
+            again = [*claims]
+            again[moved] = Claim(
+                claim.label,
+                claim.uuid,
+                claim.named,
+                claim.lives,
+                [(place, changed.map_uri(place) or new) for place, new in claim.places],
+                claim.former,
+                claim.came_before,
+            )
+            if not any({one, other} == set(pair) for pair in _overlaps(again, only=moved)):
+                return text
+    return None
+
+
+def _overlaps(claims: list[Claim], only: int | None = None) -> Iterator[tuple[int, int]]:
+    """The pairs of tables, by number, of which a place of one equals or holds a place of the other that it did not
+    before."""
+    entries = []
+    for number, claim in enumerate(claims):
+        for which, (_, new) in enumerate(claim.places):
+            folder = _folder(new)
+            if folder is not None:
+                entries.append((folder, number, which))
+    entries.sort()
+    around: list[tuple[tuple[str, str], int, int]] = []
+    for entry in entries:
+        while around and relation(entry[0], around[-1][0]) is None:
+            around.pop()
+        for outer in around:
+            pair = (outer[1], entry[1])
+            if pair[0] == pair[1] or (only is not None and only not in pair):
+                continue
+            if _is_new(claims[pair[0]], outer[2], claims[pair[1]], entry[2]):
+                yield min(pair), max(pair)
+        around.append(entry)
+
+
+def _is_new(a: Claim, place_a: int, b: Claim, place_b: int) -> bool:
+    """True if these two places did not overlap in this way in the old buckets."""
+    if a.lives and b.lives:
+        return False
+    same = a.uuid is not None and a.uuid == b.uuid
+    if same and (a.lives or b.lives):
+        return False  # the table and its own old copy: whether that has been overtaken is asked elsewhere
+    (old_a, new_a), (old_b, new_b) = a.places[place_a], b.places[place_b]
+    now = relation(_folder(new_a), _folder(new_b))
+    comer = b if a.lives else a
+    if (a.lives or b.lives) and comer.named and not comer.came_before:
+        return True  # a new table, created where the other one was before it moved
+    olds_a = a.former if a.lives else [old_a]
+    olds_b = b.former if b.lives else [old_b]
+    return not any(relation(_folder(x), _folder(y)) == now for x in olds_a for y in olds_b)
+
+
+def relation(a: tuple[str, str] | None, b: tuple[str, str] | None) -> str | None:
+    """How two folders (bucket, key with a slash at its end) lie to each other; None if they lie apart."""
+    if a is None or b is None or a[0] != b[0]:
+        return None
+    if a[1] == b[1]:
+        return EQUAL
+    if a[1].startswith(b[1]):
+        return INSIDE
+    return AROUND if b[1].startswith(a[1]) else None
+
+
+def _folder(uri: str) -> tuple[str, str] | None:
+    at = Location.parse(uri)
+    if at is None:
+        return None
+    key = at.collapsed.key.rstrip("/")
+    return at.bucket, f"{key}/" if key else ""
+
+
+def _is_below(prefix: str, key: str) -> bool:
+    key = key.strip("/")
+    return prefix != key and (not key or prefix.startswith(f"{key}/"))

@@ -1,0 +1,105 @@
+"""The least policy that a migration needs, as AWS IAM and MinIO take it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+BUCKET, OBJECTS = "bucket", "objects"
+
+ACTIONS: dict[str, str] = {
+    "s3:AbortMultipartUpload": OBJECTS,
+    "s3:CreateBucket": BUCKET,
+    "s3:DeleteObject": OBJECTS,
+    "s3:DeleteObjectVersion": OBJECTS,
+    "s3:GetBucketObjectLockConfiguration": BUCKET,
+    "s3:GetBucketVersioning": BUCKET,
+    "s3:GetObject": OBJECTS,
+    "s3:GetObjectTagging": OBJECTS,
+    "s3:GetObjectVersion": OBJECTS,
+    "s3:GetObjectVersionTagging": OBJECTS,
+    "s3:ListBucket": BUCKET,
+    "s3:ListBucketMultipartUploads": BUCKET,
+    "s3:ListBucketVersions": BUCKET,
+    "s3:ListMultipartUploadParts": OBJECTS,
+    "s3:PutBucketVersioning": BUCKET,
+    "s3:PutObject": OBJECTS,
+    "s3:PutObjectTagging": OBJECTS,
+}
+"""Every S3 action that is ever needed, and whether it is granted on a bucket or on the objects in it."""
+
+SOURCE = (
+    "s3:GetBucketVersioning",
+    "s3:GetObject",
+    "s3:GetObjectTagging",
+    "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListBucketVersions",
+)
+"""What is done in an old bucket: it is listed and read, and asked for older versions and open uploads."""
+
+SOURCE_VERSIONS = ("s3:GetObjectVersion", "s3:GetObjectVersionTagging")
+"""With --all-versions, besides."""
+
+TARGET = (
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketVersioning",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListBucketVersions",
+    "s3:ListMultipartUploadParts",
+    "s3:PutObject",
+    "s3:PutObjectTagging",
+)
+"""What is done in the target bucket. Nothing is deleted there but what migrator has written for itself: its lock, and
+what the preflight tries."""
+
+TARGET_VERSIONS = ("s3:GetObjectVersion",)
+
+MAKE_TARGET = ("s3:CreateBucket",)
+MAKE_VERSIONED = ("s3:PutBucketVersioning",)
+"""Only as long as there is no target bucket."""
+
+
+def least_policy(
+    sources: Iterable[str], target: str, *, all_versions: bool = False, make_target: bool = True
+) -> dict[str, Any]:
+    """A policy document. ``sources``: the old buckets; "" as target: none, for the account that only reads them, and
+    no sources for the one that only writes. ``make_target``: the target bucket is still to be created."""
+    read = SOURCE + (SOURCE_VERSIONS if all_versions else ())
+    write = TARGET + (TARGET_VERSIONS if all_versions else ())
+    if make_target:
+        write += MAKE_TARGET + (MAKE_VERSIONED if all_versions else ())
+    statements = _statements("ReadOldBuckets", read, sorted(sources))
+    if target:
+        statements += _statements("WriteTarget", write, [target])
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _statements(name: str, actions: Iterable[str], buckets: list[str]) -> list[dict[str, Any]]:
+    """One statement about buckets and one about the objects in them."""
+    granted = sorted(actions)
+    return [
+        {
+            "Sid": f"{name}{'' if kind == BUCKET else 'Objects'}",
+            "Effect": "Allow",
+            "Action": [action for action in granted if ACTIONS[action] == kind],
+            "Resource": [f"arn:aws:s3:::{bucket}{'' if kind == BUCKET else '/*'}" for bucket in buckets],
+        }
+        for kind in (BUCKET, OBJECTS)
+        if buckets
+    ]
+
+
+def mc_commands(policy: dict[str, Any]) -> str:
+    """The commands that give a MinIO user this policy. ALIAS and USER are for the reader to fill in."""
+    document = json.dumps(policy, indent=2)
+    return (
+        f"mc admin policy create ALIAS migrator /dev/stdin <<'POLICY'\n{document}\nPOLICY\n"
+        "mc admin policy attach ALIAS migrator --user USER\n"
+    )

@@ -1,0 +1,166 @@
+"""Why something could not be read: because of the file, or because of the moment?
+
+Tables are read through pyiceberg, s3fs and pyarrow, which raise many kinds of exceptions. Only a definite fault of a
+file (it is missing or malformed) says anything about the table. A server that is busy, refuses, or does not answer
+says nothing: such reads are repeated, and if that does not help, whoever asked must stop rather than draw a conclusion.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from migrator.errors import AccessDenied, MigratorError, NotFound, SourceChanged, StoreError, Unreachable
+
+Result = TypeVar("Result")
+
+TRANSIENT, MISSING, UNSUPPORTED, DAMAGED = "transient", "missing", "unsupported", "damaged"
+"""Kinds of trouble: the server's; no such object; the reader lacks a feature; the bytes make no sense."""
+
+DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between the attempts of a read, about half a minute together. s3fs itself has tried a few times by then."""
+
+CHANGED = "changed in the old bucket since planning"
+
+_NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3", "http", "ssl", "socket", "asyncio", "fsspec")
+"""Packages whose exceptions are about the connection or the server's answer, never about a table's bytes."""
+_ABOUT_THE_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+_UNSUPPORTED = re.compile(r"unsupported|not (yet )?(be )?(support|implement)|does not (yet )?support", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a read failed. ``reason`` is short and names no file, so that equal ones can be counted."""
+
+    kind: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[Result]):
+    """A result, or trouble."""
+
+    result: Result | None
+    trouble: Trouble | None
+    error: Exception | None = None
+
+
+class Reader:
+    """Reads with patience: what fails transiently is tried again with backoff. Safe to share between threads.
+
+    Once all attempts of a read were in vain, the next reads get one attempt each until one succeeds, so that a server
+    that is gone does not cost the whole patience for each of a thousand tables.
+    """
+
+    def __init__(self, delays: tuple[float, ...] | None = None) -> None:
+        self._delays = DELAYS if delays is None else delays
+        self._patient = True
+
+    def read(self, read: Callable[[], Result]) -> Read[Result]:
+        """The result of ``read``, or why there is none."""
+        for delay in (*(self._delays if self._patient else ()), None):
+            try:
+                result = read()
+            except Exception as error:
+                trouble = trouble_of(error)
+                if trouble.kind != TRANSIENT:
+                    return Read(None, trouble, error)
+                last = error
+                if delay is not None:
+                    time.sleep(delay * random.uniform(0.8, 1.2))
+            else:
+                self._patient = True
+                return Read(result, None)
+        self._patient = False
+        return Read(None, trouble, last)
+
+
+def is_transient(error: BaseException) -> bool:
+    """True if the error says nothing about the file: throttling, a server's fault, refused access, a broken or
+    missing connection. False for a definite fault: there is no such object, or its bytes are malformed."""
+    for each in _chain(error):
+        if isinstance(each, MigratorError):  # our store has looked at the cause already
+            return _transient(each)
+        if _transient(each):
+            return True
+    return False
+
+
+def trouble_of(error: BaseException) -> Trouble:
+    """What an exception of pyiceberg, s3fs, pyarrow or our own store means."""
+    message = f"{type(error).__name__}: {error}" if not isinstance(error, MigratorError) else str(error)
+    message = " ".join(message.split())
+    if is_transient(error):
+        denied = any(_denied(each) for each in _chain(error))
+        return Trouble(TRANSIENT, "access was denied" if denied else "the server did not answer properly", message)
+    if any(_missing(each) for each in _chain(error)):
+        return Trouble(MISSING, "a file is missing", message)
+    if any(isinstance(each, NotImplementedError) for each in _chain(error)) or _UNSUPPORTED.search(message):
+        return Trouble(UNSUPPORTED, f"pyiceberg cannot read it: {_shortened(error)}", message)
+    return Trouble(DAMAGED, f"it cannot be read ({type(error).__name__})", message)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and those that caused it."""
+    seen: set[int] = set()
+    now: BaseException | None = error
+    while now is not None and id(now) not in seen:
+        seen.add(id(now))
+        yield now
+        now = now.__cause__ or (None if now.__suppress_context__ else now.__context__)
+
+
+def _transient(error: BaseException) -> bool:
+    if isinstance(error, MigratorError):
+        return isinstance(error, (Unreachable, AccessDenied)) or type(error) is StoreError
+    if (status := _status(error)) is not None:
+        return status not in (404, 416)  # 416: the file is shorter than the table says
+    if isinstance(error, (PermissionError, ConnectionError, TimeoutError, MemoryError)):
+        return True
+    if any(base.__module__.split(".")[0] in _NETWORK for base in type(error).__mro__):
+        return not isinstance(error, FileNotFoundError)
+    # pyarrow raises an OSError without a number for malformed files; s3fs gives its own a number.
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _ABOUT_THE_FILE
+
+
+def _missing(error: BaseException) -> bool:
+    return isinstance(error, (FileNotFoundError, NotFound)) or _status(error) == 404
+
+
+def _denied(error: BaseException) -> bool:
+    return isinstance(error, (PermissionError, AccessDenied)) or _status(error) in (401, 403)
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status of botocore's ClientError; None for any other error."""
+    answer: Any = getattr(error, "response", None)
+    if not isinstance(answer, dict):
+        return None
+    code = str(answer.get("Error", {}).get("Code", ""))
+    if code in ("NoSuchKey", "NoSuchBucket", "NoSuchVersion"):
+        return 404
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return int(status) if status is not None else int(code) if code.isdigit() else 500
+
+
+def _shortened(error: BaseException) -> str:
+    """The first words of an error without what differs from file to file."""
+    first = str(error).strip().partition("\n")[0] or type(error).__name__
+    return re.sub(r":? *\S+://\S*", "", first)[:100].rstrip(" :.,")
+
+
+def refusal(error: Exception) -> str:
+    """Why an object in an old bucket could not be compared, in words that can be counted."""
+    if any(_missing(each) for each in _chain(error)):
+        return "no longer in the old bucket"
+    if isinstance(error, SourceChanged):
+        return CHANGED
+    if isinstance(error, AccessDenied):
+        return "access to the old bucket was denied; run it again"
+    return "the old server did not answer properly; run it again"

@@ -1,0 +1,78 @@
+"""What is shown of an error: no secret, no traceback."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from migrator.cli import main
+from migrator.errors import internal_error, outside_error, redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at http://joe:Marker@host/x and s3a://K:Marker@b/k", "at http://***@host/x and s3a://***@b/k"),
+        ("postgresql+psycopg2://u:Mar:ker@h/db", "postgresql+psycopg2://***@h/db"),
+        ("http://h/b?X-Amz-Signature=Marker&x=1", "http://h/b?X-Amz-Signature=***&x=1"),
+        ("host=h password=Marker user=u", "host=h password=*** user=u"),
+        ("s3://b/token=1/password=2/f@g://x", "s3://b/token=1/password=2/f@g://x"),  # partitions, no secrets
+        ("s3://b/a@b.c/x", "s3://b/a@b.c/x"),
+    ],
+)
+def test_secrets_in_urls_are_not_shown(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x/p.db"), "/x/p.db: No space left on device."),
+        (PermissionError(errno.EACCES, "Permission denied", "plans"), "plans: Permission denied."),
+        (MemoryError(), "There was not enough memory."),
+        (KeyError("x"), "Internal error: KeyError: 'x'. This is a fault of migrator: please report it."),
+        (RuntimeError("at http://u:Marker@h"), "Internal error: RuntimeError: at http://***@h."),
+    ],
+)
+def test_no_traceback_reaches_the_user(monkeypatch: pytest.MonkeyPatch, error: Exception, says: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("migrator.api.show_plan", fail)
+    result = CliRunner().invoke(main, ["show", "p.db"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {says}") and "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_developer_may_have_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIGRATOR_DEBUG", "1")
+    assert "Traceback" in internal_error(KeyError("x")) or "KeyError" in internal_error(KeyError("x"))
+    assert outside_error(KeyError("x")) == ""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--tps", "1e-300"],
+        ["--tps", "nan"],
+        ["--tps", "inf"],
+        ["--tps", "-1"],
+        ["--tps", "x"],
+        ["--tps", "1e300"],
+        ["--bandwidth", "1e-9"],
+        ["--bandwidth", "1"],
+        ["--bandwidth", "nan"],
+        ["--bandwidth", "9" * 400],
+        ["--bandwidth", "99999999T"],
+        ["--concurrency", "1000000000"],
+        ["--concurrency", "0"],
+        ["--max-failures", "0"],
+    ],
+)
+def test_absurd_bounds_are_a_mistake(tmp_path: Path, options: list[str]) -> None:
+    result = CliRunner().invoke(main, ["migrate", str(tmp_path / "p.db"), *options])
+    assert result.exit_code == 2 and options[0] in result.stderr, result.stderr
