@@ -31,8 +31,9 @@ from migrator.plan.summary import needs_cutover
 from migrator.plan.versions import OF_HINT, VersionThere, found, has_versions, list_there, there
 from migrator.progress import Progress
 from migrator.reading import is_transient, refusal
-from migrator.store import Store, is_own
+from migrator.store import Store
 from migrator.table_rows import TableRows
+from migrator.target.compare import list_target
 from migrator.unregistered import unregistered_tables
 
 __all__ = ["Check", "PrefixTotal", "Verification", "Verifier"]
@@ -41,10 +42,6 @@ READERS = 8
 
 _SUMMARY = re.compile(r"snapshots\[\d+\]\.summary\.")
 
-_PRESENT = """
-CREATE TEMP TABLE IF NOT EXISTS there (
-  key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL) WITHOUT ROWID
-"""
 _DIFFERENCES = """
 SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
   WHEN t.key IS NULL AND o.action <> 'same' AND d.object_id IS NULL THEN 'not migrated yet'
@@ -81,7 +78,7 @@ class Verifier:
         buckets as far as these still exist. Raises only if the target or a catalog cannot be reached."""
         waiting = any(needs_cutover(table) for table in self._plan.tables())
         result = Verification(cut_over=not waiting or self._journal.has(CUTOVER_DONE), late=self._left_behind())
-        self._list_target()
+        list_target(self._plan, self._store, self._progress)
         result.prefixes = self._prefix_totals()
         result.checks.append(self._check_objects(cut_over=result.cut_over))
         if has_versions(self._plan):
@@ -92,18 +89,23 @@ class Verifier:
         result.unregistered = unregistered_tables(self._plan.tables(), self._registered())
         return result
 
-    def compare_tables(self, journal: Journal, accept: Collection[str] = ()) -> list[Check]:
-        """Before the cutover: is every object there as it was written? Count each table's rows in the old place, and
-        compare the tables at the target with that, file by file and snapshot by snapshot. ``accept``: codes of
+    def count_old_rows(self, journal: Journal, accept: Collection[str] = ()) -> None:
+        """Before the cutover: count each table's rows in the old place. ``accept``: codes of
         :data:`migrator.findings.AT_MIGRATION` that need not stop it.
 
         Raises MigrationFailed if the old tables cannot be read.
         """
-        tables = [t for t in self._plan.tables() if t.new_metadata is not None and t.state != MIGRATED]
-        self._rows.take_baselines(tables, journal, accept)
-        self._list_target()
+        self._rows.take_baselines(self._moved_tables(), journal, accept)
+
+    def compare_tables(self) -> list[Check]:
+        """Before the cutover: is every object there as it was written? Compare the tables at the target with the rows
+        that were counted, file by file and snapshot by snapshot. The target must have been listed just before
+        (:func:`migrator.target.compare.list_target`)."""
         objects = self._check_objects(cut_over=False)
-        return [objects, *self._check_tables({t.id: t.new_metadata or "" for t in tables}, deep=False)]
+        return [objects, *self._check_tables({t.id: t.new_metadata or "" for t in self._moved_tables()}, deep=False)]
+
+    def _moved_tables(self) -> list[PlannedTable]:
+        return [t for t in self._plan.tables() if t.new_metadata is not None and t.state != MIGRATED]
 
     def _registered(self) -> list[str]:
         """The metadata location of every table that the catalogs name now."""
@@ -126,16 +128,6 @@ class Verifier:
         return late
 
     # -- objects -------------------------------------------------------------------------------------
-
-    def _list_target(self) -> None:
-        db = self._plan.db
-        db.execute(_PRESENT)
-        db.execute("DELETE FROM there")
-        with self._progress.stage("listing the target") as stage:
-            for _, listed in self._store.list_all([(self._layout.target_bucket, "")]):
-                rows = [(found.key, found.size, found.etag) for found in listed if not is_own(found.key)]
-                db.executemany("INSERT INTO there VALUES (?, ?, ?)", rows)
-                stage.advance(len(listed), sum(found.size for found in listed))
 
     def _prefix_totals(self) -> list[PrefixTotal]:
         totals = []

@@ -88,6 +88,8 @@ def list_target(plan: PlanFile, store: Store, progress: Progress) -> None:
     """List the target into the temporary table ``there``, without what migrator keeps there for itself."""
     plan.db.execute(_THERE)
     plan.db.execute("DELETE FROM there")
+    if not store.bucket_exists(plan.layout.target_bucket):
+        return
     with progress.stage("listing the target") as stage:
         for _, listed in store.list_all([(plan.layout.target_bucket, "")]):
             rows = [(found.key, found.size, found.etag) for found in listed if not is_own(found.key)]
