@@ -446,7 +446,16 @@ class Executor:
         def job(planned: PlannedObject) -> Written:
             source = (planned.bucket, planned.key)
             replaces = self._plan.replaceable(planned.id)
-            return rewrite(Job(planned.role, source, (target, planned.target or ""), planned.etag, replaces))
+            try:
+                return rewrite(Job(planned.role, source, (target, planned.target or ""), planned.etag, replaces))
+            except Occupied as error:
+                if planned.target_etag is None:
+                    raise
+                raise MigrationFailed(  # another plan would be no better
+                    f"s3://{target}/{planned.target} was there while planning already, and is not what migrator "
+                    f"writes there for {planned.place}. It is not overwritten.",
+                    next_move="Move it away.",
+                ) from error
 
         return job
 

@@ -44,13 +44,16 @@ _SUMMARY = re.compile(r"snapshots\[\d+\]\.summary\.")
 
 _DIFFERENCES = """
 SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
+  WHEN o.action = 'conflict' THEN 'is not what the plan wants there, which is why the plan is blocked'
   WHEN t.key IS NULL AND o.action <> 'same' AND d.object_id IS NULL THEN 'not migrated yet'
   WHEN t.key IS NULL THEN 'missing'
   WHEN d.object_id IS NOT NULL AND (t.size <> d.size OR t.etag <> d.etag) THEN 'differs from what was written'
   WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.size <> o.size THEN 'size differs'
+  WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.etag IS NOT o.target_etag
+  THEN 'differs from what was there while planning'
   WHEN d.object_id IS NULL AND o.action <> 'same' THEN 'not migrated yet' END AS what
 FROM objects o LEFT JOIN there t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
-WHERE o.action IN ('copy', 'overwrite', 'same', 'rewrite') AND what IS NOT NULL
+WHERE o.action <> 'skip' AND what IS NOT NULL
   AND (o.role <> 'version-hint' OR :cut_over)
 """
 _TOTALS = """
@@ -139,10 +142,7 @@ class Verifier:
 
     def _check_objects(self, *, cut_over: bool) -> Check:
         check = Check("every object of the plan is at the target", "objects")
-        query = (
-            "SELECT count(*) FROM objects WHERE action IN ('copy', 'overwrite', 'same', 'rewrite')"
-            " AND (role <> 'version-hint' OR ?)"
-        )
+        query = "SELECT count(*) FROM objects WHERE action <> 'skip' AND (role <> 'version-hint' OR ?)"
         (check.checked,) = self._plan.db.execute(query, (cut_over,)).fetchone()
         for place, target, what in self._plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
             symbol = "*" if "differs" in what else "-"

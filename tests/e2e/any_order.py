@@ -97,6 +97,8 @@ class PlanModel:
     """Target key → bytes of the source, as they were while planning."""
     writes: dict[str, bytes]
     """Those of them that were not at the target then."""
+    littered: bool
+    """Somebody's object was where a file of a table goes."""
     changed: bool = False
     """Somebody, or another plan, changed something since."""
     cut_over: bool = False
@@ -310,7 +312,8 @@ class AnyOrder(RuleBasedStateMachine):
         self._hold("a plan is free where the model is", not (free and made["blocked"]), f"blocked by {blocks}")
         plain = {mapped(*place): data for place, data in self.source.items()}
         writes = {key: data for key, data in plain.items() if not self._holds(before.target, key, data)}
-        self.plans.append(PlanModel(path, made["blocked"], plain, writes))
+        littered = any(self._is_in_the_way(key) for key in self.theirs)
+        self.plans.append(PlanModel(path, made["blocked"], plain, writes, littered))
 
     def _is_free(self) -> bool:
         """True if there is surely nothing that a plan must be blocked for."""
@@ -349,17 +352,18 @@ class AnyOrder(RuleBasedStateMachine):
         for other in self.plans:
             other.changed = other.changed or other is not plan
         self._hold("only errors of migrator's own", not ended.crashed, ended.message)
+        may_cut_over = cutover and (ended.killed or ended.ok or ended.cut_over or ended.error == "CutoverIncomplete")
+        self._check_world(seen, keeps_pointers=not may_cut_over)
+        if not ended.killed and not plan.changed and not plan.blocked:
+            stopped = plan.littered and ended.exit_code == 3
+            self._hold("what nothing stands against succeeds", ended.ok or stopped, ended.message)
+        if plan.blocked:
+            self._hold("a blocked plan is refused", not ended.ok, str(ended))
         if ended.ok and ended.cut_over:
             for known in self.tables:
                 if isinstance(known.table, HadoopTable):  # whoever is told that it lives there, uses it there
                     known.table.set_pointer(f"s3://{TARGET}/")
-        may_cut_over = cutover and (ended.killed or ended.ok or ended.cut_over or ended.error == "CutoverIncomplete")
-        self._check_world(seen, keeps_pointers=not may_cut_over)
-        if not ended.killed and not plan.changed and not plan.blocked:
-            self._hold("what nothing stands against succeeds", ended.ok, ended.message)
-        if plan.blocked:
-            self._hold("a blocked plan is refused", not ended.ok, str(ended))
-        if ended.ok and ended.cut_over:
+            self._note_pointers()
             self._check_all_is_there(plan, accept_late=accept_late, nothing_to_do=ended.nothing_to_do)
             if not plan.cut_over:
                 plan.touched.clear()

@@ -143,6 +143,36 @@ def test_a_commit_at_the_target_since_planning_stops_it(world: World) -> None:
     assert key in world.run("migrate", plan, "--yes", exit_code=4).stderr and pointers(world) == before
 
 
+def test_what_was_in_the_way_while_planning_is_told_with_what_helps(world: World) -> None:
+    """Planning again would not help: where a rewritten file goes lies something that migrator did not write."""
+    first, before = world.plan("first.db"), pointers(world)
+    world.client.create_bucket(Bucket="data-lake")
+    foreign = [targets(first, role)[-1][2] for role in ("position-deletes", "manifest", "manifest-list", "metadata")]
+    for number, key in enumerate(foreign):
+        write(world, key)
+        plan = world.plan(f"{number}.db")
+        said = world.run("migrate", plan, "--yes", exit_code=3).stderr
+        assert f"s3://data-lake/{key} was there while planning" in said and "plan again" not in said
+        assert read(world, key) == FOREIGN and pointers(world) == before
+        world.client.delete_object(Bucket="data-lake", Key=key)
+    world.run("migrate", plan, "--yes")  # as it says: the same command, now that it is away
+
+
+def test_verify_compares_what_was_there_already_with_what_was_planned(world: World) -> None:
+    """What the plan found at the target, and did not copy: it may change later, also to something as long; or it was
+    something else from the beginning, so that the plan is blocked."""
+    copied = world.plan("copied.db")
+    target = next(target for bucket, _, target in targets(copied, "") if bucket == "logs")
+    world.run("migrate", copied, "--yes")
+    later, content = world.plan("later.db"), read(world, target)
+    world.run("verify", later)
+    write(world, target, content[::-1] + b"!" * (content == content[::-1]))
+    assert f"s3://data-lake/{target}: differs" in world.run("verify", later, exit_code=3).stdout.replace("\n", "")
+    blocked = world.plan("blocked.db", exit_code=3)
+    said = world.run("verify", blocked, exit_code=3).stdout.replace("\n", "")
+    assert f"s3://data-lake/{target}" in said and "blocked" in said
+
+
 def test_an_older_plan_is_refused_and_a_newer_one_knows_what_is_ours(world: World) -> None:
     """The record in the target does: the newer plan is made where the older one cannot be seen."""
     old = world.plan("old.db")
