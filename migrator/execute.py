@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -170,11 +170,14 @@ class Executor:
             )
 
     def check_pointers(self, journal: Journal) -> None:
-        """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale.
+        """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale, or
+        MigrationFailed for a table that lived at the target and was set back to its old place.
 
-        Tables of catalogs that an interrupted cutover has swapped are in use at the target, and may have moved on.
+        Tables that live at the target, also those of catalogs that an interrupted cutover has swapped, are in use
+        there, and may have moved on.
         """
         swapped = journal.swapped()
+        self._check_set_back(t for t in self._plan.tables() if t.state == MIGRATED or t.catalog in swapped)
         for table in self._movable_tables():
             if table.catalog is None or table.catalog in swapped:
                 continue
@@ -385,17 +388,7 @@ class Executor:
         Raises PlanStale, or MigrationFailed for a table that somebody has set back to its old place.
         """
         self._check_superseded()
-        for table in self._movable_tables():
-            if table.catalog is None or self._catalogs[table.catalog].kind != "sql":
-                continue
-            now = self._catalogs[table.catalog].current(table.namespace, table.name)
-            at = Location.parse(now or "")
-            if now is not None and (at is None or at.bucket != self._layout.target_bucket):
-                raise MigrationFailed(
-                    f"{table.identifier} was cut over to {table.new_metadata} by this plan, but its catalog points to "
-                    f"{now} now: somebody has set it back.",
-                    next_move=f"To migrate it from there: {AGAIN}",
-                )
+        self._check_set_back(self._plan.tables())
         self._check_late_at_the_end(journal)
 
     def check_nothing_to_do(self, journal: Journal) -> None:
@@ -404,6 +397,21 @@ class Executor:
         self.check_pointers(journal)
         self.guard.compare(journal)
         self._check_late_at_the_end(journal)
+
+    def _check_set_back(self, tables: Iterable[PlannedTable]) -> None:
+        """These tables, which live at the target, still do. Raises MigrationFailed."""
+        for table in tables:
+            if table.catalog is None or table.new_metadata is None or self._catalogs[table.catalog].kind != "sql":
+                continue
+            now = self._catalogs[table.catalog].current(table.namespace, table.name)
+            at = Location.parse(now or "")
+            if now is not None and (at is None or at.bucket != self._layout.target_bucket):
+                known = "lived there while planning" if table.state == MIGRATED else "was cut over by this plan"
+                raise MigrationFailed(
+                    f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to "
+                    f"{now} now: somebody has set it back.",
+                    next_move=f"To migrate it from there: {AGAIN}",
+                )
 
     def _check_superseded(self) -> None:
         newer = self.guard.superseded()

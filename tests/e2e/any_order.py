@@ -56,6 +56,8 @@ class Figures:
     killed_at: Counter[int] = field(default_factory=Counter)
     checked: Counter[str] = field(default_factory=Counter)
     """Invariants, by how often they were compared."""
+    first_violation: str = ""
+    """The sequence, as it came: hypothesis shows a shorter one, if it happens again."""
 
     def __str__(self) -> str:
         lines = [f"{self.sequences:,} sequences, {sum(self.rules.values()):,} steps"]
@@ -142,18 +144,20 @@ class AnyOrder(RuleBasedStateMachine):
         self.rows_at: dict[Any, frozenset[int]] = {}
         self.old = {bucket: self.lake.listing(bucket) for bucket in OLD}
         self.finished: PlanModel | None = None
+        self.story: list[str] = []
+        """The steps and what came of them."""
         self.violated = False
 
     # -- the world changes ---------------------------------------------------------------------------
 
     @rule(place=st.sampled_from(KEYS), data=DATA, in_parts=st.booleans())
     def change_source(self, place: tuple[str, str], data: bytes | None, in_parts: bool) -> None:
-        with self._step("change_source"):
+        with self._step("change_source", place, data, in_parts):
             self._change_source(place, data, in_parts=in_parts)
 
     @rule(number=st.integers(0, 2), with_hint=st.booleans())
     def commit(self, number: int, with_hint: bool) -> None:
-        with self._step("commit"):
+        with self._step("commit", number, with_hint):
             known = self.tables[number]
             before = self.lake.listing(TARGET)
             known.table.commit([self.next_row], with_hint=with_hint)
@@ -170,14 +174,14 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(place=st.sampled_from([mapped(*key) for key in KEYS] + OTHERS), data=DATA)
     def change_target(self, place: str, data: bytes | None) -> None:
-        with self._step("change_target"):
+        with self._step("change_target", place, data):
             self._change_target(place, data)
 
     @precondition(lambda self: self.with_litter)
     @rule(number=st.integers(0, 2), which=st.integers(0, 20), data=DATA)
     def change_at_a_table(self, number: int, which: int, data: bytes | None) -> None:
         """Somebody writes or deletes where a file of a table goes, which does not live at the target."""
-        with self._step("change_at_a_table"):
+        with self._step("change_at_a_table", number, which, data):
             if key := self._file_of_table(number, which):
                 self._change_target(key, data)
 
@@ -185,7 +189,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=st.integers(0, 2))
     def restore(self, number: int) -> None:
         """Somebody restores a catalog from a backup: a table is in the old place again."""
-        with self._step("restore"):
+        with self._step("restore", number):
             moved = [t for t in self.tables if t.moved]
             known = moved[number % len(moved)]
             known.table.set_pointer(known.old_pointer)
@@ -196,7 +200,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=st.integers(0, 2))
     def undo_restore(self, number: int) -> None:
         """Somebody decides for what is at the target, and against what was committed in the old place since."""
-        with self._step("undo_restore"):
+        with self._step("undo_restore", number):
             back = [t for t in self.tables if t.new_pointer and not t.moved]
             known = back[number % len(back)]
             assert known.new_pointer is not None
@@ -224,7 +228,7 @@ class AnyOrder(RuleBasedStateMachine):
     def plan_and_migrate(self, tidy: bool, kill_at: int, before: bool, look: bool) -> None:
         """``tidy``: somebody first follows the advice of a blocked plan, and removes what is in the way. ``look``:
         the plan before this one is verified at the end."""
-        with self._step("plan_and_migrate"):
+        with self._step("plan_and_migrate", tidy, kill_at, before, look):
             for key in [key for key in self.theirs if tidy and self._is_in_the_way(key)]:
                 self._change_target(key, None)
             self._plan()
@@ -235,10 +239,13 @@ class AnyOrder(RuleBasedStateMachine):
                 self._verify(self._chosen(1), deep=False)
 
     @precondition(lambda self: self.plans)
-    @rule(age=st.sampled_from((0, 0, 0, 1, 2)), cutover=USUALLY, accept_late=SELDOM)
-    def migrate(self, age: int, cutover: bool, accept_late: bool) -> None:
-        with self._step("migrate"):
+    @rule(age=AGE, cutover=USUALLY, accept_late=SELDOM, look=st.one_of(st.none(), AGE))
+    def migrate(self, age: int, cutover: bool, accept_late: bool, look: int | None) -> None:
+        """``look``: a plan of that age is verified afterwards."""
+        with self._step("migrate", age, cutover, accept_late, look):
             self._migrate(self._chosen(age), cutover=cutover, accept_late=accept_late)
+            if look is not None:
+                self._verify(self._chosen(look), deep=False)
 
     @precondition(lambda self: self.plans)
     @rule(
@@ -250,7 +257,7 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def kill(self, age: int, cutover: bool, kill_at: int, before: bool, again: bool) -> None:
         """Kill a migration, and perhaps run the same command again."""
-        with self._step("kill"):
+        with self._step("kill", age, cutover, kill_at, before, again):
             plan = self._chosen(age)
             self._migrate(plan, cutover=cutover, kill_at=kill_at, before=before)
             if again:
@@ -259,7 +266,7 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.plans)
     @rule(age=AGE, deep=st.booleans())
     def verify(self, age: int, deep: bool) -> None:
-        with self._step("verify"):
+        with self._step("verify", age, deep):
             plan = self._chosen(age)
             self._verify(plan, deep=deep)
 
@@ -282,13 +289,20 @@ class AnyOrder(RuleBasedStateMachine):
     # -- carrying it out -----------------------------------------------------------------------------
 
     @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
+    def _step(self, name: str, *arguments: Any) -> Iterator[None]:
         self.figures.rules[name] += 1
+        self.story.append(f"{name}{arguments}")
         try:
             yield
         except BaseException:
             self.violated = True
+            self.figures.first_violation = self.figures.first_violation or "\n".join(self.story)
             raise
+
+    def _tell(self, what: str) -> None:
+        """What came of a step, for whoever reads the sequence."""
+        note(f"    {what}")
+        self.story.append(f"    {what}")
 
     def _call(self, function: Callable[[], Any]) -> Any:
         """What it returns, or the error that it raises, which must be one of migrator's own."""
@@ -297,7 +311,7 @@ class AnyOrder(RuleBasedStateMachine):
         except MigratorError as error:
             result = error
         self.figures.checked["only errors of migrator's own"] += 1
-        note(f"    → {type(result).__name__} {result if isinstance(result, MigratorError) else ''}")
+        self._tell(f"→ {type(result).__name__} {result if isinstance(result, MigratorError) else ''}")
         return result
 
     def _plan(self) -> None:
@@ -308,7 +322,7 @@ class AnyOrder(RuleBasedStateMachine):
         free = self._is_free()
         self._hold("a plan is made", not isinstance(made, MigratorError), str(made))
         blocks = [(f["code"], f["place"], f["message"]) for f in made["findings"] if f["severity"] == "block"]
-        note(f"    blocked: {blocks}")
+        self._tell(f"blocked: {blocks}")
         self._hold("a plan is free where the model is", not (free and made["blocked"]), f"blocked by {blocks}")
         plain = {mapped(*place): data for place, data in self.source.items()}
         writes = {key: data for key, data in plain.items() if not self._holds(before.target, key, data)}
@@ -340,7 +354,7 @@ class AnyOrder(RuleBasedStateMachine):
     ) -> None:
         seen = self._see()
         ended = self.migrations.run(plan.path, cutover=cutover, accept_late=accept_late, kill_at=kill_at, before=before)
-        note(f"    → {ended}")
+        self._tell(f"→ {ended}")
         if ended.killed:
             self.figures.killed_at[kill_at] += 1
             self._settle()
@@ -401,6 +415,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _hold(self, name: str, condition: bool, message: str) -> None:
         self.figures.checked[name] += 1
+        if not condition:
+            self.story.append(f"VIOLATED: {name}: {message}")
         assert condition, f"{name}: {message}"
 
     def _check_world(self, before: Seen, *, reads_only: bool = False, keeps_pointers: bool = True) -> None:
@@ -580,6 +596,7 @@ def main() -> int:
                 run(machine, sequences=given.sequences, steps=given.steps, number=number, shrink=not given.no_shrink)
             except Exception:
                 traceback.print_exc()
+                print(f"As it came first:\n{machine.figures.first_violation}\n", flush=True)
                 print(f"VIOLATED, with --seed {number}:\n{machine.figures}", flush=True)
                 return 1
             number += 1

@@ -225,6 +225,12 @@ def test_a_finished_plan_looks_before_it_says_that_nothing_is_to_do(own_world: W
     again = world.plan("again.db")  # which is what the message says
     world.run("migrate", again, "--yes")
     assert pointers(world) == after
+    nothing_left = world.plan("nothing_left.db")  # in which no pointer is to be changed
+    with catalog(world) as db:
+        db.execute("UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = ?", before[0][::-1])
+    assert before[0][0] in world.run("migrate", nothing_left, "--yes", exit_code=3).stderr
+    with catalog(world) as db:
+        db.execute("UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = ?", after[0][::-1])
     for bucket in world.buckets() - {"data-lake"}:
         world.server.client()
         for key in [name.partition("/")[2] for name in world.listing(bucket)]:
