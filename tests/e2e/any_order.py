@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import sqlite3
 import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,17 +30,19 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parents[1])
 
-from e2e.killed import Migrations
+from e2e.killed import Ended, Migrations
 from e2e.small_lake import OLD, PLAIN, TARGET, HadoopTable, Listing, SmallLake, SqlTable, mapped
 from migrator.api import load_settings, plan_lake, plan_status, verify_lake
 from migrator.demo.server import Server
 from migrator.errors import MigratorError
+from migrator.journal import CUTOVER_BEGUN, FINISHED
 
 KEYS = [*sorted(PLAIN), ("bronze", "late")]
 DATA = st.sampled_from([b"x", b"y", b"", b"yy", b"zz", None])
 """Few, so that equal bytes and equal sizes are frequent; None: nothing, the object is deleted."""
 OTHERS = ["bronze/others", "elsewhere/x"]
-STEPS_OF_A_MIGRATION = 50
+STEP = st.one_of(st.integers(1, 35), st.integers(1, 65))
+"""Of a migration: those that only copy have fewer."""
 AGE = st.sampled_from((0, 0, 0, 1, 2))
 """Of a plan: 0 for the newest."""
 USUALLY, SELDOM = st.sampled_from((True, True, False)), st.sampled_from((False, False, True))
@@ -54,6 +57,8 @@ class Figures:
     ended: Counter[str] = field(default_factory=Counter)
     """Migrations, by how they ended."""
     killed_at: Counter[int] = field(default_factory=Counter)
+    acted_at: Counter[int] = field(default_factory=Counter)
+    """Steps of a migration, by how often somebody acted in the midst of it there."""
     checked: Counter[str] = field(default_factory=Counter)
     """Invariants, by how often they were compared."""
     first_violation: str = ""
@@ -64,7 +69,8 @@ class Figures:
         for name in ("rules", "ended", "checked"):
             counted = sorted(getattr(self, name).items())
             lines.append(f"  {name}: " + ", ".join(f"{what} {count:,}" for what, count in counted))
-        lines.append(f"  killed at {len(self.killed_at)} different steps")
+        for what, steps in (("killed", self.killed_at), ("somebody acted", self.acted_at)):
+            lines.append(f"  {what} {sum(steps.values())} times, at {len(steps)} different steps")
         return "\n".join(lines)
 
 
@@ -81,6 +87,8 @@ class TableModel:
     """The last one that led to the old place."""
     new_pointer: str | None = None
     """The last one that led to the target."""
+    astray: set[int] = field(default_factory=set)
+    """Rows that were committed in the old place after the cutover."""
     forked: bool = False
     """Somebody decided against rows of the old place, so nothing is said about what a plan makes of them."""
 
@@ -106,6 +114,22 @@ class PlanModel:
     cut_over: bool = False
     touched: set[str] = field(default_factory=set)
     """Keys of the target that somebody wrote or deleted after this plan was cut over."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """What somebody does in the midst of a migration. ``key`` is a key of the target, or is mapped there."""
+
+    do: Callable[[], None]
+    key: str
+    at_target: bool = False
+    table: TableModel | None = None
+    """A commit to this table of a Hadoop catalog, in the old place."""
+
+    def unseen(self, ended: Ended, step: int) -> set[str]:
+        """The key, if migrator had looked for the last time before this step."""
+        looked = ended.marks.get(FINISHED if self.at_target else CUTOVER_BEGUN, 0)
+        return {self.key} if step >= looked else set()
 
 
 @dataclass(frozen=True)
@@ -140,7 +164,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.tables = [
             TableModel(t, {1000 * n, 1000 * n + 1}, t.pointer, t.pointer) for n, t in enumerate(self.lake.tables)
         ]
-        self.next_row = 10_000
+        self.next_row, self.unique = 10_000, 0
         self.rows_at: dict[Any, frozenset[int]] = {}
         self.old = {bucket: self.lake.listing(bucket) for bucket in OLD}
         self.finished: PlanModel | None = None
@@ -158,19 +182,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=st.integers(0, 2), with_hint=st.booleans())
     def commit(self, number: int, with_hint: bool) -> None:
         with self._step("commit", number, with_hint):
-            known = self.tables[number]
-            before = self.lake.listing(TARGET)
-            known.table.commit([self.next_row], with_hint=with_hint)
-            known.committed.add(self.next_row)
-            self.next_row += 1
-            if not known.moved and known.new_pointer and isinstance(known.table, HadoopTable):
-                known.forked = True
-            after = self.lake.listing(TARGET)
-            made = {key: (entry[1], None) for key, entry in after.items() if entry != before.get(key)}
-            self.theirs.update(made)
-            self._touched(made)
-            self._note_pointers()
-            self._changed(source=None if known.moved else known.old_pointer.split("/")[2])
+            self._commit(self.tables[number], with_hint=with_hint)
 
     @rule(place=st.sampled_from([mapped(*key) for key in KEYS] + OTHERS), data=DATA)
     def change_target(self, place: str, data: bytes | None) -> None:
@@ -209,6 +221,7 @@ class AnyOrder(RuleBasedStateMachine):
             rows = set(self._rows(known))
             known.forked = known.forked or rows != known.committed
             known.committed = rows
+            known.astray.clear()
             self._changed(source="")
 
     # -- migrator ------------------------------------------------------------------------------------
@@ -221,7 +234,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(
         tidy=USUALLY,
-        kill_at=st.one_of(st.just(0), st.integers(1, STEPS_OF_A_MIGRATION)),
+        kill_at=st.one_of(st.just(0), STEP),
         before=st.booleans(),
         look=st.booleans(),
     )
@@ -233,7 +246,7 @@ class AnyOrder(RuleBasedStateMachine):
                 self._change_target(key, None)
             self._plan()
             if kill_at:
-                self._migrate(self.plans[-1], kill_at=kill_at, before=before)
+                self._migrate(self.plans[-1], stop_at=kill_at, before=before)
             self._migrate(self.plans[-1])
             if look:
                 self._verify(self._chosen(1), deep=False)
@@ -247,21 +260,56 @@ class AnyOrder(RuleBasedStateMachine):
             if look is not None:
                 self._verify(self._chosen(look), deep=False)
 
-    @precondition(lambda self: self.plans)
-    @rule(
-        age=AGE,
-        cutover=USUALLY,
-        kill_at=st.integers(1, STEPS_OF_A_MIGRATION),
-        before=st.booleans(),
-        again=st.booleans(),
-    )
-    def kill(self, age: int, cutover: bool, kill_at: int, before: bool, again: bool) -> None:
-        """Kill a migration, and perhaps run the same command again."""
-        with self._step("kill", age, cutover, kill_at, before, again):
-            plan = self._chosen(age)
-            self._migrate(plan, cutover=cutover, kill_at=kill_at, before=before)
+    @rule(age=AGE, anew=USUALLY, cutover=USUALLY, kill_at=STEP, before=st.booleans(), again=st.booleans())
+    def kill(self, age: int, anew: bool, cutover: bool, kill_at: int, before: bool, again: bool) -> None:
+        """Kill a migration, and perhaps run the same command again. ``anew``: of a new plan, with something to do."""
+        with self._step("kill", age, anew, cutover, kill_at, before, again):
+            plan = self._plan_anew(kill_at) if anew or not self.plans else self._chosen(age)
+            self._migrate(plan, cutover=cutover, stop_at=kill_at, before=before)
             if again:
                 self._migrate(plan, cutover=cutover)
+
+    @rule(
+        age=AGE,
+        anew=USUALLY,
+        cutover=USUALLY,
+        at=STEP,
+        before=st.booleans(),
+        what=st.sampled_from(("source", "target", "table", "commit")),
+        which=st.integers(0, 20),
+        data=DATA,
+    )
+    def meanwhile(
+        self, age: int, anew: bool, cutover: bool, at: int, before: bool, what: str, which: int, data: bytes | None
+    ) -> None:
+        """Somebody does something in the midst of a migration."""
+        with self._step("meanwhile", age, anew, cutover, at, before, what, which, data):
+            plan = self._plan_anew(which) if anew or not self.plans else self._chosen(age)
+            act = self._act(plan, what, which, data)
+            self._migrate(plan, cutover=cutover, stop_at=at, before=before, act=act)
+
+    def _plan_anew(self, which: int) -> PlanModel:
+        self._make_work(which)
+        self._plan()
+        return self.plans[-1]
+
+    def _act(self, plan: PlanModel, what: str, which: int, data: bytes | None) -> Act | None:
+        place, known = KEYS[which % len(KEYS)], self.tables[which % len(self.tables)]
+        if what == "source":
+            return Act(lambda: self._change_source(place, data, in_parts=which % 2 == 0), mapped(*place))
+        if what == "commit":
+            hadoop = isinstance(known.table, HadoopTable) and not known.moved
+            return Act(lambda: self._commit(known), "", table=known if hadoop else None)
+        if what == "target":
+            return Act(lambda: self._change_target(mapped(*place), data), mapped(*place), at_target=True)
+        key = self._file_of_table(which % 3, which) if self.with_litter else None
+
+        def litter() -> None:
+            # Later the table lives at the target, and is its owner's to damage.
+            if key and not cutover_begun(plan.path):
+                self._change_target(key, data)
+
+        return Act(litter, "")
 
     @precondition(lambda self: self.plans)
     @rule(age=AGE, deep=st.booleans())
@@ -349,15 +397,25 @@ class AnyOrder(RuleBasedStateMachine):
         *,
         cutover: bool = True,
         accept_late: bool = False,
-        kill_at: int = 0,
+        stop_at: int = 0,
         before: bool = True,
+        act: Act | None = None,
     ) -> None:
         seen = self._see()
-        ended = self.migrations.run(plan.path, cutover=cutover, accept_late=accept_late, kill_at=kill_at, before=before)
+        ended = self.migrations.run(
+            plan.path,
+            cutover=cutover,
+            accept_late=accept_late,
+            stop_at=stop_at,
+            before=before,
+            meanwhile=act.do if act else None,
+        )
         self._tell(f"→ {ended}")
         if ended.killed:
-            self.figures.killed_at[kill_at] += 1
+            self.figures.killed_at[stop_at] += 1
             self._settle()
+        if ended.waited:
+            self.figures.acted_at[stop_at] += 1
         how = "killed" if ended.killed else f"exit {ended.exit_code}" if ended.exit_code else "ok"
         self.figures.ended[how] += 1
         if not plan.blocked:
@@ -367,7 +425,7 @@ class AnyOrder(RuleBasedStateMachine):
             other.changed = other.changed or other is not plan
         self._hold("only errors of migrator's own", not ended.crashed, ended.message)
         may_cut_over = cutover and (ended.killed or ended.ok or ended.cut_over or ended.error == "CutoverIncomplete")
-        self._check_world(seen, keeps_pointers=not may_cut_over)
+        self._check_world(seen, keeps_pointers=not may_cut_over and not ended.waited)
         if not ended.killed and not plan.changed and not plan.blocked:
             stopped = plan.littered and ended.exit_code == 3
             self._hold("what nothing stands against succeeds", ended.ok or stopped, ended.message)
@@ -378,11 +436,23 @@ class AnyOrder(RuleBasedStateMachine):
                 if isinstance(known.table, HadoopTable):  # whoever is told that it lives there, uses it there
                     known.table.set_pointer(f"s3://{TARGET}/")
             self._note_pointers()
-            self._check_all_is_there(plan, accept_late=accept_late, nothing_to_do=ended.nothing_to_do)
+            unseen = act.unseen(ended, stop_at) if act and ended.waited else set()
+            if unseen and act and act.table:
+                self._forget_commit(act.table)
+            touched = (plan.touched if ended.nothing_to_do else set()) | unseen
+            self._check_all_is_there(plan, touched, accept_late=accept_late)
             if not plan.cut_over:
-                plan.touched.clear()
+                plan.touched = unseen
             plan.cut_over = True
-            self.finished = None if accept_late else plan
+            self.finished = None if accept_late or unseen else plan
+
+    def _forget_commit(self, known: TableModel) -> None:
+        """No Hadoop catalog can refuse a commit in the old place that comes while the new version hint is written:
+        its writers must be stopped before a cutover."""
+        assert isinstance(known.table, HadoopTable)
+        rows = set(self._rows(known))
+        known.forked = known.forked or rows != known.committed
+        known.committed = rows
 
     def _verify(self, plan: PlanModel, *, deep: bool) -> None:
         before = self._see()
@@ -399,8 +469,12 @@ class AnyOrder(RuleBasedStateMachine):
             for key, data in plan.plain.items():
                 self._hold("green is true", self._holds(before.target, key, data), f"{key} is not {data!r}")
             for known in self.tables:
-                rows = set(self._rows(known))
-                self._hold("green is true", known.moved and rows == known.committed, f"{known}: {rows}")
+                moved, rows = known.moved, set(self._rows(known))
+                if isinstance(known.table, HadoopTable) and known.new_pointer and not moved:
+                    # A Hadoop catalog keeps no pointer: that engines were given the old warehouse again is not to be
+                    # seen. What they commit there is found by "migrate", which looks at the old buckets.
+                    moved, rows = True, self.lake.read(known.new_pointer) | known.astray
+                self._hold("green is true", moved and rows == known.committed, f"{known}: {rows}")
 
     def _status(self, plan: PlanModel) -> None:
         status = self._call(lambda: plan_status(plan.path))
@@ -438,12 +512,13 @@ class AnyOrder(RuleBasedStateMachine):
             now = self._rows(known)
             self._hold("no row is lost", now >= rows, f"{known}: {sorted(rows)} → {sorted(now)}")
 
-    def _check_all_is_there(self, plan: PlanModel, *, accept_late: bool, nothing_to_do: bool) -> None:
-        """What must hold after a migration that said that all is well."""
+    def _check_all_is_there(self, plan: PlanModel, touched: set[str], *, accept_late: bool) -> None:
+        """What must hold after a migration that said that all is well. ``touched``: keys of the target that somebody
+        changed after migrator had looked at them for the last time."""
         target = self.lake.listing(TARGET)
         for place, data in self.source.items():
             key = mapped(*place)
-            if (accept_late and plan.plain.get(key) != data) or (nothing_to_do and key in plan.touched):
+            if (accept_late and plan.plain.get(key) != data) or key in touched:
                 continue
             self._hold("every object is at the target", self._holds(target, key, data), f"{key} is not {data!r}")
         for known in self.tables:
@@ -522,6 +597,32 @@ class AnyOrder(RuleBasedStateMachine):
         self._touched([key])
         self._changed()
 
+    def _commit(self, known: TableModel, *, with_hint: bool = True) -> None:
+        self._note_pointers()
+        folder = f"{mapped(*known.table.location.split('/', 3)[2:])}/"
+        before = self.lake.listing(TARGET, folder) if known.moved else {}
+        known.table.commit([self.next_row], with_hint=with_hint)
+        known.committed.add(self.next_row)
+        if not known.moved and known.new_pointer and isinstance(known.table, HadoopTable):
+            known.astray.add(self.next_row)
+            known.forked = True
+        self.next_row += 1
+        after = self.lake.listing(TARGET, folder) if known.moved else {}
+        made = {key: (entry[1], None) for key, entry in after.items() if entry != before.get(key)}
+        self.theirs.update(made)
+        self._touched(made)
+        self._note_pointers()
+        self._changed(source=None if known.moved else known.old_pointer.split("/")[2])
+
+    def _make_work(self, which: int) -> None:
+        """Something for the next plan to do."""
+        self.unique += 1
+        self._change_source(KEYS[which % len(KEYS)], f"{self.unique}".encode(), in_parts=which % 3 == 0)
+        for known in self.tables:
+            if not known.moved and which % 2:
+                self._commit(known)
+                break
+
     def _touched(self, keys: Any) -> None:
         for plan in self.plans:
             plan.touched.update(keys)
@@ -534,6 +635,12 @@ class AnyOrder(RuleBasedStateMachine):
             self.finished = None
         if source:
             self.old[source] = self.lake.listing(source)
+
+
+def cutover_begun(plan: Path) -> bool:
+    with closing(sqlite3.connect(f"file:{plan}?mode=ro", uri=True)) as db:
+        query = "SELECT 1 FROM events WHERE event = ?"
+        return db.execute(query, (CUTOVER_BEGUN,)).fetchone() is not None
 
 
 def _etag(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Migrations in processes of their own, which can be killed (SIGKILL) at a chosen moment.
+"""Migrations in processes of their own, which can be killed (SIGKILL) or made to wait at a chosen moment.
 
 A moment is a step that changes something: a request that writes, or a commit of the journal. They are counted, so a
 kill comes at the same step on any machine. Run as a script, this module is a server that forks one process per job.
@@ -15,10 +15,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 READ_ONLY = ("GET", "HEAD")
 
@@ -34,8 +34,10 @@ class Ended:
     ok: bool = False
     nothing_to_do: bool = False
     cut_over: bool = False
-    steps: int = 0
-    """How many changing steps there were; 0 if it was killed."""
+    marks: dict[str, int] = field(default_factory=dict)
+    """Event of the journal → the step at which it was noted; empty if the process was killed."""
+    waited: bool = False
+    """It came to the step at which it was to wait."""
 
     @property
     def crashed(self) -> bool:
@@ -69,15 +71,32 @@ class Migrations:
         self._process.wait()
 
     def run(
-        self, plan: Path, *, cutover: bool = True, accept_late: bool = False, kill_at: int = 0, before: bool = True
+        self,
+        plan: Path,
+        *,
+        cutover: bool = True,
+        accept_late: bool = False,
+        stop_at: int = 0,
+        before: bool = True,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Ended:
-        """Migrate a plan. ``kill_at``: the changing step at which the process dies, ``before`` or after it; it lives
-        if there are fewer steps, or for 0."""
-        job = {"plan": str(plan), "cutover": cutover, "accept_late": accept_late, "kill_at": kill_at, "before": before}
+        """Migrate a plan. ``stop_at``: the changing step at which the process dies, ``before`` or after it; with
+        ``meanwhile``, it waits there until that was called. Nothing of that if there are fewer steps, or for 0."""
+        job = {"plan": str(plan), "cutover": cutover, "accept_late": accept_late}
+        job |= {"stop_at": stop_at, "before": before, "waits": meanwhile is not None}
+        answer = self._ask(json.dumps(job))
+        waited = answer == {"waiting": True}
+        if waited:
+            assert meanwhile is not None
+            meanwhile()
+            answer = self._ask("go on")
+        return Ended(**answer, waited=waited)
+
+    def _ask(self, line: str) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        return Ended(**json.loads(self._process.stdout.readline()))
+        return dict(json.loads(self._process.stdout.readline()))
 
 
 # -- in the other process ----------------------------------------------------------------------------------
@@ -93,74 +112,95 @@ def serve() -> None:
 
     Store(endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"])  # fills the caches of boto3
 
-    for line in sys.stdin:
-        print(json.dumps(in_child(json.loads(line))), flush=True)
+    for line in iter(sys.stdin.readline, ""):
+        say(in_child(json.loads(line)))
+
+
+def say(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
 
 
 def in_child(job: dict[str, Any]) -> dict[str, Any]:
     """Do one job in a fork: nothing runs here that a fork would break, no thread and no connection."""
-    reading, writing = os.pipe()
+    answers, answer = os.pipe()
+    wait, go_on = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            with os.fdopen(writing, "w") as answer:
-                json.dump(migrate(**job), answer)
+            with os.fdopen(answer, "w", buffering=1) as file:
+                print(json.dumps(migrate(job, file, wait)), file=file)
         finally:
             os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        text = answer.read()
+    os.close(answer)
+    last: dict[str, Any] = {}
+    with os.fdopen(answers) as file:
+        for line in file:
+            last = json.loads(line)
+            if "waiting" in last:
+                say(last)
+                sys.stdin.readline()
+                os.write(go_on, b"!")
+    for descriptor in (wait, go_on):
+        os.close(descriptor)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return {"killed": True, "exit_code": -signal.SIGKILL}
-    return dict(json.loads(text)) if text else {"exit_code": -1, "message": f"no answer; status {status}"}
+    return last if "exit_code" in last else {"exit_code": -1, "message": f"no answer; status {status}"}
 
 
-def migrate(plan: str, cutover: bool, accept_late: bool, kill_at: int, before: bool) -> dict[str, Any]:
-    """Carry out a plan in this process."""
+def migrate(job: dict[str, Any], file: TextIO, wait: int) -> dict[str, Any]:
+    """Carry out a plan in this process. ``file``: where to say that it waits; ``wait``: what to wait for."""
     from migrator.api import migrate_lake
     from migrator.errors import MigratorError
 
-    count = count_steps(kill_at, before=before)
+    def stop() -> None:
+        if not job["waits"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        print(json.dumps({"waiting": True}), file=file)
+        os.read(wait, 1)
+
+    marks = count_steps(job["stop_at"], stop, before=job["before"])
     try:
-        done = migrate_lake(plan, cutover=cutover, accept_late=accept_late)
+        done = migrate_lake(job["plan"], cutover=job["cutover"], accept_late=job["accept_late"])
     except MigratorError as error:
-        return {"exit_code": error.exit_code, "error": type(error).__name__, "message": str(error)}
+        return {"exit_code": error.exit_code, "error": type(error).__name__, "message": str(error), "marks": marks}
     except BaseException:
         return {"exit_code": -1, "message": traceback.format_exc()}
-    said = (
-        "" if done.verification is None else "\n".join(p for check in done.verification.checks for p in check.problems)
-    )
+    checks = done.verification.checks if done.verification else []
     return {
         "ok": done.ok,
         "exit_code": 0 if done.ok else 3,
-        "message": said,
+        "message": "\n".join(problem for check in checks for problem in check.problems),
         "nothing_to_do": done.nothing_to_do,
         "cut_over": done.nothing_to_do or done.verification is not None,
-        "steps": count(),
+        "marks": marks,
     }
 
 
-def count_steps(kill_at: int, *, before: bool) -> Callable[[], int]:
-    """Count the steps that change something from now on, and kill this process at one of them."""
+def count_steps(stop_at: int, stop: Callable[[], None], *, before: bool) -> dict[str, int]:
+    """Count the steps that change something from now on, and call ``stop`` at one of them. Returns what will be
+    :attr:`Ended.marks`. The lease is renewed by the clock, which is no step."""
     from botocore.httpsession import URLLib3Session
 
     from migrator.journal import Journal
     from migrator.store.wire import Wire
 
+    marks: dict[str, int] = {}
     lock, steps = threading.Lock(), 0
 
     @contextlib.contextmanager
-    def step() -> Any:
+    def step(event: str = "") -> Any:
         nonlocal steps
         with lock:
-            steps += 1
-            fatal = steps == kill_at
-        if fatal and before:
-            os.kill(os.getpid(), signal.SIGKILL)
+            steps += threading.current_thread().name != "migrator-lease"
+            stops = steps == stop_at and threading.current_thread().name != "migrator-lease"
+            if event:
+                marks[event] = steps
+        if stops and before:
+            stop()
         yield
-        if fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if stops and not before:
+            stop()
 
     send, request = URLLib3Session.send, Wire.request
 
@@ -180,14 +220,14 @@ def count_steps(kill_at: int, *, before: bool) -> Callable[[], int]:
     Wire.request = counted_request
     for name in ("commit", "event", "baseline"):
         setattr(Journal, name, _counted(getattr(Journal, name), step))
-    return lambda: steps
+    return marks
 
 
 def _counted(method: Any, step: Any) -> Any:
     def counted(journal: Any, *arguments: Any, **options: Any) -> Any:
         if not arguments and not journal._db.in_transaction:  # a commit of nothing
             return method(journal)
-        with step():
+        with step(arguments[0] if method.__name__ == "event" else ""):
             return method(journal, *arguments, **options)
 
     return counted
