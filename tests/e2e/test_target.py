@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -200,7 +201,7 @@ def test_plans_for_other_parts_of_the_lake_do_not_supersede(world: World) -> Non
     plans = []
     for name in ("logs", "scripts"):
         config = world.config.read_text()
-        head = config.partition("[layout]")[0]
+        head = re.split(r"^\[(?:layout|catalogs)", config, flags=re.MULTILINE)[0]
         config = head + f'[layout]\n"s3://{name}/" = "{name}/"\n'
         path = world.folder / f"{name}.toml"
         path.write_text(config)
