@@ -248,6 +248,7 @@ def migrate_lake(
         stack.callback(_note_written, executor)
         executor.copy_versions(journal)
         executor.copy(journal)
+        executor.guard.note_written()  # a kill must not leave copies that a later plan cannot tell to be migrator's
         if copying is not None and copying.only is not None:
             return Migration(executor.outcome, [], None)
         executor.rewrite(journal)

@@ -10,6 +10,7 @@ from typing import Any
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
 from migrator.catalogs.hadoop import HINT as HINT_NAME
+from migrator.endpoints import without_userinfo
 from migrator.errors import StoreError, UnmappedPath, Unreachable, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import (
@@ -157,7 +158,7 @@ class _TablePlanner:
             catalog_kind=found.catalog_kind,
             namespace=found.namespace,
             name=found.name,
-            old_metadata=found.metadata,
+            old_metadata=without_userinfo(found.metadata),  # with credentials it is mapped by no rule: never a pointer
             kind=found.kind,
             state=TO_REWRITE,
         )

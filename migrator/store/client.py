@@ -6,6 +6,7 @@ Every error leaves here as one of ``migrator.errors``, with the bucket and key i
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import io
 import os
@@ -73,6 +74,8 @@ _DENIED = {
 }
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed"}
+_OF_THIS_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""Errors of temporary files, which say nothing of the server."""
 _HEADERS = (
     "ContentType",
     "ContentEncoding",
@@ -920,6 +923,11 @@ class Store:
         except (ValueError, OverflowError) as error:  # boto3 could not read a number or a date
             raise no_listing(place, self.endpoint_url, f"{type(error).__name__}: {error}") from error
         except (botocore.exceptions.BotoCoreError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _OF_THIS_MACHINE:
+                raise StoreError(
+                    f"{place}: this machine cannot go on: {error.strerror}.",
+                    next_move=f"Make room in {tempfile.gettempdir()}, where temporary files go, or set TMPDIR.",
+                ) from error
             raise self._unreachable(place, error) from error
 
     def _unreachable(self, place: str, error: Exception) -> Unreachable:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import errno
 import itertools
 
 import pytest
 
-from migrator.errors import AccessDenied, ConfigError, NotFound, StoreError
+from migrator.errors import AccessDenied, ConfigError, NotFound, StoreError, Unreachable
 from migrator.store import MAX_PARTS, Content, Store, part_ranges
 
 
@@ -48,3 +49,11 @@ def test_missing_credentials_say_what_to_set(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_wrong_profile_or_endpoint_is_a_usage_error(bad: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         Store(**bad)  # type: ignore[arg-type]
+
+
+def test_a_full_disk_of_this_machine_is_not_the_servers_fault(mock_store: Store) -> None:
+    with pytest.raises(StoreError, match="this machine") as caught, mock_store._errors("s3://b/k"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not isinstance(caught.value, Unreachable)
+    with pytest.raises(Unreachable), mock_store._errors("s3://b/k"):
+        raise OSError(errno.ECONNREFUSED, "Connection refused")
