@@ -17,7 +17,7 @@ from typing import Any
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import VIEW
 from migrator.checks import Check, PrefixTotal, Verification
-from migrator.errors import MigratorError, NotFound
+from migrator.errors import MigratorError, NotFound, Unreachable
 from migrator.iceberg.deletes import delete_paths
 from migrator.iceberg.manifests import read_manifest, read_manifest_list
 from migrator.iceberg.metadata import map_property, paths_in, read_metadata
@@ -416,5 +416,5 @@ def _judge(check: Check, outcome: Any, difference: str) -> None:
 def _tables_of(catalog: Catalog) -> list[CatalogTable]:
     try:
         return catalog.tables()
-    except NotFound:  # the bucket of a Hadoop warehouse, which may be gone by now
+    except (NotFound, Unreachable):  # the bucket of a Hadoop warehouse, or its server, may be gone by now
         return []

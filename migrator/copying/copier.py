@@ -197,7 +197,13 @@ class Copier:
         """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, Occupied if
         something else is at the target, other StoreErrors, MigrationFailed if the copy is not equal to its source;
         then there may be a wrong object at the target, and no upload."""
-        if self._options.look_first and await self._in_the_way(item):
+        if item.stored.size == 0 and item.target.endswith("/"):
+            # SeaweedFS 4.48 takes every folder for such a marker. Only what has bytes is somebody's.
+            there = await self._thread(self._target.find, self._bucket, item.target)
+            if there is not None and there.size and there.etag != item.replaces:
+                return await self._recognize(item)
+            item = replace(item, replaces=ANYTHING)
+        elif self._options.look_first and await self._in_the_way(item):
             return await self._recognize(item)
         try:
             return await self._copy_proven(item)

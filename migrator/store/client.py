@@ -705,7 +705,7 @@ class Store:
                     raise
                 if source.size == 0 and source.key.endswith("/") and version_id in (None, "null"):
                     # Some servers (SeaweedFS) list an empty directory marker but do not copy it.
-                    return self.put(bucket, key, Content(b"", ""), replace=expected is None)
+                    return self.put(bucket, key, Content(b"", ""), replace=expected is None or not expected.arguments)
                 raise SourceChanged(f"{place} is gone since planning.") from error
 
     def _copy_parts(

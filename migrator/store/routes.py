@@ -199,7 +199,7 @@ def _copy_whole(
         content = Content(b"", "")  # some servers (SeaweedFS) list an empty directory marker but do not give it
     attributes = {**content.attributes, **_storage_class(stored)}
     again = Content(content.data, content.etag, attributes)
-    if expected is None or not target.conditional.put:
+    if expected is None or not expected.arguments or not target.conditional.put:
         return target.put(bucket, key, again)
     return target.put(bucket, key, again, replace=False, replaces=expected.etag)
 

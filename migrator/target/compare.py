@@ -56,6 +56,7 @@ class Changes:
     examples: list[str] = field(default_factory=list)
     vanished: int = 0
     """Copies of this plan that are no longer there; they are copied again."""
+    vanished_example: str = ""
 
     def add(self, what: str) -> None:
         self.changed += 1
@@ -150,6 +151,7 @@ class _Found:
                 self._changes.add(f"- {place}: vanished since planning")
             else:
                 self._changes.vanished += 1
+                self._changes.vanished_example = self._changes.vanished_example or place
                 self.vanished.append(suspect.id)
         elif suspect.done is not None:
             self._changes.add(f"* {place}: changed since migrator wrote it")

@@ -76,7 +76,8 @@ class TargetGuard:
         self._refuse(changes.changed, str(changes))
         if changes.vanished:
             raise MigrationFailed(
-                f"{changes.vanished:,} copies vanished from s3://{self._bucket}/ meanwhile. Nothing was cut over.",
+                f"{changes.vanished:,} copies vanished from the target meanwhile, such as {changes.vanished_example}. "
+                "Nothing was cut over.",
                 next_move="Run the same command again: it copies them again.",
             )
 

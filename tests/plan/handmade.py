@@ -119,6 +119,9 @@ class Named:
     def current(self, namespace: str, name: str) -> str | None:
         return self.pointers.get(name)
 
+    def try_repoint(self, namespace: str, name: str) -> None:
+        assert name in self.pointers
+
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         for table in tables:
             assert self.pointers[table.name] in (table.expected, table.new)
