@@ -78,21 +78,24 @@ class Journal:
         """These objects are no longer at the target: they are to be copied or rewritten again."""
         rows = [(object_id,) for object_id in object_ids]
         if rows:
-            self._begin()
-            self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
+            with self._plan.writing():
+                self._begin()
+                self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
             self._count(len(rows))
 
     def start_replaceable(self) -> None:
         """Nothing at the target may be replaced, until :meth:`may_replace` says so."""
         self.commit()
-        self._db.execute("DELETE FROM replaceable")
+        with self._plan.writing():
+            self._db.execute("DELETE FROM replaceable")
 
     def may_replace(self, etags: Iterable[tuple[int, str]]) -> None:
         """(object id, ETag) of what is at the target, is migrator's own, and may be replaced."""
         rows = list(etags)
         if rows:
-            self._begin()
-            self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
+            with self._plan.writing():
+                self._begin()
+                self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
             self._count(len(rows))
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
