@@ -10,6 +10,7 @@ import os
 import re
 import sqlite3
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 EXIT_OK = 0
@@ -173,6 +174,12 @@ def redacted(text: str) -> str:
     if "@" in text:
         text = _USERINFO.sub(r"\1***@", text)
     return _SIGNED.sub(r"\1***", text) if "=" in text else text
+
+
+def first_lines(lines: Sequence[object], most: int = 10) -> str:
+    """The first of many lines of a message, indented, and how many more there are."""
+    more = f"\n  … and {len(lines) - most} more" if len(lines) > most else ""
+    return "\n".join(f"  {line}" for line in lines[:most]) + more
 
 
 def outside_error(error: BaseException) -> str:

@@ -27,6 +27,7 @@ from migrator.errors import (
     PlanStale,
     SourceChanged,
     Unreachable,
+    first_lines,
 )
 from migrator.filelist import failed_list, list_failures
 from migrator.iceberg.manifests import DeleteFile
@@ -38,6 +39,8 @@ from migrator.parallel import Failed, each
 from migrator.plan.file import (
     HINT,
     MIGRATED,
+    PENDING,
+    PENDING_COPIES,
     PlanFile,
     PlannedObject,
     PlannedTable,
@@ -57,8 +60,6 @@ LOST_ATTEMPTS = 5
 """How often what an answer was lost for is looked for, and copied if it is not there."""
 
 AGAIN = 'Run "migrator plan" again.'
-PENDING = "id NOT IN (SELECT object_id FROM done)"
-COPIES = f"action IN ('copy', 'overwrite') AND {PENDING}"
 IS_FOLDER = """EXISTS (SELECT 1 FROM objects AS inside
   WHERE inside.target > rtrim(objects.target, '/') || '/' AND inside.target < rtrim(objects.target, '/') || '0'
   AND inside.id <> objects.id)"""
@@ -156,6 +157,7 @@ class Executor:
         self._layout = plan.layout
         self._facts = PlanFacts(plan, store, plan.layout.target_bucket)
         self._conditional = Conditional()
+        self._replacing = False
         self.guard = TargetGuard(plan, store, progress)
         self.outcome = Outcome()
 
@@ -250,7 +252,7 @@ class Executor:
         failed = failed_list(self._plan.path)
         if self._copying.only is None:
             failed.unlink(missing_ok=True)
-        where = f"{COPIES} AND role = ''"
+        where = f"{PENDING_COPIES} AND role = ''"
         count, size = self._plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
         if not count:
             return
@@ -270,11 +272,7 @@ class Executor:
             closing(self._copies(setup, where)) as batches,
         ):
             for batch in batches:
-                copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
-                journal.copied(copies)
-                self._count_copies(copies)
-                stage.advance(len(copies), sum(copy.size for copy in copies))
-                failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+                failures += self._take(batch, journal, stage)
                 if len(failures) >= self._copying.max_failures:
                     break
             journal.commit()
@@ -295,19 +293,21 @@ class Executor:
             failures = [failure for failure in failures if failure.id not in lost]
             planned = {one.id: one for one in self._plan.objects_by_id(lost)}
             there = self._version_copier().look_again(journal, planned.values())
-            self._count_copies(there)
-            stage.advance(len(there), sum(copy.size for copy in there))
+            self._count_copies(there, stage)
             for copy in there:
                 del planned[copy.id]
             items = [self._item(one) for one in planned.values()]
             for batch in copy_objects(setup, items, self.outcome.usage):
-                copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
-                journal.copied(copies)
-                self._count_copies(copies)
-                stage.advance(len(copies), sum(copy.size for copy in copies))
-                failures += [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+                failures += self._take(batch, journal, stage)
             journal.commit()
         return failures
+
+    def _take(self, batch: list[Copied | NotCopied], journal: Journal, stage: Progress) -> list[NotCopied]:
+        """Journal and count the copies of a batch; return what could not be copied."""
+        copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
+        journal.copied(copies)
+        self._count_copies(copies, stage)
+        return [outcome for outcome in batch if isinstance(outcome, NotCopied)]
 
     def _copies(self, setup: Setup, where: str) -> Generator[list[Copied | NotCopied], None, None]:
         for which in (f"NOT {IS_FOLDER}", IS_FOLDER):
@@ -324,9 +324,11 @@ class Executor:
         replaces = self._plan.replaceable(planned.id) if self._replacing else None
         return Item(planned.id, planned.bucket, planned.stored, planned.target or "", replaces)
 
-    def _count_copies(self, copies: list[Copied]) -> None:
+    def _count_copies(self, copies: list[Copied], stage: Progress) -> None:
+        size = sum(copy.size for copy in copies)
+        stage.advance(len(copies), size)
         self.outcome.copied += len(copies)
-        self.outcome.copied_bytes += sum(copy.size for copy in copies)
+        self.outcome.copied_bytes += size
         self.outcome.proofs.update(copy.proof for copy in copies)
 
     def rewrite(self, journal: Journal) -> None:
@@ -507,9 +509,8 @@ class Executor:
 
 
 def _failed(name: str, failures: list[MigratorError], listed: str = "") -> MigratorError:
-    shown = "\n".join(f"  {error}" for error in failures[:10])
-    more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
-    message = f"{len(failures)} object(s) failed while {name}; nothing was cut over:\n{shown}{more}\n{listed}"
+    shown = first_lines(failures)
+    message = f"{len(failures)} object(s) failed while {name}; nothing was cut over:\n{shown}\n{listed}"
     if all(isinstance(error, SourceChanged | Occupied) for error in failures):
         return PlanStale(message, next_move=f"The lake moved on since planning. {AGAIN}")
     return MigrationFailed(message, next_move="Mend the cause and run the same command again: it does what is left.")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from migrator.copying.copier import SMALL, Options
 from migrator.parallel import Failed, each
-from migrator.plan.file import PlanFile
+from migrator.plan.file import PENDING_COPIES, PlanFile
 from migrator.store import Store, Upload
 from migrator.versions import PENDING as PENDING_VERSIONS
 
@@ -21,15 +21,12 @@ CLOCKS_DIFFER = 3_600_000
 ASKED = 4_096
 """How many objects are asked for one by one: more than are ever under way."""
 
-_PENDING = "id NOT IN (SELECT object_id FROM done)"
-_COPIES = f"action IN ('copy', 'overwrite') AND {_PENDING}"
-
 
 def drop_uploads(plan: PlanFile, store: Store, options: Options, begun: int) -> None:
     """Abort the uploads at the target, begun since ``begun`` (milliseconds since the epoch), of objects of the plan
     that are not copied yet."""
     bucket = plan.layout.target_bucket
-    query = f"SELECT 1 FROM objects WHERE target = ?1 AND {_COPIES} UNION ALL SELECT 1 FROM versions"
+    query = f"SELECT 1 FROM objects WHERE target = ?1 AND {PENDING_COPIES} UNION ALL SELECT 1 FROM versions"
     query += f" WHERE target = ?1 AND {PENDING_VERSIONS}"
 
     def drop(upload: Upload, at: int) -> None:
@@ -49,7 +46,7 @@ def _keys(plan: PlanFile, store: Store, options: Options) -> Iterator[str]:
     """The target keys of what may have been under way in parts."""
     old, new = store.ends
     large = "1" if old is not new else f"(etag LIKE '%-%' OR size > {min(options.whole_limit, new.multipart_above)})"
-    objects = f"SELECT target FROM objects WHERE {_COPIES} AND size > {SMALL} AND {large} ORDER BY id LIMIT {ASKED}"
+    objects = f"SELECT target FROM objects WHERE {PENDING_COPIES} AND size > {SMALL} AND {large}"
     versions = f"SELECT target FROM versions WHERE {PENDING_VERSIONS} AND size > {new.multipart_above}"
-    yield from [key for (key,) in plan.db.execute(objects).fetchall()]
-    yield from [key for (key,) in plan.db.execute(f"{versions} ORDER BY id LIMIT {ASKED}").fetchall()]
+    for query in (objects, versions):
+        yield from [key for (key,) in plan.db.execute(f"{query} ORDER BY id LIMIT {ASKED}").fetchall()]

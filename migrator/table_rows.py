@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from migrator.catalogs.base import TABLE
 from migrator.checks import Check
-from migrator.errors import MigrationFailed, StoreError, Unreachable
+from migrator.errors import MigrationFailed, StoreError, Unreachable, first_lines
 from migrator.findings import UNREADABLE_BEFORE
 from migrator.journal import UNOPENED, Baseline, Journal
 from migrator.layout import Location
@@ -323,11 +323,9 @@ def _stopped(table: PlannedTable, place: str, trouble: Trouble) -> MigrationFail
 
 
 def _unreadable_before(broken: list[str]) -> MigrationFailed:
-    shown = "\n".join(f"  {line}" for line in broken[:10])
-    more = f"\n  … and {len(broken) - 10} more" if len(broken) > 10 else ""
     return MigrationFailed(
         f"{len(broken)} snapshot(s) or table(s) cannot be read in the old place, before anything is cut over:\n"
-        f"{shown}{more}\n",
+        f"{first_lines(broken)}\n",
         next_move=f"Mend them there and plan again. Or add --accept {UNREADABLE_BEFORE}: they are then moved as they "
         "are, and what cannot be read is not compared.",
     )

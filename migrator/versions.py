@@ -16,7 +16,7 @@ from migrator.copying.copier import ETAG, Copied
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
 from migrator.journal import Journal
 from migrator.parallel import Failed, each
-from migrator.plan.file import PlanFile, PlannedObject, PlannedVersion
+from migrator.plan.file import PENDING_COPIES, PlanFile, PlannedObject, PlannedVersion
 from migrator.plan.versions import (
     OF_HINT,
     VersionThere,
@@ -34,7 +34,7 @@ ATTEMPTS = 5
 WAIT_SECONDS = 1.0
 
 PENDING = "action = 'copy' AND id NOT IN (SELECT version_id FROM versions_done)"
-_CURRENT = "action IN ('copy', 'overwrite') AND role = '' AND id NOT IN (SELECT object_id FROM done)"
+_CURRENT = f"{PENDING_COPIES} AND role = ''"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ FORMAT = 6
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
 
+PENDING = "id NOT IN (SELECT object_id FROM done)"
+"""Selects the objects that are not at the target yet, as far as the journal knows."""
+PENDING_COPIES = f"action IN ('copy', 'overwrite') AND {PENDING}"
+
 PAGE = 10_000
 """How many rows are read at once."""
 

@@ -11,7 +11,7 @@ from migrator.findings import BLOCK
 from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
 from migrator.layout import Layout, Rule
 from migrator.plan.features import Facts
-from migrator.plan.file import ACTIONS, CONFLICT, COPY, HINT, MIGRATED, SAME, SKIP, PlanFile, PlannedTable
+from migrator.plan.file import ACTIONS, CONFLICT, COPY, HINT, MIGRATED, PENDING, SAME, SKIP, PlanFile, PlannedTable
 from migrator.unregistered import unregistered_tables
 
 PENDING_ACTIONS = "('copy', 'overwrite', 'rewrite')"
@@ -319,7 +319,7 @@ def _phase(plan: PlanFile, journal: Journal) -> str:
         return "cut over in part" if journal.swapped() else "cutting over"
     if plan.blocked:
         return "blocked"
-    left = f"FROM objects WHERE action IN {PENDING_ACTIONS} AND id NOT IN (SELECT object_id FROM done)"
+    left = f"FROM objects WHERE action IN {PENDING_ACTIONS} AND {PENDING}"
     copies = plan.db.execute(f"SELECT count(*) {left} AND role = ''").fetchone()[0]
     rewrites = plan.db.execute(f"SELECT count(*) {left} AND role NOT IN ('', 'version-hint')").fetchone()[0]
     older = "FROM versions WHERE action = 'copy' AND id NOT IN (SELECT version_id FROM versions_done)"

@@ -10,7 +10,7 @@ from migrator.journal import STARTED, Journal
 from migrator.plan.file import PlanFile, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Conditional, Store, probe_conditional
-from migrator.target.compare import find_changes, list_target
+from migrator.target.compare import Changes, find_changes, list_target
 from migrator.target.ledger import Ledger, own, same
 from migrator.target.record import (
     COPYING,
@@ -32,14 +32,14 @@ class TargetGuard:
 
     def __init__(self, plan: PlanFile, store: Store, progress: Progress) -> None:
         self._plan, self._store, self._progress = plan, store, progress
-        self.bucket = self._bucket = plan.layout.target_bucket
+        self.bucket = plan.layout.target_bucket
         self._id = plan.header()["plan_id"]
-        self._ledger = Ledger(store, self._bucket)
+        self._ledger = Ledger(store, self.bucket)
         self._record: PlanRecord | None = None
 
     def superseded(self) -> PlanRecord | None:
         """The newer plan that was carried out at the target, if there is one."""
-        records = read_records(self._store, self._bucket)
+        records = read_records(self._store, self.bucket)
         self._record = next((record for record in records if record.plan_id == self._id), None)
         return superseded_by(records, self._plan)
 
@@ -48,38 +48,37 @@ class TargetGuard:
         carried out. Returns which conditional writes the target honours. ``recognize``, ``live``: see
         :func:`migrator.target.compare.find_changes`. Raises PlanStale.
         """
-        list_target(self._plan, self._store, self._progress)
+        changes = self._find(journal, resumed=journal.has(STARTED), recognize=recognize, live=live)
         newer = self.superseded()
-        resumed = journal.has(STARTED)
-        ledger = self._ledger
-        changes = find_changes(self._plan, journal, ledger, resumed=resumed, recognize=recognize, live=live)
         if newer is not None:
             more = f" At the target since planning:{changes}" if changes.changed else ""
             raise superseded_error(self._plan, newer, more)
-        self._refuse(changes.changed, str(changes))
+        self._refuse(changes)
         self._write(COPYING)
         self._ledger.write(f"{self._id}.planned", self._planned())
         self.note_written()
-        return probe_conditional(self._store, self._bucket)
+        return probe_conditional(self._store, self.bucket)
 
-    def compare(self, journal: Journal) -> None:
-        """Compare the target with the plan. Raises PlanStale for whatever is not as planned."""
-        list_target(self._plan, self._store, self._progress)
-        changes = find_changes(self._plan, journal, self._ledger, resumed=False, recognize=True, live=frozenset())
-        self._refuse(changes.changed, str(changes))
+    def compare(self, journal: Journal, *, live: frozenset[int] = frozenset()) -> Changes:
+        """Compare the target with what was planned and written, on a fresh listing in ``there``. Raises PlanStale for
+        what somebody else wrote there."""
+        changes = self._find(journal, resumed=False, recognize=True, live=live)
+        self._refuse(changes)
+        return changes
 
     def check_before_cutover(self, journal: Journal, *, live: frozenset[int]) -> None:
-        """Compare the target once more with what was written, on a fresh listing in ``there``. Raises PlanStale for
-        what somebody else wrote there, MigrationFailed for copies that vanished."""
-        list_target(self._plan, self._store, self._progress)
-        changes = find_changes(self._plan, journal, self._ledger, resumed=False, recognize=True, live=live)
-        self._refuse(changes.changed, str(changes))
+        """:meth:`compare`, and raise MigrationFailed for copies that vanished."""
+        changes = self.compare(journal, live=live)
         if changes.vanished:
             raise MigrationFailed(
                 f"{changes.vanished:,} copies vanished from the target meanwhile, such as {changes.vanished_example}. "
                 "Nothing was cut over.",
                 next_move="Run the same command again: it copies them again.",
             )
+
+    def _find(self, journal: Journal, *, resumed: bool, recognize: bool, live: frozenset[int]) -> Changes:
+        list_target(self._plan, self._store, self._progress)
+        return find_changes(self._plan, journal, self._ledger, resumed=resumed, recognize=recognize, live=live)
 
     def note_written(self) -> None:
         """Store fingerprints of everything that the journal knows to be written. Repeat it whenever a run ends."""
@@ -97,13 +96,14 @@ class TargetGuard:
         if state == COPYING:  # a resumed run does not take back what was cut over
             state = record.state
         self._record = replace(record, state=state, updated=now(), tables=record.tables if tables is None else tables)
-        write_record(self._store, self._bucket, self._record)
+        write_record(self._store, self.bucket, self._record)
 
-    def _refuse(self, changed: int, shown: str) -> None:
-        if changed:
+    def _refuse(self, changes: Changes) -> None:
+        if changes.changed:
             raise PlanStale(
-                f"The target changed since planning, and not by this plan: {changed:,} objects of s3://{self._bucket}/ "
-                f"are not as planned. None of them was overwritten, and nothing was cut over.{shown}\n",
+                f"The target changed since planning, and not by this plan: {changes.changed:,} objects of "
+                f"s3://{self.bucket}/ are not as planned. None of them was overwritten, and nothing was cut over."
+                f"{changes}\n",
                 next_move='Run "migrator plan" again: it takes the target as it is now.',
             )
 
