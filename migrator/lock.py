@@ -66,7 +66,7 @@ class Lease:
                 self._lost = True
                 return
             self._renewed = time.monotonic()
-            _remove_versions(self._store, self._bucket, keep_latest=True)
+            _remove_older(self._store, self._bucket)
 
     def release(self) -> None:
         """Remove the lease, if it is still this run's."""
@@ -75,7 +75,7 @@ class Lease:
         with suppress(StoreError):  # it expires by itself
             there = None if self._lost else _read(self._store, self._bucket)
             if there is not None and _run_of(there.data) == self._holder["run"]:
-                _remove(self._store, self._bucket)
+                self._store.erase(self._bucket, LEASE_KEY)
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def drop_dead(store: Store, bucket: str) -> None:
     """Remove the lease of a run that was killed after its work was done. Nobody else may come to do it."""
     with suppress(StoreError):
         if not _alive(store, bucket, store.get(bucket, LEASE_KEY).data):
-            _remove(store, bucket)
+            store.erase(bucket, LEASE_KEY)
 
 
 def _read(store: Store, bucket: str) -> Content | None:
@@ -120,23 +120,12 @@ def _run_of(content: bytes) -> str:
         return ""
 
 
-def _remove(store: Store, bucket: str) -> None:
-    """Remove the lease, so that neither a version of it nor a delete marker stays."""
-    if not _remove_versions(store, bucket):
-        store.delete(bucket, LEASE_KEY)
-
-
-def _remove_versions(store: Store, bucket: str, *, keep_latest: bool = False) -> bool:
-    """Remove the versions of the lease from a bucket that keeps, or kept, versions. False if nothing is known of
-    versions. The oldest go first: else an older lease would be the current one for a moment."""
-    try:
-        versions = store.versions_of(bucket, LEASE_KEY) if store.is_versioned(bucket) else ()
-        for version in versions:
-            if not (keep_latest and version.latest):
+def _remove_older(store: Store, bucket: str) -> None:
+    """Remove the older versions of the lease from a bucket that keeps, or kept, versions."""
+    with suppress(StoreError, KeyError):  # no permission, or a server without version ids
+        for version in store.versions_of(bucket, LEASE_KEY) if store.is_versioned(bucket) else ():
+            if not version.latest:
                 store.delete(bucket, LEASE_KEY, version_id=version.version_id)
-    except (StoreError, KeyError):  # no permission, or a server without version ids
-        return False
-    return bool(versions)
 
 
 def _alive(store: Store, bucket: str, content: bytes) -> str:

@@ -18,7 +18,7 @@ from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, Stor
 from migrator.findings import ACCEPTABLE, Finding
 from migrator.layout import Layout
 from migrator.parallel import Failed, each
-from migrator.plan.file import MIGRATED, PlanFile, keys_under
+from migrator.plan.file import MIGRATED, TO_WRITE, PlanFile, keys_under
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.store.rights import Rights, refused
@@ -32,7 +32,6 @@ WORKERS = 16
 
 TAGS, CLASSES = "tags-unreadable", "storage-class-refused"
 
-_PENDING = "action IN ('copy', 'overwrite', 'rewrite')"
 _AWAKE = "storage_class NOT IN ('GLACIER', 'DEEP_ARCHIVE')"
 _SKIP = "--no-preflight"
 
@@ -90,7 +89,7 @@ def preflight(
 
 
 def _has_work(plan: PlanFile) -> bool:
-    query = f"SELECT 1 FROM objects WHERE {_PENDING} UNION ALL SELECT 1 FROM versions WHERE action = 'copy' LIMIT 1"
+    query = f"SELECT 1 FROM objects WHERE {TO_WRITE} UNION ALL SELECT 1 FROM versions WHERE action = 'copy' LIMIT 1"
     return plan.db.execute(query).fetchone() is not None
 
 
@@ -164,7 +163,7 @@ def _samples(plan: PlanFile, layout: Layout) -> Iterator[Sample]:
         low, high = keys_under(rule.prefix)
         for _ in range(FOLDERS if rule.target is not None else 0):
             row = plan.db.execute(
-                f"SELECT key, size FROM objects WHERE bucket = ? AND key >= ? AND key < ? AND {_PENDING} AND {_AWAKE}"
+                f"SELECT key, size FROM objects WHERE bucket = ? AND key >= ? AND key < ? AND {TO_WRITE} AND {_AWAKE}"
                 " ORDER BY key LIMIT 1",
                 (rule.bucket, low or "", high),
             ).fetchone()
@@ -231,7 +230,7 @@ class _Target:
 
     def _try_classes(self) -> None:
         query = (
-            f"SELECT storage_class, 's3://' || bucket || '/' || min(key), count(*) FROM objects WHERE {_PENDING}"
+            f"SELECT storage_class, 's3://' || bucket || '/' || min(key), count(*) FROM objects WHERE {TO_WRITE}"
             " AND storage_class <> 'STANDARD' GROUP BY storage_class"
         )
         for name, place, count in self._plan.db.execute(query).fetchall():
@@ -313,7 +312,7 @@ def shape_of(key: str) -> tuple[Shape, int] | None:
 def odd_keys(plan: PlanFile) -> dict[Shape, dict[tuple[str, str], int]]:
     """The odd target keys: kind → (old folder that holds them, the first of them) → how many. Some folders of each."""
     query = (
-        f"SELECT bucket, key, target FROM objects WHERE {_PENDING} AND (target LIKE '%//%' OR target LIKE '/%'"
+        f"SELECT bucket, key, target FROM objects WHERE {TO_WRITE} AND (target LIKE '%//%' OR target LIKE '/%'"
         " OR '/' || target || '/' LIKE '%/./%' OR '/' || target || '/' LIKE '%/../%'"
         f" OR length(CAST(target AS BLOB)) > {LONGEST}) ORDER BY bucket, key"
     )

@@ -34,6 +34,8 @@ FORMAT = 6
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
 
+TO_WRITE = "action IN ('copy', 'overwrite', 'rewrite')"
+"""Selects the objects that the migration writes at the target."""
 PENDING = "id NOT IN (SELECT object_id FROM done)"
 """Selects the objects that are not at the target yet, as far as the journal knows."""
 PENDING_COPIES = f"action IN ('copy', 'overwrite') AND {PENDING}"

@@ -11,10 +11,21 @@ from migrator.findings import BLOCK
 from migrator.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
 from migrator.layout import Layout, Rule
 from migrator.plan.features import Facts
-from migrator.plan.file import ACTIONS, CONFLICT, COPY, HINT, MIGRATED, PENDING, SAME, SKIP, PlanFile, PlannedTable
+from migrator.plan.file import (
+    ACTIONS,
+    CONFLICT,
+    COPY,
+    HINT,
+    MIGRATED,
+    PENDING,
+    SAME,
+    SKIP,
+    TO_WRITE,
+    PlanFile,
+    PlannedTable,
+)
 from migrator.unregistered import unregistered_tables
 
-PENDING_ACTIONS = "('copy', 'overwrite', 'rewrite')"
 POINTER = "pointer"
 """Stands among the actions for version hints that are written at the cutover: they are pointers, not table files."""
 MAX_CHECKPOINTS = 50
@@ -114,7 +125,7 @@ def describe_status(plan: PlanFile) -> StatusSummary:
     journal = Journal(plan)
     query = (
         "SELECT count(*), total(o.size), count(d.object_id), total(CASE WHEN d.object_id IS NOT NULL THEN o.size END)"
-        f" FROM objects o LEFT JOIN done d ON d.object_id = o.id WHERE o.action IN {PENDING_ACTIONS}"
+        f" FROM objects o LEFT JOIN done d ON d.object_id = o.id WHERE {TO_WRITE}"
         f" AND o.role <> '{HINT}'"
     )
     objects, size, done, done_size = plan.db.execute(query).fetchone()
@@ -319,7 +330,7 @@ def _phase(plan: PlanFile, journal: Journal) -> str:
         return "cut over in part" if journal.swapped() else "cutting over"
     if plan.blocked:
         return "blocked"
-    left = f"FROM objects WHERE action IN {PENDING_ACTIONS} AND {PENDING}"
+    left = f"FROM objects WHERE {TO_WRITE} AND {PENDING}"
     copies = plan.db.execute(f"SELECT count(*) {left} AND role = ''").fetchone()[0]
     rewrites = plan.db.execute(f"SELECT count(*) {left} AND role NOT IN ('', 'version-hint')").fetchone()[0]
     older = "FROM versions WHERE action = 'copy' AND id NOT IN (SELECT version_id FROM versions_done)"

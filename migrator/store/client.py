@@ -549,11 +549,10 @@ class Store:
     def put_if(self, bucket: str, key: str, data: bytes, *, etag: str | None) -> str | None:
         """Write an object if the one there still has this ETag (None: if there is none), and return the new ETag,
         or None if somebody else was faster. A server without conditional writes is asked afterwards who was last."""
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
-        place = {"Bucket": bucket, "Key": key}
+        place: dict[str, Any] = {"Bucket": bucket, "Key": key}
         with self._errors(f"s3://{bucket}/{key}"):
             try:
-                self._client.put_object(**place, Body=data, **condition)
+                self._client.put_object(**place, Body=data, **Expected(etag).arguments)
             except botocore.exceptions.ClientError as error:
                 if _code(error) in ("NotImplemented", "501", "InvalidArgument", "InvalidRequest"):
                     self._client.put_object(**place, Body=data)

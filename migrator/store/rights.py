@@ -90,8 +90,7 @@ class Rights:
         left, written, error = [], list(self._written), None
         for key, version_id in written:
             try:
-                with self._store._errors(f"s3://{self._bucket}/{key}"):
-                    self._client.delete_object(Bucket=self._bucket, Key=key, **_version(version_id))
+                self._store.delete(self._bucket, key, version_id=version_id)
             except StoreError as caught:
                 left.append(f"s3://{self._bucket}/{key}")
                 error = error or caught
