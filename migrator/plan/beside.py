@@ -3,7 +3,8 @@ same database, and plain folders of two sources that become one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from migrator.catalogs import Catalog
 from migrator.errors import StoreError
@@ -11,6 +12,8 @@ from migrator.findings import Finding
 from migrator.layout import Layout, Rule
 from migrator.plan.file import SKIP, PlanFile, keys_under
 from migrator.store import Store
+
+Found = TypeVar("Found")
 
 EXAMPLES = 20
 
@@ -25,10 +28,9 @@ def find_buckets(plan: PlanFile, store: Store, layout: Layout) -> None:
     except StoreError:
         return
     beside = [name for name in names if name not in layout.buckets and name != layout.target_bucket]
-    for number, name in enumerate(beside[:EXAMPLES], 1):
+    for name, count in _counted(beside):
         message = "is named by no rule: nothing of it is listed or moved"
         move = f'If it is part of the lake, add a rule for it to [layout], such as "s3://{name}/" = "{name}/".'
-        count = len(beside) - EXAMPLES + 1 if number == EXAMPLES else 1
         plan.add_finding(Finding.of("bucket-beside", f"s3://{name}/", message, move, count=count))
 
 
@@ -63,12 +65,17 @@ def find_merged_folders(plan: PlanFile, layout: Layout) -> None:
     other. The prefix itself, which the rules share on purpose, does not count.
     """
     found = [merged for pair in _sharing(layout) for merged in _merged(plan, layout, *pair)]
-    for number, (folder, one, other) in enumerate(found[:EXAMPLES], 1):
+    for (folder, one, other), count in _counted(found):
         message = f"gets the objects of {one} and of {other}: whoever reads the folder reads both"
         move = "Give one of them a rule of its own in [layout], if they do not belong together."
         place = f"s3://{layout.target_bucket}/{folder}/"
-        count = len(found) - EXAMPLES + 1 if number == EXAMPLES else 1
         plan.add_finding(Finding.of("merged-folders", place, message, move, count=count))
+
+
+def _counted(found: Sequence[Found]) -> Iterator[tuple[Found, int]]:
+    """The first of what was found, and how many each stands for: the last one for all that are not named."""
+    for number, one in enumerate(found[:EXAMPLES], 1):
+        yield one, len(found) - EXAMPLES + 1 if number == EXAMPLES else 1
 
 
 def _sharing(layout: Layout) -> Iterator[tuple[Rule, Rule, str]]:
