@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 BLOCK, WARN, INFO = "block", "warn", "info"
 
@@ -156,3 +160,9 @@ class Finding:
             "next_move": self.next_move,
             "count": self.count,
         }
+
+
+def first_of(found: Sequence[Found], most: int) -> Iterator[tuple[Found, int]]:
+    """The first ``most`` of what was found, and how many each stands for: the last one for all that are not named."""
+    for number, one in enumerate(found[:most], 1):
+        yield one, len(found) - most + 1 if number == most else 1

@@ -45,6 +45,7 @@ BUCKETS = 100
 """How many buckets beside the plan are named: each may be one that was forgotten."""
 TABLES = 10
 """How many unregistered tables are shown, with the commands for each."""
+NOTHING_TO_DO = "Nothing to do: the target holds all of it, and every pointer leads there."
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -152,9 +153,13 @@ def _totals(plan: dict[str, Any]) -> str:
     return text
 
 
+def _copies(actions: dict[str, dict[str, int]]) -> int:
+    return actions["copy"]["objects"] + actions["overwrite"]["objects"]
+
+
 def _work(plan: dict[str, Any]) -> str:
     actions, pointers = plan["actions"], plan["pointers"]
-    copies = actions["copy"]["objects"] + actions["overwrite"]["objects"]
+    copies = _copies(actions)
     older = sum(plan["versions"].get("copy", {}).get(kind, 0) for kind in ("versions", "markers"))
     where = f" in {counted(pointers['catalogs'], 'catalog')}" if pointers["catalogs"] else ""
     return ", ".join(
@@ -178,7 +183,7 @@ def question(plan: dict[str, Any], *, cutover: bool) -> str:
     if plan["phase"] in ("cutting over", "cut over in part"):
         return f"The cutover was begun. Finish it ({change} in all) now?"
     actions = plan["actions"]
-    copies = actions["copy"]["objects"] + actions["overwrite"]["objects"]
+    copies = _copies(actions)
     work = f"opy {counted(copies, 'object')} and rewrite {counted(actions['rewrite']['objects'], 'table file')}"
     begin = f"C{work}" if plan["phase"] == "planned" else f"Go on to c{work} (what is done already is not done again)"
     return f"{begin}, then {change}, now?" if cutover else f"{begin} now, and change no pointer yet?"
@@ -339,7 +344,7 @@ def _verdict(plan: dict[str, Any], style: Style, *, starting: bool) -> list[str]
     if blocks:
         return [style(f"Blocked: {counted(blocks, 'finding')} to solve first. Nothing was changed.", "red")]
     if not plan["changes_pending"]:
-        return [style("Nothing to do: the target holds all of it, and every pointer leads there.", "green")]
+        return [style(NOTHING_TO_DO, "green")]
     if phase == "planned":
         ready = f"Ready. Nothing was changed yet. Next: migrator migrate {name}"
         return [] if starting else [style(ready, "green")]
@@ -430,13 +435,11 @@ def migration_text(migration: Migration, plan: dict[str, Any], style: Style = pl
     name = shlex.quote(printable(plan["plan"]))
     unregistered = _unregistered_now(migration, plan)
     if migration.nothing_to_do:
-        message = "Nothing to do: the target holds all of it, and every pointer leads there."
-        lines = [style(message, "green"), f"To verify: migrator verify {name}"]
+        lines = [style(NOTHING_TO_DO, "green"), f"To verify: migrator verify {name}"]
         return "\n".join(lines + unregistered_lines(unregistered, style))
     lines = _done_lines(migration, plan)
     if not plan["changes_pending"] and migration.verification is not None:
-        message = "Nothing to do: the target holds all of it, and every pointer leads there."
-        lines = [style(message, "green"), "", *_check_text(migration.verification, style)]
+        lines = [style(NOTHING_TO_DO, "green"), "", *_check_text(migration.verification, style)]
         return "\n".join(lines + _ending(migration.verification, style))
     if migration.verification is None:
         return "\n".join(lines + _not_compared_lines(migration.compared, style) + _no_cutover_lines(plan, name, style))
@@ -468,7 +471,7 @@ def _done_lines(migration: Migration, plan: dict[str, Any]) -> list[str]:
         f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older}, rewrote "
         f"{counted(done.rewritten, 'table file')}, changed {counted(done.pointers, 'pointer')}."
     ]
-    copies, rewrites = actions["copy"]["objects"] + actions["overwrite"]["objects"], actions["rewrite"]["objects"]
+    copies, rewrites = _copies(actions), actions["rewrite"]["objects"]
     if plan["phase"] != "planned" and (done.copied, done.rewritten) != (copies, rewrites):
         lines[0] += f" (Of {copies:,} and {rewrites:,} in the plan: the others were done before.)"
     if done.proofs:

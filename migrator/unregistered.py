@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from migrator.catalogs.base import TABLE
+from migrator.catalogs.base import TABLE, sql_literal
 from migrator.layout import Location
 from migrator.plan.file import PlannedTable
 
@@ -64,8 +64,9 @@ def register_commands(table: Mapping[str, str]) -> list[tuple[str, str]]:
         ),
         (
             "Trino",
-            f"CALL <catalog>.system.register_table(schema_name => {_sql(namespace)}, table_name => {_sql(name)}, "
-            f"table_location => {_sql(location)}, metadata_file_name => {_sql(file)})",
+            f"CALL <catalog>.system.register_table(schema_name => {sql_literal(namespace)}, "
+            f"table_name => {sql_literal(name)}, "
+            f"table_location => {sql_literal(location)}, metadata_file_name => {sql_literal(file)})",
         ),
         ("pyiceberg", f"catalog.register_table(({namespace!r}, {name!r}), {metadata!r})"),
     ]
@@ -74,11 +75,6 @@ def register_commands(table: Mapping[str, str]) -> list[tuple[str, str]]:
 def _spark(text: str) -> str:
     """A string literal of Spark, where a backslash escapes."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _sql(text: str) -> str:
-    """A string literal of standard SQL, where only a quote is doubled."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _backticks(text: str) -> str:

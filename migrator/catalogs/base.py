@@ -105,3 +105,8 @@ class Catalog(Protocol):
 
     def close(self) -> None:
         """Let go of all connections. May be called twice."""
+
+
+def sql_literal(text: str) -> str:
+    """A string literal of standard SQL, where only a quote is doubled."""
+    return "'" + text.replace("'", "''") + "'"

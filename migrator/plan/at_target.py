@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migrator.catalogs.base import SQL
+from migrator.catalogs.base import SQL, sql_literal
 from migrator.catalogs.hadoop import HINT, current_version
 from migrator.errors import NotFound, Unreadable
 from migrator.findings import WARN, Finding
@@ -221,8 +221,8 @@ class TargetSide:
         found = self._found
         if found.catalog_kind == SQL:
             named = {"catalog_name": found.catalog, "table_namespace": found.namespace, "table_name": found.name}
-            where = " AND ".join(f"{column} = {_quoted(value or '')}" for column, value in named.items())
-            update = f"UPDATE iceberg_tables SET metadata_location = {_quoted(uri)} WHERE {where};"
+            where = " AND ".join(f"{column} = {sql_literal(value or '')}" for column, value in named.items())
+            update = f"UPDATE iceberg_tables SET metadata_location = {sql_literal(uri)} WHERE {where};"
             return f"To keep what was written at the target, point the catalog at it and plan again: {update}"
         if found.catalog is not None:
             root = uri.rpartition("/metadata/")[0]
@@ -253,8 +253,3 @@ def _is_past(there: There, ours: There) -> bool:
 def _state(metadata: TableMetadata) -> tuple[object, ...]:
     snapshots = tuple(snapshot.snapshot_id for snapshot in metadata.snapshots)
     return metadata.table_uuid, metadata.last_updated_ms, metadata.current_snapshot_id, snapshots
-
-
-def _quoted(text: str) -> str:
-    """An SQL literal."""
-    return "'" + text.replace("'", "''") + "'"

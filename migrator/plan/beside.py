@@ -3,17 +3,14 @@ same database, and plain folders of two sources that become one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
 from migrator.catalogs import Catalog
 from migrator.errors import StoreError
-from migrator.findings import Finding
+from migrator.findings import Finding, first_of
 from migrator.layout import Layout, Rule
 from migrator.plan.file import SKIP, PlanFile, keys_under
 from migrator.store import Store
-
-Found = TypeVar("Found")
 
 EXAMPLES = 20
 
@@ -28,7 +25,7 @@ def find_buckets(plan: PlanFile, store: Store, layout: Layout) -> None:
     except StoreError:
         return
     beside = [name for name in names if name not in layout.buckets and name != layout.target_bucket]
-    for name, count in _counted(beside):
+    for name, count in first_of(beside, EXAMPLES):
         message = "is named by no rule: nothing of it is listed or moved"
         move = f'If it is part of the lake, add a rule for it to [layout], such as "s3://{name}/" = "{name}/".'
         plan.add_finding(Finding.of("bucket-beside", f"s3://{name}/", message, move, count=count))
@@ -65,17 +62,11 @@ def find_merged_folders(plan: PlanFile, layout: Layout) -> None:
     other. The prefix itself, which the rules share on purpose, does not count.
     """
     found = [merged for pair in _sharing(layout) for merged in _merged(plan, layout, *pair)]
-    for (folder, one, other), count in _counted(found):
+    for (folder, one, other), count in first_of(found, EXAMPLES):
         message = f"gets the objects of {one} and of {other}: whoever reads the folder reads both"
         move = "Give one of them a rule of its own in [layout], if they do not belong together."
         place = f"s3://{layout.target_bucket}/{folder}/"
         plan.add_finding(Finding.of("merged-folders", place, message, move, count=count))
-
-
-def _counted(found: Sequence[Found]) -> Iterator[tuple[Found, int]]:
-    """The first of what was found, and how many each stands for: the last one for all that are not named."""
-    for number, one in enumerate(found[:EXAMPLES], 1):
-        yield one, len(found) - EXAMPLES + 1 if number == EXAMPLES else 1
 
 
 def _sharing(layout: Layout) -> Iterator[tuple[Rule, Rule, str]]:

@@ -8,9 +8,9 @@ What was one place before, or nested, stays so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from migrator.findings import Finding
+from migrator.findings import Finding, first_of
 from migrator.layout import Layout, Location
 from migrator.plan.advice import Rules
 from migrator.plan.file import PlanFile
@@ -71,7 +71,7 @@ def claim_of(
 def find_overlaps(plan: PlanFile, layout: Layout, claims: list[Claim], rules: Rules) -> None:
     """Add a blocking finding for every two tables that become one place."""
     pairs = dict.fromkeys(_overlaps(claims))
-    for number, (one, other) in enumerate(pairs, 1):
+    for (one, other), count in first_of([*pairs], EXAMPLES):
         a, b = claims[one], claims[other]
         old, new = a.places[0] if a.places else ("", "")
         there = b.places[0] if b.places else ("", "")
@@ -80,13 +80,10 @@ def find_overlaps(plan: PlanFile, layout: Layout, claims: list[Claim], rules: Ru
             f"{new} and {there[1]}"
         )
         move = "Give one of them a rule of its own in [layout]."
-        rule = _parting(claims, one, other, layout, rules) if number <= EXAMPLES else None
+        rule = _parting(claims, one, other, layout, rules)
         if rule is not None:
             move = f"Give one of them a place of its own, with this rule in [layout]: {rule}"
-        count = len(pairs) - EXAMPLES + 1 if number == EXAMPLES else 1
         plan.add_finding(Finding.of("tables-overlap", new, message, move, count=count))
-        if number == EXAMPLES:
-            break
 
 
 def _parting(claims: list[Claim], one: int, other: int, layout: Layout, rules: Rules) -> str | None:
@@ -101,15 +98,7 @@ def _parting(claims: list[Claim], one: int, other: int, layout: Layout, rules: R
                 continue
             text, changed = proposed
             again = [*claims]
-            again[moved] = Claim(
-                claim.label,
-                claim.uuid,
-                claim.named,
-                claim.lives,
-                [(place, changed.map_uri(place) or new) for place, new in claim.places],
-                claim.former,
-                claim.came_before,
-            )
+            again[moved] = replace(claim, places=[(at, changed.map_uri(at) or new) for at, new in claim.places])
             if not any({one, other} == set(pair) for pair in _overlaps(again, only=moved)):
                 return text
     return None
