@@ -541,13 +541,14 @@ def _ending(verification: Verification, style: Style) -> list[str]:
         lines.append(style(f"This plan is superseded by a newer plan: {newer}. Verify that one.", "red"))
     if verification.late:
         lines.append(style(_late_text(verification.late), "yellow"))
-    if not lines and not any(check.checked for check in verification.checks):
+    compared = any(check.checked for check in verification.checks)
+    if not lines and not compared:
         lines.append(style("Nothing was compared: the plan holds nothing that must be at the target.", "yellow"))
     unregistered = unregistered_lines([table.to_json() for table in verification.unregistered], style)
     if not lines and not unregistered:
         done = "Everything is as it must be." if verification.cut_over else "Everything so far is as it must be."
         lines.append(style(done, "green"))
-    elif verification.ok:
+    elif verification.ok and compared:
         lines.insert(0, style("No difference was found.", "green"))
     return lines + unregistered
 

@@ -239,6 +239,20 @@ def test_a_check_that_compared_nothing_gets_no_tick() -> None:
     assert "✔" not in empty and "Everything" not in empty
 
 
+def test_no_difference_is_said_only_where_something_was_compared() -> None:
+    nothing = Check("objects", "objects")
+    skipped = Check("rows", "rows")
+    skipped.skip("the old bucket is gone", 3)
+    for checks in ([nothing], [nothing, skipped], []):
+        for verification in (
+            Verification([], checks, cut_over=True),
+            Verification([], checks, cut_over=True, unregistered=[LONELY]),
+        ):
+            assert "No difference" not in report.verification_text(verification)
+    one = Verification([], [Check("objects", "objects", 1), skipped], cut_over=True)
+    assert "No difference was found." in report.verification_text(one)
+
+
 def test_what_was_left_behind_is_said_at_the_end() -> None:
     verification = Verification([], [Check("good", "files", 5)], cut_over=True, late=Late(2, 1, 1, ["+ s3://b/new"]))
     end = report.migration_text(Migration(Outcome(), [], verification), plan()).split("\n")[-1]
