@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from migrator.store import OWN_PREFIX
+
 REFUSALS = {
     "slow-down": ("503 Service Unavailable", "SlowDown"),
     "too-many": ("429 Too Many Requests", "SlowDown"),
@@ -104,8 +106,10 @@ class FaultProxy:
 
     @property
     def copied(self) -> Counter[str]:
-        """How often each object was asked to be copied."""
-        return Counter(request.copies for request in self.seen if request.copies)
+        """How often each object of the lake was asked to be copied: not what migrator keeps for itself."""
+        return Counter(
+            place for place in (request.copies for request in self.seen) if place and OWN_PREFIX not in place
+        )
 
     def _accept(self) -> None:
         while True:

@@ -284,7 +284,8 @@ def test_real_tables_change_in_paths_only(file):
     assert rewrite_metadata(data, lambda path: path, str(file)) is data
 
     def to_lake(path: str) -> str | None:
-        return f"s3://data-lake/{path}" if path.startswith(("data/persistent/", "gs://")) else None
+        is_path = path.startswith(("data/persistent/", "gs://", "s3://", "file:/"))
+        return f"s3://data-lake/{path}" if is_path else None
 
     out = rewrite_metadata(data, to_lake, str(file))
     assert out.replace(b"s3://data-lake/", b"") == data

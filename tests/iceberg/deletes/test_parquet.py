@@ -258,6 +258,8 @@ def test_many_rows_are_rewritten_fast():
 
 @needs_corpus
 def test_other_parquet_files_of_real_tables_are_no_position_deletes():
-    for file in CORPUS.rglob("*.parquet"):
+    others = [file for file in CORPUS.rglob("*.parquet") if "file_path" not in pq.read_schema(file).names]
+    assert others
+    for file in others:
         with pytest.raises(Unreadable, match="no column file_path"):
             moved(file.read_bytes())
