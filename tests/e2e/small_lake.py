@@ -98,7 +98,12 @@ class SmallLake:
     def empty(self, bucket: str) -> None:
         for upload in self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
             self.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-        self._delete(bucket, self.listing(bucket))
+        self._delete(bucket, [*self.listing(bucket), *self._own(bucket)])
+
+    def _own(self, bucket: str) -> list[str]:
+        """The keys of what migrator keeps for itself: what an earlier sequence wrote must not be known to the next."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=OWN)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def _delete(self, bucket: str, keys: Iterable[str]) -> None:
         if doomed := [{"Key": key} for key in keys]:
