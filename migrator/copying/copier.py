@@ -49,7 +49,7 @@ from migrator.store import (
     same_by_etag,
 )
 from migrator.store.answers import MOST_BODY
-from migrator.store.checksums import POLYNOMIALS, whole_crc
+from migrator.store.checksums import POLYNOMIALS, can_compute, checksum_of, whole_checksum, whole_crc
 from migrator.store.client import REFUSES_CHECKSUM, without_checksum
 from migrator.store.conditional import ANYTHING
 from migrator.store.outage import Patience
@@ -400,7 +400,16 @@ class Copier:
         if self._reader is not None and self._writer is not None:
             with suppress(_Refused):
                 return await self._lean_across(item)
-        return await self._prove(item, await self._by_boto3(item))
+        done = await self._prove(item, await self._by_boto3(item))
+        before = await self._thread(self._source.checksum, item.bucket, item.stored.key)
+        return replace(done, checksum=await self._fate_of_checksum(item, before.kind if before else None))
+
+    async def _fate_of_checksum(self, item: Item, kind: str | None) -> str:
+        """One of CHECKSUMS, or "", for a copy of an object that keeps a checksum of this kind, if any."""
+        if kind is None:
+            return ""
+        there = await self._thread(self._target.checksum, self._bucket, item.target)
+        return LOST if there is None else "" if there.kind == kind else KIND_CHANGED
 
     async def _lean_across(self, item: Item) -> Copied:
         stored, known = item.stored, await self._source_parts(item)
@@ -408,8 +417,10 @@ class Copier:
         running = RunningETag.like(stored.etag, known)
         if stored.size > THROUGH_PART_SIZE or (like_source and stored.size):
             matters = self._options.verify == AUTO and not like_source
-            done = await self._parts_across(item, size, running if matters else None)
-            return await self._prove(item, done.etag, md5=done.md5, read=done.read)
+            attributes = await self._thread(attributes_for, self._source, item.bucket, stored)
+            parts = await self._parts_across(item, attributes, size, running if matters else None)
+            fate = await self._fate_of_checksum(item, attributes.get("ChecksumType"))
+            return replace(await self._prove(item, parts.etag, md5=parts.md5, read=parts.read), checksum=fate)
         assert self._writer is not None
         async with self._memory.of(stored.size):
             answer = await self._read(item)
@@ -421,6 +432,8 @@ class Copier:
             if answer.headers.get("x-amz-tagging-count", "0") != "0":
                 tagging = await self._thread(self._source.tagging, item.bucket, stored.key)
                 headers |= {"x-amz-tagging": tagging} if tagging else {}
+            checksum = whole_checksum(answer.headers)
+            headers |= checksum
             digest = hashlib.md5(body, usedforsecurity=False)
             headers["content-md5"] = base64.b64encode(digest.digest()).decode()
             if self._conditional.put:
@@ -435,11 +448,21 @@ class Copier:
         if part_count(stored.etag) and running is not None:  # a plain ETag is the copy's, or tells nothing
             running.update(body)
             read = running.etag()
-        return await self._prove(item, etag, md5=digest.hexdigest(), read=read)
+        had = any(name.startswith("x-amz-checksum-") for name in answer.headers)
+        kept = bool(checksum) and all(written.headers.get(name) == value for name, value in checksum.items())
+        proven = await self._prove(item, etag, md5=digest.hexdigest(), read=read)
+        return replace(proven, checksum=LOST if had and not kept else "")
 
-    async def _parts_across(self, item: Item, size: int, running: RunningETag | None) -> _Parts:
+    async def _parts_across(
+        self, item: Item, attributes: Mapping[str, Any], size: int, running: RunningETag | None
+    ) -> _Parts:
         """``running`` is given where the ETag of the copy will not be its source's, which matters. Then the parts are
-        read in order, so that what was read can be told to be the source, and need not be read once more."""
+        read in order, so that what was read can be told to be the source, and need not be read once more.
+
+        ``attributes``: what the copy is to have. A checksum is kept with it if it can be computed here."""
+        algorithm = attributes.get("ChecksumAlgorithm", "")
+        if not can_compute(algorithm) or not self._ways.take_checksum:
+            algorithm, attributes = "", without_checksum(attributes)
         ranges = list(part_ranges(item.stored.size, size))
         digests: dict[int, bytes] = {}
         # Whoever waits for its turn holds no memory yet, so nobody waits for ever.
@@ -455,16 +478,21 @@ class Copier:
                 digests[number] = (await self._thread(hashlib.md5, body, usedforsecurity=False)).digest()
                 query = [("partNumber", str(number)), ("uploadId", upload.upload_id)]
                 headers = {"content-md5": base64.b64encode(digests[number]).decode()}
+                value = await self._thread(checksum_of, algorithm, body)
+                if value is not None:
+                    headers[f"x-amz-checksum-{algorithm.lower()}"] = value
                 assert self._writer is not None
                 answer = await self._ask(
                     item, self._writer, "PUT", self._bucket, item.target, query=query, headers=headers, body=body,
                     size=len(body),
                 )  # fmt: skip
                 if answer.status != 200 or "etag" not in answer.headers:
-                    raise _refused(f"s3://{self._bucket}/{item.target}", answer)
-                return {"ETag": answer.headers["etag"]}
+                    refusal = _refused(f"s3://{self._bucket}/{item.target}", answer)
+                    if value is not None and refusal.code in REFUSES_CHECKSUM:
+                        self._ways = replace(self._ways, take_checksum=False)
+                    raise refusal
+                return {"ETag": answer.headers["etag"]} | ({} if value is None else {f"Checksum{algorithm}": value})
 
-        attributes = await self._thread(attributes_for, self._source, item.bucket, item.stored)
         etag = await self._upload(item, attributes, ranges, part)
         expected = etag_of_parts(digests[number] for number in sorted(digests))
         return _Parts(etag, md5=expected, read=None if running is None else running.etag())
@@ -472,7 +500,9 @@ class Copier:
     async def _read(self, item: Item, span: tuple[int, int] | None = None) -> Answer:
         """The source's bytes, pinned to its ETag. Raises StoreError."""
         headers = {"if-match": f'"{item.stored.etag}"'}
-        if span is not None:
+        if span is None:
+            headers["x-amz-checksum-mode"] = "ENABLED"
+        else:
             headers["range"] = f"bytes={span[0]}-{span[1]}"
         expected = span[1] - span[0] + 1 if span else item.stored.size
         assert self._reader is not None
@@ -740,7 +770,7 @@ class _Refused(StoreError):
     code = ""
 
 
-def _refused(place: str, answer: Answer) -> StoreError:
+def _refused(place: str, answer: Answer) -> _Refused:
     found = _elements(answer.body)
     refusal = _Refused(
         f"{place}: refused ({found.get('Code', answer.status)}: {found.get('Message', 'no reason given')})."
