@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
-from migrator.copying.copier import ALWAYS, AnswerLost, Copied, Item, NotCopied, Options
+from migrator.copying.copier import ALWAYS, NEVER, SMALL, AnswerLost, Copied, Item, NotCopied, Options
 from migrator.copying.fleet import Setup, Usage, copy_objects
 from migrator.errors import (
     CutoverIncomplete,
@@ -49,7 +49,7 @@ from migrator.plan.summary import count_pointers
 from migrator.plan.versions import has_versions
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
-from migrator.store import Conditional, Store, connect
+from migrator.store import Conditional, PartCopies, Store, connect, probe_part_copies
 from migrator.target import TargetGuard, superseded_error
 from migrator.versions import VersionCopier
 
@@ -88,12 +88,14 @@ class CopySettings:
 class Outcome:
     """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before, and
     ``pointers`` counts all that the cutover changed: tables, namespace properties, and version hints of tables that
-    no catalog names. ``proofs`` counts the copies by what proves them (see :mod:`migrator.copying.copier`)."""
+    no catalog names. ``proofs`` counts the copies by what proves them, ``checksums`` those whose checksum did not
+    arrive as it was by what became of it (see :mod:`migrator.copying.copier`)."""
 
     copied: int = 0
     copied_bytes: int = 0
     copy_seconds: float = 0.0
     proofs: Counter[str] = field(default_factory=Counter)
+    checksums: Counter[str] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
     rewritten: int = 0
     copied_versions: int = 0
@@ -262,7 +264,13 @@ class Executor:
         honoured = self._conditional
         look_first = not (honoured.copy if there is None else honoured.put)
         once = has_versions(self._plan)
-        options = replace(self._copying.options, conditional=honoured, look_first=look_first, once=once)
+        options = replace(
+            self._copying.options,
+            conditional=honoured,
+            look_first=look_first,
+            once=once,
+            part_copies=PartCopies() if there else self._part_copies(where),
+        )
         setup = Setup(old.connection, there, self._layout.target_bucket, options)
         failures: list[NotCopied] = []
         only = self._copying.only
@@ -283,6 +291,14 @@ class Executor:
             ids = [failure.id for failure in failures]
             listed = list_failures(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
             raise _failed("copying", [failure.error for failure in failures], listed)
+
+    def _part_copies(self, where: str) -> PartCopies:
+        """How the server copies what was uploaded in parts, if anything of that kind waits."""
+        options = self._copying.options
+        large = f"(size > {SMALL} AND etag LIKE '%-%') OR size > {options.whole_limit}"
+        if options.verify == NEVER or self._plan.lookup(f"SELECT 1 FROM objects WHERE {where} AND ({large})") is None:
+            return PartCopies()
+        return probe_part_copies(self._store, self._layout.target_bucket)
 
     def _ask_again(self, setup: Setup, failures: list[NotCopied], journal: Journal, stage: Progress) -> list[NotCopied]:
         """Copy what an answer was lost for, unless the target has it: nothing must be there twice."""
@@ -330,6 +346,7 @@ class Executor:
         self.outcome.copied += len(copies)
         self.outcome.copied_bytes += size
         self.outcome.proofs.update(copy.proof for copy in copies)
+        self.outcome.checksums.update(copy.checksum for copy in copies if copy.checksum)
 
     def rewrite(self, journal: Journal) -> None:
         """Rewrite every file that carries paths, leaf first, so that each parent learns its children's

@@ -16,6 +16,7 @@ from typing import Any
 
 from migrator.api import Migration
 from migrator.checks import DIFFERENT, NOT_COMPARED, Check, PrefixTotal, Verification
+from migrator.copying.copier import KIND_CHANGED, LOST
 from migrator.explanations import EXPLANATIONS
 from migrator.findings import AT_MIGRATION, CODES
 from migrator.late import Late
@@ -478,7 +479,17 @@ def _done_lines(migration: Migration, plan: dict[str, Any]) -> list[str]:
         proofs = ", ".join(f"{proof} {count:,}" for proof, count in done.proofs.most_common())
         rate = f" at {done.copied / done.copy_seconds:,.0f} objects/s" if done.copy_seconds > 1 else ""
         lines.append(f"Proven by {proofs}{rate}.")
+    for fate, said in _CHECKSUMS.items():
+        if count := done.checksums[fate]:
+            lines.append(f"{counted(count, 'object')} {said}.")
     return lines
+
+
+_CHECKSUMS = {
+    KIND_CHANGED: "came with a checksum over all bytes (FULL_OBJECT) instead of one over the parts (COMPOSITE), because"
+    " this server copies no parts into an upload that keeps a checksum",
+    LOST: "came without the checksum that the old server keeps with the original",
+}
 
 
 def _no_cutover_lines(plan: dict[str, Any], name: str, style: Style) -> list[str]:
@@ -642,6 +653,7 @@ def migration_json(migration: Migration, plan: dict[str, Any]) -> dict[str, Any]
             "processes": done.usage.processes,
             "concurrency": done.usage.level,
             "proofs": dict(sorted(done.proofs.items())),
+            "checksums": dict(sorted(done.checksums.items())),
         },
         "rewritten_files": done.rewritten,
         "late": asdict(done.late) if done.late else None,

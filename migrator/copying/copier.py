@@ -2,8 +2,9 @@
 
 How an object is copied follows from how it can be proven. S3 keeps an MD5 as the ETag of what was put in one
 request, so a copy in one request has its source's ETag. For what was uploaded in parts the ETag depends on the
-parts: a copy in the same parts has it too, and some servers keep it in one request. Where no way gives an ETag or
-a checksum to compare, the bytes of both are read.
+parts: a copy in the same parts has it too, and some servers keep it in one request (:class:`PartCopies` says what
+holds here). Where no way gives an ETag or a checksum to compare, the copy is read and must have the source's ETag;
+where that tells nothing, the bytes of both are read. Nothing is copied twice for the sake of a proof.
 """
 
 from __future__ import annotations
@@ -32,18 +33,23 @@ from migrator.errors import (
     Unreachable,
 )
 from migrator.store import (
+    Checksum,
     Conditional,
     Expected,
+    PartCopies,
     RunningETag,
     Store,
     StoredObject,
     Upload,
     etag_of_parts,
+    is_md5,
     part_count,
     part_ranges,
     parts_to_make,
+    same_by_etag,
 )
 from migrator.store.answers import MOST_BODY
+from migrator.store.checksums import POLYNOMIALS, can_compute, checksum_of, whole_checksum, whole_crc
 from migrator.store.client import REFUSES_CHECKSUM, without_checksum
 from migrator.store.conditional import ANYTHING
 from migrator.store.outage import Patience
@@ -76,9 +82,15 @@ HELPERS = 32
 ALWAYS, AUTO, NEVER = VERIFY = ("always", "auto", "never")
 
 ETAG, CHECKSUM, MD5, SHA256, NONE = PROOFS = ("etag", "checksum", "md5", "sha256", "none")
-"""How a copy was proven: its ETag, or the server's checksum of it, is its source's; what was read has the ETag of the
-source by its MD5, was sent with its MD5, and what is there has the ETag of that; both were read and hashed; not at all.
+"""How a copy was proven: its ETag says that it has its source's bytes, or the server's checksum of it does; what was
+read has the ETag of the source by its MD5, and was read from the copy, or sent to it with its MD5 so that the copy has
+the ETag of that; both were read and hashed; not at all.
 """
+KIND_CHANGED, LOST = CHECKSUMS = ("kind changed", "lost")
+"""What became of a checksum that the server keeps with an object on request, if it did not arrive as it was: it is one
+over all bytes now (FULL_OBJECT), no more one over those of the parts (COMPOSITE); or the copy has none."""
+MOST_PARTS_ASKED = 1_000
+"""Of how many parts the checksums are asked for, one by one, before reading the object is the cheaper way."""
 
 _THROTTLES = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
 _NOT_DONE = _THROTTLES | {"429", "503"}
@@ -110,12 +122,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The object is at the target with this size and ETag, ``proof`` (one of PROOFS) says how that is known."""
+    """The object is at the target with this size and ETag, ``proof`` (one of PROOFS) says how that is known.
+    ``checksum``: one of CHECKSUMS, or "" if it arrived, or if there was none."""
 
     id: int
     size: int
     etag: str
     proof: str
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +147,13 @@ class Options:
     every copy becomes a version that stays, so none is made twice; see :class:`AnswerLost`.
 
     ``conditional``: the conditional writes that the target honours. ``look_first``: where it does not, ask before each
-    write what is there."""
+    write what is there. ``part_copies``: how the server copies what was uploaded in parts."""
 
     limits: Limits = field(default_factory=Limits)
     verify: str = AUTO
     conditional: Conditional = field(default_factory=Conditional)
     look_first: bool = False
+    part_copies: PartCopies = field(default_factory=PartCopies)
     whole_limit: int = WHOLE_LIMIT
     part_size: int = PART_SIZE
     once: bool = False
@@ -171,10 +186,9 @@ class Copier:
         self._writer = Wire(ends[1]) if ends[1] and self._across and self._reader else self._reader
         self._threads = ThreadPoolExecutor(HELPERS, thread_name_prefix="migrator-helper")
         self._memory = _Budget(THROUGH_MEMORY)
-        self._whole_keeps = True
-        """A copy in one request keeps the ETag of what was uploaded in parts, as far as we know."""
-        self._parts_keep = True
-        """And a copy in the same parts does."""
+        target.part_copies = options.part_copies
+        self._etags_tell = True
+        """The ETags of the old buckets follow from the bytes, as far as we know: not those of encrypted objects."""
 
     @property
     def requests(self) -> int:
@@ -256,54 +270,62 @@ class Copier:
             if source is None or source.etag != item.stored.etag or there is not None:
                 raise error or SourceChanged(f"{item.place} changed since planning.")
             return await self._copy_once(replace(item, replaces=ANYTHING))
-        done = Copied(item.id, there.size, there.etag, ETAG)
-        if self._options.verify != ALWAYS and (there.etag, there.size) == (item.stored.etag, item.stored.size):
-            return done
-        if there.size == item.stored.size:
-            if self._options.verify != ALWAYS and await self._same_checksum(item):
-                return replace(done, proof=CHECKSUM)
-            if await self._same_bytes(item):
-                return replace(done, proof=SHA256)
+        proof = await self._proof(item, there)
+        if proof is not None:
+            return Copied(item.id, there.size, there.etag, proof)
         raise Occupied(
             f"s3://{self._bucket}/{item.target} was written by somebody else since planning; it is not overwritten.",
             next_move='Run "migrator plan" again.',
         )
 
     async def _copy_once(self, item: Item) -> Copied:
+        """Copy in the way that works on this server and can be proven most cheaply."""
         if self._across:
             return await self._copy_across(item)
         stored = item.stored
-        if stored.size <= self._options.whole_limit and not self._in_same_parts(stored):
-            etag = await self._copy_whole(item)
-            if etag == stored.etag or "-" not in stored.etag or self._options.once:
-                return await self._prove(item, etag)
-            self._whole_keeps = False
-            if not self._in_same_parts(stored):
-                return await self._prove(item, etag)
-            item = replace(item, replaces=etag)
+        whole = stored.size <= self._options.whole_limit
+        if whole and not self._in_same_parts(stored):
+            return await self._copied_whole(item)
+        attributes = await self._thread(self._source.attributes, item.bucket, stored.key, stored.etag)
+        with_checksum = "ChecksumAlgorithm" in attributes
+        if with_checksum and not self._ways.take_checksum:
+            if whole:
+                changed = KIND_CHANGED if attributes["ChecksumType"] == "COMPOSITE" else ""
+                return replace(await self._copied_whole(item), checksum=changed)
+            attributes = without_checksum(attributes)
         try:
-            done = await self._copy_in_parts(item)
+            done = await self._copy_in_parts(item, attributes)
         except _Refused as refusal:
-            done = await self._copy_refused(item, refusal)
+            if refusal.code in REFUSES_CHECKSUM and "ChecksumAlgorithm" in attributes:
+                self._ways = replace(self._ways, take_checksum=False)
+                return await self._copy_once(item)
+            done = _Parts(await self._by_boto3(item))
         if done.like_source and done.etag != stored.etag:
-            self._parts_keep = False
-        return await self._prove(item, done.etag)
+            self._ways = replace(self._ways, parts_keep_etag=False)
+        lost = with_checksum and "ChecksumAlgorithm" not in attributes
+        return replace(await self._prove(item, done.etag), checksum=LOST if lost else "")
 
-    async def _copy_refused(self, item: Item, refusal: _Refused) -> _Parts:
-        """Copy what the server did not want to copy in parts: without a checksum if that is why, else by boto3."""
-        if refusal.code in REFUSES_CHECKSUM and self._target.checksums_by_part:
-            self._target.checksums_by_part = False
-            with suppress(_Refused):
-                return await self._copy_in_parts(item)
-        return _Parts(await self._by_boto3(item))
+    @property
+    def _ways(self) -> PartCopies:
+        return self._target.part_copies
+
+    @_ways.setter
+    def _ways(self, found: PartCopies) -> None:
+        self._target.part_copies = found
 
     def _in_same_parts(self, stored: StoredObject) -> bool:
         """True if a copy in the parts of the source is the way to an equal ETag."""
         if self._options.verify == NEVER or "-" not in stored.etag or stored.size <= SMALL:
             return False
-        return not self._whole_keeps and self._parts_keep
+        return not self._ways.whole_keeps_etag and self._ways.parts_keep_etag
 
     # -- within one server ---------------------------------------------------------------------------
+
+    async def _copied_whole(self, item: Item) -> Copied:
+        etag = await self._copy_whole(item)
+        if "-" in item.stored.etag and etag != item.stored.etag:
+            self._ways = replace(self._ways, whole_keeps_etag=False)
+        return await self._prove(item, etag)
 
     async def _copy_whole(self, item: Item) -> str:
         """Copy in one request and return the copy's ETag."""
@@ -345,8 +367,8 @@ class Copier:
         except Unreachable as error:
             raise AnswerLost(item.place, error.message) from error
 
-    async def _copy_in_parts(self, item: Item) -> _Parts:
-        """Copy the parts at once, each pinned to the source's ETag."""
+    async def _copy_in_parts(self, item: Item, attributes: Mapping[str, Any]) -> _Parts:
+        """Copy the parts at once, each pinned to the source's ETag. ``attributes``: what the copy is to have."""
         stored = item.stored
         known = await self._source_parts(item)
         size, like_source = parts_to_make(stored.etag, known, self._options.part_size, WHOLE_LIMIT)
@@ -369,7 +391,7 @@ class Copier:
 
         if self._reader is None:
             return _Parts(await self._by_boto3(item))
-        return _Parts(await self._upload(item, list(part_ranges(stored.size, size)), part), like_source)
+        return _Parts(await self._upload(item, attributes, list(part_ranges(stored.size, size)), part), like_source)
 
     # -- between two servers -------------------------------------------------------------------------
 
@@ -378,7 +400,16 @@ class Copier:
         if self._reader is not None and self._writer is not None:
             with suppress(_Refused):
                 return await self._lean_across(item)
-        return await self._prove(item, await self._by_boto3(item))
+        done = await self._prove(item, await self._by_boto3(item))
+        before = await self._thread(self._source.checksum, item.bucket, item.stored.key)
+        return replace(done, checksum=await self._fate_of_checksum(item, before.kind if before else None))
+
+    async def _fate_of_checksum(self, item: Item, kind: str | None) -> str:
+        """One of CHECKSUMS, or "", for a copy of an object that keeps a checksum of this kind, if any."""
+        if kind is None:
+            return ""
+        there = await self._thread(self._target.checksum, self._bucket, item.target)
+        return LOST if there is None else "" if there.kind == kind else KIND_CHANGED
 
     async def _lean_across(self, item: Item) -> Copied:
         stored, known = item.stored, await self._source_parts(item)
@@ -386,8 +417,10 @@ class Copier:
         running = RunningETag.like(stored.etag, known)
         if stored.size > THROUGH_PART_SIZE or (like_source and stored.size):
             matters = self._options.verify == AUTO and not like_source
-            done = await self._parts_across(item, size, running if matters else None)
-            return await self._prove(item, done.etag, md5=done.md5, read=done.read)
+            attributes = await self._thread(attributes_for, self._source, item.bucket, stored)
+            parts = await self._parts_across(item, attributes, size, running if matters else None)
+            fate = await self._fate_of_checksum(item, attributes.get("ChecksumType"))
+            return replace(await self._prove(item, parts.etag, md5=parts.md5, read=parts.read), checksum=fate)
         assert self._writer is not None
         async with self._memory.of(stored.size):
             answer = await self._read(item)
@@ -399,6 +432,8 @@ class Copier:
             if answer.headers.get("x-amz-tagging-count", "0") != "0":
                 tagging = await self._thread(self._source.tagging, item.bucket, stored.key)
                 headers |= {"x-amz-tagging": tagging} if tagging else {}
+            checksum = whole_checksum(answer.headers)
+            headers |= checksum
             digest = hashlib.md5(body, usedforsecurity=False)
             headers["content-md5"] = base64.b64encode(digest.digest()).decode()
             if self._conditional.put:
@@ -413,11 +448,21 @@ class Copier:
         if part_count(stored.etag) and running is not None:  # a plain ETag is the copy's, or tells nothing
             running.update(body)
             read = running.etag()
-        return await self._prove(item, etag, md5=digest.hexdigest(), read=read)
+        had = any(name.startswith("x-amz-checksum-") for name in answer.headers)
+        kept = bool(checksum) and all(written.headers.get(name) == value for name, value in checksum.items())
+        proven = await self._prove(item, etag, md5=digest.hexdigest(), read=read)
+        return replace(proven, checksum=LOST if had and not kept else "")
 
-    async def _parts_across(self, item: Item, size: int, running: RunningETag | None) -> _Parts:
+    async def _parts_across(
+        self, item: Item, attributes: Mapping[str, Any], size: int, running: RunningETag | None
+    ) -> _Parts:
         """``running`` is given where the ETag of the copy will not be its source's, which matters. Then the parts are
-        read in order, so that what was read can be told to be the source, and need not be read once more."""
+        read in order, so that what was read can be told to be the source, and need not be read once more.
+
+        ``attributes``: what the copy is to have. A checksum is kept with it if it can be computed here."""
+        algorithm = attributes.get("ChecksumAlgorithm", "")
+        if not can_compute(algorithm) or not self._ways.take_checksum:
+            algorithm, attributes = "", without_checksum(attributes)
         ranges = list(part_ranges(item.stored.size, size))
         digests: dict[int, bytes] = {}
         # Whoever waits for its turn holds no memory yet, so nobody waits for ever.
@@ -433,23 +478,31 @@ class Copier:
                 digests[number] = (await self._thread(hashlib.md5, body, usedforsecurity=False)).digest()
                 query = [("partNumber", str(number)), ("uploadId", upload.upload_id)]
                 headers = {"content-md5": base64.b64encode(digests[number]).decode()}
+                value = await self._thread(checksum_of, algorithm, body)
+                if value is not None:
+                    headers[f"x-amz-checksum-{algorithm.lower()}"] = value
                 assert self._writer is not None
                 answer = await self._ask(
                     item, self._writer, "PUT", self._bucket, item.target, query=query, headers=headers, body=body,
                     size=len(body),
                 )  # fmt: skip
                 if answer.status != 200 or "etag" not in answer.headers:
-                    raise _refused(f"s3://{self._bucket}/{item.target}", answer)
-                return {"ETag": answer.headers["etag"]}
+                    refusal = _refused(f"s3://{self._bucket}/{item.target}", answer)
+                    if value is not None and refusal.code in REFUSES_CHECKSUM:
+                        self._ways = replace(self._ways, take_checksum=False)
+                    raise refusal
+                return {"ETag": answer.headers["etag"]} | ({} if value is None else {f"Checksum{algorithm}": value})
 
-        etag = await self._upload(item, ranges, part)
+        etag = await self._upload(item, attributes, ranges, part)
         expected = etag_of_parts(digests[number] for number in sorted(digests))
         return _Parts(etag, md5=expected, read=None if running is None else running.etag())
 
     async def _read(self, item: Item, span: tuple[int, int] | None = None) -> Answer:
         """The source's bytes, pinned to its ETag. Raises StoreError."""
         headers = {"if-match": f'"{item.stored.etag}"'}
-        if span is not None:
+        if span is None:
+            headers["x-amz-checksum-mode"] = "ENABLED"
+        else:
             headers["range"] = f"bytes={span[0]}-{span[1]}"
         expected = span[1] - span[0] + 1 if span else item.stored.size
         assert self._reader is not None
@@ -471,15 +524,13 @@ class Copier:
         return await self._thread(self._source.part_size, item.bucket, item.stored)
 
     async def _upload(
-        self, item: Item, ranges: list[tuple[int, int]], part: Callable[[Upload, int, int, int], Any]
+        self,
+        item: Item,
+        attributes: Mapping[str, Any],
+        ranges: list[tuple[int, int]],
+        part: Callable[[Upload, int, int, int], Any],
     ) -> str:
         """Make one object of parts that are written at once, and return its ETag. Nothing is left if it fails."""
-        if self._across:
-            attributes = await self._thread(attributes_for, self._source, item.bucket, item.stored)
-        else:
-            attributes = await self._thread(self._source.attributes, item.bucket, item.stored.key, item.stored.etag)
-            if not self._target.checksums_by_part:
-                attributes = without_checksum(attributes)
         upload = await self._thread(self._target.begin_upload, self._bucket, item.target, attributes)
         # Few tasks at a time: an object of 10,000 parts must not crowd out the others.
         numbers = iter(enumerate(ranges, 1))
@@ -518,7 +569,7 @@ class Copier:
         bytes read should give here; ``read``: that which they should have had at the source."""
         stored = item.stored
         verify = self._options.verify
-        if verify != ALWAYS and etag == stored.etag:
+        if verify != ALWAYS and same_by_etag(etag, stored.etag):
             return Copied(item.id, stored.size, etag, ETAG)
         done = Copied(item.id, stored.size, etag, NONE)
         if verify != ALWAYS and md5 is not None and etag == md5 and read == stored.etag:
@@ -529,15 +580,33 @@ class Copier:
         if there is None or there.size != stored.size:
             what = "is not there" if there is None else f"has {there.size} bytes"
             raise _Unequal(item, self._bucket, what, there.etag if there else None)
-        done = replace(done, etag=there.etag)  # an answer may say another one
-        if verify == AUTO:
-            if there.etag == stored.etag:
-                return replace(done, proof=ETAG)
-            if await self._same_checksum(item):
-                return replace(done, proof=CHECKSUM)
-        if not await self._same_bytes(item):
+        proof = await self._proof(item, there)
+        if proof is None:
             raise _Unequal(item, self._bucket, "has other bytes", there.etag)
-        return replace(done, proof=SHA256)
+        return replace(done, etag=there.etag, proof=proof)  # an answer may say another ETag
+
+    async def _proof(self, item: Item, there: StoredObject) -> str | None:
+        """Which of PROOFS shows that what is at the target has the bytes of the source; None if it has others."""
+        if there.size != item.stored.size:
+            return None
+        if self._options.verify != ALWAYS:
+            if same_by_etag(there.etag, item.stored.etag):
+                return ETAG
+            if await self._same_checksum(item):
+                return CHECKSUM
+            if await self._copy_has_etag_of_source(item):
+                return MD5
+        return SHA256 if await self._same_bytes(item) else None
+
+    async def _copy_has_etag_of_source(self, item: Item) -> bool:
+        """Read the copy, and compare the ETag that its bytes would have at the source with the source's."""
+        known = await self._source_parts(item)
+        if not self._etags_tell or not is_md5(item.stored.etag) or (known is None and "-" in item.stored.etag):
+            return False
+        async with self.pace.turn():
+            found = await self._thread(self._target.etag_in_parts, self._bucket, item.target, known)
+        self._etags_tell = bool(found == item.stored.etag)
+        return self._etags_tell
 
     async def _same_bytes(self, item: Item) -> bool:
         """Read both sides and compare."""
@@ -549,11 +618,29 @@ class Copier:
         return bool(ours == theirs)
 
     async def _same_checksum(self, item: Item) -> bool:
-        """True if both servers keep an equal checksum over the whole object."""
+        """True if both servers keep a checksum over the whole object, and these are equal; or if that of the copy is
+        the one that follows from those of the source's parts."""
         found = await self._thread(self._source.checksum, item.bucket, item.stored.key)
-        if found is None or found.kind != "FULL_OBJECT":
+        if found is None or (found.kind != "FULL_OBJECT" and found.algorithm not in POLYNOMIALS):
             return False
-        return found == await self._thread(self._target.checksum, self._bucket, item.target)
+        there = await self._thread(self._target.checksum, self._bucket, item.target)
+        if there is None or (there.kind, there.algorithm) != ("FULL_OBJECT", found.algorithm):
+            return False
+        return bool(there.value == (found.value if found.kind == there.kind else await self._combined(item, found)))
+
+    async def _combined(self, item: Item, found: Checksum) -> str | None:
+        """The checksum over all bytes of the source, from those of its parts; None if these are not to be had."""
+        count = part_count(item.stored.etag)
+        if not 0 < count <= MOST_PARTS_ASKED:
+            return None
+        asked = (self._thread(self._source.part_checksum, item.bucket, item.stored.key, n + 1) for n in range(count))
+        parts = await asyncio.gather(*asked)
+        known = [
+            (size, checksum.value) for size, checksum in parts if checksum and checksum.algorithm == found.algorithm
+        ]
+        if len(known) != count or sum(size for size, _ in known) != item.stored.size:
+            return None
+        return whole_crc(found.algorithm, known)
 
     # -- requests ------------------------------------------------------------------------------------
 
@@ -683,7 +770,7 @@ class _Refused(StoreError):
     code = ""
 
 
-def _refused(place: str, answer: Answer) -> StoreError:
+def _refused(place: str, answer: Answer) -> _Refused:
     found = _elements(answer.body)
     refusal = _Refused(
         f"{place}: refused ({found.get('Code', answer.status)}: {found.get('Message', 'no reason given')})."

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from migrator.catalogs import Catalog, properties_of
 from migrator.config import Settings, checked_codes
@@ -257,19 +258,25 @@ def _note_metadata(plan: PlanFile, layout: Layout) -> None:
 
 def _settle_ambiguous(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
     """Compare bytes where ETags cannot tell (a target that encrypts, say): same, or a conflict."""
-    query = "SELECT id, bucket, key, target FROM objects WHERE action = ?"
-    pairs = plan.db.execute(query, (AMBIGUOUS,)).fetchall()
+    count = plan.db.execute("SELECT count(*) FROM objects WHERE action = ?", (AMBIGUOUS,)).fetchone()[0]
+    query = (
+        "SELECT id, target, bucket, key, size, etag, modified, storage_class FROM objects"
+        f" WHERE action = '{AMBIGUOUS}' AND id > ? ORDER BY id LIMIT {LEDGER_PAGE}"
+    )
 
-    def compare(row: tuple[int, str, str, str]) -> bool:
-        return store.same_content((row[1], row[2]), (layout.target_bucket, row[3]))
+    def compare(row: tuple[Any, ...]) -> bool:
+        return store.same_as_source(row[2], StoredObject(*row[3:]), layout.target_bucket, row[1])
 
-    with progress.stage("comparing contents", objects=len(pairs)) as stage:
-        for outcome in each(compare, pairs, workers=store.concurrency):
-            if isinstance(outcome, Failed):
-                raise outcome.error
-            action = SAME if outcome.result else CONFLICT
-            plan.db.execute("UPDATE objects SET action = ? WHERE id = ?", (action, outcome.item[0]))
-            stage.advance(1)
+    with progress.stage("comparing contents", objects=count) as stage:
+        last = -1
+        while page := plan.db.execute(query, (last,)).fetchall():
+            last = page[-1][0]
+            for outcome in each(compare, page, workers=store.concurrency):
+                if isinstance(outcome, Failed):
+                    raise outcome.error
+                action = SAME if outcome.result else CONFLICT
+                plan.db.execute("UPDATE objects SET action = ? WHERE id = ?", (action, outcome.item[0]))
+                stage.advance(1)
 
 
 # -- findings --------------------------------------------------------------------------------------------

@@ -18,8 +18,18 @@ from migrator.store.client import (
     spool,
 )
 from migrator.store.conditional import Conditional, Expected, probe_conditional
-from migrator.store.etags import MAX_PARTS, RunningETag, etag_of_parts, part_count, part_ranges, parts_to_make
+from migrator.store.etags import (
+    MAX_PARTS,
+    RunningETag,
+    etag_of_parts,
+    is_md5,
+    part_count,
+    part_ranges,
+    parts_to_make,
+    same_by_etag,
+)
 from migrator.store.listing import StoredObject
+from migrator.store.part_copies import PartCopies, probe_part_copies
 from migrator.store.routes import connect
 
 __all__ = [
@@ -32,6 +42,7 @@ __all__ = [
     "Content",
     "Download",
     "Expected",
+    "PartCopies",
     "RunningETag",
     "Store",
     "StoredObject",
@@ -39,10 +50,13 @@ __all__ = [
     "Upload",
     "connect",
     "etag_of_parts",
+    "is_md5",
     "is_own",
     "part_count",
     "part_ranges",
     "parts_to_make",
     "probe_conditional",
+    "probe_part_copies",
+    "same_by_etag",
     "spool",
 ]

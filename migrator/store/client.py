@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache, cached_property, partial
@@ -37,9 +37,10 @@ from migrator.endpoints import check_endpoint
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
 from migrator.store.answers import Absurd, Pages, checked_etag, checked_size
 from migrator.store.conditional import Conditional, Expected
-from migrator.store.etags import part_count, part_ranges
+from migrator.store.etags import RunningETag, is_md5, part_count, part_ranges, same_by_etag
 from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel, no_listing
 from migrator.store.outage import GATEWAY, Outage, WaitInBoto3
+from migrator.store.part_copies import PartCopies
 from migrator.store.signing import Credentials
 from migrator.store.strict import ENTRIES, make_strict
 from migrator.store.wire import Endpoint
@@ -186,8 +187,8 @@ class Store:
         self.conditional = Conditional()
         """Which conditional writes this server honours, as far as it was asked; see probe_conditional."""
         self.multipart_above = multipart_above
-        self.checksums_by_part = True
-        """The server copies parts into uploads that keep a checksum, as far as we know. MinIO does not."""
+        self.part_copies = PartCopies()
+        """How this server copies what was uploaded in parts, as far as it was asked; see probe_part_copies."""
         self._part_size = part_size
         if endpoint_url is not None:
             check_endpoint(endpoint_url, "The endpoint URL")
@@ -638,18 +639,47 @@ class Store:
         streaming both through SHA-256."""
         return self.sha256(*a) == self.sha256(*b)
 
+    def same_as_source(self, bucket: str, source: StoredObject, target_bucket: str, key: str) -> bool:
+        """True if another object has the bytes of ``source``. Reads as little as tells: nothing, the other object, or
+        both."""
+        there = self.head(target_bucket, key)
+        if there.size != source.size or same_by_etag(there.etag, source.etag):
+            return there.size == source.size
+        known = self.part_size(bucket, source)
+        tells = is_md5(source.etag) and (known is not None or "-" not in source.etag)
+        if tells and self.etag_in_parts(target_bucket, key, known) == source.etag:
+            return True
+        return self.same_content((bucket, source.key), (target_bucket, key))
+
     def sha256(self, bucket: str, key: str, version_id: str | None = None, *, etag: str | None = None) -> str:
         """The SHA-256 of an object's bytes, streamed. Raises SourceChanged as :meth:`get` does."""
 
         def digest() -> str:
             found = hashlib.sha256()
-            for chunk in self._get_object(bucket, key, etag, **_version(version_id))["Body"].iter_chunks(CHUNK):
-                self.go_on(bucket, key)
+            for chunk in self._chunks(bucket, key, version_id, etag):
                 found.update(chunk)
             return found.hexdigest()
 
         with self._errors(_place(bucket, key, version_id)):
             return self._whole(digest)
+
+    def etag_in_parts(self, bucket: str, key: str, part_size: int | None) -> str:
+        """The ETag that an object's bytes, which are read, would have if they were uploaded in parts of ``part_size``
+        bytes; None stands for one request."""
+
+        def digest() -> str:
+            running = RunningETag(part_size)
+            for chunk in self._chunks(bucket, key):
+                running.update(chunk)
+            return running.etag()
+
+        with self._errors(f"s3://{bucket}/{key}"):
+            return self._whole(digest)
+
+    def _chunks(self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
+        for chunk in self._get_object(bucket, key, etag, **_version(version_id))["Body"].iter_chunks(CHUNK):
+            self.go_on(bucket, key)
+            yield chunk
 
     @staticmethod
     def _whole(read: Callable[[], Result]) -> Result:
@@ -720,38 +750,48 @@ class Store:
     ) -> str:
         """Multipart copy, one part after another. boto3's own loses tags and, unless told, metadata
         (aws-cli#1145): we carry both."""
-        origin = {"Bucket": source_bucket, "Key": source.key, **_version(version_id)}
         attributes = self.attributes(source_bucket, source.key, source.etag, version_id)
         expected = expected if self.conditional.complete else None
         while True:
-            given = attributes if self.checksums_by_part else without_checksum(attributes)
+            given = attributes if self.part_copies.take_checksum else without_checksum(attributes)
             upload = self.begin_upload(bucket, key, given)
             try:
-                parts = self._copied_parts(origin, source, source_bucket, upload)
+                parts = []
+                for number, span in enumerate(part_ranges(source.size, self._part_size), 1):
+                    self.go_on(source_bucket, source.key)
+                    parts.append(self.copy_part(upload, number, source_bucket, source, span, version_id))
                 return self.finish_upload(upload, parts, once=once, expected=expected)
             except BaseException as error:
                 self.abort_upload(upload)
-                if not (isinstance(error, botocore.exceptions.ClientError) and _code(error) in REFUSES_CHECKSUM):
+                if isinstance(error, NotFound):
+                    raise SourceChanged(
+                        f"{_place(source_bucket, source.key, version_id)} is gone since planning."
+                    ) from error
+                why = error.__cause__
+                refused = isinstance(why, botocore.exceptions.ClientError) and _code(why) in REFUSES_CHECKSUM
+                if not refused or given == without_checksum(given):
                     raise
-                if given == without_checksum(given):
-                    raise
-                self.checksums_by_part = False
+                self.part_copies = replace(self.part_copies, take_checksum=False)
 
-    def _copied_parts(
-        self, origin: Mapping[str, str], source: StoredObject, source_bucket: str, upload: Upload
-    ) -> Sequence[dict[str, Any]]:
-        parts = []
-        for number, (start, end) in enumerate(part_ranges(source.size, self._part_size), 1):
-            self.go_on(source_bucket, source.key)
+    def copy_part(
+        self,
+        upload: Upload,
+        number: int,
+        bucket: str,
+        source: StoredObject,
+        span: tuple[int, int],
+        version_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Copy the bytes from the first to the last of ``span`` as one part. For :meth:`finish_upload`."""
+        with self._errors(_place(bucket, source.key, version_id)):
             answer = self._client.upload_part_copy(
                 **upload.names,
                 PartNumber=number,
-                CopySource=origin,
+                CopySource={"Bucket": bucket, "Key": source.key, **_version(version_id)},
                 CopySourceIfMatch=f'"{source.etag}"',
-                CopySourceRange=f"bytes={start}-{end}",
+                CopySourceRange=f"bytes={span[0]}-{span[1]}",
             )
-            parts.append({"PartNumber": number, **_part(answer["CopyPartResult"])})
-        return parts
+            return {"PartNumber": number, **_part(answer["CopyPartResult"])}
 
     # -- uploads in parts ----------------------------------------------------------------------------
 
@@ -783,6 +823,12 @@ class Store:
         """The checksum that the server keeps with the object, if any."""
         with self._errors(f"s3://{bucket}/{key}"):
             return _checksum(self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED"))
+
+    def part_checksum(self, bucket: str, key: str, number: int) -> tuple[int, Checksum | None]:
+        """The size of a part of an object that was uploaded in parts, and the checksum kept with that part."""
+        with self._errors(f"s3://{bucket}/{key}"):
+            head = self._client.head_object(Bucket=bucket, Key=key, PartNumber=number, ChecksumMode="ENABLED")
+            return checked_size(str(head["ContentLength"]), key), _checksum(head)
 
     def part_size(self, bucket: str, stored: StoredObject) -> int | None:
         """The size in bytes of the parts in which an object was uploaded; None if it was uploaded in one request, or

@@ -40,6 +40,21 @@ def etag_of_parts(digests: Iterable[bytes]) -> str:
     return f"{hashlib.md5(b''.join(joined), usedforsecurity=False).hexdigest()}-{len(joined)}"
 
 
+def is_md5(etag: str) -> bool:
+    """True if it looks like an ETag that follows from the bytes. That of an encrypted object may look so, too."""
+    return re.fullmatch(r"[0-9a-f]{32}(-[0-9]{1,5})?", etag) is not None
+
+
+def same_by_etag(etag: str, other: str) -> bool:
+    """True if these ETags say that two objects have equal bytes: they are equal, or one object was uploaded in one
+    part and the other in one request (its ETag is the MD5 that the other's is an MD5 of)."""
+    one, parts = sorted((etag, other), key=part_count)
+    if one == parts:
+        return True
+    plain = re.fullmatch(r"[0-9a-f]{32}", one) is not None
+    return plain and part_count(parts) == 1 and etag_of_parts([bytes.fromhex(one)]) == parts
+
+
 class RunningETag:
     """The ETag of bytes that come in order, if they were uploaded in parts of ``part_size`` bytes; None stands for
     one request."""

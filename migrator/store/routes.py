@@ -154,7 +154,8 @@ def copy_between(
     size, like_source = parts_to_make(stored.etag, known, THROUGH_PART_SIZE, MOST_PART_SIZE, LEAST_PART_SIZE)
     if stored.size <= THROUGH_PART_SIZE and not (like_source and stored.size):
         return _copy_whole(source, source_bucket, stored, target, bucket, key, expected)
-    upload = target.begin_upload(bucket, key, attributes_for(source, source_bucket, stored))
+    attributes = without_checksum(attributes_for(source, source_bucket, stored))
+    upload = target.begin_upload(bucket, key, attributes)
     try:
         parts = []
         for number, span in enumerate(part_ranges(stored.size, size), 1):
@@ -168,13 +169,9 @@ def copy_between(
 
 
 def attributes_for(source: Store, bucket: str, stored: StoredObject) -> dict[str, Any]:
-    """What to begin an upload at another server with. Not the kind of checksum: the server would want one with every
-    part, and what it makes of the parts' MD5 is up to it."""
-    attributes = source.attributes(bucket, stored.key, stored.etag)
-    return {
-        **without_checksum(attributes),
-        **_storage_class(stored),
-    }
+    """What to begin an upload at another server with. With ``ChecksumAlgorithm`` among it, the server wants a
+    checksum with every part."""
+    return {**source.attributes(bucket, stored.key, stored.etag), **_storage_class(stored)}
 
 
 def _storage_class(stored: StoredObject) -> dict[str, str]:

@@ -5,6 +5,11 @@
     python tests/bench/copy_objects.py --only small --objects 5000 --rounds 1
     python tests/bench/copy_objects.py --only large --large 2 --large-size 256M
     python tests/bench/copy_objects.py --json copy.json       # every run, not only the medians
+    python tests/bench/copy_objects.py --endpoint https://s3.example.com --provider Minio --objects 2000
+
+With --endpoint it measures on a server of yours, with the credentials of the usual AWS places: in new buckets whose
+names begin with "migrator-bench-", all of which it removes again. --checksum has the large objects keep a checksum, as
+boto3's own uploads do.
 
 Everybody copies one bucket on the server under a prefix of a new, empty one, and must have put every object there
 with its size (and its ETag, if it was written in one part), or counts as failed. Each round has its own order, and
@@ -27,14 +32,18 @@ import shutil
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import boto3
+from botocore.config import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -104,54 +113,94 @@ class Contender:
 # -- the server and its objects --------------------------------------------------------------------------
 
 
-class Lake:
-    """A server, and what is done to it outside of the measured times."""
+@dataclass(frozen=True)
+class YourServer:
+    """A server that runs already, reached with the credentials of the usual AWS places."""
 
-    def __init__(self, server: Server) -> None:
-        self.server, self.client = server, server.client()
+    endpoint_url: str
+    provider: str
+
+    @property
+    def region(self) -> str:
+        return str(boto3.Session().region_name or "us-east-1")
+
+    def environ(self) -> dict[str, str]:
+        return {"AWS_ENDPOINT_URL_S3": self.endpoint_url, "AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+
+
+class Lake:
+    """A server, and what is done to it outside of the measured times. ``checksum``: the algorithm of the one that the
+    large objects keep; "" for none."""
+
+    def __init__(self, server: Server | YourServer, checksum: str = "") -> None:
+        self.server, self.checksum = server, checksum
         self.environ = {**os.environ, **server.environ(), "PYTHONPATH": str(Path(__file__).parents[2])}
+        self.provider = "SeaweedFS" if isinstance(server, Server) else server.provider
+        session = boto3.Session() if isinstance(server, YourServer) else None
+        config = Config(max_pool_connections=32, request_checksum_calculation="when_required")
+        credentials = (
+            {} if session else {"aws_access_key_id": server.access_key, "aws_secret_access_key": server.secret_key}
+        )
+        self.client = (session or boto3).client(
+            "s3", endpoint_url=server.endpoint_url, region_name=server.region, config=config, **credentials
+        )
+        self._prefix = f"migrator-bench-{uuid.uuid4().hex[:8]}-"
         self._targets = 0
 
     @cached_property
-    def server_pid(self) -> int:
-        """Found before any contender runs."""
+    def server_pid(self) -> int | None:
+        """Found before any contender runs; None if the server is not ours."""
+        if isinstance(self.server, YourServer):
+            return None
         mine = measure.tree([os.getpid()])[1:]
         return next(pid for pid in mine if "weed" in measure.read(Path(f"/proc/{pid}/cmdline")))
 
+    def server_cpu_seconds(self) -> float | None:
+        """What the server has computed so far; None if that is not to be seen."""
+        return None if self.server_pid is None else measure.cpu_seconds(self.server_pid)
+
+    def _new_bucket(self, name: str) -> str:
+        bucket = self._prefix + name
+        self.client.create_bucket(Bucket=bucket)
+        return bucket
+
     def small(self, count: int, size: int) -> Work:
         """So many objects with random content, in twelve folders."""
-        self.client.create_bucket(Bucket="bronze")
+        bucket = self._new_bucket("bronze")
         chance = random.Random(0)
         names = ("raw_events", "page_views", "purchases")
         keys = [f"{names[n % 3]}/date=2026-01-{n % 4 + 1:02}/part-{n:08}.parquet" for n in range(count)]
 
         def put(item: tuple[str, bytes, bool]) -> None:
             key, content, marked = item
-            self.client.put_object(Bucket="bronze", Key=key, Body=content, **(_attributes() if marked else {}))
+            self.client.put_object(Bucket=bucket, Key=key, Body=content, **(_attributes() if marked else {}))
 
         items = ((key, chance.randbytes(size), n % MARKED_EVERY == 0) for n, key in enumerate(keys))
         _all(put, items, workers=16)
-        return self._work("small", "bronze", tuple(keys[::MARKED_EVERY]))
+        return self._work("small", bucket, tuple(keys[::MARKED_EVERY]))
 
     def large(self, count: int, size: int) -> Work:
         """So many objects, uploaded in parts of 64 MiB that differ in their first bytes."""
-        self.client.create_bucket(Bucket="archive")
+        bucket = self._new_bucket("archive")
+        with_checksum = {"ChecksumAlgorithm": self.checksum} if self.checksum else {}
         block = random.Random(0).randbytes(PART)
         keys = [f"exports/dump-{n:03}.bin" for n in range(count)]
 
         def put(key: str) -> None:
-            place = {"Bucket": "archive", "Key": key}
-            upload = {**place, "UploadId": self.client.create_multipart_upload(**place, **_attributes())["UploadId"]}
+            place = {"Bucket": bucket, "Key": key}
+            begun = self.client.create_multipart_upload(**place, **_attributes(), **with_checksum)
+            upload = {**place, "UploadId": begun["UploadId"]}
             parts = []
             for number in range(1, -(-size // PART) + 1):
                 start = f"{key} {number} ".encode()
                 content = (start + block[len(start) :])[: size - (number - 1) * PART]
-                answer = self.client.upload_part(**upload, PartNumber=number, Body=content)
-                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+                answer = self.client.upload_part(**upload, PartNumber=number, Body=content, **with_checksum)
+                said = {name: value for name, value in answer.items() if name == "ETag" or name.startswith("Checksum")}
+                parts.append({"PartNumber": number, **said})
             self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
         _all(put, keys, workers=2)
-        return self._work("large", "archive", tuple(keys))
+        return self._work("large", bucket, tuple(keys))
 
     def _work(self, name: str, bucket: str, marked: tuple[str, ...]) -> Work:
         return Work(name, bucket, self.listed(bucket), marked)
@@ -166,8 +215,7 @@ class Lake:
 
     def new_target(self) -> str:
         self._targets += 1
-        name = f"target-{self._targets}"
-        self.client.create_bucket(Bucket=name)
+        name = self._new_bucket(f"target-{self._targets}")
         # Its volumes are made at the first write, which takes the server longer than a copy.
         self.client.put_object(Bucket=name, Key="first", Body=b"first")
         self.client.delete_object(Bucket=name, Key="first")
@@ -177,13 +225,17 @@ class Lake:
         """Wait until the server rests and the disk has everything, so that nobody pays for what somebody else did."""
         os.sync()
         for _ in range(SETTLE_SECONDS):
-            before = measure.cpu_seconds(self.server_pid)
+            before = self.server_cpu_seconds()
             time.sleep(1)
-            if measure.cpu_seconds(self.server_pid) - before < AT_REST:
+            if (now := self.server_cpu_seconds()) is None or before is None or now - before < AT_REST:
                 return
 
     def drop(self, bucket: str) -> None:
-        """SeaweedFS deletes a bucket with all that is in it."""
+        """Delete a bucket of the bench with all that is in it, which SeaweedFS does by itself."""
+        if isinstance(self.server, YourServer):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
+                    self.client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
         self.client.delete_bucket(Bucket=bucket)
 
     def check(self, work: Work, target: str) -> None:
@@ -261,7 +313,7 @@ class Field:
                 migrated,
                 seconds=planned.seconds + migrated.seconds,
                 cpu_seconds=planned.cpu_seconds + migrated.cpu_seconds,
-                server_cpu_seconds=(planned.server_cpu_seconds or 0) + (migrated.server_cpu_seconds or 0),
+                server_cpu_seconds=_sum(planned.server_cpu_seconds, migrated.server_cpu_seconds),
                 mib=max(planned.mib, migrated.mib),
             )
             copying = self._copy_stage(document["copy"], migrated)
@@ -292,7 +344,7 @@ class Field:
         environ = {
             "RCLONE_CONFIG": os.devnull,
             "RCLONE_CONFIG_LAKE_TYPE": "s3",
-            "RCLONE_CONFIG_LAKE_PROVIDER": "SeaweedFS",
+            "RCLONE_CONFIG_LAKE_PROVIDER": self.lake.provider,
             "RCLONE_CONFIG_LAKE_ENV_AUTH": "true",
             "RCLONE_CONFIG_LAKE_ENDPOINT": self.lake.server.endpoint_url,
             "RCLONE_CONFIG_LAKE_REGION": self.lake.server.region,
@@ -317,12 +369,17 @@ class Field:
         return {"": self._run(list(command), **environ)[0]}
 
     def _run(self, command: list[str | Path], **environ: str) -> tuple[Result, str]:
-        before = measure.cpu_seconds(self.lake.server_pid)
+        before = self.lake.server_cpu_seconds()
         ran = measure.run(command, {**self.lake.environ, **environ})
-        server = measure.cpu_seconds(self.lake.server_pid) - before
+        after = self.lake.server_cpu_seconds()
+        server = None if before is None or after is None else after - before
         if ran.code:
             raise Unfit(f"exit code {ran.code}: {(ran.stderr.strip() or ran.stdout.strip())[-500:]}")
         return Result(ran.seconds, ran.cpu_seconds, server, ran.mib), ran.stdout
+
+
+def _sum(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a + b
 
 
 def _installed(name: str) -> Path:
@@ -493,16 +550,23 @@ def main() -> int:
     outcomes = []
     for name in (options.only,) if options.only else fill:
         # Each with a server and a folder of its own, so that neither finds what the other left.
-        with Server() as server, tempfile.TemporaryDirectory() as folder:
-            lake = Lake(server)
-            _say(f"{name}: writing the objects (server's process {lake.server_pid})")
+        with _server(options) as server, tempfile.TemporaryDirectory() as folder:
+            lake = Lake(server, options.checksum)
+            _say(f"{name}: writing the objects (server's process {lake.server_pid or 'unknown'})")
             work = fill[name](lake)
-            outcomes.append(compete(lake, work, Path(folder), options.rounds))
+            try:
+                outcomes.append(compete(lake, work, Path(folder), options.rounds))
+            finally:
+                lake.drop(work.bucket)
         show(outcomes[-1], options.rounds)
     if options.json:
         document = {"rounds": options.rounds, **{outcome.work.name: outcome.to_json() for outcome in outcomes}}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def _server(options: argparse.Namespace) -> AbstractContextManager[Server | YourServer]:
+    return nullcontext(YourServer(options.endpoint, options.provider)) if options.endpoint else Server()
 
 
 def _options() -> argparse.Namespace:
@@ -513,6 +577,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--large-size", type=_size, default=2 << 30, help="bytes of each (2G)")
     parser.add_argument("--rounds", type=_size, default=3, help="rounds (3)")
     parser.add_argument("--only", choices=("small", "large"), help="only these objects")
+    parser.add_argument("--endpoint", metavar="URL", help="measure on this server instead of one of the bench's own")
+    parser.add_argument("--provider", default="Other", help='what rclone calls that server, such as "Minio" (Other)')
+    parser.add_argument(
+        "--checksum", default="", metavar="ALGORITHM", help="of the large objects, such as CRC32 (none)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE, too")
     return parser.parse_args()
 

@@ -352,3 +352,36 @@ def use_accounts(two: Two, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def profile(name: str, key: str, secret: str) -> str:
     return f"[{name}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA256"])
+@pytest.mark.parametrize(("size", "part"), [(5, 0), (11 * MIB, 0), (11 * MIB, 5 * MIB), (40 * MIB, 20 * MIB), (9, 9)])
+def test_a_checksum_goes_along(two: Two, algorithm: str, size: int, part: int) -> None:
+    data = random.Random(size).randbytes(size)
+    two.new.client.create_bucket(Bucket="data-lake")
+    with two.old.added("gold", "odd/extra", b""):
+        with_checksum(two.old.client, "gold", "odd/extra", data, part, algorithm)
+        before = two.store().checksum("gold", "odd/extra")
+        assert before is not None and before.algorithm == algorithm
+        ends = two.store().ends
+        setup = Setup(ends[0].connection, ends[1].connection, "data-lake", Options())
+        item = Item(0, "gold", ends[0].head("gold", "odd/extra"), "there")
+        (outcome,) = [outcome for batch in copy_objects(setup, [item]) for outcome in batch]
+        assert isinstance(outcome, Copied) and outcome.checksum == "" and outcome.proof in ("etag", "md5")
+        assert two.store().checksum("data-lake", "there") == before
+        assert two.store().get("data-lake", "there").data == data
+
+
+def with_checksum(client: Any, bucket: str, key: str, data: bytes, part: int, algorithm: str) -> None:
+    """Put in one request, or in parts of so many bytes."""
+    place, given = {"Bucket": bucket, "Key": key}, {"ChecksumAlgorithm": algorithm}
+    if not part:
+        client.put_object(**place, Body=data, **given)
+        return
+    upload = {**place, "UploadId": client.create_multipart_upload(**place, **given)["UploadId"]}
+    parts = []
+    for number, start in enumerate(range(0, len(data), part), 1):
+        done = client.upload_part(**upload, PartNumber=number, Body=data[start : start + part], **given)
+        said = {name: value for name, value in done.items() if name == "ETag" or name.startswith("Checksum")}
+        parts.append({"PartNumber": number, **said})
+    client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})

@@ -1,0 +1,65 @@
+"""How a server copies what was uploaded in parts: servers differ, so it is found out by trying."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from migrator.errors import StoreError, Unreachable
+
+if TYPE_CHECKING:
+    from migrator.store.client import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PartCopies:
+    """What holds for the copies that a server makes; the defaults are what is assumed before it was asked.
+
+    ``whole_keeps_etag``: CopyObject keeps the ETag of an object that was uploaded in parts (SeaweedFS; on AWS and
+    MinIO the copy has the MD5 of its bytes). ``parts_keep_etag``: UploadPartCopy in the same parts gives the same
+    ETag (AWS, MinIO). ``take_checksum``: UploadPartCopy into an upload that keeps a checksum works (AWS; MinIO
+    refuses it)."""
+
+    whole_keeps_etag: bool = True
+    parts_keep_etag: bool = True
+    take_checksum: bool = True
+
+
+def probe_part_copies(store: Store, bucket: str) -> PartCopies:
+    """Try it in ``bucket`` with a small object of our own, uploaded in one part. Leaves nothing behind.
+
+    Where the server refuses a step, copies in one request are all that is counted on.
+    """
+    from migrator.store.client import OWN_PREFIX
+
+    key = f"{OWN_PREFIX}probe-{uuid.uuid4().hex}"
+    keys = [f"{key}-{name}" for name in ("parts", "whole", "copy", "checksum")]
+
+    def copied_in_parts(name: str, attributes: dict[str, str]) -> str | None:
+        upload = store.begin_upload(bucket, name, attributes)
+        try:
+            part = store.copy_part(upload, 1, bucket, source, (0, source.size - 1))
+            return store.finish_upload(upload, [part])
+        except StoreError:
+            store.abort_upload(upload)
+            return None
+
+    try:
+        upload = store.begin_upload(bucket, keys[0], {})
+        store.finish_upload(upload, [store.put_part(upload, 1, key.encode())])
+        source = store.head(bucket, keys[0])
+        return PartCopies(
+            store.copy(bucket, source, bucket, keys[1]) == source.etag,
+            copied_in_parts(keys[2], {}) == source.etag,
+            copied_in_parts(keys[3], {"ChecksumAlgorithm": "CRC32"}) is not None,
+        )
+    except Unreachable:
+        raise
+    except StoreError:
+        return PartCopies(whole_keeps_etag=False, parts_keep_etag=False, take_checksum=False)
+    finally:
+        for name in keys:
+            with suppress(StoreError):
+                store.erase(bucket, name)
