@@ -44,6 +44,7 @@ from migrator.store import (
     parts_to_make,
 )
 from migrator.store.answers import MOST_BODY
+from migrator.store.attributes import STORAGE_CLASS, of_headers
 from migrator.store.client import REFUSES_CHECKSUM, without_checksum
 from migrator.store.conditional import ANYTHING
 from migrator.store.outage import Patience
@@ -87,7 +88,6 @@ _AGAIN = _THROTTLES | {"InternalError", "RequestTimeout", "OperationAborted", "B
 _AGAIN |= {"ConditionalRequestConflict"}
 
 _ELEMENT = re.compile(rb"<(ETag|Code|Message|Checksum[A-Z0-9]+)>([^<]*)</")
-_KEPT = ("content-type", "content-encoding", "content-language", "content-disposition", "cache-control", "expires")
 
 Result = TypeVar("Result")
 
@@ -317,7 +317,7 @@ class Copier:
             "x-amz-tagging-directive": self._source.tagging_directive,
         }
         if stored.storage_class != "STANDARD":
-            headers["x-amz-storage-class"] = stored.storage_class
+            headers[STORAGE_CLASS] = stored.storage_class
         if self._conditional.copy:
             headers |= Expected(item.replaces).headers
         answer = await self._ask(
@@ -392,10 +392,9 @@ class Copier:
         async with self._memory.of(stored.size):
             answer = await self._read(item)
             body = answer.body
-            headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
-            headers |= {name: value for name, value in answer.headers.items() if name.startswith("x-amz-meta-")}
+            headers = of_headers(answer.headers)
             if stored.storage_class != "STANDARD":
-                headers["x-amz-storage-class"] = stored.storage_class
+                headers[STORAGE_CLASS] = stored.storage_class
             if answer.headers.get("x-amz-tagging-count", "0") != "0":
                 tagging = await self._thread(self._source.tagging, item.bucket, stored.key)
                 headers |= {"x-amz-tagging": tagging} if tagging else {}
