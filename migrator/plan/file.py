@@ -100,6 +100,11 @@ def keys_under(prefix: str) -> tuple[str, str]:
     return (f"{prefix}/", f"{prefix}0") if prefix else ("", "\U0010ffff")  # "0" follows "/"
 
 
+def is_hadoop_marker(key: str, size: int) -> bool:
+    """True for an empty object by which old Hadoop clients mark a folder; nothing reads it. One with bytes is data."""
+    return not size and key.endswith("_$folder$")
+
+
 def folders_of(metadata: str, location: str | None) -> list[tuple[str, str]]:
     """(bucket, prefix) of the folders that belong to the table with this metadata file and location, and to no other
     table: where its metadata lies, and ``data/`` and ``metadata/`` below its location; if that is not known, it is

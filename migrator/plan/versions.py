@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from migrator.errors import StoreError
 from migrator.findings import INFO, Finding
 from migrator.layout import Layout
-from migrator.plan.file import COPY, HINT, SAME, SKIP, PlanFile, PlannedVersion
+from migrator.plan.file import COPY, HINT, SAME, SKIP, PlanFile, PlannedVersion, is_hadoop_marker
 from migrator.progress import Progress
 from migrator.store import Store, StoredVersion
 
@@ -236,7 +236,7 @@ def _record(
                 continue
         rule = layout.rule_for(bucket, version.key)
         target = rule.move(version.key) if rule else None
-        if target is None or version.key.endswith("_$folder$"):
+        if target is None or is_hadoop_marker(version.key, version.size):
             continue
         total.count(version)
         if keep:
