@@ -22,7 +22,18 @@ from migrator.layout import MEDALLION, Layout, Location, source_places
 from migrator.parallel import Failed, each
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.discover import check_left, named_tables
-from migrator.plan.file import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP, PlanFile, is_hadoop_marker, keys_under
+from migrator.plan.file import (
+    CONFLICT,
+    COPY,
+    MIGRATED,
+    OVERWRITE,
+    SAME,
+    SKIP,
+    PlanFile,
+    is_hadoop_marker,
+    keys_under,
+    same_etag,
+)
 from migrator.plan.place import check_place, new_file, unwritable
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
@@ -60,7 +71,7 @@ _INDEXES = (
 # only the bytes can tell: an ETag depends on how an object was uploaded, and on the server's encryption.
 _DIFF = f"""
 UPDATE objects SET action = CASE
-  WHEN p.size = objects.size AND p.etag = objects.etag THEN '{SAME}'
+  WHEN p.size = objects.size AND {same_etag("p.etag", "objects.etag", "p")} THEN '{SAME}'
   WHEN p.size = objects.size THEN '{AMBIGUOUS}'
   ELSE '{CONFLICT}' END
 FROM present AS p WHERE p.key = objects.target AND objects.action = '{COPY}'

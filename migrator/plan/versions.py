@@ -98,10 +98,16 @@ def found(
     def same(wanted: PlannedVersion | Current, other: VersionThere) -> bool:
         if isinstance(wanted, Current):
             multipart = "-" in wanted.etag + other.etag  # its ETag depends on its part sizes: the size must do
-            return not other.marker and wanted.size == other.size and (wanted.etag == other.etag or multipart)
+            return (
+                not other.marker
+                and wanted.size == other.size
+                and (not wanted.size or wanted.etag == other.etag or multipart)
+            )
         if wanted.marker or other.marker:
             return bool(wanted.marker and other.marker)
-        return wanted.size == other.size and (wanted.etag == other.etag or same_bytes(wanted, other))
+        if wanted.size != other.size:
+            return False
+        return not wanted.size or wanted.etag == other.etag or same_bytes(wanted, other)
 
     def at(wanted: Sequence[PlannedVersion | Current], start: int) -> bool:
         return start >= 0 and all(map(same, wanted, there[start : start + len(wanted)]))
