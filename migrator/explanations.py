@@ -232,7 +232,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "grep -rnE 's3a?://(bronze|silver|gold)/' scripts/",
     ),
     "skipped-markers": Explanation(
-        "Old Hadoop clients wrote empty objects named folder_$folder$ to mark folders. Nothing reads them any more.",
+        "Old Hadoop clients wrote empty objects named folder_$folder$ to mark folders. Nothing reads them any more. An "
+        "object of such a name that has bytes is data, and is copied.",
         "Nothing.",
     ),
     "target-bucket-missing": Explanation(

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from migrator.layout import Layout, source_places
-from migrator.plan.file import CHECKSUM, LEFT, SKIP, PlanFile, left_folders
+from migrator.plan.file import CHECKSUM, LEFT, SKIP, PlanFile, is_hadoop_marker, left_folders
 from migrator.progress import Progress
-from migrator.store import Store
+from migrator.store import Store, StoredObject
 
 EXAMPLES = 10
 
-_MINDED = f"target IS NOT NULL AND role NOT IN ('{CHECKSUM}', '{LEFT}') AND key NOT LIKE '%\\_$folder$' ESCAPE '\\'"
+_MINDED = f"target IS NOT NULL AND role NOT IN ('{CHECKSUM}', '{LEFT}')"
 """Which objects of a plan must not change until the cutover."""
 
 
@@ -60,14 +60,16 @@ def find_late(
         for bucket, page in store.list_all(source_places(layout) if places is None else places):
             db.execute("BEGIN")
             for found in page:
-                query = f"SELECT id, etag, {_MINDED} FROM objects WHERE bucket = ? AND key = ?"
+                query = f"SELECT id, etag, {_MINDED}, size FROM objects WHERE bucket = ? AND key = ?"
                 known = db.execute(query, (bucket, found.key)).fetchone()
                 if known is not None:
                     db.execute("INSERT OR IGNORE INTO seen VALUES (?)", known[:1])
-                if known is None and _moves(plan, layout, left, bucket, found.key):
+                if known is None and _moves(plan, layout, left, bucket, found):
                     late.added += 1
                     late.example("+", f"s3://{bucket}/{found.key}")
                 elif known is not None and known[2] and known[1] != found.etag:
+                    if is_hadoop_marker(found.key, found.size + known[3]):
+                        continue
                     late.changed += 1
                     late.example("*", f"s3://{bucket}/{found.key}")
             db.execute("COMMIT")
@@ -79,9 +81,10 @@ def find_late(
     return late
 
 
-def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str) -> bool:
+def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, found: StoredObject) -> bool:
     """True if the migration would have moved this object, had it been there while planning."""
-    if layout.map_key(bucket, key) is None or key.endswith("_$folder$"):
+    key = found.key
+    if layout.map_key(bucket, key) is None or is_hadoop_marker(key, found.size):
         return False
     if any(bucket == at and key.startswith(folder) for at, folder in left):
         return False

@@ -26,7 +26,17 @@ from migrator.journal import CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.late import Late
 from migrator.layout import Location
 from migrator.parallel import Failed, each
-from migrator.plan.file import COPY, LEFT, MIGRATED, PlanFile, PlannedObject, PlannedTable, PlannedVersion, keys_under
+from migrator.plan.file import (
+    COPY,
+    LEFT,
+    MIGRATED,
+    PlanFile,
+    PlannedObject,
+    PlannedTable,
+    PlannedVersion,
+    keys_under,
+    same_etag,
+)
 from migrator.plan.summary import needs_cutover
 from migrator.plan.versions import OF_HINT, VersionThere, found, has_versions, list_there, there
 from migrator.progress import Progress
@@ -42,12 +52,13 @@ READERS = 8
 
 _SUMMARY = re.compile(r"snapshots\[\d+\]\.summary\.")
 
-_DIFFERENCES = """
+_DIFFERENCES = f"""
 SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
   WHEN o.action = 'conflict' THEN 'is not what the plan wants there, which is why the plan is blocked'
   WHEN t.key IS NULL AND o.action <> 'same' AND d.object_id IS NULL THEN 'not migrated yet'
   WHEN t.key IS NULL THEN 'missing'
-  WHEN d.object_id IS NOT NULL AND (t.size <> d.size OR t.etag <> d.etag) THEN 'differs from what was written'
+  WHEN d.object_id IS NOT NULL AND (t.size <> d.size OR NOT {same_etag("t.etag", "d.etag")})
+  THEN 'differs from what was written'
   WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.size <> o.size THEN 'size differs'
   WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.etag IS NOT o.target_etag
   THEN 'differs from what was there while planning'

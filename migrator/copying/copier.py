@@ -49,6 +49,7 @@ from migrator.store import (
     same_by_etag,
 )
 from migrator.store.answers import MOST_BODY
+from migrator.store.attributes import STORAGE_CLASS, of_headers
 from migrator.store.checksums import POLYNOMIALS, can_compute, checksum_of, whole_checksum, whole_crc
 from migrator.store.client import REFUSES_CHECKSUM, without_checksum
 from migrator.store.conditional import ANYTHING
@@ -99,7 +100,6 @@ _AGAIN = _THROTTLES | {"InternalError", "RequestTimeout", "OperationAborted", "B
 _AGAIN |= {"ConditionalRequestConflict"}
 
 _ELEMENT = re.compile(rb"<(ETag|Code|Message|Checksum[A-Z0-9]+)>([^<]*)</")
-_KEPT = ("content-type", "content-encoding", "content-language", "content-disposition", "cache-control", "expires")
 
 Result = TypeVar("Result")
 
@@ -339,7 +339,7 @@ class Copier:
             "x-amz-tagging-directive": self._source.tagging_directive,
         }
         if stored.storage_class != "STANDARD":
-            headers["x-amz-storage-class"] = stored.storage_class
+            headers[STORAGE_CLASS] = stored.storage_class
         if self._conditional.copy:
             headers |= Expected(item.replaces).headers
         answer = await self._ask(
@@ -425,10 +425,9 @@ class Copier:
         async with self._memory.of(stored.size):
             answer = await self._read(item)
             body = answer.body
-            headers = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
-            headers |= {name: value for name, value in answer.headers.items() if name.startswith("x-amz-meta-")}
+            headers = of_headers(answer.headers)
             if stored.storage_class != "STANDARD":
-                headers["x-amz-storage-class"] = stored.storage_class
+                headers[STORAGE_CLASS] = stored.storage_class
             if answer.headers.get("x-amz-tagging-count", "0") != "0":
                 tagging = await self._thread(self._source.tagging, item.bucket, stored.key)
                 headers |= {"x-amz-tagging": tagging} if tagging else {}

@@ -23,7 +23,18 @@ from migrator.layout import MEDALLION, Layout, Location, source_places
 from migrator.parallel import Failed, each
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.discover import check_left, named_tables
-from migrator.plan.file import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP, PlanFile, keys_under
+from migrator.plan.file import (
+    CONFLICT,
+    COPY,
+    MIGRATED,
+    OVERWRITE,
+    SAME,
+    SKIP,
+    PlanFile,
+    is_hadoop_marker,
+    keys_under,
+    same_etag,
+)
 from migrator.plan.place import check_place, new_file, unwritable
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
@@ -61,7 +72,7 @@ _INDEXES = (
 # only the bytes can tell: an ETag depends on how an object was uploaded, and on the server's encryption.
 _DIFF = f"""
 UPDATE objects SET action = CASE
-  WHEN p.size = objects.size AND p.etag = objects.etag THEN '{SAME}'
+  WHEN p.size = objects.size AND {same_etag("p.etag", "objects.etag", "p")} THEN '{SAME}'
   WHEN p.size = objects.size THEN '{AMBIGUOUS}'
   ELSE '{CONFLICT}' END
 FROM present AS p WHERE p.key = objects.target AND objects.action = '{COPY}'
@@ -209,7 +220,7 @@ def _source_rows(
         if rule is None:
             continue  # a neighbour of a prefix that we list: `iceberg-old/` beside `iceberg/`
         target = rule.move(found.key)
-        action = SKIP if target is None or found.key.endswith("_$folder$") else COPY
+        action = SKIP if target is None or is_hadoop_marker(found.key, found.size) else COPY
         yield (bucket, found.key, found.size, found.etag, found.modified, found.storage_class, target, action)
         stage.advance(1, found.size)
 
@@ -376,7 +387,7 @@ def _find_carriers(plan: PlanFile) -> None:
         for place, count in plan.db.execute(query).fetchall():
             plan.add_finding(Finding.of(code, place, message, move, count=count))
     for code, condition, message in (
-        ("skipped-markers", "key LIKE '%\\_$folder$' ESCAPE '\\'", "and its like are not copied"),
+        ("skipped-markers", "size = 0 AND key LIKE '%\\_$folder$' ESCAPE '\\'", "and its like are not copied"),
         ("checksum-files", "role = 'checksum'", "and its like are checksums of files that are rewritten"),
         ("left-out", "target IS NULL", "and its like stay where they are: a layout rule says so"),
     ):

@@ -95,9 +95,20 @@ CREATE TABLE baselines (
 _SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "findings")
 
 
+def same_etag(a: str, b: str, listed: str = "t") -> str:
+    """SQL: two ETags are the same. Of an empty object whose key ends in a slash, MinIO with encryption says one in a
+    listing and another one to a HEAD; there is nothing in it that could differ. ``listed``: has key and size."""
+    return f"({a} = {b} OR {listed}.size = 0 AND {listed}.key LIKE '%/')"
+
+
 def keys_under(prefix: str) -> tuple[str, str]:
     """The range [low, high) of the keys below a prefix that has no slash at its end; "" stands for all keys."""
     return (f"{prefix}/", f"{prefix}0") if prefix else ("", "\U0010ffff")  # "0" follows "/"
+
+
+def is_hadoop_marker(key: str, size: int) -> bool:
+    """True for an empty object by which old Hadoop clients mark a folder; nothing reads it. One with bytes is data."""
+    return not size and key.endswith("_$folder$")
 
 
 def folders_of(metadata: str, location: str | None) -> list[tuple[str, str]]:

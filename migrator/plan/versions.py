@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from migrator.errors import StoreError
 from migrator.findings import INFO, Finding
 from migrator.layout import Layout
-from migrator.plan.file import COPY, HINT, SAME, SKIP, PlanFile, PlannedVersion
+from migrator.plan.file import COPY, HINT, SAME, SKIP, PlanFile, PlannedVersion, is_hadoop_marker
 from migrator.progress import Progress
 from migrator.store import Store, StoredVersion
 
@@ -98,10 +98,16 @@ def found(
     def same(wanted: PlannedVersion | Current, other: VersionThere) -> bool:
         if isinstance(wanted, Current):
             multipart = "-" in wanted.etag + other.etag  # its ETag depends on its part sizes: the size must do
-            return not other.marker and wanted.size == other.size and (wanted.etag == other.etag or multipart)
+            return (
+                not other.marker
+                and wanted.size == other.size
+                and (not wanted.size or wanted.etag == other.etag or multipart)
+            )
         if wanted.marker or other.marker:
             return bool(wanted.marker and other.marker)
-        return wanted.size == other.size and (wanted.etag == other.etag or same_bytes(wanted, other))
+        if wanted.size != other.size:
+            return False
+        return not wanted.size or wanted.etag == other.etag or same_bytes(wanted, other)
 
     def at(wanted: Sequence[PlannedVersion | Current], start: int) -> bool:
         return start >= 0 and all(map(same, wanted, there[start : start + len(wanted)]))
@@ -236,7 +242,7 @@ def _record(
                 continue
         rule = layout.rule_for(bucket, version.key)
         target = rule.move(version.key) if rule else None
-        if target is None or version.key.endswith("_$folder$"):
+        if target is None or is_hadoop_marker(version.key, version.size):
             continue
         total.count(version)
         if keep:

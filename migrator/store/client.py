@@ -36,6 +36,7 @@ from botocore.config import Config
 from migrator.endpoints import check_endpoint
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
 from migrator.store.answers import Absurd, Pages, checked_etag, checked_size
+from migrator.store.attributes import carry_bytes, of_answer
 from migrator.store.conditional import Conditional, Expected
 from migrator.store.etags import RunningETag, is_md5, part_count, part_ranges, same_by_etag
 from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel, no_listing
@@ -77,14 +78,6 @@ _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion",
 _CHANGED = {"412", "PreconditionFailed"}
 _OF_THIS_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """Errors of temporary files, which say nothing of the server."""
-_HEADERS = (
-    "ContentType",
-    "ContentEncoding",
-    "ContentLanguage",
-    "ContentDisposition",
-    "CacheControl",
-    "Expires",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +220,7 @@ class Store:
         )
         client = self._session.client("s3", endpoint_url=endpoint_url, region_name=self._region, config=config)
         make_strict(client)
+        carry_bytes(client)
         wait = WaitInBoto3(self.outage, self._given_up, once=attempts == 1)
         client.meta.events.register_first("needs-retry.s3", wait)
         return client
@@ -487,10 +481,7 @@ class Store:
             raise
 
     def _attributes(self, bucket: str, key: str, answer: Mapping[str, Any]) -> dict[str, Any]:
-        attributes = {name: answer[name] for name in _HEADERS if name in answer}
-        attributes["Metadata"] = answer.get("Metadata", {})
-        if answer.get("StorageClass") and answer["StorageClass"] not in self._left_out:
-            attributes["StorageClass"] = answer["StorageClass"]
+        attributes = of_answer(answer, self._left_out)
         if answer.get("TagCount") and (tagging := self.tagging(bucket, key)):
             attributes["Tagging"] = tagging
         return attributes
@@ -808,10 +799,7 @@ class Store:
                 if not _is_missing(error):
                     raise
                 raise SourceChanged(f"{place} is gone since planning.") from error
-            attributes = {name: head[name] for name in (*_HEADERS, "StorageClass") if name in head}
-            if attributes.get("StorageClass") in self._left_out:
-                del attributes["StorageClass"]
-            attributes["Metadata"] = head.get("Metadata", {})
+            attributes = of_answer(head, self._left_out)
             if tagging := self.tagging(bucket, key, version_id):
                 attributes["Tagging"] = tagging
         if (checksum := _checksum(head)) is not None and "ChecksumType" in head:

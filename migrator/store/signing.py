@@ -39,6 +39,15 @@ def quoted_query(parameters: Iterable[tuple[str, str]]) -> str:
     return "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(parameters))
 
 
+def canonical_value(value: str) -> str:
+    """A header's value, one character per byte, as it is signed: without spaces around it, and with single ones inside.
+    MinIO and SeaweedFS take the spaces of all of Unicode for such, but bytes of other letters (\x85, \xa0) for none."""
+    if value.isascii():
+        return " ".join(value.split())
+    text = value.encode("latin-1").decode("utf-8", "surrogateescape")
+    return " ".join(text.split()).encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 def signed_headers(
     credentials: Credentials,
     region: str,
@@ -61,7 +70,7 @@ def signed_headers(
         signed["x-amz-security-token"] = credentials.token
     names = sorted(signed)
     listed = ";".join(names)
-    lines = "".join([f"{name}:{' '.join(signed[name].split())}\n" for name in names])
+    lines = "".join([f"{name}:{canonical_value(signed[name])}\n" for name in names])
     request = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
     scope = f"{amz_date[:8]}/{region}/s3/aws4_request"
     digest = hashlib.sha256(request.encode("latin-1")).hexdigest()  # headers are bytes, and were read as such

@@ -358,9 +358,10 @@ def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
         name, colon, value = line.partition(":")
         if not colon or _CONTROL.search(line):
             raise ValueError(line[:40])
-        if headers.setdefault(name.lower(), value.strip()) != value.strip() and name.lower() == "content-length":
+        value = value.strip(" \t")  # nothing else: a value in UTF-8 may end in a byte that Python takes for a space
+        if headers.setdefault(name.lower(), value) != value and name.lower() == "content-length":
             raise ValueError("two lengths")
-        headers[name.lower()] = value.strip()
+        headers[name.lower()] = value
     if not re.fullmatch(r"[1-9][0-9]{2}", first[9:12]):
         raise ValueError(first[:40])
     return int(first[9:12]), headers

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from migrator.copying.copier import ETAG, Copied
 from migrator.journal import Journal
-from migrator.plan.file import HINT, PlanFile
+from migrator.plan.file import HINT, PlanFile, same_etag
 from migrator.progress import Progress
 from migrator.store import Store, is_own
 from migrator.target.ledger import Ledger, own
@@ -25,14 +25,14 @@ CREATE TEMP TABLE IF NOT EXISTS there (
   key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL) WITHOUT ROWID
 """
 # Objects whose state at the target needs a look. What belongs to a table that lives at the target is its own affair.
-_SUSPECTS = """
+_SUSPECTS = f"""
 SELECT o.id, o.table_id, o.target, o.action, o.role, o.size, o.etag, o.target_etag, t.size, t.etag, d.etag,
   EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)
 FROM objects o LEFT JOIN there t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
 LEFT JOIN tables b ON b.id = o.table_id
 WHERE o.action IN ('copy', 'overwrite', 'rewrite', 'same') AND coalesce(b.state, '') <> 'migrated' AND (
   t.key IS NULL AND (d.object_id IS NOT NULL OR o.action = 'same')
-  OR d.object_id IS NOT NULL AND (t.etag <> d.etag OR t.size <> d.size)
+  OR d.object_id IS NOT NULL AND (NOT {same_etag("t.etag", "d.etag")} OR t.size <> d.size)
   OR t.key IS NOT NULL AND d.object_id IS NULL AND (o.action <> 'same' OR t.etag IS NOT o.target_etag))
   AND o.id > ? ORDER BY o.id LIMIT ?
 """

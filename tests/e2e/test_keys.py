@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -20,11 +20,12 @@ from botocore.config import Config
 from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
 
+from e2e.world import World
 from migrator.cli import main
 from migrator.demo.server import Server
 from migrator.filelist import read_list, write_list
 from migrator.plan.file import PlanFile
-from migrator.store import is_own
+from migrator.store import Store, StoredObject, is_own
 
 KEYS = (
     *("plain", "with space", " before", "after ", "two  spaces", "\u00a0no-break", "tab\there", "\x7fdelete"),
@@ -232,3 +233,27 @@ def test_keys_that_are_folders_of_others_survive_copying_many_at_once(place: Pla
     assert place.listing("bronze") == keys
     place.run("migrate", place.plan("plan.db"), "--yes")
     assert place.listing("data-lake") == {f"bronze/{key}" for key in keys}
+
+
+def test_an_empty_marker_whose_etag_is_another_one_in_a_listing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MinIO with encryption lists an MD5 for a key that ends in a slash; HEAD, GET and conditions know another ETag. In
+    the old bucket and in the target, on the way there, for verify, and for the next plan."""
+    list_all, plain_list = Store.list_all, Store.list
+
+    def shown(found: StoredObject) -> StoredObject:
+        return replace(found, etag="0123456789abcdef" * 2) if found.key.endswith("/") and not found.size else found
+
+    monkeypatch.setattr(Store, "list", lambda *given: (shown(found) for found in plain_list(*given)))
+    monkeypatch.setattr(
+        Store,
+        "list_all",
+        lambda *given: ((bucket, [shown(found) for found in page]) for bucket, page in list_all(*given)),
+    )
+    with world.added("gold", "odd/marker/", b""):
+        plan = world.plan()
+        assert json.loads(world.run("migrate", plan, "--yes", "--json").stdout)["ok"]
+        assert "data-lake/gold/odd/marker/" in world.listing("data-lake")
+        assert "nothing to do" in world.run("migrate", plan, "--yes").stdout.lower()
+        world.run("verify", plan, "--deep")
+        again = json.loads(world.run("plan", "--config", world.config, "--json").stdout)
+        assert not again["changes_pending"] and not again["blocked"]

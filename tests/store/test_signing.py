@@ -9,7 +9,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from migrator.store.signing import EMPTY_SHA256, Credentials, quoted_key, quoted_query, signed_headers
+from migrator.store.signing import EMPTY_SHA256, Credentials, canonical_value, quoted_key, quoted_query, signed_headers
 
 KEYS = ["plain", "a b+c%41/ü😀&=?#;<>'\"`{}|~", "//lead//", "../x/./y", "x" * 1024, "tab\there", "e\u0301"]
 
@@ -46,3 +46,16 @@ def test_as_botocore_signs(monkeypatch: pytest.MonkeyPatch, key: str, token: str
 
 def test_credentials_are_not_shown() -> None:
     assert "secret" not in repr(Credentials("AKID", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed"),
+    [
+        (" two   spaces ", "two spaces"),
+        ("Åsa voilà".encode().decode("latin-1"), "Åsa voilà".encode().decode("latin-1")),  # ends in \xa0, has a \x85
+        ("\u00a0x\u3000 y".encode().decode("latin-1"), "x y"),
+        ("a\x85b\xa0", "a\x85b\xa0"),  # no UTF-8: no space
+    ],
+)
+def test_spaces_of_a_value_are_those_of_its_text(sent: str, signed: str) -> None:
+    assert canonical_value(sent) == signed

@@ -1,0 +1,100 @@
+"""What travels with an object beside its bytes: its headers, user metadata, storage class and website redirect.
+
+This is the only list of them. A header is bytes, and every value stays as it is, whether it is UTF-8, Latin-1 or
+encoded after RFC 2047. In Python each byte is one character: http.client and ``migrator.store.wire`` read headers so.
+boto3 would change or refuse such values: it refuses metadata that is not ASCII, encodes every value as UTF-8, signs
+that, and writes ``Expires`` in a format of its own. :func:`carry_bytes` ends this for one client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.handlers import validate_ascii_metadata
+
+from migrator.store.signing import canonical_value
+
+USER = "x-amz-meta-"
+STORAGE_CLASS = "x-amz-storage-class"
+EXPIRES = "ExpiresString"
+"""boto3's name for ``Expires`` as the server sent it; boto3's own ``Expires`` is a date."""
+
+HEADERS = {
+    # as HTTP names it: as boto3 names it
+    "cache-control": "CacheControl",
+    "content-disposition": "ContentDisposition",
+    "content-encoding": "ContentEncoding",
+    "content-language": "ContentLanguage",
+    "content-type": "ContentType",
+    "expires": EXPIRES,
+    "x-amz-website-redirect-location": "WebsiteRedirectLocation",
+}
+
+NOT_COPIED = ("expires", "x-amz-website-redirect-location")
+"""Headers that a server may leave out when it copies an object in one request: MinIO leaves out Expires, AWS the
+redirect. An upload keeps both."""
+
+_WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
+
+
+def of_answer(answer: Mapping[str, Any], left_out: Container[str] = ()) -> dict[str, Any]:
+    """boto3's parameters for an equal object, from its answer to a HEAD or GET; tags and checksums are not in there.
+    ``left_out``: storage classes that are not sent."""
+    attributes = {name: answer[name] for name in HEADERS.values() if name in answer}
+    attributes["Metadata"] = answer.get("Metadata", {})
+    if answer.get("StorageClass") and answer["StorageClass"] not in left_out:
+        attributes["StorageClass"] = answer["StorageClass"]
+    return attributes
+
+
+def of_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """A request's headers for an equal object, from those of a HEAD's or GET's answer (lower-case names). The storage
+    class is not among them: not every server names it anywhere but in a listing."""
+    return {name: value for name, value in headers.items() if name in HEADERS or name.startswith(USER)}
+
+
+def carry_bytes(client: Any) -> None:
+    """Let a boto3 client send header values as they are. ``Expires`` is given as :data:`EXPIRES`."""
+    events = client.meta.events
+    for operation in _WRITES:
+        events.unregister(f"before-parameter-build.s3.{operation}", validate_ascii_metadata)
+        events.register(f"before-parameter-build.s3.{operation}", _take_expires)
+        events.register(f"before-call.s3.{operation}", _send_expires)
+    events.register_first("before-send.s3", _send_bytes)
+    signer = client._request_signer
+    make = signer.get_auth_instance
+    signer.get_auth_instance = lambda *arguments, **named: _signing_bytes(make(*arguments, **named))
+
+
+def _take_expires(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    """Runs before boto3 checks the parameters, where it would take this one for a mistake."""
+    if EXPIRES in params:
+        context["migrator_expires"] = params.pop(EXPIRES)
+
+
+def _send_expires(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    if "migrator_expires" in context:
+        params["headers"]["Expires"] = context["migrator_expires"]
+
+
+def _send_bytes(request: Any, **_: Any) -> None:
+    """boto3 has encoded every header as UTF-8 by now."""
+    for name, value in list(request.headers.items()):
+        if isinstance(value, bytes) and not value.isascii():
+            request.headers[name] = value.decode().encode("latin-1")
+
+
+class _OneBytePerCharacter(str):
+    def encode(self, *_: str) -> bytes:
+        return super().encode("latin-1")
+
+
+def _signing_bytes(auth: Any) -> Any:
+    """Let this signer of boto3's sign the bytes that are sent."""
+    if isinstance(auth, SigV4Auth):
+        sign = auth.string_to_sign
+        auth.string_to_sign = lambda request, text: sign(request, _OneBytePerCharacter(text))
+        auth._header_value = canonical_value
+    return auth

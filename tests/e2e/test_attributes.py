@@ -1,0 +1,123 @@
+"""Headers arrive byte for byte, on every way that an object can take. The server is a real one: it checks what is
+signed, and it keeps header values as bytes."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from e2e.test_copying import copied, source
+from e2e.world import World
+from migrator.copying.copier import Copied, Item, Options
+from migrator.copying.fleet import Setup
+from migrator.demo.server import Server
+from migrator.store import Store, StoredObject
+from migrator.store.attributes import HEADERS, USER
+from migrator.store.routes import copy_between
+from migrator.store.signing import UNSIGNED, Credentials, signed_headers
+
+__all__ = ["source"]
+
+MIB = 1 << 20
+VALUES = {
+    "utf8": "Jürgen Müller".encode(),
+    "bytes that Python takes for spaces": "Åsa voilà".encode(),  # … \x85 …, … \xa0
+    "spaces of Unicode": "«\u00a0x\u3000y\u00a0»".encode(),
+    "rfc 2047": b"=?UTF-8?Q?J=C3=BCrgen?=",
+    "spaces": b"a   b",
+}
+EXPIRES = b"Thu, 01 Dec 2094 16:00:00 GMT"
+
+
+def raw(server: Server, method: str, path: str, headers: Mapping[str, bytes], body: bytes = b"") -> dict[str, bytes]:
+    """A signed request whose headers are bytes, and the headers of its answer."""
+    given = {"host": server.endpoint_url.split("//")[1], **{k: v.decode("latin-1") for k, v in headers.items()}}
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    credentials = Credentials(server.access_key, server.secret_key)
+    signed = signed_headers(credentials, "us-east-1", now, method, path, "", given, UNSIGNED)
+    connection = http.client.HTTPConnection(given["host"])
+    connection.request(method, path, body, {k: v.encode("latin-1") for k, v in signed.items()})
+    answer = connection.getresponse()
+    said = answer.read()
+    connection.close()
+    assert answer.status == 200, said
+    return {name.lower(): value.encode("latin-1") for name, value in answer.getheaders()}
+
+
+def kept(server: Server, path: str) -> dict[str, bytes]:
+    found = raw(server, "HEAD", path, {})
+    return {name: value for name, value in found.items() if name in HEADERS or name.startswith(USER)}
+
+
+def by_hand(store: Store, stored: StoredObject) -> None:
+    """As a table's small files are rewritten."""
+    store.put("data-lake", "to/a", store.get("from", stored.key, etag=stored.etag))
+
+
+def by_file(store: Store, stored: StoredObject) -> None:
+    """As its larger ones are."""
+    with store.download("from", stored.key) as source:
+        store.upload("data-lake", "to/a", source.file, source.attributes)
+
+
+def by_boto3(store: Store, stored: StoredObject) -> None:
+    store.copy("from", stored, "data-lake", "to/a")
+
+
+def as_a_version(store: Store, stored: StoredObject) -> None:
+    version = store.versions_of("from", stored.key)[0]
+    store.copy("from", stored, "data-lake", "to/a", version_id=version.version_id)
+
+
+def between_by_boto3(store: Store, stored: StoredObject) -> None:
+    other = Store(**store.connection)
+    copy_between(store, "from", stored, other, "data-lake", "to/a")
+
+
+def engine(*, across: bool) -> Callable[[Store, StoredObject], None]:
+    def copy(store: Store, stored: StoredObject) -> None:
+        options = Options(whole_limit=6 * MIB, part_size=5 * MIB)
+        setup = Setup(store.connection, store.connection if across else None, "data-lake", options)
+        (outcome,) = copied(setup, [Item(0, "from", stored, "to/a")])
+        assert isinstance(outcome, Copied)
+
+    return copy
+
+
+WAYS = {
+    "copied": engine(across=False),
+    "across": engine(across=True),
+    "copied by boto3": by_boto3,
+    "across by boto3": between_by_boto3,
+    "a version": as_a_version,
+    "put": by_hand,
+    "uploaded": by_file,
+}
+
+
+@pytest.fixture
+def store(world: World) -> Iterator[Store]:
+    yield Store(endpoint_url=world.server.endpoint_url, multipart_above=6 * MIB, part_size=5 * MIB)
+
+
+@pytest.mark.parametrize("size", [5, 17 * MIB], ids=["small", "large"])
+@pytest.mark.parametrize("way", WAYS)
+def test_every_header_arrives_byte_for_byte(source: object, world: World, store: Store, way: str, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    values = {f"{USER}{number}": value for number, value in enumerate(VALUES.values())}
+    for number, value in enumerate(VALUES.values()):
+        texts = {name: value for name in HEADERS if name not in ("expires", "content-type", "content-encoding")}
+        headers = {**texts, **values, "content-type": b"text/x; name=" + value, "expires": EXPIRES}
+        raw(world.server, "PUT", f"/from/{number}", headers, data)
+        before = kept(world.server, f"/from/{number}")
+        assert {name: before[name] for name in values} == values and before["content-disposition"] == value
+        (stored,) = store.list("from", str(number))
+        WAYS[way](store, stored)
+        assert kept(world.server, "/data-lake/to/a") == before
+        if size > 5:
+            break  # one is enough: the values are in the user metadata, too
+        store.erase("data-lake", "to/a")
