@@ -17,14 +17,22 @@ CODES: dict[str, tuple[str, str]] = {
         "an object lies in an archive class and must be restored before it can be copied",
     ),
     "catalog-read-only": (BLOCK, "a SQL catalog cannot be written to, so that no pointer could be changed"),
-    "delta-log": (BLOCK, "a Delta table's log may hold absolute paths, which are not rewritten yet"),
+    "delta-log": (BLOCK, "a Delta table's log holds absolute paths, which are not rewritten yet"),
     "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be carried over yet"),
     "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),
     "file-source-log": (
         BLOCK,
         "a streaming checkpoint of a file source holds absolute paths, not rewritten yet",
     ),
+    "flink-checkpoint": (
+        BLOCK,
+        "a checkpoint or savepoint of Flink holds absolute paths, which are not rewritten",
+    ),
     "half-moved": (BLOCK, "a table lies partly in the target and partly in an old bucket"),
+    "hudi-log": (
+        BLOCK,
+        "a Hudi table's properties or bootstrap index hold absolute paths, which are not rewritten",
+    ),
     "key-collision": (BLOCK, "two source keys map to one target key"),
     "key-refused": (BLOCK, "the target's server does not take keys like this one (//, ., .., names over 255 bytes)"),
     "key-too-long": (BLOCK, "the target key would be longer than the 1,024 bytes that S3 allows"),
@@ -37,6 +45,10 @@ CODES: dict[str, tuple[str, str]] = {
     "storage-class-refused": (
         BLOCK,
         "the target does not take the storage class of an object; accepted, such objects get the default class",
+    ),
+    "symlink-manifest": (
+        BLOCK,
+        "a manifest for other engines lists data files by absolute paths, which are not rewritten",
     ),
     "tags-unreadable": (
         BLOCK,
@@ -117,10 +129,13 @@ CODES: dict[str, tuple[str, str]] = {
 ACCEPTABLE = (
     "delta-log",
     "file-source-log",
+    "flink-checkpoint",
+    "hudi-log",
     "mixed-schemes",
     "sink-log",
     "size-differs",
     "storage-class-refused",
+    "symlink-manifest",
     "tags-unreadable",
 )
 """Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are, or as the code

@@ -17,10 +17,11 @@ from migrator.catalogs import Catalog, properties_of
 from migrator.config import Settings, checked_codes
 from migrator.endpoints import without_userinfo
 from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
-from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
+from migrator.findings import BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, Location, source_places
 from migrator.parallel import Failed, each
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
+from migrator.plan.carriers import find_carriers
 from migrator.plan.discover import check_left, named_tables
 from migrator.plan.file import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP, PlanFile, keys_under
 from migrator.plan.place import check_place, new_file, unwritable
@@ -105,7 +106,8 @@ def build_plan(
             _skip_doubled_markers(plan)
             settle_histories(plan, layout)
             _find_collisions(plan)
-            _find_carriers(plan)
+            find_carriers(plan, store, layout)
+            _find_by_name(plan)
             _find_extras(plan, layout)
             find_merged_folders(plan, layout)
             find_neighbours(plan, layout, catalogs)
@@ -334,40 +336,21 @@ def _find_collisions(plan: PlanFile) -> None:
         _add(plan, "archived-object", place, f"is in {storage_class}", "Restore it first.", more)
 
 
-_CARRIERS = (
-    # code, SQL condition on the key, message, next move
-    ("delta-log", "key LIKE '%/\\_delta\\_log/%.json' ESCAPE '\\'", "is part of a Delta table"),
-    (
-        "sink-log",
-        "key LIKE '%/\\_spark\\_metadata/%' ESCAPE '\\'",
-        "is a file sink's log with absolute paths",
-    ),
-    (
-        "file-source-log",
-        "key GLOB '*/sources/[0-9]*/[1-9]*' AND key NOT GLOB '*/offsets/*'",
-        "is a file source's log with absolute paths",
-    ),
-    (
-        "unfinished-work",
-        "key LIKE '%/\\_temporary/%' ESCAPE '\\' OR key LIKE '%/\\_\\_magic%/%' ESCAPE '\\'"
-        " OR key LIKE '%.pending' OR key LIKE '%.pendingset'",
-        "is left over from an unfinished write",
-    ),
+_UNFINISHED = (
+    "'/' || key LIKE '%/\\_temporary/%' ESCAPE '\\' OR '/' || key LIKE '%/\\_\\_magic%/%' ESCAPE '\\'"
+    " OR key LIKE '%.pending' OR key LIKE '%.pendingset'"
 )
 
 
-def _find_carriers(plan: PlanFile) -> None:
-    """Files that carry paths or unfinished work, told by their keys. One finding per directory or so."""
-    for code, condition, message in _CARRIERS:
-        query = (
-            "SELECT 's3://' || bucket || '/' || min(key), count(*) FROM objects"
-            f" WHERE action IN ('copy', 'overwrite') AND role = '' AND ({condition}) GROUP BY bucket"
-        )
-        move = "Wait for the writer, or remove it." if code == "unfinished-work" else ""
-        if code in ACCEPTABLE:
-            move = f'Leave it out with a rule = false, or copy it as it is: [plan] accept = ["{code}"].'
-        for place, count in plan.db.execute(query).fetchall():
-            plan.add_finding(Finding.of(code, place, message, move, count=count))
+def _find_by_name(plan: PlanFile) -> None:
+    """What the keys alone tell: unfinished work, and what is not copied. One finding per bucket."""
+    query = (
+        "SELECT 's3://' || bucket || '/' || min(key), count(*) FROM objects"
+        f" WHERE action IN ('copy', 'overwrite') AND role = '' AND ({_UNFINISHED}) GROUP BY bucket"
+    )
+    for place, count in plan.db.execute(query).fetchall():
+        message, move = "is left over from an unfinished write", "Wait for the writer, or remove it."
+        plan.add_finding(Finding.of("unfinished-work", place, message, move, count=count))
     for code, condition, message in (
         ("skipped-markers", "key LIKE '%\\_$folder$' ESCAPE '\\'", "and its like are not copied"),
         ("checksum-files", "role = 'checksum'", "and its like are checksums of files that are rewritten"),
