@@ -238,9 +238,30 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Nothing. Readers do without.",
     ),
     "bucket-settings": Explanation(
-        "Access policies, lifecycle rules, encryption, tags and notifications belong to a bucket, not to its objects.",
-        "Set on the target bucket what you need there, before the cutover.",
+        "Policies, lifecycle rules, encryption, notifications and the like belong to a bucket, not to its objects, and "
+        "are not carried over. What the old bucket has, and the target has not, is named. A quota is not asked for: "
+        "MinIO tells it by its admin API only (mc quota info).",
+        "Set on the target what you need there, with the new prefixes, before the cutover.",
         "aws s3api get-bucket-lifecycle-configuration --bucket bronze",
+    ),
+    "settings-unread": Explanation(
+        "The server refused to tell some settings of the bucket, so the plan cannot name what would be lost. Nothing "
+        "that is copied depends on it. Of the target it matters more: a lifecycle rule there may delete copies.",
+        "Grant the actions that the finding names (migrator policy prints them; they only read), or look yourself.",
+        "aws s3api get-bucket-lifecycle-configuration --bucket data-lake",
+    ),
+    "target-expires": Explanation(
+        "The target bucket has a lifecycle rule for a prefix into which objects are copied. A copy is new, so the rule "
+        "begins to count when it is copied, and then deletes it, or moves it to an archive that cannot be read.",
+        "Limit the rule to prefixes that the layout does not use, before anything is copied.",
+        "aws s3api put-bucket-lifecycle-configuration --bucket data-lake --lifecycle-configuration file://rules.json",
+    ),
+    "target-not-encrypted": Explanation(
+        "Whatever is written to the old bucket is encrypted by default. The target has no such setting, or a weaker "
+        "one: the copies would be stored as the target does it.",
+        "Set default encryption on the target before anything is copied. If plain copies are all right, nothing.",
+        "aws s3api put-bucket-encryption --bucket data-lake --server-side-encryption-configuration "
+        '\'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}\'',
     ),
     "left-out": Explanation(
         "A rule = false in [layout] says that these objects stay where they are. They are lost with the old bucket.",

@@ -102,6 +102,12 @@ CODES: dict[str, tuple[str, str]] = {
         "files of a migrated table that the target does not have: dropped there, or written too late",
     ),
     "preflight-incomplete": (WARN, "something that migrating needs could not be tried while planning"),
+    "settings-unread": (
+        INFO,
+        "settings of a bucket could not be read; a warning where the target's might endanger copies",
+    ),
+    "target-expires": (WARN, "a lifecycle rule of the target deletes or archives what is copied there"),
+    "target-not-encrypted": (WARN, "an old bucket encrypts its objects by default, and the target less or not at all"),
     "unchecked-bucket": (WARN, "a bucket could not be asked for versions and open uploads"),
     "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
     "versioned-bucket": (
@@ -117,7 +123,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the server's listing of versions lacks objects that are there; it may lack deleted ones, too",
     ),
     "checksum-files": (INFO, "Hadoop's .crc files of rewritten metadata are not copied: they would be wrong"),
-    "bucket-settings": (INFO, "policies, lifecycle rules and other bucket settings are not moved"),
+    "bucket-settings": (
+        INFO,
+        "an old bucket has settings of its own (policy, lifecycle, …), which are not carried over",
+    ),
     "left-out": (INFO, "objects that a layout rule leaves where they are"),
     "migrated-table": (INFO, "the table already lives at the target"),
     "scripts-unchanged": (INFO, "scripts are copied as they are; paths in them are yours to change"),
