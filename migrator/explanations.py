@@ -26,9 +26,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         "aws s3api restore-object --bucket logs --key 2019/app.log --restore-request Days=7\n\n" + _FALSE_RULE,
     ),
     "delta-log": Explanation(
-        "The log of a Delta table may hold absolute paths (shallow clones, added files). They would still lead to the "
-        "old buckets. Logs with relative paths only can be copied as they are.",
-        "Check the paths in _delta_log/*.json. If all are relative, accept the finding; else leave the table out.",
+        "The log of a Delta table holds absolute paths to files in the old buckets, as shallow clones and added files "
+        "have them. At the target they would still lead there. Of each log the newest checkpoint and the newest 64 "
+        "files were read; logs with relative paths only are copied as they are, without a finding.",
+        "Rewrite the table in the old place with relative paths (a deep clone), or leave it out. If you accept the "
+        "finding, the table is copied as it is, and reads the old buckets until you mend it.",
         '[plan]\naccept = ["delta-log"]',
     ),
     "encrypted-table": Explanation(
@@ -49,11 +51,26 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Let the stream start with a new checkpoint after the move, or accept the finding if it never starts again.",
         '[plan]\naccept = ["file-source-log"]',
     ),
+    "flink-checkpoint": Explanation(
+        "The _metadata file of a Flink checkpoint names the files of its state by absolute paths, and so may a "
+        "savepoint. Flink would look for them in the old bucket. Savepoints with relative paths are copied as they "
+        "are, without a finding.",
+        "Stop the job with a savepoint in a place of its own after the migration, and start it from there. If the "
+        "checkpoint is no longer needed, accept the finding, or leave it out with a rule = false.",
+        '[plan]\naccept = ["flink-checkpoint"]',
+    ),
     "half-moved": Explanation(
         "The table refers to files in both places: somebody wrote with old paths after a move, or moved part of it. "
         "Deleting the old buckets would break it.",
         "Stop the writer that uses old paths, and rewrite what it wrote, in the place where the table's metadata is.",
         "CALL cat.system.rewrite_data_files(table => 'db.t')\nCALL cat.system.rewrite_manifests(table => 'db.t')",
+    ),
+    "hudi-log": Explanation(
+        "A Hudi table keeps relative paths, but one that was made by bootstrap names the place of its old files in "
+        "hoodie.properties and in its bootstrap index. At the target it would still read the old bucket. Such paths "
+        "in the timeline are history, and a warning only.",
+        "Rewrite the table without bootstrap, or accept the finding and set hoodie.bootstrap.base.path at the target.",
+        '[plan]\naccept = ["hudi-log"]',
     ),
     "key-collision": Explanation(
         "Two old objects would get the same key in the target. One would overwrite the other.",
@@ -94,6 +111,13 @@ EXPLANATIONS: dict[str, Explanation] = {
         "damaged or replaced. Readers may fail.",
         "Check that the table can be read. If it can, accept the finding: file and size are then moved as they are.",
         '[plan]\naccept = ["size-differs"]',
+    ),
+    "symlink-manifest": Explanation(
+        "Manifests such as those in _symlink_format_manifest/ tell Athena, Presto, Trino or Hive by absolute paths "
+        "which files to read. At the target they would still name the files in the old bucket, and engines would "
+        "read those without a word.",
+        "Accept the finding and generate the manifests again at the target, or leave them out with a rule = false.",
+        "GENERATE symlink_format_manifest FOR TABLE delta.`s3a://data-lake/silver/sales`",
     ),
     "target-behind": Explanation(
         "The table was moved before, and the old one has been written to since. Which of the two is right, only you "
@@ -214,9 +238,30 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Nothing. Readers do without.",
     ),
     "bucket-settings": Explanation(
-        "Access policies, lifecycle rules, encryption, tags and notifications belong to a bucket, not to its objects.",
-        "Set on the target bucket what you need there, before the cutover.",
+        "Policies, lifecycle rules, encryption, notifications and the like belong to a bucket, not to its objects, and "
+        "are not carried over. What the old bucket has, and the target has not, is named. A quota is not asked for: "
+        "MinIO tells it by its admin API only (mc quota info).",
+        "Set on the target what you need there, with the new prefixes, before the cutover.",
         "aws s3api get-bucket-lifecycle-configuration --bucket bronze",
+    ),
+    "settings-unread": Explanation(
+        "The server refused to tell some settings of the bucket, so the plan cannot name what would be lost. Nothing "
+        "that is copied depends on it. Of the target it matters more: a lifecycle rule there may delete copies.",
+        "Grant the actions that the finding names (migrator policy prints them; they only read), or look yourself.",
+        "aws s3api get-bucket-lifecycle-configuration --bucket data-lake",
+    ),
+    "target-expires": Explanation(
+        "The target bucket has a lifecycle rule for a prefix into which objects are copied. A copy is new, so the rule "
+        "begins to count when it is copied, and then deletes it, or moves it to an archive that cannot be read.",
+        "Limit the rule to prefixes that the layout does not use, before anything is copied.",
+        "aws s3api put-bucket-lifecycle-configuration --bucket data-lake --lifecycle-configuration file://rules.json",
+    ),
+    "target-not-encrypted": Explanation(
+        "Whatever is written to the old bucket is encrypted by default. The target has no such setting, or a weaker "
+        "one: the copies would be stored as the target does it.",
+        "Set default encryption on the target before anything is copied. If plain copies are all right, nothing.",
+        "aws s3api put-bucket-encryption --bucket data-lake --server-side-encryption-configuration "
+        '\'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}\'',
     ),
     "left-out": Explanation(
         "A rule = false in [layout] says that these objects stay where they are. They are lost with the old bucket.",

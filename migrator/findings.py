@@ -17,14 +17,22 @@ CODES: dict[str, tuple[str, str]] = {
         "an object lies in an archive class and must be restored before it can be copied",
     ),
     "catalog-read-only": (BLOCK, "a SQL catalog cannot be written to, so that no pointer could be changed"),
-    "delta-log": (BLOCK, "a Delta table's log may hold absolute paths, which are not rewritten yet"),
+    "delta-log": (BLOCK, "a Delta table's log holds absolute paths, which are not rewritten yet"),
     "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be carried over yet"),
     "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),
     "file-source-log": (
         BLOCK,
         "a streaming checkpoint of a file source holds absolute paths, not rewritten yet",
     ),
+    "flink-checkpoint": (
+        BLOCK,
+        "a checkpoint or savepoint of Flink holds absolute paths, which are not rewritten",
+    ),
     "half-moved": (BLOCK, "a table lies partly in the target and partly in an old bucket"),
+    "hudi-log": (
+        BLOCK,
+        "a Hudi table's properties or bootstrap index hold absolute paths, which are not rewritten",
+    ),
     "key-collision": (BLOCK, "two source keys map to one target key"),
     "key-refused": (BLOCK, "the target's server does not take keys like this one (//, ., .., names over 255 bytes)"),
     "key-too-long": (BLOCK, "the target key would be longer than the 1,024 bytes that S3 allows"),
@@ -37,6 +45,10 @@ CODES: dict[str, tuple[str, str]] = {
     "storage-class-refused": (
         BLOCK,
         "the target does not take the storage class of an object; accepted, such objects get the default class",
+    ),
+    "symlink-manifest": (
+        BLOCK,
+        "a manifest for other engines lists data files by absolute paths, which are not rewritten",
     ),
     "tags-unreadable": (
         BLOCK,
@@ -90,6 +102,12 @@ CODES: dict[str, tuple[str, str]] = {
         "files of a migrated table that the target does not have: dropped there, or written too late",
     ),
     "preflight-incomplete": (WARN, "something that migrating needs could not be tried while planning"),
+    "settings-unread": (
+        INFO,
+        "settings of a bucket could not be read; a warning where the target's might endanger copies",
+    ),
+    "target-expires": (WARN, "a lifecycle rule of the target deletes or archives what is copied there"),
+    "target-not-encrypted": (WARN, "an old bucket encrypts its objects by default, and the target less or not at all"),
     "unchecked-bucket": (WARN, "a bucket could not be asked for versions and open uploads"),
     "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
     "versioned-bucket": (
@@ -105,7 +123,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the server's listing of versions lacks objects that are there; it may lack deleted ones, too",
     ),
     "checksum-files": (INFO, "Hadoop's .crc files of rewritten metadata are not copied: they would be wrong"),
-    "bucket-settings": (INFO, "policies, lifecycle rules and other bucket settings are not moved"),
+    "bucket-settings": (
+        INFO,
+        "an old bucket has settings of its own (policy, lifecycle, …), which are not carried over",
+    ),
     "left-out": (INFO, "objects that a layout rule leaves where they are"),
     "migrated-table": (INFO, "the table already lives at the target"),
     "scripts-unchanged": (INFO, "scripts are copied as they are; paths in them are yours to change"),
@@ -117,10 +138,13 @@ CODES: dict[str, tuple[str, str]] = {
 ACCEPTABLE = (
     "delta-log",
     "file-source-log",
+    "flink-checkpoint",
+    "hudi-log",
     "mixed-schemes",
     "sink-log",
     "size-differs",
     "storage-class-refused",
+    "symlink-manifest",
     "tags-unreadable",
 )
 """Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are, or as the code

@@ -1,4 +1,4 @@
-"""The least policy that a migration needs, as AWS IAM and MinIO take it. Pure."""
+"""The least policy that a migration needs, as AWS IAM takes it, and MinIO by :func:`mc_commands`. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,42 @@ from typing import Any
 
 BUCKET, OBJECTS = "bucket", "objects"
 
+SETTINGS = (
+    "s3:GetBucketAcl",
+    "s3:GetBucketCORS",
+    "s3:GetBucketLogging",
+    "s3:GetBucketNotification",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketOwnershipControls",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketTagging",
+    "s3:GetBucketWebsite",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetReplicationConfiguration",
+)
+"""To name what buckets are set to. Optional: without them a plan says what it could not read."""
+
+NOT_OF_MINIO = frozenset(
+    {
+        "s3:GetBucketAcl",
+        "s3:GetBucketCORS",
+        "s3:GetBucketLogging",
+        "s3:GetBucketOwnershipControls",
+        "s3:GetBucketPublicAccessBlock",
+        "s3:GetBucketWebsite",
+    }
+)
+"""MinIO does not know these, and refuses a policy that names an action which it does not know. To read a bucket's ACL,
+website or logging there, s3:GetBucketPolicy is enough."""
+
 ACTIONS: dict[str, str] = {
+    **dict.fromkeys(SETTINGS, BUCKET),
     "s3:AbortMultipartUpload": OBJECTS,
     "s3:CreateBucket": BUCKET,
     "s3:DeleteObject": OBJECTS,
     "s3:DeleteObjectVersion": OBJECTS,
-    "s3:GetBucketObjectLockConfiguration": BUCKET,
     "s3:GetBucketVersioning": BUCKET,
     "s3:GetObject": OBJECTS,
     "s3:GetObjectTagging": OBJECTS,
@@ -30,6 +60,7 @@ ACTIONS: dict[str, str] = {
 """Every S3 action that is ever needed, and whether it is granted on a bucket or on the objects in it."""
 
 SOURCE = (
+    *SETTINGS,
     "s3:GetBucketVersioning",
     "s3:GetObject",
     "s3:GetObjectTagging",
@@ -37,16 +68,16 @@ SOURCE = (
     "s3:ListBucketMultipartUploads",
     "s3:ListBucketVersions",
 )
-"""What is done in an old bucket: it is listed and read, and asked for older versions and open uploads."""
+"""What is done in an old bucket: it is listed and read, and asked for older versions, open uploads and settings."""
 
 SOURCE_VERSIONS = ("s3:GetObjectVersion", "s3:GetObjectVersionTagging")
 """With --all-versions, besides."""
 
 TARGET = (
+    *SETTINGS,
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
     "s3:DeleteObjectVersion",
-    "s3:GetBucketObjectLockConfiguration",
     "s3:GetBucketVersioning",
     "s3:GetObject",
     "s3:ListBucket",
@@ -97,8 +128,13 @@ def _statements(name: str, actions: Iterable[str], buckets: list[str]) -> list[d
 
 
 def mc_commands(policy: dict[str, Any]) -> str:
-    """The commands that give a MinIO user this policy. ALIAS and USER are for the reader to fill in."""
-    document = json.dumps(policy, indent=2)
+    """The commands that give a MinIO user this policy, less the actions that MinIO does not know. ALIAS and USER are
+    for the reader to fill in."""
+    statements = [
+        {**statement, "Action": [action for action in statement["Action"] if action not in NOT_OF_MINIO]}
+        for statement in policy["Statement"]
+    ]
+    document = json.dumps({**policy, "Statement": statements}, indent=2)
     return (
         f"mc admin policy create ALIAS migrator /dev/stdin <<'POLICY'\n{document}\nPOLICY\n"
         "mc admin policy attach ALIAS migrator --user USER\n"

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from migrator.cli import main
 from migrator.plan.file import PlanFile
-from migrator.policy import ACTIONS, SOURCE, SOURCE_VERSIONS, TARGET, least_policy
+from migrator.policy import ACTIONS, NOT_OF_MINIO, SOURCE, SOURCE_VERSIONS, TARGET, least_policy
 
 
 @pytest.fixture
@@ -55,7 +55,10 @@ def test_for_mc_it_is_a_script(config: Path) -> None:
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout  # fmt: skip
     first, _, document = said.partition("\n")
     assert first == "mc admin policy create ALIAS migrator /dev/stdin"
-    assert json.loads(document) == json.loads(run("--config", config))
+    policy = json.loads(run("--config", config))
+    for statement in policy["Statement"]:
+        statement["Action"] = [action for action in statement["Action"] if action not in NOT_OF_MINIO]
+    assert json.loads(document) == policy
 
 
 def test_one_of_plan_and_configuration(config: Path) -> None:

@@ -36,6 +36,12 @@ def leave(found: FoundTable, layout: Layout) -> str:
     return f"Or leave it out: {', or '.join(moves)}." if moves else "Or leave it out with a layout rule = false."
 
 
+def leave_folder(layout: Layout, bucket: str, folder: str) -> str:
+    """The rule that leaves a folder of an old bucket where it is; "" is the whole bucket."""
+    rule = f"{json.dumps(f's3://{bucket}/{folder}'.rstrip('/') + '/', ensure_ascii=False)} = false in [layout]"
+    return rule + (", in place of the rule that is there" if _has_rule(layout, bucket, folder) else "")
+
+
 class Rules:
     """Proposes rules for one plan, no target prefix twice."""
 

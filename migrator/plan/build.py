@@ -10,6 +10,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from migrator.catalogs import Catalog, properties_of
 from migrator.config import Settings, checked_codes
 from migrator.endpoints import without_userinfo
 from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
-from migrator.findings import ACCEPTABLE, BLOCK, WARN, Finding
+from migrator.findings import BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, Location, source_places
 from migrator.parallel import Failed, each
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
+from migrator.plan.carriers import find_carriers
 from migrator.plan.discover import check_left, named_tables
 from migrator.plan.file import (
     CONFLICT,
@@ -36,6 +38,7 @@ from migrator.plan.file import (
     same_etag,
 )
 from migrator.plan.place import check_place, new_file, unwritable
+from migrator.plan.settings import ask_settings, find_settings
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
     Histories,
@@ -98,9 +101,10 @@ def build_plan(
     checked_codes(settings.accept, "[plan] accept")
     layout = resolve_layout(settings, store)
     try:
-        with new_file(path) as partial, PlanFile.create(partial) as plan:
+        with new_file(path) as partial, PlanFile.create(partial) as plan, ThreadPoolExecutor(1) as beside:
             plan.db.execute("BEGIN")
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
+            read = beside.submit(ask_settings, store, layout, target_exists=target_exists)
             named = named_tables(plan, catalogs)
             check_left(named, settings.leave)
             _list_sources(plan, store, layout, progress)
@@ -117,12 +121,14 @@ def build_plan(
             _skip_doubled_markers(plan)
             settle_histories(plan, layout)
             _find_collisions(plan)
-            _find_carriers(plan)
+            find_carriers(plan, store, layout)
+            _find_by_name(plan)
             _find_extras(plan, layout)
             find_merged_folders(plan, layout)
             find_neighbours(plan, layout, catalogs)
             find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
+            find_settings(plan, store, layout, read.result())
             if settings.preflight:
                 preflight(plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists)
             _accept(plan, settings.accept)
@@ -352,40 +358,21 @@ def _find_collisions(plan: PlanFile) -> None:
         _add(plan, "archived-object", place, f"is in {storage_class}", "Restore it first.", more)
 
 
-_CARRIERS = (
-    # code, SQL condition on the key, message, next move
-    ("delta-log", "key LIKE '%/\\_delta\\_log/%.json' ESCAPE '\\'", "is part of a Delta table"),
-    (
-        "sink-log",
-        "key LIKE '%/\\_spark\\_metadata/%' ESCAPE '\\'",
-        "is a file sink's log with absolute paths",
-    ),
-    (
-        "file-source-log",
-        "key GLOB '*/sources/[0-9]*/[1-9]*' AND key NOT GLOB '*/offsets/*'",
-        "is a file source's log with absolute paths",
-    ),
-    (
-        "unfinished-work",
-        "key LIKE '%/\\_temporary/%' ESCAPE '\\' OR key LIKE '%/\\_\\_magic%/%' ESCAPE '\\'"
-        " OR key LIKE '%.pending' OR key LIKE '%.pendingset'",
-        "is left over from an unfinished write",
-    ),
+_UNFINISHED = (
+    "'/' || key LIKE '%/\\_temporary/%' ESCAPE '\\' OR '/' || key LIKE '%/\\_\\_magic%/%' ESCAPE '\\'"
+    " OR key LIKE '%.pending' OR key LIKE '%.pendingset'"
 )
 
 
-def _find_carriers(plan: PlanFile) -> None:
-    """Files that carry paths or unfinished work, told by their keys. One finding per directory or so."""
-    for code, condition, message in _CARRIERS:
-        query = (
-            "SELECT 's3://' || bucket || '/' || min(key), count(*) FROM objects"
-            f" WHERE action IN ('copy', 'overwrite') AND role = '' AND ({condition}) GROUP BY bucket"
-        )
-        move = "Wait for the writer, or remove it." if code == "unfinished-work" else ""
-        if code in ACCEPTABLE:
-            move = f'Leave it out with a rule = false, or copy it as it is: [plan] accept = ["{code}"].'
-        for place, count in plan.db.execute(query).fetchall():
-            plan.add_finding(Finding.of(code, place, message, move, count=count))
+def _find_by_name(plan: PlanFile) -> None:
+    """What the keys alone tell: unfinished work, and what is not copied. One finding per bucket."""
+    query = (
+        "SELECT 's3://' || bucket || '/' || min(key), count(*) FROM objects"
+        f" WHERE action IN ('copy', 'overwrite') AND role = '' AND ({_UNFINISHED}) GROUP BY bucket"
+    )
+    for place, count in plan.db.execute(query).fetchall():
+        message, move = "is left over from an unfinished write", "Wait for the writer, or remove it."
+        plan.add_finding(Finding.of("unfinished-work", place, message, move, count=count))
     for code, condition, message in (
         ("skipped-markers", "size = 0 AND key LIKE '%\\_$folder$' ESCAPE '\\'", "and its like are not copied"),
         ("checksum-files", "role = 'checksum'", "and its like are checksums of files that are rewritten"),
@@ -441,11 +428,6 @@ def _find_bucket_state(
         if uploads:
             message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
             plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
-    if layout.moved_buckets:
-        message = "policies, lifecycle rules, encryption, tags and notifications of the old buckets are not moved"
-        plan.add_finding(
-            Finding.of("bucket-settings", f"s3://{layout.target_bucket}/", message, "Set them on the target.")
-        )
     if not target_exists:
         message = "does not exist yet; migrate will create it (whether that is allowed was not tried)"
         if has_versions(plan):

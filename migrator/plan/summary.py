@@ -312,11 +312,12 @@ def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> di
 
 def _checkpoints(plan: PlanFile) -> list[str]:
     """The roots of streaming checkpoints: where `metadata` lies beside `offsets/`."""
+    root = "substr(o.key, 1, length(o.key) - 8)"  # "" for a bucket, else with the slash at its end
     query = (
-        "SELECT DISTINCT 's3a://' || o.bucket || '/' || substr(o.key, 1, length(o.key) - 9) FROM objects o"
-        " WHERE o.key LIKE '%/metadata' AND EXISTS (SELECT 1 FROM objects x WHERE x.bucket = o.bucket"
-        " AND x.key > substr(o.key, 1, length(o.key) - 9) || '/offsets/'"
-        " AND x.key < substr(o.key, 1, length(o.key) - 9) || '/offsets0') ORDER BY 1 LIMIT ?"
+        f"SELECT DISTINCT 's3a://' || o.bucket || rtrim('/' || {root}, '/') FROM objects o"
+        " WHERE (o.key = 'metadata' OR o.key LIKE '%/metadata') AND EXISTS (SELECT 1 FROM objects x"
+        f" WHERE x.bucket = o.bucket AND x.key > {root} || 'offsets/' AND x.key < {root} || 'offsets0')"
+        " ORDER BY 1 LIMIT ?"
     )
     return [root for (root,) in plan.db.execute(query, (MAX_CHECKPOINTS,))]
 

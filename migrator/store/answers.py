@@ -27,6 +27,17 @@ ROOTS = {
     "ListBuckets": "ListAllMyBucketsResult",
     "GetObjectTagging": "Tagging",
     "GetBucketVersioning": "Versioning",
+    "GetPublicAccessBlock": "PublicAccessBlock",
+    "GetBucketAcl": "AccessControlPolicy",
+    "GetBucketOwnershipControls": "OwnershipControls",
+    "GetBucketLifecycleConfiguration": "Lifecycle",
+    "GetBucketEncryption": "ServerSideEncryption",
+    "GetBucketNotificationConfiguration": "Notification",
+    "GetBucketCors": "CORS",
+    "GetBucketTagging": "Tagging",
+    "GetBucketReplication": "Replication",
+    "GetBucketWebsite": "Website",
+    "GetBucketLogging": "BucketLogging",
 }
 """Operation → what the name of its answer's root holds; servers differ in the rest ("VersioningConfiguration").
 An empty answer to any of these would read as "there is none"."""

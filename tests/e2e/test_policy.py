@@ -16,7 +16,6 @@ TARGET = "data-lake"
 
 RARE = {
     "s3:AbortMultipartUpload",  # the preflight and interrupted copies
-    "s3:GetBucketObjectLockConfiguration",  # the preflight, where there is a target
     "s3:ListBucketMultipartUploads",  # after an interruption
     "s3:DeleteObjectVersion",  # where the target keeps versions
     "s3:ListMultipartUploadParts",  # where an answer was lost
@@ -30,6 +29,17 @@ _QUERIES = {
     ("GET", "versions"): "s3:ListBucketVersions",
     ("GET", "uploads"): "s3:ListBucketMultipartUploads",
     ("GET", "object-lock"): "s3:GetBucketObjectLockConfiguration",
+    ("GET", "policy"): "s3:GetBucketPolicy",
+    ("GET", "publicAccessBlock"): "s3:GetBucketPublicAccessBlock",
+    ("GET", "acl"): "s3:GetBucketAcl",
+    ("GET", "ownershipControls"): "s3:GetBucketOwnershipControls",
+    ("GET", "lifecycle"): "s3:GetLifecycleConfiguration",
+    ("GET", "encryption"): "s3:GetEncryptionConfiguration",
+    ("GET", "notification"): "s3:GetBucketNotification",
+    ("GET", "cors"): "s3:GetBucketCORS",
+    ("GET", "replication"): "s3:GetReplicationConfiguration",
+    ("GET", "website"): "s3:GetBucketWebsite",
+    ("GET", "logging"): "s3:GetBucketLogging",
     ("POST", "uploads"): "s3:PutObject",
     ("POST", "uploadId"): "s3:PutObject",
     ("GET", "uploadId"): "s3:ListMultipartUploadParts",
@@ -44,7 +54,9 @@ def needed(request: Request) -> Iterator[tuple[str, str]]:
     bucket, _, key = request.key.partition("/")
     version = "Version" if "versionId" in query else ""
     named = next((a for (method, name), a in _QUERIES.items() if method == request.method and name in query), "")
-    if "tagging" in query:
+    if "tagging" in query and not key:
+        yield bucket, "s3:GetBucketTagging"
+    elif "tagging" in query:
         yield bucket, f"s3:{request.method.capitalize()}Object{version}Tagging"
     elif named:
         yield bucket, named

@@ -1,0 +1,253 @@
+"""Files beside tables that hold absolute paths to what moves: found by name, told by content.
+
+What is read is bounded, whatever the lake holds: the newest files of each log, and of a large file its ends.
+"""
+
+from __future__ import annotations
+
+import heapq
+import io
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, cast
+
+from migrator.carriers import DELTA, NARROW, SAID, Carrier, Place, Unread, carrier_of, places_in, places_in_checkpoint
+from migrator.errors import SourceChanged, StoreError, Unreachable
+from migrator.findings import BLOCK, INFO, WARN, Finding, first_of
+from migrator.layout import Layout
+from migrator.parallel import Failed, each
+from migrator.plan import advice
+from migrator.plan.file import PlanFile
+from migrator.store import Store
+
+EXAMPLES = 20
+WORKERS = 16
+MOST_FILES = 64
+"""How many files of one log are read, the newest first."""
+MOST_READS = 4096
+"""How many files are read for one plan; beyond, fewer of each log."""
+MOST_BYTES = 256 << 20
+"""How much is read for one plan."""
+HEAD, WHOLE, END = 64 << 10, 4 << 20, 256 << 10
+"""Bytes: what is read of a file first; up to which size all of it is read; what is read of the end of a larger one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    key: str
+    size: int
+    etag: str
+    carrier: Carrier
+
+    def __lt__(self, other: _File) -> bool:
+        """Older, so that the newest are kept."""
+        return (self.carrier.version, self.key) < (other.carrier.version, other.key)
+
+
+@dataclass
+class _Unit:
+    """The files of one log: those that are read, the newest first, and how many there are."""
+
+    bucket: str
+    carrier: Carrier
+    first: list[_File] = field(default_factory=list)
+    rest: list[_File] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, file: _File) -> None:
+        self.count += 1
+        files = self.first if file.carrier.first else self.rest
+        (heapq.heappush if len(files) < MOST_FILES else heapq.heappushpop)(files, file)
+
+    def to_read(self, most: int) -> list[_File]:
+        newest = max((file.carrier.version for file in self.first), default=0)
+        first = [file for file in self.first if file.carrier.version == newest or "_sidecars/" in file.key]
+        return [*sorted(first, reverse=True), *sorted(self.rest, reverse=True)][:most]
+
+
+@dataclass
+class _Verdict:
+    """What reading a log told. ``place`` None: none of what was read leads to anything that moves."""
+
+    unit: _Unit
+    file: _File
+    place: Place | None = None
+    read: int = 0
+    partly: _File | None = None
+    trouble: str = ""
+
+
+def find_carriers(plan: PlanFile, store: Store, layout: Layout) -> None:
+    """Add a finding for every log, checkpoint or manifest that names places which move, or may do so."""
+    units = _units(plan)
+    reader = _Reader(store, layout, max(1, min(MOST_FILES, MOST_READS // max(1, len(units)))))
+    found: dict[tuple[str, str, str], Finding] = {}
+    for outcome in each(reader.judge, units, workers=WORKERS):
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        finding = _finding(outcome.result, layout)
+        if finding is not None:
+            carrier = outcome.item.carrier
+            key = (carrier.code, outcome.item.bucket, carrier.root)
+            found[key] = min(
+                found.get(key, finding), finding, key=_worst_first
+            )  # a checkpoint may have several sources
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for finding in sorted(found.values(), key=lambda finding: (finding.code, finding.place)):
+        kinds.setdefault((finding.code, finding.severity), []).append(finding)
+    for findings in kinds.values():
+        for one, count in first_of(findings, EXAMPLES):
+            plan.add_finding(
+                Finding.of(one.code, one.place, one.message, one.next_move, count=count, severity=one.severity)
+            )
+
+
+def _worst_first(finding: Finding) -> tuple[int, str]:
+    return (BLOCK, WARN, INFO).index(finding.severity), finding.place
+
+
+def _units(plan: PlanFile) -> list[_Unit]:
+    query = (
+        "SELECT bucket, key, size, etag FROM objects WHERE action IN ('copy', 'overwrite') AND role = '' AND size > 0"
+        f" AND ({NARROW})"
+    )
+    units: dict[tuple[str, str, str], _Unit] = {}
+    for bucket, key, size, etag in plan.db.execute(query):
+        carrier = carrier_of(key)
+        if carrier is not None:
+            unit = units.setdefault((bucket, carrier.code, carrier.unit), _Unit(bucket, carrier))
+            unit.add(_File(key, size, etag, carrier))
+    return list(units.values())
+
+
+def _finding(verdict: _Verdict, layout: Layout) -> Finding | None:
+    unit = verdict.unit
+    code = unit.carrier.code
+    what = SAID[code]
+    if verdict.place is not None:
+        severity = WARN if verdict.file.carrier.minor else BLOCK
+        message = f"{what} and holds absolute paths to what moves, such as {verdict.place.uri[:300]}"
+    elif verdict.trouble:
+        severity = WARN if verdict.file.carrier.minor else BLOCK
+        message = f"{what}; whether it holds absolute paths to what moves could not be told: {verdict.trouble}"
+    elif verdict.partly is not None:
+        severity, verdict.file = WARN, verdict.partly
+        message = f"{what} and too large to be read; its ends hold no absolute paths to what moves"
+    elif verdict.read < unit.count:
+        severity = INFO
+        message = (
+            f"{what}; the newest {verdict.read} of its {unit.count} files hold no absolute paths to what moves, the "
+            "others were not read"
+        )
+    else:
+        return None
+    place = f"s3://{unit.bucket}/{verdict.file.key}"
+    leave = advice.leave_folder(layout, unit.bucket, unit.carrier.root)
+    move = f'Copy it as it is: [plan] accept = ["{code}"]. Or leave it where it is: {leave}.'
+    return Finding.of(code, place, message, move if severity == BLOCK else "", severity=severity)
+
+
+class _Reader:
+    """Reads as much of each log as is needed and allowed. Safe to share between threads."""
+
+    def __init__(self, store: Store, layout: Layout, most: int) -> None:
+        self._store, self._layout, self._most = store, layout, most
+        self._lock = threading.Lock()
+        self._reads, self._left = MOST_READS, MOST_BYTES
+
+    def judge(self, unit: _Unit) -> _Verdict:
+        files = unit.to_read(self._most)
+        verdict = _Verdict(unit, files[0])
+        for file in files:
+            if not self._take(0):
+                break
+            verdict.file = file
+            try:
+                verdict.place = next(self._stale(unit.bucket, file), None)
+                verdict.read += 1
+            except Unread:
+                verdict.partly = file
+                verdict.read += 1
+            except Unreachable:
+                raise
+            except SourceChanged as error:
+                if self._store.find(unit.bucket, file.key) is not None:
+                    verdict.trouble = error.message
+                else:
+                    verdict.read += 1  # gone since it was listed
+            except (StoreError, ValueError) as error:
+                verdict.trouble = str(error)
+            if verdict.place is not None or verdict.trouble:
+                break
+        if not verdict.read and not verdict.trouble:
+            verdict.trouble = "there are too many such files to read them all"
+        return verdict
+
+    def _stale(self, bucket: str, file: _File) -> Iterator[Place]:
+        """The places that the file names and that move. Raises Unread if there is more of it than may be read."""
+        if file.carrier.code == DELTA and file.key.endswith(".parquet"):
+            checkpoint = cast(BinaryIO, _Ranged(self, bucket, file))
+            yield from filter(self._moves, places_in_checkpoint(checkpoint, WHOLE))
+            return
+        head = self.span(bucket, file, 0, min(HEAD, file.size))
+        if not head.startswith(file.carrier.sign):
+            return
+        yield from filter(self._moves, places_in(file.carrier, head))
+        if file.size <= HEAD:
+            return
+        begin = self.span(bucket, file, 0, min(WHOLE, file.size))
+        yield from filter(self._moves, places_in(file.carrier, begin))
+        if file.size > WHOLE:
+            end = self.span(bucket, file, file.size - END, file.size)
+            yield from filter(self._moves, places_in(file.carrier, end))
+            raise Unread("it is too large")
+
+    def _moves(self, place: Place) -> bool:
+        if place.bucket not in self._layout.buckets:
+            return False
+        rule = self._layout.rule_for(place.bucket, place.key)
+        return rule is None or rule.target is not None
+
+    def span(self, bucket: str, file: _File, start: int, end: int) -> bytes:
+        """The bytes [start, end) of the file. Raises Unread when enough was read for this plan."""
+        if not self._take(end - start):
+            raise Unread("enough was read")
+        return self._store.read_part(bucket, file.key, file.etag, (start, end - 1))
+
+    def _take(self, size: int) -> bool:
+        with self._lock:
+            if size == 0:
+                self._reads -= 1
+            self._left -= size
+            return self._reads >= 0 and self._left >= 0
+
+
+class _Ranged(io.RawIOBase):
+    """A file whose bytes are fetched as they are read."""
+
+    def __init__(self, reader: _Reader, bucket: str, file: _File) -> None:
+        self._reader, self._bucket, self._file = reader, bucket, file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        end = min(self._at + len(buffer), self._file.size)
+        if end <= self._at:
+            return 0
+        data = self._reader.span(self._bucket, self._file, self._at, end)
+        buffer[: len(data)] = data
+        self._at = end
+        return len(data)
