@@ -7,7 +7,7 @@ import re
 from migrator.errors import ConfigError
 
 _ENDPOINT = re.compile(r"https?://[^/?#@\s\\]+(/[^?#@\s\\]*)?", re.IGNORECASE)
-_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@")
+_USERINFO = re.compile(r"^(?!(?:abfs|wasb)s?://[^/@:]*@)([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@")
 
 
 def check_endpoint(url: str, where: str) -> None:

@@ -161,7 +161,8 @@ class MigrationFailed(MigratorError):
 DEBUG = "MIGRATOR_DEBUG"
 """The variable that shows the traceback of an internal error."""
 
-_USERINFO = re.compile(r"\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@", re.IGNORECASE)
+# In abfs://container@account/ no user stands there.
+_USERINFO = re.compile(r"\b(?!(?:abfs|wasb)s?://[^/\s@:'\"]*@)([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@", re.IGNORECASE)
 _SIGNED = re.compile(
     r"((?<![/\w.-])(?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|Signature|password|passwd|pwd|token|secret)=)"
     r"[^&\s'\"]+",

@@ -29,8 +29,8 @@ CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finish
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 
-UNOPENED = -1
-"""Stands in the baselines for "pyiceberg could not open the old table" (snapshot ids are never negative)."""
+UNOPENED = -(1 << 64)
+"""Stands in the baselines for "pyiceberg could not open the old table". No snapshot can have such an id."""
 
 _DONE = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)"
 
@@ -128,7 +128,7 @@ class Journal:
                 "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                 " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
                 " trouble = excluded.trouble",
-                (table_id, snapshot_id, *astuple(baseline)),
+                (table_id, _stored(snapshot_id), *astuple(baseline)),
             )
 
     def commit(self) -> None:
@@ -184,4 +184,18 @@ class Journal:
     def baselines(self, table_id: int) -> dict[int, Baseline]:
         """Snapshot id → what it was in the old place."""
         query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
-        return {snapshot: Baseline(*values) for snapshot, *values in self._db.execute(query, (table_id,))}
+        return {_loaded(stored): Baseline(*values) for stored, *values in self._db.execute(query, (table_id,))}
+
+
+def _stored(snapshot_id: int) -> int | str:
+    """How a snapshot id is kept: as a number where SQLite can, which has 64 bits with a sign; else as text (DuckDB has
+    written ids up to 2^64). -1 stands for UNOPENED."""
+    if snapshot_id == UNOPENED:
+        return -1
+    return snapshot_id if -1 << 63 <= snapshot_id < 1 << 63 and snapshot_id != -1 else f"#{snapshot_id}"
+
+
+def _loaded(stored: int | str) -> int:
+    if stored == -1:
+        return UNOPENED
+    return int(stored.removeprefix("#")) if isinstance(stored, str) else stored

@@ -21,6 +21,7 @@ from migrator.layout import Location
 from migrator.plan.file import MIGRATED, PlanFile, PlannedTable
 from migrator.progress import Progress
 from migrator.reading import CHANGED, DAMAGED, TRANSIENT, UNSUPPORTED, Read, Reader, Trouble
+from migrator.recorded import is_s3
 from migrator.store import Store
 from migrator.tables import count_rows, digest_rows, open_table
 
@@ -208,7 +209,7 @@ class TableRows:
         uri = table.old_metadata if table.state != MIGRATED else self._old_metadata(new)
         if uri is None:
             return dict.fromkeys(wanted, NO_OLD_METADATA)
-        at = Location.parse(uri)
+        at = self._plan.layout.place_of(uri)
         if at is not None and (gone := self.old_bucket(at.bucket)):
             return dict.fromkeys(wanted, gone)
         opened = self._open_old(uri)
@@ -287,8 +288,13 @@ class TableRows:
 
     def _open(self, uri: str) -> Table:
         """The table that this metadata file describes, read where its bucket is."""
-        at = Location.parse(uri)
-        return open_table(uri, self._store.reader_properties(at.bucket) if at else {})
+        at = Location.parse(uri if is_s3(uri) else self._where(uri) or "")
+        return open_table(uri, self._store.reader_properties(at.bucket) if at else {}, self._where)
+
+    def _where(self, path: str) -> str | None:
+        """Where the object is that a path outside of S3 stands for."""
+        found = self._plan.object_named(path)
+        return found.place if found is not None else None
 
 
 def _why_unknown(table: PlannedTable, baselines: Baselines) -> str:

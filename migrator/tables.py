@@ -8,24 +8,29 @@ which only those pay who read a table.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-FILE_IO = "pyiceberg.io.fsspec.FsspecFileIO"
+
+def _nowhere(path: str) -> str | None:
+    return None
 
 
-def open_table(metadata_uri: str, properties: Mapping[str, str]) -> Table:
-    """The table that a metadata file describes, without a catalog. Raises whatever pyiceberg raises."""
+def open_table(
+    metadata_uri: str, properties: Mapping[str, str], where: Callable[[str], str | None] = _nowhere
+) -> Table:
+    """The table that a metadata file describes, without a catalog. ``where`` gives the S3 URI of the object that a path
+    outside of S3 stands for. Raises whatever pyiceberg raises."""
     from pyiceberg.catalog.noop import NoopCatalog
-    from pyiceberg.io import load_file_io
     from pyiceberg.serializers import FromInputFile
     from pyiceberg.table import StaticTable
 
-    given = {**properties, "py-io-impl": FILE_IO}
-    io = load_file_io(given, location=metadata_uri)
+    from migrator.table_io import S3FileIO
+
+    io = S3FileIO(properties, where)
     metadata = FromInputFile.table_metadata(io.new_input(metadata_uri))
     return StaticTable(
         identifier=("static", metadata_uri),

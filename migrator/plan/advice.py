@@ -11,6 +11,7 @@ import json
 from migrator.layout import Layout, Location
 from migrator.plan.discover import FoundTable
 from migrator.plan.file import PlanFile, keys_under
+from migrator.recorded import is_s3
 
 MAX_TRIES = 100
 
@@ -29,6 +30,9 @@ def leave(found: FoundTable, layout: Layout) -> str:
     """How to leave a table out of the migration: by its name, or by a rule for its folder."""
     moves = []
     root = root_of(found.metadata)
+    if not is_s3(found.metadata) and layout.recorded_rule(found.metadata) is not None:
+        folder = found.metadata.rpartition("/")[0].removesuffix("/metadata")
+        moves.append(f"{json.dumps(folder + '/', ensure_ascii=False)} = false in [layout] leaves it where it is")
     if root is not None and root.bucket in layout.buckets and not _has_rule(layout, root.bucket, root.key):
         moves.append(f"{_toml(root)} = false in [layout] leaves its folder where it is")
     if found.catalog is not None:

@@ -197,7 +197,8 @@ class TargetSide:
     def _read(self, key: str) -> There | Unreadable | None:
         """A metadata file of the target bucket; None if it is gone. Safe between threads."""
         bucket = self._layout.target_bucket
-        uri = f"{self._found.metadata.partition('://')[0]}://{bucket}/{key}"
+        now = Location.parse(self._found.metadata)
+        uri = Location(now.scheme if now is not None else "s3", bucket, key).uri
         try:
             data = self._store.get(bucket, key).data
         except NotFound:

@@ -16,7 +16,9 @@ from migrator.iceberg.views import is_view_metadata, read_view
 from migrator.layout import Layout, Location
 from migrator.parallel import Failed, each
 from migrator.plan.file import PlanFile
+from migrator.plan.located import locate
 from migrator.progress import Progress
+from migrator.recorded import is_s3
 from migrator.store import Store
 
 
@@ -135,8 +137,8 @@ def discover(
     at_target = _read_at_target(store, layout, named)
     for table in named:
         pointer = table.metadata_location
-        there = at_target.get(pointer)
-        history = families.claim(pointer) if there is None else families.claim_moved(there)
+        there, at = at_target.get(pointer), locate(plan, layout, pointer)
+        history = families.claim(at) if there is None else families.claim_moved(there)
         kind = catalogs[table.catalog].kind
         found.tables.append(
             FoundTable(
@@ -145,7 +147,7 @@ def discover(
                 table.namespace,
                 table.name,
                 pointer,
-                _uris(history, pointer),
+                _uris(history, pointer, at),
                 _hint_of(pointer) if kind == "hadoop" else None,
                 table.kind,
                 families.alone(history),
@@ -236,9 +238,8 @@ class _Families:
             self._of.setdefault(family, []).append(file)
             self._at[file.bucket, file.key] = family
 
-    def claim(self, pointer: str) -> list[MetadataFile]:
-        """The metadata files of the table with this pointer: those in its folder with its uuid."""
-        location = Location.parse(pointer)
+    def claim(self, location: Location | None) -> list[MetadataFile]:
+        """The metadata files of the table whose pointer leads here: those in its folder with its uuid."""
         family = self._at.get((location.bucket, location.key)) if location else None
         if family is None:
             return []
@@ -261,8 +262,16 @@ class _Families:
         if self._layout.map_key(bucket, folder) == there.folder:
             return True
         return any(
-            _at_home(file) and not file.name.startswith("v") and self._at_target(f"{there.folder}/{file.name}")
+            self._at_home(file) and not file.name.startswith("v") and self._at_target(f"{there.folder}/{file.name}")
             for file in self._of[family]
+        )
+
+    def _at_home(self, file: MetadataFile) -> bool:
+        """True if the metadata file lies in the table's own location, as that file says."""
+        at = self._layout.place_of(file.location)
+        return at is not None and (at.bucket, f"{at.key.rstrip('/')}/metadata".lstrip("/")) == (
+            file.bucket,
+            file.folder,
         )
 
     def alone(self, files: Iterable[MetadataFile]) -> bool:
@@ -278,17 +287,12 @@ class _Families:
         return [file for family in self._in[place] for file in self._of[family]]
 
 
-def _at_home(file: MetadataFile) -> bool:
-    """True if the metadata file lies in the table's own location, as that file says."""
-    at = Location.parse(file.location)
-    return at is not None and (at.bucket, f"{at.key.rstrip('/')}/metadata".lstrip("/")) == (file.bucket, file.folder)
-
-
-def _uris(family: list[MetadataFile], current: str) -> tuple[str, ...]:
-    """The family's other files as URIs with the scheme of the current one."""
-    scheme = current.partition("://")[0]
-    uris = (f"{scheme}://{f.bucket}/{f.key}" for f in family)
-    return tuple(uri for uri in uris if uri != current)
+def _uris(family: list[MetadataFile], current: str, at: Location | None) -> tuple[str, ...]:
+    """The family's other files as URIs with the scheme of the current one, which lies here."""
+    scheme = current.partition("://")[0] if is_s3(current) else "s3"
+    return tuple(
+        f"{scheme}://{f.bucket}/{f.key}" for f in family if at is None or (f.bucket, f.key) != (at.bucket, at.key)
+    )
 
 
 def _hint_of(pointer: str) -> tuple[str, str] | None:
@@ -321,5 +325,14 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
     name = newest.folder.removesuffix("/metadata").rpartition("/")[2]
     alone = len({f.uuid for f in neighbours}) == 1
     return FoundTable(
-        None, None, "", name, current, _uris(family, current), hint, newest.kind, alone=alone, trouble=trouble
+        None,
+        None,
+        "",
+        name,
+        current,
+        _uris(family, current, Location.parse(current)),
+        hint,
+        newest.kind,
+        alone=alone,
+        trouble=trouble,
     )

@@ -230,7 +230,12 @@ class NamespaceChange:
 def left_folders(plan: PlanFile) -> list[tuple[str, str]]:
     """(bucket, prefix) of the folders of the tables that the plan leaves where they are on purpose."""
     rows = plan.db.execute("SELECT old_metadata, old_location FROM tables WHERE state = ?", (LEFT,)).fetchall()
-    return [folder for metadata, location in rows for folder in folders_of(metadata, location)]
+
+    def place(path: str | None) -> str | None:
+        at = plan.layout.place_of(path or "")
+        return at.uri if at is not None else path
+
+    return [f for metadata, location in rows for f in folders_of(place(metadata) or "", place(location))]
 
 
 _OBJECT = ", ".join(f.name for f in fields(PlannedObject))
@@ -516,10 +521,13 @@ class PlanFile:
 
     def object_named(self, path: str) -> PlannedObject | None:
         """The object that a path of a table leads to, at its literal key or else at the one that Hadoop's S3A
-        makes of it (``Location.collapsed``); None if it is not part of the plan. From any thread."""
+        makes of it (``Location.collapsed``); for a path outside of S3, the one that the layout says it stands for.
+        None if it is not part of the plan. From any thread."""
         literal = Location.parse(path)
         if literal is None:
-            return None
+            new = Location.parse(self.layout.map_uri(path) or "")
+            row = new and self.lookup(f"SELECT {_OBJECT} FROM objects WHERE target = ? LIMIT 1", (new.key,))
+            return PlannedObject(*row) if row else None
         places = dict.fromkeys((literal, literal.collapsed))
         return next((found for at in places if (found := self.object_at(at.bucket, at.key))), None)
 

@@ -14,6 +14,7 @@ from migrator.findings import Finding, first_of
 from migrator.layout import Layout, Location
 from migrator.plan.advice import Rules
 from migrator.plan.file import PlanFile
+from migrator.recorded import folder_of
 
 EXAMPLES = 50
 
@@ -60,7 +61,7 @@ def claim_of(
 ) -> Claim:
     """The claim of a table with this location and these properties."""
     olds = [location, *(properties[name] for name in PATHS if name in properties)]
-    at = Location.parse(location)
+    at = layout.place_of(location)
     if at is not None:  # a rule for a folder below the location gives the table one more place
         olds += [rule.source for rule in layout.rules if rule.bucket == at.bucket and _is_below(rule.prefix, at.key)]
     mapped = ((old, layout.map_uri(old)) for old in dict.fromkeys(olds))
@@ -158,7 +159,7 @@ def relation(a: tuple[str, str] | None, b: tuple[str, str] | None) -> str | None
 def _folder(uri: str) -> tuple[str, str] | None:
     at = Location.parse(uri)
     if at is None:
-        return None
+        return folder_of(uri)
     key = at.collapsed.key.rstrip("/")
     return at.bucket, f"{key}/" if key else ""
 

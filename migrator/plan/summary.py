@@ -183,6 +183,10 @@ def changes(plan: PlanFile) -> list[Change]:
         if rule.target is not None and _holds_objects(plan, rule):
             before = rule.source.replace("s3://", "s3a://", 1)
             found.append(Change("paths in jobs and scripts", before, plan.layout.map_uri(before) or ""))
+    for recorded in plan.layout.recorded:
+        if recorded.target is not None:
+            after = plan.layout.map_uri(recorded.source) or ""
+            found.append(Change("paths in jobs and scripts", recorded.source, after))
     return found
 
 

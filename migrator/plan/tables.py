@@ -38,6 +38,7 @@ from migrator.plan.file import (
     PlanFile,
     folders_of,
 )
+from migrator.plan.located import locate, s3_uri, ways
 from migrator.plan.overlap import Claim, claim_of, find_overlaps
 from migrator.plan.walk import REFS, Problems, Walk, Walker
 from migrator.progress import Progress
@@ -93,7 +94,7 @@ def plan_tables(
     discovery = discover(plan, store, layout, catalogs, named, progress)
     plan.db.execute(REFS)
     plan.db.execute(_SETTLED)
-    _report_unreadable(plan, discovery)
+    _report_unreadable(plan, layout, discovery)
     for catalog in catalogs.values():
         for namespace, key, value in catalog.namespace_properties():
             new = layout.map_uri(value)
@@ -113,13 +114,14 @@ def plan_tables(
     find_overlaps(plan, layout, claims, rules)
 
 
-def _report_unreadable(plan: PlanFile, discovery: Discovery) -> None:
+def _report_unreadable(plan: PlanFile, layout: Layout, discovery: Discovery) -> None:
     """A metadata file that no pointer names and that cannot be read is an old one of some table, what a failed
     commit left, or somebody else's file: it is copied as it is. Of one that a pointer names its table speaks."""
-    pointers = {(at.bucket, at.key) for table in discovery.tables if (at := Location.parse(table.metadata))}
+    places = (locate(plan, layout, table.metadata) for table in discovery.tables)
+    pointers = {(at.bucket, at.key) for at in places if at is not None}
     newest: dict[tuple[str, str], int] = {}  # (bucket, folder) -> the highest version of a table there
     for uri in (uri for table in discovery.tables for uri in (table.metadata, *table.history)):
-        if at := Location.parse(uri):
+        if at := locate(plan, layout, uri):
             folder, _, name = at.key.rpartition("/")
             newest[at.bucket, folder] = max(newest.get((at.bucket, folder), 0), metadata_version(name) or 0)
     for (bucket, key), error in discovery.unreadable.items():
@@ -218,6 +220,7 @@ class _TablePlanner:
         except Unreadable as error:
             self._problems.unreadable(error)
             return
+        self._problems.location = metadata.location
         self._plan.update_table(
             self._table_id,
             uuid=metadata.table_uuid,
@@ -236,7 +239,7 @@ class _TablePlanner:
         """No rule moves the table's metadata file."""
         found, layout = self._found, self._layout
         at = Location.parse(found.metadata)
-        rule = layout.rule_for(at.bucket, at.key) if at else None
+        rule = layout.rule_for(at.bucket, at.key) if at else layout.recorded_rule(found.metadata)
         if rule is not None:
             self._plan.add_finding(Finding.of("left-out", self._label, "is left where it is by a layout rule"))
         elif at is not None and (at.bucket in layout.buckets or _is_there(self._store, at.bucket)):
@@ -246,7 +249,8 @@ class _TablePlanner:
             return
         else:
             message = f"is at {found.metadata}, which is none of the old buckets: its pointer stays as it is"
-            self._plan.add_finding(Finding.of("outside-table", self._label, message))
+            move = "" if at is not None else ways(self._plan, layout, found.metadata, "", "")
+            self._plan.add_finding(Finding.of("outside-table", self._label, message, move))
         self._plan.db.execute("DELETE FROM tables WHERE id = ?", (self._table_id,))
 
     def _leave(self) -> None:
@@ -272,8 +276,12 @@ class _TablePlanner:
                 self._keep_one(_LEAVE, part)
         self._keep(_LEAVE, _IN_REFS)
         if found.alone:
-            for bucket, prefix in folders_of(found.metadata, metadata.location if metadata else None):
+            for bucket, prefix in self._folders(found.metadata, metadata.location if metadata else None):
                 self._keep(_LEAVE, _IN_FOLDER, bucket=bucket, low=prefix, high=f"{prefix[:-1]}0")
+
+    def _folders(self, metadata: str, location: str | None) -> list[tuple[str, str]]:
+        """:func:`folders_of`, wherever the objects lie that these paths stand for."""
+        return folders_of(s3_uri(self._layout, metadata), location and s3_uri(self._layout, location))
 
     def _keep(self, update: str, which: str, **parameters: Any) -> None:
         """Settle these objects, but so that a table that needs them can take them back."""
@@ -326,7 +334,7 @@ class _TablePlanner:
         for uri in (self._found.metadata, *self._found.history):
             self._keep_one(_SETTLE, uri)
         if self._found.alone:
-            for bucket, prefix in folders_of(self._found.metadata, metadata.location):
+            for bucket, prefix in self._folders(self._found.metadata, metadata.location):
                 self._keep(_SETTLE, _IN_FOLDER, bucket=bucket, low=prefix, high=f"{prefix[:-1]}0")
 
     def _claim(self, metadata: TableMetadata, *, former: Iterable[str] | None = None) -> None:
@@ -359,8 +367,14 @@ class _TablePlanner:
         """The bytes of the new metadata file, or None if the table cannot be moved."""
         place, layout = self._found.metadata, self._layout
         new_location = layout.map_uri(metadata.location)
-        directory = new_metadata.rpartition("/metadata/")[0]
-        if self._found.hint is not None and new_location is not None and directory != new_location.rstrip("/"):
+        directory = Location.parse(new_metadata.rpartition("/metadata/")[0])
+        lies_at = Location.parse((new_location or "").rstrip("/"))
+        if (
+            self._found.hint is not None
+            and directory is not None
+            and lies_at is not None
+            and ((directory.bucket, directory.key) != (lies_at.bucket, lies_at.key))
+        ):
             # A Hadoop catalog finds a table by its directory, which its location must be.
             message = f"a Hadoop table must lie at its location, but they map to {new_metadata} and {new_location}"
             self._problems.add("unmapped-path", place, message, "Map its folder with one rule.")
@@ -369,7 +383,7 @@ class _TablePlanner:
         try:
             return rewrite_metadata(data, layout.map_uri, place)
         except UnmappedPath as error:
-            self._problems.add("unmapped-path", place, f"refers to {error.path!r}, under no rule", error.next_move)
+            self._problems.unmapped(place, error.path, f"refers to {error.path!r}, under no rule")
             return None
 
     def _plan_view(self, data: bytes, view: ViewMetadata, new_metadata: str) -> None:
@@ -387,7 +401,7 @@ class _TablePlanner:
         try:
             new_data = rewrite_view(data, layout.map_uri, place)
         except UnmappedPath as error:
-            self._problems.add("unmapped-path", place, f"refers to {error.path!r}, under no rule", error.next_move)
+            self._problems.unmapped(place, error.path, f"refers to {error.path!r}, under no rule")
             return
         state = TO_REWRITE
         if place != new_metadata and self._target.ahead(view, new_metadata) is not None:
@@ -410,7 +424,8 @@ class _TablePlanner:
     def _note_texts(self, texts: Iterable[tuple[str, str]]) -> None:
         """Report the texts that mention an old path; none of them is edited."""
         for label, text in texts:
-            if any(f"://{b}/" in f"{text}/" for b in self._layout.buckets):
+            old = (rule.source for rule in self._layout.recorded)
+            if any(f"://{b}/" in f"{text}/" for b in self._layout.buckets) or any(o in f"{text}/" for o in old):
                 message = f"{label} mentions an old path: {text[:200]}"
                 self._problems.note("path-in-text", self._found.metadata, message, "Change it by hand if it matters.")
 
@@ -455,7 +470,7 @@ class _TablePlanner:
         self._keep(_SETTLE, _IN_REFS)
         if self._found.alone:
             for location in {old.location for old in olds}:
-                for bucket, prefix in folders_of("", location):
+                for bucket, prefix in self._folders("", location):
                     self._keep(_SETTLE, _IN_FOLDER, bucket=bucket, low=prefix, high=f"{prefix[:-1]}0")
         if any(self._layout.map_uri(old.location) == there.location for old in olds):
             self._report_left_behind()
@@ -492,8 +507,9 @@ class _TablePlanner:
                 yield uri, path
         query = "SELECT bucket, key, place FROM refs WHERE bucket <> ? LIMIT 1000"  # each is reported as one of many
         for bucket, key, place in self._plan.db.execute(query, (self._layout.target_bucket,)).fetchall():
-            if self._layout.is_source(f"s3://{bucket}/{key}"):
-                yield place, f"s3://{bucket}/{key}"
+            path = f"s3://{bucket}/{key}" if bucket else key
+            if self._layout.is_source(path):
+                yield place, path
 
     def _read_history(self, uris: Iterable[str]) -> Iterator[TableMetadata]:
         """The table's older metadata files that exist and can be rewritten; the others are copied as they are."""

@@ -19,6 +19,8 @@ from migrator.parallel import Failed, each
 from migrator.plan import advice
 from migrator.plan.discover import FoundTable
 from migrator.plan.file import PlanFile, keys_under
+from migrator.plan.located import locate, ways
+from migrator.recorded import S3_SCHEMES, head, is_s3
 from migrator.store import Store
 
 EXAMPLES = 5
@@ -36,16 +38,19 @@ CREATE TEMP TABLE refs (
   format TEXT NOT NULL, live INTEGER NOT NULL, place TEXT NOT NULL)
 """
 Ref = tuple[str, str, str, int | None, int, str, bool, str]
-"""A row of ``refs``. ``live``: a reader of the table's present snapshots needs the object."""
+"""A row of ``refs``: the place of the object, and the scheme, or what stands for it, by which the path names it. A path
+outside of S3 that stands for no object has no bucket, and is its own key. ``live``: a reader of the table's present
+snapshots needs the object."""
+_NAMED = "CASE r.bucket WHEN '' THEN r.key ELSE 's3://' || r.bucket || '/' || r.key END"
 
 _ORPHANS = """
-SELECT DISTINCT scheme, bucket, key FROM refs r WHERE (key LIKE '%//%' OR key LIKE '/%')
+SELECT DISTINCT scheme, bucket, key FROM refs r WHERE (key LIKE '%//%' OR key LIKE '/%') AND bucket <> ''
 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = r.bucket AND o.key = r.key)
 AND NOT EXISTS (SELECT 1 FROM present p WHERE r.bucket = :target AND p.key = r.key)
 """
 # Java matches deletes to data files by the text of their paths, so s3a:// does not delete from s3://.
-_MIXED = """
-SELECT 's3://' || bucket || '/' || key, min(place), min(scheme), max(scheme), count(*) OVER () FROM refs
+_MIXED = f"""
+SELECT {_NAMED}, min(place), min(scheme), max(scheme), count(*) OVER () FROM refs r
 WHERE content IN (0, -2) GROUP BY bucket, key HAVING min(scheme) <> max(scheme) LIMIT :limit
 """
 _SUMS = """
@@ -53,8 +58,8 @@ SELECT content, format, count(*), total(size) FROM (
   SELECT content, format, max(size) AS size FROM refs WHERE live AND content >= 0 GROUP BY bucket, key)
 GROUP BY content, format ORDER BY content, format
 """
-_MISSING = """
-SELECT 's3://' || r.bucket || '/' || r.key, r.place, count(*) OVER () FROM refs r
+_MISSING = f"""
+SELECT {_NAMED}, r.place, count(*) OVER () FROM refs r
 LEFT JOIN objects o ON o.bucket = r.bucket AND o.key = r.key
 LEFT JOIN present p ON r.bucket = :target AND p.key = r.key
 WHERE r.live AND r.content >= 0 AND o.id IS NULL AND p.key IS NULL GROUP BY r.bucket, r.key LIMIT :limit
@@ -107,6 +112,11 @@ class Problems:
         """True if something is wrong with a table that no catalog names, so that it cannot be rewritten."""
         self.label = found.label
         self.metadata = found.metadata
+        at = locate(plan, layout, found.metadata)
+        self._file = at.uri if at is not None else found.metadata
+        self.location = ""
+        """The table's own location, as it records it, as soon as that is known."""
+        self._layout = layout
 
     def __contains__(self, code: str) -> bool:
         return code in self._counts
@@ -120,6 +130,13 @@ class Problems:
         move = error.next_move or "Restore it."
         self.add("unreadable", error.place, f"of {self.label} cannot be read: {error.reason}", move)
 
+    def unmapped(self, place: str, path: str, message: str) -> None:
+        """A path of the table that no rule covers."""
+        if not is_s3(path):
+            message += f"; the table's metadata file is {self._file}, and the location that it records {self.location}"
+        move = ways(self._plan, self._layout, path, self._file, self.location)
+        self.add("unmapped-path", place, message, move)
+
     def add(self, code: str, place: str, message: str, move: str) -> None:
         """Something that blocks. But a table that no catalog names never stops the others: it is moved as far as it
         goes, and copied as it is where it cannot be rewritten."""
@@ -129,7 +146,7 @@ class Problems:
         if code in _COPIED:
             self.copied_as_is = True
             message += "; the table is copied as it is, with its old paths"
-        self.note("uncatalogued-broken", place, f"{message} [{code}]")
+        self.note("uncatalogued-broken", place, f"{message} [{code}]", move if code == "unmapped-path" else "")
 
     def note(self, code: str, place: str, message: str, move: str = "") -> None:
         self._counts[code] = self._counts.get(code, 0) + 1
@@ -172,7 +189,7 @@ class Walker:
 
     def count_outside(self, location: str) -> int:
         """How many live files do not lie below the table's location."""
-        at = Location.parse(location)
+        at = self._layout.place_of(location)
         low, high = keys_under(at.key.strip("/")) if at else ("", "")
         query = "SELECT count(*) FROM refs WHERE live AND content >= 0 AND NOT (bucket = ? AND key >= ? AND key < ?)"
         return int(self._plan.db.execute(query, (at.bucket if at else "", low, high)).fetchone()[0])
@@ -195,9 +212,9 @@ class Walker:
                 self._problems.add("encrypted-table", uri, f"of {self._problems.label} names an encrypted manifest", "")
             if strict:
                 # An Avro file cut off between two blocks is still a valid one: only its length tells.
-                at = [(Location.parse(manifest.path), manifest.length) for manifest in listed]
                 self._add_refs(
-                    (m.scheme, m.bucket, m.key, length, OF_MANIFEST, "AVRO", True, uri) for m, length in at if m
+                    (*self._placed(manifest.path), manifest.length, OF_MANIFEST, "AVRO", True, uri)
+                    for manifest in listed
                 )
             walk.manifests |= {manifest.path for manifest in listed}
 
@@ -225,13 +242,12 @@ class Walker:
             self._problems.unreadable(error)
         else:
             message = f"of {self._problems.label} refers to {error.path!r}, under no rule"
-            self._problems.add("unmapped-path", uri, message, error.next_move)
+            self._problems.unmapped(uri, error.path, message)
 
     def _rows(self, place: str, entries: Iterable[Entry], strict: bool) -> Iterator[Ref]:
         for entry in entries:
             live = entry.status != 2
-            at = Location.parse(entry.path)
-            if at is None or self._layout.map_uri(entry.path) is None:
+            if self._layout.map_uri(entry.path) is None:
                 if live:
                     raise UnmappedPath(place, entry.path)
                 continue
@@ -241,9 +257,7 @@ class Walker:
             if entry.encrypted:
                 self._problems.add("encrypted-table", place, f"names an encrypted file, {entry.path!r}", "")
             yield (
-                at.scheme,
-                at.bucket,
-                at.key,
+                *self._placed(entry.path),
                 entry.size,
                 entry.content,
                 entry.file_format,
@@ -251,11 +265,19 @@ class Walker:
                 place,
             )
 
-    @staticmethod
-    def _named(place: str, paths: Iterable[str]) -> Iterator[Ref]:
+    def _named(self, place: str, paths: Iterable[str]) -> Iterator[Ref]:
         """Data files that deletes name: those that differ from the entry's own path apply to nothing."""
-        for at in filter(None, map(Location.parse, paths)):
-            yield at.scheme, at.bucket, at.key, None, OF_DELETE_ROW, "", False, place
+        for path in paths:
+            if is_s3(path) or self._layout.recorded_rule(path) is not None:
+                yield *self._placed(path), None, OF_DELETE_ROW, "", False, place
+
+    def _placed(self, path: str) -> tuple[str, str, str]:
+        """The first three columns of a ref."""
+        at = Location.parse(path)
+        if at is not None:
+            return at.scheme, at.bucket, at.key
+        at = locate(self._plan, self._layout, path)
+        return head(path), *((at.bucket, at.key) if at is not None else ("", path))
 
     def check_refs(self) -> None:
         """Every live file exists, with the size that the metadata records."""
@@ -281,7 +303,8 @@ class Walker:
     def check_schemes(self) -> None:
         """No data file is named with two schemes. Call it when the refs of :meth:`delete_files` are in."""
         for uri, place, one, other, count in self._plan.db.execute(_MIXED, {"limit": EXAMPLES}).fetchall():
-            message = f"names {uri} as {one}:// and as {other}://" + (f" ({count} such in all)" if count > 1 else "")
+            one, other = (f"{name}://" if name in S3_SCHEMES else name for name in (one, other))
+            message = f"names {uri} as {one} and as {other}" + (f" ({count} such in all)" if count > 1 else "")
             move = (
                 "Rewrite the table's data or deletes first; or accept it, and both schemes are kept as they are: "
                 '[plan] accept = ["mixed-schemes"].'
@@ -319,10 +342,13 @@ class Walker:
         return good
 
     def locate(self, uri: str) -> Location | None:
-        """Where the object of a path is: at its literal key, or else at the key that S3A makes of ``//``."""
-        literal = Location.parse(uri)
+        """Where the object of a path is: at its literal key, or else at the key that S3A makes of ``//``; for a path
+        outside of S3, where the object is that it stands for. None if there is none."""
+        literal = locate(self._plan, self._layout, uri)
         if literal is None or self.exists(literal):
             return literal
+        if not is_s3(uri):
+            return None
         at = literal.collapsed
         if at == literal or not self.exists(at):
             return None
@@ -353,10 +379,7 @@ class Walker:
             at = self.locate(uri)
             if self._layout.map_uri(uri) is None:
                 if strict:
-                    move = "Add a rule for it to [layout]."
-                    self._problems.add(
-                        "unmapped-path", self._problems.metadata, f"refers to {uri!r}, under no rule", move
-                    )
+                    self._problems.unmapped(self._problems.metadata, uri, f"refers to {uri!r}, under no rule")
             elif at is None:
                 if strict:
                     message = f"is part of {self._problems.label} but does not exist"

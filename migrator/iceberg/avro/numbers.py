@@ -24,6 +24,8 @@ def read_long(data: bytes, pos: int) -> tuple[int, int]:
         pos += 1
         number |= (byte & 0x7F) << shift
         shift += 7
+    if number >> 64:
+        raise Malformed("a number has more than 64 bits")
     return (number >> 1) ^ -(number & 1), pos
 
 

@@ -15,7 +15,7 @@ import pyarrow.orc
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
 from migrator.iceberg.deletes import apart
-from migrator.iceberg.deletes.orc_tail import TIMESTAMPS, Tail
+from migrator.iceberg.deletes.orc_tail import Tail
 from migrator.iceberg.deletes.rows import RewrittenDeletes, reading, rows
 
 MAGIC = b"ORC"
@@ -67,9 +67,10 @@ def _open(data: bytes, place: str) -> pa.orc.ORCFile:
 
 def _write(table: pa.Table, file: pa.orc.ORCFile, tail: Tail, place: str) -> bytes:
     """``table`` in the shape of the file that was read. Its paths are a dictionary, which ORC makes itself."""
-    if tail.kinds & TIMESTAMPS:
+    if not tail.timestamps_fit:
         # Arrow counts nanoseconds in 64 bits: it wraps dates after 2262 around, without a word.
-        raise Unreadable(place, "it has timestamps, which cannot be written back safely")
+        message = "it has timestamps, which cannot be written back safely: its statistics do not show that all of them "
+        raise Unreadable(place, message + "lie between the years 1678 and 2262")
     sink = pa.BufferOutputStream()
     try:
         with pa.orc.ORCWriter(

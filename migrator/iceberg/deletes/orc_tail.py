@@ -20,11 +20,14 @@ from migrator.iceberg.avro.codecs import unzstd
 
 # Field numbers: orc_proto.proto.
 _PS_FOOTER_LENGTH, _PS_COMPRESSION, _PS_BLOCK_SIZE = 1, 2, 3
-_FOOTER_TYPE, _FOOTER_METADATA, _FOOTER_ENCRYPTION = 4, 5, 10
+_FOOTER_TYPE, _FOOTER_METADATA, _FOOTER_STATISTICS, _FOOTER_ENCRYPTION = 4, 5, 7, 10
 _TYPE_KIND, _TYPE_ATTRIBUTE = 1, 7
+_STATISTICS_VALUES, _STATISTICS_TIMESTAMPS = 1, 9
 
 TIMESTAMPS = frozenset({9, 18})
 """Kinds of types: timestamps without and with a time zone."""
+_COUNTABLE = (-9_214_560_000_000, 9_214_560_000_000)
+"""The years 1678 to 2261 in milliseconds since 1970: 64 bits of nanoseconds hold a few months more at both ends."""
 
 
 class Tail:
@@ -52,7 +55,24 @@ class Tail:
         """The entries of the user metadata, encoded."""
         self.types = [_type(value) for number, value in fields if number == _FOOTER_TYPE]
         """Every column's type with its attributes, in a form in which equal types are equal."""
-        self.kinds = {value for made_of in self.types for number, value in made_of if number == _TYPE_KIND}
+        self._statistics: list[bytes] = [value for number, value in fields if number == _FOOTER_STATISTICS]
+        self.timestamps_fit = all(self._fits(column) for column in self._columns_of(TIMESTAMPS))
+        """True if the statistics of every column of timestamps prove that nanoseconds in 64 bits can hold them."""
+
+    def _columns_of(self, kinds: frozenset[int]) -> list[int]:
+        return [n for n, made_of in enumerate(self.types) if any((_TYPE_KIND, kind) in made_of for kind in kinds)]
+
+    def _fits(self, column: int) -> bool:
+        if column >= len(self._statistics):
+            return False
+        found = dict(_fields(self._statistics[column]))
+        if found.get(_STATISTICS_VALUES) == 0:
+            return True
+        # 1 and 3 are the smallest in the writer's time zone and in UTC, 2 and 4 the largest; writers give one pair.
+        bounds = dict(_fields(found.get(_STATISTICS_TIMESTAMPS, b"")))
+        given = [number >> 1 ^ -(number & 1) for field, number in bounds.items() if field in (1, 2, 3, 4)]
+        complete = {1, 2} <= bounds.keys() or {3, 4} <= bounds.keys()
+        return complete and all(_COUNTABLE[0] <= number <= _COUNTABLE[1] for number in given)
 
     def with_metadata(self, metadata: list[bytes]) -> bytes:
         """The file, which has no user metadata, with these entries."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from datetime import date, datetime, timezone
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.orc as orc
 import pytest
 
+from iceberg.avro_files import CORPUS
 from iceberg.deletes.lake import ONE_BUCKET, PLACE, TWO_BUCKETS, UNICODE, Row, moved, moved_rows, target
 from iceberg.tables import FILE_PATH, POS
 from migrator.errors import Unreadable
@@ -19,6 +20,7 @@ from migrator.iceberg.deletes import delete_paths, rewrite_deletes
 from migrator.iceberg.deletes.orc_tail import Tail, _field
 from migrator.iceberg.manifests import DeleteFile
 
+FOREIGN = CORPUS / "foreign"
 CODECS = ["uncompressed", "zlib", "snappy", "lz4", "zstd"]
 
 
@@ -222,13 +224,46 @@ def test_what_is_wrong_is_said(table, reason):
             function(written(table))
 
 
+TIMES = [0, None, 1_767_225_600_000_000_000, 1_583_020_800_123_456_789, -1, -86_400_000_000_001, -9_000_000_000 * 10**9]
+
+
 @pytest.mark.parametrize("zone", [None, "UTC"])
-def test_timestamps_are_refused(zone):
-    times = pa.array([datetime(2026, 1, 1, tzinfo=timezone.utc if zone else None)], pa.timestamp("ns", zone))
-    data = written(pa.table({"file_path": ["s3://bronze/a"], "pos": [1], "at": times}))
-    with pytest.raises(Unreadable, match="timestamps"):
+@pytest.mark.parametrize("times", [TIMES, [None] * len(TIMES)], ids=["some", "none"])
+def test_timestamps_stay(times, zone):
+    row = pa.StructArray.from_arrays(
+        [pa.array(times, pa.timestamp("ns", zone))], fields=[field("at", pa.timestamp("ns", zone), 4)]
+    )
+    paths = [f"s3://{('bronze', 'silver')[i % 2]}/a" for i in range(len(times))]
+    schema = SCHEMA.append(field("row", row.type, 2147483544))
+    data = written(pa.table([paths, range(len(times)), row], schema=schema))
+    out = moved(data)
+    before, after = (opened(d).read().sort_by("pos") for d in (data, out.data))
+    assert after["row"].equals(before["row"])
+    assert after["file_path"].to_pylist() == [target(path) for path in paths]
+    assert opened(out.data).schema.equals(opened(data).schema, check_metadata=True)
+    assert Tail(out.data, PLACE).types == Tail(data, PLACE).types
+
+
+@pytest.mark.parametrize("year", [1, 1677, 2262, 9999])
+def test_timestamps_that_nanoseconds_cannot_count_are_refused(year):
+    times = pa.array([datetime(2026, 1, 1), datetime(year, 6, 1)], pa.timestamp("us"))
+    data = written(pa.table({"file_path": ["s3://bronze/a"] * 2, "pos": [1, 2], "at": times}))
+    with pytest.raises(Unreadable, match="timestamp"):
         moved(data)
-    assert delete_paths(data, PLACE) == {"s3://bronze/a"}
+    assert not Tail(data, PLACE).timestamps_fit  # versions of Arrow that do not notice
+
+
+@pytest.mark.skipif(not FOREIGN.exists(), reason="the corpus of other engines' files is not here")
+def test_the_real_file_of_hive():
+    data = (FOREIGN / "loose" / "hive-position-deletes-row-timestamp.orc").read_bytes()
+    out = rewrite_deletes(data, lambda path: f"s3://data-lake/{path.rpartition('/')[2]}", PLACE)
+    before, after = opened(data), opened(out.data)
+    assert after.schema.equals(before.schema, check_metadata=True)
+    assert after.read().drop(["file_path"]).equals(before.read().drop(["file_path"]))
+    assert Tail(out.data, PLACE).metadata == Tail(data, PLACE).metadata
+    assert delete_paths(out.data, PLACE) == {
+        f"s3://data-lake/{path.rpartition('/')[2]}" for path in delete_paths(data, PLACE)
+    }
 
 
 def test_a_column_that_arrow_would_change_is_refused():

@@ -238,14 +238,6 @@ def test_what_is_wrong_is_said(table, reason):
         moved(parquet(table))
 
 
-def test_a_column_that_arrow_would_change_is_refused():
-    times = pa.array([1_700_000_000_000_000_000], pa.timestamp("ns"))
-    table = pa.table({"file_path": ["s3://bronze/a"], "pos": [1], "at": times})
-    data = parquet(table, use_deprecated_int96_timestamps=True)
-    with pytest.raises(Unreadable, match="columns cannot be written back as they are: at"):
-        moved(data)
-
-
 def test_many_rows_are_rewritten_fast():
     count = 300_000
     paths = pa.array([f"s3://{('bronze', 'silver')[i % 2]}/file-{i:04}" for i in range(1000)])
