@@ -221,10 +221,12 @@ class HadoopTable:
 
     @property
     def folder(self) -> tuple[str, str]:
-        """Bucket and key of the table's folder, where engines have it now."""
+        """Bucket and key of the table's folder, where engines have it now: at the target since there is a version hint
+        (something else that somebody wrote at its place is none)."""
         there = mapped("bronze", HADOOP)
         hint = f"{there}/metadata/version-hint.text"
-        moved = not self._set_back and hint in self._lake.listing(TARGET, hint)
+        written = hint in self._lake.listing(TARGET, hint) and self._lake.get(TARGET, hint).isdigit()
+        moved = not self._set_back and written
         return (TARGET, there) if moved else ("bronze", HADOOP)
 
     @property
