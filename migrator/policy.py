@@ -14,8 +14,10 @@ ACTIONS: dict[str, str] = {
     "s3:DeleteObject": OBJECTS,
     "s3:DeleteObjectVersion": OBJECTS,
     "s3:GetBucketObjectLockConfiguration": BUCKET,
+    "s3:GetBucketOwnershipControls": BUCKET,
     "s3:GetBucketVersioning": BUCKET,
     "s3:GetObject": OBJECTS,
+    "s3:GetObjectAcl": OBJECTS,
     "s3:GetObjectTagging": OBJECTS,
     "s3:GetObjectVersion": OBJECTS,
     "s3:GetObjectVersionTagging": OBJECTS,
@@ -30,14 +32,18 @@ ACTIONS: dict[str, str] = {
 """Every S3 action that is ever needed, and whether it is granted on a bucket or on the objects in it."""
 
 SOURCE = (
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketOwnershipControls",
     "s3:GetBucketVersioning",
     "s3:GetObject",
+    "s3:GetObjectAcl",
     "s3:GetObjectTagging",
     "s3:ListBucket",
     "s3:ListBucketMultipartUploads",
     "s3:ListBucketVersions",
 )
-"""What is done in an old bucket: it is listed and read, and asked for older versions and open uploads."""
+"""What is done in an old bucket: it is listed and read, and asked for older versions, open uploads, locks and
+access control lists."""
 
 SOURCE_VERSIONS = ("s3:GetObjectVersion", "s3:GetObjectVersionTagging")
 """With --all-versions, besides."""

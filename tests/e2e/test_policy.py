@@ -16,6 +16,7 @@ TARGET = "data-lake"
 
 RARE = {
     "s3:AbortMultipartUpload",  # the preflight and interrupted copies
+    "s3:GetObjectAcl",  # where a bucket can have access control lists
     "s3:GetBucketObjectLockConfiguration",  # the preflight, where there is a target
     "s3:ListBucketMultipartUploads",  # after an interruption
     "s3:DeleteObjectVersion",  # where the target keeps versions
@@ -30,6 +31,8 @@ _QUERIES = {
     ("GET", "versions"): "s3:ListBucketVersions",
     ("GET", "uploads"): "s3:ListBucketMultipartUploads",
     ("GET", "object-lock"): "s3:GetBucketObjectLockConfiguration",
+    ("GET", "ownershipControls"): "s3:GetBucketOwnershipControls",
+    ("GET", "acl"): "s3:GetObjectAcl",
     ("POST", "uploads"): "s3:PutObject",
     ("POST", "uploadId"): "s3:PutObject",
     ("GET", "uploadId"): "s3:ListMultipartUploadParts",
