@@ -96,6 +96,7 @@ def _settings_of(plan: PlanFile) -> Settings:
         target_profile=header["target_profile"] or None,
         catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
         left_out=tuple(json.loads(header.get("left_out", "[]"))),
+        asked=tuple(json.loads(header.get("asked", "[]"))),
     )
 
 

@@ -59,23 +59,27 @@ class Settings:
     """What may fail while migrating is tried while planning."""
     left_out: tuple[str, ...] = ()
     """What is not copied with an object: "tags", and storage classes by name. A plan says so, nobody else."""
+    asked: tuple[str, ...] = ()
+    """Buckets whose objects are asked for their headers before they are copied. A plan says so, nobody else."""
     path: Path | None = None
 
     @property
     def connection(self) -> dict[str, Any]:
         """What :func:`migrator.store.connect` takes. What is not said of the target is as at the source; but a
         profile of the target's own brings its region."""
-        left_out = {"left_out": self.left_out} if self.left_out else {}
+        how: dict[str, Any] = {"left_out": self.left_out} if self.left_out else {}
+        if self.asked:
+            how["asked"] = self.asked
         return {
             "endpoint_url": self.endpoint_url,
             "region": self.region,
             "profile": self.profile,
-            **left_out,
+            **how,
             "target": {
                 "endpoint_url": self.target_endpoint_url or self.endpoint_url,
                 "region": self.target_region or (None if self.target_profile else self.region),
                 "profile": self.target_profile or self.profile,
-                **left_out,
+                **how,
             },
             "target_bucket": self.target_bucket,
         }

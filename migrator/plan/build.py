@@ -194,6 +194,7 @@ def _header(
         "all_versions": json.dumps(settings.all_versions),
         "warehouses": json.dumps(_warehouses(settings)),
         "left_out": json.dumps(needs.left_out),
+        "asked": json.dumps(needs.asked),
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from migrator.plan import attributes
 from migrator.plan.file import PlanFile
-from migrator.store import Store
+from migrator.store import Content, Store
 from plan.handmade import blocks, migrated, planned
 from test_preflight import finding, of, refuse, requests
 
@@ -171,3 +171,12 @@ def test_a_bucket_that_cannot_be_asked(lake: Store, tmp_path: Path, operation: s
     described = planned(lake, tmp_path)
     said = [f for f in described["findings"] if f["code"] == "unchecked-bucket"]
     assert bool(said) == (code == "AccessDenied") and not described["blocked"]
+
+
+@pytest.mark.parametrize("more", [{"Expires": SOON}, {"WebsiteRedirectLocation": "/elsewhere"}, {}])
+def test_a_bucket_whose_copies_would_lose_headers_is_asked(lake: Store, tmp_path: Path, more: dict[str, Any]) -> None:
+    put(lake, "a", **more)
+    lake.put("warehouse", "b", Content(b"x", ""))
+    assert not planned(lake, tmp_path)["blocked"]
+    with PlanFile.open(tmp_path / "plan.db") as plan:
+        assert plan.header()["asked"] == ('["bronze"]' if more else "[]")
