@@ -41,8 +41,9 @@ EXPLANATIONS: dict[str, Explanation] = {
     "object-lock": Explanation(
         "Object lock is enabled in the bucket. Objects there may be under retention or legal hold, which S3 does not "
         "copy: the copies could be deleted. A sample of the bucket's objects is asked.",
-        "If the copies need no lock, or you set it yourself, accept the finding.",
-        '[plan]\naccept = ["object-lock"]',
+        "With --object-lock they are copied; the target bucket must have been made with object lock. If the copies "
+        "need none, accept the finding.",
+        'migrator plan --object-lock …\n\n[plan]\naccept = ["object-lock"]',
     ),
     "restored-object": Explanation(
         "The object was restored from an archive, and is copied as long as it is. In the archive class its copy could "

@@ -37,7 +37,7 @@ CODES: dict[str, tuple[str, str]] = {
     "missing-permission": (BLOCK, "a permission that migrating needs is missing; it is named as an S3 action"),
     "missing-object": (BLOCK, "a table refers to an object that does not exist"),
     "object-acls": (BLOCK, "objects have access control lists (ACLs), which are not copied"),
-    "object-lock": (BLOCK, "objects may be under retention or legal hold, which are not copied"),
+    "object-lock": (BLOCK, "objects may be under retention or legal hold, which would not be copied"),
     "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, not rewritten yet"),
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
     "storage-class-refused": (

@@ -30,25 +30,40 @@ _ARCHIVED = f"storage_class IN {ARCHIVES}"
 
 @dataclass
 class Needs:
-    """What copying must know: storage classes that are not given to copies, and buckets whose objects are asked for
-    their headers before each copy."""
+    """What copying must know. ``left_out``: storage classes that are not given to copies; ``asked``: buckets whose
+    objects are asked for their headers before each copy."""
 
     left_out: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    locks: bool = False
+    """Retention and legal hold are copied."""
 
 
-def find_attributes(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> Needs:
-    """Add findings for what objects have and a copy would not, and return what copying must know."""
+def find_attributes(
+    plan: PlanFile, store: Store, layout: Layout, progress: Progress, *, object_lock: bool, target_exists: bool
+) -> Needs:
+    """Add findings for what objects have and a copy would not, and return what copying must know. ``object_lock``:
+    retention and legal hold are to be copied; a target that does not exist yet is then made with object lock."""
     needs = Needs()
     with progress.stage("looking at objects' attributes"):
+        held = object_lock and (not target_exists or _holds_locks(plan, store, layout.target_bucket))
         _find_archived(plan, store, layout, needs)
         for bucket in layout.moved_buckets:
             try:
-                _Bucket(plan, bucket, Look(store, bucket)).find(needs)
+                _Bucket(plan, bucket, Look(store, bucket), carry=object_lock, held=held).find(needs)
             except StoreError as error:
                 message = f"could not be asked for locks and access control lists: {error.message}"
                 plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
     return needs
+
+
+def _holds_locks(plan: PlanFile, store: Store, bucket: str) -> bool:
+    try:
+        return Look(store, bucket).has_locks()
+    except StoreError as error:
+        message = f"could not be asked for object lock: {error.message}"
+        plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
+        return False
 
 
 # -- archives ----------------------------------------------------------------------------------------------
@@ -130,8 +145,10 @@ def _false_rule(bucket: str, key: str) -> str:
 class _Bucket:
     """One old bucket, of which some objects are asked."""
 
-    def __init__(self, plan: PlanFile, bucket: str, look: Look) -> None:
+    def __init__(self, plan: PlanFile, bucket: str, look: Look, *, carry: bool, held: bool) -> None:
+        """``carry``: locks are to be copied; ``held``: and the target can hold them."""
         self._plan, self._bucket, self._look = plan, bucket, look
+        self._carry, self._held = carry, held
         self._place = f"s3://{bucket}/"
 
     def find(self, needs: Needs) -> None:
@@ -143,7 +160,7 @@ class _Bucket:
         if any(one.not_copied for one in seen.values()):
             needs.asked.append(self._bucket)
         if self._look.has_locks():
-            self._find_locks(seen, count)
+            self._find_locks(seen, count, needs)
         ownership = self._look.ownership()
         if ownership != "BucketOwnerEnforced":
             self._find_acls([key for key in keys if key in seen and not seen[key].own_key], count)
@@ -176,16 +193,32 @@ class _Bucket:
             count = sum(_false_rule(self._bucket, other) == rule for other in found)
             self._plan.add_finding(Finding.of(OWN_KEY, f"{self._place}{key}", message, move, count=count))
 
-    def _find_locks(self, seen: dict[str, Seen], count: int) -> None:
+    def _find_locks(self, seen: dict[str, Seen], count: int, needs: Needs) -> None:
+        if self._carry and self._held:
+            needs.asked += [self._bucket] if self._bucket not in needs.asked else []
+            needs.locks = True
+            self._may_read_locks(next(iter(seen), None))
+            return
         locked = sum(one.locked for one in seen.values())
         if not locked and len(seen) == count:
             return
-        message = (
-            f"object lock is enabled in this bucket, and retention and legal hold are not copied; "
-            f"{locked} of {_asked(len(seen), count)} are under one"
-        )
-        move = f'Copy without them: [plan] accept = ["{LOCKS}"].'
+        if self._carry:
+            why, first = "the target bucket was made without object lock", "Choose a target bucket with object lock"
+        else:
+            why, first = "without --object-lock they are not copied", "Copy them, too, with --object-lock"
+        message = f"retention and legal hold would be lost: {why}; {locked} of {_asked(len(seen), count)} are under one"
+        move = f'{first}, or copy without them: [plan] accept = ["{LOCKS}"].'
         self._plan.add_finding(Finding.of(LOCKS, self._place, message, move, count=max(1, locked)))
+
+    def _may_read_locks(self, key: str | None) -> None:
+        """Without these permissions the server does not say that an object is locked."""
+        try:
+            if key is not None:
+                self._look.may_read_locks(key)
+        except AccessDenied as error:
+            message = f"s3:GetObjectRetention or s3:GetObjectLegalHold is missing: {error.message}"
+            move = 'Grant both ("migrator policy" prints all that is needed), or leave out --object-lock.'
+            self._plan.add_finding(Finding.of("missing-permission", f"{self._place}{key}", message, move))
 
     def _find_acls(self, keys: Sequence[str], count: int) -> None:
         granted: dict[str, list[str]] = {}

@@ -123,7 +123,9 @@ def build_plan(
             find_neighbours(plan, layout, catalogs)
             find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
-            needs = find_attributes(plan, store, layout, progress)
+            needs = find_attributes(
+                plan, store, layout, progress, object_lock=settings.object_lock, target_exists=target_exists
+            )
             if settings.preflight:
                 needs.left_out += preflight(
                     plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists
@@ -195,6 +197,8 @@ def _header(
         "warehouses": json.dumps(_warehouses(settings)),
         "left_out": json.dumps(needs.left_out),
         "asked": json.dumps(needs.asked),
+        "object_lock": json.dumps(settings.object_lock),
+        "locks": json.dumps(needs.locks),
     }
 
 

@@ -4,6 +4,7 @@ their own. Each method raises what the server said, as a StoreError; a server th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,8 @@ class Look:
     def may_read_locks(self, key: str) -> None:
         """Raises AccessDenied if an object's retention and legal hold may not be read: a HEAD would not say so."""
         for operation in ("get_object_retention", "get_object_legal_hold"):
-            self._ask(operation, key)
+            with suppress(NotFound):  # it has none
+                self._ask(operation, key)
 
     def head(self, key: str, version_id: str | None = None) -> Seen | None:
         """What one object has; None if it is gone."""

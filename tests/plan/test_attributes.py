@@ -121,6 +121,31 @@ def test_locks_are_named_and_must_be_accepted(lake: Store, tmp_path: Path, kind:
     assert not planned(lake, folder(tmp_path, "accepted"), **locked, accept=("object-lock",))["blocked"]
 
 
+def test_locks_are_carried_where_the_target_can_hold_them(lake: Store, tmp_path: Path) -> None:
+    carried: dict[str, Any] = {"layout": {"s3://vault/": "vault/"}, "object_lock": True}
+    client, denied = lake._client, False
+    refuse(lake, "GetObjectRetention", lambda request: denied)
+    for operation in ("GetObjectRetention", "GetObjectLegalHold"):  # moto fails at these
+        refuse(lake, operation, code="NoSuchObjectLockConfiguration", status=404)
+    client.create_bucket(Bucket="vault", ObjectLockEnabledForBucket=True)
+    client.put_object(Bucket="vault", Key="held", Body=b"x", ChecksumAlgorithm="SHA256", **LOCKS["retention"])
+    found = finding(planned(lake, folder(tmp_path, "without"), **carried), "object-lock")
+    assert found["severity"] == "block" and "made without object lock" in found["message"]
+    accepted = folder(tmp_path, "accepted")
+    assert not planned(lake, accepted, **carried, accept=("object-lock",))["blocked"]
+    client.create_bucket(Bucket="held", ObjectLockEnabledForBucket=True)
+    for name, target in (("with", "held"), ("new", "not-there-yet")):
+        described = planned(lake, folder(tmp_path, name), **carried, target_bucket=target)
+        assert not described["blocked"] and described["object_lock"]
+    for name, locks in (("accepted", "false"), ("with", "true"), ("new", "true")):
+        with PlanFile.open(tmp_path / name / "plan.db") as plan:
+            assert plan.header()["locks"] == locks, name
+    denied = True
+    described = planned(lake, folder(tmp_path, "denied"), **carried, target_bucket="held")
+    assert blocks(described) == ["missing-permission"]
+    assert "s3:GetObjectRetention" in finding(described, "missing-permission")["message"]
+
+
 @pytest.mark.parametrize("acl", ["public-read", "authenticated-read"])
 def test_access_control_lists_are_named_and_must_be_accepted(lake: Store, tmp_path: Path, acl: str) -> None:
     put(lake, "mine", ACL="private")
