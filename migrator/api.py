@@ -96,6 +96,8 @@ def _settings_of(plan: PlanFile) -> Settings:
         target_profile=header["target_profile"] or None,
         catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
         left_out=tuple(json.loads(header.get("left_out", "[]"))),
+        asked=tuple(json.loads(header.get("asked", "[]"))),
+        object_lock=json.loads(header.get("locks", "false")),
     )
 
 
@@ -187,7 +189,8 @@ def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress |
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
         header = plan.header()
         missing, versions = json.loads(header["target_missing"]), json.loads(header["all_versions"])
-        return _policy(plan.layout, side, all_versions=versions, make_target=missing)
+        locks = json.loads(header.get("object_lock", "false"))
+        return _policy(plan.layout, side, all_versions=versions, object_lock=locks, make_target=missing)
 
 
 def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
@@ -197,13 +200,14 @@ def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]
         layout = Layout.medallion(settings.target_bucket, MEDALLION)
     else:
         layout = Layout.from_mapping(settings.target_bucket, settings.layout)
-    return _policy(layout, side, all_versions=settings.all_versions, make_target=True)
+    versions, locks = settings.all_versions, settings.object_lock
+    return _policy(layout, side, all_versions=versions, object_lock=locks, make_target=True)
 
 
-def _policy(layout: Layout, side: str, *, all_versions: bool, make_target: bool) -> dict[str, Any]:
+def _policy(layout: Layout, side: str, *, all_versions: bool, object_lock: bool, make_target: bool) -> dict[str, Any]:
     sources = [] if side == "target" else layout.buckets
     target = "" if side == "source" else layout.target_bucket
-    return least_policy(sources, target, all_versions=all_versions, make_target=make_target)
+    return least_policy(sources, target, all_versions=all_versions, object_lock=object_lock, make_target=make_target)
 
 
 def migrate_lake(

@@ -134,6 +134,7 @@ def _plan_options(command: Command) -> Command:
             metavar="NAME",
             help="Leave this table of a catalog where it is: namespace.table or catalog.namespace.table. Repeatable.",
         ),
+        click.option("--object-lock", is_flag=True, help="Also move retention and legal hold of objects."),
         click.option("--all-versions", is_flag=True, help="Also move older versions of objects, and delete markers."),
     ):
         command = option(command)
@@ -245,6 +246,7 @@ def plan(
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     all_versions: bool,
+    object_lock: bool,
     no_preflight: bool,
     leave: tuple[str, ...],
     accept: tuple[str, ...],
@@ -264,7 +266,11 @@ def plan(
     Exits with 3 if anything blocks the plan.
     """
     settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
-        all_versions=all_versions, leave=leave, accept=accept, preflight=not no_preflight
+        all_versions=all_versions,
+        object_lock=object_lock,
+        leave=leave,
+        accept=accept,
+        preflight=not no_preflight,
     )
     described = api.plan_lake(settings, output, progress=_progress(as_json))
     _show_plan(described, as_json)
@@ -386,6 +392,7 @@ def migrate(
     target_endpoint_url: str | None,
     catalogs: tuple[str, ...],
     all_versions: bool,
+    object_lock: bool,
     leave: tuple[str, ...],
     yes: bool,
     no_cutover: bool,
@@ -413,14 +420,14 @@ def migrate(
     copying = api.CopySettings(options, max_failures, read_list(files_from) if files_from else None)
     if plan is None:
         settings = _settings(config, endpoint_url, target, target_endpoint_url, catalogs).override(
-            all_versions=all_versions, leave=leave
+            all_versions=all_versions, object_lock=object_lock, leave=leave
         )
         described = api.plan_lake(settings, progress=progress)
         plan = Path(described["plan"])
-    elif config or endpoint_url or target or target_endpoint_url or catalogs or all_versions or leave:
+    elif any((config, endpoint_url, target, target_endpoint_url, catalogs, all_versions, object_lock, leave)):
         raise click.UsageError(
             "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
-            "--catalog, --all-versions, --leave."
+            "--catalog, --all-versions, --object-lock, --leave."
         )
     else:
         described = api.show_plan(plan, progress=progress)

@@ -28,7 +28,7 @@ DEFAULT_TARGET = "data-lake"
 _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
     "target": ("bucket", "endpoint_url", "region", "profile"),
-    "plan": ("accept", "all_versions"),
+    "plan": ("accept", "all_versions", "object_lock"),
     "tables": ("leave",),
 }
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
@@ -55,27 +55,35 @@ class Settings:
     """Tables that stay where they are: ``namespace.table`` or ``catalog.namespace.table``."""
     all_versions: bool = False
     """Older versions of the objects move, too."""
+    object_lock: bool = False
+    """Retention and legal hold move, too."""
     preflight: bool = True
     """What may fail while migrating is tried while planning."""
     left_out: tuple[str, ...] = ()
     """What is not copied with an object: "tags", and storage classes by name. A plan says so, nobody else."""
+    asked: tuple[str, ...] = ()
+    """Buckets whose objects are asked for their headers before they are copied. A plan says so, nobody else."""
     path: Path | None = None
 
     @property
     def connection(self) -> dict[str, Any]:
         """What :func:`migrator.store.connect` takes. What is not said of the target is as at the source; but a
         profile of the target's own brings its region."""
-        left_out = {"left_out": self.left_out} if self.left_out else {}
+        how: dict[str, Any] = {"left_out": self.left_out} if self.left_out else {}
+        if self.asked:
+            how["asked"] = self.asked
+        if self.object_lock:
+            how["locks"] = True
         return {
             "endpoint_url": self.endpoint_url,
             "region": self.region,
             "profile": self.profile,
-            **left_out,
+            **how,
             "target": {
                 "endpoint_url": self.target_endpoint_url or self.endpoint_url,
                 "region": self.target_region or (None if self.target_profile else self.region),
                 "profile": self.target_profile or self.profile,
-                **left_out,
+                **how,
             },
             "target_bucket": self.target_bucket,
         }
@@ -88,6 +96,7 @@ class Settings:
         target_endpoint_url: str | None = None,
         catalogs: tuple[str, ...] = (),
         all_versions: bool = False,
+        object_lock: bool = False,
         preflight: bool = True,
         leave: tuple[str, ...] = (),
         accept: tuple[str, ...] = (),
@@ -107,6 +116,7 @@ class Settings:
             target_endpoint_url=target_endpoint_url or self.target_endpoint_url,
             catalogs=merged,
             all_versions=all_versions or self.all_versions,
+            object_lock=object_lock or self.object_lock,
             preflight=preflight and self.preflight,
             leave=tuple(dict.fromkeys((*self.leave, *leave))),
             accept=tuple(dict.fromkeys((*self.accept, *checked_codes(accept, "--accept")))),
@@ -147,6 +157,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         accept=checked_codes(_texts("plan", plan, "accept", "delta-log"), "[plan] accept"),
         leave=_texts("tables", tables, "leave", "db.table"),
         all_versions=_flag("plan", plan, "all_versions"),
+        object_lock=_flag("plan", plan, "object_lock"),
         path=path.resolve(),
     )
 

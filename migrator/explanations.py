@@ -21,9 +21,39 @@ _TWO_RULES = '[layout]\n"s3://bronze/orders/" = "bronze/orders/"\n"s3://silver/o
 
 EXPLANATIONS: dict[str, Explanation] = {
     "archived-object": Explanation(
-        "Objects in GLACIER or DEEP_ARCHIVE cannot be read, so they cannot be copied.",
-        "Restore them first, or leave their folder out with a rule = false.",
+        "Objects in GLACIER or DEEP_ARCHIVE cannot be read until they are restored, so they cannot be copied. What was "
+        "restored is copied.",
+        "Restore them and plan again, or leave their folder where it is with a rule = false.",
         "aws s3api restore-object --bucket logs --key 2019/app.log --restore-request Days=7\n\n" + _FALSE_RULE,
+    ),
+    "customer-key": Explanation(
+        "Whoever wrote the object sends its key with every request (SSE-C), and the server keeps none. Without that "
+        "key nobody can read the object or copy it.",
+        "Copy it with a tool that has the key. Leave its folder where it is with a rule = false.",
+        _FALSE_RULE,
+    ),
+    "object-acls": Explanation(
+        "Some objects grant access to others than their owner, by an access control list (ACL). A copy is private, so "
+        "others could no longer read it. A sample of each bucket's objects is asked.",
+        "Grant what is needed at the target with a bucket policy, then accept the finding.",
+        '[plan]\naccept = ["object-acls"]',
+    ),
+    "object-lock": Explanation(
+        "Object lock is enabled in the bucket. Objects there may be under retention or legal hold, which S3 does not "
+        "copy: the copies could be deleted. A sample of the bucket's objects is asked.",
+        "With --object-lock they are copied; the target bucket must have been made with object lock. If the copies "
+        "need none, accept the finding.",
+        'migrator plan --object-lock …\n\n[plan]\naccept = ["object-lock"]',
+    ),
+    "restored-object": Explanation(
+        "The object was restored from an archive, and is copied as long as it is. In the archive class its copy could "
+        "not be read, so it gets the default class.",
+        "To archive it again, give the target bucket a lifecycle rule.",
+    ),
+    "server-tier": Explanation(
+        "MinIO shows the name of a tier as the storage class of an object that it has moved there. No request can ask "
+        "for it, so the copy gets the default class.",
+        "To move copies to a tier, give the target bucket a lifecycle rule.",
     ),
     "delta-log": Explanation(
         "The log of a Delta table holds absolute paths to files in the old buckets, as shallow clones and added files "
@@ -209,8 +239,9 @@ EXPLANATIONS: dict[str, Explanation] = {
         "If nothing wrote to the old place after the cutover, nothing. Else find that writer.",
     ),
     "unchecked-bucket": Explanation(
-        "The server refused to say whether the bucket has older versions or open uploads. They may be there.",
-        "Grant s3:ListBucketVersions and s3:ListBucketMultipartUploads, or check the bucket by hand.",
+        "The server refused to say whether the bucket has older versions, open uploads, locked objects or access "
+        "control lists. They may be there.",
+        'Grant what "migrator policy" prints, or check the bucket by hand.',
     ),
     "unfinished-work": Explanation(
         "Folders such as _temporary/ hold the work of jobs that run now, or were killed. They are copied as they are.",

@@ -46,6 +46,9 @@ ACTIONS: dict[str, str] = {
     "s3:DeleteObjectVersion": OBJECTS,
     "s3:GetBucketVersioning": BUCKET,
     "s3:GetObject": OBJECTS,
+    "s3:GetObjectAcl": OBJECTS,
+    "s3:GetObjectLegalHold": OBJECTS,
+    "s3:GetObjectRetention": OBJECTS,
     "s3:GetObjectTagging": OBJECTS,
     "s3:GetObjectVersion": OBJECTS,
     "s3:GetObjectVersionTagging": OBJECTS,
@@ -53,8 +56,11 @@ ACTIONS: dict[str, str] = {
     "s3:ListBucketMultipartUploads": BUCKET,
     "s3:ListBucketVersions": BUCKET,
     "s3:ListMultipartUploadParts": OBJECTS,
+    "s3:PutBucketObjectLockConfiguration": BUCKET,
     "s3:PutBucketVersioning": BUCKET,
     "s3:PutObject": OBJECTS,
+    "s3:PutObjectLegalHold": OBJECTS,
+    "s3:PutObjectRetention": OBJECTS,
     "s3:PutObjectTagging": OBJECTS,
 }
 """Every S3 action that is ever needed, and whether it is granted on a bucket or on the objects in it."""
@@ -63,12 +69,14 @@ SOURCE = (
     *SETTINGS,
     "s3:GetBucketVersioning",
     "s3:GetObject",
+    "s3:GetObjectAcl",
     "s3:GetObjectTagging",
     "s3:ListBucket",
     "s3:ListBucketMultipartUploads",
     "s3:ListBucketVersions",
 )
-"""What is done in an old bucket: it is listed and read, and asked for older versions, open uploads and settings."""
+"""What is done in an old bucket: it is listed and read, and asked for older versions, open uploads, settings and access
+control lists."""
 
 SOURCE_VERSIONS = ("s3:GetObjectVersion", "s3:GetObjectVersionTagging")
 """With --all-versions, besides."""
@@ -92,20 +100,30 @@ what the preflight tries."""
 
 TARGET_VERSIONS = ("s3:GetObjectVersion",)
 
+SOURCE_LOCKS = ("s3:GetObjectLegalHold", "s3:GetObjectRetention")
+TARGET_LOCKS = ("s3:PutObjectLegalHold", "s3:PutObjectRetention")
+MAKE_LOCKED = ("s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning")
+"""With --object-lock, besides."""
+
 MAKE_TARGET = ("s3:CreateBucket",)
 MAKE_VERSIONED = ("s3:PutBucketVersioning",)
 """Only as long as there is no target bucket."""
 
 
 def least_policy(
-    sources: Iterable[str], target: str, *, all_versions: bool = False, make_target: bool = True
+    sources: Iterable[str],
+    target: str,
+    *,
+    all_versions: bool = False,
+    object_lock: bool = False,
+    make_target: bool = True,
 ) -> dict[str, Any]:
     """A policy document. ``sources``: the old buckets; "" as target: none, for the account that only reads them, and
     no sources for the one that only writes. ``make_target``: the target bucket is still to be created."""
-    read = SOURCE + (SOURCE_VERSIONS if all_versions else ())
-    write = TARGET + (TARGET_VERSIONS if all_versions else ())
+    read = SOURCE + (SOURCE_VERSIONS if all_versions else ()) + (SOURCE_LOCKS if object_lock else ())
+    write = TARGET + (TARGET_VERSIONS if all_versions else ()) + (TARGET_LOCKS if object_lock else ())
     if make_target:
-        write += MAKE_TARGET + (MAKE_VERSIONED if all_versions else ())
+        write += MAKE_TARGET + (MAKE_VERSIONED if all_versions else ()) + (MAKE_LOCKED if object_lock else ())
     statements = _statements("ReadOldBuckets", read, sorted(sources))
     if target:
         statements += _statements("WriteTarget", write, [target])
@@ -114,7 +132,7 @@ def least_policy(
 
 def _statements(name: str, actions: Iterable[str], buckets: list[str]) -> list[dict[str, Any]]:
     """One statement about buckets and one about the objects in them."""
-    granted = sorted(actions)
+    granted = sorted(set(actions))
     return [
         {
             "Sid": f"{name}{'' if kind == BUCKET else 'Objects'}",

@@ -8,7 +8,6 @@ its server says to the same requests tells all the same what it would refuse.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +20,7 @@ from migrator.parallel import Failed, each
 from migrator.plan.file import MIGRATED, TO_WRITE, PlanFile, keys_under
 from migrator.progress import Progress
 from migrator.store import Store
+from migrator.store.look import ARCHIVES, S3_CLASSES
 from migrator.store.rights import Rights, refused
 
 FOLDERS = 10
@@ -32,7 +32,13 @@ WORKERS = 16
 
 TAGS, CLASSES = "tags-unreadable", "storage-class-refused"
 
-_AWAKE = "storage_class NOT IN ('GLACIER', 'DEEP_ARCHIVE')"
+_AWAKE = f"storage_class NOT IN {ARCHIVES}"
+_CLASSES_IN_USE = (
+    "SELECT storage_class, min(place), count(*) FROM ("
+    f"SELECT storage_class, 's3://' || bucket || '/' || key AS place FROM objects WHERE {TO_WRITE} UNION ALL"
+    " SELECT storage_class, 's3://' || bucket || '/' || key FROM versions WHERE action = 'copy' AND NOT marker)"
+    " WHERE storage_class <> 'STANDARD' GROUP BY storage_class"
+)
 _SKIP = "--no-preflight"
 
 
@@ -66,26 +72,27 @@ def preflight(
     progress: Progress,
     *,
     target_exists: bool,
-) -> None:
+) -> list[str]:
     """Add a finding for everything that the migration needs and cannot have, as far as that can be tried.
 
-    Of an accepted finding the consequence is written into the plan: tags that are left out, storage classes that
-    become the default.
+    Returns what copies must do without: "tags", and storage classes by name, which become the default. Of what blocks
+    that is only what was accepted.
     """
     accepted = set(accept) & set(ACCEPTABLE)
+    left_out: list[str] = []
     with progress.stage("trying what is allowed"):
-        missing, left_out = Missing(), []
+        missing = Missing()
         if _has_work(plan):
             if _read_samples(plan, store, layout, missing) and TAGS in accepted:
                 left_out.append("tags")
-            target = _Target(plan, Rights(store, layout.target_bucket), f"s3://{layout.target_bucket}/", missing)
+            rights, across = Rights(store, layout.target_bucket), store.ends[0] is not store.ends[1]
+            target = _Target(plan, rights, f"s3://{layout.target_bucket}/", missing, across=across)
             target.try_all(exists=target_exists)
-            if CLASSES in accepted:
-                left_out += _use_default_class(plan, target.refused_classes)
+            defaults = target.tiers + (target.refused_classes if CLASSES in accepted else [])
+            left_out += _use_default_class(plan, defaults)
         _report(plan, missing)
         _try_catalogs(plan, catalogs)
-        if left_out:
-            plan.db.execute("INSERT INTO header VALUES ('left_out', ?)", (json.dumps(left_out),))
+    return left_out
 
 
 def _has_work(plan: PlanFile) -> bool:
@@ -191,9 +198,13 @@ def _older_samples(plan: PlanFile) -> Iterator[Sample]:
 class _Target:
     """Tries the target, or, if there is none, what its server says to the same requests."""
 
-    def __init__(self, plan: PlanFile, rights: Rights, place: str, missing: Missing) -> None:
+    def __init__(self, plan: PlanFile, rights: Rights, place: str, missing: Missing, *, across: bool) -> None:
+        """``across``: the target is on another server than the old buckets."""
         self._plan, self._rights, self._place, self._missing = plan, rights, place, missing
+        self._across = across
         self.refused_classes: list[str] = []
+        self.tiers: list[str] = []
+        """Storage classes that the old server has by itself, and that no request can ask the target for."""
 
     def try_all(self, *, exists: bool) -> None:
         if exists and self._rights.keeps_by_default():
@@ -229,13 +240,14 @@ class _Target:
         return True
 
     def _try_classes(self) -> None:
-        query = (
-            f"SELECT storage_class, 's3://' || bucket || '/' || min(key), count(*) FROM objects WHERE {TO_WRITE}"
-            " AND storage_class <> 'STANDARD' GROUP BY storage_class"
-        )
-        for name, place, count in self._plan.db.execute(query).fetchall():
-            error = self._refusal(partial(self._rights.write, StorageClass=name))
-            if error is not None:
+        for name, place, count in self._plan.db.execute(_CLASSES_IN_USE).fetchall():
+            own = name not in S3_CLASSES
+            error = None if own and self._across else self._refusal(partial(self._rights.write, StorageClass=name))
+            if own and (error is not None or self._across):
+                self.tiers.append(name)
+                message = f"has the storage class {name}, a tier of its server's own; its copy gets the default class"
+                self._plan.add_finding(Finding.of("server-tier", place, message, count=count))
+            elif error is not None:
                 self.refused_classes.append(name)
                 message = f"is in storage class {name}, which the target does not take: {error.message}"
                 move = f'Let such objects have the default class: [plan] accept = ["{CLASSES}"].'

@@ -518,6 +518,8 @@ def plan_command(plan: dict[str, Any]) -> str:
             words += ["--catalog", catalog]
     if plan["all_versions"]:
         words.append("--all-versions")
+    if plan["object_lock"]:
+        words.append("--object-lock")
     return printable(shlex.join(words))
 
 

@@ -49,7 +49,7 @@ from migrator.store import (
     same_by_etag,
 )
 from migrator.store.answers import MOST_BODY
-from migrator.store.attributes import STORAGE_CLASS, of_headers
+from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers
 from migrator.store.checksums import POLYNOMIALS, can_compute, checksum_of, whole_checksum, whole_crc
 from migrator.store.client import REFUSES_CHECKSUM, without_checksum
 from migrator.store.conditional import ANYTHING
@@ -338,6 +338,8 @@ class Copier:
             "x-amz-metadata-directive": "COPY",
             "x-amz-tagging-directive": self._source.tagging_directive,
         }
+        if item.bucket in self._source.asked:
+            headers |= await self._anew(item)
         if stored.storage_class != "STANDARD":
             headers[STORAGE_CLASS] = stored.storage_class
         if self._conditional.copy:
@@ -349,6 +351,14 @@ class Copier:
         if found is None:
             return await self._by_boto3(item)
         return found.strip('"')
+
+    async def _anew(self, item: Item) -> dict[str, str]:
+        """The headers that a copy must be given because the server would lose some of them, if this object has such."""
+        assert self._reader is not None
+        pinned = {"if-match": f'"{item.stored.etag}"'}
+        answer = await self._ask(item, self._reader, "HEAD", item.bucket, item.stored.key, size=0, headers=pinned)
+        given = of_headers(answer.headers, locks=self._source.locks) if answer.status == 200 else {}
+        return {**given, "x-amz-metadata-directive": "REPLACE"} if given_anew(given) else {}
 
     async def _by_boto3(self, item: Item) -> str:
         """What boto3 makes of it: it knows redirects, regions, proxies and errors that we do not."""
@@ -425,7 +435,7 @@ class Copier:
         async with self._memory.of(stored.size):
             answer = await self._read(item)
             body = answer.body
-            headers = of_headers(answer.headers)
+            headers = of_headers(answer.headers, locks=self._source.locks)
             if stored.storage_class != "STANDARD":
                 headers[STORAGE_CLASS] = stored.storage_class
             if answer.headers.get("x-amz-tagging-count", "0") != "0":

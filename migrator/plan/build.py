@@ -22,6 +22,7 @@ from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import BLOCK, WARN, Finding
 from migrator.layout import MEDALLION, Layout, Location, source_places
 from migrator.parallel import Failed, each
+from migrator.plan.attributes import Needs, find_attributes
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.carriers import find_carriers
 from migrator.plan.discover import check_left, named_tables
@@ -129,10 +130,15 @@ def build_plan(
             find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
             find_settings(plan, store, layout, read.result())
+            needs = find_attributes(
+                plan, store, layout, progress, object_lock=settings.object_lock, target_exists=target_exists
+            )
             if settings.preflight:
-                preflight(plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists)
+                needs.left_out += preflight(
+                    plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists
+                )
             _accept(plan, settings.accept)
-            plan.seal(_header(settings, store, layout, catalogs, target_exists=target_exists))
+            plan.seal(_header(settings, store, layout, catalogs, needs, target_exists=target_exists))
             plan.db.execute("COMMIT")
     except sqlite3.OperationalError as error:
         raise unwritable(path, error) from error
@@ -169,7 +175,13 @@ def streamed(store: Store) -> bool:
 
 
 def _header(
-    settings: Settings, store: Store, layout: Layout, catalogs: Mapping[str, Catalog], *, target_exists: bool
+    settings: Settings,
+    store: Store,
+    layout: Layout,
+    catalogs: Mapping[str, Catalog],
+    needs: Needs,
+    *,
+    target_exists: bool,
 ) -> dict[str, str]:
     now = datetime.now(timezone.utc)
     return {
@@ -190,6 +202,10 @@ def _header(
         "catalogs": json.dumps({name: catalog.describe() for name, catalog in catalogs.items()}),
         "all_versions": json.dumps(settings.all_versions),
         "warehouses": json.dumps(_warehouses(settings)),
+        "left_out": json.dumps(needs.left_out),
+        "asked": json.dumps(needs.asked),
+        "object_lock": json.dumps(settings.object_lock),
+        "locks": json.dumps(needs.locks),
     }
 
 
@@ -348,14 +364,6 @@ def _find_collisions(plan: PlanFile) -> None:
     for place, _, more in _examples(plan, too_long):
         message = "would have a key of more than 1,024 bytes"
         _add(plan, "key-too-long", place, message, "Choose a shorter target prefix.", more)
-    archived = (
-        "SELECT 's3://' || bucket || '/' || key, storage_class FROM objects"
-        " WHERE storage_class IN ('GLACIER', 'DEEP_ARCHIVE') AND action IN ('copy', 'overwrite', 'rewrite')"
-        " UNION ALL SELECT 's3://' || bucket || '/' || key || ' (version ' || version_id || ')', storage_class"
-        " FROM versions WHERE storage_class IN ('GLACIER', 'DEEP_ARCHIVE') AND action = 'copy'"
-    )
-    for place, storage_class, more in _examples(plan, archived):
-        _add(plan, "archived-object", place, f"is in {storage_class}", "Restore it first.", more)
 
 
 _UNFINISHED = (

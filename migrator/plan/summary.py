@@ -107,6 +107,7 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
         "pointers": {**asdict(pointers), "total": pointers.total},
         "actions": actions,
         "all_versions": json.loads(header["all_versions"]),
+        "object_lock": json.loads(header.get("object_lock", "false")),
         "versions": versions,
         "prefixes": [
             _prefix(plan.layout, rule, by_rule.get(number) or _summed(()))

@@ -8,12 +8,15 @@ that, and writes ``Expires`` in a format of its own. :func:`carry_bytes` ends th
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import time
+from collections.abc import Container, Iterable, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from botocore.auth import SigV4Auth
 from botocore.handlers import validate_ascii_metadata
 
+from migrator.store.answers import milliseconds
 from migrator.store.signing import canonical_value
 
 USER = "x-amz-meta-"
@@ -34,25 +37,56 @@ HEADERS = {
 
 NOT_COPIED = ("expires", "x-amz-website-redirect-location")
 """Headers that a server may leave out when it copies an object in one request: MinIO leaves out Expires, AWS the
-redirect. An upload keeps both."""
+redirect. A copy keeps them if it is given all headers anew, and so does an upload."""
+
+LOCKS = {
+    "x-amz-object-lock-mode": "ObjectLockMode",
+    "x-amz-object-lock-retain-until-date": "ObjectLockRetainUntilDate",
+    "x-amz-object-lock-legal-hold": "ObjectLockLegalHoldStatus",
+}
+"""Retention and legal hold, which travel only where that is asked for: the target must be able to hold them."""
 
 _WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 
 
-def of_answer(answer: Mapping[str, Any], left_out: Container[str] = ()) -> dict[str, Any]:
+def of_answer(answer: Mapping[str, Any], left_out: Container[str] = (), *, locks: bool = False) -> dict[str, Any]:
     """boto3's parameters for an equal object, from its answer to a HEAD or GET; tags and checksums are not in there.
-    ``left_out``: storage classes that are not sent."""
+    ``left_out``: storage classes that are not sent. ``locks``: with retention and legal hold."""
     attributes = {name: answer[name] for name in HEADERS.values() if name in answer}
     attributes["Metadata"] = answer.get("Metadata", {})
     if answer.get("StorageClass") and answer["StorageClass"] not in left_out:
         attributes["StorageClass"] = answer["StorageClass"]
+    if locks:
+        attributes |= {name: answer[name] for name in LOCKS.values() if name in answer}
+        until = attributes.get("ObjectLockRetainUntilDate")
+        if until is not None and until <= datetime.now(timezone.utc):
+            _end_retention(attributes, LOCKS.values())
     return attributes
 
 
-def of_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def of_headers(headers: Mapping[str, str], *, locks: bool = False) -> dict[str, str]:
     """A request's headers for an equal object, from those of a HEAD's or GET's answer (lower-case names). The storage
     class is not among them: not every server names it anywhere but in a listing."""
-    return {name: value for name, value in headers.items() if name in HEADERS or name.startswith(USER)}
+    given = {name: value for name, value in headers.items() if name in HEADERS or name.startswith(USER)}
+    if locks:
+        given |= {name: headers[name] for name in LOCKS if name in headers}
+        until = given.get("x-amz-object-lock-retain-until-date")
+        if until is not None and milliseconds(until) <= time.time() * 1000:
+            _end_retention(given, LOCKS)
+    return given
+
+
+def _end_retention(given: dict[str, Any], names: Iterable[str]) -> None:
+    """S3 takes no retention that is over; a legal hold has no end."""
+    mode, until, _ = names
+    given.pop(mode, None)
+    given.pop(until, None)
+
+
+def given_anew(given: Mapping[str, Any]) -> bool:
+    """True if a copy in one request must be given these headers or parameters, since it may lose some of them."""
+    lost = (*NOT_COPIED, *(HEADERS[name] for name in NOT_COPIED), *LOCKS, *LOCKS.values())
+    return any(given.get(name) for name in lost)
 
 
 def carry_bytes(client: Any) -> None:

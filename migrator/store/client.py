@@ -36,7 +36,7 @@ from botocore.config import Config
 from migrator.endpoints import check_endpoint
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
 from migrator.store.answers import Absurd, Pages, checked_etag, checked_size
-from migrator.store.attributes import carry_bytes, of_answer
+from migrator.store.attributes import carry_bytes, given_anew, of_answer
 from migrator.store.conditional import Conditional, Expected
 from migrator.store.etags import RunningETag, is_md5, part_count, part_ranges, same_by_etag
 from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel, no_listing
@@ -163,16 +163,26 @@ class Store:
         multipart_above: int = MULTIPART_ABOVE,
         part_size: int = PART_SIZE,
         left_out: Sequence[str] = (),
+        asked: Sequence[str] = (),
+        locks: bool = False,
     ) -> None:
         """Connects to nothing yet. Raises ConfigError for an unknown profile or a malformed endpoint.
 
-        ``left_out``: what is not copied with an object: "tags", and storage classes by name."""
+        ``left_out``: what is not copied with an object: "tags", and storage classes by name. ``asked``: buckets whose
+        objects are asked for their headers before they are copied, since the server's copy would lose some. ``locks``:
+        retention and legal hold are copied, too."""
         self.concurrency = concurrency
         self.connection: dict[str, Any] = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
         """What another process needs to make an equal store (:func:`migrator.store.connect`). No secret."""
         self._left_out = frozenset(left_out)
         if left_out:
             self.connection["left_out"] = tuple(left_out)
+        self.asked = frozenset(asked)
+        if asked:
+            self.connection["asked"] = tuple(asked)
+        self.locks = locks
+        if locks:
+            self.connection["locks"] = True
         self._provider: Any = None
         self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
         self._given_up = threading.Event()
@@ -326,7 +336,9 @@ class Store:
         """Create the bucket unless it exists."""
         with self._errors(f"s3://{bucket}"):
             place = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
-            options = {"CreateBucketConfiguration": place} if place else {}
+            options: dict[str, Any] = {"CreateBucketConfiguration": place} if place else {}
+            if self.locks:
+                options["ObjectLockEnabledForBucket"] = True
             try:
                 self._client.create_bucket(Bucket=bucket, **options)
             except (
@@ -481,7 +493,7 @@ class Store:
             raise
 
     def _attributes(self, bucket: str, key: str, answer: Mapping[str, Any]) -> dict[str, Any]:
-        attributes = of_answer(answer, self._left_out)
+        attributes = of_answer(answer, self._left_out, locks=self.locks)
         if answer.get("TagCount") and (tagging := self.tagging(bucket, key)):
             attributes["Tagging"] = tagging
         return attributes
@@ -713,7 +725,7 @@ class Store:
                     Key=key,
                     CopySource={"Bucket": source_bucket, "Key": source.key, **_version(version_id)},
                     CopySourceIfMatch=f'"{source.etag}"',
-                    MetadataDirective="COPY",
+                    **self._anew(source_bucket, source, version_id),
                     TaggingDirective=self.tagging_directive,
                     # CopyObject does not keep the storage class by itself.
                     **({} if source.storage_class == "STANDARD" else {"StorageClass": source.storage_class}),
@@ -727,6 +739,23 @@ class Store:
                     # Some servers (SeaweedFS) list an empty directory marker but do not copy it.
                     return self.put(bucket, key, Content(b"", ""), replace=expected is None or not expected.arguments)
                 raise SourceChanged(f"{place} is gone since planning.") from error
+
+    def _anew(self, bucket: str, source: StoredObject, version_id: str | None) -> dict[str, Any]:
+        """What the metadata of a copy is to be: that of the source, given anew where the server would lose some."""
+        if bucket in self.asked:
+            try:
+                head = self._client.head_object(
+                    Bucket=bucket, Key=source.key, IfMatch=f'"{source.etag}"', **_version(version_id)
+                )
+            except botocore.exceptions.ClientError as error:
+                if not _is_missing(error):
+                    raise
+                head = {}  # the copy itself says what that means
+            given = of_answer(head, locks=self.locks)
+            given.pop("StorageClass", None)
+            if given_anew(given):
+                return {**given, "MetadataDirective": "REPLACE"}
+        return {"MetadataDirective": "COPY"}
 
     def _copy_parts(
         self,
@@ -799,7 +828,7 @@ class Store:
                 if not _is_missing(error):
                     raise
                 raise SourceChanged(f"{place} is gone since planning.") from error
-            attributes = of_answer(head, self._left_out)
+            attributes = of_answer(head, self._left_out, locks=self.locks)
             if tagging := self.tagging(bucket, key, version_id):
                 attributes["Tagging"] = tagging
         if (checksum := _checksum(head)) is not None and "ChecksumType" in head:

@@ -7,9 +7,12 @@ import http.client
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from e2e.faults import FaultProxy
 from e2e.test_copying import copied, source
 from e2e.world import World
 from migrator.copying.copier import Copied, Item, Options
@@ -121,3 +124,48 @@ def test_every_header_arrives_byte_for_byte(source: object, world: World, store:
         if size > 5:
             break  # one is enough: the values are in the user metadata, too
         store.erase("data-lake", "to/a")
+
+
+@pytest.mark.parametrize("way", ["engine", "boto3"])
+def test_what_a_copy_would_lose_is_given_anew(source: object, world: World, store: Store, way: str) -> None:
+    """In a bucket of which that is known, by a copy with all headers; this server would keep it anyway, so look at
+    what is asked of it."""
+    text = VALUES["utf8"]
+    headers = {f"{USER}author": text, "content-disposition": text, "content-type": b"text/x-lake", "expires": EXPIRES}
+    raw(world.server, "PUT", "/from/with", headers, b"1")
+    raw(world.server, "PUT", "/from/without", {f"{USER}author": text, "content-type": b"text/x-lake"}, b"2")
+    with FaultProxy(world.server.endpoint_url) as proxy:
+        asking = Store(endpoint_url=proxy.url, asked=("from",))
+        for number, stored in enumerate(store.list("from")):
+            if way == "boto3":
+                asking.copy("from", stored, "data-lake", f"to/{stored.key}")
+            else:
+                setup = Setup(asking.connection, None, "data-lake", Options())
+                (outcome,) = copied(setup, [Item(number, "from", stored, f"to/{stored.key}")])
+                assert isinstance(outcome, Copied) and outcome.proof == "etag"
+        copies = {request.key: request.headers for request in proxy.seen if request.copies}
+    for key, directive in (("with", "REPLACE"), ("without", "COPY")):
+        assert kept(world.server, f"/data-lake/to/{key}") == kept(world.server, f"/from/{key}")
+        asked = {name.lower(): value for name, value in copies[f"data-lake/to/{key}"].items()}
+        assert asked["x-amz-metadata-directive"] == directive and ("expires" in asked) == (key == "with")
+
+
+def test_locks_travel_where_that_is_asked_for(world: World) -> None:
+    client, until = world.client, datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=30)
+    store = Store(endpoint_url=world.server.endpoint_url, asked=("vault",), locks=True)
+    for bucket in ("vault", "held"):
+        store.create_bucket(bucket)
+    locks = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until, "ObjectLockLegalHoldStatus": "ON"}
+    data = random.Random(1).randbytes(12 * MIB)
+    client.put_object(Bucket="vault", Key="small", Body=b"1", ContentType="text/x-lake", **locks)
+    client.put_object(Bucket="vault", Key="large", Body=data, **locks)
+    other, options = store.connection, Options(whole_limit=6 * MIB, part_size=5 * MIB)
+    items = [Item(0, "vault", found, found.key) for found in store.list("vault")]
+    ways = {"within": Setup(other, None, "held", options), "across": Setup(other, other, "held", options)}
+    for way, setup in ways.items():
+        done = copied(setup, [replace(item, id=n, target=f"{way}/{item.stored.key}") for n, item in enumerate(items)])
+        assert all(isinstance(outcome, Copied) for outcome in done), done
+    store.put("held", "put", store.get("vault", "small"))
+    for key in ("within/small", "within/large", "across/small", "across/large", "put"):
+        head = client.head_object(Bucket="held", Key=key)
+        assert {name: head.get(name) for name in locks} == locks, key

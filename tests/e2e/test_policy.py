@@ -16,6 +16,7 @@ TARGET = "data-lake"
 
 RARE = {
     "s3:AbortMultipartUpload",  # the preflight and interrupted copies
+    "s3:GetObjectAcl",  # where a bucket can have access control lists
     "s3:ListBucketMultipartUploads",  # after an interruption
     "s3:DeleteObjectVersion",  # where the target keeps versions
     "s3:ListMultipartUploadParts",  # where an answer was lost
@@ -58,6 +59,8 @@ def needed(request: Request) -> Iterator[tuple[str, str]]:
         yield bucket, "s3:GetBucketTagging"
     elif "tagging" in query:
         yield bucket, f"s3:{request.method.capitalize()}Object{version}Tagging"
+    elif "acl" in query and key:
+        yield bucket, "s3:GetObjectAcl"
     elif named:
         yield bucket, named
     elif not key:

@@ -1,0 +1,249 @@
+"""What objects have beside their bytes that a copy may lose or cannot have: told while planning, bucket by bucket.
+
+Archived objects are asked one by one, for each of them decides whether the lake can move. Of all others a sample is
+asked, and only in buckets that can have what is looked for; a finding says if it speaks of a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from migrator.errors import AccessDenied, StoreError
+from migrator.findings import WARN, Finding
+from migrator.layout import Layout
+from migrator.parallel import Failed, each
+from migrator.plan.file import TO_WRITE, PlanFile
+from migrator.progress import Progress
+from migrator.store import Store
+from migrator.store.look import ARCHIVES, Look, Seen
+
+SAMPLE = 50
+"""How many objects of a bucket are asked."""
+EXAMPLES = 20
+WORKERS = 16
+
+OWN_KEY, LOCKS, ACLS = "customer-key", "object-lock", "object-acls"
+
+_ARCHIVED = f"storage_class IN {ARCHIVES}"
+
+
+@dataclass
+class Needs:
+    """What copying must know. ``left_out``: storage classes that are not given to copies; ``asked``: buckets whose
+    objects are asked for their headers before each copy."""
+
+    left_out: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    locks: bool = False
+    """Retention and legal hold are copied."""
+
+
+def find_attributes(
+    plan: PlanFile, store: Store, layout: Layout, progress: Progress, *, object_lock: bool, target_exists: bool
+) -> Needs:
+    """Add findings for what objects have and a copy would not, and return what copying must know. ``object_lock``:
+    retention and legal hold are to be copied; a target that does not exist yet is then made with object lock."""
+    needs = Needs()
+    with progress.stage("looking at objects' attributes"):
+        held = object_lock and (not target_exists or _holds_locks(plan, store, layout.target_bucket))
+        _find_archived(plan, store, layout, needs)
+        for bucket in layout.moved_buckets:
+            try:
+                _Bucket(plan, bucket, Look(store, bucket), carry=object_lock, held=held).find(needs)
+            except StoreError as error:
+                message = f"could not be asked for locks and access control lists: {error.message}"
+                plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
+    return needs
+
+
+def _holds_locks(plan: PlanFile, store: Store, bucket: str) -> bool:
+    try:
+        return Look(store, bucket).has_locks()
+    except StoreError as error:
+        message = f"could not be asked for object lock: {error.message}"
+        plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
+        return False
+
+
+# -- archives ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Archived:
+    table: str
+    id: int
+    bucket: str
+    key: str
+    version_id: str | None
+    storage_class: str
+
+    @property
+    def place(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" + (f" (version {self.version_id})" if self.version_id else "")
+
+
+def _find_archived(plan: PlanFile, store: Store, layout: Layout, needs: Needs) -> None:
+    """What was restored is copied, in the default class: an archived copy could not be read. The rest blocks."""
+    looks = {bucket: Look(store, bucket) for bucket in layout.moved_buckets}
+    total = _count(plan)
+    restored: list[_Archived] = []
+    blocked = 0
+    for outcome in each(lambda one: looks[one.bucket].head(one.key, one.version_id), _archived(plan), workers=WORKERS):
+        one = outcome.item
+        seen = None if isinstance(outcome, Failed) else outcome.result
+        if seen is not None and seen.restored:
+            restored.append(one)
+            continue
+        blocked += 1
+        if blocked == EXAMPLES:  # enough: the rest is counted, not asked
+            _add_archived(plan, one, seen, count=total - len(restored) - EXAMPLES + 1)
+            break
+        _add_archived(plan, one, seen, count=1)
+    for one in restored:
+        plan.db.execute(f"UPDATE {one.table} SET storage_class = 'STANDARD' WHERE id = ?", (one.id,))
+    if restored:
+        needs.left_out += ARCHIVES
+        message = "was restored from an archive, and its copy gets the default storage class"
+        move = "To archive it again, give the target a lifecycle rule."
+        plan.add_finding(Finding.of("restored-object", restored[0].place, message, move, count=len(restored)))
+
+
+_ARCHIVED_ALL = (
+    f"SELECT 'objects', id, bucket, key, NULL, storage_class FROM objects WHERE {_ARCHIVED} AND {TO_WRITE}"
+    " UNION ALL SELECT 'versions', id, bucket, key, version_id, storage_class FROM versions"
+    f" WHERE {_ARCHIVED} AND action = 'copy' AND NOT marker"
+)
+
+
+def _archived(plan: PlanFile) -> Iterator[_Archived]:
+    for row in plan.db.execute(_ARCHIVED_ALL):
+        yield _Archived(*row)
+
+
+def _count(plan: PlanFile) -> int:
+    return int(plan.db.execute(f"SELECT count(*) FROM ({_ARCHIVED_ALL})").fetchone()[0])
+
+
+def _add_archived(plan: PlanFile, one: _Archived, seen: Seen | None, *, count: int) -> None:
+    doing = seen is not None and seen.restoring
+    message = f"is in {one.storage_class} and {'is still being restored' if doing else 'was not restored'}"
+    first = "Wait for it" if doing else "Restore it (aws s3api restore-object)"
+    move = f"{first} and plan again, or leave it where it is: {_false_rule(one.bucket, one.key)}."
+    plan.add_finding(Finding.of("archived-object", one.place, message, move, count=count))
+
+
+def _false_rule(bucket: str, key: str) -> str:
+    """The rule that leaves the object's folder where it is."""
+    folder, slash, _ = key.rpartition("/")
+    return f'"s3://{bucket}/{folder}{slash}" = false'
+
+
+# -- a sample of each bucket -------------------------------------------------------------------------------
+
+
+class _Bucket:
+    """One old bucket, of which some objects are asked."""
+
+    def __init__(self, plan: PlanFile, bucket: str, look: Look, *, carry: bool, held: bool) -> None:
+        """``carry``: locks are to be copied; ``held``: and the target can hold them."""
+        self._plan, self._bucket, self._look = plan, bucket, look
+        self._carry, self._held = carry, held
+        self._place = f"s3://{bucket}/"
+
+    def find(self, needs: Needs) -> None:
+        keys, count = self._sample()
+        if not keys:
+            return
+        seen = self._heads(keys)
+        self._find_own_keys(seen)
+        if any(one.not_copied for one in seen.values()):
+            needs.asked.append(self._bucket)
+        if self._look.has_locks():
+            self._find_locks(seen, count, needs)
+        ownership = self._look.ownership()
+        if ownership != "BucketOwnerEnforced":
+            self._find_acls([key for key in keys if key in seen and not seen[key].own_key], count)
+
+    def _sample(self) -> tuple[list[str], int]:
+        """Some keys, evenly spread over the bucket's listing, and of how many."""
+        where = f"bucket = ? AND {TO_WRITE} AND NOT {_ARCHIVED} AND key NOT LIKE '%/'"
+        (count,) = self._plan.db.execute(f"SELECT count(*) FROM objects WHERE {where}", (self._bucket,)).fetchone()
+        query = f"SELECT key FROM objects WHERE {where} AND id % ? = 0 LIMIT ?"
+        step = max(1, count // SAMPLE)
+        return [row[0] for row in self._plan.db.execute(query, (self._bucket, step, SAMPLE))], count
+
+    def _heads(self, keys: Sequence[str]) -> dict[str, Seen]:
+        """What each of these objects has; without those that may not be read, which the preflight names."""
+        seen: dict[str, Seen] = {}
+        for outcome in each(self._look.head, keys, workers=WORKERS):
+            if isinstance(outcome, Failed):
+                if not isinstance(outcome.error, AccessDenied):
+                    raise outcome.error
+            elif outcome.result is not None:
+                seen[outcome.item] = outcome.result
+        return seen
+
+    def _find_own_keys(self, seen: dict[str, Seen]) -> None:
+        found = [key for key, one in seen.items() if one.own_key]
+        folders = {_false_rule(self._bucket, key): key for key in reversed(found)}
+        for rule, key in list(folders.items())[:EXAMPLES]:
+            message = "is encrypted with a key that its owner sends along (SSE-C), so that nobody else can copy it"
+            move = f"Copy it with a tool that has the key, and leave it where it is here: {rule}."
+            count = sum(_false_rule(self._bucket, other) == rule for other in found)
+            self._plan.add_finding(Finding.of(OWN_KEY, f"{self._place}{key}", message, move, count=count))
+
+    def _find_locks(self, seen: dict[str, Seen], count: int, needs: Needs) -> None:
+        if self._carry and self._held:
+            needs.asked += [self._bucket] if self._bucket not in needs.asked else []
+            needs.locks = True
+            self._may_read_locks(next(iter(seen), None))
+            return
+        locked = sum(one.locked for one in seen.values())
+        if not locked and len(seen) == count:
+            return
+        if self._carry:
+            why, first = "the target bucket was made without object lock", "Choose a target bucket with object lock"
+        else:
+            why, first = "without --object-lock they are not copied", "Copy them, too, with --object-lock"
+        message = f"retention and legal hold would be lost: {why}; {locked} of {_asked(len(seen), count)} are under one"
+        move = f'{first}, or copy without them: [plan] accept = ["{LOCKS}"].'
+        self._plan.add_finding(Finding.of(LOCKS, self._place, message, move, count=max(1, locked)))
+
+    def _may_read_locks(self, key: str | None) -> None:
+        """Without these permissions the server does not say that an object is locked."""
+        try:
+            if key is not None:
+                self._look.may_read_locks(key)
+        except AccessDenied as error:
+            message = f"s3:GetObjectRetention or s3:GetObjectLegalHold is missing: {error.message}"
+            move = 'Grant both ("migrator policy" prints all that is needed), or leave out --object-lock.'
+            self._plan.add_finding(Finding.of("missing-permission", f"{self._place}{key}", message, move))
+
+    def _find_acls(self, keys: Sequence[str], count: int) -> None:
+        granted: dict[str, list[str]] = {}
+        for outcome in each(self._look.grants, keys, workers=WORKERS):
+            if isinstance(outcome, Failed):
+                raise outcome.error
+            if outcome.result is None:
+                return  # a server without lists
+            if outcome.result:
+                granted[outcome.item] = outcome.result
+        move = f'Grant it at the target by a bucket policy, and copy without them: [plan] accept = ["{ACLS}"].'
+        asked = _asked(len(keys), count)
+        if granted:
+            key, names = next(iter(granted.items()))
+            message = (
+                f"access control lists (ACLs) are not copied; {len(granted)} of {asked} grant access to others "
+                f"than the owner, such as {key!r} to {', '.join(names)}"
+            )
+            self._plan.add_finding(Finding.of(ACLS, self._place, message, move, count=len(granted)))
+        elif len(keys) < count:
+            message = (
+                f"access control lists (ACLs) are not copied, and objects can have such here; none of {asked} has one"
+            )
+            self._plan.add_finding(Finding.of(ACLS, self._place, message, severity=WARN))
+
+
+def _asked(some: int, count: int) -> str:
+    return f"its {count:,} objects" if some == count else f"a sample of {some:,} of its {count:,} objects"

@@ -1,0 +1,135 @@
+"""What a bucket's objects have beside their bytes and headers: restored archives, locks, access control lists, keys of
+their own. Each method raises what the server said, as a StoreError; a server that does not know a request has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import NotFound, StoreError
+from migrator.store.client import Store
+from migrator.store.rights import refused
+from migrator.store.routes import Routes
+
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
+"""Storage classes whose objects cannot be read until they are restored."""
+
+S3_CLASSES = frozenset(
+    {
+        *ARCHIVES,
+        *("STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"),
+        *("OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "FSX_ONTAP"),
+    }
+)
+"""The storage classes of S3. Any other one is a server's own: a tier of MinIO's, a placement of Ceph's."""
+
+_OWN_KEY = "server side encryption"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the answer to a HEAD says of one object. ``own_key``: it can only be read with a key that is sent along
+    (SSE-C); then nothing else is known."""
+
+    restored: bool = False
+    restoring: bool = False
+    locked: bool = False
+    not_copied: tuple[str, ...] = ()
+    """Headers that it has and that a server may leave out of a copy."""
+    own_key: bool = False
+
+
+class Look:
+    """Looks at one bucket. Safe to share between threads."""
+
+    def __init__(self, store: Store, bucket: str) -> None:
+        self._store = store.store_of(bucket) if isinstance(store, Routes) else store
+        self._client = self._store._client
+        self._bucket = bucket
+
+    def has_locks(self) -> bool:
+        """True if objects of the bucket can be under retention or legal hold."""
+        answer = self._ask("get_object_lock_configuration") or {}
+        return bool(answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
+
+    def ownership(self) -> str:
+        """Who owns the bucket's objects: BucketOwnerEnforced says that none has an access control list; "" where
+        nothing is configured; "unknown" where the server does not know the question."""
+        try:
+            with self._store._errors(f"s3://{self._bucket}"):
+                answer = self._client.get_bucket_ownership_controls(Bucket=self._bucket)
+        except StoreError as error:
+            if _not_found(error):
+                return ""
+            if refused(error):
+                return "unknown"
+            raise
+        rules = answer.get("OwnershipControls", {}).get("Rules") or [{}]
+        return str(rules[0].get("ObjectOwnership", ""))
+
+    def grants(self, key: str) -> list[str] | None:
+        """Whom the object's access control list grants something, its owner aside: names of groups, or ids. None on a
+        server whose lists name no owner, since it gives all objects the same one."""
+        answer = self._ask("get_object_acl", key)
+        owner = (answer or {}).get("Owner", {}).get("ID")
+        if answer is None or not owner:
+            return None
+        others = [grant.get("Grantee", {}) for grant in answer.get("Grants", [])]
+        named = [other.get("URI", "").rpartition("/")[2] or other.get("ID", "somebody") for other in others]
+        return sorted({name for name in named if name != owner})
+
+    def may_read_locks(self, key: str) -> None:
+        """Raises AccessDenied if an object's retention and legal hold may not be read: a HEAD would not say so."""
+        for operation in ("get_object_retention", "get_object_legal_hold"):
+            with suppress(NotFound):  # it has none
+                self._ask(operation, key)
+
+    def head(self, key: str, version_id: str | None = None) -> Seen | None:
+        """What one object has; None if it is gone."""
+        try:
+            answer = self._ask("head_object", key, **({} if version_id is None else {"VersionId": version_id}))
+        except NotFound:
+            return None
+        if answer is None:
+            return Seen(own_key=self._has_own_key(key))
+        restore = answer.get("Restore", "")
+        return Seen(
+            restored='ongoing-request="false"' in restore,
+            restoring='ongoing-request="true"' in restore,
+            locked=bool(answer.get("ObjectLockMode")) or answer.get("ObjectLockLegalHoldStatus") == "ON",
+            not_copied=tuple(name for name in _NOT_COPIED if answer.get(name)),
+        )
+
+    def _has_own_key(self, key: str) -> bool:
+        """A HEAD that is refused says no reason; a GET does."""
+        try:
+            with self._store._errors(f"s3://{self._bucket}/{key}"):
+                self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0")["Body"].close()
+        except StoreError as error:
+            return _OWN_KEY in error.message.lower()
+        return False
+
+    def _ask(self, operation: str, key: str = "", **more: str) -> Mapping[str, Any] | None:
+        """The answer; None if the server has nothing of that kind."""
+        at = {"Bucket": self._bucket, **({"Key": key} if key else {})}
+        try:
+            with self._store._errors(f"s3://{self._bucket}/{key}"):
+                answer: Mapping[str, Any] = getattr(self._client, operation)(**at, **more)
+                return answer
+        except NotFound:
+            raise
+        except StoreError as error:
+            if refused(error) or _not_found(error):
+                return None
+            raise
+
+
+_NOT_COPIED = ("ExpiresString", "WebsiteRedirectLocation")
+
+
+def _not_found(error: StoreError) -> bool:
+    """True for a configuration that is not there: S3 has a code for each kind of it."""
+    response = getattr(error.__cause__, "response", {})
+    return bool(response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404)
