@@ -10,7 +10,6 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from migrator.plan.carriers import find_carriers
 from migrator.plan.discover import check_left, named_tables
 from migrator.plan.file import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP, PlanFile, keys_under
 from migrator.plan.place import check_place, new_file, unwritable
-from migrator.plan.settings import ask_settings, find_settings
+from migrator.plan.settings import AskedSettings, find_settings
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
     Histories,
@@ -89,10 +88,10 @@ def build_plan(
     checked_codes(settings.accept, "[plan] accept")
     layout = resolve_layout(settings, store)
     try:
-        with new_file(path) as partial, PlanFile.create(partial) as plan, ThreadPoolExecutor(1) as beside:
+        with new_file(path) as partial, PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
-            read = beside.submit(ask_settings, store, layout, target_exists=target_exists)
+            asked = AskedSettings(store, layout, target_exists=target_exists)
             named = named_tables(plan, catalogs)
             check_left(named, settings.leave)
             _list_sources(plan, store, layout, progress)
@@ -116,7 +115,7 @@ def build_plan(
             find_neighbours(plan, layout, catalogs)
             find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
-            find_settings(plan, store, layout, read.result())
+            find_settings(plan, store, layout, asked.result())
             if settings.preflight:
                 preflight(plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists)
             _accept(plan, settings.accept)
