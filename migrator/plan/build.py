@@ -10,7 +10,6 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from migrator.plan.file import (
     same_etag,
 )
 from migrator.plan.place import check_place, new_file, unwritable
-from migrator.plan.settings import ask_settings, find_settings
+from migrator.plan.settings import AskedSettings, find_settings
 from migrator.plan.tables import plan_tables
 from migrator.plan.versions import (
     Histories,
@@ -102,10 +101,10 @@ def build_plan(
     checked_codes(settings.accept, "[plan] accept")
     layout = resolve_layout(settings, store)
     try:
-        with new_file(path) as partial, PlanFile.create(partial) as plan, ThreadPoolExecutor(1) as beside:
+        with new_file(path) as partial, PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
             target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is told before the listing
-            read = beside.submit(ask_settings, store, layout, target_exists=target_exists)
+            asked = AskedSettings(store, layout, target_exists=target_exists)
             named = named_tables(plan, catalogs)
             check_left(named, settings.leave)
             _list_sources(plan, store, layout, progress)
@@ -129,7 +128,7 @@ def build_plan(
             find_neighbours(plan, layout, catalogs)
             find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
-            find_settings(plan, store, layout, read.result())
+            find_settings(plan, store, layout, asked.result())
             needs = find_attributes(
                 plan, store, layout, progress, object_lock=settings.object_lock, target_exists=target_exists
             )

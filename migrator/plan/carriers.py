@@ -25,7 +25,9 @@ EXAMPLES = 20
 WORKERS = 16
 MOST_FILES = 64
 """How many files of one log are read, the newest first."""
-MOST_READS = 4096
+MOST_LOGS = 20_000
+"""How many logs are told apart; beyond, files are only counted."""
+MOST_READS = 20_000
 """How many files are read for one plan; beyond, fewer of each log."""
 MOST_BYTES = 256 << 20
 """How much is read for one plan."""
@@ -80,7 +82,10 @@ class _Verdict:
 
 def find_carriers(plan: PlanFile, store: Store, layout: Layout) -> None:
     """Add a finding for every log, checkpoint or manifest that names places which move, or may do so."""
-    units = _units(plan)
+    units, passed_over = _units(plan)
+    for code, (place, count) in passed_over.items():
+        message = f"{SAID[code]}, one of {count:,} that were not looked at: there are too many"
+        plan.add_finding(Finding.of(code, place, message, "Look at them yourself.", count=count, severity=WARN))
     reader = _Reader(store, layout, max(1, min(MOST_FILES, MOST_READS // max(1, len(units)))))
     found: dict[tuple[str, str, str], Finding] = {}
     for outcome in each(reader.judge, units, workers=WORKERS):
@@ -107,18 +112,25 @@ def _worst_first(finding: Finding) -> tuple[int, str]:
     return (BLOCK, WARN, INFO).index(finding.severity), finding.place
 
 
-def _units(plan: PlanFile) -> list[_Unit]:
+def _units(plan: PlanFile) -> tuple[list[_Unit], dict[str, tuple[str, int]]]:
+    """The logs, and by code the first of the files that belong to none of them and how many these are."""
     query = (
         "SELECT bucket, key, size, etag FROM objects WHERE action IN ('copy', 'overwrite') AND role = '' AND size > 0"
         f" AND ({NARROW})"
     )
     units: dict[tuple[str, str, str], _Unit] = {}
+    passed_over: dict[str, tuple[str, int]] = {}
     for bucket, key, size, etag in plan.db.execute(query):
         carrier = carrier_of(key)
-        if carrier is not None:
-            unit = units.setdefault((bucket, carrier.code, carrier.unit), _Unit(bucket, carrier))
-            unit.add(_File(key, size, etag, carrier))
-    return list(units.values())
+        if carrier is None:
+            continue
+        which = (bucket, carrier.code, carrier.unit)
+        if which in units or len(units) < MOST_LOGS:
+            units.setdefault(which, _Unit(bucket, carrier)).add(_File(key, size, etag, carrier))
+        else:
+            place, count = passed_over.get(carrier.code, (f"s3://{bucket}/{key}", 0))
+            passed_over[carrier.code] = place, count + 1
+    return list(units.values()), passed_over
 
 
 def _finding(verdict: _Verdict, layout: Layout) -> Finding | None:
@@ -190,9 +202,10 @@ class _Reader:
             checkpoint = cast(BinaryIO, _Ranged(self, bucket, file))
             yield from filter(self._moves, places_in_checkpoint(checkpoint, WHOLE))
             return
-        head = self.span(bucket, file, 0, min(HEAD, file.size))
-        if not head.startswith(file.carrier.sign):
+        sign = file.carrier.sign
+        if sign and self.span(bucket, file, 0, min(len(sign), file.size)) != sign:
             return
+        head = self.span(bucket, file, 0, min(HEAD, file.size))
         yield from filter(self._moves, places_in(file.carrier, head))
         if file.size <= HEAD:
             return

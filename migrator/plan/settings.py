@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,14 +45,35 @@ _NEW_ON_AWS: dict[str, dict[str, Any]] = {
 """What AWS gives to a bucket that is made now."""
 
 
-def ask_settings(store: Store, layout: Layout, *, target_exists: bool) -> dict[str, BucketSettings]:
-    """What the old buckets and the target, if there is one, are set to. Touches no plan: it may run beside others."""
-    return read_settings(store, [*layout.moved_buckets, *([layout.target_bucket] if target_exists else [])])
+class AskedSettings:
+    """Asks for the settings of the old buckets and of the target, if there is one, beside what else is done until
+    :meth:`result` is called. Nobody waits for it where planning fails or is interrupted."""
+
+    def __init__(self, store: Store, layout: Layout, *, target_exists: bool) -> None:
+        self._store = store
+        self._buckets = [*layout.moved_buckets, *([layout.target_bucket] if target_exists else [])]
+        self._read: dict[str, BucketSettings] = {}
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._ask, name="migrator-settings", daemon=True)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        try:
+            self._read = read_settings(self._store, self._buckets)
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> dict[str, BucketSettings]:
+        """What was read. Raises what went wrong."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._read
 
 
 def find_settings(plan: PlanFile, store: Store, layout: Layout, read: Mapping[str, BucketSettings]) -> None:
     """Add a finding for each old bucket with settings of its own, and for what the target's would do to the copies.
-    ``read``: see :func:`ask_settings`."""
+    ``read``: see :class:`AskedSettings`."""
     target = read.get(layout.target_bucket) or _new_bucket(store, layout)
     for bucket in layout.moved_buckets:
         _name_settings(plan, read[bucket], target)

@@ -17,7 +17,7 @@ import botocore
 import botocore.exceptions
 import botocore.parsers
 
-from migrator.errors import AccessDenied, Unreachable
+from migrator.errors import AccessDenied
 from migrator.parallel import Failed, each
 from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
 from migrator.store.client import Store
@@ -90,8 +90,8 @@ class BucketSettings:
 
 
 def read_settings(store: Store, buckets: Iterable[str]) -> dict[str, BucketSettings]:
-    """Ask for every setting of every bucket, all at once. What cannot be read is told in the result; raises
-    Unreachable if the server is away."""
+    """Ask for every setting of every bucket, all at once. What cannot be read is told in the result: no setting is
+    worth failing for."""
     read = {bucket: BucketSettings(bucket) for bucket in buckets}
     by_store: dict[int, tuple[Store, list[tuple[str, Setting]]]] = {}
     for bucket in read:
@@ -110,8 +110,6 @@ def read_settings(store: Store, buckets: Iterable[str]) -> dict[str, BucketSetti
             bucket, setting = outcome.item
             if not isinstance(outcome, Failed):
                 _note(read[bucket], setting, outcome.result)
-            elif isinstance(outcome.error, Unreachable):
-                raise outcome.error
             elif isinstance(outcome.error, AccessDenied):
                 read[bucket].denied[setting.name] = setting.action
             else:

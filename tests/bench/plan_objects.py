@@ -21,11 +21,13 @@ from pathlib import Path
 
 from migrator.config import Settings
 from migrator.journal import Journal
+from migrator.plan import settings as plan_settings
 from migrator.plan.build import build_plan
 from migrator.plan.file import PlanFile
 from migrator.plan.summary import describe_plan
 from migrator.progress import TerminalProgress
 from migrator.store import Store, StoredObject
+from migrator.store.settings import BucketSettings
 
 BUCKETS = ("bronze", "silver", "gold", "logs")
 
@@ -64,6 +66,7 @@ class SyntheticStore(Store):
 
 def main(objects: int) -> None:
     store = SyntheticStore(objects)
+    plan_settings.read_settings = lambda store, buckets: {bucket: BucketSettings(bucket) for bucket in buckets}
     settings = Settings(layout={f"s3://{bucket}/": f"{bucket}/" for bucket in BUCKETS}, preflight=False)
     progress = TerminalProgress()
     with tempfile.TemporaryDirectory() as folder:

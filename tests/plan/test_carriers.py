@@ -161,3 +161,12 @@ def test_what_cannot_be_read_is_told(lake: Store, tmp_path: Path, monkeypatch: p
     described = planned(lake, tmp_path)
     assert sorted(blocks(described)) == ["delta-log", "file-source-log"]
     assert all("could not be told" in f["message"] for f in described["findings"] if f["severity"] == "block")
+
+
+def test_more_logs_than_can_be_told_apart_are_counted(
+    lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(lake, {f"s3://bronze/j{n}/sources/0/0": f'v1\n{{"path":"{ELSEWHERE}"}}' for n in range(5)})
+    monkeypatch.setattr(carriers, "MOST_LOGS", 2)
+    (found,) = [f for f in planned(lake, tmp_path)["findings"] if f["code"] == "file-source-log"]
+    assert (found["severity"], found["count"]) == ("warn", 3) and "not looked at" in found["message"]
