@@ -178,6 +178,8 @@ class _Relocator:
         self._in_place = _place(self._root) == _place(target)
         self._found, self._moves = _moves(self.old_location, self._root, target, also)
         self._measured = Measured()
+        self._listed_in: dict[str, str] = {}
+        """Manifest → the first manifest list that names it."""
         self._old_metadata: list[str] = []
         self.result = Relocation(
             metadata_location="",
@@ -267,6 +269,7 @@ class _Relocator:
                 raise _missing(outcome.item, outcome.error, self._uri)
             for manifest in outcome.result:
                 known = found.setdefault(manifest.path, manifest)
+                self._listed_in.setdefault(manifest.path, outcome.item)
                 if known is not None and known.length != manifest.length:
                     reason = f"it records {manifest.length} bytes for {manifest.path}, another list {known.length}"
                     raise Unreadable(outcome.item, reason)
@@ -290,7 +293,7 @@ class _Relocator:
 
         for outcome in each(check, filter(None, manifests), workers=self._store.concurrency):
             if isinstance(outcome, Failed):
-                raise _missing(outcome.item.path, outcome.error, "a manifest list of the table")
+                raise _missing(outcome.item.path, outcome.error, self._listed_in[outcome.item.path])
             if outcome.result:
                 self.result.notes.append(outcome.result)
 
@@ -313,7 +316,7 @@ class _Relocator:
         with self._progress.stage("reading manifests", objects=len(paths)) as stage:
             for outcome in each(read, paths, workers=THREADS):
                 if isinstance(outcome, Failed):
-                    raise _missing(outcome.item, outcome.error, "a manifest list of the table")
+                    raise _missing(outcome.item, outcome.error, self._listed_in.get(outcome.item, self._uri))
                 db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", outcome.result)
                 stage.advance(1)
 

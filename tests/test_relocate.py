@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from iceberg.avro_files import avro, records
+from iceberg.avro_files import CORPUS, avro, records
 from iceberg.tables import entry, list_schema, listed, position_deletes
 from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
 from migrator.iceberg.deletes import delete_paths
@@ -170,7 +170,7 @@ def test_a_file_under_no_prefix_is_refused_unless_it_is_a_tombstone(store: Store
     [
         ("data/a.parquet", "metadata/m0.avro"),
         ("data/d.parquet", "metadata/m1.avro"),
-        ("metadata/m0.avro", "manifest list"),
+        ("metadata/m0.avro", "metadata/snap-1.avro"),
         ("metadata/snap-1.avro", "00000-a.metadata.json"),
     ],
 )
@@ -354,3 +354,36 @@ def test_a_copy_that_lies_in_no_metadata_folder_is_refused_with_both_places(stor
     put(store, "s3://far/other.metadata.json", there_at(store, "far", "t/metadata/00000-a.metadata.json"))
     with pytest.raises(ConfigError, match=r"s3://far/other\.metadata\.json lies neither .*hdfs://nn/t"):
         relocate(store, "s3://far/other.metadata.json", NEW)
+
+
+@pytest.mark.parametrize("lost", ["data/a.parquet", "data/d.parquet", "metadata/m0.avro", "metadata/snap-1.avro"])
+@pytest.mark.parametrize("old", ["s3a://far/t", "hdfs://nn/t"])
+def test_a_missing_file_is_one_message_with_what_names_it(store: Store, old: str, lost: str) -> None:
+    copied = CopiedFrom(store, old, "s3a://far/t")
+    data = data_file(copied, f"{old}/data/a.parquet")
+    table(copied, data, deleted(copied, old, f"{old}/data/a.parquet"), location=old)
+    store.delete("far", f"t/{lost}")
+    by = {"data/a.parquet": "m0.avro", "data/d.parquet": "m1.avro", "metadata/m0.avro": "snap-1.avro"}
+    with pytest.raises(NotFound) as caught:
+        relocate(store, "s3://far/t/metadata/00000-a.metadata.json", NEW)
+    assert f"{old}/{lost} is missing" in str(caught.value)
+    assert by.get(lost, "00000-a.metadata.json") in str(caught.value)
+    assert not [key for key in keys(store) if key.endswith(".metadata.json")]
+
+
+@pytest.mark.skipif(not (CORPUS / "foreign").exists(), reason="the corpus of other engines' files is not here")
+def test_the_real_table_of_dremio(store: Store) -> None:
+    """Its location is file:///…, its paths file:/…; pyiceberg cannot read its old manifests, wherever they lie."""
+    folder = CORPUS / "foreign" / "dremio-nation-as_is"
+    for file in folder.rglob("*"):
+        if file.is_file():
+            put(store, f"s3://far/nation/{file.relative_to(folder)}", file.read_bytes())
+    done = relocate(store, "s3://far/nation/metadata/v2.metadata.json", NEW)
+    document = json.loads(there(store, "lake/t/metadata/v2.metadata.json"))
+    assert done.location == document["location"] == NEW and "file:" not in json.dumps(document)
+    (manifest,) = records(there(store, document["snapshots"][0]["manifest-list"].partition("//new/")[2]))
+    body = there(store, manifest["manifest_path"].partition("//new/")[2])
+    assert manifest["manifest_length"] == len(body)
+    (only,) = records(body)
+    path = only["data_file"]["file_path"]
+    assert path.startswith(f"{NEW}/data/") and len(there(store, path.partition("//new/")[2])) == 2305
