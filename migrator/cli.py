@@ -332,7 +332,8 @@ def show(plan: Path, as_json: bool) -> None:
     "--also",
     multiple=True,
     metavar="OLD=NEW",
-    help="Another prefix that moves, for files outside the table's location. Repeatable.",
+    help="Another prefix that moves, for files outside the table's location. OLD may be a path of any file system, "
+    "such as hdfs://host:8020/data: then its files lie at NEW already. Repeatable.",
 )
 @click.option("--no-copy", is_flag=True, help="Only rewrite: the data files are at the new place, or will be.")
 @click.option("--endpoint-url", metavar="URL", help="The S3 endpoint.  [default: AWS_ENDPOINT_URL_S3, else AWS]")
@@ -348,7 +349,8 @@ def relocate(
 
     The table may be a copy whose paths still name the place that it was copied from, and --to may be the
     very place where it lies: then the data files stay, and what must be rewritten goes to a folder
-    "relocated" beside them. Nothing is overwritten. Paths keep their scheme (s3, s3a, s3n).
+    "relocated" beside them. Nothing is overwritten. Paths keep their scheme (s3, s3a, s3n); those of a
+    table that came from another file system (hdfs, file, gs, …) get the scheme of --to.
     """
     pairs = [_pair(text) for text in also]
     progress = _progress(as_json)
@@ -359,10 +361,10 @@ def relocate(
 
 
 def _pair(text: str) -> tuple[str, str]:
-    old, equals, new = text.partition("=")
-    if not equals:
+    pair = re.fullmatch("(.+)=(s3[an]?://.*)", text, re.DOTALL)  # OLD may hold a "=", too
+    if pair is None:
         raise click.UsageError(f"--also {text!r}: write it as OLD=NEW, such as s3://old/data=s3://new/data.")
-    return old, new
+    return pair[1], pair[2]
 
 
 @main.command()

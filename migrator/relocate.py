@@ -1,8 +1,8 @@
 """Moving one table from a bare metadata file: no catalog, no plan, for backups and disaster recovery.
 
 The paths in the table need not be true any more: where the table is a copy whose paths still name the place
-that it was copied from, its files are read beside the metadata file. Nothing that exists is ever overwritten
-with other bytes; a run that was interrupted is simply repeated.
+that it was copied from, in S3 or elsewhere, its files are read beside the metadata file. Nothing that exists is
+ever overwritten with other bytes; a run that was interrupted is simply repeated.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from migrator.iceberg.metadata import TableMetadata, metadata_version, read_meta
 from migrator.layout import Location
 from migrator.parallel import Failed, each
 from migrator.progress import Progress
+from migrator.recorded import Recorded, is_s3, spelled
 from migrator.rewrite import (
     CURRENT,
     DELETES,
@@ -46,29 +47,33 @@ CREATE TABLE files (
 
 @dataclass(frozen=True)
 class Moves:
-    """Old prefix → new prefix, both ``bucket/key`` without a slash at the end; a path keeps its scheme.
+    """Old prefix → new prefix in S3; a path in S3 keeps its scheme, another one gets that of its new prefix.
 
     The longest old prefix wins, on a ``/`` boundary. A path under no old prefix that lies under a new one is
     where it belongs. Paths in ``aside`` go to a folder of their own below the new prefix.
     """
 
-    rules: tuple[tuple[str, str], ...]
+    rules: tuple[Recorded, ...]
+    """With targets ``bucket/key``."""
     aside: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[Location, Location]]) -> Moves:
-        named = {_place(old): _place(new) for old, new in pairs}
-        return cls(tuple(sorted(named.items(), key=lambda rule: -len(rule[0]))))
+    def of(cls, pairs: Iterable[tuple[str, Location]]) -> Moves:
+        named = {prefix_of(old): (_place(new), new.scheme) for old, new in pairs}
+        rules = (Recorded(old, new, scheme) for old, (new, scheme) in named.items())
+        return cls(tuple(sorted(rules, key=lambda rule: -len(rule.prefix))))
 
     def __call__(self, path: str) -> str | None:
-        scheme, separator, place = path.partition("://")
-        if scheme not in ("s3", "s3a", "s3n"):
+        whole = spelled(path)
+        scheme = path.partition("://")[0] if is_s3(path) else ""
+        for rule in self.rules:
+            if rule.covers(whole):
+                inside = Recorded(rule.prefix, f"{rule.target}/{ASIDE}") if path in self.aside else rule
+                return f"{scheme or rule.scheme}://{inside.move(whole)}"
+        if not scheme:
             return None
-        for old, new in self.rules:
-            if place.startswith(old) and place[len(old) : len(old) + 1] in ("", "/"):
-                inside = f"/{ASIDE}" if path in self.aside else ""
-                return f"{scheme}{separator}{new}{inside}{place[len(old) :]}"
-        return path if any(f"{place}/".startswith(f"{new}/") for _, new in self.rules) else None
+        place = whole.partition("://")[2]
+        return path if any(f"{place}/".startswith(f"{rule.target}/") for rule in self.rules) else None
 
 
 @dataclass(frozen=True)
@@ -129,18 +134,25 @@ def relocate(
 ) -> Relocation:
     """Write the table of ``metadata_uri`` anew at the location ``to``, with every path in it changed to match.
 
-    ``also`` maps further prefixes, old → new, for files outside the table's location. ``copy`` False writes
-    only what must be rewritten, for data files that are at the new place already, or will be.
+    ``also`` maps further prefixes, old → new, for files outside the table's location. Files of an old prefix that is
+    not in S3 lie at the new one already, or where that is the old one of a further pair. ``copy`` False writes only
+    what must be rewritten, for data files that are at the new place already, or will be.
 
     Raises ConfigError for places that are none, Unreadable and UnmappedPath for what is in the way, NotFound
     for a missing live file, Occupied if something else is at the target already. Up to the last step,
     which writes the new metadata file, nobody can mistake the result for a table.
     """
+    relocator = _Relocator(store, metadata_uri, to, also, copy, progress or Progress())
     try:
-        return _Relocator(store, metadata_uri, to, also, copy, progress or Progress()).run()
+        return relocator.run()
     except UnmappedPath as error:
-        error.message = f"{error.place} refers to {error.path!r}, outside the table's location."
-        error.next_move = "Say where that goes with --also OLD=NEW."
+        error.message = (
+            f"{error.place} refers to {error.path!r}, outside the location that {metadata_uri} records, "
+            f"{relocator.old_location}."
+        )
+        error.next_move = f"Say where that goes: --also {error.path.rpartition('/')[0]}=NEW, or a shorter prefix."
+        if not is_s3(error.path):
+            error.next_move += " NEW is the place in S3 where these files lie."
         raise
 
 
@@ -161,16 +173,17 @@ class _Relocator:
         at, target = _location(metadata_uri), _location(to)
         self._data = store.get(at.bucket, at.key).data
         self._metadata = read_metadata(self._data, metadata_uri)
-        old = _location(self._metadata.location)
-        self._found = Moves.of([(old, _root_of(at, old))])
-        moves = Moves.of([(old, target), *((_location(a), _location(b)) for a, b in also)])
-        self._in_place = self._found.rules[0][1] == _place(target)
-        self._moves = moves
+        self.old_location = self._metadata.location.rstrip("/") or self._metadata.location
+        self._root = _root_of(at, self.old_location)
+        self._in_place = _place(self._root) == _place(target)
+        self._found, self._moves = _moves(self.old_location, self._root, target, also)
         self._measured = Measured()
+        self._listed_in: dict[str, str] = {}
+        """Manifest → the first manifest list that names it."""
         self._old_metadata: list[str] = []
         self.result = Relocation(
             metadata_location="",
-            location=moves(self._metadata.location) or "",
+            location=self._moves(self._metadata.location) or "",
             format_version=self._metadata.format_version,
             snapshots=len(self._metadata.snapshots),
         )
@@ -191,8 +204,8 @@ class _Relocator:
                 db, [path for path, m in manifests.items() if self._copy or (m is not None and m.content)]
             )
             deletes = dict(db.execute("SELECT path, place FROM files WHERE content = 1 ORDER BY path").fetchall())
-            if self._in_place:
-                self._moves = Moves(self._moves.rules, frozenset([*deletes, *manifests, *lists, *history, current]))
+            rewritten = [*deletes, *manifests, *lists, *history, current]
+            self._moves = Moves(self._moves.rules, frozenset(filter(self._stays, rewritten)))
             self._check_one_to_one(db)
             if self._copy:
                 self._copy_files(db)
@@ -216,20 +229,26 @@ class _Relocator:
 
     def _spelled(self, uri: str) -> str:
         """The metadata file's path as its own table would spell it."""
-        at = _location(uri)
-        old, root = self._found.rules[0]
-        scheme = self._metadata.location.partition("://")[0]
-        return f"{scheme}://{old}{_place(at)[len(root) :]}" if _place(at).startswith(f"{root}/") else uri
+        at, root = _place(_location(uri)), _place(self._root)
+        return f"{self.old_location}{at[len(root) :]}" if at.startswith(f"{root}/") else uri
 
     def _where(self, path: str) -> Location:
-        """Where the object of a path is now."""
-        return _location(self._found(path) or path)
+        """Where the object of a path is now. Raises UnmappedPath for a path outside of S3 that nothing leads to."""
+        found = self._found(path)
+        if found is None and not is_s3(path):
+            raise UnmappedPath(self._uri, path)
+        return _location(found or path)
+
+    def _stays(self, path: str) -> bool:
+        """True if the object is where it would be rewritten to."""
+        new = self._moves(path)
+        return new is not None and (self._found(path) or path).partition("://")[2] == new.partition("://")[2]
 
     def _exists(self, path: str) -> bool:
         try:
             at = self._where(path)
             self._store.size(at.bucket, at.key)
-        except (NotFound, ConfigError):
+        except (NotFound, ConfigError, UnmappedPath):
             self.result.notes.append(f"{path} is missing: its entry in the metadata log leads nowhere, as before")
             return False
         return True
@@ -250,6 +269,7 @@ class _Relocator:
                 raise _missing(outcome.item, outcome.error, self._uri)
             for manifest in outcome.result:
                 known = found.setdefault(manifest.path, manifest)
+                self._listed_in.setdefault(manifest.path, outcome.item)
                 if known is not None and known.length != manifest.length:
                     reason = f"it records {manifest.length} bytes for {manifest.path}, another list {known.length}"
                     raise Unreadable(outcome.item, reason)
@@ -273,7 +293,7 @@ class _Relocator:
 
         for outcome in each(check, filter(None, manifests), workers=self._store.concurrency):
             if isinstance(outcome, Failed):
-                raise _missing(outcome.item.path, outcome.error, "a manifest list of the table")
+                raise _missing(outcome.item.path, outcome.error, self._listed_in[outcome.item.path])
             if outcome.result:
                 self.result.notes.append(outcome.result)
 
@@ -296,7 +316,7 @@ class _Relocator:
         with self._progress.stage("reading manifests", objects=len(paths)) as stage:
             for outcome in each(read, paths, workers=THREADS):
                 if isinstance(outcome, Failed):
-                    raise _missing(outcome.item, outcome.error, "a manifest list of the table")
+                    raise _missing(outcome.item, outcome.error, self._listed_in.get(outcome.item, self._uri))
                 db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", outcome.result)
                 stage.advance(1)
 
@@ -453,15 +473,36 @@ def _place(at: Location) -> str:
     return f"{at.bucket}/{at.key.rstrip('/')}"
 
 
-def _root_of(metadata: Location, old: Location) -> Location:
+def _moves(location: str, root: Location, target: Location, also: Iterable[tuple[str, str]]) -> tuple[Moves, Moves]:
+    """Where the objects of paths are, and where they go. ``root``: where the table's directory is."""
+    pairs = [(old, _location(new)) for old, new in also]
+    within = Moves.of([(location, root)])
+    # Of a place outside of S3 somebody must have copied these files: what is inside the table's directory with it.
+    outside = [(old, new) for old, new in pairs if not is_s3(old) and within(old) is None]
+    for old, _ in pairs:
+        if is_s3(old):
+            _location(old)
+    onwards = Moves.of([pair for pair in pairs if is_s3(pair[0])])
+    chained = [(old, _location(onwards(new.uri) or new.uri)) for old, new in outside]
+    found = Moves.of([(location, root), *outside])
+    return found, Moves.of([(location, target), *pairs, *chained])
+
+
+def prefix_of(path: str) -> str:
+    """A prefix as rules have it: in its one spelling, without a slash at its end."""
+    return spelled(path).rstrip("/")
+
+
+def _root_of(metadata: Location, location: str) -> Location:
     """The directory of the table that a metadata file belongs to: the one that its location names, if it is
     there; else, for a copy, the one above ``metadata/``."""
-    if _place(metadata).startswith(f"{_place(old)}/"):
-        return old
+    old = Location.parse(location)
+    if old is not None and _place(metadata).startswith(f"{_place(old)}/"):
+        return Location(old.scheme, old.bucket, old.key.rstrip("/"))
     folder, _, last = metadata.key.rpartition("/")[0].rpartition("/")
     if last != "metadata" or not folder:
         raise ConfigError(
-            f"{metadata.uri} lies neither below its table's location, {old.uri}, nor in a folder metadata/.",
+            f"{metadata.uri} lies neither below its table's location, {location}, nor in a folder metadata/.",
             next_move="Name the file inside the table's copy, …/metadata/….metadata.json.",
         )
     return Location(metadata.scheme, metadata.bucket, folder)

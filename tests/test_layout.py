@@ -139,3 +139,95 @@ def test_any_uri_is_mapped_as_the_parts_say() -> None:
             assert layout.map_uri(uri) == plainly(layout, uri), (rules, uri)
             mapped += layout.map_uri(uri) is not None
     assert mapped > 5_000
+
+
+HDFS: dict[str, str | bool] = {
+    "s3://copy/": "copy/",
+    "hdfs://nn:8020/wh/": "copy/wh/",
+    "hdfs://nn:8020/wh/tmp/": False,
+    "file:///data/": "s3a://data-lake/local/",
+    "gs://bucket/": "",
+    "abfss://box@account.dfs.core.windows.net/lake/": "azure/",
+    "/user/hive/": "hive/",
+    "db/wh/": "relative/",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("hdfs://nn:8020/wh/t/a", "s3://data-lake/copy/wh/t/a"),
+        ("hdfs://nn:8020/wh", "s3://data-lake/copy/wh"),
+        ("hdfs://nn:8020/wh/", "s3://data-lake/copy/wh/"),
+        ("hdfs://nn:8020/whx/t", None),
+        ("hdfs://nn:8020/wh/tmp/t", None),
+        ("hdfs://nn:8020/wh/tmpx", "s3://data-lake/copy/wh/tmpx"),
+        ("hdfs://nn/wh/t", None),  # another port, for all that is known
+        ("hdfs:///wh/t", None),
+        ("file:/data/x", "s3a://data-lake/local/x"),
+        ("file:///data/x", "s3a://data-lake/local/x"),
+        ("file://host/data/x", None),
+        ("/data/x", None),
+        ("gs://bucket/a//b", "s3://data-lake/a//b"),
+        ("gs://bucket", "s3://data-lake"),
+        ("abfss://box@account.dfs.core.windows.net/lake/x", "s3://data-lake/azure/x"),
+        ("abfs://box@account.dfs.core.windows.net/lake/x", None),
+        ("/user/hive/t", "s3://data-lake/hive/t"),
+        ("user/hive/t", None),
+        ("db/wh/t", "s3://data-lake/relative/t"),
+        ("s3a://copy/wh/t", "s3a://data-lake/copy/wh/t"),
+    ],
+)
+def test_recorded_paths_that_are_not_in_s3(path: str, expected: str | None) -> None:
+    layout = Layout.from_mapping("data-lake", HDFS)
+    assert layout.map_uri(path) == expected
+    assert layout.is_source(path) == (expected is not None)
+    assert Layout.from_mapping("data-lake", layout.to_mapping()) == layout
+    assert layout.buckets == ("copy",)
+
+
+def test_a_file_system_as_a_whole() -> None:
+    for root in ("file:/", "file:///"):
+        layout = Layout.from_mapping("data-lake", {root: "local/"})
+        assert layout.map_uri("file:/x/y") == layout.map_uri("file:///x/y") == "s3://data-lake/local/x/y"
+        assert layout.map_uri("file://host/x") is None
+        assert Layout.from_mapping("data-lake", layout.to_mapping()) == layout
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "place"),
+    [
+        ({"s3://copy/": "copy/"}, "hdfs://nn:8020/wh/t", "s3://copy/wh/t"),
+        ({"s3://copy/wh/": "copy/wh/", "s3://copy/": "other/"}, "hdfs://nn:8020/wh", "s3://copy/wh"),
+        ({"s3://all/": ""}, "hdfs://nn:8020/wh/t//x", "s3://all/copy/wh/t//x"),
+        ({"s3://all/": "", "s3://some/a/": "copy/wh/t/"}, "hdfs://nn:8020/wh/t/x", "s3://some/a/x"),
+        ({"s3://all/": "copy/", "s3://all/wh/": False}, "hdfs://nn:8020/wh/t", None),
+        ({"s3://all/": "else/"}, "hdfs://nn:8020/wh/t", None),
+        ({"s3://all/": "copy/"}, "hdfs://other/wh/t", None),
+        ({"s3://all/": "else/"}, "s3a://all/x", "s3a://all/x"),
+    ],
+)
+def test_where_the_object_of_a_recorded_path_lies(rules: dict[str, str | bool], path: str, place: str | None) -> None:
+    at = Layout.from_mapping("data-lake", {**rules, "hdfs://nn:8020/wh/": "copy/wh/"}).place_of(path)
+    assert (at and at.uri) == place
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"file:/x": "a/", "file:///x/": "b/"},
+        {"hdfs://user:secret@nn/x/": "a/"},
+        {"abfs://box:secret@account/x/": "a/"},
+        {"hdfs://nn/x/": "s3a://another-bucket/a/"},
+        {"hdfs://nn/x/": "/a"},
+        {"hdfs://nn/x/": True},
+        {"bronze/": "bronze/"},  # somebody forgot s3://
+        {"bronze": "bronze/"},
+        {"/": "a/"},
+        {"": "a/"},
+    ],
+)
+def test_recorded_places_that_cannot_be_meant(rules: dict[str, str | bool]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Layout.from_mapping("data-lake", rules)
+    assert "secret" not in str(caught.value)

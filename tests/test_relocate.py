@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from iceberg.avro_files import avro, records
+from iceberg.avro_files import CORPUS, avro, records
 from iceberg.tables import entry, list_schema, listed, position_deletes
 from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
+from migrator.iceberg.deletes import delete_paths
 from migrator.layout import Location
 from migrator.relocate import Moves, relocate
 from migrator.store import Store
-from plan.handmade import data_file, delete_rows, put, table
+from plan.handmade import CopiedFrom, data_file, delete_rows, put, table
 
 OLD, NEW = "s3a://old/wh/t", "s3a://new/lake/t"
 METADATA = f"{OLD}/metadata/00000-a.metadata.json"
@@ -61,7 +63,7 @@ def there(store: Store, key: str) -> bytes:
 )
 def test_moves(path: str, expected: str | None) -> None:
     pairs = {"s3://old/a+b(c/": "s3://new/x", "s3://old/a+b(c/deep": "s3://far/deep/"}
-    assert Moves.of((place(old), place(new)) for old, new in pairs.items())(path) == expected
+    assert Moves.of((old, place(new)) for old, new in pairs.items())(path) == expected
 
 
 # -- a second run --------------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ def test_a_file_under_no_prefix_is_refused_unless_it_is_a_tombstone(store: Store
     [
         ("data/a.parquet", "metadata/m0.avro"),
         ("data/d.parquet", "metadata/m1.avro"),
-        ("metadata/m0.avro", "manifest list"),
+        ("metadata/m0.avro", "metadata/snap-1.avro"),
         ("metadata/snap-1.avro", "00000-a.metadata.json"),
     ],
 )
@@ -247,3 +249,141 @@ def test_a_manifest_that_lost_entries_is_refused_and_a_wrong_length_put_right(st
     with pytest.raises(Unreadable, match="3 entries, its list records 7 bytes and 4 entries"):
         relocate(store, METADATA, "s3a://new/elsewhere/t")
     assert not [key for key in keys(store) if key.startswith("elsewhere")]
+
+
+# -- copies of what was never in S3 ----------------------------------------------------------------------
+
+
+FOREIGN = [
+    "hdfs://nn1:8020/user/hive/warehouse",
+    "hdfs:///wh",
+    "file:/tmp/wh",
+    "file:///tmp/wh",
+    "gs://other/wh",
+    "abfs://box@account.dfs.core.windows.net/wh",
+    "/user/hive/wh",
+    "some/wh",
+]
+
+
+def deleted(copied: CopiedFrom, old: str, data: str) -> dict[str, Any]:
+    size = delete_rows(copied, f"{old}/data/d.parquet", [data])
+    return position_deletes(f"{old}/data/d.parquet", file_size_in_bytes=size)
+
+
+def check_paths(store: Store, new: str, data: str) -> None:
+    """The table at this place in the bucket "new" names nothing but its own files there, and this data file."""
+    bucket, _, key = new.partition("://")[2].partition("/")
+    document = json.loads(store.get(bucket, f"{key}/metadata/00000-a.metadata.json").data)
+    assert document["location"] == new
+    lists = records(store.get(bucket, document["snapshots"][0]["manifest-list"].partition(f"{bucket}/")[2]).data)
+    paths = []
+    for listed_one in lists:
+        body = store.get(bucket, listed_one["manifest_path"].partition(f"{bucket}/")[2]).data
+        assert listed_one["manifest_length"] == len(body)
+        paths += [r["data_file"]["file_path"] for r in records(body)]
+    assert data in paths and len(paths) == 2
+    (deletes,) = [path for path in paths if path.endswith("d.parquet")]
+    at = place(deletes)
+    assert delete_paths(store.get(at.bucket, at.key).data, "d") == {data}
+
+
+@pytest.mark.parametrize("to", ["s3://new/lake/t", "s3a://new/lake/t"])
+@pytest.mark.parametrize("old", FOREIGN)
+def test_a_copy_from_another_file_system_needs_nothing_but_its_new_place(store: Store, old: str, to: str) -> None:
+    copied = CopiedFrom(store, old, "s3://far/copied")
+    data = data_file(copied, f"{old}/t/data/a.parquet")
+    table(copied, data, deleted(copied, f"{old}/t", f"{old}/t/data/a.parquet"), location=f"{old}/t")
+    done = relocate(store, "s3a://far/copied/t/metadata/00000-a.metadata.json", to)
+    assert (done.location, done.metadata_location) == (to, f"{to}/metadata/00000-a.metadata.json")
+    check_paths(store, to, f"{to}/data/a.parquet")
+    assert relocate(store, "s3a://far/copied/t/metadata/00000-a.metadata.json", to).there_already == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "paths"), [("file:///tmp/wh/t", "file:/tmp/wh/t"), ("hdfs:/wh/t", "hdfs:///wh/t")]
+)
+def test_two_spellings_of_one_place(store: Store, location: str, paths: str) -> None:
+    copied = CopiedFrom(store, paths, "s3://far/t")
+    data = data_file(copied, f"{paths}/data/a.parquet")
+    table(copied, data, deleted(copied, paths, f"{location}/data/a.parquet"), location=paths)
+    body = there_at(store, "far", "t/metadata/00000-a.metadata.json")
+    document = json.loads(body)
+    document["location"] = location
+    put(store, "s3://far/t/metadata/00000-a.metadata.json", json.dumps(document).encode())
+    assert relocate(store, "s3://far/t/metadata/00000-a.metadata.json", NEW).location == NEW
+    check_paths(store, NEW, f"{NEW}/data/a.parquet")
+
+
+def there_at(store: Store, bucket: str, key: str) -> bytes:
+    return store.get(bucket, key).data
+
+
+def test_in_place(store: Store) -> None:
+    """The data stay, and what must be rewritten goes beside it."""
+    old = "hdfs://nn:8020/wh/t"
+    copied = CopiedFrom(store, old, "s3://new/lake/t")
+    table(copied, data_file(copied, f"{old}/data/a.parquet"), location=old)
+    before = keys(store)
+    done = relocate(store, "s3://new/lake/t/metadata/00000-a.metadata.json", "s3://new/lake/t")
+    assert done.metadata_location == "s3://new/lake/t/relocated/metadata/00000-a.metadata.json"
+    assert before < keys(store)
+
+
+@pytest.mark.parametrize("onwards", [False, True], ids=["where it lies", "moved on"])
+@pytest.mark.parametrize("outside", ["hdfs://nn:8020/raw", "/raw", "gs://raw/k=1"])
+def test_also_takes_any_file_system(store: Store, outside: str, onwards: bool) -> None:
+    """Files outside of the location lie where somebody copied them, deletes among them; or are moved on from there."""
+    old = "hdfs://nn:8020/wh/t"
+    copied, raw = CopiedFrom(store, old, "s3://far/t"), CopiedFrom(store, outside, "s3://far/raw")
+    data = data_file(raw, f"{outside}/a.parquet")
+    size = delete_rows(raw, f"{outside}/d.parquet", [f"{outside}/a.parquet"])
+    table(copied, data, position_deletes(f"{outside}/d.parquet", file_size_in_bytes=size), location=old)
+    metadata = "s3://far/t/metadata/00000-a.metadata.json"
+    with pytest.raises(UnmappedPath, match=r"00000-a\.metadata\.json records, hdfs://nn:8020/wh/t") as caught:
+        relocate(store, metadata, NEW)
+    assert f"--also {outside}=NEW" in str(caught.value)
+    also = [(outside, "s3://far/raw"), *([("s3://far/raw", "s3://new/raw")] if onwards else [])]
+    relocate(store, metadata, NEW, also=also)
+    check_paths(store, NEW, "s3://new/raw/a.parquet" if onwards else "s3://far/raw/a.parquet")
+
+
+def test_a_copy_that_lies_in_no_metadata_folder_is_refused_with_both_places(store: Store) -> None:
+    copied = CopiedFrom(store, "hdfs://nn/t", "s3://far/t")
+    table(copied, data_file(copied, "hdfs://nn/t/data/a.parquet"), location="hdfs://nn/t")
+    put(store, "s3://far/other.metadata.json", there_at(store, "far", "t/metadata/00000-a.metadata.json"))
+    with pytest.raises(ConfigError, match=r"s3://far/other\.metadata\.json lies neither .*hdfs://nn/t"):
+        relocate(store, "s3://far/other.metadata.json", NEW)
+
+
+@pytest.mark.parametrize("lost", ["data/a.parquet", "data/d.parquet", "metadata/m0.avro", "metadata/snap-1.avro"])
+@pytest.mark.parametrize("old", ["s3a://far/t", "hdfs://nn/t"])
+def test_a_missing_file_is_one_message_with_what_names_it(store: Store, old: str, lost: str) -> None:
+    copied = CopiedFrom(store, old, "s3a://far/t")
+    data = data_file(copied, f"{old}/data/a.parquet")
+    table(copied, data, deleted(copied, old, f"{old}/data/a.parquet"), location=old)
+    store.delete("far", f"t/{lost}")
+    by = {"data/a.parquet": "m0.avro", "data/d.parquet": "m1.avro", "metadata/m0.avro": "snap-1.avro"}
+    with pytest.raises(NotFound) as caught:
+        relocate(store, "s3://far/t/metadata/00000-a.metadata.json", NEW)
+    assert f"{old}/{lost} is missing" in str(caught.value)
+    assert by.get(lost, "00000-a.metadata.json") in str(caught.value)
+    assert not [key for key in keys(store) if key.endswith(".metadata.json")]
+
+
+@pytest.mark.skipif(not (CORPUS / "foreign").exists(), reason="the corpus of other engines' files is not here")
+def test_the_real_table_of_dremio(store: Store) -> None:
+    """Its location is file:///…, its paths file:/…; pyiceberg cannot read its old manifests, wherever they lie."""
+    folder = CORPUS / "foreign" / "dremio-nation-as_is"
+    for file in folder.rglob("*"):
+        if file.is_file():
+            put(store, f"s3://far/nation/{file.relative_to(folder)}", file.read_bytes())
+    done = relocate(store, "s3://far/nation/metadata/v2.metadata.json", NEW)
+    document = json.loads(there(store, "lake/t/metadata/v2.metadata.json"))
+    assert done.location == document["location"] == NEW and "file:" not in json.dumps(document)
+    (manifest,) = records(there(store, document["snapshots"][0]["manifest-list"].partition("//new/")[2]))
+    body = there(store, manifest["manifest_path"].partition("//new/")[2])
+    assert manifest["manifest_length"] == len(body)
+    (only,) = records(body)
+    path = only["data_file"]["file_path"]
+    assert path.startswith(f"{NEW}/data/") and len(there(store, path.partition("//new/")[2])) == 2305

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn, Protocol
 
 from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint
-from migrator.errors import ConfigError, NotFound
+from migrator.errors import ConfigError, NotFound, StoreError, Unreachable
 from migrator.layout import Location
 
 HINT = "version-hint.text"
@@ -122,10 +121,22 @@ class HadoopCatalog:
         place = Location(self._warehouse.scheme, self._warehouse.bucket, folder).uri
         hint = None
         if HINT in names:
-            with suppress(NotFound):  # gone since the listing: then there is none
-                hint = self._reader.get(self._warehouse.bucket, folder + HINT)
+            hint = read_hint(lambda: self._reader.get(self._warehouse.bucket, folder + HINT))
         name = current_version(names, hint)
         return (place + name, hint_trouble(names, hint)) if name else (None, "")
+
+
+def read_hint(get: Callable[[], bytes]) -> bytes | None:
+    """The bytes of a version hint; None if it is gone by now. Of one that the server does not hand out (it is archived,
+    or access to it is denied) they are empty: Iceberg then lists the folder. Raises Unreachable."""
+    try:
+        return get()
+    except NotFound:
+        return None
+    except Unreachable:
+        raise
+    except StoreError:
+        return b""
 
 
 def current_version(names: Iterable[str], hint: bytes | None) -> str | None:

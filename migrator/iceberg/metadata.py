@@ -92,7 +92,8 @@ def read_metadata(data: bytes, place: str) -> TableMetadata:
     top = Object(parse(read_text(data, place)[0], place), place, "")
     version = top.integer("format-version")
     if version not in _FORMAT_VERSIONS:
-        raise Unreadable(place, f"its format-version is {version}")
+        reason = f"its format-version is {version}, and only versions 1, 2 and 3 of the table format are supported"
+        raise Unreadable(place, reason, next_move="Have its engine write it in one of these versions.")
     snapshots = tuple(_snapshot(s) for s in top.objects("snapshots"))
     current = top.integer("current-snapshot-id", -1)
     refs = top.object("refs")

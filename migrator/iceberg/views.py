@@ -29,7 +29,8 @@ class ViewMetadata:
 
 def is_view_metadata(data: bytes, place: str) -> bool:
     """True for the metadata of a view, False for that of a table. Raises Unreadable if it is no JSON object."""
-    return "view-uuid" in parse(read_text(data, place)[0], place)
+    found = parse(read_text(data, place)[0], place)
+    return "view-uuid" in found or ("current-version-id" in found and "versions" in found)
 
 
 def read_view(data: bytes, place: str) -> ViewMetadata:
@@ -41,7 +42,11 @@ def read_view(data: bytes, place: str) -> ViewMetadata:
     top = Object(parse(read_text(data, place)[0], place), place, "")
     version = top.integer("format-version")
     if version != 1:
-        raise Unreadable(place, f"its format-version is {version}")
+        reason = f"it is a view, and its format-version is {version}; only version 1 of the view format is supported"
+        raise Unreadable(place, reason, next_move="Have its engine write it in this version.")
+    if top.optional_text("view-uuid") is None:
+        move = "Have its engine create it again."
+        raise Unreadable(place, "it is a view whose view-uuid is missing, which the format demands", next_move=move)
     top.get("versions", list)  # demanded, unlike what ``objects`` reads as empty
     representations = [r for v in top.objects("versions") for r in v.objects("representations")]
     return ViewMetadata(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import TABLE, VIEW
-from migrator.catalogs.hadoop import HINT, current_version, hint_trouble
+from migrator.catalogs.hadoop import HINT, current_version, hint_trouble, read_hint
 from migrator.errors import ConfigError, NotFound, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_metadata
@@ -308,13 +308,11 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
     """
     newest = family[-1]
     hint_key = f"{newest.folder}/{HINT}"
-    hint, trouble = None, ""
+    hint: tuple[str, str] | None = None
+    trouble = ""
     if newest.name.startswith("v"):
-        try:
-            text: bytes | None = store.get(newest.bucket, hint_key).data
-            hint = (newest.bucket, newest.folder)
-        except NotFound:
-            text = None
+        text = read_hint(lambda: store.get(newest.bucket, hint_key).data)
+        hint = (newest.bucket, newest.folder) if text is not None else None
         names = [f.name for f in neighbours]
         name = current_version(names, text)
         hinted = next((f for f in family if f.name == name), None)

@@ -367,14 +367,8 @@ class _TablePlanner:
         """The bytes of the new metadata file, or None if the table cannot be moved."""
         place, layout = self._found.metadata, self._layout
         new_location = layout.map_uri(metadata.location)
-        directory = Location.parse(new_metadata.rpartition("/metadata/")[0])
-        lies_at = Location.parse((new_location or "").rstrip("/"))
-        if (
-            self._found.hint is not None
-            and directory is not None
-            and lies_at is not None
-            and ((directory.bucket, directory.key) != (lies_at.bucket, lies_at.key))
-        ):
+        directory = _place(new_metadata.rpartition("/metadata/")[0])
+        if self._found.hint is not None and new_location and directory != _place(new_location.rstrip("/")):
             # A Hadoop catalog finds a table by its directory, which its location must be.
             message = f"a Hadoop table must lie at its location, but they map to {new_metadata} and {new_location}"
             self._problems.add("unmapped-path", place, message, "Map its folder with one rule.")
@@ -556,6 +550,12 @@ class _TablePlanner:
             self._plan.db.execute(_MARK, marks)
             folder, _, name = at.key.rpartition("/")
             self._plan.db.execute(_DROP_CHECKSUM, {"bucket": at.bucket, "key": f"{folder}/.{name}.crc"})
+
+
+def _place(uri: str) -> tuple[str, str] | None:
+    """Bucket and key, whatever the scheme."""
+    at = Location.parse(uri)
+    return (at.bucket, at.key) if at is not None else None
 
 
 def _is_there(store: Store, bucket: str) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import pytest
 
 from migrator.catalogs import Catalog, Repoint
-from migrator.catalogs.hadoop import HadoopCatalog, current_version, hint_trouble
-from migrator.errors import ConfigError, NotFound
+from migrator.catalogs.hadoop import HadoopCatalog, current_version, hint_trouble, read_hint
+from migrator.errors import AccessDenied, ConfigError, NotFound, StoreError, Unreachable
 
 
 class DictReader:
@@ -162,6 +162,25 @@ def test_a_hint_that_makes_no_sense_is_named() -> None:
     assert found.metadata_location == "s3a://lake/wh/db/t/metadata/v2.metadata.json"
     assert found.trouble == "says b'latest', which is not a version"
     assert files.current("db", "t") == found.metadata_location
+
+
+@pytest.mark.parametrize("error", [AccessDenied("no"), StoreError("InvalidObjectState")])
+def test_a_hint_that_the_server_does_not_hand_out_gives_way_to_the_highest_version(error: StoreError) -> None:
+    """As in Iceberg, where whatever goes wrong with the hint makes it list the folder."""
+
+    def refuse() -> bytes:
+        raise error
+
+    assert read_hint(refuse) == b""
+    assert current_version(["v1.metadata.json", "v2.metadata.json"], read_hint(refuse)) == "v2.metadata.json"
+
+
+def test_no_answer_is_no_hint() -> None:
+    def away() -> bytes:
+        raise Unreachable("away")
+
+    with pytest.raises(Unreachable):
+        read_hint(away)
 
 
 def test_a_hint_that_is_gone_since_the_listing() -> None:

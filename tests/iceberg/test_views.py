@@ -140,7 +140,7 @@ def with_representation(**keys: Any) -> bytes:
         (changed(format_version=2), "its format-version is 2"),
         (changed(format_version="1"), "format-version is '1'"),
         (changed(format_version=None), "format-version is missing"),
-        (changed(view_uuid=None), "view-uuid is missing"),
+        (changed(view_uuid=None), "it is a view whose view-uuid is missing"),
         (changed(location=None), "location is missing"),
         (changed(location=["s3://bronze/v"]), "location is "),
         (changed(versions=None), "versions is missing"),
@@ -161,3 +161,9 @@ def test_what_later_writers_add_is_kept():
     data = with_representation(type="substrait", plan="s3://bronze/x")
     assert read_view(data, PLACE).sql == ()
     assert json.loads(moved(data))["versions"] == json.loads(data)["versions"]
+
+
+def test_a_view_without_a_uuid_is_a_view() -> None:
+    assert is_view_metadata(
+        b'{"format-version": 1, "location": "s3://b/v", "current-version-id": 1, "versions": []}', PLACE
+    )

@@ -29,13 +29,26 @@ LOCATION = "s3a://bronze/t"
 UUID = "9c12d441-03fe-4693-9a96-a0705ddf69c1"
 
 
-def put(store: Store, uri: str, data: bytes) -> int:
+class CopiedFrom:
+    """A store in which what is put under ``old``, a place that is not in S3, lies under ``new``."""
+
+    def __init__(self, store: Store, old: str, new: str) -> None:
+        self._store, self._old, self._new = store, old, new
+
+    def put(self, uri: str, data: bytes) -> int:
+        assert uri.startswith(self._old)
+        return put(self._store, self._new + uri[len(self._old) :], data)
+
+
+def put(store: Store | CopiedFrom, uri: str, data: bytes) -> int:
+    if isinstance(store, CopiedFrom):
+        return store.put(uri, data)
     bucket, _, key = uri.partition("://")[2].partition("/")
     store.put(bucket, key, Content(data, ""))
     return len(data)
 
 
-def delete_rows(store: Store, uri: str, paths: list[str]) -> int:
+def delete_rows(store: Store | CopiedFrom, uri: str, paths: list[str]) -> int:
     """A file of position deletes in Parquet, the first row of each of these data files; returns its size."""
     schema = pa.schema(
         [
@@ -48,13 +61,13 @@ def delete_rows(store: Store, uri: str, paths: list[str]) -> int:
     return put(store, uri, sink.getvalue())
 
 
-def data_file(store: Store, path: str, *, at: str | None = None) -> dict[str, Any]:
+def data_file(store: Store | CopiedFrom, path: str, *, at: str | None = None) -> dict[str, Any]:
     """The entry of a data file, whose object lies at ``at``, or where the path says."""
     return entry(path, file_size_in_bytes=put(store, at or path, b"rows"))
 
 
 def table(
-    store: Store,
+    store: Store | CopiedFrom,
     *entries: dict[str, Any],
     location: str = LOCATION,
     version: int = 2,

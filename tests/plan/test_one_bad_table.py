@@ -176,7 +176,7 @@ def test_an_odd_hint_is_named(lake: Store, tmp_path: Path) -> None:
 def test_deletes_that_cannot_be_written_back_are_found_while_planning(lake: Store, tmp_path: Path, status: int) -> None:
     data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.orc"
     sink = io.BytesIO()
-    at = pa.array([{"at": 0}], pa.struct([("at", pa.timestamp("ns"))]))
+    at = pa.array([{"at": 10**17}], pa.struct([("at", pa.timestamp("us"))]))  # in the year 5138
     orc.write_table(pa.table({"file_path": [data], "pos": pa.array([0], pa.int64()), "row": at}), sink)
     size = put(lake, deletes, sink.getvalue())
     deleted = position_deletes(deletes, file_format="ORC", file_size_in_bytes=size, status=status)
