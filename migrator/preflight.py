@@ -39,6 +39,10 @@ _CLASSES_IN_USE = (
     " SELECT storage_class, 's3://' || bucket || '/' || key FROM versions WHERE action = 'copy' AND NOT marker)"
     " WHERE storage_class <> 'STANDARD' GROUP BY storage_class"
 )
+_KEY_BELOW_KEY = (
+    f"SELECT bucket, key FROM objects o WHERE {TO_WRITE} AND target NOT LIKE '%/' AND EXISTS (SELECT 1 FROM objects x"
+    f" WHERE x.target > o.target || '/' AND x.target < o.target || '0' AND x.{TO_WRITE})"
+)
 _SKIP = "--no-preflight"
 
 
@@ -212,13 +216,15 @@ class _Target:
             self._plan.add_finding(Finding.of("preflight-incomplete", self._place, message))
             return
         try:
-            if self._try("s3:PutObject", "writing to it", self._rights.write):
+            if may_write := self._try("s3:PutObject", "writing to it", self._rights.write):
                 tagged = partial(self._rights.write, Tagging="migrator=preflight")
                 self._try("s3:PutObjectTagging", "writing tags", tagged)
                 if self._try("s3:PutObject", "an upload in parts", self._rights.upload_in_parts) and exists:
                     self._try("s3:AbortMultipartUpload", "aborting an upload", self._rights.abort)
             self._try_classes()
             self._try_keys()
+            if may_write:
+                self._try_key_below_key()
         except StoreError as error:  # at the moment it does nothing: what is left to try would take as long
             _incomplete(self._plan, self._place, "writing to it", error)
         finally:
@@ -263,6 +269,20 @@ class _Target:
                 message = f"its key has {shape.said}, which the target does not take: {said}"
                 move = f'Rename it in the old bucket, or leave it where it is: "{folder}" = false.'
                 self._plan.add_finding(Finding.of("key-refused", example, message, move, count=count))
+
+    def _try_key_below_key(self) -> None:
+        """Some servers refuse the object ``k/sub`` beside an object ``k``, and MinIO takes it and lists it nowhere."""
+        found = self._plan.db.execute(f"{_KEY_BELOW_KEY} LIMIT {EXAMPLES}").fetchall()
+        if not found:
+            return
+        error = self._refusal(partial(self._rights.write, "k")) or self._refusal(partial(self._rights.write, "k/sub"))
+        said = error.message if error is not None else ""
+        if error is None and self._changed("k/sub"):
+            said = "it lists them nowhere"
+        for bucket, key in found if said else ():
+            message = f"is an object, and there are objects below {key + '/'!r}, which the target does not take: {said}"
+            move = f'Rename it in the old bucket, or leave both where they are: "s3://{bucket}/{key}/" = false.'
+            self._plan.add_finding(Finding.of("key-refused", f"s3://{bucket}/{key}", message, move))
 
     def _changed(self, name: str) -> bool:
         try:

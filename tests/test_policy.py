@@ -67,7 +67,7 @@ def test_one_of_plan_and_configuration(config: Path) -> None:
 
 
 def test_every_action_is_granted_somewhere() -> None:
-    everything = least_policy(["old"], "one", all_versions=True)
+    everything = least_policy(["old"], "one", all_versions=True, object_lock=True)
     granted = {action for statement in everything["Statement"] for action in statement["Action"]}
     assert granted == set(ACTIONS)
     assert all(statement["Action"] and statement["Resource"] for statement in everything["Statement"])

@@ -297,3 +297,20 @@ def test_a_catalog_is_tried_and_left_as_it_was(
     holder.close()
     catalog.close()
     assert database.read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["refused", "hidden", "taken"])
+def test_an_object_below_an_object(lake: Store, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MinIO takes ``k/sub`` beside ``k`` and lists it nowhere; versitygw refuses it."""
+    for key in ("x/k", "x/k/sub"):
+        lake.put("bronze", key, Content(b"x", ""))
+    if how == "refused":
+        refuse(lake, "PutObject", lambda r: r.url.endswith("/k/sub"), code="ObjectParentIsFile", status=400)
+    elif how == "hidden":
+        monkeypatch.setattr("migrator.preflight.Rights.listed", lambda *_: False)
+    before = traces(lake)
+    described = planned(lake, tmp_path)
+    assert traces(lake) == before and blocks(described) == ([] if how == "taken" else ["key-refused"])
+    if how != "taken":
+        found = finding(described, "key-refused")
+        assert found["place"] == "s3://bronze/x/k" and '"s3://bronze/x/k/" = false' in found["next_move"]

@@ -75,6 +75,8 @@ _DENIED = {
     "InvalidToken",
 }
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound"}
+OWN_KEY = "form of server side encryption"
+"""Stands in what a server says of an object that can only be read with a key that is sent along (SSE-C)."""
 _CHANGED = {"412", "PreconditionFailed"}
 _OF_THIS_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """Errors of temporary files, which say nothing of the server."""
@@ -1136,4 +1138,16 @@ def _translated(place: str, error: botocore.exceptions.ClientError, endpoint: st
             f"{place}: access denied ({code}: {reason}).",
             next_move="Check the credentials and what they may do here.",
         )
-    return StoreError(f"{place}: {error.operation_name} failed ({code}: {reason}).")
+    return StoreError(f"{place}: {error.operation_name} failed ({code}: {reason}).", next_move=_move(code, reason))
+
+
+def _move(code: str, reason: str) -> str:
+    """What to do about an object that the server gives to nobody as it is."""
+    if code == "InvalidObjectState":
+        return "It lies in an archive: restore it and plan again, or leave its folder where it is with a rule = false."
+    if OWN_KEY in reason.lower():
+        return (
+            "It is encrypted with a key that its owner sends along (SSE-C): leave its folder where it is with a "
+            "rule = false, and copy it with a tool that has the key."
+        )
+    return ""

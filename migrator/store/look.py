@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import NotFound, StoreError
-from migrator.store.client import Store
+from migrator.store.client import OWN_KEY, Store
 from migrator.store.rights import refused
 from migrator.store.routes import Routes
 
@@ -24,8 +24,6 @@ S3_CLASSES = frozenset(
     }
 )
 """The storage classes of S3. Any other one is a server's own: a tier of MinIO's, a placement of Ceph's."""
-
-_OWN_KEY = "server side encryption"
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Look:
             with self._store._errors(f"s3://{self._bucket}/{key}"):
                 self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0")["Body"].close()
         except StoreError as error:
-            return _OWN_KEY in error.message.lower()
+            return OWN_KEY in error.message.lower()
         return False
 
     def _ask(self, operation: str, key: str = "", **more: str) -> Mapping[str, Any] | None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import itertools
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from migrator.errors import AccessDenied, ConfigError, NotFound, StoreError, Unreachable
 from migrator.store import MAX_PARTS, Content, Store, part_ranges
@@ -57,3 +59,18 @@ def test_a_full_disk_of_this_machine_is_not_the_servers_fault(mock_store: Store)
     assert not isinstance(caught.value, Unreachable)
     with pytest.raises(Unreachable), mock_store._errors("s3://b/k"):
         raise OSError(errno.ECONNREFUSED, "Connection refused")
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "move"),
+    [
+        ("InvalidRequest", "The object was stored using a form of Server Side Encryption. The parameters…", "SSE-C"),
+        ("InvalidObjectState", "The operation is not valid for the object's access tier", "restore it"),
+        ("InvalidRequest", "something else", ""),
+    ],
+)
+def test_an_object_that_the_server_gives_to_nobody(mock_store: Store, code: str, said: str, move: str) -> None:
+    answer: Any = {"Error": {"Code": code, "Message": said}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    with pytest.raises(StoreError) as caught, mock_store._errors("s3://b/k"):
+        raise ClientError(answer, "CopyObject")
+    assert move in (caught.value.next_move or "") and bool(caught.value.next_move) == bool(move)
