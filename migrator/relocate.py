@@ -150,7 +150,8 @@ def relocate(
             f"{error.place} refers to {error.path!r}, outside the location that {metadata_uri} records, "
             f"{relocator.old_location}."
         )
-        error.next_move = f"Say where that goes: --also {error.path.rpartition('/')[0]}=NEW, or a shorter prefix."
+        folder = error.path.rpartition("/")[0]
+        error.next_move = f"Say where that goes with --also OLD=NEW, such as --also {folder}=NEW, or a shorter prefix."
         if not is_s3(error.path):
             error.next_move += " NEW is the place in S3 where these files lie."
         raise
