@@ -51,7 +51,7 @@ from migrator.store import (
 from migrator.store.answers import MOST_BODY
 from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers
 from migrator.store.checksums import POLYNOMIALS, can_compute, checksum_of, whole_checksum, whole_crc
-from migrator.store.client import REFUSES_CHECKSUM, without_checksum
+from migrator.store.client import REFUSES_CHECKSUM, refuses_checksum, without_checksum
 from migrator.store.conditional import ANYTHING
 from migrator.store.outage import Patience
 from migrator.store.routes import (
@@ -561,7 +561,13 @@ class Copier:
                 if self._options.once and isinstance(error, Unreachable):
                     raise AnswerLost(item.place, error.message) from error
                 raise
-            except StoreError as error:  # a part's answer may have been another one's
+            except StoreError as error:
+                if "ChecksumAlgorithm" in attributes and refuses_checksum(error):
+                    self._ways = replace(self._ways, take_checksum=False)
+                    refusal = _Refused(error.message)
+                    refusal.code = "InvalidRequest"
+                    raise refusal from error
+                # A part's answer may have been another one's.
                 raise _Unequal(item, self._bucket, f"could not be put together: {error}") from error
         except BaseException:
             for worker in workers:

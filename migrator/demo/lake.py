@@ -162,7 +162,7 @@ def _odd_objects() -> Iterator[dict[str, Any]]:
         'it\'s "quoted"',
     )
     for key in keys:
-        yield {"Bucket": "gold", "Key": f"odd/{key}", "Body": key.encode(), "Tagging": urlencode({"team": "bi & co"})}
+        yield {"Bucket": "gold", "Key": f"odd/{key}", "Body": key.encode(), "Tagging": urlencode({"team": "bi + co"})}
     yield {"Bucket": "gold", "Key": "odd/empty", "Body": b""}
     yield {"Bucket": "silver", "Key": "large/blob.bin", "Body": random.Random(1).randbytes(9 * 1024**2)}
 

@@ -61,17 +61,13 @@ class Server:
         return self._start()
 
     def _start(self) -> Server:
-        binary = _binary()
         self._folder = self._given or Path(tempfile.mkdtemp(prefix="migrator-s3-"))
         self._folder.mkdir(parents=True, exist_ok=True)
         self._ports = dict(zip(_NAMES, _free_ports(len(_NAMES)), strict=True))
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
-        identities = self._folder / "identities.json"
-        identities.touch(mode=0o600)
-        identities.write_text(json.dumps(self._identities()))
         self._log = (self._folder / "server.log").open("wb")
         try:
-            self._process = self._spawn([binary, "-logtostderr=true", "server", *self._options(identities)])
+            self._process = self._spawn(self._command())
         except BaseException:
             self._remove()
             raise
@@ -98,6 +94,17 @@ class Server:
             self._process.wait()
         self._remove()
 
+    def _command(self) -> list[str]:
+        """The command that starts the server, on ``_ports`` and with its data in ``_folder``."""
+        identities = self._folder / "identities.json"
+        identities.touch(mode=0o600)
+        identities.write_text(json.dumps(self._identities()))
+        return [_binary(), "-logtostderr=true", "server", *self._options(identities)]
+
+    def _secrets(self) -> dict[str, str]:
+        """Environment variables of the server, for what must not be seen in its command line."""
+        return {}
+
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         """Start the server from a thread that lives as long as it does: Linux counts a child's parent as
         dead when the *thread* that started it ends, and ours may well be a short-lived one.
@@ -112,6 +119,7 @@ class Server:
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
                     cwd=self._folder,
+                    env={**os.environ, **self._secrets()},
                     start_new_session=True,  # Ctrl-C is for us; we stop the server
                     preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
                 )
@@ -209,7 +217,7 @@ class Server:
             except (BotoCoreError, ClientError):
                 time.sleep(0.1)
         tail = (self._folder / "server.log").read_text(errors="replace")[-2000:]
-        kind = _PortTaken if "address already in use" in tail else MigratorError
+        kind = _PortTaken if "already in use" in tail else MigratorError
         raise kind(f"The S3 server did not start:\n{tail}")
 
 

@@ -735,6 +735,10 @@ class Store:
                 )
                 return str(answer["CopyObjectResult"]["ETag"]).strip('"')
             except botocore.exceptions.ClientError as error:
+                if _code(error) == "DirectoryObjectContainsData" and source.size == 0 and version_id is None:
+                    # versitygw takes an empty directory marker, and refuses to copy one.
+                    marker = self.get(source_bucket, source.key, etag=source.etag)
+                    return self.put(bucket, key, marker, replace=expected is None or not expected.arguments)
                 if _code(error) not in ("NoSuchKey", "NoSuchVersion"):
                     raise
                 if source.size == 0 and source.key.endswith("/") and version_id in (None, "null"):
@@ -789,9 +793,7 @@ class Store:
                     raise SourceChanged(
                         f"{_place(source_bucket, source.key, version_id)} is gone since planning."
                     ) from error
-                why = error.__cause__
-                refused = isinstance(why, botocore.exceptions.ClientError) and _code(why) in REFUSES_CHECKSUM
-                if not refused or given == without_checksum(given):
+                if not refuses_checksum(error) or given == without_checksum(given):
                     raise
                 self.part_copies = replace(self.part_copies, take_checksum=False)
 
@@ -914,9 +916,12 @@ class Store:
         expected: Expected | None = None,
     ) -> str:
         """Make an object of the parts and return its ETag. ``parts``: boto3's, in order. ``expected``: what may be
-        there, on a server that honours such conditions; raises SourceChanged otherwise."""
+        there, on a server that honours such conditions; raises SourceChanged otherwise, WrongChecksums for parts with
+        checksums that cannot be theirs."""
         client = self._once if once else self._client
         condition = expected.arguments if expected else {}
+        if _wrong_checksums(parts):
+            raise WrongChecksums(f"s3://{upload.bucket}/{upload.key}: the server took wrong checksums of its parts.")
         with self._errors(f"s3://{upload.bucket}/{upload.key}"):
             try:
                 done = client.complete_multipart_upload(
@@ -1022,6 +1027,25 @@ _BROKEN = (
 
 REFUSES_CHECKSUM = frozenset({"InvalidArgument", "InvalidRequest", "BadRequest", "NotImplemented"})
 """What a server says that cannot copy a part into an upload that keeps a checksum."""
+
+
+class WrongChecksums(StoreError):
+    """What the server says of the parts cannot be the checksums of these parts."""
+
+
+def refuses_checksum(error: BaseException) -> bool:
+    """True if an error of this store says that the server cannot copy parts into an upload that keeps a checksum."""
+    why = error.__cause__
+    refused = isinstance(why, botocore.exceptions.ClientError) and _code(why) in REFUSES_CHECKSUM
+    return refused or isinstance(error, WrongChecksums)
+
+
+def _wrong_checksums(parts: Sequence[Mapping[str, Any]]) -> bool:
+    """True if the parts have checksums that are those of a whole object: versitygw answers the copy of each part with
+    the checksum of the whole source, and would keep a wrong one with the object that it makes of them."""
+    checksums = [str(value) for part in parts for name, value in part.items() if name.startswith("Checksum")]
+    fewer = 0 < len(set(checksums)) < len({part["ETag"] for part in parts})
+    return fewer or any("-" in checksum for checksum in checksums)
 
 
 def without_checksum(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A proxy in front of the real server that behaves as MinIO was seen to behave where that matters to a copy.
 
-What was seen on which version stands in docs/servers.md. Seen from a client:
+What was seen on which version stands in README, "Servers". Seen from a client:
 
 - CopyObject of what was uploaded in parts gives a plain ETag, the MD5 of the bytes, and keeps a checksum over all bytes
   if the source keeps one; it drops ``Expires`` and ignores ``If-None-Match`` and ``If-Match``.
@@ -21,12 +21,22 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
 from migrator.demo.server import Server
 
 CLASSES = {"STANDARD", "REDUCED_REDUNDANCY"}
+TEXT_HEADERS = {
+    "ContentType": "Content-Type",
+    "ContentEncoding": "Content-Encoding",
+    "ContentDisposition": "Content-Disposition",
+    "CacheControl": "Cache-Control",
+    "ContentLanguage": "Content-Language",
+    "Expires": "Expires",
+    "Tagging": "x-amz-tagging",
+}
+"""Parameters of boto3 → headers, as an upload in parts is begun with them."""
 
 
 @dataclass
@@ -170,7 +180,7 @@ class MinioWays:
             )
             kept = {name: head[name] for name in names if name in head}
             tags = self.client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
-            tagging = "&".join(f"{tag['Key']}={tag['Value']}" for tag in tags)
+            tagging = urlencode({tag["Key"]: tag["Value"] for tag in tags})
             to, _, name = place.partition("/")
             etag = self.client.put_object(Bucket=to, Key=name, Body=data, Tagging=tagging, **kept)["ETag"]
             if copies in self.kept:
@@ -187,7 +197,9 @@ class MinioWays:
         metadata = {
             name[11:]: value for name, value in handler.headers.items() if name.lower().startswith("x-amz-meta-")
         }
-        given = {"ContentType": handler.headers.get("Content-Type") or "binary/octet-stream", "Metadata": metadata}
+        given = {name: handler.headers[header] for name, header in TEXT_HEADERS.items() if header in handler.headers}
+        given.setdefault("ContentType", "binary/octet-stream")
+        given |= {"Metadata": metadata}
         upload = self.client.create_multipart_upload(Bucket=bucket, Key=key, **given)["UploadId"]
         self._uploads[upload] = algorithm, {}
         named = f"<Bucket>{bucket}</Bucket><Key>{escape(key)}</Key><UploadId>{upload}</UploadId>"

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from migrator.errors import AccessDenied, ConfigError, NotFound, StoreError, Unreachable
 from migrator.store import MAX_PARTS, Content, Store, part_ranges
+from migrator.store.client import WrongChecksums, refuses_checksum
 
 
 def put(store: Store, bucket: str, key: str, data: bytes = b"x") -> None:
@@ -74,3 +75,16 @@ def test_an_object_that_the_server_gives_to_nobody(mock_store: Store, code: str,
     with pytest.raises(StoreError) as caught, mock_store._errors("s3://b/k"):
         raise ClientError(answer, "CopyObject")
     assert move in (caught.value.next_move or "") and bool(caught.value.next_move) == bool(move)
+
+
+def test_parts_with_the_checksum_of_a_whole_object_are_not_put_together(mock_store: Store) -> None:
+    """versitygw answers the copy of each part with what it keeps with the whole source: an object made of such parts
+    would have a wrong checksum."""
+    mock_store.create_bucket("bucket")
+    parts = [{"PartNumber": n, "ETag": f'"{n}"', "ChecksumCRC64NVME": "gOmYcu2BXDo="} for n in (1, 2)]
+    for wrong in (parts, [{**parts[0], "ChecksumCRC64NVME": "CbLWNg==-3"}]):
+        upload = mock_store.begin_upload("bucket", "k", {})
+        with pytest.raises(WrongChecksums, match="s3://bucket/k") as caught:
+            mock_store.finish_upload(upload, wrong)
+        assert refuses_checksum(caught.value)
+    assert mock_store.find("bucket", "k") is None

@@ -1,0 +1,64 @@
+"""Real S3 servers beside SeaweedFS, each on free loopback ports for as long as its context manager lasts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fetched
+from e2e.minio_ways import MinioWays
+from migrator.demo.server import Server
+
+POM = Path(__file__).with_name("pom.xml")
+VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+
+
+class S3Mock(Server):
+    """Adobe's s3mock: a jar. It lets in everybody, and takes ten seconds to start."""
+
+    def _command(self) -> list[str]:
+        (jar,) = fetched.jars(POM)
+        options = {
+            "server.port": self._ports["master"],  # https, which nobody uses here
+            "com.adobe.testing.s3mock.http-port": self._ports["s3"],
+            "com.adobe.testing.s3mock.store.root": self._data(),
+        }
+        java = ["java", "-XX:TieredStopAtLevel=1", "-Xmx512m", f"-Djava.io.tmpdir={self._folder}", "-jar", str(jar)]
+        return [*java, *(f"--{name}={value}" for name, value in options.items())]
+
+    def _data(self) -> Path:
+        folder = self._folder / "data"
+        folder.mkdir()
+        return folder
+
+
+class Versitygw(Server):
+    """versitygw over a folder: a Go program."""
+
+    def _command(self) -> list[str]:
+        data, beside = self._folder / "data", self._folder / "beside"
+        for folder in (data, beside):
+            folder.mkdir()
+        program = fetched.go_program(VERSITYGW)
+        # What does not fit into a file goes beside it, since not every file system has extended attributes.
+        return [str(program), "--port", f"127.0.0.1:{self._ports['s3']}", "posix", "--sidecar", str(beside), str(data)]
+
+    def _secrets(self) -> dict[str, str]:
+        return {"ROOT_ACCESS_KEY_ID": self.access_key, "ROOT_SECRET_ACCESS_KEY": self.secret_key}
+
+
+class AsMinio(Server):
+    """SeaweedFS behind a proxy with MinIO's ways. Tables are written and read past the proxy, which does not know
+    the streamed uploads of pyarrow; migrator has no way past it."""
+
+    def __enter__(self) -> AsMinio:
+        super().__enter__()
+        self._ways = MinioWays(self).__enter__()
+        self.endpoint_url = self._ways.url
+        return self
+
+    def stop(self) -> None:
+        self._ways.__exit__()
+        super().stop()
+
+    def properties(self) -> dict[str, str]:
+        return {**super().properties(), "s3.endpoint": f"http://127.0.0.1:{self._ports['s3']}"}
