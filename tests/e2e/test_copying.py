@@ -82,7 +82,7 @@ def test_a_copy_keeps_everything(source: Any, size: int, verify: str) -> None:
     tags = source.get_object_tagging(Bucket="data-lake", Key="to/a")["TagSet"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "a&b", "tier": "gold"}
     whole = {"auto": "etag", "always": "sha256", "never": "etag"}
-    parted = {"auto": "md5", "always": "sha256", "never": "none"}
+    parted = {"auto": "checksum", "always": "sha256", "never": "none"}
     proof = (parted if size > 6 * MIB else whole)[verify]
     assert outcome == Copied(0, size, there["ETag"].strip('"'), proof)
 

@@ -61,13 +61,7 @@ KNOWN = [
             "tags as they are: it keeps them URL-encoded": tuple(f"{name}: Tags" for name in ("tags", *WITH_ALL)),
         },
         lost={
-            "checksums of objects that are copied in parts (it does not say of which kind they are)": (
-                "parts with CRC32: Checksum",
-            ),
-            "tags of objects that are copied in parts are URL-encoded once more": (
-                "parts: Tags",
-                "parts with CRC32: Tags",
-            ),
+            "tags of objects that are copied in parts are URL-encoded once more": ("parts: Tags",),
         },
         missing=lambda: fetched.missing_for_jars(POM),
     ),
@@ -82,7 +76,6 @@ KNOWN = [
             "storage classes": ("storage class: StorageClass", "colder class: StorageClass"),
         },
         lost={
-            REDIRECTS: ("redirect: WebsiteRedirectLocation",),
             KIND: ("parts with CRC32: Checksum",),
             "the checksum of `x/`: always CRC64NVME": (
                 "marker: Checksum",
@@ -112,9 +105,8 @@ KNOWN = [
             "an object `k/sub` beside an object `k` can be written and read, but no listing shows it": (),
         },
         lost={
-            "`Expires` of objects that are copied in one request: CopyObject drops it": (),
             f"{KIND}, of objects that are copied in one request": (),
-            "retention and legal hold, unless they are asked for": (),
+            "retention and legal hold, without `--object-lock`": (),
         },
     ),
     Known("AWS S3", "", "not tested by us: what migrator does there follows its documentation"),
