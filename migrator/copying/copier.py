@@ -290,8 +290,8 @@ class Copier:
         with_checksum = "ChecksumAlgorithm" in attributes
         if with_checksum and not self._ways.take_checksum:
             if whole:
-                changed = KIND_CHANGED if attributes["ChecksumType"] == "COMPOSITE" else ""
-                return replace(await self._copied_whole(item), checksum=changed)
+                copied = await self._copied_whole(item)
+                return replace(copied, checksum=await self._fate_of_checksum(item, attributes["ChecksumType"]))
             attributes = without_checksum(attributes)
         try:
             done = await self._copy_in_parts(item, attributes)
