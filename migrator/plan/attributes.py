@@ -6,7 +6,7 @@ asked, and only in buckets that can have what is looked for; a finding says if i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from migrator.errors import AccessDenied, StoreError
@@ -17,6 +17,7 @@ from migrator.plan.file import TO_WRITE, PlanFile
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.store.look import ARCHIVES, Look, Seen
+from migrator.store.settings import LOCK, OWNERSHIP, BucketSettings
 
 SAMPLE = 50
 """How many objects of a bucket are asked."""
@@ -40,30 +41,54 @@ class Needs:
 
 
 def find_attributes(
-    plan: PlanFile, store: Store, layout: Layout, progress: Progress, *, object_lock: bool, target_exists: bool
+    plan: PlanFile,
+    store: Store,
+    layout: Layout,
+    read: Mapping[str, BucketSettings],
+    progress: Progress,
+    *,
+    object_lock: bool,
 ) -> Needs:
-    """Add findings for what objects have and a copy would not, and return what copying must know. ``object_lock``:
-    retention and legal hold are to be copied; a target that does not exist yet is then made with object lock."""
+    """Add findings for what objects have and a copy would not, and return what copying must know. ``read``: what the
+    buckets are set to, without the target if there is none yet. ``object_lock``: retention and legal hold are to be
+    copied; a target that does not exist yet is then made with object lock."""
     needs = Needs()
+    target = read.get(layout.target_bucket)
     with progress.stage("looking at objects' attributes"):
-        held = object_lock and (not target_exists or _holds_locks(plan, store, layout.target_bucket))
+        if object_lock and target is not None:
+            _note_unread(plan, target, LOCK)
+        held = object_lock and (target is None or _can_lock(target))
         _find_archived(plan, store, layout, needs)
         for bucket in layout.moved_buckets:
             try:
-                _Bucket(plan, bucket, Look(store, bucket), carry=object_lock, held=held).find(needs)
+                _Bucket(plan, read[bucket], Look(store, bucket), carry=object_lock, held=held).find(needs)
             except StoreError as error:
                 message = f"could not be asked for locks and access control lists: {error.message}"
                 plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
     return needs
 
 
-def _holds_locks(plan: PlanFile, store: Store, bucket: str) -> bool:
-    try:
-        return Look(store, bucket).has_locks()
-    except StoreError as error:
-        message = f"could not be asked for object lock: {error.message}"
-        plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
-        return False
+def _can_lock(settings: BucketSettings) -> bool:
+    """True if objects of the bucket can be under retention or legal hold."""
+    found = settings.found.get(LOCK, {}).get("ObjectLockConfiguration", {})
+    return bool(found.get("ObjectLockEnabled") == "Enabled")
+
+
+def _can_have_acls(settings: BucketSettings) -> bool:
+    """False if the bucket's owner owns all objects, so that none has an access control list."""
+    rules = settings.found.get(OWNERSHIP, {}).get("OwnershipControls", {}).get("Rules") or [{}]
+    return bool(rules[0].get("ObjectOwnership") != "BucketOwnerEnforced")
+
+
+def _note_unread(plan: PlanFile, settings: BucketSettings, *names: str) -> bool:
+    """Say which of these settings could not be read, if any."""
+    unread = [name for name in names if name in settings.denied or name in settings.failed]
+    if unread:
+        why = "; ".join(settings.failed.get(name) or f"{settings.denied[name]} is not allowed" for name in unread)
+        message = f"could not be asked for {' and '.join(unread)}: {why.rstrip('.')}"
+        move = 'Grant it ("migrator policy" prints all that is needed) and plan again.'
+        plan.add_finding(Finding.of("unchecked-bucket", f"s3://{settings.bucket}/", message, move))
+    return bool(unread)
 
 
 # -- archives ----------------------------------------------------------------------------------------------
@@ -145,11 +170,11 @@ def _false_rule(bucket: str, key: str) -> str:
 class _Bucket:
     """One old bucket, of which some objects are asked."""
 
-    def __init__(self, plan: PlanFile, bucket: str, look: Look, *, carry: bool, held: bool) -> None:
+    def __init__(self, plan: PlanFile, settings: BucketSettings, look: Look, *, carry: bool, held: bool) -> None:
         """``carry``: locks are to be copied; ``held``: and the target can hold them."""
-        self._plan, self._bucket, self._look = plan, bucket, look
+        self._plan, self._settings, self._bucket, self._look = plan, settings, settings.bucket, look
         self._carry, self._held = carry, held
-        self._place = f"s3://{bucket}/"
+        self._place = f"s3://{self._bucket}/"
 
     def find(self, needs: Needs) -> None:
         keys, count = self._sample()
@@ -159,10 +184,10 @@ class _Bucket:
         self._find_own_keys(seen)
         if any(one.not_copied for one in seen.values()):
             needs.asked.append(self._bucket)
-        if self._look.has_locks():
+        unread = _note_unread(self._plan, self._settings, LOCK, OWNERSHIP)
+        if _can_lock(self._settings):
             self._find_locks(seen, count, needs)
-        ownership = self._look.ownership()
-        if ownership != "BucketOwnerEnforced":
+        if not unread and _can_have_acls(self._settings):
             self._find_acls([key for key in keys if key in seen and not seen[key].own_key], count)
 
     def _sample(self) -> tuple[list[str], int]:

@@ -128,10 +128,9 @@ def build_plan(
             find_neighbours(plan, layout, catalogs)
             find_buckets(plan, store, layout)
             _find_bucket_state(plan, store, layout, histories, settings, target_exists=target_exists)
-            find_settings(plan, store, layout, asked.result())
-            needs = find_attributes(
-                plan, store, layout, progress, object_lock=settings.object_lock, target_exists=target_exists
-            )
+            read = asked.result()
+            find_settings(plan, store, layout, read)
+            needs = find_attributes(plan, store, layout, read, progress, object_lock=settings.object_lock)
             if settings.preflight:
                 needs.left_out += preflight(
                     plan, store, layout, catalogs, settings.accept, progress, target_exists=target_exists

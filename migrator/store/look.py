@@ -47,26 +47,6 @@ class Look:
         self._client = self._store._client
         self._bucket = bucket
 
-    def has_locks(self) -> bool:
-        """True if objects of the bucket can be under retention or legal hold."""
-        answer = self._ask("get_object_lock_configuration") or {}
-        return bool(answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
-
-    def ownership(self) -> str:
-        """Who owns the bucket's objects: BucketOwnerEnforced says that none has an access control list; "" where
-        nothing is configured; "unknown" where the server does not know the question."""
-        try:
-            with self._store._errors(f"s3://{self._bucket}"):
-                answer = self._client.get_bucket_ownership_controls(Bucket=self._bucket)
-        except StoreError as error:
-            if _not_found(error):
-                return ""
-            if refused(error):
-                return "unknown"
-            raise
-        rules = answer.get("OwnershipControls", {}).get("Rules") or [{}]
-        return str(rules[0].get("ObjectOwnership", ""))
-
     def grants(self, key: str) -> list[str] | None:
         """Whom the object's access control list grants something, its owner aside: names of groups, or ids. None on a
         server whose lists name no owner, since it gives all objects the same one."""
