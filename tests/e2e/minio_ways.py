@@ -161,32 +161,29 @@ class MinioWays:
             head = self.client.head_object(Bucket=bucket, Key=key)
             if condition and head["ETag"].strip('"') != condition:
                 return _error(412, "PreconditionFailed")
-            if "-" not in head["ETag"]:
-                if not {"if-none-match", "if-match"} & {name.lower() for name in handler.headers}:
-                    return self._forward(handler, body)
-                to, _, name = place.partition("/")
-                source = {"Bucket": bucket, "Key": key}
-                copied = self.client.copy_object(Bucket=to, Key=name, CopySource=source, TaggingDirective="COPY")
-                etag = copied["CopyObjectResult"]["ETag"]
-                return Answer(200, f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>".encode())
+            replaced = handler.headers.get("x-amz-metadata-directive") == "REPLACE"
+            conditional = {"if-none-match", "if-match"} & {name.lower() for name in handler.headers}
+            in_parts = "-" in head["ETag"]
+            if not in_parts and not conditional and (replaced or "ExpiresString" not in head):
+                return self._forward(handler, body)
+            if replaced:
+                attributes = _given(handler)
+            else:
+                attributes = {name: head[name] for name in (*TEXT_HEADERS, "Metadata") if name in head}
+                attributes.pop("Expires", None)
+            to, _, name = place.partition("/")
+            if not in_parts:
+                how = {"CopySource": {"Bucket": bucket, "Key": key}, "TaggingDirective": "COPY"}
+                done = self.client.copy_object(Bucket=to, Key=name, MetadataDirective="REPLACE", **how, **attributes)
+                return Answer(200, _copied(done["CopyObjectResult"]["ETag"]))
             data = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
-            names = (
-                "ContentType",
-                "ContentEncoding",
-                "ContentDisposition",
-                "CacheControl",
-                "ContentLanguage",
-                "Metadata",
-            )
-            kept = {name: head[name] for name in names if name in head}
             tags = self.client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
             tagging = urlencode({tag["Key"]: tag["Value"] for tag in tags})
-            to, _, name = place.partition("/")
-            etag = self.client.put_object(Bucket=to, Key=name, Body=data, Tagging=tagging, **kept)["ETag"]
+            etag = self.client.put_object(Bucket=to, Key=name, Body=data, Tagging=tagging, **attributes)["ETag"]
             if copies in self.kept:
                 algorithm = self.kept[copies].algorithm
                 self.kept[place] = Kept(algorithm, text(checksum_of(algorithm, data)), "FULL_OBJECT")
-            return Answer(200, f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>".encode())
+            return Answer(200, _copied(etag))
         return None
 
     def _CreateMultipartUpload(self, handler: Any, place: str, query: Any, copies: None, body: bytes) -> Answer | None:
@@ -194,12 +191,7 @@ class MinioWays:
         if not algorithm:
             return None
         bucket, _, key = place.partition("/")
-        metadata = {
-            name[11:]: value for name, value in handler.headers.items() if name.lower().startswith("x-amz-meta-")
-        }
-        given = {name: handler.headers[header] for name, header in TEXT_HEADERS.items() if header in handler.headers}
-        given.setdefault("ContentType", "binary/octet-stream")
-        given |= {"Metadata": metadata}
+        given = _given(handler)
         upload = self.client.create_multipart_upload(Bucket=bucket, Key=key, **given)["UploadId"]
         self._uploads[upload] = algorithm, {}
         named = f"<Bucket>{bucket}</Bucket><Key>{escape(key)}</Key><UploadId>{upload}</UploadId>"
@@ -258,6 +250,20 @@ class MinioWays:
         if f"<Key>{key}</Key>".encode() in answer.body:
             return answer
         return Answer(200, b"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>")
+
+
+def _given(handler: BaseHTTPRequestHandler) -> dict[str, Any]:
+    """The attributes in a request, as boto3 takes them."""
+    given: dict[str, Any] = {
+        name: handler.headers[header] for name, header in TEXT_HEADERS.items() if header in handler.headers
+    }
+    given.setdefault("ContentType", "binary/octet-stream")
+    metadata = {name[11:]: value for name, value in handler.headers.items() if name.lower().startswith("x-amz-meta-")}
+    return given | {"Metadata": metadata}
+
+
+def _copied(etag: str) -> bytes:
+    return f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>".encode()
 
 
 def _operation(method: str, place: str, query: dict[str, str], copies: str | None) -> str:
