@@ -261,6 +261,10 @@ class Store:
         """Where the old buckets are, and where the target is: one and the same, unless this is a store of two."""
         return self, self
 
+    def store_of(self, bucket: str) -> Store:
+        """The store that has this bucket: this one, unless this is a store of two."""
+        return self
+
     @property
     def endpoint_url(self) -> str:
         """The endpoint in use, after the environment had its say. Holds no secret."""

@@ -11,7 +11,6 @@ from typing import Any
 from migrator.errors import NotFound, StoreError
 from migrator.store.client import OWN_KEY, Store
 from migrator.store.rights import refused
-from migrator.store.routes import Routes
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 """Storage classes whose objects cannot be read until they are restored."""
@@ -43,7 +42,7 @@ class Look:
     """Looks at one bucket. Safe to share between threads."""
 
     def __init__(self, store: Store, bucket: str) -> None:
-        self._store = store.store_of(bucket) if isinstance(store, Routes) else store
+        self._store = store.store_of(bucket)
         self._client = self._store._client
         self._bucket = bucket
 

@@ -14,14 +14,13 @@ import botocore.exceptions
 
 from migrator.errors import StoreError
 from migrator.store.client import OWN_PREFIX, Store, Upload
-from migrator.store.routes import Routes
 
 
 class Rights:
     """What may be done in one bucket. Not for several threads, but for :meth:`read` and :meth:`read_tags`."""
 
     def __init__(self, store: Store, bucket: str) -> None:
-        self._store = store.store_of(bucket) if isinstance(store, Routes) else store
+        self._store = store.store_of(bucket)
         self._client = self._store._client
         self._bucket = bucket
         self._below = f"{OWN_PREFIX}preflight-{uuid.uuid4().hex}"

@@ -21,7 +21,6 @@ from migrator.errors import AccessDenied
 from migrator.parallel import Failed, each
 from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
 from migrator.store.client import Store
-from migrator.store.routes import Routes
 from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
 Told = TypeVar("Told")
@@ -95,7 +94,7 @@ def read_settings(store: Store, buckets: Iterable[str]) -> dict[str, BucketSetti
     read = {bucket: BucketSettings(bucket) for bucket in buckets}
     by_store: dict[int, tuple[Store, list[tuple[str, Setting]]]] = {}
     for bucket in read:
-        here = store.store_of(bucket) if isinstance(store, Routes) else store
+        here = store.store_of(bucket)
         by_store.setdefault(id(here), (here, []))[1].extend((bucket, setting) for setting in SETTINGS)
     for here, questions in by_store.values():
         endpoint = here.endpoint()
