@@ -296,7 +296,7 @@ def _settle_ambiguous(plan: PlanFile, store: Store, layout: Layout, progress: Pr
     )
 
     def compare(row: tuple[Any, ...]) -> bool:
-        return store.same_as_source(row[2], StoredObject(*row[3:]), layout.target_bucket, row[1])
+        return store.same_as_source((row[2], StoredObject(*row[3:])), (layout.target_bucket, row[1]))
 
     with progress.stage("comparing contents", objects=count) as stage:
         last = -1

@@ -648,18 +648,19 @@ class Store:
         streaming both through SHA-256."""
         return self.sha256(*a) == self.sha256(*b)
 
-    def same_as_source(self, bucket: str, source: StoredObject, target_bucket: str, key: str) -> bool:
-        """True if another object has the bytes of ``source``. Reads as little as tells: nothing, the other object, or
-        both."""
-        there = self.head(target_bucket, key)
-        if there.size != source.size or same_by_etag(there.etag, source.etag):
-            return there.size == source.size
+    def same_as_source(self, source: tuple[str, StoredObject], other: tuple[str, str]) -> bool:
+        """True if another object (bucket, key) has the bytes of ``source`` (bucket, object). Reads as little as tells:
+        nothing, the other object, or both."""
+        bucket, stored = source
+        there = self.head(*other)
+        if there.size != stored.size or same_by_etag(there.etag, stored.etag):
+            return there.size == stored.size
         with suppress(SourceChanged):  # or a server that compares with the ETag of the part
-            known = self.part_size(bucket, source)
-            tells = is_md5(source.etag) and (known is not None or "-" not in source.etag)
-            if tells and self.etag_in_parts(target_bucket, key, known) == source.etag:
+            known = self.part_size(bucket, stored)
+            tells = is_md5(stored.etag) and (known is not None or "-" not in stored.etag)
+            if tells and self.etag_in_parts(*other, known) == stored.etag:
                 return True
-        return self.same_content((bucket, source.key), (target_bucket, key))
+        return self.same_content((bucket, stored.key), other)
 
     def sha256(self, bucket: str, key: str, version_id: str | None = None, *, etag: str | None = None) -> str:
         """The SHA-256 of an object's bytes, streamed. Raises SourceChanged as :meth:`get` does."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -58,7 +59,8 @@ def test_every_method_of_a_store_reaches_the_end_that_has_the_bucket(routes: Rou
         if (
             name.startswith("_")
             or not inspect.isfunction(method)
-            or name in ("endpoint", "list_all", "same_content", "copy", "give_up", "met", "bucket_names")
+            or name in ("endpoint", "list_all", "same_content", "same_as_source", "copy", "give_up", "met")
+            or name in ("bucket_names", "store_of")
         ):
             continue
         (_, first, *others) = inspect.signature(method).parameters.values()
@@ -70,6 +72,7 @@ def test_every_method_of_a_store_reaches_the_end_that_has_the_bucket(routes: Rou
     assert old.calls == new.calls == routed and "reader_properties" in routed and "finish_upload" in routed
     properties = {name for name, value in vars(Store).items() if isinstance(value, property)}
     assert properties <= set(vars(Routes))
+    assert (routes.store_of("old"), routes.store_of("new")) == (old, new)
 
 
 def test_listing_and_comparing_cover_both_ends(routes: Routes) -> None:
@@ -79,6 +82,26 @@ def test_listing_and_comparing_cover_both_ends(routes: Routes) -> None:
     found = {(b, o.key) for b, listed in routes.list_all([("new", ""), ("old", "")]) for o in listed}
     assert found == {("old", "a"), ("new", "b"), ("new", "c")}
     assert routes.same_content(("old", "a"), ("new", "b")) and not routes.same_content(("old", "a"), ("new", "c"))
+
+
+@pytest.mark.parametrize("data", [b"x", b"y"])
+def test_comparing_asks_each_end_for_its_own_bucket(
+    routes: Routes, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    routes.put("old", "a", Content(b"x", ""))
+    routes.put("new", "b", Content(data, ""))
+    source = replace(routes.head("old", "a"), etag="0" * 32)  # as that of an encrypted object: it tells nothing
+    asked: list[tuple[str, str]] = []
+
+    def recorded(name: str, real: Callable[..., Any], bucket: str, *given: Any) -> Any:
+        asked.append((name, bucket))
+        return real(bucket, *given)
+
+    for name, end in zip(("old", "new"), routes.ends, strict=True):
+        for method in ("head", "part_size", "etag_in_parts", "sha256"):
+            monkeypatch.setattr(end, method, partial(recorded, name, getattr(end, method)))
+    assert routes.same_as_source(("old", source), ("new", "b")) is (data == b"x")
+    assert set(asked) == {("old", "old"), ("new", "new")}
 
 
 def test_given_up_are_both(routes: Routes) -> None:
