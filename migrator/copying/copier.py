@@ -287,11 +287,11 @@ class Copier:
         if whole and not self._in_same_parts(stored):
             return await self._copied_whole(item)
         attributes = await self._thread(self._source.attributes, item.bucket, stored.key, stored.etag)
-        with_checksum = "ChecksumAlgorithm" in attributes
-        if with_checksum and not self._ways.take_checksum:
+        kind = attributes.get("ChecksumType")
+        if kind is not None and not self._ways.take_checksum:
             if whole:
                 copied = await self._copied_whole(item)
-                return replace(copied, checksum=await self._fate_of_checksum(item, attributes["ChecksumType"]))
+                return replace(copied, checksum=await self._fate_of_checksum(item, kind))
             attributes = without_checksum(attributes)
         try:
             done = await self._copy_in_parts(item, attributes)
@@ -302,8 +302,8 @@ class Copier:
             done = _Parts(await self._by_boto3(item))
         if done.like_source and done.etag != stored.etag:
             self._ways = replace(self._ways, parts_keep_etag=False)
-        lost = with_checksum and "ChecksumAlgorithm" not in attributes
-        return replace(await self._prove(item, done.etag), checksum=LOST if lost else "")
+        fate = await self._fate_of_checksum(item, kind)
+        return replace(await self._prove(item, done.etag), checksum=fate)
 
     @property
     def _ways(self) -> PartCopies:

@@ -38,12 +38,14 @@ def probe_part_copies(store: Store, bucket: str) -> PartCopies:
     keys = [f"{key}-{name}" for name in ("parts", "whole", "copy", "checksum")]
 
     def copied_in_parts(name: str, attributes: dict[str, str]) -> str | None:
-        upload = store.begin_upload(bucket, name, attributes)
+        upload = None
         try:
+            upload = store.begin_upload(bucket, name, attributes)
             part = store.copy_part(upload, 1, bucket, source, (0, source.size - 1))
             return store.finish_upload(upload, [part])
         except StoreError:
-            store.abort_upload(upload)
+            if upload is not None:
+                store.abort_upload(upload)
             return None
 
     try:
