@@ -13,6 +13,7 @@ from migrator.errors import AccessDenied, StoreError
 from migrator.findings import WARN, Finding
 from migrator.layout import Layout
 from migrator.parallel import Failed, each
+from migrator.plan import advice
 from migrator.plan.file import TO_WRITE, PlanFile
 from migrator.progress import Progress
 from migrator.store import Store
@@ -61,7 +62,8 @@ def find_attributes(
         _find_archived(plan, store, layout, needs)
         for bucket in layout.moved_buckets:
             try:
-                _Bucket(plan, read[bucket], Look(store, bucket), carry=object_lock, held=held).find(needs)
+                look = Look(store, bucket)
+                _Bucket(plan, layout, read[bucket], look, carry=object_lock, held=held).find(needs)
             except StoreError as error:
                 message = f"could not be asked for locks and access control lists: {error.message}"
                 plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
@@ -122,9 +124,9 @@ def _find_archived(plan: PlanFile, store: Store, layout: Layout, needs: Needs) -
             continue
         blocked += 1
         if blocked == EXAMPLES:  # enough: the rest is counted, not asked
-            _add_archived(plan, one, seen, count=total - len(restored) - EXAMPLES + 1)
+            _add_archived(plan, layout, one, seen, count=total - len(restored) - EXAMPLES + 1)
             break
-        _add_archived(plan, one, seen, count=1)
+        _add_archived(plan, layout, one, seen, count=1)
     for one in restored:
         plan.db.execute(f"UPDATE {one.table} SET storage_class = 'STANDARD' WHERE id = ?", (one.id,))
     if restored:
@@ -150,18 +152,17 @@ def _count(plan: PlanFile) -> int:
     return int(plan.db.execute(f"SELECT count(*) FROM ({_ARCHIVED_ALL})").fetchone()[0])
 
 
-def _add_archived(plan: PlanFile, one: _Archived, seen: Seen | None, *, count: int) -> None:
+def _add_archived(plan: PlanFile, layout: Layout, one: _Archived, seen: Seen | None, *, count: int) -> None:
     doing = seen is not None and seen.restoring
     message = f"is in {one.storage_class} and {'is still being restored' if doing else 'was not restored'}"
     first = "Wait for it" if doing else "Restore it (aws s3api restore-object)"
-    move = f"{first} and plan again, or leave it where it is: {_false_rule(one.bucket, one.key)}."
+    move = f"{first} and plan again, or leave it where it is: {_leave(layout, one.bucket, one.key)}."
     plan.add_finding(Finding.of("archived-object", one.place, message, move, count=count))
 
 
-def _false_rule(bucket: str, key: str) -> str:
+def _leave(layout: Layout, bucket: str, key: str) -> str:
     """The rule that leaves the object's folder where it is."""
-    folder, slash, _ = key.rpartition("/")
-    return f'"s3://{bucket}/{folder}{slash}" = false'
+    return advice.leave_folder(layout, bucket, key.rpartition("/")[0])
 
 
 # -- a sample of each bucket -------------------------------------------------------------------------------
@@ -170,9 +171,12 @@ def _false_rule(bucket: str, key: str) -> str:
 class _Bucket:
     """One old bucket, of which some objects are asked."""
 
-    def __init__(self, plan: PlanFile, settings: BucketSettings, look: Look, *, carry: bool, held: bool) -> None:
+    def __init__(
+        self, plan: PlanFile, layout: Layout, settings: BucketSettings, look: Look, *, carry: bool, held: bool
+    ) -> None:
         """``carry``: locks are to be copied; ``held``: and the target can hold them."""
-        self._plan, self._settings, self._bucket, self._look = plan, settings, settings.bucket, look
+        self._plan, self._layout, self._settings, self._look = plan, layout, settings, look
+        self._bucket = settings.bucket
         self._carry, self._held = carry, held
         self._place = f"s3://{self._bucket}/"
 
@@ -211,11 +215,12 @@ class _Bucket:
 
     def _find_own_keys(self, seen: dict[str, Seen]) -> None:
         found = [key for key, one in seen.items() if one.own_key]
-        folders = {_false_rule(self._bucket, key): key for key in reversed(found)}
-        for rule, key in list(folders.items())[:EXAMPLES]:
+        rules = {key: _leave(self._layout, self._bucket, key) for key in found}
+        first = {rule: key for key, rule in reversed(rules.items())}
+        for rule, key in list(first.items())[:EXAMPLES]:
             message = "is encrypted with a key that its owner sends along (SSE-C), so that nobody else can copy it"
             move = f"Copy it with a tool that has the key, and leave it where it is here: {rule}."
-            count = sum(_false_rule(self._bucket, other) == rule for other in found)
+            count = sum(other == rule for other in rules.values())
             self._plan.add_finding(Finding.of(OWN_KEY, f"{self._place}{key}", message, move, count=count))
 
     def _find_locks(self, seen: dict[str, Seen], count: int, needs: Needs) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import NotFound, StoreError
+from migrator.store.attributes import HEADERS, NOT_COPIED
 from migrator.store.client import OWN_KEY, Store
 from migrator.store.rights import refused
 
@@ -33,8 +34,8 @@ class Seen:
     restored: bool = False
     restoring: bool = False
     locked: bool = False
-    not_copied: tuple[str, ...] = ()
-    """Headers that it has and that a server may leave out of a copy."""
+    not_copied: bool = False
+    """It has headers that a server may leave out of a copy."""
     own_key: bool = False
 
 
@@ -76,7 +77,7 @@ class Look:
             restored='ongoing-request="false"' in restore,
             restoring='ongoing-request="true"' in restore,
             locked=bool(answer.get("ObjectLockMode")) or answer.get("ObjectLockLegalHoldStatus") == "ON",
-            not_copied=tuple(name for name in _NOT_COPIED if answer.get(name)),
+            not_copied=any(answer.get(HEADERS[name]) for name in NOT_COPIED),
         )
 
     def _has_own_key(self, key: str) -> bool:
@@ -88,12 +89,12 @@ class Look:
             return OWN_KEY in error.message.lower()
         return False
 
-    def _ask(self, operation: str, key: str = "", **more: str) -> Mapping[str, Any] | None:
+    def _ask(self, operation: str, key: str, **more: str) -> Mapping[str, Any] | None:
         """The answer; None if the server has nothing of that kind."""
-        at = {"Bucket": self._bucket, **({"Key": key} if key else {})}
         try:
             with self._store._errors(f"s3://{self._bucket}/{key}"):
-                answer: Mapping[str, Any] = getattr(self._client, operation)(**at, **more)
+                ask = getattr(self._client, operation)
+                answer: Mapping[str, Any] = ask(Bucket=self._bucket, Key=key, **more)
                 return answer
         except NotFound:
             raise
@@ -101,9 +102,6 @@ class Look:
             if refused(error) or _not_found(error):
                 return None
             raise
-
-
-_NOT_COPIED = ("ExpiresString", "WebsiteRedirectLocation")
 
 
 def _not_found(error: StoreError) -> bool:
