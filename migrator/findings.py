@@ -196,6 +196,11 @@ class Finding:
         }
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 table``, ``2 tables``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def first_of(found: Sequence[Found], most: int) -> Iterator[tuple[Found, int]]:
     """The first ``most`` of what was found, and how many each stands for: the last one for all that are not named."""
     for number, one in enumerate(found[:most], 1):

@@ -18,7 +18,7 @@ from migrator.api import Migration
 from migrator.checks import DIFFERENT, NOT_COMPARED, Check, PrefixTotal, Verification
 from migrator.copying.copier import KIND_CHANGED, LOST
 from migrator.explanations import EXPLANATIONS
-from migrator.findings import AT_MIGRATION, CODES
+from migrator.findings import AT_MIGRATION, CODES, counted
 from migrator.late import Late
 from migrator.plan.summary import StatusSummary
 from migrator.relocate import Relocation
@@ -68,11 +68,6 @@ def size(count: int) -> str:
             return f"{amount:,.0f} B" if unit == "B" else f"{amount:,.1f} {unit}"
         amount /= 1024
     return f"{amount:,.1f} PiB"
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 table``, ``2 tables``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def to_json(value: Any) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.findings import counted
+
 Document = Mapping[str, Any]
 
 MOST_NAMED = 5
@@ -27,10 +29,6 @@ def words_for(name: str, document: Document) -> str:
         return _WORDS[name](document)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         return "set, in a form that migrator does not know"
-
-
-def counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _some(texts: Iterable[str]) -> str:
