@@ -3,12 +3,10 @@ that they do not know."""
 
 from __future__ import annotations
 
-import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migrator.errors import StoreError
+from migrator.store.trials import trial_keys
 
 if TYPE_CHECKING:
     from migrator.store.client import Store
@@ -53,20 +51,16 @@ def probe_conditional(store: Store, bucket: str) -> Conditional:
 
     Whatever is not clearly refused because of its condition counts as not honoured. Leaves nothing behind.
     """
-    from migrator.store.client import OWN_PREFIX, Content
+    from migrator.store.client import Content
 
     there = store.ends[1]
-    key = f"{OWN_PREFIX}probe-{uuid.uuid4().hex}"
+    with trial_keys(there, bucket, "", "-source") as keys:
+        key = keys[0]
 
-    def honoured(operation: str) -> bool:
-        return all(there.refuses(bucket, key, operation, expected) for expected in (Expected(), Expected(WRONG)))
+        def honoured(operation: str) -> bool:
+            return all(there.refuses(bucket, key, operation, expected) for expected in (Expected(), Expected(WRONG)))
 
-    try:
-        for name in (key, f"{key}-source"):
+        for name in keys:
             there.put(bucket, name, Content(name.encode(), ""))
         there.conditional = Conditional(honoured("put"), honoured("copy"), honoured("complete"))
-    finally:
-        for name in (key, f"{key}-source"):
-            with suppress(StoreError):
-                there.erase(bucket, name)
     return there.conditional

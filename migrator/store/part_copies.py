@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from migrator.errors import StoreError, Unreachable
+from migrator.store.listing import StoredObject
+from migrator.store.trials import trial_keys
 
 if TYPE_CHECKING:
     from migrator.store.client import Store
@@ -32,36 +32,32 @@ def probe_part_copies(store: Store, bucket: str) -> PartCopies:
 
     Where the server refuses a step, copies in one request are all that is counted on.
     """
-    from migrator.store.client import OWN_PREFIX
-
-    key = f"{OWN_PREFIX}probe-{uuid.uuid4().hex}"
-    keys = [f"{key}-{name}" for name in ("parts", "whole", "copy", "checksum")]
-
-    def copied_in_parts(name: str, attributes: dict[str, str]) -> str | None:
-        upload = None
-        try:
-            upload = store.begin_upload(bucket, name, attributes)
-            part = store.copy_part(upload, 1, bucket, source, (0, source.size - 1))
-            return store.finish_upload(upload, [part])
-        except StoreError:
-            if upload is not None:
-                store.abort_upload(upload)
-            return None
-
     try:
-        upload = store.begin_upload(bucket, keys[0], {})
-        store.finish_upload(upload, [store.put_part(upload, 1, key.encode())])
-        source = store.head(bucket, keys[0])
-        return PartCopies(
-            store.copy(bucket, source, bucket, keys[1]) == source.etag,
-            copied_in_parts(keys[2], {}) == source.etag,
-            copied_in_parts(keys[3], {"ChecksumAlgorithm": "CRC32"}) is not None,
-        )
+        with trial_keys(store, bucket, "-parts", "-whole", "-copy", "-checksum") as (parts, whole, copy, checksum):
+            upload = store.begin_upload(bucket, parts, {})
+            store.finish_upload(upload, [store.put_part(upload, 1, parts.encode())])
+            source = store.head(bucket, parts)
+            return PartCopies(
+                store.copy(bucket, source, bucket, whole) == source.etag,
+                _copied_in_parts(store, bucket, source, copy, {}) == source.etag,
+                _copied_in_parts(store, bucket, source, checksum, {"ChecksumAlgorithm": "CRC32"}) is not None,
+            )
     except Unreachable:
         raise
     except StoreError:
         return PartCopies(whole_keeps_etag=False, parts_keep_etag=False, take_checksum=False)
-    finally:
-        for name in keys:
-            with suppress(StoreError):
-                store.erase(bucket, name)
+
+
+def _copied_in_parts(
+    store: Store, bucket: str, source: StoredObject, key: str, attributes: dict[str, str]
+) -> str | None:
+    """The ETag of a copy by UploadPartCopy; None if the server refuses that."""
+    upload = None
+    try:
+        upload = store.begin_upload(bucket, key, attributes)
+        part = store.copy_part(upload, 1, bucket, source, (0, source.size - 1))
+        return store.finish_upload(upload, [part])
+    except StoreError:
+        if upload is not None:
+            store.abort_upload(upload)
+        return None
