@@ -49,8 +49,8 @@ from migrator.plan.summary import count_pointers
 from migrator.plan.versions import has_versions
 from migrator.progress import Progress
 from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
-from migrator.store import Conditional, PartCopies, Store, connect, probe_part_copies
-from migrator.target import TargetGuard, superseded_error
+from migrator.store import Conditional, PartCopies, Store, connect, lists_in_order, probe_part_copies
+from migrator.target import TargetGuard, holds_only_copies, superseded_error
 from migrator.versions import VersionCopier
 
 MAX_FAILURES = 100
@@ -268,6 +268,7 @@ class Executor:
             self._copying.options,
             conditional=honoured,
             look_first=look_first,
+            look_in_groups=look_first and there is None and self._may_look_in_groups(),
             once=once,
             part_copies=PartCopies() if there else self._part_copies(where),
         )
@@ -291,6 +292,9 @@ class Executor:
             ids = [failure.id for failure in failures]
             listed = list_failures(failed, (planned.place for planned in self._plan.objects_by_id(ids)))
             raise _failed("copying", [failure.error for failure in failures], listed)
+
+    def _may_look_in_groups(self) -> bool:
+        return holds_only_copies(self._plan) and lists_in_order(self._store, self._layout.target_bucket)
 
     def _part_copies(self, where: str) -> PartCopies:
         """How the server copies what was uploaded in parts, if anything of that kind waits."""

@@ -14,7 +14,8 @@ import base64
 import hashlib
 import random
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
+from migrator.copying.absent import Absent
 from migrator.copying.pace import Limits, Pace
 from migrator.errors import (
     AccessDenied,
@@ -119,6 +121,11 @@ class Item:
     def place(self) -> str:
         return f"s3://{self.bucket}/{self.stored.key}"
 
+    @property
+    def is_marker(self) -> bool:
+        """True for an empty object that stands for a folder."""
+        return self.stored.size == 0 and self.target.endswith("/")
+
 
 @dataclass(frozen=True, slots=True)
 class Copied:
@@ -147,12 +154,15 @@ class Options:
     every copy becomes a version that stays, so none is made twice; see :class:`AnswerLost`.
 
     ``conditional``: the conditional writes that the target honours. ``look_first``: where it does not, ask before each
-    write what is there. ``part_copies``: how the server copies what was uploaded in parts."""
+    write what is there; ``look_in_groups``: with one listing for many, which needs a server that lists in the order of
+    keys, and a target with nothing but our own copies, below which it could hide something. ``part_copies``: how the
+    server copies what was uploaded in parts."""
 
     limits: Limits = field(default_factory=Limits)
     verify: str = AUTO
     conditional: Conditional = field(default_factory=Conditional)
     look_first: bool = False
+    look_in_groups: bool = False
     part_copies: PartCopies = field(default_factory=PartCopies)
     whole_limit: int = WHOLE_LIMIT
     part_size: int = PART_SIZE
@@ -187,8 +197,14 @@ class Copier:
         self._threads = ThreadPoolExecutor(HELPERS, thread_name_prefix="migrator-helper")
         self._memory = _Budget(THROUGH_MEMORY)
         target.part_copies = options.part_copies
+        self._absent = Absent(self._list_target)
         self._etags_tell = True
         """The ETags of the old buckets follow from the bytes, as far as we know: not those of encrypted objects."""
+
+    def expect(self, items: Sequence[Item]) -> None:
+        """These are the next to be copied, in this order."""
+        if self._options.look_first and self._options.look_in_groups and self._writer is not None:
+            self._absent.expect({item.id: item.target for item in items if not item.is_marker})
 
     @property
     def requests(self) -> int:
@@ -211,7 +227,7 @@ class Copier:
         """Copy one object and prove it. Raises SourceChanged if it is no longer the one that was planned, Occupied if
         something else is at the target, other StoreErrors, MigrationFailed if the copy is not equal to its source;
         then there may be a wrong object at the target, and no upload."""
-        if item.stored.size == 0 and item.target.endswith("/"):
+        if item.is_marker:
             # SeaweedFS 4.48 takes every folder for such a marker. Only what has bytes is somebody's.
             there = await self._thread(self._target.find, self._bucket, item.target)
             if there is not None and there.size and there.etag != item.replaces:
@@ -254,12 +270,26 @@ class Copier:
 
     async def _in_the_way(self, item: Item) -> bool:
         """True if there is something at the target which this item may not replace."""
+        if await self._absent.is_free(item.id, item.target):
+            return False
         if self._writer is not None:
             answer = await self._ask(item, self._writer, "HEAD", self._bucket, item.target, size=0, headers={})
             if answer.status in (200, 404):
                 return answer.status == 200 and answer.headers.get("etag", "").strip('"') != item.replaces
         there = await self._thread(self._target.find, self._bucket, item.target)
         return there is not None and there.etag != item.replaces
+
+    async def _list_target(self, parameters: Mapping[str, str]) -> Answer:
+        """One page of a listing of the target. Raises StoreError."""
+        assert self._writer is not None
+        async with self.pace.turn():
+            try:
+                answer = await self._writer.request("GET", self._bucket, query=parameters.items())
+            except Lost as error:
+                raise StoreError(f"s3://{self._bucket}/: {error}") from error
+        if answer.status != 200:
+            raise StoreError(f"s3://{self._bucket}/: {answer.status}")
+        return answer
 
     async def _recognize(self, item: Item, error: SourceChanged | None = None) -> Copied:
         """A condition of a write failed, or there is something at the target: see what it is. It may be our own copy,
@@ -344,9 +374,11 @@ class Copier:
             headers[STORAGE_CLASS] = stored.storage_class
         if self._conditional.copy:
             headers |= Expected(item.replaces).headers
+        began = time.monotonic()
         answer = await self._ask(
             item, self._reader, "PUT", self._bucket, item.target, headers=headers, size=stored.size
         )
+        self._absent.copy_took(time.monotonic() - began)
         found = _elements(answer.body).get("ETag") if answer.status == 200 else None
         if found is None:
             return await self._by_boto3(item)

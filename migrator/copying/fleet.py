@@ -387,6 +387,7 @@ class _Engine:
             self._outcomes = []
 
     def _begin(self, copier: Copier, batch: list[Item]) -> None:
+        copier.expect(batch)
         self._waiting.extend(batch)
         self._fill(copier)
 

@@ -31,6 +31,7 @@ from migrator.store.etags import (
 from migrator.store.listing import StoredObject
 from migrator.store.part_copies import PartCopies, probe_part_copies
 from migrator.store.routes import connect
+from migrator.store.trials import lists_in_order
 
 __all__ = [
     "CONCURRENCY",
@@ -52,6 +53,7 @@ __all__ = [
     "etag_of_parts",
     "is_md5",
     "is_own",
+    "lists_in_order",
     "part_count",
     "part_ranges",
     "parts_to_make",

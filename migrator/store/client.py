@@ -441,6 +441,10 @@ class Store:
             [_stored(entry) for entry in answer.get("Contents", [])], folders, answer.get("NextContinuationToken")
         )
 
+    def list_after(self, bucket: str, prefix: str, after: str) -> Page:
+        """The first page of what lies under ``prefix`` and, as the server sees it, after the key ``after``."""
+        return self._page(bucket, {"prefix": prefix, "start-after": after})
+
     def list_versions(self, bucket: str, prefix: str = "") -> Iterator[StoredVersion]:
         """Yield every version and delete marker under ``prefix``, those of one key together, the newest first.
 
@@ -1080,7 +1084,12 @@ def _place(bucket: str, key: str, version_id: str | None) -> str:
     return f"s3://{bucket}/{key}" + (f" (version {version_id})" if version_id is not None else "")
 
 
-_PARAMETERS = {"prefix": "Prefix", "delimiter": "Delimiter", "continuation-token": "ContinuationToken"}
+_PARAMETERS = {
+    "prefix": "Prefix",
+    "delimiter": "Delimiter",
+    "start-after": "StartAfter",
+    "continuation-token": "ContinuationToken",
+}
 
 
 def _stored(entry: Mapping[str, Any]) -> StoredObject:

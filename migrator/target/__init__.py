@@ -4,9 +4,18 @@
 differs from what was planned. ``guard``: all of that, in the order in which a migration needs it.
 """
 
-from migrator.target.compare import Changes
+from migrator.target.compare import Changes, holds_only_copies
 from migrator.target.guard import TargetGuard, superseded_error
 from migrator.target.ledger import Ledger
 from migrator.target.record import PlanRecord, read_records, superseded_by
 
-__all__ = ["Changes", "Ledger", "PlanRecord", "TargetGuard", "read_records", "superseded_by", "superseded_error"]
+__all__ = [
+    "Changes",
+    "Ledger",
+    "PlanRecord",
+    "TargetGuard",
+    "holds_only_copies",
+    "read_records",
+    "superseded_by",
+    "superseded_error",
+]

@@ -98,6 +98,16 @@ def list_target(plan: PlanFile, store: Store, progress: Progress) -> None:
             stage.advance(len(listed), sum(found.size for found in listed))
 
 
+def holds_only_copies(plan: PlanFile) -> bool:
+    """True if all that was listed into ``there`` was written by this plan: then there is nothing of somebody else's
+    below which a listing hides something. MinIO lists no ``k/sub`` beside an object ``k``."""
+    query = """
+    SELECT 1 FROM there t WHERE NOT EXISTS (
+      SELECT 1 FROM objects o JOIN done d ON d.object_id = o.id WHERE o.target = t.key) LIMIT 1
+    """
+    return plan.db.execute(query).fetchone() is None
+
+
 def find_changes(
     plan: PlanFile, journal: Journal, ledger: Ledger, *, resumed: bool, recognize: bool, live: frozenset[int]
 ) -> Changes:

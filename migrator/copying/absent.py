@@ -1,0 +1,123 @@
+"""Which keys of the target are free, asked for a group of copies with one listing.
+
+A server that ignores conditions on CopyObject (MinIO) must be asked before each copy whether somebody has written where
+it goes. One short listing for a group of copies costs it far less than a HEAD for each of them. Only what the listing
+proves to be free counts: every other key is asked for by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from migrator.errors import StoreError
+from migrator.store.answers import Absurd
+from migrator.store.listing import Page, parse_page
+from migrator.store.wire import Answer
+
+GROUP = 32
+"""How many copies share a listing. More would let more time pass between the listing and the last of them."""
+LEAST_GROUP = 8
+MAX_AGE_SECONDS = 1.0
+"""What a listing said counts no longer than this: a server that is slow or throttles is asked key by key."""
+SLOW = 4.0
+"""A listing that takes so many times as long as a copy costs more than it saves: MinIO reads a whole folder for it."""
+PAUSE_GROUPS = 32
+"""After a slow one, so many groups are asked for key by key."""
+_SMOOTHING = 0.1
+
+List = Callable[[Mapping[str, str]], Awaitable[Answer]]
+"""The parameters of a ListObjectsV2 request to the target → its answer. May raise StoreError."""
+
+
+@dataclass
+class _Group:
+    targets: list[str]
+    free: asyncio.Future[frozenset[str]] | None = None
+    """Which of them are free; None: nobody asked yet."""
+    asked: float = 0.0
+    """When, by time.monotonic()."""
+
+
+class Absent:
+    """What is known to be absent from the target. Belongs to one event loop."""
+
+    def __init__(self, ask: List) -> None:
+        self._ask = ask
+        self._groups: dict[int, _Group] = {}
+        self._copy_seconds: float | None = None
+        self._pause = 0
+
+    def expect(self, targets: Mapping[int, str]) -> None:
+        """These copies (id → key of the target) come next, in this order."""
+        ids = list(targets)
+        for start in range(0, len(ids), GROUP):
+            if len(ids) - start >= LEAST_GROUP:
+                some = ids[start : start + GROUP]
+                group = _Group([targets[id] for id in some])
+                self._groups |= dict.fromkeys(some, group)
+
+    def copy_took(self, seconds: float) -> None:
+        """A copy was made by one request that took so long."""
+        before = seconds if self._copy_seconds is None else self._copy_seconds
+        self._copy_seconds = before + (seconds - before) * _SMOOTHING
+
+    async def is_free(self, id: int, target: str) -> bool:
+        """True if a listing that was asked for just now proves that there is nothing at ``target``. Asked once for each
+        copy; False says nothing."""
+        group = self._groups.pop(id, None)
+        if group is None:
+            return False
+        if group.free is None:
+            group.free, group.asked = asyncio.get_running_loop().create_future(), time.monotonic()
+            free: frozenset[str] = frozenset()
+            try:
+                free = await self._list(group)
+            finally:
+                group.free.set_result(free)
+        free = await asyncio.shield(group.free)
+        return target in free and time.monotonic() - group.asked < MAX_AGE_SECONDS
+
+    async def _list(self, group: _Group) -> frozenset[str]:
+        if self._pause:
+            self._pause -= 1
+            return frozenset()
+        first, last = min(group.targets), max(group.targets)
+        after = first[:-1]
+        # What both begin with, all between them begin with. MinIO answers nothing if StartAfter does not.
+        common = takewhile(lambda pair: pair[0] == pair[1], zip(after, last, strict=False))
+        parameters = {
+            "list-type": "2",
+            "encoding-type": "url",
+            "prefix": "".join(letter for letter, _ in common),
+            "start-after": after,
+            "max-keys": str(2 * GROUP),
+        }
+        try:
+            page = parse_page((await self._ask(parameters)).body)
+        except (StoreError, Absurd):
+            self._pause = PAUSE_GROUPS
+            return frozenset()
+        took = time.monotonic() - group.asked
+        if self._copy_seconds is not None and took > SLOW * self._copy_seconds:
+            self._pause = PAUSE_GROUPS
+        return proven_free(group.targets, after, page)
+
+
+def proven_free(targets: Sequence[str], after: str, page: Page) -> frozenset[str]:
+    """Those of ``targets`` that a listing of all keys after ``after`` shows to be free: they are not on this page, and
+    not beyond its end. None of them, if its keys are not in the order of their UTF-8 bytes."""
+    keys = [entry.key.encode() for entry in page.entries]
+    if keys != sorted(set(keys)) or page.folders:
+        return frozenset()
+    if page.token is not None and not keys:
+        return frozenset()
+    there, last = set(keys), keys[-1] if page.token is not None else None
+    return frozenset(
+        target
+        for target in targets
+        if target > after and (key := target.encode()) not in there and (last is None or key < last)
+    )

@@ -1,0 +1,115 @@
+"""A server that ignores conditions on CopyObject, as MinIO does: nothing of anybody's is overwritten, and that costs
+one listing for many copies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from click.testing import CliRunner, Result
+from moto.server import ThreadedMotoServer
+
+from e2e.world import World
+from migrator.cli import main
+from migrator.copying import absent
+from migrator.execute import Executor
+from migrator.store import Store, is_own, lists_in_order
+
+COUNT = 100
+FOREIGN = b"written by somebody else"
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of a mock with a bucket of objects, and a lake.toml."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setattr(absent, "SLOW", float("inf"))  # so that what is asked does not depend on the machine
+    monkeypatch.setattr(absent, "MAX_AGE_SECONDS", float("inf"))
+    mock = ThreadedMotoServer(port=0, verbose=False)
+    mock.start()
+    try:
+        url = "http://{}:{}".format(*mock.get_host_and_port())
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        client = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", config=Config(retries={"max_attempts": 1})
+        )
+        bucket = f"old-{tmp_path.name.replace('_', '-').lower()}"[:60].strip("-")
+        for name in (bucket, f"{bucket}-to"):
+            client.create_bucket(Bucket=name)
+        for n in range(COUNT):
+            client.put_object(Bucket=bucket, Key=f"t/part-{n:04}", Body=str(n).encode())
+        (tmp_path / "lake.toml").write_text(
+            f'[target]\nbucket = "{bucket}-to"\n\n[layout]\n"s3://{bucket}/" = "bronze/"\n'
+        )
+        client.old = bucket
+        yield client
+    finally:
+        mock.stop()
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def planned(folder: Path) -> Path:
+    made = run("plan", "--config", folder / "lake.toml", "-o", folder / "plan.db")
+    assert made.exit_code == 0, made.output + made.stderr
+    return folder / "plan.db"
+
+
+def here(client: Any) -> dict[str, bytes]:
+    bucket = f"{client.old}-to"
+    found = client.list_objects_v2(Bucket=bucket).get("Contents", [])
+    return {
+        entry["Key"]: client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+        for entry in found
+        if not is_own(entry["Key"])
+    }
+
+
+def test_a_listing_for_many_copies_instead_of_a_question_for_each(lake: Any, tmp_path: Path) -> None:
+    assert lists_in_order(Store(), f"{lake.old}-to")
+    done = run("migrate", planned(tmp_path), "--yes", "--json")
+    assert done.exit_code == 0, done.output + done.stderr
+    assert json.loads(done.stdout)["copy"]["requests"] < COUNT + COUNT // 2
+    assert here(lake) == {f"bronze/t/part-{n:04}": str(n).encode() for n in range(COUNT)}
+
+
+def test_what_appears_while_copying_is_seen_by_the_listing(
+    lake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, theirs = planned(tmp_path), [f"bronze/t/part-{n:04}" for n in (0, 31, 32, 77, 99)]
+    copy = Executor.copy
+
+    def after_somebody_wrote(self: Executor, *arguments: Any) -> None:
+        for key in theirs:
+            lake.put_object(Bucket=f"{lake.old}-to", Key=key, Body=FOREIGN)
+        copy(self, *arguments)
+
+    monkeypatch.setattr(Executor, "copy", after_somebody_wrote)
+    done = run("migrate", plan, "--yes")
+    assert done.exit_code == 4 and theirs[0] in done.stderr, done.stderr
+    found = here(lake)
+    assert len(found) == COUNT and all(found[key] == FOREIGN for key in theirs)
+
+
+def test_beside_objects_of_somebody_elses_each_key_is_asked_for(lake: Any, tmp_path: Path) -> None:
+    """Below them MinIO hides what it has from listings."""
+    lake.put_object(Bucket=f"{lake.old}-to", Key="theirs", Body=FOREIGN)
+    done = run("migrate", planned(tmp_path), "--yes", "--json")
+    assert done.exit_code == 0, done.output + done.stderr
+    assert json.loads(done.stdout)["copy"]["requests"] >= 2 * COUNT
+
+
+def test_a_server_with_an_order_of_its_own_is_recognized(world: World) -> None:
+    store = Store()
+    store.create_bucket("data-lake")
+    assert not lists_in_order(store, "data-lake")
+    assert not list(store.list("data-lake"))
