@@ -104,6 +104,8 @@ _AGAIN |= {"ConditionalRequestConflict"}
 _ELEMENT = re.compile(rb"<(ETag|Code|Message|Checksum[A-Z0-9]+)>([^<]*)</")
 
 Result = TypeVar("Result")
+WholeChecksum = asyncio.Future[Checksum | None]
+"""A checksum over all bytes of an object, which is being asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +322,7 @@ class Copier:
         kind = attributes.get("ChecksumType")
         if kind is not None and not self._ways.take_checksum:
             if whole:
-                copied = await self._copied_whole(item)
+                copied = await self._copied_whole_asking_ahead(item)
                 return replace(copied, checksum=await self._fate_of_checksum(item, kind))
             attributes = without_checksum(attributes)
         try:
@@ -351,11 +353,23 @@ class Copier:
 
     # -- within one server ---------------------------------------------------------------------------
 
-    async def _copied_whole(self, item: Item) -> Copied:
+    async def _copied_whole(self, item: Item, source_checksum: WholeChecksum | None = None) -> Copied:
         etag = await self._copy_whole(item)
         if "-" in item.stored.etag and etag != item.stored.etag:
             self._ways = replace(self._ways, whole_keeps_etag=False)
-        return await self._prove(item, etag)
+        return await self._prove(item, etag, source_checksum=source_checksum)
+
+    async def _copied_whole_asking_ahead(self, item: Item) -> Copied:
+        """While the server copies, it is asked for the checksums of the source's parts, if they will be the proof."""
+        if self._options.verify != AUTO or self._ways.whole_keeps_etag or part_count(item.stored.etag) < 2:
+            return await self._copied_whole(item)
+        ahead = asyncio.ensure_future(self._checksum_of_source(item))
+        try:
+            return await self._copied_whole(item, ahead)
+        finally:
+            ahead.cancel()
+            with suppress(asyncio.CancelledError, MigratorError):
+                await ahead
 
     async def _copy_whole(self, item: Item) -> str:
         """Copy in one request and return the copy's ETag."""
@@ -611,9 +625,18 @@ class Copier:
 
     # -- proof ---------------------------------------------------------------------------------------
 
-    async def _prove(self, item: Item, etag: str, *, md5: str | None = None, read: str | None = None) -> Copied:
+    async def _prove(
+        self,
+        item: Item,
+        etag: str,
+        *,
+        md5: str | None = None,
+        read: str | None = None,
+        source_checksum: WholeChecksum | None = None,
+    ) -> Copied:
         """Compare the copy with its source by the cheapest means that tell; see PROOFS. ``md5``: the ETag that the
-        bytes read should give here; ``read``: that which they should have had at the source."""
+        bytes read should give here; ``read``: that which they should have had at the source. ``source_checksum``: what
+        is being asked for already."""
         stored = item.stored
         verify = self._options.verify
         if verify != ALWAYS and same_by_etag(etag, stored.etag):
@@ -627,19 +650,19 @@ class Copier:
         if there is None or there.size != stored.size:
             what = "is not there" if there is None else f"has {there.size} bytes"
             raise _Unequal(item, self._bucket, what, there.etag if there else None)
-        proof = await self._proof(item, there)
+        proof = await self._proof(item, there, source_checksum)
         if proof is None:
             raise _Unequal(item, self._bucket, "has other bytes", there.etag)
         return replace(done, etag=there.etag, proof=proof)  # an answer may say another ETag
 
-    async def _proof(self, item: Item, there: StoredObject) -> str | None:
+    async def _proof(self, item: Item, there: StoredObject, source_checksum: WholeChecksum | None = None) -> str | None:
         """Which of PROOFS shows that what is at the target has the bytes of the source; None if it has others."""
         if there.size != item.stored.size:
             return None
         if self._options.verify != ALWAYS:
             if same_by_etag(there.etag, item.stored.etag):
                 return ETAG
-            if await self._same_checksum(item):
+            if await self._same_checksum(item, source_checksum):
                 return CHECKSUM
             if await self._copy_has_etag_of_source(item):
                 return MD5
@@ -664,16 +687,30 @@ class Copier:
             )
         return bool(ours == theirs)
 
-    async def _same_checksum(self, item: Item) -> bool:
+    async def _same_checksum(self, item: Item, asked: WholeChecksum | None = None) -> bool:
         """True if both servers keep a checksum over the whole object, and these are equal; or if that of the copy is
-        the one that follows from those of the source's parts."""
-        found = await self._thread(self._source.checksum, item.bucket, item.stored.key)
-        if found is None or (found.kind != "FULL_OBJECT" and found.algorithm not in POLYNOMIALS):
+        the one that follows from those of the source's parts. ``asked``: that of the source, asked for already."""
+        kept = None if asked else await self._thread(self._source.checksum, item.bucket, item.stored.key)
+        if asked is None and not _tells_whole(kept):
             return False
         there = await self._thread(self._target.checksum, self._bucket, item.target)
-        if there is None or (there.kind, there.algorithm) != ("FULL_OBJECT", found.algorithm):
+        if there is None or there.kind != "FULL_OBJECT" or (kept and kept.algorithm != there.algorithm):
             return False
-        return bool(there.value == (found.value if found.kind == there.kind else await self._combined(item, found)))
+        found = await (asked or self._whole(item, kept))
+        return found is not None and (found.algorithm, found.value) == (there.algorithm, there.value)
+
+    async def _checksum_of_source(self, item: Item) -> Checksum | None:
+        """The checksum over all bytes of the source; None if the server keeps none from which it follows."""
+        return await self._whole(item, await self._thread(self._source.checksum, item.bucket, item.stored.key))
+
+    async def _whole(self, item: Item, kept: Checksum | None) -> Checksum | None:
+        """The checksum over all bytes of the source that follows from ``kept``, which the server keeps with it."""
+        if kept is None or not _tells_whole(kept):
+            return None
+        if kept.kind == "FULL_OBJECT":
+            return kept
+        value = await self._combined(item, kept)
+        return None if value is None else replace(kept, kind="FULL_OBJECT", value=value)
 
     async def _combined(self, item: Item, found: Checksum) -> str | None:
         """The checksum over all bytes of the source, from those of its parts; None if these are not to be had."""
@@ -731,6 +768,11 @@ class Copier:
     async def _thread(self, call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*arguments, **named))
+
+
+def _tells_whole(kept: Checksum | None) -> bool:
+    """True if a checksum is one over all bytes of an object, or that of its parts can be combined to one."""
+    return kept is not None and (kept.kind == "FULL_OBJECT" or kept.algorithm in POLYNOMIALS)
 
 
 async def _pause(attempt: int, patience: Patience) -> int:
