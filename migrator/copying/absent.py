@@ -18,14 +18,14 @@ from migrator.store.answers import Absurd
 from migrator.store.listing import Page, parse_page
 from migrator.store.wire import Answer
 
-GROUP = 32
+GROUP = 64
 """How many copies share a listing. More would let more time pass between the listing and the last of them."""
 LEAST_GROUP = 8
 MAX_AGE_SECONDS = 1.0
 """What a listing said counts no longer than this: a server that is slow or throttles is asked key by key."""
 SLOW = 4.0
 """A listing that takes so many times as long as a copy costs more than it saves: MinIO reads a whole folder for it."""
-PAUSE_GROUPS = 32
+PAUSE_GROUPS = 16
 """After a slow one, so many groups are asked for key by key."""
 _SMOOTHING = 0.1
 
@@ -94,7 +94,7 @@ class Absent:
             "encoding-type": "url",
             "prefix": "".join(letter for letter, _ in common),
             "start-after": after,
-            "max-keys": str(2 * GROUP),
+            "max-keys": str(GROUP),
         }
         try:
             page = parse_page((await self._ask(parameters)).body)
