@@ -19,6 +19,7 @@ from typing import Any
 from migrator.copying.copier import Copied
 from migrator.errors import MigratorError
 from migrator.iceberg.manifests import DeleteFile
+from migrator.plan.connecting import insert_rows
 from migrator.plan.file import PlanFile
 
 COMMIT_ROWS = 5000
@@ -32,7 +33,7 @@ CATALOG_SWAPPED = "catalog-swapped"
 UNOPENED = -(1 << 64)
 """Stands in the baselines for "pyiceberg could not open the old table". No snapshot can have such an id."""
 
-_DONE = "INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)"
+_DONE = "INSERT OR REPLACE INTO done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Journal:
         """The object, rewritten, is at the target with this size and ETag."""
         with self._plan.writing():
             self._begin()
-            self._db.execute(_DONE, (object_id, size, etag, ""))
+            insert_rows(self._db, _DONE, [(object_id, size, etag, "")])
             if delete_file is not None:
                 facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
                 self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
@@ -71,7 +72,7 @@ class Journal:
             return
         with self._plan.writing():
             self._begin()
-            self._db.executemany(_DONE, rows)
+            insert_rows(self._db, _DONE, rows)
         self._count(len(rows))
 
     def forget(self, object_ids: Iterable[int]) -> None:

@@ -13,14 +13,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from migrator.layout import Layout, source_places
+from migrator.plan.connecting import insert_rows
 from migrator.plan.file import CHECKSUM, LEFT, SKIP, PlanFile, is_hadoop_marker, left_folders
 from migrator.progress import Progress
-from migrator.store import Store, StoredObject
+from migrator.store import Store
 
 EXAMPLES = 10
 
 _MINDED = f"target IS NOT NULL AND role NOT IN ('{CHECKSUM}', '{LEFT}')"
 """Which objects of a plan must not change until the cutover."""
+_SEEN = """
+INSERT OR IGNORE INTO seen
+SELECT o.id FROM listed l CROSS JOIN objects o WHERE o.bucket = ? AND o.key = l.key
+"""
+# What was listed and is not in the plan, or has another ETag there and must not; with the planned size, if any.
+_DIFFERENT = f"""
+SELECT l.key, l.size, o.size FROM listed l LEFT JOIN objects o ON o.bucket = ? AND o.key = l.key
+WHERE o.id IS NULL OR o.{_MINDED} AND o.etag <> l.etag ORDER BY l.rowid
+"""
 
 
 @dataclass
@@ -56,23 +66,19 @@ def find_late(
     left = left_folders(plan)
     db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id INTEGER PRIMARY KEY)")
     db.execute("DELETE FROM seen")
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS listed (key TEXT, size INTEGER, etag TEXT)")
     with progress.stage("listing the old buckets") as stage:
         for bucket, page in store.list_all(source_places(layout) if places is None else places):
-            db.execute("BEGIN")
-            for found in page:
-                query = f"SELECT id, etag, {_MINDED}, size FROM objects WHERE bucket = ? AND key = ?"
-                known = db.execute(query, (bucket, found.key)).fetchone()
-                if known is not None:
-                    db.execute("INSERT OR IGNORE INTO seen VALUES (?)", known[:1])
-                if known is None and _moves(plan, layout, left, bucket, found):
+            db.execute("DELETE FROM listed")
+            insert_rows(db, "INSERT INTO listed", ((found.key, found.size, found.etag) for found in page))
+            db.execute(_SEEN, (bucket,))
+            for key, size, known in db.execute(_DIFFERENT, (bucket,)).fetchall():
+                if known is None and _moves(plan, layout, left, bucket, key, size):
                     late.added += 1
-                    late.example("+", f"s3://{bucket}/{found.key}")
-                elif known is not None and known[2] and known[1] != found.etag:
-                    if is_hadoop_marker(found.key, found.size + known[3]):
-                        continue
+                    late.example("+", f"s3://{bucket}/{key}")
+                elif known is not None and not is_hadoop_marker(key, size + known):
                     late.changed += 1
-                    late.example("*", f"s3://{bucket}/{found.key}")
-            db.execute("COMMIT")
+                    late.example("*", f"s3://{bucket}/{key}")
             stage.advance(len(page), sum(found.size for found in page))
     gone = f"FROM objects WHERE {_MINDED} AND action <> '{SKIP}' AND id NOT IN (SELECT id FROM seen)"
     (late.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
@@ -81,10 +87,9 @@ def find_late(
     return late
 
 
-def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, found: StoredObject) -> bool:
+def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str, size: int) -> bool:
     """True if the migration would have moved this object, had it been there while planning."""
-    key = found.key
-    if layout.map_key(bucket, key) is None or is_hadoop_marker(key, found.size):
+    if layout.map_key(bucket, key) is None or is_hadoop_marker(key, size):
         return False
     if any(bucket == at and key.startswith(folder) for at, folder in left):
         return False

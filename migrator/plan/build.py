@@ -24,6 +24,7 @@ from migrator.parallel import Failed, each
 from migrator.plan.attributes import Needs, find_attributes
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.carriers import find_carriers
+from migrator.plan.connecting import insert_rows
 from migrator.plan.discover import check_left, named_tables
 from migrator.plan.file import (
     CONFLICT,
@@ -220,11 +221,8 @@ def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progre
     with progress.stage("listing the old buckets") as stage:
         for bucket, listed in store.list_all(source_places(layout)):
             rows = _source_rows(layout, bucket, listed, stage)
-            plan.db.executemany(
-                "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
+            into = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
+            insert_rows(plan.db, into, rows)
     try:
         for index in _INDEXES:
             plan.db.execute(index)
@@ -252,7 +250,7 @@ def _list_target(plan: PlanFile, store: Store, layout: Layout, progress: Progres
         with progress.stage("listing the target") as stage:
             for _, listed in store.list_all([(layout.target_bucket, "")]):
                 rows = [(o.key, o.size, o.etag, o.modified) for o in listed if not is_own(o.key)]
-                plan.db.executemany("INSERT INTO present VALUES (?, ?, ?, ?)", rows)
+                insert_rows(plan.db, "INSERT INTO present", rows)
                 stage.advance(len(listed), sum(found.size for found in listed))
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 WAIT_SECONDS = 60.0
 """How long to wait for another process that reads or writes the plan."""
 
 IMMUTABLE = "ro&immutable=1"
+MOST_VALUES = 999
+"""Values in one statement, as every SQLite takes them."""
 
 
 def connect(path: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3.Connection:
@@ -23,6 +27,19 @@ def connect(path: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3
     return sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=WAIT_SECONDS, check_same_thread=check_same_thread
     )
+
+
+def insert_rows(db: sqlite3.Connection, into: str, rows: Iterable[Sequence[Any]]) -> None:
+    """Insert rows of equal length, many with one statement: sqlite3 gives the interpreter's lock away for each row of
+    ``executemany``, and takes it back only when other threads, such as one that lists, let it have it.
+
+    ``into``: the statement up to VALUES, such as ``INSERT INTO there``.
+    """
+    rest = iter(rows)
+    for first in rest:
+        page = [first, *islice(rest, max(1, MOST_VALUES // len(first)) - 1)]
+        places = f"({', '.join('?' * len(first))})"
+        db.execute(f"{into} VALUES {', '.join([places] * len(page))}", list(chain.from_iterable(page)))
 
 
 @contextmanager

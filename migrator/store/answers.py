@@ -50,6 +50,7 @@ _PROLOG = re.compile(
 _BEGINNING = 4096
 _LISTED = re.compile(rb"<(Size|LastModified|Initiated|ETag|StorageClass|VersionId|UploadId|IsTruncated)>([^<]*)<")
 _KEY = re.compile(rb"<Key>([^<]*)<")
+_SIZE = re.compile(r"[0-9]{1,16}")
 _ETAG = re.compile(r"[\x21\x23-\x7e]{0,256}")
 _NAME = re.compile(r"[\x21-\x7e]{0,1024}")
 _TIME = re.compile(
@@ -119,7 +120,7 @@ def checked_bool(text: str | None) -> bool:
 
 def checked_size(text: str, key: str) -> int:
     """A size in bytes. Raises Absurd, as all of these do, naming the key."""
-    if not re.fullmatch(r"[0-9]{1,16}", text) or int(text) > MOST_SIZE:
+    if not _SIZE.fullmatch(text) or int(text) > MOST_SIZE:
         raise Absurd(f"{key!r} has the size {text[:40]!r}")
     return int(text)
 

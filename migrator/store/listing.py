@@ -14,6 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
@@ -265,7 +266,13 @@ def _unquoted(text: str | None) -> str:
     """A key or prefix. Raises Absurd."""
     if not text:
         raise Absurd("it has an object without a key")
+    folder, slash, name = text.rpartition("/")
     try:
-        return unquote_plus(text, errors="strict")
+        return f"{_decoded(folder)}{slash}{unquote_plus(name, errors='strict')}"
     except UnicodeDecodeError:
         raise Absurd(f"the key {text[:80]!r} is not UTF-8") from None
+
+
+@lru_cache(maxsize=256)
+def _decoded(folder: str) -> str:
+    return unquote_plus(folder, errors="strict")

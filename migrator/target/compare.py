@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from migrator.copying.copier import ETAG, Copied
 from migrator.journal import Journal
+from migrator.plan.connecting import insert_rows
 from migrator.plan.file import HINT, PlanFile, same_etag
 from migrator.progress import Progress
 from migrator.store import Store, is_own
@@ -94,7 +95,7 @@ def list_target(plan: PlanFile, store: Store, progress: Progress) -> None:
     with progress.stage("listing the target") as stage:
         for _, listed in store.list_all([(plan.layout.target_bucket, "")]):
             rows = [(found.key, found.size, found.etag) for found in listed if not is_own(found.key)]
-            plan.db.executemany("INSERT INTO there VALUES (?, ?, ?)", rows)
+            insert_rows(plan.db, "INSERT INTO there", rows)
             stage.advance(len(listed), sum(found.size for found in listed))
 
 
