@@ -265,7 +265,9 @@ def migrate_lake(
         executor.check_sources(journal, accept_late=accept_late)
         held.check()
         executor.cut_over(journal)
-        return Migration(executor.outcome, compared, _final_verification(verifier, journal))
+        # Where there was no pointer to swap, the target is still what check_target listed.
+        listed = executor.outcome.pointers == 0
+        return Migration(executor.outcome, compared, _final_verification(verifier, journal, listed=listed))
 
 
 def _note_written(executor: Executor) -> None:
@@ -294,8 +296,8 @@ def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | No
         return verification
 
 
-def _final_verification(verifier: Verifier, journal: Journal) -> Verification:
-    verification = verifier.verify()
+def _final_verification(verifier: Verifier, journal: Journal, *, listed: bool = False) -> Verification:
+    verification = verifier.verify(listed=listed)
     if verification.ok:
         journal.event(FINISHED)
     return verification

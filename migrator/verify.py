@@ -87,12 +87,14 @@ class Verifier:
         self._journal = Journal(plan)
         self._rows = TableRows(plan, store, self._journal, progress)
 
-    def verify(self, *, deep: bool = False) -> Verification:
+    def verify(self, *, deep: bool = False, listed: bool = False) -> Verification:
         """Check everything. ``deep`` also reads every row and every copied byte, and compares them with the old
-        buckets as far as these still exist. Raises only if the target or a catalog cannot be reached."""
+        buckets as far as these still exist. ``listed``: the target was listed (:func:`list_target`) after the last
+        write. Raises only if the target or a catalog cannot be reached."""
         waiting = any(needs_cutover(table) for table in self._plan.tables())
         result = Verification(cut_over=not waiting or self._journal.has(CUTOVER_DONE), late=self._left_behind())
-        list_target(self._plan, self._store, self._progress)
+        if not listed:
+            list_target(self._plan, self._store, self._progress)
         result.prefixes = self._prefix_totals()
         result.checks.append(self._check_objects(cut_over=result.cut_over))
         if has_versions(self._plan):
