@@ -135,6 +135,8 @@ class Lake:
     def __init__(self, server: Server | YourServer, checksum: str = "") -> None:
         self.server, self.checksum = server, checksum
         self.environ = {**os.environ, **server.environ(), "PYTHONPATH": str(Path(__file__).parents[2])}
+        # As on a user's machine, where Python compiles a module once: not anew at each start.
+        self.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self.provider = "SeaweedFS" if isinstance(server, Server) else server.provider
         session = boto3.Session() if isinstance(server, YourServer) else None
         config = Config(max_pool_connections=32, request_checksum_calculation="when_required")
