@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,7 @@ from botocore.config import Config
 
 from e2e.minio_ways import MinioWays
 from e2e.world import World
-from migrator.copying.copier import Copied, Item, Options
+from migrator.copying.copier import Copied, Copier, Item, Options
 from migrator.copying.fleet import Setup, copy_objects
 from migrator.demo import lake as old_lake
 from migrator.store import PartCopies, Store, probe_part_copies
@@ -118,6 +120,29 @@ def test_a_wrong_copy_is_seen_whatever_proves_it(ways: MinioWays, monkeypatch: p
         setup = Setup(store.connection, None, "data-lake", Options(part_copies=known))
         outcomes = [outcome for batch in copy_objects(setup, items) for outcome in batch]
         assert len(outcomes) == 3 and not [outcome for outcome in outcomes if isinstance(outcome, Copied)]
+
+
+def test_the_checksums_of_parts_are_asked_for_while_the_server_copies(
+    ways: MinioWays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy waits here until they are; were they asked for after it, it would wait for ever."""
+    in_parts(ways.url, "crc32", random.Random(3).randbytes(11 * MIB), "CRC32")
+    asked = threading.Event()
+    part_checksum, copy_whole = Store.part_checksum, Copier._copy_whole
+
+    def ask(self: Store, *arguments: Any) -> Any:
+        asked.set()
+        return part_checksum(self, *arguments)
+
+    async def copy(self: Copier, item: Item) -> str:
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+        return await copy_whole(self, item)
+
+    monkeypatch.setattr(Store, "part_checksum", ask)
+    monkeypatch.setattr(Copier, "_copy_whole", copy)
+    there = copied(ways, Options(part_copies=PartCopies(whole_keeps_etag=False, take_checksum=False)))
+    assert (there["crc32"].proof, there["crc32"].checksum) == ("checksum", "kind changed")
 
 
 def test_the_whole_lake_moves(own_world: World) -> None:

@@ -1,5 +1,5 @@
-"""A server that ignores conditions on CopyObject, as MinIO does: nothing of anybody's is overwritten, and that costs
-one listing for many copies."""
+"""What is asked of a server, and no more. On one that ignores conditions on CopyObject, as MinIO does, one listing
+tells of many copies, and nothing of anybody's is overwritten. The target is listed no more often than it has to be."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
 
 from e2e.world import World
+from migrator import verify
 from migrator.cli import main
 from migrator.copying import absent
 from migrator.execute import Executor
+from migrator.plan.file import PlanFile
 from migrator.store import Store, is_own, lists_in_order
+from migrator.target import compare, guard
 
 COUNT = 100
 FOREIGN = b"written by somebody else"
@@ -106,6 +109,33 @@ def test_beside_objects_of_somebody_elses_each_key_is_asked_for(lake: Any, tmp_p
     done = run("migrate", planned(tmp_path), "--yes", "--json")
     assert done.exit_code == 0, done.output + done.stderr
     assert json.loads(done.stdout)["copy"]["requests"] >= 2 * COUNT
+
+
+@pytest.fixture
+def listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The target of every listing of a whole target that a migration makes."""
+    made: list[str] = []
+    list_target = compare.list_target
+
+    def counted(plan: PlanFile, *arguments: Any) -> None:
+        made.append(plan.layout.target_bucket)
+        list_target(plan, *arguments)
+
+    for module in (guard, verify, compare):
+        monkeypatch.setattr(module, "list_target", counted)
+    return made
+
+
+def test_without_a_pointer_to_swap_the_listing_before_the_cutover_is_the_last(
+    lake: Any, tmp_path: Path, listings: list[str]
+) -> None:
+    assert run("migrate", planned(tmp_path), "--yes").exit_code == 0
+    assert len(listings) == 2, "before the first write, and after the last one"
+
+
+def test_after_pointers_were_swapped_the_target_is_listed_again(world: World, listings: list[str]) -> None:
+    world.run("migrate", world.plan(), "--yes")
+    assert len(listings) == 3
 
 
 def test_a_server_with_an_order_of_its_own_is_recognized(world: World) -> None:
