@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
-from migrator.copying.absent import Absent
+from migrator.copying.free_keys import FreeKeys
 from migrator.copying.pace import Limits, Pace
 from migrator.errors import (
     AccessDenied,
@@ -55,6 +55,7 @@ from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers
 from migrator.store.checksums import POLYNOMIALS, can_compute, checksum_of, whole_checksum, whole_crc
 from migrator.store.client import REFUSES_CHECKSUM, refuses_checksum, without_checksum
 from migrator.store.conditional import ANYTHING
+from migrator.store.listing import Page, ask_page
 from migrator.store.outage import Patience
 from migrator.store.routes import (
     LEAST_PART_SIZE,
@@ -199,14 +200,14 @@ class Copier:
         self._threads = ThreadPoolExecutor(HELPERS, thread_name_prefix="migrator-helper")
         self._memory = _Budget(THROUGH_MEMORY)
         target.part_copies = options.part_copies
-        self._absent = Absent(self._list_target)
+        self._free_keys = FreeKeys(self._list_target)
         self._etags_tell = True
         """The ETags of the old buckets follow from the bytes, as far as we know: not those of encrypted objects."""
 
     def expect(self, items: Sequence[Item]) -> None:
         """These are the next to be copied, in this order."""
-        if self._options.look_first and self._options.look_in_groups and self._writer is not None:
-            self._absent.expect({item.id: item.target for item in items if not item.is_marker})
+        if self._options.look_in_groups and self._writer is not None:
+            self._free_keys.expect({item.id: item.target for item in items if not item.is_marker})
 
     @property
     def requests(self) -> int:
@@ -272,7 +273,7 @@ class Copier:
 
     async def _in_the_way(self, item: Item) -> bool:
         """True if there is something at the target which this item may not replace."""
-        if await self._absent.is_free(item.id, item.target):
+        if await self._free_keys.is_free(item.id, item.target):
             return False
         if self._writer is not None:
             answer = await self._ask(item, self._writer, "HEAD", self._bucket, item.target, size=0, headers={})
@@ -281,17 +282,11 @@ class Copier:
         there = await self._thread(self._target.find, self._bucket, item.target)
         return there is not None and there.etag != item.replaces
 
-    async def _list_target(self, parameters: Mapping[str, str]) -> Answer:
-        """One page of a listing of the target. Raises StoreError."""
+    async def _list_target(self, parameters: Mapping[str, str]) -> Page | None:
+        """One page of the target; see :func:`migrator.store.listing.ask_page`."""
         assert self._writer is not None
         async with self.pace.turn():
-            try:
-                answer = await self._writer.request("GET", self._bucket, query=parameters.items())
-            except Lost as error:
-                raise StoreError(f"s3://{self._bucket}/: {error}") from error
-        if answer.status != 200:
-            raise StoreError(f"s3://{self._bucket}/: {answer.status}")
-        return answer
+            return await ask_page(self._writer, self._bucket, parameters)
 
     async def _recognize(self, item: Item, error: SourceChanged | None = None) -> Copied:
         """A condition of a write failed, or there is something at the target: see what it is. It may be our own copy,
@@ -392,7 +387,7 @@ class Copier:
         answer = await self._ask(
             item, self._reader, "PUT", self._bucket, item.target, headers=headers, size=stored.size
         )
-        self._absent.copy_took(time.monotonic() - began)
+        self._free_keys.copy_took(time.monotonic() - began)
         found = _elements(answer.body).get("ETag") if answer.status == 200 else None
         if found is None:
             return await self._by_boto3(item)

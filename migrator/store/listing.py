@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -179,15 +179,14 @@ class _Lister:
                 return
 
     async def _page(self, bucket: str, parameters: dict[str, str]) -> Page:
-        query = [("list-type", "2"), ("encoding-type", "url"), *parameters.items()]
         patience = Patience(self._wire.outage)
         fault: Absurd | None = None
         while not self._stopped.is_set():
             try:
-                answer = await self._wire.request("GET", bucket, query=query)
-                if answer.status != 200:
+                page = await ask_page(self._wire, bucket, parameters)
+                if page is None:
                     break
-                return parse_page(answer.body)
+                return page
             except Lost:
                 # Where these requests never got through, boto3 may: and it waits, too.
                 pause = patience.pause() if self._wire.answers else None
@@ -208,6 +207,14 @@ class _Lister:
 
     def _no_listing(self, bucket: str, parameters: dict[str, str], reason: Absurd) -> StoreError:
         return no_listing(f"s3://{bucket}/{parameters['prefix']}", self._wire.host(bucket), reason)
+
+
+async def ask_page(wire: Wire, bucket: str, parameters: Mapping[str, str]) -> Page | None:
+    """One page of a listing, with these parameters of ListObjectsV2; None if the server answers anything but 200.
+    Raises Lost and Absurd. Nothing is retried here."""
+    query = [("list-type", "2"), ("encoding-type", "url"), *parameters.items()]
+    answer = await wire.request("GET", bucket, query=query)
+    return parse_page(answer.body) if answer.status == 200 else None
 
 
 def _folders(page: Page, prefix: str) -> int:
@@ -273,6 +280,6 @@ def _unquoted(text: str | None) -> str:
         raise Absurd(f"the key {text[:80]!r} is not UTF-8") from None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # a page has many keys and few folders
 def _decoded(folder: str) -> str:
     return unquote_plus(folder, errors="strict")

@@ -17,7 +17,7 @@ from moto.server import ThreadedMotoServer
 from e2e.world import World
 from migrator import verify
 from migrator.cli import main
-from migrator.copying import absent
+from migrator.copying import free_keys
 from migrator.execute import Executor
 from migrator.plan.file import PlanFile
 from migrator.store import Store, is_own, lists_in_order
@@ -33,8 +33,8 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setattr(absent, "SLOW", float("inf"))  # so that what is asked does not depend on the machine
-    monkeypatch.setattr(absent, "MAX_AGE_SECONDS", float("inf"))
+    monkeypatch.setattr(free_keys, "SLOW", float("inf"))  # so that what is asked does not depend on the machine
+    monkeypatch.setattr(free_keys, "MAX_AGE_SECONDS", float("inf"))
     mock = ThreadedMotoServer(port=0, verbose=False)
     mock.start()
     try:

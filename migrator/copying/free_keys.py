@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 
-from migrator.errors import StoreError
 from migrator.store.answers import Absurd
-from migrator.store.listing import Page, parse_page
-from migrator.store.wire import Answer
+from migrator.store.listing import Page
+from migrator.store.wire import Lost
 
 GROUP = 64
 """How many copies share a listing. More would let more time pass between the listing and the last of them."""
@@ -29,24 +28,25 @@ PAUSE_GROUPS = 16
 """After a slow one, so many groups are asked for key by key."""
 _SMOOTHING = 0.1
 
-List = Callable[[Mapping[str, str]], Awaitable[Answer]]
-"""The parameters of a ListObjectsV2 request to the target → its answer. May raise StoreError."""
+AskPage = Callable[[Mapping[str, str]], Awaitable[Page | None]]
+"""The parameters of a ListObjectsV2 request → a page of the target, as :func:`migrator.store.listing.ask_page`."""
 
 
 @dataclass
 class _Group:
     targets: list[str]
-    free: asyncio.Future[frozenset[str]] | None = None
+    free: frozenset[str] | None = None
     """Which of them are free; None: nobody asked yet."""
     asked: float = 0.0
     """When, by time.monotonic()."""
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class Absent:
-    """What is known to be absent from the target. Belongs to one event loop."""
+class FreeKeys:
+    """Which keys of the target are known to be free. Belongs to one event loop."""
 
-    def __init__(self, ask: List) -> None:
-        self._ask = ask
+    def __init__(self, ask_page: AskPage) -> None:
+        self._ask_page = ask_page
         self._groups: dict[int, _Group] = {}
         self._copy_seconds: float | None = None
         self._pause = 0
@@ -71,15 +71,11 @@ class Absent:
         group = self._groups.pop(id, None)
         if group is None:
             return False
-        if group.free is None:
-            group.free, group.asked = asyncio.get_running_loop().create_future(), time.monotonic()
-            free: frozenset[str] = frozenset()
-            try:
-                free = await self._list(group)
-            finally:
-                group.free.set_result(free)
-        free = await asyncio.shield(group.free)
-        return target in free and time.monotonic() - group.asked < MAX_AGE_SECONDS
+        async with group.asking:
+            if group.free is None:
+                group.asked = time.monotonic()
+                group.free = await self._list(group)
+        return target in group.free and time.monotonic() - group.asked < MAX_AGE_SECONDS
 
     async def _list(self, group: _Group) -> frozenset[str]:
         if self._pause:
@@ -90,20 +86,19 @@ class Absent:
         # What both begin with, all between them begin with. MinIO answers nothing if StartAfter does not.
         common = takewhile(lambda pair: pair[0] == pair[1], zip(after, last, strict=False))
         parameters = {
-            "list-type": "2",
-            "encoding-type": "url",
             "prefix": "".join(letter for letter, _ in common),
             "start-after": after,
             "max-keys": str(GROUP),
         }
         try:
-            page = parse_page((await self._ask(parameters)).body)
-        except (StoreError, Absurd):
-            self._pause = PAUSE_GROUPS
-            return frozenset()
+            page = await self._ask_page(parameters)
+        except (Lost, Absurd):
+            page = None
         took = time.monotonic() - group.asked
-        if self._copy_seconds is not None and took > SLOW * self._copy_seconds:
+        if page is None or (self._copy_seconds is not None and took > SLOW * self._copy_seconds):
             self._pause = PAUSE_GROUPS
+        if page is None:
+            return frozenset()
         return proven_free(group.targets, after, page)
 
 
