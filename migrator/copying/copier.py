@@ -685,25 +685,21 @@ class Copier:
     async def _same_checksum(self, item: Item, asked: WholeChecksum | None = None) -> bool:
         """True if both servers keep a checksum over the whole object, and these are equal; or if that of the copy is
         the one that follows from those of the source's parts. ``asked``: that of the source, asked for already."""
-        kept = None if asked else await self._thread(self._source.checksum, item.bucket, item.stored.key)
-        if asked is None and not _tells_whole(kept):
-            return False
         there = await self._thread(self._target.checksum, self._bucket, item.target)
-        if there is None or there.kind != "FULL_OBJECT" or (kept and kept.algorithm != there.algorithm):
+        if there is None or there.kind != "FULL_OBJECT":
             return False
-        found = await (asked or self._whole(item, kept))
-        return found is not None and (found.algorithm, found.value) == (there.algorithm, there.value)
+        return bool(there == await (asked or self._checksum_of_source(item, there.algorithm)))
 
-    async def _checksum_of_source(self, item: Item) -> Checksum | None:
-        """The checksum over all bytes of the source; None if the server keeps none from which it follows."""
-        return await self._whole(item, await self._thread(self._source.checksum, item.bucket, item.stored.key))
-
-    async def _whole(self, item: Item, kept: Checksum | None) -> Checksum | None:
-        """The checksum over all bytes of the source that follows from ``kept``, which the server keeps with it."""
-        if kept is None or not _tells_whole(kept):
+    async def _checksum_of_source(self, item: Item, algorithm: str | None = None) -> Checksum | None:
+        """The checksum over all bytes of the source: the one that its server keeps, or the one that follows from those
+        of its parts. None if there is neither, or if it is not by ``algorithm``."""
+        kept = await self._thread(self._source.checksum, item.bucket, item.stored.key)
+        if kept is None or algorithm not in (None, kept.algorithm):
             return None
         if kept.kind == "FULL_OBJECT":
             return kept
+        if kept.algorithm not in POLYNOMIALS:
+            return None
         value = await self._combined(item, kept)
         return None if value is None else replace(kept, kind="FULL_OBJECT", value=value)
 
@@ -763,11 +759,6 @@ class Copier:
     async def _thread(self, call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*arguments, **named))
-
-
-def _tells_whole(kept: Checksum | None) -> bool:
-    """True if a checksum is one over all bytes of an object, or that of its parts can be combined to one."""
-    return kept is not None and (kept.kind == "FULL_OBJECT" or kept.algorithm in POLYNOMIALS)
 
 
 async def _pause(attempt: int, patience: Patience) -> int:
