@@ -18,6 +18,7 @@ from typing import Any
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.copying.copier import ALWAYS, NEVER, SMALL, AnswerLost, Copied, Item, NotCopied, Options
 from migrator.copying.fleet import Setup, Usage, copy_objects
+from migrator.copying.free_keys import LEAST_GROUP
 from migrator.errors import (
     CutoverIncomplete,
     MigrationFailed,
@@ -268,7 +269,7 @@ class Executor:
             self._copying.options,
             conditional=honoured,
             look_first=look_first,
-            look_in_groups=look_first and there is None and self._may_look_in_groups(),
+            look_in_groups=look_first and there is None and count >= LEAST_GROUP and self._may_look_in_groups(),
             once=once,
             part_copies=PartCopies() if there else self._part_copies(where),
         )
@@ -294,6 +295,7 @@ class Executor:
             raise _failed("copying", [failure.error for failure in failures], listed)
 
     def _may_look_in_groups(self) -> bool:
+        """True if a listing of the target shows whatever is there; see :mod:`migrator.copying.free_keys`."""
         return holds_only_copies(self._plan) and lists_in_order(self._store, self._layout.target_bucket)
 
     def _part_copies(self, where: str) -> PartCopies:
