@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         verify_lake,
     )
     from migrator.config import Settings
-    from migrator.verify import Verification
+    from migrator.verifying.verifier import Verification
 
 __all__ = [
     "Migration",
@@ -43,7 +43,7 @@ __all__ = [
     "verify_lake",
 ]
 
-_HOMES = {"Settings": "migrator.config", "Verification": "migrator.verify"}
+_HOMES = {"Settings": "migrator.config", "Verification": "migrator.verifying.verifier"}
 
 
 def __getattr__(name: str) -> Any:

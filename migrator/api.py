@@ -24,21 +24,21 @@ from typing import Any
 
 from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
+from migrator.copying.failed_list import check_listed
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
 from migrator.execute import CopySettings, Executor, Outcome
-from migrator.filelist import check_listed
-from migrator.journal import CUTOVER_DONE, FINISHED, Journal
 from migrator.layout import MEDALLION, Layout
-from migrator.lock import drop_dead, lease
 from migrator.plan.build import build_plan
-from migrator.plan.file import PlanFile
-from migrator.plan.summary import StatusSummary, describe_plan, describe_status
-from migrator.policy import least_policy
+from migrator.plan.policy import least_policy
+from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import CUTOVER_DONE, FINISHED, Journal
 from migrator.progress import Progress
-from migrator.relocate import Relocation, relocate
+from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
+from migrator.rewriting.relocate import Relocation, relocate
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
-from migrator.verify import Check, Verification, Verifier
+from migrator.target.lease import drop_dead, lease
+from migrator.verifying.verifier import Check, Verification, Verifier
 
 PLANS = Path("plans")
 
@@ -161,7 +161,7 @@ def relocate_table(
     endpoint_url: str | None = None,
     progress: Progress | None = None,
 ) -> Relocation:
-    """Move one table from its bare metadata file, without a catalog; see :func:`migrator.relocate.relocate`."""
+    """Move one table from its bare metadata file, without a catalog; see :func:`migrator.rewriting.relocate`."""
     return relocate(Store(endpoint_url=endpoint_url), metadata_uri, to, also=also, copy=copy, progress=progress)
 
 
@@ -286,7 +286,7 @@ def _after_cutover(executor: Executor, verifier: Verifier, journal: Journal, sto
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
-    """Compare the target with a plan; see :class:`migrator.verify.Verifier`."""
+    """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`."""
     progress = progress or Progress()
     # Deep, what the old rows are is worth keeping for when they are gone.
     with _opened_plan(path, progress, read_only=None if deep else True) as (plan, store, catalogs):

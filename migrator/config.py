@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from migrator.endpoints import check_endpoint
 from migrator.errors import ConfigError
 from migrator.findings import ACCEPTABLE, CODES
 from migrator.layout import Layout
+from migrator.store.endpoints import check_endpoint
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -16,9 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
+from migrator.concurrency.threads import Failed, each
 from migrator.copying.copier import ALWAYS, NEVER, SMALL, AnswerLost, Copied, Item, NotCopied, Options
+from migrator.copying.failed_list import failed_list, list_failures
 from migrator.copying.fleet import Setup, Usage, copy_objects
 from migrator.copying.free_keys import LEAST_GROUP
+from migrator.copying.leftovers import drop_uploads
+from migrator.copying.versions import VersionCopier
+from migrator.cutover.source_changes import Late, find_late
 from migrator.errors import (
     CutoverIncomplete,
     MigrationFailed,
@@ -30,14 +35,10 @@ from migrator.errors import (
     Unreachable,
     first_lines,
 )
-from migrator.filelist import failed_list, list_failures
 from migrator.iceberg.manifests import DeleteFile
-from migrator.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
-from migrator.late import Late, find_late
+from migrator.inventory.versions import has_versions
 from migrator.layout import Location, source_places
-from migrator.leftovers import drop_uploads
-from migrator.parallel import Failed, each
-from migrator.plan.file import (
+from migrator.planfile.file import (
     HINT,
     MIGRATED,
     PENDING,
@@ -46,13 +47,12 @@ from migrator.plan.file import (
     PlannedObject,
     PlannedTable,
 )
-from migrator.plan.summary import count_pointers
-from migrator.plan.versions import has_versions
+from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.progress import Progress
-from migrator.rewrite import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
+from migrator.reporting.describe import count_pointers
+from migrator.rewriting.rewriter import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
 from migrator.store import Conditional, PartCopies, Store, connect, lists_in_order, probe_part_copies
 from migrator.target import TargetGuard, holds_only_copies, superseded_error
-from migrator.versions import VersionCopier
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""
@@ -107,7 +107,7 @@ class Outcome:
 
 
 class PlanFacts:
-    """What the journal of a plan has measured; for :class:`migrator.rewrite.Rewriter`. Safe between threads."""
+    """What the journal of a plan has measured, for :class:`.Rewriter`. Safe between threads."""
 
     def __init__(self, plan: PlanFile, store: Store, target_bucket: str) -> None:
         self._plan = plan

@@ -21,11 +21,11 @@ from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any, BinaryIO
 
+from migrator.concurrency.processes import cores, pipe, start_child
 from migrator.copying.copier import Copied, Copier, Item, NotCopied, Options
 from migrator.copying.pace import Limits
 from migrator.errors import MigrationFailed, MigratorError, internal_error
 from migrator.store import Store
-from migrator.workers import cores, pipe, start_child
 
 BATCH = 64
 AHEAD = 4
@@ -235,7 +235,7 @@ class _Local(_Member):
 
 
 class _Child(_Member):
-    """A fresh interpreter on two pipes; see ``migrator.workers`` for why. It ends when the pipe from here does."""
+    """A fresh interpreter on two pipes; see :mod:`migrator.concurrency.processes`. Ends when the parent's pipe does."""
 
     def __init__(self, setup: Setup, events: SimpleQueue[tuple[_Member, _Event]]) -> None:
         super().__init__()

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from migrator import api, report
+from migrator import api
 from migrator.demo import lake as old_lake
 from migrator.demo.server import Server
 from migrator.errors import MigrationFailed
 from migrator.progress import Progress
-from migrator.report import Style
-from migrator.tables import digest_rows, open_table
+from migrator.reporting import text as report
+from migrator.reporting.text import Style
+from migrator.verifying.pyiceberg_reader import digest_rows, open_table
 
 Say = Callable[[str], Any]
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from migrator.catalogs.base import SQL, sql_literal
 from migrator.catalogs.hadoop import HINT, current_version
+from migrator.concurrency.threads import Failed, each
 from migrator.errors import NotFound, Unreadable
 from migrator.findings import WARN, Finding
 from migrator.iceberg.metadata import TableMetadata, is_metadata_file, metadata_version, read_metadata
 from migrator.iceberg.views import ViewMetadata, is_view_metadata, read_view
+from migrator.inventory import advice
+from migrator.inventory.table_files import READERS, Problems
+from migrator.inventory.tables import FoundTable
 from migrator.layout import Layout, Location
-from migrator.parallel import Failed, each
-from migrator.plan import advice
-from migrator.plan.discover import FoundTable
-from migrator.plan.file import PlanFile, keys_under
-from migrator.plan.walk import READERS, Problems
+from migrator.planfile.file import PlanFile, keys_under
 from migrator.store import Store
 
 MAX_READ = 200

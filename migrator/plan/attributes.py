@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from migrator.concurrency.threads import Failed, each
 from migrator.errors import AccessDenied, StoreError
 from migrator.findings import WARN, Finding
+from migrator.inventory import advice
 from migrator.layout import Layout
-from migrator.parallel import Failed, each
-from migrator.plan import advice
-from migrator.plan.file import TO_WRITE, PlanFile
+from migrator.planfile.file import TO_WRITE, PlanFile
 from migrator.progress import Progress
 from migrator.store import Store
+from migrator.store.bucket_settings import LOCK, OWNERSHIP, BucketSettings
 from migrator.store.look import ARCHIVES, Look, Seen
-from migrator.store.settings import LOCK, OWNERSHIP, BucketSettings
 
 SAMPLE = 50
 """How many objects of a bucket are asked."""

@@ -15,18 +15,28 @@ from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, properties_of
+from migrator.concurrency.threads import Failed, each
 from migrator.config import Settings, checked_codes
-from migrator.endpoints import without_userinfo
 from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import BLOCK, WARN, Finding
+from migrator.inventory.tables import check_left, named_tables
+from migrator.inventory.versions import (
+    Histories,
+    compare_histories,
+    has_versions,
+    list_histories,
+    report_histories,
+    settle_histories,
+)
 from migrator.layout import MEDALLION, Layout, Location, source_places
-from migrator.parallel import Failed, each
 from migrator.plan.attributes import Needs, find_attributes
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
+from migrator.plan.bucket_settings import AskedSettings, find_settings
 from migrator.plan.carriers import find_carriers
-from migrator.plan.connecting import insert_rows
-from migrator.plan.discover import check_left, named_tables
-from migrator.plan.file import (
+from migrator.plan.preflight import preflight
+from migrator.plan.tables import plan_tables
+from migrator.planfile.connecting import insert_rows
+from migrator.planfile.file import (
     CONFLICT,
     COPY,
     MIGRATED,
@@ -38,20 +48,10 @@ from migrator.plan.file import (
     keys_under,
     same_etag,
 )
-from migrator.plan.place import check_place, new_file, unwritable
-from migrator.plan.settings import AskedSettings, find_settings
-from migrator.plan.tables import plan_tables
-from migrator.plan.versions import (
-    Histories,
-    compare_histories,
-    has_versions,
-    list_histories,
-    report_histories,
-    settle_histories,
-)
-from migrator.preflight import preflight
+from migrator.planfile.place import check_place, new_file, unwritable
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject, is_own
+from migrator.store.endpoints import without_userinfo
 from migrator.target.ledger import Ledger, own, same
 
 AMBIGUOUS = "ambiguous"

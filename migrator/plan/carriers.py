@@ -12,13 +12,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from migrator.carriers import DELTA, NARROW, SAID, Carrier, Place, Unread, carrier_of, places_in, places_in_checkpoint
+from migrator.concurrency.threads import Failed, each
 from migrator.errors import SourceChanged, StoreError, Unreachable
 from migrator.findings import BLOCK, INFO, WARN, Finding, first_of
+from migrator.inventory import advice
+from migrator.inventory.carriers import (
+    DELTA,
+    NARROW,
+    SAID,
+    Carrier,
+    Place,
+    Unread,
+    carrier_of,
+    places_in,
+    places_in_checkpoint,
+)
 from migrator.layout import Layout
-from migrator.parallel import Failed, each
-from migrator.plan import advice
-from migrator.plan.file import PlanFile
+from migrator.planfile.file import PlanFile
 from migrator.store import Store
 
 EXAMPLES = 20

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from migrator.findings import Finding, first_of
+from migrator.inventory.advice import Rules
 from migrator.layout import Layout, Location
-from migrator.plan.advice import Rules
-from migrator.plan.file import PlanFile
-from migrator.recorded import folder_of
+from migrator.layout.recorded import folder_of
+from migrator.planfile.file import PlanFile
 
 EXAMPLES = 50
 

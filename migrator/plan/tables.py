@@ -10,7 +10,6 @@ from typing import Any
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
 from migrator.catalogs.hadoop import HINT as HINT_NAME
-from migrator.endpoints import without_userinfo
 from migrator.errors import StoreError, UnmappedPath, Unreachable, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import (
@@ -21,12 +20,15 @@ from migrator.iceberg.metadata import (
     rewrite_metadata,
 )
 from migrator.iceberg.views import ViewMetadata, read_view, rewrite_view
+from migrator.inventory.advice import Rules
+from migrator.inventory.features import facts_of
+from migrator.inventory.located import locate, s3_uri, ways
+from migrator.inventory.table_files import REFS, Problems, Walk, Walker
+from migrator.inventory.tables import Discovery, FoundTable, discover, is_named
 from migrator.layout import Layout, Location
-from migrator.plan.advice import Rules
 from migrator.plan.at_target import TargetSide
-from migrator.plan.discover import Discovery, FoundTable, discover, is_named
-from migrator.plan.features import facts_of
-from migrator.plan.file import (
+from migrator.plan.overlap import Claim, claim_of, find_overlaps
+from migrator.planfile.file import (
     CHECKSUM,
     HINT,
     LEFT,
@@ -38,13 +40,11 @@ from migrator.plan.file import (
     PlanFile,
     folders_of,
 )
-from migrator.plan.located import locate, s3_uri, ways
-from migrator.plan.overlap import Claim, claim_of, find_overlaps
-from migrator.plan.walk import REFS, Problems, Walk, Walker
 from migrator.progress import Progress
-from migrator.rewrite import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA
-from migrator.rewrite import VIEW as VIEW_ROLE
+from migrator.rewriting.rewriter import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA
+from migrator.rewriting.rewriter import VIEW as VIEW_ROLE
 from migrator.store import Store
+from migrator.store.endpoints import without_userinfo
 
 _MARK = """
 UPDATE objects SET role = :role, table_id = :table, action = CASE

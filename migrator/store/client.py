@@ -33,11 +33,11 @@ import botocore.session
 import botocore.utils
 from botocore.config import Config
 
-from migrator.endpoints import check_endpoint
 from migrator.errors import AccessDenied, ConfigError, NotFound, Occupied, SourceChanged, StoreError, Unreachable
 from migrator.store.answers import Absurd, Pages, checked_etag, checked_size
 from migrator.store.attributes import carry_bytes, given_anew, of_answer
 from migrator.store.conditional import Conditional, Expected
+from migrator.store.endpoints import check_endpoint
 from migrator.store.etags import RunningETag, is_md5, part_count, part_ranges, same_by_etag
 from migrator.store.listing import FULL, Page, StoredObject, cut_short, list_in_parallel, no_listing
 from migrator.store.outage import GATEWAY, Outage, WaitInBoto3

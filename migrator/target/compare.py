@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from migrator.copying.copier import ETAG, Copied
-from migrator.journal import Journal
-from migrator.plan.connecting import insert_rows
-from migrator.plan.file import HINT, PlanFile, same_etag
+from migrator.planfile.connecting import insert_rows
+from migrator.planfile.file import HINT, PlanFile, same_etag
+from migrator.planfile.journal import Journal
 from migrator.progress import Progress
 from migrator.store import Store, is_own
 from migrator.target.ledger import Ledger, own

@@ -16,7 +16,7 @@ from typing import Any
 from migrator._version import __version__
 from migrator.errors import MigrationFailed, NotFound
 from migrator.layout import Layout
-from migrator.plan.file import PlanFile
+from migrator.planfile.file import PlanFile
 from migrator.store import OWN_PREFIX, Content, Store
 
 RECORDS = f"{OWN_PREFIX}plans/"

@@ -48,8 +48,8 @@ from botocore.config import Config
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import measure
+from migrator.concurrency.threads import Failed, each
 from migrator.demo.server import Server
-from migrator.parallel import Failed, each
 from migrator.store import is_own
 
 MIB = 1 << 20
@@ -330,7 +330,7 @@ class Field:
         return Result(stage["seconds"], stage["cpu_seconds"], None, migrated.mib, stage["requests"])
 
     def _result(self, arguments: list[str | Path]) -> tuple[Result, str]:
-        return self._run([sys.executable, "-m", "migrator.cli", *arguments])
+        return self._run([sys.executable, "-m", "migrator", *arguments])
 
     def _s5cmd(self, workers: int) -> Callable[[str], dict[str, Result]]:
         def copy(target: str) -> dict[str, Result]:

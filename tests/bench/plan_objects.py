@@ -20,14 +20,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from migrator.config import Settings
-from migrator.journal import Journal
-from migrator.plan import settings as plan_settings
+from migrator.plan import bucket_settings as plan_settings
 from migrator.plan.build import build_plan
-from migrator.plan.file import PlanFile
-from migrator.plan.summary import describe_plan
+from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import Journal
 from migrator.progress import TerminalProgress
+from migrator.reporting.describe import describe_plan
 from migrator.store import Store, StoredObject
-from migrator.store.settings import BucketSettings
+from migrator.store.bucket_settings import BucketSettings
 
 BUCKETS = ("bronze", "silver", "gold", "logs")
 

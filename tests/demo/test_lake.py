@@ -16,7 +16,7 @@ from pyiceberg.table import StaticTable
 
 from demo.conftest import Built
 from migrator.demo import lake as old_lake
-from migrator.tables import open_table
+from migrator.verifying.pyiceberg_reader import open_table
 
 ROWS = {
     "iceberg.bronze.raw_events": 787,  # 800 appended, 3 deleted in each of 4 files and 1 in the newest

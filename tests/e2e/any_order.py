@@ -35,7 +35,7 @@ from e2e.small_lake import OLD, PLAIN, TARGET, HadoopTable, Listing, SmallLake, 
 from migrator.api import load_settings, plan_lake, plan_status, verify_lake
 from migrator.demo.server import Server
 from migrator.errors import MigratorError
-from migrator.journal import CUTOVER_BEGUN, FINISHED
+from migrator.planfile.journal import CUTOVER_BEGUN, FINISHED
 
 KEYS = [*sorted(PLAIN), ("bronze", "late")]
 DATA = st.sampled_from([b"x", b"y", b"", b"yy", b"zz", None])

@@ -182,7 +182,7 @@ def count_steps(stop_at: int, stop: Callable[[], None], *, before: bool) -> dict
     :attr:`Ended.marks`. The lease is renewed by the clock, which is no step."""
     from botocore.httpsession import URLLib3Session
 
-    from migrator.journal import Journal
+    from migrator.planfile.journal import Journal
     from migrator.store.wire import Wire
 
     marks: dict[str, int] = {}

@@ -15,14 +15,14 @@ from pyiceberg.catalog.sql import SqlCatalog
 from e2e.faults import FaultProxy, Request, first
 from e2e.world import World
 from migrator.demo import lake as old_lake
-from migrator.reading import DAMAGED, MISSING, TRANSIENT, Reader, Trouble, is_transient, trouble_of
-from migrator.tables import count_rows, digest_rows, open_table
+from migrator.verifying.pyiceberg_reader import count_rows, digest_rows, open_table
+from migrator.verifying.unreadable import DAMAGED, MISSING, TRANSIENT, Reader, Trouble, is_transient, trouble_of
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long before asking again."""
-    monkeypatch.setattr("migrator.reading.DELAYS", (0.0, 0.0))
+    monkeypatch.setattr("migrator.verifying.unreadable.DELAYS", (0.0, 0.0))
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 

@@ -247,8 +247,8 @@ def test_a_copy_with_other_bytes_is_not_accepted(source: Any, monkeypatch: pytes
 
 
 def test_the_lease(world: World, source: Any, tmp_path: Path) -> None:
-    from migrator import lock
     from migrator.errors import PlanBusy
+    from migrator.target import lease as lock
 
     store = Store()
     with lock.lease(store, "data-lake", tmp_path / "one.db") as held:
@@ -274,7 +274,7 @@ def test_the_lease(world: World, source: Any, tmp_path: Path) -> None:
 
 
 def test_a_lease_that_was_taken_over(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from migrator import lock
+    from migrator.target import lease as lock
 
     monkeypatch.setattr(lock, "RENEW_SECONDS", 0.05)
     store = Store()

@@ -31,7 +31,7 @@ def processes_with(text: str) -> list[str]:
 
 def start_demo(folder: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "migrator.cli", "demo"],
+        [sys.executable, "-m", "migrator", "demo"],
         env={**os.environ, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

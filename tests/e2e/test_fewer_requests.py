@@ -15,13 +15,13 @@ from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
 
 from e2e.world import World
-from migrator import verify
 from migrator.cli import main
 from migrator.copying import free_keys
 from migrator.execute import Executor
-from migrator.plan.file import PlanFile
+from migrator.planfile.file import PlanFile
 from migrator.store import Store, is_own, lists_in_order
 from migrator.target import compare, guard
+from migrator.verifying import verifier as verify
 
 COUNT = 100
 FOREIGN = b"written by somebody else"

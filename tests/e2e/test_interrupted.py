@@ -50,7 +50,7 @@ def interruptible() -> None:
 
 def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "migrator.cli", *map(str, arguments)],
+        [sys.executable, "-m", "migrator", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=interruptible,
@@ -241,8 +241,8 @@ def keys_of(world: World) -> list[str]:
 
 
 def test_two_plans_at_once(world: World) -> None:
-    from migrator.lock import lease
     from migrator.store import Store
+    from migrator.target.lease import lease
 
     plan = world.plan()
     world.client.create_bucket(Bucket="data-lake")
@@ -292,7 +292,7 @@ def test_killed_between_the_swap_and_the_journal(
 
 
 def test_killed_before_the_last_verification(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from migrator.verify import Verifier
+    from migrator.verifying.verifier import Verifier
 
     def die(self: Verifier, **options: object) -> None:
         raise KeyboardInterrupt
@@ -308,7 +308,7 @@ def test_killed_before_the_last_verification(world: World, monkeypatch: pytest.M
 
 def test_two_at_once(world: World) -> None:
     plan = world.plan()
-    from migrator.plan.file import PlanFile
+    from migrator.planfile.file import PlanFile
 
     with PlanFile.open(plan) as held, held.lock():
         result = world.run("migrate", plan, "--yes", exit_code=1)

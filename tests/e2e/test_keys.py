@@ -22,9 +22,9 @@ from moto.server import ThreadedMotoServer
 
 from e2e.world import World
 from migrator.cli import main
+from migrator.copying.failed_list import read_list, write_list
 from migrator.demo.server import Server
-from migrator.filelist import read_list, write_list
-from migrator.plan.file import PlanFile
+from migrator.planfile.file import PlanFile
 from migrator.store import Store, StoredObject, is_own
 
 KEYS = (

@@ -210,7 +210,7 @@ def test_rewriting_on_all_cores_gives_the_same_target(
     expected = world.listing("data-lake")
     world.remove_target()
     shutil.copy(shared_world.folder / "catalog.pristine", shared_world.folder / "catalog.db")
-    monkeypatch.setattr("migrator.rewrite.PARALLEL_ABOVE", 0)
+    monkeypatch.setattr("migrator.rewriting.rewriter.PARALLEL_ABOVE", 0)
     world.run("migrate", world.plan("processes.db"), "--yes")
     found = world.listing("data-lake")
     assert {k: v[:2] for k, v in found.items()} == {k: v[:2] for k, v in expected.items()}

@@ -19,7 +19,7 @@ from pyiceberg.table import StaticTable
 from migrator.cli import main
 from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
-from migrator.table_io import S3FileIO
+from migrator.verifying.pyiceberg_io import S3FileIO
 
 OLD, COPY = "hdfs://nn:8020/wh", "s3://copy/backup/wh"
 ROWS = pa.table({"n": range(30)})

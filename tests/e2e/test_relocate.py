@@ -119,7 +119,7 @@ def test_on_all_cores_the_same(backup: Backup, monkeypatch: pytest.MonkeyPatch) 
     expected = backup.listing("new")
     delete_buckets(backup.client, ["new"])
     backup.client.create_bucket(Bucket="new")
-    monkeypatch.setattr("migrator.rewrite.PARALLEL_ABOVE", 0)
+    monkeypatch.setattr("migrator.rewriting.rewriter.PARALLEL_ABOVE", 0)
     backup.relocated(backup.metadata, "--to", "s3a://new/t")
     assert backup.listing("new") == expected
 

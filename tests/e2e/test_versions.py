@@ -322,7 +322,7 @@ def test_an_answer_that_gets_lost_adds_no_version(world: World, monkeypatch: pyt
 
     monkeypatch.setattr(Store, "copy", lossy(Store.copy))
     monkeypatch.setattr(Store, "delete_marker", lossy(Store.delete_marker))
-    monkeypatch.setattr("migrator.versions.WAIT_SECONDS", 0)
+    monkeypatch.setattr("migrator.copying.versions.WAIT_SECONDS", 0)
     world.run("migrate", "--config", world.config, "--yes")
     assert done == ["copy", "delete_marker", "copy"] and histories(world, "data-lake", "bronze/") == histories(
         world, "bronze"

@@ -17,11 +17,11 @@ from migrator.catalogs import Catalog, CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.base import Neighbour
 from migrator.config import Settings
 from migrator.execute import Executor
-from migrator.journal import Journal
 from migrator.plan.build import build_plan
-from migrator.plan.file import PlanFile
-from migrator.plan.summary import describe_plan
+from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import Journal
 from migrator.progress import Progress
+from migrator.reporting.describe import describe_plan
 from migrator.store import Content, Store
 
 LAYOUT: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://warehouse/": "warehouse/"}

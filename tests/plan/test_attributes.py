@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from migrator.plan import attributes
-from migrator.plan.file import PlanFile
+from migrator.planfile.file import PlanFile
 from migrator.store import Content, Store
 from plan.handmade import blocks, migrated, planned
-from test_preflight import finding, of, refuse, requests
+from plan.test_preflight import finding, of, refuse, requests
 
 SOON = datetime.now(timezone.utc) + timedelta(days=1)
 

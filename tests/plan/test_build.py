@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from migrator.config import Settings
+from migrator.cutover.source_changes import find_late
 from migrator.errors import AccessDenied, MigratorError, NotFound, PlanDamaged
-from migrator.late import find_late
 from migrator.plan.build import build_plan
-from migrator.plan.file import PlanFile
-from migrator.plan.summary import describe_plan
+from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
+from migrator.reporting.describe import describe_plan
 from migrator.store import Content, Store
 from migrator.target.ledger import Ledger, own, same
 

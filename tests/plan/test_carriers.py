@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from migrator.carriers import FLINK_MAGIC
 from migrator.errors import AccessDenied
+from migrator.inventory.carriers import FLINK_MAGIC
 from migrator.plan import carriers
 from migrator.store import Store
 from plan.handmade import blocks, planned, put

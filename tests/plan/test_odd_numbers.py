@@ -14,8 +14,8 @@ from iceberg.tables import entry, manifest_schema
 from migrator.errors import Unreadable
 from migrator.iceberg.avro.numbers import Malformed, read_long, write_long
 from migrator.iceberg.manifests import read_manifest
-from migrator.journal import UNOPENED, Baseline, Journal
-from migrator.plan.file import PlanFile
+from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import UNOPENED, Baseline, Journal
 from migrator.store import Store
 from plan.handmade import CURRENT, LOCATION, Named, at_target, blocks, data_file, migrated, put, table
 from plan.places import replan

@@ -12,9 +12,9 @@ import pytest
 
 from iceberg.tables import entry, position_deletes
 from migrator.catalogs.base import Neighbour
+from migrator.cutover.source_changes import find_late
 from migrator.errors import ConfigError
-from migrator.late import find_late
-from migrator.plan.file import PlanFile
+from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
 from migrator.store import Content, Store
 from plan.handmade import CURRENT, LAYOUT, LOCATION, Named, at_target, blocks, data_file, migrated, places, put, table

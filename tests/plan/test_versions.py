@@ -11,11 +11,11 @@ import pytest
 
 from migrator.config import Settings
 from migrator.errors import AccessDenied
+from migrator.inventory.versions import Current, VersionThere, found
 from migrator.plan.build import build_plan
-from migrator.plan.file import PlanFile, PlannedVersion
-from migrator.plan.summary import describe_plan
-from migrator.plan.versions import Current, VersionThere, found
+from migrator.planfile.file import PlanFile, PlannedVersion
 from migrator.progress import Progress
+from migrator.reporting.describe import describe_plan
 from migrator.store import Content, Store
 
 LAYOUT: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://bronze/tmp/": False, "s3://plain/": "plain/"}

@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from migrator.concurrency.processes import cores, pipe, start_child
 from migrator.errors import MigratorError, Unreadable
 from migrator.iceberg import bounds
-from migrator.workers import cores, pipe, start_child
 
 SECONDS = 120.0
 """What a file is given, and one second more for each of its megabytes."""

@@ -1,0 +1,101 @@
+"""What has changed in the old buckets since the plan was made: asked once more before the cutover.
+
+Between the two moments writers may have added plain files, which no pointer names. A cutover would leave them
+behind, silently. So the buckets are listed again and compared with the plan.
+
+What the plan leaves where it is may change at will: objects under a rule ``= false``, the files of tables that are
+left out, Hadoop's empty directory markers, and the checksum files of what is rewritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from migrator.layout import Layout, source_places
+from migrator.planfile.connecting import insert_rows
+from migrator.planfile.file import CHECKSUM, LEFT, SKIP, PlanFile, is_hadoop_marker, left_folders
+from migrator.progress import Progress
+from migrator.store import Store
+
+EXAMPLES = 10
+
+_MINDED = f"target IS NOT NULL AND role NOT IN ('{CHECKSUM}', '{LEFT}')"
+"""Which objects of a plan must not change until the cutover."""
+_SEEN = """
+INSERT OR IGNORE INTO seen
+SELECT o.id FROM listed l CROSS JOIN objects o WHERE o.bucket = ? AND o.key = l.key
+"""
+# What was listed and is not in the plan, or has another ETag there and must not; with the planned size, if any.
+_DIFFERENT = f"""
+SELECT l.key, l.size, o.size FROM listed l LEFT JOIN objects o ON o.bucket = ? AND o.key = l.key
+WHERE o.id IS NULL OR o.{_MINDED} AND o.etag <> l.etag ORDER BY l.rowid
+"""
+
+
+@dataclass
+class Late:
+    """Counts, and the first places of each kind."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    def __str__(self) -> str:
+        counts = f"{self.added:,} added, {self.changed:,} changed, {self.removed:,} removed"
+        return f"{counts} ({', '.join(self.examples)})" if self.examples else counts
+
+    def example(self, what: str, place: str) -> None:
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(f"{what} {place}")
+
+
+def find_late(
+    plan: PlanFile, store: Store, progress: Progress, places: Sequence[tuple[str, str]] | None = None
+) -> Late:
+    """Compare the old buckets, as they are now, with the plan. Memory stays flat.
+
+    ``places``: the (bucket, prefix) pairs to list, if not all.
+    """
+    late = Late()
+    layout, db = plan.layout, plan.db
+    left = left_folders(plan)
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id INTEGER PRIMARY KEY)")
+    db.execute("DELETE FROM seen")
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS listed (key TEXT, size INTEGER, etag TEXT)")
+    with progress.stage("listing the old buckets") as stage:
+        for bucket, page in store.list_all(source_places(layout) if places is None else places):
+            db.execute("DELETE FROM listed")
+            insert_rows(db, "INSERT INTO listed", ((found.key, found.size, found.etag) for found in page))
+            db.execute(_SEEN, (bucket,))
+            for key, size, known in db.execute(_DIFFERENT, (bucket,)).fetchall():
+                if known is None and _moves(plan, layout, left, bucket, key, size):
+                    late.added += 1
+                    late.example("+", f"s3://{bucket}/{key}")
+                elif known is not None and not is_hadoop_marker(key, size + known):
+                    late.changed += 1
+                    late.example("*", f"s3://{bucket}/{key}")
+            stage.advance(len(page), sum(found.size for found in page))
+    gone = f"FROM objects WHERE {_MINDED} AND action <> '{SKIP}' AND id NOT IN (SELECT id FROM seen)"
+    (late.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
+    for bucket, key in db.execute(f"SELECT bucket, key {gone} LIMIT {EXAMPLES}").fetchall():
+        late.example("-", f"s3://{bucket}/{key}")
+    return late
+
+
+def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str, size: int) -> bool:
+    """True if the migration would have moved this object, had it been there while planning."""
+    if layout.map_key(bucket, key) is None or is_hadoop_marker(key, size):
+        return False
+    if any(bucket == at and key.startswith(folder) for at, folder in left):
+        return False
+    folder, slash, name = key.rpartition("/")
+    if name.startswith(".") and name.endswith(".crc"):  # Hadoop's checksum of the file beside it
+        beside = f"{folder}{slash}{name[1:-4]}"
+        query = "SELECT 1 FROM objects WHERE bucket = ? AND key = ? AND action = 'rewrite'"
+        return plan.db.execute(query, (bucket, beside)).fetchone() is None
+    return True

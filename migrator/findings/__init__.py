@@ -1,0 +1,29 @@
+"""What planning and verifying have to say about a lake, and what each finding means. Pure data."""
+
+from migrator.findings.codes import (
+    ACCEPTABLE,
+    AT_MIGRATION,
+    BLOCK,
+    CODES,
+    INFO,
+    UNREADABLE_BEFORE,
+    WARN,
+    Finding,
+    Found,
+    counted,
+    first_of,
+)
+
+__all__ = [
+    "ACCEPTABLE",
+    "AT_MIGRATION",
+    "BLOCK",
+    "CODES",
+    "INFO",
+    "UNREADABLE_BEFORE",
+    "WARN",
+    "Finding",
+    "Found",
+    "counted",
+    "first_of",
+]

@@ -1,0 +1,93 @@
+"""Next moves that lead on: the very rule or option that solves a finding about a table.
+
+A rule that is proposed parts the table from everything else, and its target prefix is free: what is proposed
+twice in one plan is proposed for two different places.
+"""
+
+from __future__ import annotations
+
+import json
+
+from migrator.inventory.tables import FoundTable
+from migrator.layout import Layout, Location
+from migrator.layout.recorded import is_s3
+from migrator.planfile.file import PlanFile, keys_under
+
+MAX_TRIES = 100
+
+
+def root_of(uri: str) -> Location | None:
+    """The folder of the table that a metadata file belongs to; None if that is a whole bucket, or no place in S3."""
+    at = Location.parse(uri)
+    if at is None:
+        return None
+    folder = at.key.rpartition("/")[0]
+    root = "" if folder == "metadata" else folder.removesuffix("/metadata")
+    return Location("s3", at.bucket, root) if root else None
+
+
+def leave(found: FoundTable, layout: Layout) -> str:
+    """How to leave a table out of the migration: by its name, or by a rule for its folder."""
+    moves = []
+    root = root_of(found.metadata)
+    if not is_s3(found.metadata) and layout.recorded_rule(found.metadata) is not None:
+        folder = found.metadata.rpartition("/")[0].removesuffix("/metadata")
+        moves.append(f"{json.dumps(folder + '/', ensure_ascii=False)} = false in [layout] leaves it where it is")
+    if root is not None and root.bucket in layout.buckets and not _has_rule(layout, root.bucket, root.key):
+        moves.append(f"{_toml(root)} = false in [layout] leaves its folder where it is")
+    if found.catalog is not None:
+        moves.append(f"--leave {found.label} leaves the table and its pointer as they are")
+    return f"Or leave it out: {', or '.join(moves)}." if moves else "Or leave it out with a layout rule = false."
+
+
+def leave_folder(layout: Layout, bucket: str, folder: str) -> str:
+    """The rule that leaves a folder of an old bucket where it is; "" is the whole bucket."""
+    rule = f"{json.dumps(f's3://{bucket}/{folder}'.rstrip('/') + '/', ensure_ascii=False)} = false in [layout]"
+    return rule + (", in place of the rule that is there" if _has_rule(layout, bucket, folder) else "")
+
+
+class Rules:
+    """Proposes rules for one plan, no target prefix twice."""
+
+    def __init__(self, plan: PlanFile, layout: Layout) -> None:
+        self._plan = plan
+        self._layout = layout
+        self._taken: set[str] = set()
+
+    def elsewhere(self, location: str) -> tuple[str, Layout] | None:
+        """A rule that moves what is at this old location to a free prefix, as text and as the layout that it makes.
+        None where no such rule can be: outside of the old buckets, or where a rule says something already."""
+        at = Location.parse(location)
+        if at is None or at.bucket not in self._layout.buckets:
+            return None
+        prefix = at.key.rstrip("/")
+        if _has_rule(self._layout, at.bucket, prefix):
+            return None
+        target = self._layout.map_key(at.bucket, prefix)
+        if not target:
+            return None
+        new = next((name for n in range(2, MAX_TRIES) if self._is_free(name := f"{target}-{n}")), None)
+        if new is None:
+            return None
+        self._taken.add(new)
+        mapping = {**self._layout.to_mapping(), f"s3://{at.bucket}/{prefix}/": f"{new}/"}
+        rule = f"{_toml(Location('s3', at.bucket, prefix))} = {json.dumps(new + '/', ensure_ascii=False)}"
+        return rule, Layout.from_mapping(self._layout.target_bucket, mapping)
+
+    def _is_free(self, prefix: str) -> bool:
+        if prefix in self._taken:
+            return False
+        values = (prefix, *keys_under(prefix))
+        for table, column in (("present", "key"), ("objects", "target")):
+            query = f"SELECT 1 FROM {table} WHERE {column} = ? OR ({column} >= ? AND {column} < ?) LIMIT 1"
+            if self._plan.db.execute(query, values).fetchone() is not None:
+                return False
+        return True
+
+
+def _has_rule(layout: Layout, bucket: str, prefix: str) -> bool:
+    return any((rule.bucket, rule.prefix) == (bucket, prefix) for rule in layout.rules)
+
+
+def _toml(at: Location) -> str:
+    return json.dumps(f"s3://{at.bucket}/{at.key}/", ensure_ascii=False)

@@ -1,0 +1,73 @@
+"""Where the objects of recorded paths lie, while a plan is built. A path that is not in S3 stands for the object that
+goes to the same key of the target: the layout says so (:class:`migrator.layout.recorded.Recorded`)."""
+
+from __future__ import annotations
+
+import json
+
+from migrator.layout import Layout, Location
+from migrator.layout.recorded import head, is_s3, spelled
+from migrator.planfile.file import PlanFile
+
+_STANDS_FOR = "SELECT bucket, key FROM objects WHERE target = ? LIMIT 1"
+
+
+def locate(plan: PlanFile, layout: Layout, path: str) -> Location | None:
+    """The place of an S3 URI, whether or not anything is there; of another path, the object that it stands for, in an
+    old bucket or, if none has it, at the target. None if there is no such object, or no rule says what it stands for.
+    """
+    if is_s3(path):
+        return Location.parse(path)
+    new = Location.parse(layout.map_uri(path) or "")
+    if new is None:
+        return None
+    row = plan.db.execute(_STANDS_FOR, (new.key,)).fetchone()
+    if row is not None:
+        return Location("s3", *row)
+    return new if plan.at_target(new.key) else None
+
+
+def s3_uri(layout: Layout, path: str) -> str:
+    """The S3 URI of the place that the rules give to a path; the path itself if they give none."""
+    at = None if is_s3(path) else layout.place_of(path)
+    return at.uri if at is not None else path
+
+
+def ways(plan: PlanFile, layout: Layout, path: str, metadata: str, location: str) -> str:
+    """The next move for a path of a table that no rule covers. ``metadata`` is the table's metadata file in S3, if it
+    is known, and ``location`` the place that it records."""
+    if is_s3(path):
+        return "Add a rule for it to [layout]."
+    rule = _rule(plan, layout, path, metadata, location)
+    move = "If the files were copied to an old bucket, say what this path stands for with a rule in [layout]"
+    move += f": {rule}." if rule else "."
+    if is_s3(metadata):
+        move += f" Or move the table by itself, with its new place for NEW: migrator relocate {metadata} --to NEW."
+    return move
+
+
+def _rule(plan: PlanFile, layout: Layout, path: str, metadata: str, location: str) -> str:
+    """A rule for the table's location, if the path lies there and the metadata file in a copy of it; else for the path,
+    if an object that moves has its file name; "" if neither tells."""
+    at = Location.parse(metadata)
+    whole, base = spelled(path), spelled(location).rstrip("/")
+    if at is not None and base and (whole == base or whole.startswith(f"{base}/")):
+        folder, _, last = at.key.rpartition("/")[0].rpartition("/")
+        target = layout.map_key(at.bucket, folder) if last == "metadata" and folder else None
+        if target:
+            return _toml(base, target)
+    folder, _, name = whole.rpartition("/")
+    query = "SELECT target FROM objects WHERE target IS NOT NULL AND substr(target, -length(:name)) = :name LIMIT 2"
+    found = [target for (target,) in plan.db.execute(query, {"name": f"/{name}"})] if name and folder else []
+    if len(found) != 1 or not folder:
+        return ""
+    new = found[0].rpartition("/")[0]
+    while len(parent := folder.rpartition("/")[0]) > len(head(folder)) and "/" in new:
+        if folder.rpartition("/")[2] != new.rpartition("/")[2]:
+            break
+        folder, new = parent, new.rpartition("/")[0]
+    return _toml(folder, new)
+
+
+def _toml(old: str, new: str) -> str:
+    return f"{json.dumps(old + '/', ensure_ascii=False)} = {json.dumps(new + '/', ensure_ascii=False)}"

@@ -1,0 +1,336 @@
+"""Finding the tables: those that the catalogs name, and those that only the listing shows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from migrator.catalogs import Catalog, CatalogTable
+from migrator.catalogs.base import TABLE, VIEW
+from migrator.catalogs.hadoop import HINT, current_version, hint_trouble, read_hint
+from migrator.concurrency.threads import Failed, each
+from migrator.errors import ConfigError, NotFound, Unreadable
+from migrator.findings import Finding
+from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_metadata
+from migrator.iceberg.views import is_view_metadata, read_view
+from migrator.inventory.located import locate
+from migrator.layout import Layout, Location
+from migrator.layout.recorded import is_s3
+from migrator.planfile.file import PlanFile
+from migrator.progress import Progress
+from migrator.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataFile:
+    """A metadata JSON that the listing of the old buckets shows, and as much of it as is needed later."""
+
+    bucket: str
+    folder: str
+    name: str
+    uuid: str | None
+    location: str
+    last_updated_ms: int
+    kind: str = TABLE
+
+    @property
+    def key(self) -> str:
+        return f"{self.folder}/{self.name}" if self.folder else self.name
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Orders the metadata files of one table, the newest last."""
+        return (metadata_version(self.name) or 0, self.last_updated_ms)
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table or view and where it is now. ``catalog`` None: only the listing knows it.
+
+    ``history`` holds its other metadata files in the old buckets, the newest last. ``hint`` is the
+    bucket and folder of a ``version-hint.text``, for a table of a Hadoop catalog.
+    """
+
+    catalog: str | None
+    catalog_kind: str | None
+    namespace: str
+    name: str
+    metadata: str
+    history: tuple[str, ...] = ()
+    hint: tuple[str, str] | None = None
+    kind: str = TABLE
+    alone: bool = True
+    """False if another table's metadata lie in the same old folder."""
+    trouble: str = ""
+    """What is wrong with its version hint; see :attr:`migrator.catalogs.CatalogTable.trouble`."""
+
+    @property
+    def label(self) -> str:
+        """``catalog.namespace.table``, or where its metadata is."""
+        names = (self.catalog, self.namespace, self.name)
+        return ".".join(name for name in names if name) if self.catalog else self.metadata
+
+
+@dataclass
+class Discovery:
+    """What was found, and the files that could not be read (URI → why)."""
+
+    tables: list[FoundTable] = field(default_factory=list)
+    unreadable: dict[tuple[str, str], Unreadable] = field(default_factory=dict)
+
+
+def named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[CatalogTable]:
+    """Every table and view that the catalogs name. Call it before the lake is listed: a commit that comes between
+    must not leave the plan with a pointer to files that the listing has not seen.
+
+    Raises CatalogError if a catalog cannot be read.
+    """
+    named: list[CatalogTable] = []
+    for catalog in catalogs.values():
+        try:
+            tables = catalog.tables()
+        except NotFound:  # the bucket of a Hadoop warehouse, which may have been retired
+            tables = []
+        if not tables:
+            # Rows belong to a catalog *name*; under another one there seem to be none.
+            move = "Give it the name that the engines use, such as spark.sql.catalog.<name>."
+            plan.add_finding(Finding.of("empty-catalog", catalog.name, f"({catalog.describe()}) has no tables", move))
+        named += tables
+    return named
+
+
+def is_named(catalog: str | None, namespace: str, name: str, among: Container[str]) -> bool:
+    """True if a table of a catalog is one of these names: ``namespace.table`` or ``catalog.namespace.table``."""
+    short = ".".join(part for part in (namespace, name) if part)
+    return catalog is not None and (short in among or f"{catalog}.{short}" in among)
+
+
+def check_left(named: Iterable[CatalogTable], leave: Iterable[str]) -> None:
+    """Raises ConfigError for a name in [tables] leave or --leave that is no table's."""
+    named = list(named)
+    for name in leave:
+        if any(is_named(table.catalog, table.namespace, table.name, (name,)) for table in named):
+            continue
+        near = difflib.get_close_matches(name, [table.identifier for table in named], n=1, cutoff=0.4)
+        raise ConfigError(
+            f"{name!r} is to be left where it is, but no given catalog has a table of that name.",
+            next_move=f"Did you mean {near[0]!r}?" if near else "Correct [tables] leave or --leave.",
+        )
+
+
+def discover(
+    plan: PlanFile,
+    store: Store,
+    layout: Layout,
+    catalogs: Mapping[str, Catalog],
+    named: Iterable[CatalogTable],
+    progress: Progress,
+) -> Discovery:
+    """The named tables with all their metadata files, then every table in the listing that is not among them.
+
+    Unreadable metadata files are returned, not raised: the plan must name them all.
+    """
+    found = Discovery()
+    named = list(named)
+    families = _Families(_read_all(plan, store, found, progress), layout, plan.at_target)
+    at_target = _read_at_target(store, layout, named)
+    for table in named:
+        pointer = table.metadata_location
+        there, at = at_target.get(pointer), locate(plan, layout, pointer)
+        history = families.claim(at) if there is None else families.claim_moved(there)
+        kind = catalogs[table.catalog].kind
+        found.tables.append(
+            FoundTable(
+                table.catalog,
+                kind,
+                table.namespace,
+                table.name,
+                pointer,
+                _uris(history, pointer, at),
+                _hint_of(pointer) if kind == "hadoop" else None,
+                table.kind,
+                families.alone(history),
+                table.trouble,
+            )
+        )
+    for family in families.unclaimed():
+        found.tables.append(_uncatalogued(store, family, families.beside(family)))
+    return found
+
+
+def _parse(bucket: str, key: str, data: bytes) -> MetadataFile:
+    """What a metadata file of a table or view says. Raises Unreadable."""
+    uri = f"s3://{bucket}/{key}"
+    folder, _, name = key.rpartition("/")
+    try:
+        metadata = read_metadata(data, uri)
+    except Unreadable:
+        if not is_view_metadata(data, uri):
+            raise
+        view = read_view(data, uri)
+        return MetadataFile(bucket, folder, name, view.view_uuid, view.location, 0, VIEW)
+    return MetadataFile(bucket, folder, name, metadata.table_uuid, metadata.location, metadata.last_updated_ms)
+
+
+def _read_at_target(store: Store, layout: Layout, named: Iterable[CatalogTable]) -> dict[str, MetadataFile]:
+    """Pointer → the metadata file, of those tables that live at the target. One that cannot be read is left out:
+    whoever plans that table says so."""
+    places = {table.metadata_location: Location.parse(table.metadata_location) for table in named}
+    wanted = [(uri, at) for uri, at in places.items() if at is not None and at.bucket == layout.target_bucket]
+
+    def read(item: tuple[str, Location]) -> MetadataFile:
+        at = item[1]
+        return _parse(at.bucket, at.key, store.get(at.bucket, at.key).data)
+
+    found = {}
+    for outcome in each(read, wanted, workers=store.concurrency):
+        if not isinstance(outcome, Failed):
+            found[outcome.item[0]] = outcome.result
+        elif not isinstance(outcome.error, Unreadable | NotFound):
+            raise outcome.error
+    return found
+
+
+def _read_all(plan: PlanFile, store: Store, found: Discovery, progress: Progress) -> list[MetadataFile]:
+    """Read every metadata file in the listing."""
+    query = "SELECT bucket, key FROM objects WHERE key LIKE '%.metadata.json%' AND target IS NOT NULL"
+    rows = [row for row in plan.db.execute(query) if is_metadata_file(row[1].rpartition("/")[2])]
+
+    def read(row: tuple[str, str]) -> MetadataFile:
+        return _parse(*row, store.get(*row).data)
+
+    files: list[MetadataFile] = []
+    with progress.stage("reading table metadata", objects=len(rows)) as stage:
+        for outcome in each(read, rows, workers=store.concurrency):
+            stage.advance(1)
+            if isinstance(outcome, Failed):
+                if isinstance(outcome.error, Unreadable):
+                    found.unreadable[outcome.item] = outcome.error
+                elif not isinstance(outcome.error, NotFound):  # a commit may delete old metadata while we read
+                    raise outcome.error
+            else:
+                files.append(outcome.result)
+    return files
+
+
+_Family = tuple[str, str, str | None]
+"""Bucket, folder and table uuid."""
+
+
+class _Families:
+    """Metadata files grouped by table: one folder and one uuid (a dropped table may share the folder with
+    the one that was created again in its place). Each family is in order, the newest last."""
+
+    def __init__(self, files: Iterable[MetadataFile], layout: Layout, at_target: Callable[[str], bool]) -> None:
+        self._layout = layout
+        self._at_target = at_target
+        self._of: dict[_Family, list[MetadataFile]] = {}
+        self._claimed: set[_Family] = set()
+        self._at: dict[tuple[str, str], _Family] = {}  # (bucket, key) of each file
+        self._in: dict[tuple[str, str], list[_Family]] = {}  # (bucket, folder)
+        self._by_uuid: dict[str | None, list[_Family]] = {}
+        for file in sorted(files, key=lambda f: (f.bucket, f.folder, f.age, f.name)):
+            family = (file.bucket, file.folder, file.uuid)
+            if family not in self._of:
+                self._in.setdefault(family[:2], []).append(family)
+                self._by_uuid.setdefault(file.uuid, []).append(family)
+            self._of.setdefault(family, []).append(file)
+            self._at[file.bucket, file.key] = family
+
+    def claim(self, location: Location | None) -> list[MetadataFile]:
+        """The metadata files of the table whose pointer leads here: those in its folder with its uuid."""
+        family = self._at.get((location.bucket, location.key)) if location else None
+        if family is None:
+            return []
+        self._claimed.add(family)
+        return self._of[family]
+
+    def claim_moved(self, there: MetadataFile) -> list[MetadataFile]:
+        """The old metadata files of a table that lives at the target by now, none of which is to be moved again.
+
+        They have its uuid, and lie in the folder that its own was moved from. Where the rules have changed since,
+        their names tell: they are unique, but for those of Hadoop tables. A copy that somebody made by hand (its
+        metadata name another location than its own) is nobody's old place: it moves.
+        """
+        claimed = [family for family in self._by_uuid.get(there.uuid, []) if self._was(family, there)]
+        self._claimed |= set(claimed)
+        return [file for family in claimed for file in self._of[family]]
+
+    def _was(self, family: _Family, there: MetadataFile) -> bool:
+        bucket, folder, _ = family
+        if self._layout.map_key(bucket, folder) == there.folder:
+            return True
+        return any(
+            self._at_home(file) and not file.name.startswith("v") and self._at_target(f"{there.folder}/{file.name}")
+            for file in self._of[family]
+        )
+
+    def _at_home(self, file: MetadataFile) -> bool:
+        """True if the metadata file lies in the table's own location, as that file says."""
+        at = self._layout.place_of(file.location)
+        return at is not None and (at.bucket, f"{at.key.rstrip('/')}/metadata".lstrip("/")) == (
+            file.bucket,
+            file.folder,
+        )
+
+    def alone(self, files: Iterable[MetadataFile]) -> bool:
+        """True if no other table has metadata in the folders of these files."""
+        return all(len(self._in[place]) == 1 for place in {(f.bucket, f.folder) for f in files})
+
+    def unclaimed(self) -> list[list[MetadataFile]]:
+        return [files for family, files in self._of.items() if family not in self._claimed]
+
+    def beside(self, files: list[MetadataFile]) -> list[MetadataFile]:
+        """All files in the same folder, whichever table's."""
+        place = (files[0].bucket, files[0].folder)
+        return [file for family in self._in[place] for file in self._of[family]]
+
+
+def _uris(family: list[MetadataFile], current: str, at: Location | None) -> tuple[str, ...]:
+    """The family's other files as URIs with the scheme of the current one, which lies here."""
+    scheme = current.partition("://")[0] if is_s3(current) else "s3"
+    return tuple(
+        f"{scheme}://{f.bucket}/{f.key}" for f in family if at is None or (f.bucket, f.key) != (at.bucket, at.key)
+    )
+
+
+def _hint_of(pointer: str) -> tuple[str, str] | None:
+    location = Location.parse(pointer)
+    return (location.bucket, location.key.rpartition("/")[0]) if location else None
+
+
+def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[MetadataFile]) -> FoundTable:
+    """A table that only the listing shows: its current file is the newest, or what its hint says.
+
+    The hint speaks for the whole folder, so for one family only: a dropped table whose folder is another's
+    by now has none.
+    """
+    newest = family[-1]
+    hint_key = f"{newest.folder}/{HINT}"
+    hint: tuple[str, str] | None = None
+    trouble = ""
+    if newest.name.startswith("v"):
+        text = read_hint(lambda: store.get(newest.bucket, hint_key).data)
+        hint = (newest.bucket, newest.folder) if text is not None else None
+        names = [f.name for f in neighbours]
+        name = current_version(names, text)
+        hinted = next((f for f in family if f.name == name), None)
+        newest, hint = hinted or newest, hint if hinted else None
+        trouble = hint_trouble(names, text) if hint else ""
+    scheme = newest.location.partition("://")[0] if Location.parse(newest.location) else "s3"
+    current = f"{scheme}://{newest.bucket}/{newest.key}"
+    name = newest.folder.removesuffix("/metadata").rpartition("/")[2]
+    alone = len({f.uuid for f in neighbours}) == 1
+    return FoundTable(
+        None,
+        None,
+        "",
+        name,
+        current,
+        _uris(family, current, Location.parse(current)),
+        hint,
+        newest.kind,
+        alone=alone,
+        trouble=trouble,
+    )

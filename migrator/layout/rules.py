@@ -1,0 +1,284 @@
+"""Where everything goes: locations, rules, and the one function that maps a path. Pure: no I/O.
+
+Every rewriter and the planner map paths through :meth:`Layout.map_uri` and :meth:`Layout.map_key`, so
+there is one answer to "where does this go". Paths are opaque strings: nothing is decoded or normalised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from migrator.errors import ConfigError, redacted
+from migrator.layout.recorded import S3_SCHEMES, Recorded, has_password, is_s3, spelled
+
+MEDALLION = ("warehouse", "bronze", "silver", "gold", "checkpoints", "logs", "scripts")
+"""The buckets of the built-in layout; each becomes the prefix of its own name."""
+
+MEDALLION_WAREHOUSES = {"s3://bronze/iceberg-warehouse/": "warehouse/"}
+"""The built-in layout's one rule that is not bucket → prefix of the same name."""
+
+_URI = re.compile(r"(s3[an]?)://([^/]+)(?:/(.*))?", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in an object store: ``scheme://bucket/key``. ``key`` is the literal key, never decoded."""
+
+    scheme: str
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> Location | None:
+        """The location that an ``s3://``, ``s3a://`` or ``s3n://`` URI names; None for anything else."""
+        match = _URI.fullmatch(uri)
+        return cls(match[1], match[2], match[3] or "") if match else None
+
+    @property
+    def collapsed(self) -> Location:
+        """The same place as Hadoop's S3A file system spells it: without empty levels (``a//b``, ``/a``)."""
+        return Location(self.scheme, self.bucket, re.sub("/{2,}", "/", self.key).removeprefix("/"))
+
+    @property
+    def uri(self) -> str:
+        return f"{self.scheme}://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Everything under ``bucket``/``prefix`` goes under ``target``; ``target`` None leaves it where it is.
+
+    ``prefix`` and ``target`` have no slash at their ends; "" stands for the whole bucket.
+    """
+
+    bucket: str
+    prefix: str
+    target: str | None
+
+    def covers(self, key: str) -> bool:
+        """True if ``key`` is the prefix itself or lies under it, on a ``/`` boundary."""
+        return not self.prefix or key == self.prefix or key.startswith(self.prefix + "/")
+
+    def move(self, key: str) -> str | None:
+        """The target key of ``key``, which this rule must cover; None if the rule leaves it out."""
+        if self.target is None:
+            return None
+        rest = key[len(self.prefix) :] if self.prefix else ("/" + key if key else "")
+        return self.target + rest if self.target else rest[1:]
+
+    @property
+    def source(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}/" if self.prefix else f"s3://{self.bucket}/"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The rules, and the bucket they lead to. The longest matching prefix wins.
+
+    ``rules`` say where objects go. ``recorded`` says which objects are meant by paths that are not in S3.
+    """
+
+    target_bucket: str
+    rules: tuple[Rule, ...]
+    recorded: tuple[Recorded, ...] = ()
+    _by_bucket: dict[str, tuple[Rule, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_bucket: dict[str, list[Rule]] = {}
+        for rule in sorted(self.rules, key=lambda r: -len(r.prefix)):
+            by_bucket.setdefault(rule.bucket, []).append(rule)
+        object.__setattr__(self, "_by_bucket", {b: tuple(r) for b, r in by_bucket.items()})
+        object.__setattr__(self, "recorded", tuple(sorted(self.recorded, key=lambda r: -len(r.prefix))))
+
+    @classmethod
+    def from_mapping(cls, target_bucket: str, mapping: Mapping[str, str | bool]) -> Layout:
+        """A layout from ``{"s3://bucket/prefix/": "prefix/"}``; the value ``False`` leaves a prefix out.
+
+        A source that is not in S3, such as ``hdfs://nn:8020/wh/``, is what tables record as the place of objects that
+        another rule moves to this prefix. Raises ConfigError for a source that is neither, or a target that is no
+        plain prefix, for two rules with the same source, and for a source inside the target bucket.
+        """
+        if not _BUCKET.fullmatch(target_bucket):
+            raise ConfigError(f"{target_bucket!r} is not a bucket name.", next_move="Correct [target] bucket.")
+        rules: dict[tuple[str, str], Rule] = {}
+        recorded: dict[str, Recorded] = {}
+        for source, target in mapping.items():
+            if not is_s3(source) and (elsewhere := _recorded(source, target, target_bucket)) is not None:
+                if elsewhere.prefix in recorded:
+                    raise ConfigError(f"[layout] names {elsewhere.source!r} twice.", next_move="Keep one of the two.")
+                recorded[elsewhere.prefix] = elsewhere
+                continue
+            rule = _rule(source, target)
+            if rule.bucket == target_bucket:
+                raise ConfigError(
+                    f"[layout] {source!r} lies in the target bucket {target_bucket!r}.",
+                    next_move="The target must be a bucket of its own: migrator never writes to a source.",
+                )
+            if (rule.bucket, rule.prefix) in rules:
+                raise ConfigError(f"[layout] names {rule.source!r} twice.", next_move="Keep one of the two.")
+            rules[rule.bucket, rule.prefix] = rule
+        return cls(target_bucket, tuple(rules.values()), tuple(recorded.values()))
+
+    @classmethod
+    def medallion(cls, target_bucket: str, buckets: Iterable[str]) -> Layout:
+        """The built-in layout for those of its buckets that are in ``buckets``."""
+        present = [b for b in MEDALLION if b in set(buckets) and b != target_bucket]
+        mapping: dict[str, str | bool] = {f"s3://{b}/": f"{b}/" for b in present}
+        mapping |= {s: t for s, t in MEDALLION_WAREHOUSES.items() if _rule(s, t).bucket in present}
+        return cls.from_mapping(target_bucket, mapping)
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """The source buckets, in order."""
+        return tuple(sorted(self._by_bucket))
+
+    @property
+    def moved_buckets(self) -> tuple[str, ...]:
+        """The source buckets of which at least one prefix moves, in order. The others need not exist."""
+        return tuple(sorted({rule.bucket for rule in self.rules if rule.target is not None}))
+
+    @property
+    def target_prefixes(self) -> list[str]:
+        """Where the rules lead, each once, in order; without a slash at the end."""
+        return sorted({rule.target for rule in self.rules if rule.target is not None})
+
+    def rule_for(self, bucket: str, key: str) -> Rule | None:
+        """The rule with the longest prefix that covers this key, or None."""
+        for rule in self._by_bucket.get(bucket, ()):
+            if rule.covers(key):
+                return rule
+        return None
+
+    def map_key(self, bucket: str, key: str) -> str | None:
+        """The key in the target bucket that ``bucket``/``key`` goes to; None if no rule moves it."""
+        rule = self.rule_for(bucket, key)
+        return rule.move(key) if rule else None
+
+    def map_uri(self, uri: str) -> str | None:
+        """The new URI of ``uri``: same scheme, target bucket, mapped key; None if no rule moves it. A path that is
+        not in S3 gets the scheme of its rule.
+
+        A URI that already lies in the target bucket maps to itself, so that mapping twice is mapping
+        once. ``s3a://bucket`` and ``s3a://bucket/`` both work and keep their trailing slash as it was.
+        """
+        # Asked for every path of every manifest: the URI is taken apart as Location.parse does it, but faster.
+        scheme, _, rest = uri.partition("://")
+        bucket, _, old = rest.partition("/")
+        if scheme not in S3_SCHEMES or not bucket:
+            return self._map_recorded(uri)
+        if bucket == self.target_bucket:
+            return uri
+        key = self.map_key(bucket, old)
+        if key is None:
+            return None
+        if not old and uri.endswith("/") and key:
+            key += "/"
+        return f"{scheme}://{self.target_bucket}" + (f"/{key}" if key or uri.endswith("/") else "")
+
+    def _map_recorded(self, path: str) -> str | None:
+        rule = self.recorded_rule(path)
+        key = rule.move(spelled(path)) if rule else None
+        if rule is None or key is None:
+            return None
+        return f"{rule.scheme}://{self.target_bucket}" + (f"/{key}" if key or path.endswith("/") else "")
+
+    def recorded_rule(self, path: str) -> Recorded | None:
+        """The rule with the longest prefix that covers this path, which is not in S3, or None."""
+        whole = spelled(path) if self.recorded else ""
+        return next((rule for rule in self.recorded if rule.covers(whole)), None)
+
+    def place_of(self, path: str) -> Location | None:
+        """Where the object of a path lies: where an S3 URI says, or where the rules find the object that a path outside
+        of S3 stands for. Of several old places that lead to one prefix of the target, one. None if no rule tells."""
+        if is_s3(path) or (new := Location.parse(self._map_recorded(path) or "")) is None:
+            return Location.parse(path)
+        for rule in sorted(self.rules, key=lambda rule: -len(rule.target or "")):
+            if rule.target is None or not Rule("", rule.target, "").covers(new.key):
+                continue
+            rest = new.key[len(rule.target) + 1 :] if rule.target else new.key
+            key = f"{rule.prefix}/{rest}" if rule.prefix and rest else rule.prefix or rest
+            if self.map_key(rule.bucket, key) == new.key:
+                return Location("s3", rule.bucket, key)
+        return None
+
+    def is_source(self, uri: str) -> bool:
+        """True if ``uri`` lies in one of the source buckets, whether or not a rule moves it, or if a rule says what
+        this path outside of S3 stands for."""
+        location = Location.parse(uri)
+        return self._map_recorded(uri) is not None if location is None else location.bucket in self._by_bucket
+
+    def to_mapping(self) -> dict[str, str | bool]:
+        """The inverse of :meth:`from_mapping`."""
+        mapping: dict[str, str | bool] = {
+            r.source: False if r.target is None else (f"{r.target}/" if r.target else "") for r in self.rules
+        }
+        for rule in self.recorded:
+            folder = f"{rule.target}/" if rule.target else ""
+            if rule.scheme != "s3":
+                folder = f"{rule.scheme}://{self.target_bucket}/{folder}"
+            mapping[rule.source] = False if rule.target is None else folder
+        return mapping
+
+
+def source_places(layout: Layout) -> list[tuple[str, str]]:
+    """The fewest (bucket, prefix) pairs to list so that the objects of every rule that moves some are seen once."""
+    places: list[tuple[str, str]] = []
+    for rule in sorted(layout.rules, key=lambda r: (r.bucket, len(r.prefix))):
+        if rule.target is None:
+            continue  # what stays is nobody's business, and its bucket may be gone
+        if not any(rule.bucket == b and rule.prefix.startswith(p) for b, p in places):
+            places.append((rule.bucket, rule.prefix))
+    return places
+
+
+def _rule(source: str, target: str | bool) -> Rule:
+    location = Location.parse(source)
+    if location is None or not _BUCKET.fullmatch(location.bucket):
+        raise ConfigError(
+            f"[layout] {source!r} is not a place in S3.",
+            next_move='Write it as "s3://bucket/" or "s3://bucket/prefix/"; or, for paths that tables record, as they '
+            'do: "hdfs://host:8020/warehouse/".',
+        )
+    return Rule(location.bucket, location.key.removesuffix("/"), _target(source, target))
+
+
+def _recorded(source: str, target: str | bool, target_bucket: str) -> Recorded | None:
+    """The rule for paths that are not in S3; None if the source names no such place: it lacks a scheme."""
+    prefix = spelled(source).rstrip("/")
+    if ":/" not in source and not source.startswith("/") and "/" not in prefix:
+        return None
+    if not prefix or has_password(prefix):
+        raise ConfigError(
+            f"[layout] {redacted(source)!r} cannot be the place of recorded paths.",
+            next_move='Write a prefix of the paths in the tables, such as "hdfs://host:8020/warehouse/".',
+        )
+    scheme = "s3"
+    if isinstance(target, str) and is_s3(target):
+        at = Location.parse(target)
+        if at is None or at.bucket != target_bucket:
+            raise ConfigError(
+                f"[layout] {source!r} leads to {target!r}, which is not in the target bucket {target_bucket!r}.",
+                next_move='Write the prefix inside the target bucket, for example "warehouse/".',
+            )
+        scheme, target = at.scheme, at.key
+    return Recorded(prefix, _target(source, target), scheme)
+
+
+def _target(source: str, target: str | bool) -> str | None:
+    """The target prefix without a slash at its end; None for ``false``."""
+    if target is False:
+        return None
+    if not isinstance(target, str):
+        raise ConfigError(
+            f"[layout] {source!r} must lead to a prefix or to false, not to {target!r}.",
+            next_move='For example "warehouse/", or false to leave it where it is.',
+        )
+    if "://" in target or target.startswith("/") or "//" in target or {".", ".."} & set(target.split("/")):
+        raise ConfigError(
+            f"[layout] {source!r} leads to {target!r}, which is not a plain prefix.",
+            next_move='Write the prefix inside the target bucket, for example "warehouse/".',
+        )
+    return target.removesuffix("/")

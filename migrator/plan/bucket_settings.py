@@ -1,0 +1,161 @@
+"""What the old buckets and the target are set to, and what of it the move would lose or endanger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from migrator.findings import INFO, WARN, Finding
+from migrator.inventory.bucket_settings import encryption_of, endings, strength_of, words_for
+from migrator.layout import Layout
+from migrator.planfile.file import SKIP, PlanFile
+from migrator.store import Store
+from migrator.store.bucket_settings import (
+    CORS,
+    ENCRYPTION,
+    LIFECYCLE,
+    LOCK,
+    OWNERSHIP,
+    PUBLIC,
+    TAGS,
+    BucketSettings,
+    read_settings,
+)
+
+_SAME_EVERYWHERE = (PUBLIC, OWNERSHIP, ENCRYPTION, CORS, TAGS, LOCK)
+"""Settings that name no place in the bucket: where the target has an equal one, nothing is lost."""
+
+_NEW_ON_AWS: dict[str, dict[str, Any]] = {
+    PUBLIC: {
+        "PublicAccessBlockConfiguration": {
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        }
+    },
+    ENCRYPTION: {
+        "ServerSideEncryptionConfiguration": {
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        }
+    },
+}
+"""What AWS gives to a bucket that is made now."""
+
+
+class AskedSettings:
+    """Asks for the settings of the old buckets and of the target, if there is one, beside what else is done until
+    :meth:`result` is called. Nobody waits for it where planning fails or is interrupted."""
+
+    def __init__(self, store: Store, layout: Layout, *, target_exists: bool) -> None:
+        self._store = store
+        self._buckets = [*layout.moved_buckets, *([layout.target_bucket] if target_exists else [])]
+        self._read: dict[str, BucketSettings] = {}
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._ask, name="migrator-settings", daemon=True)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        try:
+            self._read = read_settings(self._store, self._buckets)
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> dict[str, BucketSettings]:
+        """What was read. Raises what went wrong."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._read
+
+
+def find_settings(plan: PlanFile, store: Store, layout: Layout, read: Mapping[str, BucketSettings]) -> None:
+    """Add a finding for each old bucket with settings of its own, and for what the target's would do to the copies.
+    ``read``: see :class:`AskedSettings`."""
+    target = read.get(layout.target_bucket) or _new_bucket(store, layout)
+    for bucket in layout.moved_buckets:
+        _name_settings(plan, read[bucket], target)
+        _compare_encryption(plan, read[bucket], target, target_exists=layout.target_bucket in read)
+    if LIFECYCLE in target.found:
+        _find_endings(plan, layout, target)
+    for settings in read.values():
+        _name_unread(plan, settings, of_target=settings is target)
+
+
+def _new_bucket(store: Store, layout: Layout) -> BucketSettings:
+    """What the target will have when it has been made."""
+    host = urlsplit(store.ends[1].endpoint_url).hostname or ""
+    on_aws = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return BucketSettings(layout.target_bucket, found=dict(_NEW_ON_AWS) if on_aws else {})
+
+
+def _name_settings(plan: PlanFile, settings: BucketSettings, target: BucketSettings) -> None:
+    named = []
+    for name, document in settings.found.items():
+        if name in _SAME_EVERYWHERE and _essence(name, settings) == _essence(name, target):
+            continue
+        if name == ENCRYPTION and _strength(settings) < _strength(target):
+            continue
+        if words := words_for(name, document):
+            named.append(f"{name}: {words}")
+    if named:
+        message = f"has settings of its own, of which nothing is carried over: {'; '.join(named)}"
+        move = "Set on the target what you need there, before the cutover. Whether there is a quota is not asked."
+        plan.add_finding(Finding.of("bucket-settings", f"s3://{settings.bucket}/", message, move))
+
+
+def _essence(name: str, settings: BucketSettings) -> object:
+    """What of a setting must be equal."""
+    document = settings.found.get(name)
+    return encryption_of(document) if name == ENCRYPTION else document
+
+
+def _strength(settings: BucketSettings) -> int:
+    return strength_of(encryption_of(settings.found.get(ENCRYPTION))[0])
+
+
+def _compare_encryption(
+    plan: PlanFile, settings: BucketSettings, target: BucketSettings, *, target_exists: bool
+) -> None:
+    unread = ENCRYPTION in target.denied or ENCRYPTION in target.failed
+    if unread or _strength(settings) <= _strength(target):
+        return
+    kind = words_for(ENCRYPTION, settings.found[ENCRYPTION])
+    weaker = "encrypts with keys of the server's only (SSE-S3)" if _strength(target) else "is not set to encrypt"
+    if not target_exists:
+        weaker += ", as it is still to be made"
+    message = f"encrypts its objects by default ({kind}), and the target {weaker}"
+    move = (
+        f"Set default encryption on s3://{target.bucket}/ before anything is copied: aws s3api put-bucket-encryption."
+    )
+    plan.add_finding(Finding.of("target-not-encrypted", f"s3://{settings.bucket}/", message, move))
+
+
+def _find_endings(plan: PlanFile, layout: Layout, target: BucketSettings) -> None:
+    for ending in endings(target.found[LIFECYCLE]):
+        count, example = plan.db.execute(
+            f"SELECT count(*), min(target) FROM objects WHERE action <> '{SKIP}' AND target >= ? AND target < ?",
+            (ending.prefix, f"{ending.prefix}\U0010ffff"),
+        ).fetchone()
+        if count:
+            which = f"{'some of ' if ending.some else ''}{count:,} {'copy' if count == 1 else 'copies'}"
+            below = f" below {ending.prefix!r}" if ending.prefix else ""
+            message = f"has a lifecycle rule that {ending.what}{below}, which hits {which}, such as {example!r}"
+            move = "Change that rule before anything is copied, so that it leaves out the prefixes of [layout]."
+            plan.add_finding(Finding.of("target-expires", f"s3://{target.bucket}/{ending.prefix}", message, move))
+
+
+def _name_unread(plan: PlanFile, settings: BucketSettings, *, of_target: bool) -> None:
+    """One finding for all that could not be read of a bucket."""
+    if not settings.denied and not settings.failed:
+        return
+    parts = [f"{name} ({action} is not allowed)" for name, action in settings.denied.items()]
+    parts += [f"{name} ({why})" for name, why in settings.failed.items()]
+    unread = {*settings.denied, *settings.failed}
+    matters = of_target and unread & {LIFECYCLE, ENCRYPTION}
+    message = f"nothing is known of these settings, which could not be read: {', '.join(parts)}"
+    move = 'Look at the bucket yourself, or grant these actions ("migrator policy" prints them) and plan again.'
+    severity = WARN if matters else INFO
+    plan.add_finding(Finding.of("settings-unread", f"s3://{settings.bucket}/", message, move, severity=severity))

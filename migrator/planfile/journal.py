@@ -1,0 +1,202 @@
+"""The journal: what has been done to a plan so far. It only grows, and it lives in the plan file.
+
+Written by one thread. Rows are gathered and committed together about once a second, so that a kill at
+any instant loses the record of a second's work at most, and that work is simply done again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from migrator.copying.copier import Copied
+from migrator.errors import MigratorError
+from migrator.iceberg.manifests import DeleteFile
+from migrator.planfile.connecting import insert_rows
+from migrator.planfile.file import PlanFile
+
+COMMIT_ROWS = 5000
+COMMIT_SECONDS = 1.0
+
+STARTED, LATE = "started", "late-changes"
+CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
+CATALOG_SWAPPED = "catalog-swapped"
+"""All tables of one catalog are cut over; its detail names the catalog and the tables."""
+
+UNOPENED = -(1 << 64)
+"""Stands in the baselines for "pyiceberg could not open the old table". No snapshot can have such an id."""
+
+_DONE = "INSERT OR REPLACE INTO done"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a snapshot was in the old place: its rows and, if it was read for that, the digest over them; or
+    ``trouble``: why it could not be read there, for a reason that stays."""
+
+    rows: int | None = None
+    digest: str | None = None
+    trouble: str | None = None
+
+
+class Journal:
+    """Use as a context manager: leaving it commits what is still open."""
+
+    def __init__(self, plan: PlanFile) -> None:
+        self._plan = plan
+        self._db = plan.db
+        self._rows = 0
+        self._since = time.monotonic()
+
+    def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
+        """The object, rewritten, is at the target with this size and ETag."""
+        with self._plan.writing():
+            self._begin()
+            insert_rows(self._db, _DONE, [(object_id, size, etag, "")])
+            if delete_file is not None:
+                facts = (object_id, delete_file.size, delete_file.lower, delete_file.upper)
+                self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
+        self._count(1)
+
+    def copied(self, copies: Iterable[Copied]) -> None:
+        """These objects are at the target, each with what proves it equal to its source."""
+        rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
+        if not rows:  # all of a batch failed; nothing may be begun that no row leads to the end of
+            return
+        with self._plan.writing():
+            self._begin()
+            insert_rows(self._db, _DONE, rows)
+        self._count(len(rows))
+
+    def forget(self, object_ids: Iterable[int]) -> None:
+        """These objects are no longer at the target: they are to be copied or rewritten again."""
+        rows = [(object_id,) for object_id in object_ids]
+        if rows:
+            with self._plan.writing():
+                self._begin()
+                self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
+            self._count(len(rows))
+
+    def start_replaceable(self) -> None:
+        """Nothing at the target may be replaced, until :meth:`may_replace` says so."""
+        self.commit()
+        with self._plan.writing():
+            self._db.execute("DELETE FROM replaceable")
+
+    def may_replace(self, etags: Iterable[tuple[int, str]]) -> None:
+        """(object id, ETag) of what is at the target, is migrator's own, and may be replaced."""
+        rows = list(etags)
+        if rows:
+            with self._plan.writing():
+                self._begin()
+                self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
+            self._count(len(rows))
+
+    def versions_done(self, etags: Mapping[int, str]) -> None:
+        """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
+        with self._plan.writing():
+            self._begin()
+            self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
+        self._count(len(etags))
+
+    def _begin(self) -> None:
+        if not self._rows:
+            self._db.execute("BEGIN")
+
+    def _count(self, rows: int) -> None:
+        self._rows += rows
+        if self._rows >= COMMIT_ROWS or time.monotonic() - self._since > COMMIT_SECONDS:
+            self.commit()
+
+    def event(self, name: str, **detail: Any) -> None:
+        """Record that something happened, durably, before the call returns."""
+        self.commit()
+        with self._plan.writing():
+            self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
+
+    def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
+        """Record what the snapshot was in the old place. A plan that is open read-only knows it until it is closed."""
+        self.commit()
+        with self._plan.writing():
+            self._db.execute(
+                "INSERT INTO baselines VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " rows = coalesce(excluded.rows, rows), digest = coalesce(excluded.digest, digest),"
+                " trouble = excluded.trouble",
+                (table_id, _stored(snapshot_id), *astuple(baseline)),
+            )
+
+    def commit(self) -> None:
+        """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""
+        self._plan.check_there()
+        with self._plan.writing():
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+        self._rows, self._since = 0, time.monotonic()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.commit()
+            return
+        with suppress(sqlite3.Error, MigratorError):  # why it stopped matters more, and it may be just this
+            self.commit()
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def has(self, event: str) -> bool:
+        return self._db.execute("SELECT 1 FROM events WHERE event = ? LIMIT 1", (event,)).fetchone() is not None
+
+    def swapped(self) -> set[str]:
+        """The names of the catalogs whose tables are cut over."""
+        query = "SELECT json_extract(detail, '$.catalog') FROM events WHERE event = ?"
+        return {name for (name,) in self._db.execute(query, (CATALOG_SWAPPED,))}
+
+    def last(self, event: str) -> dict[str, Any]:
+        """The detail of an event the last time that it happened; empty if it never did."""
+        query = "SELECT detail FROM events WHERE event = ? ORDER BY id DESC LIMIT 1"
+        row = self._db.execute(query, (event,)).fetchone()
+        return dict(json.loads(row[0])) if row else {}
+
+    def first(self, event: str) -> int | None:
+        """When it first happened, in milliseconds since the epoch."""
+        query = "SELECT at FROM events WHERE event = ? ORDER BY id LIMIT 1"
+        row = self._db.execute(query, (event,)).fetchone()
+        return int(datetime.fromisoformat(row[0].replace("Z", "+00:00")).timestamp() * 1000) if row else None
+
+    def events(self) -> list[dict[str, Any]]:
+        """Everything that happened, in order."""
+        rows = self._db.execute("SELECT at, event, detail FROM events ORDER BY id")
+        return [{"at": at, "event": event, **json.loads(detail)} for at, event, detail in rows]
+
+    def baselines(self, table_id: int) -> dict[int, Baseline]:
+        """Snapshot id → what it was in the old place."""
+        query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
+        return {_loaded(stored): Baseline(*values) for stored, *values in self._db.execute(query, (table_id,))}
+
+
+def _stored(snapshot_id: int) -> int | str:
+    """How a snapshot id is kept: as a number where SQLite can, which has 64 bits with a sign; else as text (DuckDB has
+    written ids up to 2^64). -1 stands for UNOPENED."""
+    if snapshot_id == UNOPENED:
+        return -1
+    return snapshot_id if -1 << 63 <= snapshot_id < 1 << 63 and snapshot_id != -1 else f"#{snapshot_id}"
+
+
+def _loaded(stored: int | str) -> int:
+    if stored == -1:
+        return UNOPENED
+    return int(stored.removeprefix("#")) if isinstance(stored, str) else stored

@@ -1,0 +1,1 @@
+"""Plans, progress and verifications as text and JSON. Pure: no I/O."""

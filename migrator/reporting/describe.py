@@ -1,0 +1,347 @@
+"""A plan file described: as one JSON-able dictionary, as a status, and as what its user must change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from migrator.cutover.unregistered import unregistered_tables
+from migrator.findings import BLOCK
+from migrator.inventory.features import Facts
+from migrator.layout import Layout, Rule
+from migrator.planfile.file import (
+    ACTIONS,
+    CONFLICT,
+    COPY,
+    HINT,
+    MIGRATED,
+    PENDING,
+    SAME,
+    SKIP,
+    TO_WRITE,
+    PlanFile,
+    PlannedTable,
+)
+from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
+
+POINTER = "pointer"
+"""Stands among the actions for version hints that are written at the cutover: they are pointers, not table files."""
+MAX_CHECKPOINTS = 50
+
+
+@dataclass(frozen=True)
+class StatusSummary:
+    """How far a plan has come. Sizes are in bytes. ``phase`` is one of: blocked, planned, copying,
+    rewriting, ready for cutover, cutting over, cut over in part, cut over, finished.
+    ``versions`` are older versions and delete markers."""
+
+    plan: str
+    phase: str
+    objects: int
+    objects_done: int
+    bytes: int
+    bytes_done: int
+    versions: int
+    versions_done: int
+    pointers: int
+    pointers_changed: int
+    events: list[dict[str, Any]]
+    tables: list[dict[str, Any]]
+    """The tables whose pointers change: ``table``, ``catalog``, and ``cut_over``, which is true once that is done."""
+    superseded_by: str | None = None
+    """The newer plan that was carried out at the target, if there is one."""
+    not_checked: str | None = None
+    """What could not be found out, and why."""
+
+    @property
+    def complete(self) -> bool:
+        """True if nothing is left to copy, to rewrite or to re-point."""
+        left = (self.objects - self.objects_done, self.versions - self.versions_done)
+        return left == (0, 0) and self.pointers == self.pointers_changed
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something outside the lake that the user must change: ``what``, before → after."""
+
+    what: str
+    before: str
+    after: str
+
+
+def describe_plan(plan: PlanFile) -> dict[str, Any]:
+    """Everything a plan says, object rows aside; ``plans/README.md`` documents the keys."""
+    header = plan.header()
+    by_rule = _actions_by_rule(plan)
+    actions = _summed(by_rule.values())
+    rewrites, blocking = _rewrites(plan), {f.code for f in plan.findings() if f.severity == BLOCK}
+    tables = plan.tables()
+    versions = _versions(plan)
+    pointers = count_pointers(plan)
+    pending = any(actions[name]["objects"] for name in ("copy", "overwrite", "rewrite"))
+    pending = pending or versions[COPY]["keys"] > 0 or pointers.total > 0
+    return {
+        "plan": str(plan.path),
+        "format": int(header["format"]),
+        "tool_version": header["tool_version"],
+        "created": header["created"],
+        "config": header["config"] or None,
+        "phase": _phase(plan, Journal(plan)),
+        "endpoint_url": header["endpoint_url"],
+        "region": header["region"] or None,
+        "profile": header["profile"] or None,
+        "target_endpoint_url": header["target_endpoint_url"],
+        "target_region": header["target_region"] or None,
+        "target_profile": header["target_profile"] or None,
+        "streamed": bool(header["streamed"]),
+        "target_bucket": header["target_bucket"],
+        "layout": json.loads(header["layout"]),
+        "catalogs": json.loads(header["catalogs"]),
+        "blocked": plan.blocked,
+        "changes_pending": pending,
+        "pointers": {**asdict(pointers), "total": pointers.total},
+        "actions": actions,
+        "all_versions": json.loads(header["all_versions"]),
+        "object_lock": json.loads(header.get("object_lock", "false")),
+        "versions": versions,
+        "prefixes": [
+            _prefix(plan.layout, rule, by_rule.get(number) or _summed(()))
+            for number, rule in enumerate(plan.layout.rules)
+        ],
+        "tables": [_table(table, *rewrites.get(table.id, (0, 0)), blocking) for table in tables],
+        "unregistered": [table.to_json() for table in unregistered_tables(tables)],
+        "namespaces": [asdict(change) for change in plan.namespaces()],
+        "findings": [finding.to_json() for finding in plan.findings()],
+        "changes": [asdict(change) for change in changes(plan)],
+    }
+
+
+def describe_status(plan: PlanFile) -> StatusSummary:
+    """How far the plan has been carried out, from its journal."""
+    journal = Journal(plan)
+    query = (
+        "SELECT count(*), total(o.size), count(d.object_id), total(CASE WHEN d.object_id IS NOT NULL THEN o.size END)"
+        f" FROM objects o LEFT JOIN done d ON d.object_id = o.id WHERE {TO_WRITE}"
+        f" AND o.role <> '{HINT}'"
+    )
+    objects, size, done, done_size = plan.db.execute(query).fetchone()
+    versions, older, versions_done, older_done = plan.db.execute(
+        "SELECT count(*), total(v.size), count(d.version_id), total(CASE WHEN d.version_id IS NOT NULL THEN v.size END)"
+        f" FROM versions v LEFT JOIN versions_done d ON d.version_id = v.id WHERE v.action = '{COPY}'"
+    ).fetchone()
+    pointers = count_pointers(plan)
+    done_all, swapped = journal.has(CUTOVER_DONE), journal.swapped()
+    tables = [
+        {"table": t.identifier, "catalog": t.catalog, "cut_over": done_all or t.catalog in swapped}
+        for t in plan.tables()
+        if needs_cutover(t)
+    ]
+    changed = sum(bool(t["cut_over"]) for t in tables)
+    changed += sum(done_all or change.catalog in swapped for change in plan.namespaces())
+    changed += pointers.hints if done_all else 0
+    return StatusSummary(
+        plan=str(plan.path),
+        phase=_phase(plan, journal),
+        objects=objects,
+        objects_done=done,
+        bytes=int(size + older),
+        bytes_done=int(done_size + older_done),
+        versions=versions,
+        versions_done=versions_done,
+        pointers=pointers.total,
+        pointers_changed=changed,
+        events=journal.events(),
+        tables=tables,
+    )
+
+
+def changes(plan: PlanFile) -> list[Change]:
+    """What the user must change outside the lake once the tables are cut over."""
+    header = plan.header()
+    found = []
+    if header["endpoint_url"] != header["target_endpoint_url"]:
+        found.append(Change("fs.s3a.endpoint, s3.endpoint", header["endpoint_url"], header["target_endpoint_url"]))
+    for what, key in (("region", "region"), ("credentials", "profile")):
+        before, after = header[key], header[f"target_{key}"]
+        if header["streamed"] and after and before != after:
+            found.append(
+                Change(f"{what} of the engines", f"{key} {before}" if before else "as it is", f"{key} {after}")
+            )
+    for name, warehouse in json.loads(header["warehouses"]).items():
+        new = plan.layout.map_uri(warehouse)
+        if new is not None and new != warehouse:
+            found.append(Change(f"spark.sql.catalog.{name}.warehouse", warehouse, new))
+    for root in _checkpoints(plan):
+        new = plan.layout.map_uri(root)
+        if new is not None:
+            found.append(Change("checkpointLocation", root, new))
+    for rule in sorted(plan.layout.rules, key=lambda r: (-len(r.prefix), r.bucket)):
+        if rule.target is not None and _holds_objects(plan, rule):
+            before = rule.source.replace("s3://", "s3a://", 1)
+            found.append(Change("paths in jobs and scripts", before, plan.layout.map_uri(before) or ""))
+    for recorded in plan.layout.recorded:
+        if recorded.target is not None:
+            after = plan.layout.map_uri(recorded.source) or ""
+            found.append(Change("paths in jobs and scripts", recorded.source, after))
+    return found
+
+
+def needs_cutover(table: PlannedTable) -> bool:
+    """True if the plan changes this table's pointer in its catalog."""
+    return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """How many pointers a plan changes at the cutover. ``hints``: version hints of tables that no catalog names."""
+
+    tables: int
+    namespaces: int
+    hints: int
+    catalogs: int
+
+    @property
+    def total(self) -> int:
+        return self.tables + self.namespaces + self.hints
+
+
+def count_pointers(plan: PlanFile) -> Pointers:
+    """Tables whose catalog entry or version hint changes, each once, and namespace properties."""
+    moving = [table for table in plan.tables() if needs_cutover(table)]
+    namespaces = plan.namespaces()
+    query = f"SELECT table_id FROM objects WHERE role = '{HINT}' AND action = 'rewrite'"
+    counted = {table.id for table in moving}
+    hints = sum(1 for (table,) in plan.db.execute(query) if table not in counted)
+    catalogs = {table.catalog for table in moving} | {change.catalog for change in namespaces}
+    return Pointers(len(moving), len(namespaces), hints, len(catalogs))
+
+
+Actions = dict[str, dict[str, int]]
+"""Action → ``objects`` and ``bytes``."""
+
+
+def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
+    """What happens to the objects of each rule (its number in the layout), less what a longer one takes out of it.
+    One pass over the plan, whatever there are of rules."""
+    rules = sorted(enumerate(plan.layout.rules), key=lambda rule: -len(rule[1].prefix))
+    cases = ""
+    parameters: list[str] = []
+    for number, rule in rules:
+        condition, values = _under(rule)
+        cases += f" WHEN {condition} THEN {number}"
+        parameters += values
+    rule_of = f"CASE{cases} END" if cases else "NULL"
+    found: dict[int | None, Actions] = {}
+    what = f"CASE WHEN role = '{HINT}' AND action = 'rewrite' THEN '{POINTER}' ELSE action END"
+    query = f"SELECT {rule_of}, {what}, count(*), total(size) FROM objects GROUP BY 1, 2"
+    for which, action, count, size in plan.db.execute(query, parameters):
+        found.setdefault(which, _summed(()))[action] = {"objects": count, "bytes": int(size)}
+    return found
+
+
+def _summed(many: Iterable[Actions]) -> Actions:
+    totals = {action: {"objects": 0, "bytes": 0} for action in (*ACTIONS, POINTER)}
+    for actions in many:
+        for action, counts in actions.items():
+            for name, count in counts.items():
+                totals[action][name] += count
+    return totals
+
+
+def _rewrites(plan: PlanFile) -> dict[int, tuple[int, int]]:
+    """Table → how many files of it are rewritten, and their bytes."""
+    query = (
+        "SELECT table_id, count(*), total(size) FROM objects"
+        f" WHERE action = 'rewrite' AND role <> '{HINT}' GROUP BY table_id"
+    )
+    return {table: (files, int(size)) for table, files, size in plan.db.execute(query)}
+
+
+def _versions(plan: PlanFile) -> dict[str, dict[str, int]]:
+    totals = {action: {"keys": 0, "versions": 0, "markers": 0, "bytes": 0} for action in (COPY, SAME)}
+    query = (
+        "SELECT action, count(CASE WHEN ordinal = 1 THEN 1 END), count(CASE WHEN NOT marker THEN 1 END), total(marker),"
+        " total(size) FROM versions GROUP BY action"
+    )
+    for action, keys, versions, markers, size in plan.db.execute(query):
+        totals[action] = {"keys": keys, "versions": versions, "markers": int(markers), "bytes": int(size)}
+    return totals
+
+
+def _prefix(layout: Layout, rule: Rule, actions: Actions) -> dict[str, Any]:
+    moved = [total for action, total in actions.items() if action not in (SKIP, CONFLICT)]
+    return {
+        "source": rule.source,
+        "target": None if rule.target is None else f"s3://{layout.target_bucket}/" + f"{rule.target}/".lstrip("/"),
+        "objects": sum(total["objects"] for total in moved),
+        "bytes": sum(total["bytes"] for total in moved),
+        "actions": actions,
+    }
+
+
+def _holds_objects(plan: PlanFile, rule: Rule) -> bool:
+    where, parameters = _under(rule)
+    return plan.db.execute(f"SELECT 1 FROM objects WHERE {where} LIMIT 1", parameters).fetchone() is not None
+
+
+def _under(rule: Rule) -> tuple[str, tuple[str, ...]]:
+    if not rule.prefix:
+        return "bucket = ?", (rule.bucket,)
+    condition = "bucket = ? AND (key = ? OR (key >= ? AND key < ?))"
+    return condition, (rule.bucket, rule.prefix, f"{rule.prefix}/", f"{rule.prefix}0")
+
+
+def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> dict[str, Any]:
+    described = {name: value for name, value in asdict(table).items() if name not in ("id", "facts", "problems")}
+    facts = Facts(**json.loads(table.facts)) if table.facts != "{}" else None
+    problems = json.loads(table.problems)
+    return {
+        "identifier": table.identifier,
+        **described,
+        "rewrite_files": files,
+        "rewrite_bytes": size,
+        "data_bytes": facts and facts.data_bytes,
+        "delete_bytes": facts and facts.delete_bytes,
+        "deletes": facts.deletes if facts else [],
+        "writers": facts.writers if facts else [],
+        "features": facts.features if facts else [],
+        "problems": problems,
+        "migratable": blocking.isdisjoint(problems),
+    }
+
+
+def _checkpoints(plan: PlanFile) -> list[str]:
+    """The roots of streaming checkpoints: where `metadata` lies beside `offsets/`."""
+    root = "substr(o.key, 1, length(o.key) - 8)"  # "" for a bucket, else with the slash at its end
+    query = (
+        f"SELECT DISTINCT 's3a://' || o.bucket || rtrim('/' || {root}, '/') FROM objects o"
+        " WHERE (o.key = 'metadata' OR o.key LIKE '%/metadata') AND EXISTS (SELECT 1 FROM objects x"
+        f" WHERE x.bucket = o.bucket AND x.key > {root} || 'offsets/' AND x.key < {root} || 'offsets0')"
+        " ORDER BY 1 LIMIT ?"
+    )
+    return [root for (root,) in plan.db.execute(query, (MAX_CHECKPOINTS,))]
+
+
+def _phase(plan: PlanFile, journal: Journal) -> str:
+    if journal.has(FINISHED):
+        return "finished"
+    if journal.has(CUTOVER_DONE):
+        return "cut over"
+    if journal.has(CUTOVER_BEGUN):
+        return "cut over in part" if journal.swapped() else "cutting over"
+    if plan.blocked:
+        return "blocked"
+    left = f"FROM objects WHERE {TO_WRITE} AND {PENDING}"
+    copies = plan.db.execute(f"SELECT count(*) {left} AND role = ''").fetchone()[0]
+    rewrites = plan.db.execute(f"SELECT count(*) {left} AND role NOT IN ('', 'version-hint')").fetchone()[0]
+    older = "FROM versions WHERE action = 'copy' AND id NOT IN (SELECT version_id FROM versions_done)"
+    copies += plan.db.execute(f"SELECT count(*) {older}").fetchone()[0]
+    done = "SELECT (SELECT count(*) FROM done) + (SELECT count(*) FROM versions_done)"
+    if plan.db.execute(done).fetchone()[0] == 0 and (copies or rewrites):
+        return "planned"
+    return "copying" if copies else "rewriting" if rewrites else "ready for cutover"

@@ -1,0 +1,145 @@
+"""Rewriting one file of a table from where it is to where it goes: read, move its paths, write.
+
+Which bytes change is decided in ``migrator.iceberg``; this module only carries them, and hands each file what
+it must know of the files below it. Work leaf first, in the order of ``ROLES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from migrator.concurrency.processes import Workers, default_processes
+from migrator.iceberg import Mapping
+from migrator.iceberg.deletes import rewrite_deletes
+from migrator.iceberg.manifests import DeleteFile, rewrite_manifest, rewrite_manifest_list
+from migrator.iceberg.metadata import rewrite_metadata
+from migrator.iceberg.views import rewrite_view
+from migrator.store import Content, Store, spool
+
+DELETES, MANIFEST, MANIFEST_LIST, METADATA, VIEW, CURRENT = ROLES = (
+    "position-deletes",
+    "manifest",
+    "manifest-list",
+    "metadata",
+    "view",
+    "current-metadata",
+)
+"""What a file is to its table, in the order in which the files are written: each role needs the ones before it.
+A table's current metadata comes last, so that where it is, all of the table is."""
+
+
+PARALLEL_ABOVE = 8 << 20
+"""So many bytes are worth starting a process for each core."""
+
+THREADS = 8
+"""Rewriting is bound by the processor; few threads keep the files in memory few, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to rewrite. ``source`` and ``target`` are (bucket, key); ``etag`` pins the source if given. Nothing at
+    the target is overwritten but an object with the ETag ``replaces``."""
+
+    role: str
+    source: tuple[str, str]
+    target: tuple[str, str]
+    etag: str | None = None
+    replaces: str | None = None
+
+    @property
+    def place(self) -> str:
+        return "s3://{}/{}".format(*self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands at the target now. Size in bytes. ``delete_file`` is for the manifests that name it."""
+
+    size: int
+    etag: str
+    delete_file: DeleteFile | None = None
+
+
+class Facts(Protocol):
+    """What was measured of the files that are rewritten already. Paths are old ones, as the tables spell them."""
+
+    def delete_file(self, path: str) -> DeleteFile | None:
+        """A rewritten position delete file or deletion vector; None for one that was not rewritten."""
+
+    def length_of(self, place: str, path: str) -> int | None:
+        """The new length of a manifest that the list ``place`` names; None to keep the one that it records."""
+
+
+class Rewriter:
+    """Rewrites files between two places of one store. Safe to share between threads."""
+
+    def __init__(self, store: Store, mapping: Mapping, facts: Facts) -> None:
+        self._store = store
+        self._mapping = mapping
+        self._facts = facts
+
+    def __call__(self, job: Job) -> Written:
+        """Rewrite one file. Raises StoreErrors, Unreadable, UnmappedPath; Occupied if the target has an object with
+        other bytes. Nothing is written then."""
+        do: dict[str, Callable[[Job], Written]] = {
+            DELETES: self._deletes,
+            MANIFEST: self._manifest,
+            MANIFEST_LIST: self._list,
+            METADATA: partial(self._json, rewrite_metadata),
+            CURRENT: partial(self._json, rewrite_metadata),
+            VIEW: partial(self._json, rewrite_view),
+        }
+        return do[job.role](job)
+
+    def _deletes(self, job: Job) -> Written:
+        content = self._store.get(*job.source, etag=job.etag)
+        rewritten = rewrite_deletes(content.data, self._mapping, job.place)
+        return self._put(job, content, rewritten.data, rewritten.file)
+
+    def _json(self, rewrite: Callable[[bytes, Mapping, str], bytes], job: Job) -> Written:
+        content = self._store.get(*job.source, etag=job.etag)
+        return self._put(job, content, rewrite(content.data, self._mapping, job.place))
+
+    def _manifest(self, job: Job) -> Written:
+        return self._stream(
+            job, lambda source, sink: rewrite_manifest(source, sink, self._mapping, self._facts.delete_file, job.place)
+        )
+
+    def _list(self, job: Job) -> Written:
+        length_of = partial(self._facts.length_of, job.place)
+        return self._stream(
+            job, lambda source, sink: rewrite_manifest_list(source, sink, self._mapping, length_of, job.place)
+        )
+
+    def _stream(self, job: Job, rewrite: Callable[..., None]) -> Written:
+        with self._store.download(*job.source, etag=job.etag) as source, spool() as sink:
+            rewrite(source.file, sink)
+            attributes = source.attributes
+            size, etag = self._store.upload(*job.target, sink, attributes, replace=False, replaces=job.replaces)
+        return Written(size, etag)
+
+    def _put(self, job: Job, content: Content, data: bytes, delete_file: DeleteFile | None = None) -> Written:
+        new = Content(data, "", content.attributes)
+        etag = self._store.put(*job.target, new, replace=False, replaces=job.replaces)
+        return Written(len(data), etag, delete_file)
+
+
+@contextmanager
+def rewriting(
+    rewriter: Rewriter, size: int, make: Callable[..., Rewriter], *arguments: Any
+) -> Iterator[tuple[Callable[[Job], Written], int]]:
+    """What to call for each of the jobs, and from how many threads at once.
+
+    That is ``rewriter`` itself, or, where the files have so many bytes in all (``size``) that it pays, worker
+    processes, in each of which ``make(*arguments)`` makes its like.
+    """
+    if size < PARALLEL_ABOVE:
+        yield rewriter, THREADS
+        return
+    processes = default_processes()
+    with Workers(make, *arguments, processes=processes) as workers:
+        yield workers, processes

@@ -1,0 +1,209 @@
+"""What buckets are set to: policy, lifecycle, encryption and so on, each asked for once.
+
+A dozen small requests per bucket, so they go over the lean connections of :mod:`migrator.store.wire` where these are
+to be had. boto3 asks again for what has no clear answer: it knows how to retry, and how to follow to another region.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, TypeVar
+
+import botocore
+import botocore.exceptions
+import botocore.parsers
+
+from migrator.concurrency.threads import Failed, each
+from migrator.errors import AccessDenied
+from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
+from migrator.store.client import Store
+from migrator.store.wire import Answer, Endpoint, Lost, Wire
+
+Told = TypeVar("Told")
+
+AT_ONCE = 16
+PATIENCE_SECONDS = 20.0
+"""Without a byte of an answer; then boto3 asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One kind of setting, and how it is asked for. ``operation``: boto3's name of the request."""
+
+    name: str
+    operation: str
+    query: str
+    action: str
+
+
+POLICY, PUBLIC, ACL, OWNERSHIP = "policy", "public access block", "ACL", "object ownership"
+LIFECYCLE, LOCK, ENCRYPTION = "lifecycle", "object lock", "encryption"
+NOTIFICATIONS, CORS, TAGS, REPLICATION = "notifications", "CORS", "tags", "replication"
+WEBSITE, LOGGING = "website", "access logging"
+
+SETTINGS = (
+    Setting(POLICY, "GetBucketPolicy", "policy", "s3:GetBucketPolicy"),
+    Setting(PUBLIC, "GetPublicAccessBlock", "publicAccessBlock", "s3:GetBucketPublicAccessBlock"),
+    Setting(ACL, "GetBucketAcl", "acl", "s3:GetBucketAcl"),
+    Setting(OWNERSHIP, "GetBucketOwnershipControls", "ownershipControls", "s3:GetBucketOwnershipControls"),
+    Setting(LIFECYCLE, "GetBucketLifecycleConfiguration", "lifecycle", "s3:GetLifecycleConfiguration"),
+    Setting(LOCK, "GetObjectLockConfiguration", "object-lock", "s3:GetBucketObjectLockConfiguration"),
+    Setting(ENCRYPTION, "GetBucketEncryption", "encryption", "s3:GetEncryptionConfiguration"),
+    Setting(NOTIFICATIONS, "GetBucketNotificationConfiguration", "notification", "s3:GetBucketNotification"),
+    Setting(CORS, "GetBucketCors", "cors", "s3:GetBucketCORS"),
+    Setting(TAGS, "GetBucketTagging", "tagging", "s3:GetBucketTagging"),
+    Setting(REPLICATION, "GetBucketReplication", "replication", "s3:GetReplicationConfiguration"),
+    Setting(WEBSITE, "GetBucketWebsite", "website", "s3:GetBucketWebsite"),
+    Setting(LOGGING, "GetBucketLogging", "logging", "s3:GetBucketLogging"),
+)
+"""All that is asked for. Versioning is asked for where older versions are listed. A quota only an admin API tells."""
+
+_NOT_KNOWN = (400, 404, 405, 501)
+"""What servers answer where nothing is set, or where they do not know the setting at all."""
+_LISTING = "ListBucketResult"
+"""A server that does not look at the question lists the bucket."""
+_OTHER_TROUBLE = {
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidToken",
+    "NoSuchBucket",
+    "RequestTimeout",
+    "TokenRefreshRequired",
+}
+"""Codes that come with the same statuses and say nothing of the setting."""
+
+
+@dataclass
+class BucketSettings:
+    """What is set on one bucket. ``found``: name → boto3's answer, only for what the server has an answer for;
+    ``denied``: S3 actions that are not allowed, by name; ``failed``: name → why it could not be read."""
+
+    bucket: str
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    denied: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def read_settings(store: Store, buckets: Iterable[str]) -> dict[str, BucketSettings]:
+    """Ask for every setting of every bucket, all at once. What cannot be read is told in the result: no setting is
+    worth failing for."""
+    read = {bucket: BucketSettings(bucket) for bucket in buckets}
+    by_store: dict[int, tuple[Store, list[tuple[str, Setting]]]] = {}
+    for bucket in read:
+        here = store.store_of(bucket)
+        by_store.setdefault(id(here), (here, []))[1].extend((bucket, setting) for setting in SETTINGS)
+    for here, questions in by_store.values():
+        endpoint = here.endpoint()
+        answers: Sequence[Answer | None] = [None] * len(questions)
+        if endpoint is not None:
+            answers = asyncio.run(_ask_all(endpoint, questions))
+        again = []
+        for (bucket, setting), answer in zip(questions, answers, strict=True):
+            if answer is None or not _take(here, read[bucket], setting, answer):
+                again.append((bucket, setting))
+        for outcome in each(partial(_ask_boto3, here), again, workers=AT_ONCE):
+            bucket, setting = outcome.item
+            if not isinstance(outcome, Failed):
+                _note(read[bucket], setting, outcome.result)
+            elif isinstance(outcome.error, AccessDenied):
+                read[bucket].denied[setting.name] = setting.action
+            else:
+                read[bucket].failed[setting.name] = outcome.error.message
+    for settings in read.values():
+        settings.found, settings.denied = _in_order(settings.found), _in_order(settings.denied)
+        settings.failed = _in_order(settings.failed)
+    return read
+
+
+def _in_order(named: Mapping[str, Told]) -> dict[str, Told]:
+    return {setting.name: named[setting.name] for setting in SETTINGS if setting.name in named}
+
+
+async def _ask_all(endpoint: Endpoint, questions: Sequence[tuple[str, Setting]]) -> list[Answer | None]:
+    """The answers in the order of the questions; None where there was none."""
+    wire, room = Wire(endpoint), asyncio.Semaphore(AT_ONCE)
+
+    async def ask(bucket: str, setting: Setting) -> Answer | None:
+        async with room:
+            try:
+                return await wire.request("GET", bucket, query=[(setting.query, "")], patience=PATIENCE_SECONDS)
+            except Lost:
+                return None
+
+    try:
+        return await asyncio.gather(*(ask(*question) for question in questions))
+    finally:
+        wire.close()
+
+
+def _take(store: Store, settings: BucketSettings, setting: Setting, answer: Answer) -> bool:
+    """Note an answer; False if it is not clear what it means."""
+    try:
+        check_answer(setting.operation, answer.status, answer.body)
+    except Absurd as error:
+        return _LISTING in str(error)
+    if answer.status == 200 and not is_error(answer.body):
+        if _NOTHING.fullmatch(answer.body):
+            return True
+        return not has_declarations(answer.body) and _parse(store, settings, setting, answer)
+    found = _CODE.search(answer.body)
+    code = found[1].decode("utf-8", "replace") if found else ""
+    if answer.status == 403 and code == "AccessDenied":
+        settings.denied[setting.name] = setting.action
+        return True
+    return _is_none(answer.status, code)
+
+
+_NOTHING = re.compile(rb"\s*(?:<\?[^>]*\?>\s*)?<([\w:]+)(?:\s[^<>]*)?(?:/>|>\s*</\1>)\s*")
+"""A document without an element in its root: nothing is set. It saves the time of reading it."""
+_CODE = re.compile(rb"<Code>([^<]*)</Code>")
+
+
+def _parse(store: Store, settings: BucketSettings, setting: Setting, answer: Answer) -> bool:
+    raw = {"status_code": answer.status, "headers": answer.headers, "body": answer.body, "context": {}}
+    shape = store._client.meta.service_model.operation_model(setting.operation).output_shape
+    try:
+        _note(settings, setting, _parser().parse(raw, shape))
+    except (botocore.parsers.ResponseParserError, ValueError):
+        return False
+    return True
+
+
+@cache
+def _parser() -> Any:
+    return botocore.parsers.create_parser("rest-xml")
+
+
+def _is_none(status: int, code: str) -> bool:
+    return status in _NOT_KNOWN and code not in _OTHER_TROUBLE
+
+
+def _ask_boto3(store: Store, question: tuple[str, Setting]) -> dict[str, Any]:
+    """The answer, {} if nothing is set. Raises StoreError."""
+    bucket, setting = question
+    method = getattr(store._client, botocore.xform_name(setting.operation))
+    with store._errors(f"s3://{bucket}"):
+        try:
+            answer: dict[str, Any] = method(Bucket=bucket)
+        except botocore.exceptions.ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if _is_none(status, str(error.response.get("Error", {}).get("Code", ""))):
+                return {}
+            raise
+        except Absurd as error:
+            if _LISTING in str(error):
+                return {}
+            raise
+        return answer
+
+
+def _note(settings: BucketSettings, setting: Setting, answer: Mapping[str, Any]) -> None:
+    document = {
+        name: value for name, value in answer.items() if name != "ResponseMetadata" and value not in ({}, [], "")
+    }
+    if document:
+        settings.found[setting.name] = document

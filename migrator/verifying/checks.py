@@ -1,0 +1,121 @@
+"""What verification found out, check by check. Pure.
+
+Whatever is compared is either the *same*, *different*, or *not compared*, and then the reason is given. A check
+that compared nothing proves nothing, and is never shown as passed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrator.cutover.source_changes import Late
+from migrator.cutover.unregistered import Unregistered
+
+EXAMPLES = 20
+
+SAME, DIFFERENT, NOT_COMPARED, ERROR = "same", "different", "not compared", "error"
+"""The results of a check. ``error``: something could not be read now, so that nothing is known; try again."""
+
+
+@dataclass
+class Check:
+    """One kind of check: how much was compared, how much of it differs, and how much could not be compared.
+
+    ``failed`` counts differences and errors; ``errors`` says how many of them are errors: the server refused or did
+    not answer, which says nothing about the object. ``problems`` holds the first of both. ``reasons`` says why
+    something was not compared: reason → count.
+    """
+
+    name: str
+    unit: str
+    checked: int = 0
+    failed: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    errors: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def fail(self, problem: str) -> None:
+        """A difference: the target is not what it must be."""
+        self.failed += 1
+        if len(self.problems) < EXAMPLES:
+            self.problems.append(problem)
+
+    def error(self, problem: str) -> None:
+        """Something that must be read could not be read now. It may well be as it must be."""
+        self.errors += 1
+        self.fail(problem)
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """So many were not compared, for this reason. Give reasons without names of files: they are counted."""
+        if count:
+            self.reasons[reason] += count
+
+    @property
+    def not_compared(self) -> int:
+        return sum(self.reasons.values())
+
+    @property
+    def result(self) -> str:
+        """One of SAME, DIFFERENT, ERROR, NOT_COMPARED; NOT_COMPARED also if there was nothing to compare."""
+        if self.failed:
+            return DIFFERENT if self.failed > self.errors else ERROR
+        return SAME if self.checked else NOT_COMPARED
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "result": self.result,
+            "checked": self.checked,
+            "failed": self.failed,
+            "errors": self.errors,
+            "not_compared": self.not_compared,
+            "reasons": dict(self.reasons.most_common()),
+            "problems": self.problems,
+            "notes": self.notes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixTotal:
+    """What one target prefix should hold of this plan, and what it holds. Sizes are in bytes."""
+
+    prefix: str
+    planned_objects: int
+    planned_bytes: int
+    present_objects: int
+    present_bytes: int
+
+
+@dataclass
+class Verification:
+    """The outcome of verifying a plan."""
+
+    prefixes: list[PrefixTotal] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    cut_over: bool = False
+    superseded_by: str | None = None
+    """The newer plan that was carried out at the target, if there is one."""
+    unregistered: list[Unregistered] = field(default_factory=list)
+    """Tables that were moved, and that no given catalog names at the target."""
+    late: Late | None = None
+    """What a cutover with --accept-late left behind in the old buckets."""
+
+    @property
+    def ok(self) -> bool:
+        """True if no difference was found and everything could be read. Look at ``result``, too: what was not
+        compared is not proven."""
+        return not any(check.failed for check in self.checks)
+
+    @property
+    def result(self) -> str:
+        """SAME only if everything was compared."""
+        results = {check.result for check in self.checks if check.failed or check.checked or check.reasons}
+        for worst in (DIFFERENT, ERROR):
+            if worst in results:
+                return worst
+        skipped = any(check.reasons for check in self.checks)
+        return NOT_COMPARED if skipped or not results else SAME
