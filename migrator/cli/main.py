@@ -35,11 +35,11 @@ from migrator.errors import (
     outside_error,
     redacted,
 )
-from migrator.execute import MAX_FAILURES
 from migrator.findings import AT_MIGRATION, CODES
 from migrator.plan.policy import mc_commands
 from migrator.progress import Progress, TerminalProgress
 from migrator.reporting import text as report
+from migrator.run import MAX_FAILURES
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
 

@@ -14,13 +14,13 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from migrator.api import Migration
 from migrator.copying.copier import KIND_CHANGED, LOST
-from migrator.cutover.source_changes import Late
 from migrator.cutover.unregistered import register_commands
 from migrator.findings import AT_MIGRATION, CODES, counted
 from migrator.findings.explanations import EXPLANATIONS
+from migrator.migration import Migration
 from migrator.reporting.describe import StatusSummary
+from migrator.results import SourceChanges
 from migrator.rewriting.relocate import Relocation
 from migrator.verifying.checks import DIFFERENT, NOT_COMPARED, Check, PrefixTotal, Verification
 
@@ -579,7 +579,7 @@ def _of(count: int, unit: str) -> str:
     return f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"
 
 
-def _late_text(late: Late) -> str:
+def _late_text(late: SourceChanges) -> str:
     return f"Left behind in the old buckets: {printable(str(late))}; these changes came after planning."
 
 

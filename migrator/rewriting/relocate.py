@@ -21,6 +21,7 @@ from migrator.iceberg.metadata import TableMetadata, metadata_version, read_meta
 from migrator.layout import Location
 from migrator.layout.recorded import Recorded, is_s3, spelled
 from migrator.progress import Progress
+from migrator.results import Written
 from migrator.rewriting.rewriter import (
     CURRENT,
     DELETES,
@@ -30,7 +31,6 @@ from migrator.rewriting.rewriter import (
     THREADS,
     Job,
     Rewriter,
-    Written,
     rewriting,
 )
 from migrator.store import Content, Store, StoredObject, connect

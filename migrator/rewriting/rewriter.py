@@ -18,6 +18,7 @@ from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.manifests import DeleteFile, rewrite_manifest, rewrite_manifest_list
 from migrator.iceberg.metadata import rewrite_metadata
 from migrator.iceberg.views import rewrite_view
+from migrator.results import Written
 from migrator.store import Content, Store, spool
 
 DELETES, MANIFEST, MANIFEST_LIST, METADATA, VIEW, CURRENT = ROLES = (
@@ -53,15 +54,6 @@ class Job:
     @property
     def place(self) -> str:
         return "s3://{}/{}".format(*self.source)
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What stands at the target now. Size in bytes. ``delete_file`` is for the manifests that name it."""
-
-    size: int
-    etag: str
-    delete_file: DeleteFile | None = None
 
 
 class Facts(Protocol):

@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 
 from migrator.api import Migration
-from migrator.cutover.source_changes import Late
 from migrator.cutover.unregistered import Unregistered
-from migrator.execute import Outcome
 from migrator.planfile.file import ACTIONS
 from migrator.reporting import text as report
+from migrator.results import RunResult, SourceChanges
 from migrator.verifying.checks import Check, PrefixTotal, Verification
 
 EVIL = "s3://bronze/\x1b[2J\x1b]0;owned\x07\nOK\u202e"
@@ -174,10 +173,10 @@ def test_tables_that_no_catalog_names_are_the_last_word() -> None:
     namespace = {"catalog": type("Catalog", (), {"register_table": staticmethod(lambda *given: given)})}
     command = end[4].split(None, 1)[1]
     assert eval(command, namespace) == (("o'db", "my-table"), LONELY.metadata_location)
-    migration = Migration(Outcome(copied=1), [], verification)
+    migration = Migration(RunResult(copied=1), [], verification)
     assert "Everything" not in report.migration_text(migration, plan())
     assert report.migration_json(migration, plan())["unregistered"][0] == LONELY.to_json()
-    nothing = report.migration_text(Migration(Outcome(), [], None, True), plan(unregistered=[LONELY.to_json()]))
+    nothing = report.migration_text(Migration(RunResult(), [], None, True), plan(unregistered=[LONELY.to_json()]))
     assert nothing.split("\n")[-1].startswith("    pyiceberg")
 
 
@@ -186,14 +185,14 @@ def test_names_cannot_move_the_cursor() -> None:
     lonely = Unregistered("table", EVIL, EVIL, EVIL, EVIL)
     check = Check("c", "u", 1, 1, [EVIL], [EVIL])
     check.skip(EVIL)
-    verification = Verification([PrefixTotal(EVIL, 1, 1, 1, 1)], [check], late=Late(1, 0, 0, [EVIL]))
+    verification = Verification([PrefixTotal(EVIL, 1, 1, 1, 1)], [check], late=SourceChanges(1, 0, 0, [EVIL]))
     verification.unregistered = [lonely]
     described = plan(plan=EVIL, config=EVIL, findings=[evil, evil], unregistered=[lonely.to_json()])
     texts = [
         report.plan_text(described),
         report.verification_text(verification),
-        report.migration_text(Migration(Outcome(), [check], None), described),
-        report.migration_text(Migration(Outcome(), [check], verification), described),
+        report.migration_text(Migration(RunResult(), [check], None), described),
+        report.migration_text(Migration(RunResult(), [check], verification), described),
     ]
     for text in texts:
         assert not {"\x1b", "\x07", "\u202e"} & set(text)
@@ -255,8 +254,10 @@ def test_no_difference_is_said_only_where_something_was_compared() -> None:
 
 
 def test_what_was_left_behind_is_said_at_the_end() -> None:
-    verification = Verification([], [Check("good", "files", 5)], cut_over=True, late=Late(2, 1, 1, ["+ s3://b/new"]))
-    end = report.migration_text(Migration(Outcome(), [], verification), plan()).split("\n")[-1]
+    verification = Verification(
+        [], [Check("good", "files", 5)], cut_over=True, late=SourceChanges(2, 1, 1, ["+ s3://b/new"])
+    )
+    end = report.migration_text(Migration(RunResult(), [], verification), plan()).split("\n")[-1]
     assert "2 added, 1 changed, 1 removed (+ s3://b/new)" in end
     assert "Everything" not in report.verification_text(verification)
 
@@ -271,7 +272,7 @@ def test_what_was_left_behind_is_said_at_the_end() -> None:
     ],
 )
 def test_after_no_cutover_the_next_step_is_a_new_plan_made_in_the_same_way(asked: dict[str, Any], command: str) -> None:
-    text = report.migration_text(Migration(Outcome(), [], None), plan(**asked))
+    text = report.migration_text(Migration(RunResult(), [], None), plan(**asked))
     assert f"\n  {command}\n  migrator migrate NEW.db\n" in text
     assert text.endswith("\n  migrator migrate plans/p.db")
 
