@@ -16,7 +16,7 @@ fields asked for in a record; ``container`` reads and writes the file. Inside, f
 from __future__ import annotations
 
 from migrator.iceberg.avro.container import MAGIC, Container, Source
-from migrator.iceberg.avro.numbers import Malformed
 from migrator.iceberg.avro.records import Record, Target
+from migrator.iceberg.malformed import Malformed
 
 __all__ = ["MAGIC", "Container", "Malformed", "Record", "Source", "Target"]

@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 from migrator.errors import Unreadable
 from migrator.iceberg import bounds
 from migrator.iceberg.avro.codecs import CODEC_FAULTS, CODECS, MOST_BYTES
-from migrator.iceberg.avro.numbers import Malformed, read_long, read_text, write_long
+from migrator.iceberg.avro.numbers import read_long, read_text, write_long
 from migrator.iceberg.avro.records import Record, Target, Walk
 from migrator.iceberg.avro.schema import Type, parse_schema
+from migrator.iceberg.malformed import Malformed
 
 MAGIC = b"Obj\x01"
 _SYNC_SIZE = 16

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sys
 
-from migrator.iceberg.avro.numbers import Malformed, read_count, read_long, write_long
+from migrator.iceberg.avro.numbers import read_count, read_long, write_long
 from migrator.iceberg.avro.schema import FIXED_SIZES, Type
+from migrator.iceberg.malformed import Malformed
 
 
 class Place:

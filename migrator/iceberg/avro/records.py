@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import Unreadable
-from migrator.iceberg.avro.numbers import Malformed
 from migrator.iceberg.avro.places import MOST_NOTED, MOST_SPELLED, Branch, Place, place_of
 from migrator.iceberg.avro.schema import Type
 from migrator.iceberg.avro.values import decode, encode
+from migrator.iceberg.malformed import Malformed
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.iceberg.avro.numbers import Malformed
+from migrator.iceberg.malformed import Malformed
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from migrator.iceberg.avro.numbers import Malformed, read_bytes, read_count, read_long, read_text, write_long
+from migrator.iceberg.avro.numbers import read_bytes, read_count, read_long, read_text, write_long
 from migrator.iceberg.avro.places import read_branch
 from migrator.iceberg.avro.schema import Type
+from migrator.iceberg.malformed import Malformed
 
 
 def decode(made_of: Type, data: bytes, pos: int) -> tuple[Any, int]:
