@@ -18,6 +18,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable, Table
 
 from e2e.world import World, build_world
+from migrator import reference
 from migrator.demo import lake as old_lake
 from migrator.iceberg.field_ids import FILE_PATH_ID
 from migrator.layout import Layout
@@ -271,7 +272,7 @@ def test_every_json_key_is_documented(world: World) -> None:
             ("status", plan),
         )
     ]
-    text = (Path(__file__).parents[2] / "plans" / "README.md").read_text()
+    text = reference.text(reference.JSON_KEYS)
     named = set(re.findall(r"`(\w+)`", text))
     for document in documents:
         assert keys_of(json.loads(document)) - named == set()
@@ -292,7 +293,7 @@ def live_files(world: World, bucket: str, part: str) -> list[str]:
 
 
 def test_a_lake_in_use_is_copied_and_cut_over_later(world: World) -> None:
-    """README's order: --no-cutover while writers run, then a new plan, then the cutover."""
+    """The guide's order: --no-cutover while writers run, then a new plan, then the cutover."""
     uri, old = world.lake.catalogs["iceberg"]["uri"], set(world.listing("bronze"))
     early = world.plan("early.db")
     with closing(SqlCatalog("iceberg", uri=uri, **world.server.properties())) as catalog:
