@@ -38,19 +38,16 @@ from migrator.errors import (
 from migrator.iceberg.manifests import DeleteFile
 from migrator.inventory.versions import has_versions
 from migrator.layout import Location, source_places
-from migrator.planfile.file import (
-    HINT,
-    MIGRATED,
-    PENDING,
-    PENDING_COPIES,
-    PlanFile,
-    PlannedObject,
-    PlannedTable,
-)
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, LATE, STARTED, Journal
+from migrator.planfile.queries import PENDING, PENDING_COPIES
+from migrator.planfile.rows import MIGRATED, PlannedObject, PlannedTable
+from migrator.planfile.rows import REWRITTEN_ROLES as ROLES
+from migrator.planfile.rows import ROLE_MANIFEST as MANIFEST
+from migrator.planfile.rows import ROLE_VERSION_HINT as HINT
 from migrator.progress import Progress
 from migrator.reporting.describe import count_pointers
-from migrator.rewriting.rewriter import MANIFEST, ROLES, Job, Rewriter, Written, rewriting
+from migrator.rewriting.rewriter import Job, Rewriter, Written, rewriting
 from migrator.store import Conditional, PartCopies, Store, connect, lists_in_order, probe_part_copies
 from migrator.target import TargetGuard, holds_only_copies, superseded_error
 

@@ -8,7 +8,7 @@ from migrator.api import Migration
 from migrator.cutover.source_changes import Late
 from migrator.cutover.unregistered import Unregistered
 from migrator.execute import Outcome
-from migrator.planfile.file import ACTIONS
+from migrator.planfile.rows import ACTIONS
 from migrator.reporting import text as report
 from migrator.verifying.checks import Check, PrefixTotal, Verification
 
