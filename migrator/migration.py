@@ -25,8 +25,10 @@ from migrator.cutover.checks import (
 from migrator.cutover.pointers import check_pointers, count_pointers
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError
-from migrator.planfile.file import COPY, HINT, TO_WRITE, PlanFile
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, FINISHED
+from migrator.planfile.queries import TO_WRITE
+from migrator.planfile.rows import COPY, ROLE_VERSION_HINT
 from migrator.results import RunResult
 from migrator.rewriting.stage import rewrite_tables
 from migrator.run import Run
@@ -100,7 +102,7 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
 
 def _is_empty(plan: PlanFile) -> bool:
     """True if the plan has nothing to copy, to rewrite or to re-point."""
-    objects = f"SELECT 1 FROM objects WHERE {TO_WRITE} AND role <> '{HINT}' LIMIT 1"
+    objects = f"SELECT 1 FROM objects WHERE {TO_WRITE} AND role <> '{ROLE_VERSION_HINT}' LIMIT 1"
     versions = f"SELECT 1 FROM versions WHERE action = '{COPY}' LIMIT 1"
     return plan.lookup(objects) is None and plan.lookup(versions) is None and count_pointers(plan).total == 0
 

@@ -9,8 +9,9 @@ from migrator.catalogs import Catalog
 from migrator.concurrency.threads import Failed, each
 from migrator.errors import MigrationFailed, MigratorError, Occupied, PlanStale, SourceChanged, first_lines
 from migrator.layout import Layout
-from migrator.planfile.file import HINT, MIGRATED, PlanFile, PlannedObject, PlannedTable
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
+from migrator.planfile.rows import MIGRATED, ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.results import RunResult, Written
 from migrator.store import Conditional, Store
@@ -52,7 +53,7 @@ class Run:
     def live_tables(self) -> frozenset[int]:
         """The ids of the tables that an interrupted cutover has swapped: they are in use at the target."""
         hints = "SELECT table_id FROM objects JOIN done ON object_id = id WHERE role = ?"
-        written = {table for (table,) in self.plan.db.execute(hints, (HINT,))}
+        written = {table for (table,) in self.plan.db.execute(hints, (ROLE_VERSION_HINT,))}
         swapped = self.journal.swapped()
         return frozenset(t.id for t in self.tables_to_move() if t.catalog in swapped or t.id in written)
 
@@ -74,7 +75,7 @@ class Run:
                     continue
                 written = outcome.result
                 self.journal.done(outcome.item.id, written.size, written.etag, written.delete_file)
-                if outcome.item.role != HINT:  # a version hint is a pointer: see RunResult.pointers
+                if outcome.item.role != ROLE_VERSION_HINT:  # a version hint is a pointer: see RunResult.pointers
                     self.result.rewritten += 1
                 stage.advance(1, outcome.item.size)
         self.journal.commit()

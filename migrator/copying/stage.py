@@ -14,8 +14,9 @@ from migrator.copying.free_keys import LEAST_GROUP
 from migrator.copying.leftovers import drop_uploads
 from migrator.copying.versions import VersionCopier
 from migrator.inventory.versions import has_versions
-from migrator.planfile.file import PENDING_COPIES, PlannedObject
 from migrator.planfile.journal import STARTED
+from migrator.planfile.queries import IS_FOLDER, PENDING_COPIES
+from migrator.planfile.rows import PlannedObject
 from migrator.progress import Progress
 from migrator.run import MAX_FAILURES, Run, stage_failed
 from migrator.store import PartCopies, lists_in_order, probe_part_copies
@@ -23,11 +24,6 @@ from migrator.target import holds_only_copies
 
 LOST_ATTEMPTS = 5
 """How often an object whose answer was lost is looked for at the target, and copied again if it is not there."""
-
-IS_FOLDER = """EXISTS (SELECT 1 FROM objects AS inside
-  WHERE inside.target > rtrim(objects.target, '/') || '/' AND inside.target < rtrim(objects.target, '/') || '0'
-  AND inside.id <> objects.id)"""
-"""The object's key is the folder of another one's: ``a`` or ``a/`` beside ``a/b``."""
 
 # The current object goes on top of the newest of its older versions, which migrator has just written.
 _ON_TOP = """

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from migrator.errors import MigrationFailed, PlanStale
 from migrator.layout import Location
-from migrator.planfile.file import HINT, MIGRATED, PlanFile, PlannedTable
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import MIGRATED, REWRITE, ROLE_VERSION_HINT, PlannedTable
 from migrator.run import PLAN_AGAIN, Run
 
 
@@ -35,7 +36,7 @@ def count_pointers(plan: PlanFile) -> Pointers:
     """Tables whose catalog entry or version hint changes, each once, and namespace properties."""
     moving = [table for table in plan.tables() if needs_cutover(table)]
     namespaces = plan.namespaces()
-    query = f"SELECT table_id FROM objects WHERE role = '{HINT}' AND action = 'rewrite'"
+    query = f"SELECT table_id FROM objects WHERE role = '{ROLE_VERSION_HINT}' AND action = '{REWRITE}'"
     counted = {table.id for table in moving}
     hints = sum(1 for (table,) in plan.db.execute(query) if table not in counted)
     catalogs = {table.catalog for table in moving} | {change.catalog for change in namespaces}

@@ -13,12 +13,15 @@ from collections.abc import Sequence
 
 from migrator.layout import Layout, source_places
 from migrator.planfile.connecting import insert_rows
-from migrator.planfile.file import CHECKSUM, LEFT, SKIP, PlanFile, is_hadoop_marker, left_folders
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import is_hadoop_marker
+from migrator.planfile.rows import ROLE_CHECKSUM, ROLE_LEFT, SKIP
+from migrator.planfile.table_folders import left_folders
 from migrator.progress import Progress
 from migrator.results import EXAMPLES, SourceChanges
 from migrator.store import Store
 
-_MINDED = f"target IS NOT NULL AND role NOT IN ('{CHECKSUM}', '{LEFT}')"
+_MINDED = f"target IS NOT NULL AND role NOT IN ('{ROLE_CHECKSUM}', '{ROLE_LEFT}')"
 """Which objects of a plan must not change until the cutover."""
 _SEEN = """
 INSERT OR IGNORE INTO seen

@@ -12,19 +12,10 @@ from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import BLOCK
 from migrator.inventory.features import Facts
 from migrator.layout import Layout, Rule
-from migrator.planfile.file import (
-    ACTIONS,
-    CONFLICT,
-    COPY,
-    HINT,
-    PENDING,
-    SAME,
-    SKIP,
-    TO_WRITE,
-    PlanFile,
-    PlannedTable,
-)
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
+from migrator.planfile.queries import PENDING, TO_WRITE
+from migrator.planfile.rows import ACTIONS, CONFLICT, COPY, ROLE_VERSION_HINT, SAME, SKIP, PlannedTable
 
 POINTER = "pointer"
 """Stands among the actions for version hints that are written at the cutover: they are pointers, not table files."""
@@ -127,7 +118,7 @@ def describe_status(plan: PlanFile) -> StatusSummary:
     query = (
         "SELECT count(*), total(o.size), count(d.object_id), total(CASE WHEN d.object_id IS NOT NULL THEN o.size END)"
         f" FROM objects o LEFT JOIN done d ON d.object_id = o.id WHERE {TO_WRITE}"
-        f" AND o.role <> '{HINT}'"
+        f" AND o.role <> '{ROLE_VERSION_HINT}'"
     )
     objects, size, done, done_size = plan.db.execute(query).fetchone()
     versions, older, versions_done, older_done = plan.db.execute(
@@ -207,7 +198,7 @@ def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
         parameters += values
     rule_of = f"CASE{cases} END" if cases else "NULL"
     found: dict[int | None, Actions] = {}
-    what = f"CASE WHEN role = '{HINT}' AND action = 'rewrite' THEN '{POINTER}' ELSE action END"
+    what = f"CASE WHEN role = '{ROLE_VERSION_HINT}' AND action = 'rewrite' THEN '{POINTER}' ELSE action END"
     query = f"SELECT {rule_of}, {what}, count(*), total(size) FROM objects GROUP BY 1, 2"
     for which, action, count, size in plan.db.execute(query, parameters):
         found.setdefault(which, _summed(()))[action] = {"objects": count, "bytes": int(size)}
@@ -227,7 +218,7 @@ def _rewrites(plan: PlanFile) -> dict[int, tuple[int, int]]:
     """Table → how many files of it are rewritten, and their bytes."""
     query = (
         "SELECT table_id, count(*), total(size) FROM objects"
-        f" WHERE action = 'rewrite' AND role <> '{HINT}' GROUP BY table_id"
+        f" WHERE action = 'rewrite' AND role <> '{ROLE_VERSION_HINT}' GROUP BY table_id"
     )
     return {table: (files, int(size)) for table, files, size in plan.db.execute(query)}
 

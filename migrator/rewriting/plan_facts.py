@@ -8,7 +8,8 @@ from typing import Any
 from migrator.errors import MigrationFailed
 from migrator.iceberg.manifests import DeleteFile
 from migrator.planfile.file import PlanFile
-from migrator.rewriting.rewriter import MANIFEST, Rewriter
+from migrator.planfile.rows import REWRITE, ROLE_MANIFEST
+from migrator.rewriting.rewriter import Rewriter
 from migrator.store import Conditional, Store, connect
 
 
@@ -39,7 +40,7 @@ class PlanFacts:
         row = self._plan.lookup("SELECT size FROM done WHERE object_id = ?", (planned.id,))
         if row is not None:
             return int(row[0])
-        if planned.role == MANIFEST and planned.action == "rewrite":
+        if planned.role == ROLE_MANIFEST and planned.action == REWRITE:
             raise MigrationFailed(f"{place}: its manifest {path} was not rewritten.", next_move="Run migrate again.")
         return self._store.size(self._plan.layout.target_bucket, planned.target or "")
 

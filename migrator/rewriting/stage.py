@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from migrator.errors import MigrationFailed, Occupied
-from migrator.planfile.file import PENDING, PlannedObject
+from migrator.planfile.queries import PENDING
+from migrator.planfile.rows import REWRITE, REWRITTEN_ROLES, PlannedObject
 from migrator.results import Written
 from migrator.rewriting.plan_facts import PlanFacts, plan_rewriter
-from migrator.rewriting.rewriter import ROLES, Job, Rewriter, rewriting
+from migrator.rewriting.rewriter import Job, Rewriter, rewriting
 from migrator.run import Run
 
 
@@ -19,8 +20,8 @@ def rewrite_tables(run: Run) -> None:
     Raises MigrationFailed or PlanStale after all that could be rewritten was.
     """
     rewriter = Rewriter(run.store, run.layout.map_uri, PlanFacts(run.plan, run.store))
-    for role in ROLES:
-        where = f"action = 'rewrite' AND role = '{role}' AND {PENDING}"
+    for role in REWRITTEN_ROLES:
+        where = f"action = '{REWRITE}' AND role = '{role}' AND {PENDING}"
         (size,) = run.plan.db.execute(f"SELECT total(size) FROM objects WHERE {where}").fetchone()
         worker = (plan_rewriter, run.plan.path, run.store.connection, run.conditional)
         with rewriting(rewriter, size, *worker) as (rewrite, workers):

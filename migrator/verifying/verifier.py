@@ -26,18 +26,10 @@ from migrator.iceberg.metadata import map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.versions import OF_HINT, VersionThere, found, has_versions, list_there, there
 from migrator.layout import Location
-from migrator.planfile.file import (
-    COPY,
-    LEFT,
-    MIGRATED,
-    PlanFile,
-    PlannedObject,
-    PlannedTable,
-    PlannedVersion,
-    keys_under,
-    same_etag,
-)
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, LATE, STARTED, Journal
+from migrator.planfile.queries import keys_under, same_etag
+from migrator.planfile.rows import COPY, LEFT, MIGRATED, PlannedObject, PlannedTable, PlannedVersion
 from migrator.progress import Progress
 from migrator.results import SourceChanges
 from migrator.store import Store

@@ -6,7 +6,7 @@ import pytest
 
 from migrator.api import Migration
 from migrator.cutover.unregistered import Unregistered
-from migrator.planfile.file import ACTIONS
+from migrator.planfile.rows import ACTIONS
 from migrator.reporting import text as report
 from migrator.results import RunResult, SourceChanges
 from migrator.verifying.checks import Check, PrefixTotal, Verification
