@@ -54,3 +54,11 @@ def read_count(data: bytes, pos: int) -> tuple[int, int, int | None]:
     if count > len(data) - pos:
         raise Malformed(f"{count} items do not fit the {len(data) - pos} bytes that are left")
     return count, pos, end
+
+
+def read_branch(data: bytes, pos: int, branches: int) -> tuple[int, int]:
+    """The branch number of a union with so many branches, and the position after it. Raises Malformed."""
+    branch, pos = read_long(data, pos)
+    if not 0 <= branch < branches:
+        raise Malformed(f"a union has no branch {branch}")
+    return branch, pos
