@@ -14,6 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import migrator
 from migrator import reference
 from migrator.catalogs import Catalog
 from migrator.cli import main
@@ -103,6 +104,16 @@ def test_the_skeleton_of_a_catalog_has_what_the_protocol_asks_for() -> None:
     assert {"name", "kind"} == set(Catalog.__annotations__)
     for name in asked:
         assert inspect.signature(getattr(example, name)) == inspect.signature(getattr(Catalog, name)), name
+
+
+def test_the_functions_of_the_library_are_those_in_the_document() -> None:
+    text = (DOCS / "python.md").read_text()
+    documented = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", text, re.MULTILINE))
+    assert set(documented) == {name for name in migrator.__all__ if inspect.isfunction(getattr(migrator, name))}
+    for name, arguments in documented.items():
+        parameters = inspect.signature(getattr(migrator, name)).parameters.values()
+        shown = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters]
+        assert arguments == ", ".join(argument for argument in shown if argument != "progress=None"), name
 
 
 def test_every_link_leads_to_a_file_and_a_heading() -> None:
