@@ -17,11 +17,13 @@ from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.concurrency.threads import Failed, each
-from migrator.copying.copier import ALWAYS, NEVER, SMALL, AnswerLost, Copied, Item, NotCopied, Options
+from migrator.copying.copy_objects import Usage, copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
-from migrator.copying.fleet import Setup, Usage, copy_objects
 from migrator.copying.free_keys import LEAST_GROUP
 from migrator.copying.leftovers import drop_uploads
+from migrator.copying.options import ALWAYS, NEVER, SMALL, Options
+from migrator.copying.outcomes import AnswerLost, Item, NotCopied
+from migrator.copying.setup import Setup
 from migrator.copying.versions import VersionCopier
 from migrator.cutover.source_changes import Late, find_late
 from migrator.errors import (
@@ -38,6 +40,7 @@ from migrator.errors import (
 from migrator.iceberg.manifests import DeleteFile
 from migrator.inventory.versions import has_versions
 from migrator.layout import Location, source_places
+from migrator.planfile.copied import Copied
 from migrator.planfile.file import (
     HINT,
     MIGRATED,

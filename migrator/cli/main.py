@@ -19,9 +19,9 @@ import click
 from migrator import api
 from migrator._version import __version__
 from migrator.config import Settings
-from migrator.copying.copier import AUTO, VERIFY, Options
+from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.copying.failed_list import read_list
-from migrator.copying.pace import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
+from migrator.copying.options import AUTO, VERIFY, Options
 from migrator.errors import (
     EXIT_CODES,
     EXIT_ERROR,

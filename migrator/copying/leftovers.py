@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from migrator.concurrency.threads import Failed, each
-from migrator.copying.copier import SMALL, Options
+from migrator.copying.options import SMALL, Options
 from migrator.copying.versions import PENDING as PENDING_VERSIONS
 from migrator.planfile.file import PENDING_COPIES, PlanFile
 from migrator.store import Store, Upload

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from migrator.concurrency.threads import Failed, each
-from migrator.copying.copier import ETAG, Copied
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
 from migrator.inventory.versions import (
     OF_HINT,
@@ -25,6 +24,7 @@ from migrator.inventory.versions import (
     list_there,
     there,
 )
+from migrator.planfile.copied import ETAG, Copied
 from migrator.planfile.file import PENDING_COPIES, PlanFile, PlannedObject, PlannedVersion
 from migrator.planfile.journal import Journal
 from migrator.progress import Progress

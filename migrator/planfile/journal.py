@@ -16,10 +16,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from migrator.copying.copier import Copied
 from migrator.errors import MigratorError
 from migrator.iceberg.manifests import DeleteFile
 from migrator.planfile.connecting import insert_rows
+from migrator.planfile.copied import Copied
 from migrator.planfile.file import PlanFile
 
 COMMIT_ROWS = 5000

@@ -15,11 +15,11 @@ from itertools import groupby
 from typing import Any
 
 from migrator.api import Migration
-from migrator.copying.copier import KIND_CHANGED, LOST
 from migrator.cutover.source_changes import Late
 from migrator.cutover.unregistered import register_commands
 from migrator.findings import AT_MIGRATION, CODES, counted
 from migrator.findings.explanations import EXPLANATIONS
+from migrator.planfile.copied import KIND_CHANGED, LOST
 from migrator.reporting.describe import StatusSummary
 from migrator.rewriting.relocate import Relocation
 from migrator.verifying.checks import DIFFERENT, NOT_COMPARED, Check, PrefixTotal, Verification

@@ -16,9 +16,13 @@ from botocore.config import Config
 
 from e2e.minio_ways import MinioWays
 from e2e.world import World
-from migrator.copying.copier import Copied, Copier, Item, Options
-from migrator.copying.fleet import Setup, copy_objects
+from migrator.copying.copier import Copier
+from migrator.copying.copy_objects import copy_objects
+from migrator.copying.options import Options
+from migrator.copying.outcomes import Item
+from migrator.copying.setup import Setup
 from migrator.demo import lake as old_lake
+from migrator.planfile.copied import Copied
 from migrator.store import PartCopies, Store, probe_part_copies
 
 MIB = 1 << 20
