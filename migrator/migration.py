@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from migrator.copying.copier import Options
 from migrator.copying.failed_list import check_listed
+from migrator.copying.options import Options
 from migrator.copying.stage import begin, copy_current_objects, copy_versions
 from migrator.cutover.checks import (
     check_after_cutover,

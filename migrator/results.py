@@ -58,7 +58,7 @@ class RunResult:
     """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before, and
     ``pointers`` counts all that the cutover changed: tables, namespace properties, and version hints of tables that
     no catalog names. ``proofs`` counts the copies by what proves them, ``checksums`` those whose checksum did not
-    arrive as it was, by what became of it (see :mod:`migrator.copying.copier`)."""
+    arrive as it was, by what became of it (see :mod:`migrator.planfile.copied`)."""
 
     copied: int = 0
     copied_bytes: int = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from migrator.copying.pace import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
+from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.findings import AT_MIGRATION
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
 
-# These two repeat what migrator.copying.copier and migrator.run define, which import boto3; a test compares them.
+# These two repeat what migrator.copying.options and migrator.run define, which import boto3; a test compares them.
 VERIFY_CONTENT = ("auto", "always", "never")
 MAX_FAILURES = 100
 
@@ -71,8 +71,8 @@ class CopyOptions:
     def settings(self) -> CopySettings:
         """The same for :func:`migrator.api.migrate_lake`. Raises ConfigError if ``files_from`` cannot be read."""
         from migrator.api import CopySettings
-        from migrator.copying.copier import Options
         from migrator.copying.failed_list import read_list
+        from migrator.copying.options import Options
 
         limits = Limits(self.concurrency, self.tps, self.bandwidth)
         only = read_list(self.files_from) if self.files_from else None

@@ -7,13 +7,16 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from migrator.copying.copier import ALWAYS, NEVER, SMALL, AnswerLost, Copied, Item, NotCopied, Options
+from migrator.copying.copy_objects import copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
-from migrator.copying.fleet import Setup, copy_objects
 from migrator.copying.free_keys import LEAST_GROUP
 from migrator.copying.leftovers import drop_uploads
+from migrator.copying.options import ALWAYS, NEVER, SMALL, Options
+from migrator.copying.outcomes import AnswerLost, Item, NotCopied
+from migrator.copying.setup import Setup
 from migrator.copying.versions import VersionCopier
 from migrator.inventory.versions import has_versions
+from migrator.planfile.copied import Copied
 from migrator.planfile.journal import STARTED
 from migrator.planfile.queries import IS_FOLDER, PENDING_COPIES
 from migrator.planfile.rows import PlannedObject

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, Protocol
 
-from migrator.copying.copier import KIND_CHANGED, LOST
 from migrator.findings import counted
+from migrator.planfile.copied import KIND_CHANGED, LOST
 from migrator.reporting.plan import NOTHING_TO_DO, copies
 from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
 from migrator.reporting.unregistered import unregistered_at_target

@@ -12,8 +12,8 @@ from migrator.cli import main, options
 from migrator.cli.main import COMMANDS
 from migrator.cli.options import CopyOptions, CutoverOptions, LakeOptions, PlanOptions, is_given
 from migrator.cli.relocate import _pair
-from migrator.copying.copier import AUTO, VERIFY, Options
-from migrator.copying.pace import Limits
+from migrator.copying.concurrency_limit import Limits
+from migrator.copying.options import AUTO, VERIFY, Options
 from migrator.copying.stage import CopySettings
 from migrator.errors import ConfigError
 from migrator.run import MAX_FAILURES

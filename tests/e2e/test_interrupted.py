@@ -129,8 +129,8 @@ def test_fifty_kills_at_random_instants(world: World, expected: dict[str, tuple[
 IN_PARTS = """
 import sys
 from migrator import migrate_lake
-from migrator.copying.copier import Options
-from migrator.copying.pace import Limits
+from migrator.copying.concurrency_limit import Limits
+from migrator.copying.options import Options
 from migrator.copying.stage import CopySettings
 
 limits = Limits(concurrency=4, bandwidth=float(sys.argv[2]))
@@ -189,7 +189,7 @@ def runs(plan: Path) -> int:
 def left_behind() -> list[str]:
     """The command lines of workers whose parent is gone; one that has just lost it may still be ending."""
     for _ in range(50):
-        found = subprocess.run(["pgrep", "-a", "-P", "1", "-f", "migrator\\.(workers|copying)"], **CAPTURE).stdout
+        found = subprocess.run(["pgrep", "-a", "-P", "1", "-f", "migrator\\.(concurrency|copying)"], **CAPTURE).stdout
         if not found:
             break
         time.sleep(0.1)

@@ -20,11 +20,14 @@ from e2e.test_copying import in_parts
 from e2e.test_migration import check_every_object, get_all, keys_of, mapped, read_all, rows
 from e2e.world import World, build_world
 from migrator import reference
-from migrator.copying.copier import Copied, Item, NotCopied, Options
-from migrator.copying.fleet import Outcome, Setup, copy_objects
+from migrator.copying.copy_objects import copy_objects
+from migrator.copying.options import Options
+from migrator.copying.outcomes import Item, NotCopied, Outcome
+from migrator.copying.setup import Setup
 from migrator.demo import lake as old_lake
 from migrator.demo.server import Server
 from migrator.errors import SourceChanged
+from migrator.planfile.copied import Copied
 from migrator.store import Content, RunningETag, Store, StoredObject, connect, part_count
 from migrator.store.wire import Wire
 
@@ -273,7 +276,7 @@ def test_an_etag_that_is_no_md5_proves_nothing(two: Two, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("size", "parts"), [(33 * MIB, 3), (12 * MIB, 0)], ids=["in parts", "whole"])
 def test_other_parts_than_the_source_has(two: Two, monkeypatch: pytest.MonkeyPatch, size: int, parts: int) -> None:
     """Too large ones to be held, say: the ETags differ, and what was read is told by that of the source."""
-    monkeypatch.setattr("migrator.copying.copier.MOST_PART_SIZE", 5 * MIB)
+    monkeypatch.setattr("migrator.copying.between_servers.MOST_PART_SIZE", 5 * MIB)
     two.new.client.create_bucket(Bucket="data-lake")
     with two.old.added("gold", "odd/extra", b""):
         in_parts(two.old.client, "odd/extra", random.Random(size).randbytes(size), 7 * MIB, bucket="gold")

@@ -16,7 +16,7 @@ from iceberg.tables import FILE_PATH, POS, entry, list_schema, listed, manifest_
 from migrator.catalogs import Catalog, CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.base import Neighbour
 from migrator.config import Settings
-from migrator.copying.copier import Options
+from migrator.copying.options import Options
 from migrator.copying.stage import begin, copy_current_objects
 from migrator.plan.build import build_plan
 from migrator.planfile.file import PlanFile

@@ -1,4 +1,4 @@
-"""The level finds itself, on a made-up server and a made-up clock."""
+"""The limit is found on a made-up server and a made-up clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from migrator.copying.pace import Limits, Pace
+from migrator.copying.concurrency_limit import ConcurrencyLimit, Limits
 
 
 class FastLoop(asyncio.SelectorEventLoop):  # type: ignore[misc]
@@ -36,15 +36,15 @@ def run(main: Callable[[], Awaitable[Any]]) -> Any:
         loop.close()
 
 
-async def load(pace: Pace, seconds: float, service: Callable[[int], float], size: int = 0) -> int:
-    """Ask as much as the pace allows for so long; ``service``: requests at once → seconds that one takes."""
+async def load(limit: ConcurrencyLimit, seconds: float, service: Callable[[int], float], size: int = 0) -> int:
+    """Ask as much as the limit allows for so long; ``service``: requests at once → seconds that one takes."""
     loop = asyncio.get_running_loop()
     end, busy, done = loop.time() + seconds, 0, 0
 
     async def worker() -> None:
         nonlocal busy, done
         while loop.time() < end:
-            async with pace.turn(size):
+            async with limit.slot(size):
                 busy += 1
                 await asyncio.sleep(service(busy))
                 busy -= 1
@@ -58,9 +58,9 @@ def test_it_rises_as_long_as_that_brings_more() -> None:
     """10 ms each, whatever else goes on: all that is allowed pays."""
 
     async def main() -> float:
-        pace = Pace(Limits(concurrency=100))
-        await load(pace, 60, lambda busy: 0.01)
-        return pace.level
+        limit = ConcurrencyLimit(Limits(concurrency=100))
+        await load(limit, 60, lambda busy: 0.01)
+        return limit.current
 
     assert run(main) > 75
 
@@ -69,11 +69,11 @@ def test_it_stays_low_where_more_brings_nothing() -> None:
     """Eight at once are served, more only wait: the time that one takes grows with their number."""
 
     async def main() -> float:
-        pace = Pace(Limits(concurrency=1000))
+        limit = ConcurrencyLimit(Limits(concurrency=1000))
         levels = []
         for _ in range(60):
-            await load(pace, 2, lambda busy: 0.01 * max(1.0, busy / 8))
-            levels.append(pace.level)
+            await load(limit, 2, lambda busy: 0.01 * max(1.0, busy / 8))
+            levels.append(limit.current)
         return sum(levels[20:]) / len(levels[20:])
 
     assert 6 < run(main) < 30
@@ -81,15 +81,15 @@ def test_it_stays_low_where_more_brings_nothing() -> None:
 
 def test_a_server_that_asks_for_less_gets_less_at_once_and_more_again_later() -> None:
     async def main() -> tuple[float, float, float]:
-        pace = Pace(Limits(concurrency=64))
-        await load(pace, 30, lambda busy: 0.01)
-        before = pace.level
+        limit = ConcurrencyLimit(Limits(concurrency=64))
+        await load(limit, 30, lambda busy: 0.01)
+        before = limit.current
         for _ in range(50):  # one burst
-            async with pace.turn():
-                pace.throttled()
-        during = pace.level
-        await load(pace, 60, lambda busy: 0.01)
-        return before, during, pace.level
+            async with limit.slot():
+                limit.server_overloaded()
+        during = limit.current
+        await load(limit, 60, lambda busy: 0.01)
+        return before, during, limit.current
 
     before, during, after = run(main)
     assert during <= before / 2 and during >= before / 3, "one answer to a burst of refusals"
@@ -103,7 +103,7 @@ def test_a_server_that_asks_for_less_gets_less_at_once_and_more_again_later() ->
 )
 def test_the_limits_hold(limits: Limits, size: int, most: float) -> None:
     async def main() -> int:
-        return await load(Pace(limits), 10, lambda busy: 0.01, size)
+        return await load(ConcurrencyLimit(limits), 10, lambda busy: 0.01, size)
 
     done = run(main)
     assert 8 * most < done < 10 * most + 210  # what was under way at the end is let through
@@ -117,12 +117,12 @@ def test_shares_add_up() -> None:
 
 def test_one_that_gives_up_waiting_leaves_its_place() -> None:
     async def main() -> int:
-        pace = Pace(Limits(concurrency=1))
-        async with pace.turn():
-            waiting = asyncio.ensure_future(load(pace, 1, lambda busy: 0.01))
+        limit = ConcurrencyLimit(Limits(concurrency=1))
+        async with limit.slot():
+            waiting = asyncio.ensure_future(load(limit, 1, lambda busy: 0.01))
             await asyncio.sleep(0.1)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-        return await load(pace, 1, lambda busy: 0.01)
+        return await load(limit, 1, lambda busy: 0.01)
 
     assert run(main) > 50
