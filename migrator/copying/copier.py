@@ -51,19 +51,19 @@ from migrator.store import (
     same_by_etag,
 )
 from migrator.store.answers import MOST_BODY
-from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers
+from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers, without_checksum
 from migrator.store.checksums import POLYNOMIALS, can_compute, checksum_of, whole_checksum, whole_crc
-from migrator.store.client import REFUSES_CHECKSUM, refuses_checksum, without_checksum
 from migrator.store.conditional import ANYTHING
 from migrator.store.listing import Page, ask_page
 from migrator.store.outage import Patience
-from migrator.store.routes import (
+from migrator.store.two_servers import (
     LEAST_PART_SIZE,
     MOST_PART_SIZE,
     THROUGH_PART_SIZE,
     attributes_for,
     copy_between,
 )
+from migrator.store.uploads import REFUSES_CHECKSUM, refuses_checksum
 from migrator.store.wire import READ_SECONDS, Answer, Lost, NotSent, Wire
 
 MIB = 1 << 20
