@@ -23,10 +23,10 @@ from migrator.copying.upload import upload_in_parts
 from migrator.errors import StoreError
 from migrator.planfile.copied import LOST, Copied
 from migrator.store import Expected, RunningETag, Upload, etag_of_parts, part_count, part_ranges, parts_to_make
-from migrator.store.attributes import STORAGE_CLASS, of_headers
+from migrator.store.attributes import STORAGE_CLASS, of_headers, without_checksum
 from migrator.store.checksums import can_compute, checksum_of, whole_checksum
-from migrator.store.client import REFUSES_CHECKSUM, without_checksum
-from migrator.store.routes import LEAST_PART_SIZE, MOST_PART_SIZE, THROUGH_PART_SIZE, attributes_for
+from migrator.store.two_servers import LEAST_PART_SIZE, MOST_PART_SIZE, THROUGH_PART_SIZE, attributes_for
+from migrator.store.uploads import REFUSES_CHECKSUM
 from migrator.store.wire import Answer
 
 

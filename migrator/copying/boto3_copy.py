@@ -6,7 +6,7 @@ from migrator.copying.outcomes import AnswerLost, Item
 from migrator.copying.servers import Servers
 from migrator.errors import Unreachable
 from migrator.store import Expected
-from migrator.store.routes import MOST_PART_SIZE, copy_between
+from migrator.store.two_servers import MOST_PART_SIZE, copy_between
 
 
 async def copy_with_boto3(servers: Servers, item: Item) -> str:

@@ -12,7 +12,7 @@ from migrator.copying.responses import Refused
 from migrator.copying.servers import Servers
 from migrator.errors import AccessDenied, MigratorError, SourceChanged, StoreError, Unreachable
 from migrator.store import Expected, Upload
-from migrator.store.client import refuses_checksum
+from migrator.store.uploads import refuses_checksum
 
 WritePart = Callable[[Upload, int, int, int], Awaitable[Mapping[str, str]]]
 """(upload, part number, first byte, last byte) → the part's ETag and checksum, as CompleteMultipartUpload takes

@@ -26,8 +26,8 @@ from migrator.copying.upload import upload_in_parts
 from migrator.errors import MigratorError
 from migrator.planfile.copied import Copied
 from migrator.store import Expected, StoredObject, Upload, part_count, part_ranges, parts_to_make
-from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers
-from migrator.store.client import REFUSES_CHECKSUM, without_checksum
+from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers, without_checksum
+from migrator.store.uploads import REFUSES_CHECKSUM
 
 
 class CopyWithinServer:

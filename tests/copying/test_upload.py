@@ -15,7 +15,7 @@ from migrator.copying.responses import Refused
 from migrator.copying.upload import upload_in_parts
 from migrator.errors import AccessDenied, SourceChanged, Unreachable
 from migrator.store import Upload
-from migrator.store.client import WrongChecksums
+from migrator.store.uploads import WrongChecksums
 
 RANGES = [(0, 4), (5, 9), (10, 10)]
 

@@ -22,8 +22,8 @@ from migrator.demo.server import Server
 from migrator.planfile.copied import Copied
 from migrator.store import Store, StoredObject
 from migrator.store.attributes import HEADERS, USER
-from migrator.store.routes import copy_between
 from migrator.store.signing import UNSIGNED, Credentials, signed_headers
+from migrator.store.two_servers import copy_between
 
 __all__ = ["source"]
 

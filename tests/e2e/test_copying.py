@@ -205,7 +205,7 @@ def test_given_up_it_does_not_read_on(source: Any, monkeypatch: pytest.MonkeyPat
                 time.sleep(0.1)
                 yield b"a"
 
-    monkeypatch.setattr(Store, "_get_object", lambda *_, **__: {"Body": Endless()})
+    monkeypatch.setattr("migrator.store.objects.get_object", lambda *_, **__: {"Body": Endless()})
     for key in ("a", "b"):
         source.put_object(Bucket="from", Key=key, Body=b"a" * 100)
     items = listed()

@@ -114,7 +114,7 @@ def test_a_broken_table_of_a_catalog_blocks_and_both_ways_out_work(
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
     catalog = Named(CURRENT, live=live)
     if damage is None:
-        lake._client.delete_object(Bucket="bronze", Key="t/metadata/00000-a.metadata.json")
+        lake.client.delete_object(Bucket="bronze", Key="t/metadata/00000-a.metadata.json")
     else:
         put(lake, CURRENT, damage)
     described = replan(lake, tmp_path, catalog)
