@@ -15,7 +15,7 @@ from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Re
 from migrator.errors import ConfigError, NotFound, StoreError, Unreachable
 from migrator.layout import Location
 
-HINT = "version-hint.text"
+VERSION_HINT_FILE = "version-hint.text"
 MAX_DIRECTORIES = 64
 
 # Java tries these names for version N, in this order; the last is how it was written long ago.
@@ -111,7 +111,11 @@ class HadoopCatalog:
             folder, _, name = key[len(self._prefix) :].rpartition("/")
             directory, _, last = folder.rpartition("/")
             # An empty level (a//b) is a key that no Hadoop path can name.
-            if last == "metadata" and all(directory.split("/")) and (name == HINT or _VERSIONED.fullmatch(name)):
+            if (
+                last == "metadata"
+                and all(directory.split("/"))
+                and (name == VERSION_HINT_FILE or _VERSIONED.fullmatch(name))
+            ):
                 found.setdefault(directory, set()).add(name)
         return found
 
@@ -120,8 +124,8 @@ class HadoopCatalog:
         folder = f"{self._prefix}{directory}/metadata/"
         place = Location(self._warehouse.scheme, self._warehouse.bucket, folder).uri
         hint = None
-        if HINT in names:
-            hint = read_hint(lambda: self._reader.get(self._warehouse.bucket, folder + HINT))
+        if VERSION_HINT_FILE in names:
+            hint = read_hint(lambda: self._reader.get(self._warehouse.bucket, folder + VERSION_HINT_FILE))
         name = current_version(names, hint)
         return (place + name, hint_trouble(names, hint)) if name else (None, "")
 

@@ -1,7 +1,7 @@
-"""Rewriting one file of a table from where it is to where it goes: read, move its paths, write.
+"""Rewriting one file of a table: read it at its old place, map its paths, write it at its new place.
 
-Which bytes change is decided in ``migrator.iceberg``; this module only carries them, and hands each file what
-it must know of the files below it. Work leaf first, in the order of ``ROLES``.
+``migrator.iceberg`` decides which bytes change. This module reads and writes the files, and gives each file the sizes
+and bounds of the files that it names. So rewrite files in the order of ``ROLES``.
 """
 
 from __future__ import annotations
@@ -28,21 +28,24 @@ DELETES, MANIFEST, MANIFEST_LIST, METADATA, VIEW, CURRENT = ROLES = (
     "view",
     "current-metadata",
 )
-"""What a file is to its table, in the order in which the files are written: each role needs the ones before it.
-A table's current metadata comes last, so that where it is, all of the table is."""
-
+"""The role of a file in its table, in the order in which files are written: a file records what was measured of files
+with earlier roles. The current metadata is written last: if it exists, the table is complete."""
 
 PARALLEL_ABOVE = 8 << 20
-"""So many bytes are worth starting a process for each core."""
+"""From so many bytes in all, starting a process for each core saves time."""
 
 THREADS = 8
-"""Rewriting is bound by the processor; few threads keep the files in memory few, too."""
+"""How many files are rewritten at a time without worker processes. The processor is the limit, and each file takes
+memory, so more threads would not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to rewrite. ``source`` and ``target`` are (bucket, key); ``etag`` pins the source if given. Nothing at
-    the target is overwritten but an object with the ETag ``replaces``."""
+    """One file to rewrite. ``source`` and ``target`` are (bucket, key).
+
+    If ``etag`` is given, the source must have it. At the target only an object with the ETag ``replaces`` is
+    overwritten.
+    """
 
     role: str
     source: tuple[str, str]
@@ -52,23 +55,26 @@ class Job:
 
     @property
     def place(self) -> str:
+        """The URI of the source, for messages."""
         return "s3://{}/{}".format(*self.source)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What stands at the target now. Size in bytes. ``delete_file`` is for the manifests that name it."""
+    """The file that was written at the target."""
 
     size: int
+    """In bytes."""
     etag: str
     delete_file: DeleteFile | None = None
+    """What manifests must record about it, if it has position deletes or deletion vectors."""
 
 
-class Facts(Protocol):
-    """What was measured of the files that are rewritten already. Paths are old ones, as the tables spell them."""
+class MeasuredFiles(Protocol):
+    """Sizes and bounds of the files that are already rewritten. Paths are old ones, as the tables spell them."""
 
     def delete_file(self, path: str) -> DeleteFile | None:
-        """A rewritten position delete file or deletion vector; None for one that was not rewritten."""
+        """A rewritten file of position deletes or deletion vectors; None for one that was not rewritten."""
 
     def length_of(self, place: str, path: str) -> int | None:
         """The new length of a manifest that the list ``place`` names; None to keep the one that it records."""
@@ -77,14 +83,17 @@ class Facts(Protocol):
 class Rewriter:
     """Rewrites files between two places of one store. Safe to share between threads."""
 
-    def __init__(self, store: Store, mapping: Mapping, facts: Facts) -> None:
+    def __init__(self, store: Store, mapping: Mapping, measured: MeasuredFiles) -> None:
         self._store = store
         self._mapping = mapping
-        self._facts = facts
+        self._measured = measured
 
     def __call__(self, job: Job) -> Written:
-        """Rewrite one file. Raises StoreErrors, Unreadable, UnmappedPath; Occupied if the target has an object with
-        other bytes. Nothing is written then."""
+        """Rewrite one file.
+
+        Raises StoreError, Unreadable or UnmappedPath, and Occupied if the target has an object with other bytes.
+        After an error nothing was written.
+        """
         do: dict[str, Callable[[Job], Written]] = {
             DELETES: self._deletes,
             MANIFEST: self._manifest,
@@ -106,11 +115,12 @@ class Rewriter:
 
     def _manifest(self, job: Job) -> Written:
         return self._stream(
-            job, lambda source, sink: rewrite_manifest(source, sink, self._mapping, self._facts.delete_file, job.place)
+            job,
+            lambda source, sink: rewrite_manifest(source, sink, self._mapping, self._measured.delete_file, job.place),
         )
 
     def _list(self, job: Job) -> Written:
-        length_of = partial(self._facts.length_of, job.place)
+        length_of = partial(self._measured.length_of, job.place)
         return self._stream(
             job, lambda source, sink: rewrite_manifest_list(source, sink, self._mapping, length_of, job.place)
         )
@@ -132,10 +142,10 @@ class Rewriter:
 def rewriting(
     rewriter: Rewriter, size: int, make: Callable[..., Rewriter], *arguments: Any
 ) -> Iterator[tuple[Callable[[Job], Written], int]]:
-    """What to call for each of the jobs, and from how many threads at once.
+    """The function to call for each job, and the number of threads to call it from.
 
-    That is ``rewriter`` itself, or, where the files have so many bytes in all (``size``) that it pays, worker
-    processes, in each of which ``make(*arguments)`` makes its like.
+    If the files have ``PARALLEL_ABOVE`` bytes in all (``size``), the function uses worker processes, and each of them
+    calls ``make(*arguments)`` once for a rewriter of its own. Else the function is ``rewriter``.
     """
     if size < PARALLEL_ABOVE:
         yield rewriter, THREADS
