@@ -1,8 +1,8 @@
-"""Reading in a process of its own what may take the reading process with it.
+"""Read delete files in a child process, since reading a damaged file can crash the process.
 
-Arrow's readers are C++: a damaged file can make them crash, never end, or fill the memory. So files of deletes in ORC
-and Parquet are read in a child process that is killed when it takes too long, and may use little memory. If it dies,
-the file is unreadable, and the next one gets a new child.
+Arrow's readers are C++: a damaged file can make them crash, run for ever, or use all memory. So ORC and Parquet files
+of deletes are read in a child process with a limit of memory and of time. If the child dies, the file is unreadable,
+and the next file gets a new child.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from migrator.errors import MigratorError, Unreadable
 from migrator.iceberg import bounds
 
 SECONDS = 120.0
-"""What a file is given, and one second more for each of its megabytes."""
+"""The time limit for one file, in seconds; a file gets one second more for each of its megabytes."""
 
 _idle: list[subprocess.Popen[bytes]] = []
 _lock = threading.Lock()
@@ -30,8 +30,10 @@ _turns = threading.BoundedSemaphore(max(2, cores()))
 
 
 def call(module: str, function: str, data: bytes, place: str, *arguments: Any) -> Any:
-    """``function(data, *arguments, place)`` of a module, in a child. What it is given and what it
-    returns must be picklable. Raises Unreadable, also if the child dies of it."""
+    """Call ``function(data, *arguments, place)`` of a module in a child process, and return its result.
+
+    Arguments and result must be picklable. Raises what the function raises, and Unreadable if the child dies.
+    """
     with _turns:
         with _lock:
             child = _idle.pop() if _idle else None
@@ -51,7 +53,7 @@ def call(module: str, function: str, data: bytes, place: str, *arguments: Any) -
             code = _close(child)
             reason = f"reading it took more than {seconds:.0f} s" if late.is_set() else _death(code)
             raise Unreadable(place, reason) from fault
-        except BaseException:  # Ctrl-C amid an answer: this child has lost its place
+        except BaseException:  # Ctrl-C before the answer was read: the child cannot be used again
             child.kill()
             _close(child)
             raise
@@ -94,9 +96,9 @@ def _close_all() -> None:
 
 
 def serve() -> None:
-    """The life of a child: read what the parent sends until the pipe ends."""
+    """The main loop of the child: answer the parent's calls until the pipe is closed."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever prints must not end up between the answers
+    sys.stdout = sys.stderr  # printed text must not get between the answers
     base = 0
     while True:
         try:
