@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import TABLE, VIEW
-from migrator.catalogs.hadoop import HINT, current_version, hint_trouble, read_hint
+from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, hint_trouble, read_hint
 from migrator.concurrency.threads import Failed, each
 from migrator.errors import ConfigError, NotFound, Unreadable
 from migrator.findings import Finding
@@ -307,7 +307,7 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
     by now has none.
     """
     newest = family[-1]
-    hint_key = f"{newest.folder}/{HINT}"
+    hint_key = f"{newest.folder}/{VERSION_HINT_FILE}"
     hint: tuple[str, str] | None = None
     trouble = ""
     if newest.name.startswith("v"):

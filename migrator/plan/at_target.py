@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.catalogs.base import SQL, sql_literal
-from migrator.catalogs.hadoop import HINT, current_version
+from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version
 from migrator.concurrency.threads import Failed, each
 from migrator.errors import NotFound, Unreadable
 from migrator.findings import WARN, Finding
@@ -85,10 +85,10 @@ class TargetSide:
         if self._found.hint is None:
             return None
         folder, names = self._folder()
-        if HINT not in names:
+        if VERSION_HINT_FILE not in names:
             return None
         bucket = self._layout.target_bucket
-        hint = self._store.get(bucket, f"{folder}/{HINT}").data
+        hint = self._store.get(bucket, f"{folder}/{VERSION_HINT_FILE}").data
         name = current_version(names, hint)
         there = self._readable(self._read(f"{folder}/{name}")) if name else None
         if there is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
-from migrator.catalogs.hadoop import HINT as HINT_NAME
+from migrator.catalogs.hadoop import VERSION_HINT_FILE
 from migrator.errors import StoreError, UnmappedPath, Unreachable, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import (
@@ -183,7 +183,7 @@ class _TablePlanner:
         if self._left or (at is not None and at.bucket == self._layout.target_bucket):
             return True
         folder = hint and self._layout.map_key(*hint)
-        return folder is not None and self._plan.at_target(f"{folder}/{HINT_NAME}")
+        return folder is not None and self._plan.at_target(f"{folder}/{VERSION_HINT_FILE}")
 
     # -- the steps -----------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class _TablePlanner:
             move = "Name its catalog with --catalog or in [catalogs], if it has one."
             self._plan.add_finding(Finding.of("uncatalogued-table", found.metadata, message, move))
         if found.trouble and found.hint is not None:
-            place = f"s3://{found.hint[0]}/{found.hint[1]}/{HINT_NAME}"
+            place = f"s3://{found.hint[0]}/{found.hint[1]}/{VERSION_HINT_FILE}"
             message = f"{found.trouble}; as Iceberg does, {found.metadata} is taken"
             self._problems.note("odd-hint", place, message)
         if len(new_metadata) > MAX_LOCATION and found.catalog_kind == SQL:
@@ -542,7 +542,7 @@ class _TablePlanner:
                 self._mark_one(uri, role, state)
         if self._found.hint is not None:
             bucket, folder = self._found.hint
-            self._mark_one(f"s3://{bucket}/{folder}/{HINT_NAME}", ROLE_VERSION_HINT, state)
+            self._mark_one(f"s3://{bucket}/{folder}/{VERSION_HINT_FILE}", ROLE_VERSION_HINT, state)
 
     def _mark_one(self, uri: str, role: str, state: str) -> None:
         at = self._walker.locate(uri)

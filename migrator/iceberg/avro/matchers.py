@@ -184,12 +184,14 @@ class BranchMatcher(Matcher):
         self._otherwise = otherwise
 
     def skip(self, data: bytes, pos: int) -> int:
+        """See :class:`Matcher`."""
         branch, pos = read_long(data, pos)
         if branch != self._branch:
             raise Malformed(self._otherwise)
         return pos
 
     def pattern(self) -> bytes:
+        """See :class:`Matcher`."""
         return _spelled(self._branch)
 
 

@@ -1,8 +1,8 @@
-"""Reading in a process of its own what may take the reading process with it.
+"""Read delete files in a child process, since reading a damaged file can crash the process.
 
-Arrow's readers are C++: a damaged file can make them crash, never end, or fill the memory. So files of deletes in ORC
-and Parquet are read in a child process that is killed when it takes too long, and may use little memory. If it dies,
-the file is unreadable, and the next one gets a new child.
+Arrow's readers are C++: a damaged file can make them crash, run for ever, or use all memory. So ORC and Parquet files
+of deletes are read in a child process with a limit of memory and of time. If the child dies, the file is unreadable,
+and the next file gets a new child.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from migrator.errors import MigratorError, Unreadable
 from migrator.iceberg import bounds
 
 SECONDS = 120.0
-"""What a file is given, and one second more for each of its megabytes."""
+"""The time limit for one file, in seconds; a file gets one second more for each of its megabytes."""
 
 _idle: list[Child] = []
 _lock = threading.Lock()
@@ -27,8 +27,10 @@ _turns = threading.BoundedSemaphore(max(2, cores()))
 
 
 def call(module: str, function: str, data: bytes, place: str, *arguments: Any) -> Any:
-    """``function(data, *arguments, place)`` of a module, in a child. What it is given and what it
-    returns must be picklable. Raises Unreadable, also if the child dies of it."""
+    """Call ``function(data, *arguments, place)`` of a module in a child process, and return its result.
+
+    Arguments and result must be picklable. Raises what the function raises, and Unreadable if the child dies.
+    """
     with _turns:
         with _lock:
             child = _idle.pop() if _idle else None
@@ -45,12 +47,12 @@ def call(module: str, function: str, data: bytes, place: str, *arguments: Any) -
             result = child.call((module, function, data, place, arguments))
         except MigratorError as error:
             failure = error
-        except Disconnected as error:
+        except Disconnected:
             child.kill()
             code = child.close()
             reason = f"reading it took more than {seconds:.0f} s" if late.is_set() else _death(code)
             raise Unreadable(place, reason) from error
-        except BaseException:  # such as Ctrl-C: the call has killed the child
+        except BaseException:  # Ctrl-C before the answer was read: the call has killed the child
             child.kill()
             child.close()
             raise

@@ -1,4 +1,7 @@
-"""The end of an ORC file, as far as Arrow does not show it: column types and user metadata.
+"""The parts of an ORC file's tail that Arrow does not give access to: column types and user metadata.
+
+Read and written by hand because Arrow's writer takes no user metadata, and because protobuf classes for this format
+would be one more dependency for four kinds of fields.
 
 Layout (ORC specification v1, "File Tail"): …, footer, postscript, length of the postscript in one byte. Both
 are protocol buffers; the footer is compressed in chunks, the postscript is not.

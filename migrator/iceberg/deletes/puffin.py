@@ -1,8 +1,8 @@
 """Deletion vectors in Puffin files: map the paths in the footer, and leave the blobs where they are.
 
-Manifest entries point at blobs by offset and length (fields 144, 145), so nothing before the footer moves.
-Format: Iceberg Puffin spec. Some writers left a deletion vector without the Puffin file around it; such a
-file holds no path and stays as it is.
+Manifest entries point to blobs by offset and length (fields 144, 145), so nothing before the footer changes.
+Format: Iceberg Puffin spec. Some writers wrote a bare deletion vector without a Puffin file around it; such a
+file has no path and stays as it is.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _FLAGS = (b"\x00\x00\x00\x00", _COMPRESSED)
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """What the footer says of a blob. Offset and length in bytes of the file."""
+    """One blob, as the footer describes it. Offset and length in bytes of the file."""
 
     type: str
     offset: int
     length: int
     referenced_data_file: str | None
-    """The data file that a deletion vector deletes from; None for other blobs, and where it is not said."""
+    """The data file that a deletion vector deletes from; None for other blobs, and if the footer does not name it."""
 
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
@@ -124,7 +124,7 @@ class _Footer:
         kind, offset, length = of.text("type"), of.integer("offset"), of.integer("length")
         if offset < len(MAGIC) or length < 0 or offset + length > self.start:
             raise Unreadable(of.place, f"{of.label}offset and length lie outside of the file's blobs")
-        # Readers find a vector by its manifest entry, so one without the property is of use.
+        # Readers find a vector by its manifest entry, so a vector without the property is valid.
         path = of.object("properties").optional_text(_REFERENCED) if kind == DELETION_VECTOR else None
         return Blob(kind, offset, length, path)
 

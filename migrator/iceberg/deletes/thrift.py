@@ -1,6 +1,7 @@
 """Thrift's compact protocol, as far as a Parquet footer needs it: decode a struct, and encode it again.
 
-Nothing is known here of what the fields mean, so fields of later versions of the format are kept as they are.
+The fields have no names here, so unknown fields of later versions of the format are kept as they are. That is why it
+is written by hand: Thrift libraries drop fields that their schema does not have.
 Format: Apache Thrift, "Thrift Compact protocol encoding".
 """
 
