@@ -9,8 +9,9 @@ from pathlib import Path
 
 from migrator.errors import ConfigError
 from migrator.layout import Location
-from migrator.planfile.file import SKIP, PlanFile
+from migrator.planfile.file import PlanFile
 from migrator.planfile.place import create_private
+from migrator.planfile.rows import SKIP
 
 EXAMPLES = 10
 

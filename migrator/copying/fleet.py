@@ -25,6 +25,7 @@ from migrator.concurrency.processes import cores, pipe, start_child
 from migrator.copying.copier import Copied, Copier, Item, NotCopied, Options
 from migrator.copying.pace import Limits
 from migrator.errors import MigrationFailed, MigratorError, internal_error
+from migrator.results import Usage
 from migrator.store import Store
 
 BATCH = 64
@@ -56,18 +57,6 @@ class Setup:
         for store in (source, target):
             store.met()  # whoever hands out the work has talked to both
         return Copier(source, target, self.bucket, self.options)
-
-
-@dataclass
-class Usage:
-    """What copying took so far, all stages together: requests sent, CPU seconds of all processes, and how many
-    processes at most."""
-
-    requests: int = 0
-    cpu_seconds: float = 0.0
-    processes: int = 1
-    level: int = 0
-    """Requests at once, as found best by the last report."""
 
 
 def copy_objects(

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from migrator.concurrency.threads import Failed, each
 from migrator.copying.copier import SMALL, Options
-from migrator.copying.versions import PENDING as PENDING_VERSIONS
-from migrator.planfile.file import PENDING_COPIES, PlanFile
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import PENDING_COPIES, PENDING_VERSIONS
 from migrator.store import Store, Upload
 
 CLOCKS_DIFFER = 3_600_000

@@ -25,15 +25,16 @@ from migrator.inventory.versions import (
     list_there,
     there,
 )
-from migrator.planfile.file import PENDING_COPIES, PlanFile, PlannedObject, PlannedVersion
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
+from migrator.planfile.queries import PENDING_COPIES, PENDING_VERSIONS
+from migrator.planfile.rows import PlannedObject, PlannedVersion
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject
 
 ATTEMPTS = 5
 WAIT_SECONDS = 1.0
 
-PENDING = "action = 'copy' AND id NOT IN (SELECT version_id FROM versions_done)"
 _CURRENT = f"{PENDING_COPIES} AND role = ''"
 
 
@@ -72,7 +73,7 @@ class VersionCopier:
         """
         if not has_versions(self._plan):
             return []
-        where = f"{PENDING} AND {'' if hints else 'NOT '}{OF_HINT}"
+        where = f"{PENDING_VERSIONS} AND {'' if hints else 'NOT '}{OF_HINT}"
         count, size = self._plan.db.execute(f"SELECT count(*), total(size) FROM versions WHERE {where}").fetchone()
         if not count and (hints or not self._plan.db.execute(f"SELECT 1 FROM objects WHERE {_CURRENT}").fetchone()):
             return []

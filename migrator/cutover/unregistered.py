@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from migrator.catalogs.base import TABLE, sql_literal
 from migrator.layout import Location
-from migrator.planfile.file import PlannedTable
+from migrator.planfile.rows import PlannedTable
 
 _SUFFIX = re.compile(r"-[0-9a-f]{32}$")
 """What Trino appends to the folder of a table."""

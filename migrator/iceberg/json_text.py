@@ -20,8 +20,8 @@ import zstandard
 
 from migrator.errors import Unreadable
 from migrator.iceberg import bounds
-from migrator.iceberg.avro import Malformed
-from migrator.iceberg.avro.codecs import unzstd
+from migrator.iceberg.malformed import Malformed
+from migrator.iceberg.unpack import unzstd
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"

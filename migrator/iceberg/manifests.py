@@ -13,9 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
 from migrator.iceberg.avro import Container, Record, Source, Target
-
-FILE_PATH_ID = 2147483546
-"""Reserved field id of the column ``file_path`` in position delete files; a key in their bounds maps."""
+from migrator.iceberg.field_ids import FILE_PATH_ID
 
 EXISTING, ADDED, DELETED = 0, 1, 2
 """Entry status."""

@@ -11,7 +11,8 @@ import json
 from migrator.inventory.tables import FoundTable
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import is_s3
-from migrator.planfile.file import PlanFile, keys_under
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import keys_under
 
 MAX_TRIES = 100
 

@@ -20,7 +20,8 @@ from migrator.inventory.located import locate, ways
 from migrator.inventory.tables import FoundTable
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import S3_SCHEMES, head, is_s3
-from migrator.planfile.file import PlanFile, keys_under
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import keys_under
 from migrator.store import Store
 
 EXAMPLES = 5

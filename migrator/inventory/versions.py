@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from migrator.errors import StoreError
 from migrator.findings import INFO, Finding
 from migrator.layout import Layout
-from migrator.planfile.file import COPY, HINT, SAME, SKIP, PlanFile, PlannedVersion, is_hadoop_marker
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import is_hadoop_marker
+from migrator.planfile.rows import COPY, ROLE_VERSION_HINT, SAME, SKIP, PlannedVersion
 from migrator.progress import Progress
 from migrator.store import Store, StoredVersion
 
@@ -22,7 +24,8 @@ TOO_LATE = "too late"
 """The target has the key without this history. Never in a finished plan."""
 
 OF_HINT = (
-    f"EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key AND o.role = '{HINT}')"
+    "EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key"
+    f" AND o.role = '{ROLE_VERSION_HINT}')"
 )
 """Selects the versions of version hints. Those are pointers: until the cutover the target must have none."""
 

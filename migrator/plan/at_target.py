@@ -20,7 +20,8 @@ from migrator.inventory import advice
 from migrator.inventory.table_files import READERS, Problems
 from migrator.inventory.tables import FoundTable
 from migrator.layout import Layout, Location
-from migrator.planfile.file import PlanFile, keys_under
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import keys_under
 from migrator.store import Store
 
 MAX_READ = 200

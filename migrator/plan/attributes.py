@@ -14,7 +14,8 @@ from migrator.errors import AccessDenied, StoreError
 from migrator.findings import WARN, Finding
 from migrator.inventory import advice
 from migrator.layout import Layout
-from migrator.planfile.file import TO_WRITE, PlanFile
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import TO_WRITE
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.store.bucket_settings import LOCK, OWNERSHIP, BucketSettings

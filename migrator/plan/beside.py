@@ -9,7 +9,9 @@ from migrator.catalogs import Catalog
 from migrator.errors import StoreError
 from migrator.findings import Finding, first_of
 from migrator.layout import Layout, Rule
-from migrator.planfile.file import SKIP, PlanFile, keys_under
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import keys_under
+from migrator.planfile.rows import SKIP
 from migrator.store import Store
 
 EXAMPLES = 20

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from migrator.findings import INFO, WARN, Finding
 from migrator.inventory.bucket_settings import encryption_of, endings, strength_of, words_for
 from migrator.layout import Layout
-from migrator.planfile.file import SKIP, PlanFile
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import SKIP
 from migrator.store import Store
 from migrator.store.bucket_settings import (
     CORS,

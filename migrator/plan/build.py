@@ -36,19 +36,10 @@ from migrator.plan.carriers import find_carriers
 from migrator.plan.preflight import preflight
 from migrator.plan.tables import plan_tables
 from migrator.planfile.connecting import insert_rows
-from migrator.planfile.file import (
-    CONFLICT,
-    COPY,
-    MIGRATED,
-    OVERWRITE,
-    SAME,
-    SKIP,
-    PlanFile,
-    is_hadoop_marker,
-    keys_under,
-    same_etag,
-)
+from migrator.planfile.file import PlanFile
 from migrator.planfile.place import check_place, new_file, unwritable
+from migrator.planfile.queries import is_hadoop_marker, keys_under, same_etag
+from migrator.planfile.rows import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject, is_own
 from migrator.store.endpoints import without_userinfo

@@ -17,7 +17,9 @@ from migrator.concurrency.threads import Failed, each
 from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, StoreError
 from migrator.findings import ACCEPTABLE, Finding
 from migrator.layout import Layout
-from migrator.planfile.file import MIGRATED, TO_WRITE, PlanFile, keys_under
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import TO_WRITE, keys_under
+from migrator.planfile.rows import MIGRATED
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.store.look import ARCHIVES, S3_CLASSES

@@ -28,21 +28,26 @@ from migrator.inventory.tables import Discovery, FoundTable, discover, is_named
 from migrator.layout import Layout, Location
 from migrator.plan.at_target import TargetSide
 from migrator.plan.overlap import Claim, claim_of, find_overlaps
-from migrator.planfile.file import (
-    CHECKSUM,
-    HINT,
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import (
     LEFT,
     MIGRATED,
     OVERWRITE,
     REWRITTEN,
+    ROLE_CHECKSUM,
+    ROLE_CURRENT,
+    ROLE_DELETES,
+    ROLE_LEFT,
+    ROLE_MANIFEST,
+    ROLE_MANIFEST_LIST,
+    ROLE_METADATA,
+    ROLE_VERSION_HINT,
+    ROLE_VIEW,
     SKIP,
     TO_REWRITE,
-    PlanFile,
-    folders_of,
 )
+from migrator.planfile.table_folders import folders_of
 from migrator.progress import Progress
-from migrator.rewriting.rewriter import CURRENT, DELETES, MANIFEST, MANIFEST_LIST, METADATA
-from migrator.rewriting.rewriter import VIEW as VIEW_ROLE
 from migrator.store import Store
 from migrator.store.endpoints import without_userinfo
 
@@ -55,7 +60,7 @@ WHERE bucket = :bucket AND key = :key AND target IS NOT NULL
 """
 # Hadoop's checksum files of what is rewritten would be wrong; readers do without.
 _DROP_CHECKSUM = f"""
-UPDATE objects SET action = '{SKIP}', role = '{CHECKSUM}' WHERE bucket = :bucket AND key = :key
+UPDATE objects SET action = '{SKIP}', role = '{ROLE_CHECKSUM}' WHERE bucket = :bucket AND key = :key
 """
 # What belongs to a table that lives at the target is no longer ours to copy: the target may have
 # dropped a file since, and copying it again would bring it back.
@@ -65,7 +70,9 @@ UPDATE objects SET table_id = :table, action = CASE
 WHERE target IS NOT NULL AND id IN
 """
 # What belongs to a table that is left where it is.
-_LEAVE = f"UPDATE objects SET table_id = :table, role = '{LEFT}', action = '{SKIP}' WHERE target IS NOT NULL AND id IN "
+_LEAVE = (
+    f"UPDATE objects SET table_id = :table, role = '{ROLE_LEFT}', action = '{SKIP}' WHERE target IS NOT NULL AND id IN "
+)
 _IN_REFS = "(SELECT o.id FROM refs r JOIN objects o ON o.bucket = r.bucket AND o.key = r.key)"
 _IN_FOLDER = "(SELECT id FROM objects WHERE bucket = :bucket AND key >= :low AND key < :high AND role = '')"
 # Two tables may share files. One that moves needs them, whatever becomes of the other: it gets back what is noted here.
@@ -411,8 +418,8 @@ class _TablePlanner:
             except (Unreadable, UnmappedPath) as error:
                 self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
                 continue
-            self._mark_one(uri, VIEW_ROLE, state)
-        self._mark_one(place, VIEW_ROLE, state)
+            self._mark_one(uri, ROLE_VIEW, state)
+        self._mark_one(place, ROLE_VIEW, state)
         self._plan.update_table(self._table_id, state=state)
 
     def _note_texts(self, texts: Iterable[tuple[str, str]]) -> None:
@@ -524,18 +531,18 @@ class _TablePlanner:
         if self._problems.copied_as_is:
             return
         everything: list[tuple[str, Iterable[str]]] = [
-            (DELETES, deletes),
-            (MANIFEST, walk.manifests | old.manifests),
-            (MANIFEST_LIST, walk.lists | old.lists),
-            (METADATA, self._old_metadata),
-            (CURRENT, [self._found.metadata]),
+            (ROLE_DELETES, deletes),
+            (ROLE_MANIFEST, walk.manifests | old.manifests),
+            (ROLE_MANIFEST_LIST, walk.lists | old.lists),
+            (ROLE_METADATA, self._old_metadata),
+            (ROLE_CURRENT, [self._found.metadata]),
         ]
         for role, uris in everything:
             for uri in uris:
                 self._mark_one(uri, role, state)
         if self._found.hint is not None:
             bucket, folder = self._found.hint
-            self._mark_one(f"s3://{bucket}/{folder}/{HINT_NAME}", HINT, state)
+            self._mark_one(f"s3://{bucket}/{folder}/{HINT_NAME}", ROLE_VERSION_HINT, state)
 
     def _mark_one(self, uri: str, role: str, state: str) -> None:
         at = self._walker.locate(uri)

@@ -1,4 +1,4 @@
-"""Connections to a plan's database: none creates a file, and reading needs no more than the right to read."""
+"""Connections to a plan's database. None of them creates a file, and reading needs only the right to read."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ WAIT_SECONDS = 60.0
 """How long to wait for another process that reads or writes the plan."""
 
 IMMUTABLE = "ro&immutable=1"
+"""The mode for a file that nobody can be writing to: SQLite then neither locks it nor looks for a log."""
 MOST_VALUES = 999
-"""Values in one statement, as every SQLite takes them."""
+"""How many values one statement may have: every SQLite takes so many."""
 
 
 def connect(path: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3.Connection:
-    """Connect to the database that is at ``path``, and has to be there. ``mode``: "ro", "rw" or IMMUTABLE."""
+    """Connect to the database at ``path``, which must exist. ``mode``: "ro", "rw" or IMMUTABLE."""
     uri = f"file:{quote(os.fsencode(os.path.realpath(path)))}?mode={mode}"
     return sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=WAIT_SECONDS, check_same_thread=check_same_thread
@@ -30,10 +31,10 @@ def connect(path: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3
 
 
 def insert_rows(db: sqlite3.Connection, into: str, rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows of equal length, many with one statement: sqlite3 gives the interpreter's lock away for each row of
-    ``executemany``, and takes it back only when other threads, such as one that lists, let it have it.
+    """Insert rows of equal length, many with one statement.
 
-    ``into``: the statement up to VALUES, such as ``INSERT INTO there``.
+    ``executemany`` would release Python's global lock for each row, and wait for other threads, such as one that
+    lists, to get it back. ``into``: the statement up to VALUES, such as ``INSERT INTO present``.
     """
     rest = iter(rows)
     for first in rest:
@@ -44,10 +45,10 @@ def insert_rows(db: sqlite3.Connection, into: str, rows: Iterable[Sequence[Any]]
 
 @contextmanager
 def open_to_read(path: Path) -> Iterator[tuple[sqlite3.Connection, Path, str]]:
-    """A connection that reads, and where and in which mode further ones can read the same (:func:`connect`).
+    """Yield a connection for reading, and the path and mode for further ones (:func:`connect`).
 
-    SQLite wants to write beside a database whose last writer was killed, or is at work. Where it must not, what
-    nobody can be writing to is read as it is; and with a write-ahead log beside it, from a copy of both.
+    SQLite must write beside a database whose last writer was killed or is at work. Where it may not, nobody else can
+    write either, and the file is read as it is. If a write-ahead log lies beside it, a copy of both is read.
     """
     db = _readable(path)
     if db is not None:
@@ -78,3 +79,20 @@ def _readable(path: Path) -> sqlite3.Connection | None:
     except sqlite3.OperationalError:
         return None
     return db
+
+
+def begin_writing(db: sqlite3.Connection) -> None:
+    """Prepare a connection for writing to the journal. Raises sqlite3.OperationalError if that is not possible."""
+    (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()
+    db.execute("PRAGMA synchronous=FULL")
+    if mode != "wal":
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+    # SQLite looks at the permissions of a file only when it writes to it.
+    db.executescript("BEGIN IMMEDIATE; UPDATE header SET value = value WHERE key = 'format'; ROLLBACK;")
+
+
+def shadow(db: sqlite3.Connection, table: str) -> None:
+    """Make a table writable on a read-only connection: a temporary copy takes its name until the connection ends."""
+    (schema,) = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    db.execute(schema.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+    db.execute(f"INSERT INTO temp.{table} SELECT * FROM main.{table}")

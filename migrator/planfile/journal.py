@@ -14,9 +14,8 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
-from migrator.copying.copier import Copied
 from migrator.errors import MigratorError
 from migrator.iceberg.manifests import DeleteFile
 from migrator.planfile.connecting import insert_rows
@@ -31,7 +30,7 @@ CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 
 UNOPENED = -(1 << 64)
-"""Stands in the baselines for "pyiceberg could not open the old table". No snapshot can have such an id."""
+"""In place of a snapshot id in the baselines: pyiceberg could not open the old table. No snapshot has such an id."""
 
 _DONE = "INSERT OR REPLACE INTO done"
 
@@ -46,8 +45,22 @@ class Baseline:
     trouble: str | None = None
 
 
+class CopyMade(Protocol):
+    """A copy that is at the target: the id of its object in the plan, its size in bytes, its ETag there, and what
+    proves it equal to its source (see ``migrator.copying.copier``)."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def proof(self) -> str: ...
+
+
 class Journal:
-    """Use as a context manager: leaving it commits what is still open."""
+    """Records what has been done. Use it as a context manager: leaving it commits what is still open."""
 
     def __init__(self, plan: PlanFile) -> None:
         self._plan = plan
@@ -65,10 +78,10 @@ class Journal:
                 self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
         self._count(1)
 
-    def copied(self, copies: Iterable[Copied]) -> None:
+    def copied(self, copies: Iterable[CopyMade]) -> None:
         """These objects are at the target, each with what proves it equal to its source."""
         rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
-        if not rows:  # all of a batch failed; nothing may be begun that no row leads to the end of
+        if not rows:  # all of a batch failed: do not open a transaction that no row would commit
             return
         with self._plan.writing():
             self._begin()
@@ -158,6 +171,7 @@ class Journal:
     # -- reading -------------------------------------------------------------------------------------
 
     def has(self, event: str) -> bool:
+        """True if this event happened."""
         return self._db.execute("SELECT 1 FROM events WHERE event = ? LIMIT 1", (event,)).fetchone() is not None
 
     def swapped(self) -> set[str]:

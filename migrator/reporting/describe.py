@@ -7,24 +7,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from migrator.cutover.pointers import count_pointers, needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import BLOCK
 from migrator.inventory.features import Facts
 from migrator.layout import Layout, Rule
-from migrator.planfile.file import (
-    ACTIONS,
-    CONFLICT,
-    COPY,
-    HINT,
-    MIGRATED,
-    PENDING,
-    SAME,
-    SKIP,
-    TO_WRITE,
-    PlanFile,
-    PlannedTable,
-)
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
+from migrator.planfile.queries import PENDING, TO_WRITE
+from migrator.planfile.rows import ACTIONS, CONFLICT, COPY, ROLE_VERSION_HINT, SAME, SKIP, PlannedTable
 
 POINTER = "pointer"
 """Stands among the actions for version hints that are written at the cutover: they are pointers, not table files."""
@@ -127,7 +118,7 @@ def describe_status(plan: PlanFile) -> StatusSummary:
     query = (
         "SELECT count(*), total(o.size), count(d.object_id), total(CASE WHEN d.object_id IS NOT NULL THEN o.size END)"
         f" FROM objects o LEFT JOIN done d ON d.object_id = o.id WHERE {TO_WRITE}"
-        f" AND o.role <> '{HINT}'"
+        f" AND o.role <> '{ROLE_VERSION_HINT}'"
     )
     objects, size, done, done_size = plan.db.execute(query).fetchone()
     versions, older, versions_done, older_done = plan.db.execute(
@@ -191,36 +182,6 @@ def changes(plan: PlanFile) -> list[Change]:
     return found
 
 
-def needs_cutover(table: PlannedTable) -> bool:
-    """True if the plan changes this table's pointer in its catalog."""
-    return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
-
-
-@dataclass(frozen=True)
-class Pointers:
-    """How many pointers a plan changes at the cutover. ``hints``: version hints of tables that no catalog names."""
-
-    tables: int
-    namespaces: int
-    hints: int
-    catalogs: int
-
-    @property
-    def total(self) -> int:
-        return self.tables + self.namespaces + self.hints
-
-
-def count_pointers(plan: PlanFile) -> Pointers:
-    """Tables whose catalog entry or version hint changes, each once, and namespace properties."""
-    moving = [table for table in plan.tables() if needs_cutover(table)]
-    namespaces = plan.namespaces()
-    query = f"SELECT table_id FROM objects WHERE role = '{HINT}' AND action = 'rewrite'"
-    counted = {table.id for table in moving}
-    hints = sum(1 for (table,) in plan.db.execute(query) if table not in counted)
-    catalogs = {table.catalog for table in moving} | {change.catalog for change in namespaces}
-    return Pointers(len(moving), len(namespaces), hints, len(catalogs))
-
-
 Actions = dict[str, dict[str, int]]
 """Action → ``objects`` and ``bytes``."""
 
@@ -237,7 +198,7 @@ def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
         parameters += values
     rule_of = f"CASE{cases} END" if cases else "NULL"
     found: dict[int | None, Actions] = {}
-    what = f"CASE WHEN role = '{HINT}' AND action = 'rewrite' THEN '{POINTER}' ELSE action END"
+    what = f"CASE WHEN role = '{ROLE_VERSION_HINT}' AND action = 'rewrite' THEN '{POINTER}' ELSE action END"
     query = f"SELECT {rule_of}, {what}, count(*), total(size) FROM objects GROUP BY 1, 2"
     for which, action, count, size in plan.db.execute(query, parameters):
         found.setdefault(which, _summed(()))[action] = {"objects": count, "bytes": int(size)}
@@ -257,7 +218,7 @@ def _rewrites(plan: PlanFile) -> dict[int, tuple[int, int]]:
     """Table → how many files of it are rewritten, and their bytes."""
     query = (
         "SELECT table_id, count(*), total(size) FROM objects"
-        f" WHERE action = 'rewrite' AND role <> '{HINT}' GROUP BY table_id"
+        f" WHERE action = 'rewrite' AND role <> '{ROLE_VERSION_HINT}' GROUP BY table_id"
     )
     return {table: (files, int(size)) for table, files, size in plan.db.execute(query)}
 

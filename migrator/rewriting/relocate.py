@@ -20,19 +20,10 @@ from migrator.iceberg.manifests import DELETED, DeleteFile, ManifestFile, read_m
 from migrator.iceberg.metadata import TableMetadata, metadata_version, read_metadata
 from migrator.layout import Location
 from migrator.layout.recorded import Recorded, is_s3, spelled
+from migrator.planfile.rows import ROLE_CURRENT, ROLE_DELETES, ROLE_MANIFEST, ROLE_MANIFEST_LIST, ROLE_METADATA
 from migrator.progress import Progress
-from migrator.rewriting.rewriter import (
-    CURRENT,
-    DELETES,
-    MANIFEST,
-    MANIFEST_LIST,
-    METADATA,
-    THREADS,
-    Job,
-    Rewriter,
-    Written,
-    rewriting,
-)
+from migrator.results import Written
+from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
 from migrator.store import Content, Store, StoredObject, connect
 
 ASIDE = "relocated"
@@ -212,13 +203,13 @@ class _Relocator:
                 self._copy_files(db)
             else:
                 self.result.notes.append("nobody looked whether the data files are there (--no-copy)")
-        for path, written in self._rewrite(DELETES, deletes, 0, deletes):
+        for path, written in self._rewrite(ROLE_DELETES, deletes, 0, deletes):
             if written.delete_file is not None:
                 self._measured.delete_files[path] = written.delete_file
         size = sum(m.length for m in manifests.values() if m is not None)
-        for path, written in self._rewrite(MANIFEST, manifests, size):
+        for path, written in self._rewrite(ROLE_MANIFEST, manifests, size):
             self._measured.lengths[path] = written.size
-        for role, paths in ((MANIFEST_LIST, lists), (METADATA, history), (CURRENT, [current])):
+        for role, paths in ((ROLE_MANIFEST_LIST, lists), (ROLE_METADATA, history), (ROLE_CURRENT, [current])):
             for _ in self._rewrite(role, paths, 0):
                 pass
         self.result.metadata_location = self._moves(current) or ""

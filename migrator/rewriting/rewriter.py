@@ -1,7 +1,7 @@
 """Rewriting one file of a table from where it is to where it goes: read, move its paths, write.
 
 Which bytes change is decided in ``migrator.iceberg``; this module only carries them, and hands each file what
-it must know of the files below it. Work leaf first, in the order of ``ROLES``.
+it must know of the files below it. Work leaf first, in the order of ``REWRITTEN_ROLES``.
 """
 
 from __future__ import annotations
@@ -18,19 +18,16 @@ from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.manifests import DeleteFile, rewrite_manifest, rewrite_manifest_list
 from migrator.iceberg.metadata import rewrite_metadata
 from migrator.iceberg.views import rewrite_view
-from migrator.store import Content, Store, spool
-
-DELETES, MANIFEST, MANIFEST_LIST, METADATA, VIEW, CURRENT = ROLES = (
-    "position-deletes",
-    "manifest",
-    "manifest-list",
-    "metadata",
-    "view",
-    "current-metadata",
+from migrator.planfile.rows import (
+    ROLE_CURRENT,
+    ROLE_DELETES,
+    ROLE_MANIFEST,
+    ROLE_MANIFEST_LIST,
+    ROLE_METADATA,
+    ROLE_VIEW,
 )
-"""What a file is to its table, in the order in which the files are written: each role needs the ones before it.
-A table's current metadata comes last, so that where it is, all of the table is."""
-
+from migrator.results import Written
+from migrator.store import Content, Store, spool
 
 PARALLEL_ABOVE = 8 << 20
 """So many bytes are worth starting a process for each core."""
@@ -55,15 +52,6 @@ class Job:
         return "s3://{}/{}".format(*self.source)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What stands at the target now. Size in bytes. ``delete_file`` is for the manifests that name it."""
-
-    size: int
-    etag: str
-    delete_file: DeleteFile | None = None
-
-
 class Facts(Protocol):
     """What was measured of the files that are rewritten already. Paths are old ones, as the tables spell them."""
 
@@ -86,12 +74,12 @@ class Rewriter:
         """Rewrite one file. Raises StoreErrors, Unreadable, UnmappedPath; Occupied if the target has an object with
         other bytes. Nothing is written then."""
         do: dict[str, Callable[[Job], Written]] = {
-            DELETES: self._deletes,
-            MANIFEST: self._manifest,
-            MANIFEST_LIST: self._list,
-            METADATA: partial(self._json, rewrite_metadata),
-            CURRENT: partial(self._json, rewrite_metadata),
-            VIEW: partial(self._json, rewrite_view),
+            ROLE_DELETES: self._deletes,
+            ROLE_MANIFEST: self._manifest,
+            ROLE_MANIFEST_LIST: self._list,
+            ROLE_METADATA: partial(self._json, rewrite_metadata),
+            ROLE_CURRENT: partial(self._json, rewrite_metadata),
+            ROLE_VIEW: partial(self._json, rewrite_view),
         }
         return do[job.role](job)
 

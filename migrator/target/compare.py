@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from migrator.copying.copier import ETAG, Copied
 from migrator.planfile.connecting import insert_rows
-from migrator.planfile.file import HINT, PlanFile, same_etag
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
+from migrator.planfile.queries import same_etag
+from migrator.planfile.rows import ROLE_VERSION_HINT
 from migrator.progress import Progress
 from migrator.store import Store, is_own
 from migrator.target.ledger import Ledger, own
@@ -167,7 +169,7 @@ class _Found:
         elif suspect.done is not None:
             self._changes.add(f"* {place}: changed since migrator wrote it")
         elif _is_equal(suspect):
-            if self._recognize and suspect.role != HINT:  # a version hint is written by the cutover alone
+            if self._recognize and suspect.role != ROLE_VERSION_HINT:  # a version hint is written by the cutover alone
                 self.copied.append(Copied(suspect.id, suspect.size, suspect.etag, ETAG))
             else:
                 self.replaceable.append((suspect.id, suspect.there))
@@ -184,11 +186,11 @@ class _Found:
 def _is_equal(suspect: _Suspect) -> bool:
     """True for a plain copy that has its source's ETag and size. Not where older versions are below it: an older
     version may have the same bytes."""
-    plain = suspect.role in ("", HINT) and suspect.action != "same" and not suspect.has_history
+    plain = suspect.role in ("", ROLE_VERSION_HINT) and suspect.action != "same" and not suspect.has_history
     return plain and (suspect.there, suspect.there_size) == (suspect.etag, suspect.size)
 
 
 def _may_be_ours(suspect: _Suspect) -> bool:
-    if suspect.action == "same" or suspect.role == HINT:
+    if suspect.action == "same" or suspect.role == ROLE_VERSION_HINT:
         return False
     return suspect.role != "" or bool(suspect.has_history) or suspect.there_size == suspect.size

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from migrator.errors import MigrationFailed, PlanStale
-from migrator.planfile.file import PlanFile, PlannedTable
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import STARTED, Journal
+from migrator.planfile.rows import PlannedTable
 from migrator.progress import Progress
 from migrator.store import Conditional, Store, probe_conditional
 from migrator.target.compare import Changes, find_changes, list_target

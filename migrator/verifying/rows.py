@@ -17,8 +17,9 @@ from migrator.errors import MigrationFailed, StoreError, Unreachable, first_line
 from migrator.findings import UNREADABLE_BEFORE
 from migrator.layout import Location
 from migrator.layout.recorded import is_s3
-from migrator.planfile.file import MIGRATED, PlanFile, PlannedTable
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import UNOPENED, Baseline, Journal
+from migrator.planfile.rows import MIGRATED, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check

@@ -17,7 +17,7 @@ from typing import Any
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import VIEW
 from migrator.concurrency.threads import Failed, each
-from migrator.cutover.source_changes import Late
+from migrator.cutover.pointers import needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.errors import MigratorError, NotFound, Unreachable
 from migrator.iceberg.deletes import delete_paths
@@ -26,20 +26,12 @@ from migrator.iceberg.metadata import map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.versions import OF_HINT, VersionThere, found, has_versions, list_there, there
 from migrator.layout import Location
-from migrator.planfile.file import (
-    COPY,
-    LEFT,
-    MIGRATED,
-    PlanFile,
-    PlannedObject,
-    PlannedTable,
-    PlannedVersion,
-    keys_under,
-    same_etag,
-)
+from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, LATE, STARTED, Journal
+from migrator.planfile.queries import keys_under, same_etag
+from migrator.planfile.rows import COPY, LEFT, MIGRATED, PlannedObject, PlannedTable, PlannedVersion
 from migrator.progress import Progress
-from migrator.reporting.describe import needs_cutover
+from migrator.results import SourceChanges
 from migrator.store import Store
 from migrator.target.compare import list_target
 from migrator.verifying.checks import Check, PrefixTotal, Verification
@@ -129,14 +121,14 @@ class Verifier:
             return []
         return [named.metadata_location for catalog in self._catalogs.values() for named in _tables_of(catalog)]
 
-    def _left_behind(self) -> Late | None:
+    def _left_behind(self) -> SourceChanges | None:
         """What the cutover left behind in the old buckets, if it did."""
         if not self._journal.has(CUTOVER_DONE):
             return None
-        late: Late | None = None
+        late: SourceChanges | None = None
         for event in self._journal.events():
             if event["event"] == LATE:  # the last one before the cutover
-                late = Late(event["added"], event["changed"], event["removed"], event["examples"])
+                late = SourceChanges(event["added"], event["changed"], event["removed"], event["examples"])
             elif event["event"] == STARTED:
                 late = None
             elif event["event"] == CUTOVER_DONE:

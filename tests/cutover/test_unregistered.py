@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from migrator.cutover.unregistered import register_commands, unregistered_tables
-from migrator.planfile.file import PlannedTable
+from migrator.planfile.rows import PlannedTable
 
 NEW = "s3a://data-lake/wh/{}/metadata/00002-a.metadata.json"
 

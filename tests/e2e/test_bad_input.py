@@ -205,7 +205,7 @@ def test_a_plan_of_another_format(world: World, monkeypatch: pytest.MonkeyPatch)
     plan = world.plan()
     monkeypatch.setattr("migrator.planfile.file.__version__", "9.9.9")
     world.run("status", plan)  # another version with the same format reads it
-    monkeypatch.setattr("migrator.planfile.file.FORMAT", 99)
+    monkeypatch.setattr("migrator.planfile.checks.FORMAT", 99)
     result = world.run("migrate", plan, "--yes", exit_code=4)
     assert "was written by migrator 0.1.0" in result.stderr and 'run "migrator plan" again' in result.stderr
 

@@ -131,7 +131,7 @@ import sys
 from migrator import migrate_lake
 from migrator.copying.copier import Options
 from migrator.copying.pace import Limits
-from migrator.execute import CopySettings
+from migrator.copying.stage import CopySettings
 
 limits = Limits(concurrency=4, bandwidth=float(sys.argv[2]))
 migrate_lake(sys.argv[1], copying=CopySettings(Options(limits, whole_limit=5 << 20, part_size=5 << 20)))
@@ -271,17 +271,17 @@ def test_killed_between_the_swap_and_the_journal(
     world: World, expected: dict[str, tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worst instant: the catalog has the new pointers, the journal and the version hint do not say so."""
-    from migrator.execute import Executor
+    from migrator.cutover import swap as module
 
     plan = world.plan()
-    swap = Executor._repoint
+    repoint = module.repoint
 
-    def swap_and_die(self: Executor, *arguments: object) -> None:
-        swap(self, *arguments)  # type: ignore[arg-type]
+    def swap_and_die(*arguments: object) -> None:
+        repoint(*arguments)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Executor, "_repoint", swap_and_die)
+        patched.setattr(module, "repoint", swap_and_die)
         world.run("migrate", plan, "--yes", exit_code=130)
     hint = "data-lake/warehouse/ops/audit_log/metadata/version-hint.text"
     assert hint not in contents(world)

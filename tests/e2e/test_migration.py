@@ -20,6 +20,7 @@ from pyiceberg.table import StaticTable, Table
 from e2e.world import World, build_world
 from migrator import reference
 from migrator.demo import lake as old_lake
+from migrator.iceberg.field_ids import FILE_PATH_ID
 from migrator.layout import Layout
 from postgres import PASSWORD
 
@@ -145,7 +146,7 @@ def check_avro(data: bytes, there: bytes, new: dict[str, bytes]) -> str:
             file["split_offsets"] = None
             paths = pq.read_table(io.BytesIO(stored)).column("file_path").to_pylist()
             for bounds, value in (("lower_bounds", min(paths)), ("upper_bounds", max(paths))):
-                file[bounds] = [{"key": old_lake.FILE_PATH, "value": value.encode()}]
+                file[bounds] = [{"key": FILE_PATH_ID, "value": value.encode()}]
     assert new_records == old_records
     return "manifest"
 

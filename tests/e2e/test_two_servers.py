@@ -101,7 +101,7 @@ def test_the_old_server_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_in_worker_processes(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_all(two.old)
     monkeypatch.setattr("migrator.rewriting.rewriter.PARALLEL_ABOVE", 0)
-    monkeypatch.setattr("migrator.execute.copy_objects", partial(copy_objects, processes=2))
+    monkeypatch.setattr("migrator.copying.stage.copy_objects", partial(copy_objects, processes=2))
     two.old.run("migrate", two.old.plan(), "--yes")
     assert read_all(two.new) == before
 

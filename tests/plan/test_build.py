@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from migrator.config import Settings
-from migrator.cutover.source_changes import find_late
+from migrator.cutover.source_changes import find_source_changes
 from migrator.errors import AccessDenied, MigratorError, NotFound, PlanDamaged
 from migrator.plan.build import build_plan
 from migrator.planfile.file import PlanFile
@@ -274,7 +274,7 @@ def test_where_buckets_may_not_be_listed_nothing_is_said(
 def late(store: Store, folder: Path) -> tuple[int, int, int]:
     (path,) = (folder / "plans").glob("*.db")
     with PlanFile.open(path) as plan:
-        found = find_late(plan, store, Progress())
+        found = find_source_changes(plan, store, Progress())
     return found.added, found.changed, found.removed
 
 

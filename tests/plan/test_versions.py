@@ -13,7 +13,8 @@ from migrator.config import Settings
 from migrator.errors import AccessDenied
 from migrator.inventory.versions import Current, VersionThere, found
 from migrator.plan.build import build_plan
-from migrator.planfile.file import PlanFile, PlannedVersion
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import PlannedVersion
 from migrator.progress import Progress
 from migrator.reporting.describe import describe_plan
 from migrator.store import Content, Store

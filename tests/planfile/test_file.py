@@ -68,6 +68,7 @@ def test_another_format_is_stale(plan_path: Path) -> None:
     with pytest.raises(PlanStale, match="format 99") as caught:
         PlanFile.open(plan_path)
     assert caught.value.exit_code == 4
+    assert 'run "migrator plan" again under another name' in caught.value.next_move
 
 
 def test_a_plan_of_another_version_with_the_same_format_is_taken(

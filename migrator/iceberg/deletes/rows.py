@@ -11,10 +11,8 @@ import pyarrow.compute as pc
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.manifests import FILE_PATH_ID, DeleteFile
-
-POS_ID = 2147483545
-"""Reserved field id of the column ``pos``."""
+from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
+from migrator.iceberg.manifests import DeleteFile
 
 NO_KEY = "a row has no file_path or no pos"
 

@@ -1,51 +1,61 @@
-"""Walking: where does a value end? And, once a few records were stepped through, one expression for the rest."""
+"""Finding where a value of an Avro record ends: by reading it, or with a regular expression.
+
+A regular expression is several times as fast as reading, since it matches in C; ``tests/bench/by_hand.py`` measures
+it against fastavro.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
 
-from migrator.iceberg.avro.numbers import Malformed, read_count, read_long, write_long
+from migrator.iceberg.avro.numbers import read_branch, read_count, read_long, write_long
 from migrator.iceberg.avro.schema import FIXED_SIZES, Type
+from migrator.iceberg.malformed import Malformed
 
 
-class Place:
-    """Where a value of some type stands in a record.
+class Matcher:
+    """Finds the end of values of one type.
 
-    :meth:`skip` passes over the value: position → position behind it. It may overshoot the end of damaged
-    data; IndexError says so too. On its way it notes every number that decides what comes next: a union's
-    branch, the count of an array's items, the size of a string.
+    :meth:`skip` reads a value and records the numbers that decide its length: the branch of a union, the number of
+    items in an array, the size of a string.
 
-    :meth:`pattern` is a regular expression for values in which these numbers are among those noted before, spelled
-    as they usually are. Nearly all records of a manifest are alike, so a few of them are stepped through and
-    the rest is matched in C. A match is always what ``skip`` would pass over, span by span: at each place
-    the alternatives begin with different numbers, no number's bytes begin another's, and so one of them at
-    most can match.
+    :meth:`pattern` builds a regular expression for the branch numbers, counts and sizes recorded so far, each in its
+    shortest encoding. Nearly all records of a manifest are alike, so the first records are read with ``skip``, and
+    most of the others match the expression. The alternatives of the expression are prefix-free, so at most one of
+    them matches, and a match has the same spans as ``skip`` finds.
     """
 
     def skip(self, data: bytes, pos: int) -> int:
+        """The position after the value at ``pos``.
+
+        In damaged data the result may lie after the end of ``data``. Raises Malformed, or IndexError at the end.
+        """
         raise NotImplementedError
 
     def skip_times(self, data: bytes, pos: int, times: int) -> int:
-        """``skip`` for that many values in a row."""
+        """The position after ``times`` values in a row. Raises as :meth:`skip` does."""
         for _ in range(times):
             start = pos
             pos = self.skip(data, pos)
-            if pos == start:  # values without bytes: a damaged count of them must not loop for ever
+            if pos == start:  # the values have no bytes: without this a damaged count could loop for very long
                 break
         return pos
 
     def pattern(self) -> bytes:
+        """A regular expression for values like those that :meth:`skip` has read; it may match none."""
         raise NotImplementedError
 
 
 MOST_NOTED = 64
+"""The largest number of different numbers that a matcher records."""
 MOST_SPELLED = 1 << 16
+"""The largest size of a matcher's pattern in bytes; a longer one takes too long to compile."""
 _VARINT = rb"[\x80-\xff]*+[\x00-\x7f]" if sys.version_info >= (3, 11) else rb"[\x80-\xff]*[\x00-\x7f]"
 
 
 def _note(noted: set[int], number: int) -> None:
-    """Numbers that are large or of a wild variety are not worth a pattern."""
+    """Record a number, unless it is large or there are many different ones: a pattern would not pay off."""
     if number < 4096 and len(noted) < MOST_NOTED:
         noted.add(number)
 
@@ -64,7 +74,9 @@ def _times(pattern: bytes, count: int) -> bytes:
     return pattern * count if spelled_out else b"(?:%b){%d}" % (pattern, count)
 
 
-class _Fixed(Place):
+class _FixedMatcher(Matcher):
+    """Values of ``width`` bytes."""
+
     def __init__(self, width: int) -> None:
         self._width = width
 
@@ -75,8 +87,8 @@ class _Fixed(Place):
         return b".{%d}" % self._width
 
 
-class _Varints(Place):
-    """Some numbers in a row."""
+class _VarintsMatcher(Matcher):
+    """``count`` integers in a row."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -95,7 +107,9 @@ class _Varints(Place):
         return _VARINT * self.count
 
 
-class _Bytes(Place):
+class _BytesMatcher(Matcher):
+    """Values of type bytes or string."""
+
     def __init__(self) -> None:
         self._noted: set[int] = set()
 
@@ -103,7 +117,7 @@ class _Bytes(Place):
         size, pos = read_long(data, pos)
         if size < 0:
             raise Malformed(f"a value has the size {size}")
-        _note(self._noted, size >> 2)  # with the sizes around it, which are likely to come
+        _note(self._noted, size >> 2)  # stands for four neighbouring sizes, since the others are likely to come
         return pos + size
 
     def pattern(self) -> bytes:
@@ -111,8 +125,8 @@ class _Bytes(Place):
         return _one_of([_spelled(size) + (b"." * size if size <= 16 else b".{%d}" % size) for size in sizes])
 
 
-class _Union(Place):
-    def __init__(self, branches: list[Place]) -> None:
+class _UnionMatcher(Matcher):
+    def __init__(self, branches: list[Matcher]) -> None:
         self._branches = branches
         self._noted: set[int] = set()
 
@@ -125,8 +139,10 @@ class _Union(Place):
         return _one_of([_spelled(branch) + self._branches[branch].pattern() for branch in sorted(self._noted)])
 
 
-class _Array(Place):
-    def __init__(self, item: Place) -> None:
+class _ArrayMatcher(Matcher):
+    """Arrays, and maps as arrays of pairs."""
+
+    def __init__(self, item: Matcher) -> None:
         self._item = item
         self._noted: set[int] = set()
 
@@ -138,7 +154,7 @@ class _Array(Place):
             start, pos = pos, self._item.skip_times(data, pos, count)
             if end is not None and pos != end:
                 raise Malformed("a block of items does not have the size that it announces")
-            if end is None and pos > start:  # whether items without bytes fit depends on what follows them
+            if end is None and pos > start:  # for items without bytes, read_count's check depends on what follows
                 _note(self._noted, count)
 
     def pattern(self) -> bytes:
@@ -147,8 +163,8 @@ class _Array(Place):
         return _one_of([_spelled(0)] + [_spelled(n) + _times(item, n) + _spelled(0) for n in counts])
 
 
-class _Record(Place):
-    def __init__(self, members: list[Place]) -> None:
+class _RecordMatcher(Matcher):
+    def __init__(self, members: list[Matcher]) -> None:
         self._members = members
 
     def skip(self, data: bytes, pos: int) -> int:
@@ -160,8 +176,8 @@ class _Record(Place):
         return b"".join(member.pattern() for member in self._members)
 
 
-class Branch(Place):
-    """The number of a union's branch, which must be this one."""
+class BranchMatcher(Matcher):
+    """The number of a union's branch, which must be ``branch``; else Malformed with the text ``otherwise``."""
 
     def __init__(self, branch: int, otherwise: str) -> None:
         self._branch = branch
@@ -177,28 +193,21 @@ class Branch(Place):
         return _spelled(self._branch)
 
 
-def place_of(made_of: Type) -> Place:
-    """A place for values of this type."""
+def matcher_of(made_of: Type) -> Matcher:
+    """A new matcher for values of this type."""
     match made_of.kind:
         case "int" | "long" | "enum":
-            return _Varints(1)
+            return _VarintsMatcher(1)
         case "bytes" | "string":
-            return _Bytes()
+            return _BytesMatcher()
         case "union":
-            return _Union([place_of(branch) for branch in made_of.parts])
+            return _UnionMatcher([matcher_of(branch) for branch in made_of.parts])
         case "array":
-            return _Array(place_of(made_of.parts[0]))
+            return _ArrayMatcher(matcher_of(made_of.parts[0]))
         case "map":
-            return _Array(_Record([_Bytes(), place_of(made_of.parts[0])]))
+            return _ArrayMatcher(_RecordMatcher([_BytesMatcher(), matcher_of(made_of.parts[0])]))
         case "record":
-            members = [place_of(f.type) for f in made_of.fields]
-            counts = [member.count for member in members if isinstance(member, _Varints)]
-            return _Varints(sum(counts)) if len(counts) == len(members) else _Record(members)
-    return _Fixed(made_of.size if made_of.kind == "fixed" else FIXED_SIZES[made_of.kind])
-
-
-def read_branch(data: bytes, pos: int, branches: int) -> tuple[int, int]:
-    branch, pos = read_long(data, pos)
-    if not 0 <= branch < branches:
-        raise Malformed(f"a union has no branch {branch}")
-    return branch, pos
+            members = [matcher_of(f.type) for f in made_of.fields]
+            counts = [member.count for member in members if isinstance(member, _VarintsMatcher)]
+            return _VarintsMatcher(sum(counts)) if len(counts) == len(members) else _RecordMatcher(members)
+    return _FixedMatcher(made_of.size if made_of.kind == "fixed" else FIXED_SIZES[made_of.kind])

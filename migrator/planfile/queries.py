@@ -1,0 +1,57 @@
+"""The SQL conditions and key ranges that several modules share."""
+
+from __future__ import annotations
+
+from migrator.planfile.rows import COPY, OVERWRITE, REWRITE, SKIP
+
+MOVES = f"action <> '{SKIP}'"
+"""Objects that are at the target after the migration."""
+COPIED = f"action IN ('{COPY}', '{OVERWRITE}')"
+"""Objects that are copied as they are, version hints among them."""
+PLAIN_COPIES = f"{COPIED} AND role = ''"
+"""Objects that are copied as they are and that no table reads as metadata."""
+TO_WRITE = f"action IN ('{COPY}', '{OVERWRITE}', '{REWRITE}')"
+"""Objects that the migration writes at the target."""
+PENDING = "id NOT IN (SELECT object_id FROM done)"
+"""Objects that are not at the target yet, as far as the journal knows."""
+PENDING_COPIES = f"{COPIED} AND {PENDING}"
+"""Objects that are still to be copied as they are."""
+
+VERSIONS_TO_COPY = f"action = '{COPY}' AND NOT marker"
+"""Rows of ``versions``: older versions with content that are copied. Delete markers are left out."""
+PENDING_VERSIONS = f"action = '{COPY}' AND id NOT IN (SELECT version_id FROM versions_done)"
+"""Rows of ``versions``: older versions and delete markers that are still to be copied."""
+
+
+def below(column: str, folder: str) -> str:
+    """SQL: the key in ``column`` lies below the folder. ``folder``: SQL for a key without a slash at its end."""
+    return f"{column} > {folder} || '/' AND {column} < {folder} || '0'"  # "0" follows "/"
+
+
+IS_FOLDER = f"""EXISTS (SELECT 1 FROM objects AS inside
+  WHERE {below("inside.target", "rtrim(objects.target, '/')")}
+  AND inside.id <> objects.id)"""
+"""Objects whose target key is the folder of another one's: ``a`` or ``a/`` beside ``a/b``."""
+
+
+def keys_under(prefix: str) -> tuple[str, str]:
+    """The range [low, high) of the keys below a prefix without a slash at its end; "" stands for all keys."""
+    return (f"{prefix}/", f"{prefix}0") if prefix else ("", "\U0010ffff")  # "0" follows "/"
+
+
+def same_etag(a: str, b: str, listed: str = "t") -> str:
+    """SQL: two ETags are the same. ``listed``: a table with the columns key and size.
+
+    MinIO with encryption gives an empty object whose key ends in a slash one ETag in a listing and another one in the
+    answer to a HEAD. Such objects have no content that could differ, so they count as the same.
+    """
+    return f"({a} = {b} OR {listed}.size = 0 AND {listed}.key LIKE '%/')"
+
+
+HADOOP_MARKER = "size = 0 AND key LIKE '%\\_$folder$' ESCAPE '\\'"
+"""Empty objects by which old Hadoop clients mark a folder; see :func:`is_hadoop_marker`."""
+
+
+def is_hadoop_marker(key: str, size: int) -> bool:
+    """True for an empty object by which old Hadoop clients mark a folder; nothing reads it. One with bytes is data."""
+    return not size and key.endswith("_$folder$")

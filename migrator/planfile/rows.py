@@ -1,0 +1,148 @@
+"""The rows of a plan: objects, older versions, tables and namespace properties, and the words in their columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from migrator.store import StoredObject
+
+COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
+ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
+"""What happens to an object: it is copied to a free key; copied over an older copy of it; at the target already;
+rewritten; not copied because something else is at its target key; not copied on purpose."""
+
+TO_REWRITE, REWRITTEN, MIGRATED, LEFT = "rewrite", "rewritten", "migrated", "left"
+"""States of a table: to be rewritten; rewritten at the target, not cut over; living at the target; left where it is
+because the user said so."""
+
+REWRITTEN_ROLES = (
+    ROLE_DELETES,
+    ROLE_MANIFEST,
+    ROLE_MANIFEST_LIST,
+    ROLE_METADATA,
+    ROLE_VIEW,
+    ROLE_CURRENT,
+) = ("position-deletes", "manifest", "manifest-list", "metadata", "view", "current-metadata")
+"""What a file that is rewritten is to its table, in the order in which the files are written: each role needs the ones
+before it. A table's current metadata is written last: if it is at the target, all of the table is."""
+
+ROLE_VERSION_HINT = "version-hint"
+"""The role of a Hadoop table's pointer, which is copied at the cutover."""
+
+ROLE_CHECKSUM = "checksum"
+"""The role of Hadoop's checksum file of something that is rewritten. It is not copied: it would be wrong."""
+
+ROLE_LEFT = "left"
+"""The role of the files of a table that stays where it is. They are not copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """One object of the lake and what happens to it. ``target`` is a key in the target bucket; ``target_etag`` is the
+    ETag of what was at that key while planning, None if nothing was."""
+
+    id: int
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    modified: int
+    storage_class: str
+    target: str | None
+    action: str
+    role: str
+    table_id: int | None
+    target_etag: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The source, as a URI."""
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def stored(self) -> StoredObject:
+        """The source, as its bucket's listing had it."""
+        return StoredObject(self.key, self.size, self.etag, self.modified, self.storage_class)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVersion:
+    """An older version of an object, or a delete marker, and what happens to it: ``copy``, or ``same`` if the
+    target has it. ``ordinal`` counts from 1, the oldest, for each key; ``target`` is a key in the target bucket."""
+
+    id: int
+    bucket: str
+    key: str
+    version_id: str
+    ordinal: int
+    size: int
+    etag: str
+    modified: int
+    storage_class: str
+    marker: int
+    target: str
+    action: str
+
+    @property
+    def place(self) -> str:
+        """The source, as a URI with its version id."""
+        return f"s3://{self.bucket}/{self.key} (version {self.version_id})"
+
+    @property
+    def stored(self) -> StoredObject:
+        """The source, as its bucket's listing had it."""
+        return StoredObject(self.key, self.size, self.etag, self.modified, self.storage_class)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTable:
+    """One Iceberg table and where its metadata goes. ``catalog`` None: no catalog names it."""
+
+    id: int
+    catalog: str | None
+    catalog_kind: str | None
+    namespace: str
+    name: str
+    uuid: str | None
+    format_version: int | None
+    old_location: str | None
+    new_location: str | None
+    old_metadata: str
+    new_metadata: str | None
+    state: str
+    snapshots: int | None
+    manifests: int | None
+    data_files: int | None
+    delete_files: int | None
+    facts: str
+    """JSON of :class:`migrator.inventory.features.Facts`; ``{}`` where the table could not be read."""
+    problems: str
+    """JSON: the codes of the findings about this table."""
+    kind: str
+    """"table" or "view"."""
+
+    @property
+    def identifier(self) -> str:
+        """``catalog.namespace.table``, or the location for a table that no catalog names."""
+        if self.catalog is None:
+            return self.old_location or self.old_metadata
+        return ".".join(part for part in (self.catalog, self.namespace, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceChange:
+    """A namespace property that holds an old path."""
+
+    catalog: str
+    namespace: str
+    key: str
+    old: str
+    new: str
+
+
+OBJECT_COLUMNS = ", ".join(field.name for field in fields(PlannedObject))
+"""The columns of the table ``objects`` in the order of :class:`PlannedObject`, for a SELECT."""
+VERSION_COLUMNS = ", ".join(field.name for field in fields(PlannedVersion))
+"""The columns of the table ``versions`` in the order of :class:`PlannedVersion`."""
+TABLE_COLUMNS = ", ".join(field.name for field in fields(PlannedTable))
+"""The columns of the table ``tables`` in the order of :class:`PlannedTable`."""
