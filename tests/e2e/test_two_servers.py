@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,9 +16,8 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from e2e.test_copying import in_parts
-from e2e.test_migration import check_every_object, get_all, keys_of, mapped, read_all, rows
+from e2e.test_migration import check_every_object, documented_keys, get_all, keys_of, mapped, read_all, rows
 from e2e.world import World, build_world
-from migrator import reference
 from migrator.copying.copy_objects import copy_objects
 from migrator.copying.options import Options
 from migrator.copying.outcomes import Item, NotCopied, Outcome
@@ -118,8 +116,7 @@ def test_the_plan_names_both_ends_and_no_secret(two: Two) -> None:
     assert f"{old.endpoint_url} (profile old) → s3://data-lake/ at {new.endpoint_url} (profile new)" in text
     assert (described["endpoint_url"], described["target_endpoint_url"]) == (old.endpoint_url, new.endpoint_url)
     assert (described["profile"], described["target_profile"], described["streamed"]) == ("old", "new", True)
-    documented = set(re.findall(r"`(\w+)`", reference.text(reference.JSON_KEYS)))
-    assert keys_of(described) <= documented
+    assert keys_of(described) <= documented_keys()
     done = two.old.run("migrate", plan, "--yes")
     for server in (old, new):
         for secret in (server.access_key, server.secret_key):

@@ -47,7 +47,7 @@ def call(module: str, function: str, data: bytes, place: str, *arguments: Any) -
             result = child.call((module, function, data, place, arguments))
         except MigratorError as error:
             failure = error
-        except Disconnected:
+        except Disconnected as error:
             child.kill()
             code = child.close()
             reason = f"reading it took more than {seconds:.0f} s" if late.is_set() else _death(code)
