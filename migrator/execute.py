@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed
+from migrator.concurrency.threads import run_in_threads as each
 from migrator.copying.copy_objects import Usage, copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
 from migrator.copying.free_keys import LEAST_GROUP

@@ -31,7 +31,7 @@ class Failed(Generic[Item]):
     error: MigratorError
 
 
-def each(
+def run_in_threads(
     job: Callable[[Item], Result], items: Iterable[Item], *, workers: int
 ) -> Generator[Done[Item, Result] | Failed[Item], None, None]:
     """Call ``job(item)`` for every item, in ``workers`` threads, and yield outcomes as they come, in no order.

@@ -17,7 +17,7 @@ import botocore
 import botocore.exceptions
 import botocore.parsers
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied
 from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
 from migrator.store.client import Store
@@ -105,7 +105,7 @@ def read_settings(store: Store, buckets: Iterable[str]) -> dict[str, BucketSetti
         for (bucket, setting), answer in zip(questions, answers, strict=True):
             if answer is None or not _take(here, read[bucket], setting, answer):
                 again.append((bucket, setting))
-        for outcome in each(partial(_ask_boto3, here), again, workers=AT_ONCE):
+        for outcome in run_in_threads(partial(_ask_boto3, here), again, workers=AT_ONCE):
             bucket, setting = outcome.item
             if not isinstance(outcome, Failed):
                 _note(read[bucket], setting, outcome.result)
