@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import MigrationFailed, MigratorError, Occupied, PlanStale, SourceChanged, first_lines
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
@@ -67,7 +67,7 @@ class Run:
             return
         failures: list[MigratorError] = []
         with self.progress.stage(name, objects=count, size=int(size)) as stage:
-            for outcome in each(job, self.plan.objects(where), workers=workers):
+            for outcome in run_in_threads(job, self.plan.objects(where), workers=workers):
                 if isinstance(outcome, Failed):
                     failures.append(outcome.error)
                     if len(failures) >= self.max_failures:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.copying.options import SMALL, Options
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import PENDING_COPIES, PENDING_VERSIONS
@@ -35,7 +35,9 @@ def drop_uploads(plan: PlanFile, store: Store, options: Options, begun: int) -> 
 
     for upload, at in store.uploads(bucket):
         abort_if_ours(upload, at)
-    for outcome in each(lambda key: store.uploads_of(bucket, key), _keys_in_parts(plan, store, options), workers=16):
+    for outcome in run_in_threads(
+        lambda key: store.uploads_of(bucket, key), _keys_in_parts(plan, store, options), workers=16
+    ):
         if isinstance(outcome, Failed):
             raise outcome.error
         for upload, at in outcome.result:

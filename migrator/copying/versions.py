@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
 from migrator.inventory.versions import (
     OF_HINT,
@@ -95,7 +95,7 @@ class VersionCopier:
     def _copy_keys(self, keys: Iterable[_Key], journal: Journal, stage: Progress) -> list[MigratorError]:
         """Copy the versions of these keys in parallel, until there are too many failures; return what failed."""
         failures: list[MigratorError] = []
-        for outcome in each(self._copy_key, keys, workers=self._store.concurrency):
+        for outcome in run_in_threads(self._copy_key, keys, workers=self._store.concurrency):
             if isinstance(outcome, Failed):
                 failures.append(outcome.error)
                 if len(failures) >= self._max_failures:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from migrator.catalogs.base import SQL, sql_literal
 from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, Unreadable
 from migrator.findings import WARN, Finding
 from migrator.iceberg.metadata import TableMetadata, is_metadata_file, metadata_version, read_metadata
@@ -180,7 +180,7 @@ class TargetSide:
         keys = [key for key in keys if is_metadata_file(key.rpartition("/")[2])]
         keys.sort(key=lambda key: metadata_version(key.rpartition("/")[2]) or 0, reverse=True)
         found = []
-        for outcome in each(self._read, keys[:MAX_READ], workers=READERS):
+        for outcome in run_in_threads(self._read, keys[:MAX_READ], workers=READERS):
             if isinstance(outcome, Failed):
                 raise outcome.error
             there = self._readable(outcome.result)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, StoreError
 from migrator.findings import WARN, Finding
 from migrator.inventory import advice
@@ -117,7 +117,9 @@ def _find_archived(plan: PlanFile, store: Store, layout: Layout, needs: Needs) -
     total = _count(plan)
     restored: list[_Archived] = []
     blocked = 0
-    for outcome in each(lambda one: looks[one.bucket].head(one.key, one.version_id), _archived(plan), workers=WORKERS):
+    for outcome in run_in_threads(
+        lambda one: looks[one.bucket].head(one.key, one.version_id), _archived(plan), workers=WORKERS
+    ):
         one = outcome.item
         seen = None if isinstance(outcome, Failed) else outcome.result
         if seen is not None and seen.restored:
@@ -206,7 +208,7 @@ class _Bucket:
     def _heads(self, keys: Sequence[str]) -> dict[str, Seen]:
         """What each of these objects has; without those that may not be read, which the preflight names."""
         seen: dict[str, Seen] = {}
-        for outcome in each(self._look.head, keys, workers=WORKERS):
+        for outcome in run_in_threads(self._look.head, keys, workers=WORKERS):
             if isinstance(outcome, Failed):
                 if not isinstance(outcome.error, AccessDenied):
                     raise outcome.error
@@ -253,7 +255,7 @@ class _Bucket:
 
     def _find_acls(self, keys: Sequence[str], count: int) -> None:
         granted: dict[str, list[str]] = {}
-        for outcome in each(self._look.grants, keys, workers=WORKERS):
+        for outcome in run_in_threads(self._look.grants, keys, workers=WORKERS):
             if isinstance(outcome, Failed):
                 raise outcome.error
             if outcome.result is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.catalogs import Catalog, properties_of
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.config import Settings, checked_codes
 from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import BLOCK, WARN, Finding
@@ -291,7 +291,7 @@ def _settle_ambiguous(plan: PlanFile, store: Store, layout: Layout, progress: Pr
         last = -1
         while page := plan.db.execute(query, (last,)).fetchall():
             last = page[-1][0]
-            for outcome in each(compare, page, workers=store.concurrency):
+            for outcome in run_in_threads(compare, page, workers=store.concurrency):
                 if isinstance(outcome, Failed):
                     raise outcome.error
                 action = SAME if outcome.result else CONFLICT

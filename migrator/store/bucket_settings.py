@@ -17,7 +17,7 @@ import botocore
 import botocore.exceptions
 import botocore.parsers
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied
 from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
 from migrator.store.connection import Connection
@@ -117,7 +117,7 @@ def _read_from(
     for (bucket, setting), answer in zip(questions, answers, strict=True):
         if answer is None or not _take(connection, read[bucket], setting, answer):
             unclear.append((bucket, setting))
-    for outcome in each(partial(_ask_boto3, connection), unclear, workers=AT_ONCE):
+    for outcome in run_in_threads(partial(_ask_boto3, connection), unclear, workers=AT_ONCE):
         bucket, setting = outcome.item
         if not isinstance(outcome, Failed):
             _note(read[bucket], setting, outcome.result)

@@ -16,7 +16,7 @@ from typing import Any
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import VIEW
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.cutover.pointers import needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.errors import MigratorError, NotFound, Unreachable
@@ -200,7 +200,7 @@ class Verifier:
 
         with self._progress.stage("comparing older versions", objects=count, size=int(size)) as stage:
             plain = (pair for pair in pairs if not pair[0].marker)
-            for outcome in each(compare, plain, workers=self._store.concurrency):
+            for outcome in run_in_threads(compare, plain, workers=self._store.concurrency):
                 stage.advance(1, outcome.item[0].size)
                 _judge(check, outcome, f"{outcome.item[0].place}: its bytes differ at the target")
         return check
@@ -216,7 +216,7 @@ class Verifier:
             return self._same_as_old(digest, planned.bucket, planned.key, None, planned.etag)
 
         with self._progress.stage("comparing bytes", objects=count, size=int(size)) as stage:
-            for outcome in each(compare, self._plan.objects(where), workers=self._store.concurrency):
+            for outcome in run_in_threads(compare, self._plan.objects(where), workers=self._store.concurrency):
                 stage.advance(1, outcome.item.size)
                 _judge(check, outcome, f"s3://{self._layout.target_bucket}/{outcome.item.target}: bytes differ")
         return check
@@ -382,7 +382,7 @@ class Verifier:
 
     def _read(self, uris: Iterable[str], files: Check, *, strict: bool) -> Iterator[tuple[str, bytes]]:
         """Read many. What is missing of a table that no catalog names was missing before: the plan has said so."""
-        for outcome in each(self._get, uris, workers=READERS):
+        for outcome in run_in_threads(self._get, uris, workers=READERS):
             files.checked += 1
             if isinstance(outcome, Failed) and isinstance(outcome.error, NotFound) and not strict:
                 files.notes.append(f"{outcome.item} is missing, as it was before: no catalog names its table")

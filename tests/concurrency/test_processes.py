@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from migrator.concurrency.processes import Channel, Child, Disconnected, Workers, answer_requests, default_processes
-from migrator.concurrency.threads import Done, each
+from migrator.concurrency.threads import Done, run_in_threads
 from migrator.errors import MigrationFailed, UnmappedPath, Unreadable
 
 
@@ -42,7 +42,7 @@ class Job:
 
 def test_every_item_is_answered_and_all_children_work() -> None:
     with Workers(Job, 7, processes=2) as workers:
-        outcomes = list(each(workers, range(200), workers=2))
+        outcomes = list(run_in_threads(workers, range(200), workers=2))
     assert {o.item: o.result[0] for o in outcomes if isinstance(o, Done)} == {n: 7 * n for n in range(200)}
     pids = {o.result[1] for o in outcomes if isinstance(o, Done)}
     assert len(pids) == 2 and os.getpid() not in pids

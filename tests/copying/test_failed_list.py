@@ -29,7 +29,7 @@ def test_a_second_list_replaces_the_first(tmp_path: Path) -> None:
     assert read_list(path) == {("b", "second")}
 
 
-def test_a_list_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_list_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     assert "could not be listed in" in list_failures(tmp_path / "no such folder" / "list.txt", ["s3://b/k"])
 
 

@@ -75,7 +75,7 @@ def test_parts_that_do_not_fit_together_are_an_unequal_copy() -> None:
         upload(FakeStore(finish=lambda: refuse("it says no")))
 
 
-def test_a_lost_answer_is_told_where_nothing_may_be_there_twice() -> None:
+def test_a_lost_answer_is_reported_where_nothing_may_be_there_twice() -> None:
     with pytest.raises(AnswerLost):
         upload(FakeStore(finish=raises(Unreachable("away"))), once=True)
 

@@ -53,6 +53,11 @@ class Target:
         return False
 
 
+def version(number: int, etag: str, marker: int = 0) -> PlannedVersion:
+    size = 0 if marker else 10
+    return PlannedVersion(number, "from", "a", f"v{number}", number, size, etag, 0, "STANDARD", marker, "to", "copy")
+
+
 def history() -> list[PlannedVersion]:
     """Two versions and a delete marker, the oldest first."""
     return [version(1, "e1"), version(2, "e2"), version(3, "", marker=1)]
@@ -110,8 +115,3 @@ def test_what_somebody_else_wrote_is_in_the_way() -> None:
     with pytest.raises(Occupied, match="is there since planning, without its older versions"):
         copy(target, other)
     assert target.kept == other and target.listed == 0
-
-
-def version(number: int, etag: str, marker: int = 0) -> PlannedVersion:
-    size = 0 if marker else 10
-    return PlannedVersion(number, "from", "a", f"v{number}", number, size, etag, 0, "STANDARD", marker, "to", "copy")
