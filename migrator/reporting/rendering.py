@@ -22,11 +22,11 @@ HANGING = 4
 """How much further the rest of a wrapped line is indented than its beginning."""
 MIN_WIDTH = 40
 """A terminal that is narrower gets lines of this width: wrapping them at every word helps nobody."""
-MIN_COLUMN = 16
+MIN_COLUMN = 12
 """Up to this width, a column of words keeps its width where a table is too wide for the terminal."""
 MAX_WRAPPED_ROWS = 500
 """A longer table is not fitted to the terminal. rich takes about 1 ms a row, which is 10 s for 10,000 tables; aligning
-them takes 0.05 s."""
+them takes 0.2 s."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def render(report: Iterable[Text | Grid], width: int | None = None, *, colours: 
         file=file,
         width=width and max(width, MIN_WIDTH),
         force_terminal=colours,
+        force_jupyter=False,
+        no_color=False,
         color_system="standard" if colours else None,
         legacy_windows=False,
         highlight=False,
@@ -94,7 +96,7 @@ def render(report: Iterable[Text | Grid], width: int | None = None, *, colours: 
                 if colours and (piece.style or piece.spans):
                     console.print(piece, soft_wrap=True)
                 else:
-                    file.write(f"{piece.plain}\n")  # a hundred times faster, for reports of many tables
+                    file.write(f"{piece.plain}\n")  # saves 0.1 ms a line
         elif width is None or len(part.rows) > MAX_WRAPPED_ROWS:
             file.writelines(f"{row}\n" for row in _aligned(part))
         else:

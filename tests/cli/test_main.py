@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -71,3 +74,27 @@ def test_a_wrong_option_is_a_usage_error(command: str) -> None:
 def test_a_similar_command_is_proposed_or_none() -> None:
     result = CliRunner().invoke(main, ["plam"])
     assert result.exit_code == 2 and "No such command" in result.stderr
+
+
+def examples(text: str) -> list[list[str]]:
+    """The words of each command under "Example:", without what is redirected."""
+    block = re.split(r"\n\s*\n", text[text.index("Example:") :].strip())[0]
+    lines = [shlex.split(line.split(" > ")[0], comments=True) for line in block.splitlines()[1:]]
+    assert lines and all(words[0] == "migrator" for words in lines), block
+    return [words[1:] for words in lines]
+
+
+@pytest.mark.parametrize("command", [main, *COMMANDS], ids=lambda command: command.name)
+def test_each_example_in_the_help_is_a_command_that_runs(command: click.Command) -> None:
+    for name, *arguments in examples(command.help or ""):
+        assert command is main or name == command.name
+        example = next(other for other in COMMANDS if other.name == name)
+        with example.make_context(name, arguments) as context:
+            assert context.command is example
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_help_fits_eighty_columns_but_for_examples(command: str) -> None:
+    shown = CliRunner().invoke(main, [str(command), "--help"], terminal_width=80).stdout
+    long = [row for row in shown.splitlines() if len(row) > 80]
+    assert all(row.startswith("    migrator ") for row in long), long
