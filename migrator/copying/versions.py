@@ -17,13 +17,11 @@ from migrator.copying.copier import ETAG, Copied
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
 from migrator.inventory.versions import (
     OF_HINT,
-    VersionThere,
+    TargetVersion,
+    TargetVersions,
     current_of,
-    found,
     has_versions,
-    list_again,
-    list_there,
-    there,
+    match_history,
 )
 from migrator.planfile.file import PENDING_COPIES, PlanFile, PlannedObject, PlannedVersion
 from migrator.planfile.journal import Journal
@@ -40,7 +38,7 @@ _CURRENT = f"{PENDING_COPIES} AND role = ''"
 @dataclass(frozen=True)
 class _Key:
     history: Sequence[PlannedVersion]
-    there: Sequence[VersionThere]
+    at_target: Sequence[TargetVersion]
 
 
 class VersionCopier:
@@ -62,6 +60,7 @@ class VersionCopier:
         self._max_failures = max_failures
         self._only = only
         self._bucket = plan.layout.target_bucket
+        self._target = TargetVersions(plan, store, self._bucket)
         self.copied = 0
         self.copied_bytes = 0
 
@@ -79,7 +78,7 @@ class VersionCopier:
         self._prepare_target()
         with self._progress.stage("listing the target's versions") as stage:
             keys = (found.key for found in self._store.list(self._bucket))
-            list_there(self._plan, self._store, self._bucket, keys, stage)
+            self._target.list_all(keys, stage)
         if not hints:
             self._recognize_current(journal)
         failures: list[MigratorError] = []
@@ -113,44 +112,32 @@ class VersionCopier:
     def _keys(self, where: str) -> Iterator[_Key]:
         for history in self._plan.histories(where):
             if self._only is None or (history[0].bucket, history[0].key) in self._only:
-                yield _Key(history, there(self._plan, history[0].target))
+                yield _Key(history, self._target.of(history[0].target))
 
     def _recognize_current(self, journal: Journal) -> None:
         """Journal the current versions that a killed run copied without saying so: copied again, they would be
         in the target's history twice. Only plans with older versions promise that much."""
-        plain = (
-            f"SELECT o.id, t.size, t.etag FROM (SELECT * FROM objects WHERE {_CURRENT}) AS o"
-            " JOIN versions_there t ON t.key = o.target AND t.latest AND NOT t.marker"
-            " WHERE t.size = o.size AND t.etag = o.etag"
-            " AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)"
-        )
-        rows = self._plan.db.execute(plain).fetchall()
-        journal.copied(Copied(id_, size, etag, ETAG) for id_, size, etag in rows)
+        journal.copied(Copied(id_, size, etag, ETAG) for id_, size, etag in self._target.equal_objects(_CURRENT))
         pending = (
             "EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key"
             " AND o.action IN ('copy', 'overwrite') AND o.role = '' AND o.id NOT IN (SELECT object_id FROM done))"
         )
         for history in self._plan.histories(pending):
-            versions = there(self._plan, history[0].target)
             current = current_of(self._plan, history)
-            match = found(history, current, versions, lambda *_: False)
-            if (
-                current is not None
-                and match is not None
-                and match[1][len(history) :]
-                and versions[-1].etag == current.etag
-            ):
+            match = match_history(history, current, self._target.of(history[0].target), lambda *_: False)
+            copy = match.current if match is not None else None
+            if current is not None and copy is not None and copy.etag == current.etag:
                 first = history[0]
                 row = self._plan.db.execute(
                     "SELECT id FROM objects WHERE bucket = ? AND key = ?", (first.bucket, first.key)
                 ).fetchone()
-                journal.copied([Copied(row[0], versions[-1].size, versions[-1].etag, ETAG)])
+                journal.copied([Copied(row[0], copy.size, copy.etag, ETAG)])
         journal.commit()
 
     def look_again(self, journal: Journal, objects: Iterable[PlannedObject]) -> list[Copied]:
         """Which of these current versions are at the target by now; they are journalled."""
         wanted = list(objects)
-        list_again(self._plan, self._store, self._bucket, {one.target or "" for one in wanted})
+        self._target.list_again({one.target or "" for one in wanted})
         self._recognize_current(journal)
         done = []
         for one in wanted:
@@ -163,7 +150,7 @@ class VersionCopier:
 
     def _copy_key(self, key: _Key) -> tuple[dict[int, str], int]:
         """ETag of each version at the target by its id in the plan, and how many were copied now."""
-        versions: Sequence[VersionThere] = key.there
+        versions: Sequence[TargetVersion] = key.at_target
         copied = 0
         for attempt in range(1, ATTEMPTS + 1):
             done, etags = self._done(key.history, versions)
@@ -180,22 +167,21 @@ class VersionCopier:
                 time.sleep(WAIT_SECONDS * attempt)
             target = key.history[0].target
             versions = [
-                VersionThere(v.key, v.version_id, v.size, v.etag, v.marker)
+                TargetVersion(v.key, v.version_id, v.size, v.etag, v.marker)
                 for v in self._store.versions_of(self._bucket, target)
             ]
         raise AssertionError
 
-    def _done(self, history: Sequence[PlannedVersion], versions: Sequence[VersionThere]) -> tuple[int, list[str]]:
-        match = found(history, None, versions, self._same_bytes)
+    def _done(self, history: Sequence[PlannedVersion], versions: Sequence[TargetVersion]) -> tuple[int, list[str]]:
+        match = match_history(history, None, versions, self._same_bytes)
         if match is None:
             raise Occupied(
                 f"s3://{self._bucket}/{history[0].target} is there since planning, without its older versions.",
                 next_move='Run "migrator plan" again.',
             )
-        done = min(match[0], len(history))
-        return done, [version.etag for version in match[1][:done]]
+        return len(match.versions), [version.etag for version in match.versions]
 
-    def _same_bytes(self, wanted: PlannedVersion, other: VersionThere) -> bool:
+    def _same_bytes(self, wanted: PlannedVersion, other: TargetVersion) -> bool:
         return self._store.same_content(
             (wanted.bucket, wanted.key, wanted.version_id), (self._bucket, other.key, other.version_id)
         )

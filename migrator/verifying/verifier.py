@@ -21,10 +21,10 @@ from migrator.cutover.source_changes import Late
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.errors import MigratorError, NotFound, Unreachable
 from migrator.iceberg.deletes import delete_paths
-from migrator.iceberg.manifests import read_manifest, read_manifest_list
+from migrator.iceberg.manifests import DELETED, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
-from migrator.inventory.versions import OF_HINT, VersionThere, found, has_versions, list_there, there
+from migrator.inventory.versions import OF_HINT, TargetVersion, TargetVersions, has_versions, match_history
 from migrator.layout import Location
 from migrator.planfile.file import (
     COPY,
@@ -167,7 +167,7 @@ class Verifier:
         check = Check("every older version is at the target, in its order", "versions")
         with self._progress.stage("listing the target's versions") as stage:
             keys = (key for (key,) in self._plan.db.execute("SELECT key FROM there"))
-            list_there(self._plan, self._store, self._layout.target_bucket, keys, stage)
+            TargetVersions(self._plan, self._store, self._layout.target_bucket).list_all(keys, stage)
         pairs = self._version_pairs("1" if cut_over else f"NOT {OF_HINT}", check)
         if deep:
             return [check, self._compare_versions(pairs)]
@@ -175,9 +175,10 @@ class Verifier:
             pass
         return [check]
 
-    def _version_pairs(self, where: str, check: Check) -> Iterator[tuple[PlannedVersion, VersionThere]]:
+    def _version_pairs(self, where: str, check: Check) -> Iterator[tuple[PlannedVersion, TargetVersion]]:
         """Check history by history, and yield each version beside the one at the target."""
         db, bucket = self._plan.db, self._layout.target_bucket
+        target = TargetVersions(self._plan, self._store, bucket)
         for history in self._plan.histories(where):
             place = f"s3://{bucket}/{history[0].target}"
             ids = sorted(version.id for version in history)
@@ -189,17 +190,17 @@ class Verifier:
             written = [replace(version, etag=etags.get(version.id, version.etag)) for version in history]
             # What was there before us was compared by the planner; of that, as of objects, the size must do.
             same_bytes = _never if history[0].id in etags else _always
-            match = found(written, None, there(self._plan, history[0].target), same_bytes)
-            if match is None or match[0] < len(history):
+            match = match_history(written, None, target.of(history[0].target), same_bytes)
+            if match is None or len(match.versions) < len(history):
                 check.fail(f"* {place}: not all of its {len(history)} older versions are there in their order")
                 continue
-            yield from zip(history, match[1], strict=True)
+            yield from zip(history, match.versions, strict=True)
 
-    def _compare_versions(self, pairs: Iterable[tuple[PlannedVersion, VersionThere]]) -> Check:
+    def _compare_versions(self, pairs: Iterable[tuple[PlannedVersion, TargetVersion]]) -> Check:
         check = Check("older versions are the same byte for byte", "versions")
         count, size = self._plan.db.execute("SELECT count(*), total(size) FROM versions WHERE NOT marker").fetchone()
 
-        def compare(pair: tuple[PlannedVersion, VersionThere]) -> bool | str:
+        def compare(pair: tuple[PlannedVersion, TargetVersion]) -> bool | str:
             old, new = pair
             # A version never changes, but "null" stands for whichever was written last without one.
             etag = old.etag if old.version_id == "null" else None
@@ -332,7 +333,7 @@ class Verifier:
                 path(entry.path, manifest_uri)
                 if entry.referenced_data_file is not None:
                     path(entry.referenced_data_file, manifest_uri)
-                if entry.status == 2:
+                if entry.status == DELETED:
                     continue
                 size = self._size_before(entry.path, entry.size) if accepted else entry.size
                 resized += size != entry.size
@@ -400,11 +401,11 @@ class Verifier:
                 yield outcome.item, outcome.result
 
 
-def _never(_: PlannedVersion, __: VersionThere) -> bool:
+def _never(_: PlannedVersion, __: TargetVersion) -> bool:
     return False
 
 
-def _always(_: PlannedVersion, __: VersionThere) -> bool:
+def _always(_: PlannedVersion, __: TargetVersion) -> bool:
     return True
 
 
