@@ -227,6 +227,11 @@ class NamespaceChange:
     new: str
 
 
+def needs_cutover(table: PlannedTable) -> bool:
+    """True if the plan changes this table's pointer in its catalog."""
+    return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
+
+
 def left_folders(plan: PlanFile) -> list[tuple[str, str]]:
     """(bucket, prefix) of the folders of the tables that the plan leaves where they are on purpose."""
     rows = plan.db.execute("SELECT old_metadata, old_location FROM tables WHERE state = ?", (LEFT,)).fetchall()

@@ -16,13 +16,13 @@ from migrator.planfile.file import (
     CONFLICT,
     COPY,
     HINT,
-    MIGRATED,
     PENDING,
     SAME,
     SKIP,
     TO_WRITE,
     PlanFile,
     PlannedTable,
+    needs_cutover,
 )
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
 
@@ -189,11 +189,6 @@ def changes(plan: PlanFile) -> list[Change]:
             after = plan.layout.map_uri(recorded.source) or ""
             found.append(Change("paths in jobs and scripts", recorded.source, after))
     return found
-
-
-def needs_cutover(table: PlannedTable) -> bool:
-    """True if the plan changes this table's pointer in its catalog."""
-    return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
 
 
 @dataclass(frozen=True)
