@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from migrator.errors import StoreError
 from migrator.findings import INFO, Finding
+from migrator.inventory.listing import Listing
 from migrator.layout import Layout
 from migrator.planfile.file import COPY, HINT, SAME, SKIP, PlanFile, PlannedVersion, is_hadoop_marker
 from migrator.progress import Progress
@@ -314,11 +315,12 @@ def _record_unlisted(
         _record(plan, layout, bucket, versions, total, stage, keep=keep)
 
 
-def compare_histories(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
+def compare_histories(plan: PlanFile, store: Store, layout: Layout, listing: Listing, progress: Progress) -> None:
     """Record for each history in the plan whether the target has it.
 
     If the target has nothing beside a part of the history or all of it, then its current object is an older version.
-    That object is removed from the listing of the target, so that the plan copies the source's current version."""
+    That object is removed from ``listing``, the listing of the target, so that the plan copies the source's current
+    version."""
     if not has_versions(plan):
         return
     if not store.keeps_versions(layout.target_bucket):
@@ -328,7 +330,7 @@ def compare_histories(plan: PlanFile, store: Store, layout: Layout, progress: Pr
         return
     target = TargetVersions(plan, store, layout.target_bucket)
     with progress.stage("listing the target's versions") as stage:
-        target.list_all((key for (key,) in plan.db.execute("SELECT key FROM present")), stage)
+        target.list_all(listing.keys(), stage)
 
     def same_bytes(version: PlannedVersion, copy: TargetVersion) -> bool:
         return "-" in version.etag + copy.etag or store.same_content(
@@ -341,7 +343,7 @@ def compare_histories(plan: PlanFile, store: Store, layout: Layout, progress: Pr
         key = history[0].target
         match = match_history(history, current_of(plan, history), target.of(key), same_bytes)
         if match is not None and not match.followed:
-            plan.db.execute("DELETE FROM present WHERE key = ?", (key,))
+            listing.remove(key)
         if match is None or len(match.versions) == len(history):
             action = TOO_LATE if match is None else SAME
             plan.db.executemany("INSERT INTO settled VALUES (?, ?)", ((version.id, action) for version in history))

@@ -4,6 +4,7 @@ for ``--deep`` the bytes of every copy with those of its source."""
 from __future__ import annotations
 
 from migrator.concurrency.threads import each
+from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile, PlannedObject, keys_under, same_etag
 from migrator.progress import Progress
 from migrator.store import Store
@@ -21,14 +22,14 @@ SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
   WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.etag IS NOT o.target_etag
   THEN 'differs from what was there while planning'
   WHEN d.object_id IS NULL AND o.action <> 'same' THEN 'not migrated yet' END AS what
-FROM objects o LEFT JOIN there t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
+FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
 WHERE o.action <> 'skip' AND what IS NOT NULL
   AND (o.role <> 'version-hint' OR :cut_over)
 """
-_TOTALS = """
+_TOTALS = f"""
 SELECT count(*), total(CASE WHEN d.object_id IS NOT NULL THEN d.size
   WHEN o.action = 'same' AND o.role <> '' THEN t.size ELSE o.size END), count(t.key), total(t.size)
-FROM objects o LEFT JOIN there t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
+FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
 WHERE o.action IN ('copy', 'overwrite', 'same', 'rewrite') AND o.target >= ? AND o.target < ?
 """
 

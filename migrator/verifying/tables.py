@@ -14,6 +14,7 @@ from migrator.iceberg.deletes import delete_paths
 from migrator.iceberg.manifests import DELETED, POSITION_DELETES, Entry, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
+from migrator.inventory.listing import Listing
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile, PlannedTable
 from migrator.progress import Progress
@@ -60,6 +61,7 @@ class _TableFiles:
         self._plan = plan
         self._store = store
         self._layout = plan.layout
+        self._listing = Listing(plan.db)
         self._table = table
         self._files = files
         self._old_paths = old_paths
@@ -149,15 +151,14 @@ class _TableFiles:
         if at is None or at.bucket != self._layout.target_bucket:
             self._files.fail(f"* {uri} lies outside the target")
             return
-        query = "SELECT size FROM there WHERE key IN (?, ?) ORDER BY key = ? DESC"  # see Location.collapsed
-        row = self._plan.db.execute(query, (at.key, at.collapsed.key, at.key)).fetchone()
-        if row is None:
+        present = self._listing.size(at.key, at.collapsed.key)
+        if present is None:
             if self._strict:
                 self._files.fail(f"- {uri}: missing")
             else:
                 self._note_missing(uri)
-        elif row[0] != size and self._strict:
-            self._files.fail(f"* {uri}: {row[0]} bytes, its manifest records {size}")
+        elif present != size and self._strict:
+            self._files.fail(f"* {uri}: {present} bytes, its manifest records {size}")
 
     def _note_missing(self, uri: str) -> None:
         self._files.notes.append(f"{uri} is missing, as it was before: no catalog names its table")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from migrator.concurrency.threads import each
+from migrator.inventory.listing import Listing
 from migrator.inventory.versions import OF_HINT, TargetVersion, TargetVersions, match_history
 from migrator.planfile.file import COPY, PlanFile, PlannedVersion
 from migrator.progress import Progress
@@ -27,7 +28,7 @@ def check_versions(
     check = Check("every older version is at the target, in its order", "versions")
     target = TargetVersions(plan, store, plan.layout.target_bucket)
     with progress.stage("listing the target's versions") as stage:
-        target.list_all((key for (key,) in plan.db.execute("SELECT key FROM there")), stage)
+        target.list_all(Listing(plan.db).keys(), stage)
     pairs = _pairs(plan, target, "1" if cut_over else f"NOT {OF_HINT}", check)
     if deep:
         return [check, _compare_bytes(plan, store, old, progress, pairs)]
