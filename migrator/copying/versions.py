@@ -15,13 +15,11 @@ from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
 from migrator.inventory.versions import (
     OF_HINT,
-    VersionThere,
+    TargetVersion,
+    TargetVersions,
     current_of,
-    found,
     has_versions,
-    list_again,
-    list_there,
-    there,
+    match_history,
 )
 from migrator.planfile.copied import ETAG, Copied
 from migrator.planfile.file import PlanFile
@@ -44,7 +42,7 @@ class _Key:
     """One key: the versions to copy, and those that the target had when it was listed; both from the oldest on."""
 
     history: Sequence[PlannedVersion]
-    there: Sequence[VersionThere]
+    at_target: Sequence[TargetVersion]
 
 
 class VersionCopier:
@@ -66,6 +64,7 @@ class VersionCopier:
         self._max_failures = max_failures
         self._only = only
         self._bucket = plan.layout.target_bucket
+        self._target = TargetVersions(plan, store, self._bucket)
         self.copied = 0
         self.copied_bytes = 0
 
@@ -84,7 +83,7 @@ class VersionCopier:
         self._prepare_target()
         with self._progress.stage("listing the target's versions") as stage:
             keys = (stored.key for stored in self._store.list(self._bucket))
-            list_there(self._plan, self._store, self._bucket, keys, stage)
+            self._target.list_all(keys, stage)
         if not hints:
             self._journal_copied_objects(journal)
         with self._progress.stage("copying older versions", objects=count, size=int(size)) as stage:
@@ -124,19 +123,12 @@ class VersionCopier:
     def _keys(self, where: str) -> Iterator[_Key]:
         for history in self._plan.histories(where):
             if self._only is None or (history[0].bucket, history[0].key) in self._only:
-                yield _Key(history, there(self._plan, history[0].target))
+                yield _Key(history, self._target.of(history[0].target))
 
     def _journal_copied_objects(self, journal: Journal) -> None:
         """Journal the current versions that a killed run copied without journalling them. Copied again, they would be
         twice among the target's versions. Only a plan with older versions promises that they are not."""
-        plain = (
-            f"SELECT o.id, t.size, t.etag FROM (SELECT * FROM objects WHERE {_CURRENT}) AS o"
-            " JOIN versions_there t ON t.key = o.target AND t.latest AND NOT t.marker"
-            " WHERE t.size = o.size AND t.etag = o.etag"
-            " AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)"
-        )
-        rows = self._plan.db.execute(plain).fetchall()
-        journal.copied(Copied(id_, size, etag, ETAG) for id_, size, etag in rows)
+        journal.copied(Copied(id_, size, etag, ETAG) for id_, size, etag in self._target.equal_objects(_CURRENT))
         pending = (
             "EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key"
             " AND o.action IN ('copy', 'overwrite') AND o.role = '' AND o.id NOT IN (SELECT object_id FROM done))"
@@ -149,20 +141,20 @@ class VersionCopier:
 
     def _copy_after_history(self, history: Sequence[PlannedVersion]) -> Copied | None:
         """The copy of the current version, if the target has it right after all older versions."""
-        versions = there(self._plan, history[0].target)
         current = current_of(self._plan, history)
-        match = found(history, current, versions, lambda *_: False)
-        if current is None or match is None or not match[1][len(history) :] or versions[-1].etag != current.etag:
+        match = match_history(history, current, self._target.of(history[0].target), lambda *_: False)
+        copy = match.current if match is not None else None
+        if current is None or copy is None or copy.etag != current.etag:
             return None
         (object_id,) = self._plan.db.execute(
             "SELECT id FROM objects WHERE bucket = ? AND key = ?", (history[0].bucket, history[0].key)
         ).fetchone()
-        return Copied(object_id, versions[-1].size, versions[-1].etag, ETAG)
+        return Copied(object_id, copy.size, copy.etag, ETAG)
 
     def look_again(self, journal: Journal, objects: Iterable[PlannedObject]) -> list[Copied]:
         """List the target's versions of these objects again. Journal and return the copies that are there."""
         wanted = list(objects)
-        list_again(self._plan, self._store, self._bucket, {one.target or "" for one in wanted})
+        self._target.list_again({one.target or "" for one in wanted})
         self._journal_copied_objects(journal)
         done = []
         for one in wanted:
@@ -176,7 +168,7 @@ class VersionCopier:
     def _copy_key(self, key: _Key) -> tuple[dict[int, str], int]:
         """Copy what is missing of one key. Returns the ETag of each version at the target by its id in the plan, and
         how many versions were copied."""
-        listed: Sequence[VersionThere] | None = key.there
+        listed: Sequence[TargetVersion] | None = key.at_target
         copied = 0
 
         def attempt() -> list[str]:
@@ -192,26 +184,25 @@ class VersionCopier:
         etags = retry(attempt, backoff(ATTEMPTS, first=WAIT_SECONDS), _is_retried)
         return {version.id: etag for version, etag in zip(key.history, etags, strict=True)}, copied
 
-    def _list_key(self, target: str) -> list[VersionThere]:
+    def _list_key(self, target: str) -> list[TargetVersion]:
         """The target's versions of a key, the oldest first."""
         return [
-            VersionThere(version.key, version.version_id, version.size, version.etag, version.marker)
+            TargetVersion(version.key, version.version_id, version.size, version.etag, version.marker)
             for version in self._store.versions_of(self._bucket, target)
         ]
 
-    def _done(self, history: Sequence[PlannedVersion], versions: Sequence[VersionThere]) -> tuple[int, list[str]]:
+    def _done(self, history: Sequence[PlannedVersion], versions: Sequence[TargetVersion]) -> tuple[int, list[str]]:
         """How many versions of a history are at the target, and the ETags of these. Raises Occupied if something else
         is there."""
-        match = found(history, None, versions, self._same_bytes)
+        match = match_history(history, None, versions, self._same_bytes)
         if match is None:
             raise Occupied(
                 f"s3://{self._bucket}/{history[0].target} is there since planning, without its older versions.",
                 next_move='Run "migrator plan" again.',
             )
-        done = min(match[0], len(history))
-        return done, [version.etag for version in match[1][:done]]
+        return len(match.versions), [version.etag for version in match.versions]
 
-    def _same_bytes(self, wanted: PlannedVersion, other: VersionThere) -> bool:
+    def _same_bytes(self, wanted: PlannedVersion, other: TargetVersion) -> bool:
         return self._store.same_content(
             (wanted.bucket, wanted.key, wanted.version_id), (self._bucket, other.key, other.version_id)
         )

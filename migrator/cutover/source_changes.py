@@ -1,7 +1,7 @@
-"""What has changed in the old buckets since the plan was made: asked once more before the cutover.
+"""Finds what has changed in the old buckets since the plan was made. The cutover is refused if something has.
 
-Between the two moments writers may have added plain files, which no pointer names. A cutover would leave them
-behind, silently. So the buckets are listed again and compared with the plan.
+Between planning and cutover, writers may have added plain files, which no pointer names. A cutover would leave them
+behind, and nobody would notice. So the old buckets are listed again and compared with the plan.
 
 What the plan leaves where it is may change at will: objects under a rule ``= false``, the files of tables that are
 left out, Hadoop's empty directory markers, and the checksum files of what is rewritten.
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from migrator.inventory.listing import SOURCE_PAGE, Listing, list_sources
 from migrator.layout import Layout, source_places
-from migrator.planfile.connecting import insert_rows
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import is_hadoop_marker
 from migrator.planfile.rows import ROLE_CHECKSUM, ROLE_LEFT, SKIP
@@ -23,14 +23,14 @@ from migrator.store import Store
 
 _MINDED = f"target IS NOT NULL AND role NOT IN ('{ROLE_CHECKSUM}', '{ROLE_LEFT}')"
 """Which objects of a plan must not change until the cutover."""
-_SEEN = """
+_SEEN = f"""
 INSERT OR IGNORE INTO seen
-SELECT o.id FROM listed l CROSS JOIN objects o WHERE o.bucket = ? AND o.key = l.key
+SELECT o.id FROM {SOURCE_PAGE} l CROSS JOIN objects o WHERE o.bucket = ? AND o.key = l.key
 """
 # What was listed and is not in the plan, or has another ETag there and must not; with the planned size, if any.
 _DIFFERENT = f"""
-SELECT l.key, l.size, o.size FROM listed l LEFT JOIN objects o ON o.bucket = ? AND o.key = l.key
-WHERE o.id IS NULL OR o.{_MINDED} AND o.etag <> l.etag ORDER BY l.rowid
+SELECT l.key, l.size, o.size FROM {SOURCE_PAGE} l LEFT JOIN objects o ON o.bucket = ? AND o.key = l.key
+WHERE o.id IS NULL OR o.{_MINDED} AND o.etag <> l.etag ORDER BY l.key
 """
 
 
@@ -46,20 +46,18 @@ def find_source_changes(
     left = left_folders(plan)
     db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id INTEGER PRIMARY KEY)")
     db.execute("DELETE FROM seen")
-    db.execute("CREATE TEMP TABLE IF NOT EXISTS listed (key TEXT, size INTEGER, etag TEXT)")
-    with progress.stage("listing the old buckets") as stage:
-        for bucket, page in store.list_all(source_places(layout) if places is None else places):
-            db.execute("DELETE FROM listed")
-            insert_rows(db, "INSERT INTO listed", ((found.key, found.size, found.etag) for found in page))
-            db.execute(_SEEN, (bucket,))
-            for key, size, known in db.execute(_DIFFERENT, (bucket,)).fetchall():
-                if known is None and _moves(plan, layout, left, bucket, key, size):
-                    changes.added += 1
-                    changes.example("+", f"s3://{bucket}/{key}")
-                elif known is not None and not is_hadoop_marker(key, size + known):
-                    changes.changed += 1
-                    changes.example("*", f"s3://{bucket}/{key}")
-            stage.advance(len(page), sum(found.size for found in page))
+    listing = Listing(db, SOURCE_PAGE)
+    for bucket, page in list_sources(store, source_places(layout) if places is None else places, progress):
+        listing.clear()
+        listing.add(page)
+        db.execute(_SEEN, (bucket,))
+        for key, size, known in db.execute(_DIFFERENT, (bucket,)).fetchall():
+            if known is None and _moves(plan, layout, left, bucket, key, size):
+                changes.added += 1
+                changes.example("+", f"s3://{bucket}/{key}")
+            elif known is not None and not is_hadoop_marker(key, size + known):
+                changes.changed += 1
+                changes.example("*", f"s3://{bucket}/{key}")
     gone = f"FROM objects WHERE {_MINDED} AND action <> '{SKIP}' AND id NOT IN (SELECT id FROM seen)"
     (changes.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
     for bucket, key in db.execute(f"SELECT bucket, key {gone} LIMIT {EXAMPLES}").fetchall():

@@ -14,7 +14,7 @@ _DELETE_KINDS = {1: "position deletes", 2: "equality deletes"}
 
 
 @dataclass(frozen=True)
-class Facts:
+class TableFeatures:
     """What the report says of a table beside its numbers. Stored in the plan as JSON."""
 
     data_bytes: int
@@ -25,7 +25,7 @@ class Facts:
     features: list[str]
 
 
-def facts_of(metadata: TableMetadata, data: bytes, files: Iterable[Files], *, outside: int) -> Facts:
+def features_of(metadata: TableMetadata, data: bytes, files: Iterable[Files], *, outside: int) -> TableFeatures:
     """``data`` is the metadata file itself; ``outside`` the number of live files outside the location."""
     files = list(files)
     deletes = [{"kind": _delete_kind(f), "format": f.format, "files": f.count} for f in files if f.content]
@@ -34,7 +34,7 @@ def facts_of(metadata: TableMetadata, data: bytes, files: Iterable[Files], *, ou
         *sorted({_delete_kind(f) for f in files if f.content}),
         *(["files outside the location"] if outside else []),
     ]
-    return Facts(
+    return TableFeatures(
         data_bytes=sum(f.bytes for f in files if not f.content),
         delete_bytes=sum(f.bytes for f in files if f.content),
         deletes=deletes,

@@ -13,7 +13,7 @@ from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, UnmappedPath, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.deletes import delete_paths, rewrite_deletes
-from migrator.iceberg.manifests import Entry, read_manifest, read_manifest_list
+from migrator.iceberg.manifests import DELETED, Entry, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import TableMetadata
 from migrator.inventory import advice
 from migrator.inventory.located import locate, ways
@@ -247,7 +247,7 @@ class Walker:
 
     def _rows(self, place: str, entries: Iterable[Entry], strict: bool) -> Iterator[Ref]:
         for entry in entries:
-            live = entry.status != 2
+            live = entry.status != DELETED
             if self._layout.map_uri(entry.path) is None:
                 if live:
                     raise UnmappedPath(place, entry.path)

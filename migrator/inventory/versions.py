@@ -1,9 +1,9 @@
 """Older versions of objects, and delete markers: how many there are, and which of them the target lacks.
 
-An object's *history* is all that was under its key before its current version, the oldest first; if the
-newest is a delete marker there is no current version, and the marker belongs to the history. The target's
-history is put together in the same order, so it can only grow at its end: what is there and is no
-beginning of the source's history stays as it is.
+An object's *history* is all that was under its key before its current version, ordered from the oldest to the newest.
+If the newest version is a delete marker, there is no current version, and the marker belongs to the history. The
+target's history is written in the same order, and S3 only adds versions at its end. So if the target has versions that
+are not the first ones of the source's history, they stay, and the history cannot be copied.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from migrator.errors import StoreError
 from migrator.findings import INFO, Finding
+from migrator.inventory.listing import Listing
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import is_hadoop_marker
@@ -21,24 +22,24 @@ from migrator.progress import Progress
 from migrator.store import Store, StoredVersion
 
 TOO_LATE = "too late"
-"""The target has the key without this history. Never in a finished plan."""
+"""The target has the key, but not this history. No finished plan has this action."""
 
 OF_HINT = (
     "EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key"
     f" AND o.role = '{ROLE_VERSION_HINT}')"
 )
-"""Selects the versions of version hints. Those are pointers: until the cutover the target must have none."""
+"""Selects the versions of version hints. Version hints are pointers: the target must have none before the cutover."""
 
-_THERE = """
-CREATE TEMP TABLE IF NOT EXISTS versions_there (
+_SCHEMA = """
+CREATE TEMP TABLE IF NOT EXISTS target_versions (
   key TEXT NOT NULL, seq INTEGER NOT NULL, version_id TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
   marker INTEGER NOT NULL, latest INTEGER NOT NULL, PRIMARY KEY (key, seq)) WITHOUT ROWID
 """
 
 
 @dataclass(frozen=True, slots=True)
-class VersionThere:
-    """A version or delete marker in the target bucket."""
+class TargetVersion:
+    """A version or delete marker in the target bucket. ``size`` is in bytes."""
 
     key: str
     version_id: str
@@ -57,7 +58,7 @@ class Current:
 
 @dataclass
 class Histories:
-    """How much older there is in one bucket, below the layout's rules. Sizes are in bytes."""
+    """How many older versions and delete markers one bucket has under the layout's rules. ``bytes``: their size."""
 
     versions: int = 0
     markers: int = 0
@@ -65,7 +66,7 @@ class Histories:
     unlisted: int = 0
     """Objects that the listing of versions lacked, though they are there."""
     trouble: StoreError | None = None
-    """Why the bucket could not be asked."""
+    """Why the bucket's versions could not be listed."""
 
     def count(self, version: StoredVersion) -> None:
         self.versions += not version.marker
@@ -84,79 +85,127 @@ class Histories:
 
 # -- comparing -------------------------------------------------------------------------------------------
 
+SameBytes = Callable[[PlannedVersion, TargetVersion], bool]
+"""Compares the bytes of a version and of one at the target, where sizes are equal and ETags differ."""
 
-def found(
+
+@dataclass(frozen=True, slots=True)
+class HistoryMatch:
+    """How much of a history the target has."""
+
+    versions: Sequence[TargetVersion] = ()
+    """The target's copies of the oldest versions of the history, in order. The other versions go on top of them."""
+    followed: bool = False
+    """The target has the whole history, and something that was written after it."""
+    current: TargetVersion | None = None
+    """What was written after the history, if it is a copy of the source's current version."""
+
+
+def match_history(
     history: Sequence[PlannedVersion],
     current: Current | None,
-    there: Sequence[VersionThere],
-    same_bytes: Callable[[PlannedVersion, VersionThere], bool],
-) -> tuple[int, Sequence[VersionThere]] | None:
-    """How many versions of ``history`` are there already, and which those are; the rest goes on top of them.
+    at_target: Sequence[TargetVersion],
+    same_bytes: SameBytes,
+) -> HistoryMatch | None:
+    """Compare a history with the target's versions of the same key. Both are ordered from the oldest to the newest.
 
-    One more than the history has: something came after it, and if that is ``current``, it is returned, too.
-    None: something else is there, before which the history cannot be put. ``same_bytes`` decides where sizes
-    are equal and ETags differ.
+    ``current`` is the source's current version, None if there is none or if the target gets another content instead.
+    Returns None if the target has other content, so that this history can no longer be put before it.
     """
 
-    def same(wanted: PlannedVersion | Current, other: VersionThere) -> bool:
-        if isinstance(wanted, Current):
-            multipart = "-" in wanted.etag + other.etag  # its ETag depends on its part sizes: the size must do
-            return (
-                not other.marker
-                and wanted.size == other.size
-                and (not wanted.size or wanted.etag == other.etag or multipart)
-            )
-        if wanted.marker or other.marker:
-            return bool(wanted.marker and other.marker)
-        if wanted.size != other.size:
-            return False
-        return not wanted.size or wanted.etag == other.etag or same_bytes(wanted, other)
+    def match(start: int, count: int) -> bool:
+        """True if the ``count`` oldest versions of the history are at the target, the first at index ``start``."""
+        copies = at_target[start : start + count]
+        return all(_same_version(version, copy, same_bytes) for version, copy in zip(history, copies, strict=False))
 
-    def at(wanted: Sequence[PlannedVersion | Current], start: int) -> bool:
-        return start >= 0 and all(map(same, wanted, there[start : start + len(wanted)]))
-
-    count, last = len(history), len(there)
-    if current is not None and at([*history, current], last - count - 1):
-        return count + 1, there[last - count - 1 :]
+    count, last = len(history), len(at_target)
+    start = last - count - 1
+    if current is not None and start >= 0 and match(start, count) and _same_current(current, at_target[-1]):
+        return HistoryMatch(at_target[start:-1], followed=True, current=at_target[-1])
     for start in range(last - count, -1, -1):
-        if at(history, start):
-            return count + (start + count < last), there[start : start + count]
+        if match(start, count):
+            return HistoryMatch(at_target[start : start + count], followed=start + count < last)
     for part in range(min(count - 1, last), 0, -1):
-        if at(history[:part], last - part):
-            return part, there[last - part :]
-    return (0, []) if not there or there[-1].marker else None
+        if match(last - part, part):
+            return HistoryMatch(at_target[last - part :])
+    return HistoryMatch() if not at_target or at_target[-1].marker else None
+
+
+def _same_version(version: PlannedVersion, copy: TargetVersion, same_bytes: SameBytes) -> bool:
+    if version.marker or copy.marker:
+        return bool(version.marker and copy.marker)
+    if version.size != copy.size:
+        return False
+    return not version.size or version.etag == copy.etag or same_bytes(version, copy)
+
+
+def _same_current(current: Current, copy: TargetVersion) -> bool:
+    if copy.marker or current.size != copy.size:
+        return False
+    # The ETag of a multipart upload depends on the sizes of its parts, so an equal size must do.
+    multipart = "-" in current.etag + copy.etag
+    return not current.size or current.etag == copy.etag or multipart
 
 
 _RELEVANT = (
     "(EXISTS (SELECT 1 FROM versions v WHERE v.target = :key)"
     " OR :latest AND EXISTS (SELECT 1 FROM objects o WHERE o.target = :key))"
 )
+_INSERT = (
+    f"INSERT INTO target_versions SELECT :key, :seq, :version_id, :size, :etag, :marker, :latest WHERE {_RELEVANT}"
+)
 
-_INSERT = f"INSERT INTO versions_there SELECT :key, :seq, :version_id, :size, :etag, :marker, :latest WHERE {_RELEVANT}"
 
+class TargetVersions:
+    """The target's versions of the plan's keys, as they were listed, in a temporary table of the plan's database.
 
-def list_there(plan: PlanFile, store: Store, bucket: str, keys: Iterable[str], stage: Progress) -> None:
-    """Keep, in a temporary table, what the target's versions are of the keys of the plan. ``keys`` are those of
-    its current objects: a listing of versions that lacks one of them is not to be trusted, see _record_unlisted.
+    Every instance for a plan uses the same table.
     """
-    plan.db.execute(_THERE)
-    plan.db.execute("DELETE FROM versions_there")
-    plan.db.executemany(_INSERT, _there_rows(store.list_versions(bucket), stage))
-    lacks = f"SELECT 1 WHERE {_RELEVANT} AND NOT EXISTS (SELECT 1 FROM versions_there t WHERE t.key = :key)"
-    for key in keys:
-        if plan.db.execute(lacks, {"key": key, "latest": True}).fetchone():
-            plan.db.executemany(_INSERT, _there_rows(store.versions_of(bucket, key)[::-1], stage))
+
+    def __init__(self, plan: PlanFile, store: Store, bucket: str) -> None:
+        self._db = plan.db
+        self._store = store
+        self._bucket = bucket
+        self._db.execute(_SCHEMA)
+
+    def list_all(self, keys: Iterable[str], stage: Progress) -> None:
+        """List the whole bucket. ``keys`` are those of its current objects: a key that the listing of versions lacks
+        is listed by itself, see :func:`_record_unlisted`."""
+        self._db.execute("DELETE FROM target_versions")
+        self._db.executemany(_INSERT, _version_rows(self._store.list_versions(self._bucket), stage))
+        lacks = f"SELECT 1 WHERE {_RELEVANT} AND NOT EXISTS (SELECT 1 FROM target_versions t WHERE t.key = :key)"
+        for key in keys:
+            if self._db.execute(lacks, {"key": key, "latest": True}).fetchone():
+                self._list_key(key, stage)
+
+    def list_again(self, keys: Iterable[str]) -> None:
+        """List the versions of these keys once more."""
+        for key in keys:
+            self._db.execute("DELETE FROM target_versions WHERE key = ?", (key,))
+            self._list_key(key, Progress())
+
+    def _list_key(self, key: str, stage: Progress) -> None:
+        versions = self._store.versions_of(self._bucket, key)[::-1]
+        self._db.executemany(_INSERT, _version_rows(versions, stage))
+
+    def of(self, key: str) -> list[TargetVersion]:
+        """The versions of a key, the oldest first."""
+        query = "SELECT key, version_id, size, etag, marker FROM target_versions WHERE key = ? ORDER BY seq"
+        return [TargetVersion(*row) for row in self._db.execute(query, (key,))]
+
+    def equal_objects(self, where: str) -> list[tuple[int, int, str]]:
+        """(id, size, ETag) of those planned objects whose size and ETag the current version at the target has.
+        ``where`` selects among the objects. Objects with older versions are left out."""
+        query = (
+            f"SELECT o.id, t.size, t.etag FROM (SELECT * FROM objects WHERE {where}) AS o"
+            " JOIN target_versions t ON t.key = o.target AND t.latest AND NOT t.marker"
+            " WHERE t.size = o.size AND t.etag = o.etag"
+            " AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)"
+        )
+        return self._db.execute(query).fetchall()
 
 
-def list_again(plan: PlanFile, store: Store, bucket: str, keys: Iterable[str]) -> None:
-    """Bring what :func:`list_there` has seen of these keys up to date."""
-    plan.db.execute(_THERE)
-    for key in keys:
-        plan.db.execute("DELETE FROM versions_there WHERE key = ?", (key,))
-        plan.db.executemany(_INSERT, _there_rows(store.versions_of(bucket, key)[::-1], Progress()))
-
-
-def _there_rows(versions: Iterable[StoredVersion], stage: Progress) -> Iterator[dict[str, object]]:
+def _version_rows(versions: Iterable[StoredVersion], stage: Progress) -> Iterator[dict[str, object]]:
     for seq, version in enumerate(versions):
         stage.advance(1, version.size)
         yield {
@@ -168,12 +217,6 @@ def _there_rows(versions: Iterable[StoredVersion], stage: Progress) -> Iterator[
             "marker": version.marker,
             "latest": version.latest,
         }
-
-
-def there(plan: PlanFile, key: str) -> list[VersionThere]:
-    """The versions of a key at the target as :func:`list_there` saw them, the oldest first."""
-    query = "SELECT key, version_id, size, etag, marker FROM versions_there WHERE key = ? ORDER BY seq"
-    return [VersionThere(*row) for row in plan.db.execute(query, (key,))]
 
 
 def current_of(plan: PlanFile, history: Sequence[PlannedVersion]) -> Current | None:
@@ -192,9 +235,10 @@ def current_of(plan: PlanFile, history: Sequence[PlannedVersion]) -> Current | N
 def list_histories(
     plan: PlanFile, store: Store, layout: Layout, places: Iterable[tuple[str, str]], progress: Progress, *, keep: bool
 ) -> dict[str, Histories]:
-    """Count what the versioned ones among the old buckets hold beside current objects, bucket by bucket.
+    """Count the older versions and delete markers in the old buckets; return bucket → counts.
 
-    ``keep`` also records each version in the plan, and then raises what goes wrong.
+    ``keep`` also records each version in the plan. Without it, an error of the store is kept in
+    ``Histories.trouble``; with it, the error is raised.
     """
     totals: dict[str, Histories] = {}
     plan.db.execute("CREATE TEMP TABLE latest (bucket TEXT, key TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID")
@@ -262,8 +306,8 @@ def _record(
 def _record_unlisted(
     plan: PlanFile, store: Store, layout: Layout, bucket: str, total: Histories, stage: Progress, *, keep: bool
 ) -> None:
-    """Ask one by one for objects that the listing of versions lacks. SeaweedFS loses keys where a page ends
-    between a key and another that begins with it (``a`` and ``a-b``)."""
+    """List the versions of each object that the listing of the bucket's versions lacks. SeaweedFS leaves keys out
+    where a page ends between a key and another that begins with it (``a`` and ``a-b``)."""
     query = (
         "SELECT key FROM objects o WHERE bucket = ?"
         " AND NOT EXISTS (SELECT 1 FROM latest l WHERE l.bucket = o.bucket AND l.key = o.key)"
@@ -274,9 +318,12 @@ def _record_unlisted(
         _record(plan, layout, bucket, versions, total, stage, keep=keep)
 
 
-def compare_histories(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
-    """Say of each history in the plan whether the target has it. Where it has only a beginning, what readers
-    see there is work half done, which is no reason to leave the current version alone: it is forgotten."""
+def compare_histories(plan: PlanFile, store: Store, layout: Layout, listing: Listing, progress: Progress) -> None:
+    """Record for each history in the plan whether the target has it.
+
+    If the target has nothing beside a part of the history or all of it, then its current object is an older version.
+    That object is removed from ``listing``, the listing of the target, so that the plan copies the source's current
+    version."""
     if not has_versions(plan):
         return
     if not store.keeps_versions(layout.target_bucket):
@@ -284,29 +331,30 @@ def compare_histories(plan: PlanFile, store: Store, layout: Layout, progress: Pr
         message = "does not keep versions, and older versions are to be copied"
         plan.add_finding(Finding.of("target-not-versioned", place, message, move))
         return
+    target = TargetVersions(plan, store, layout.target_bucket)
     with progress.stage("listing the target's versions") as stage:
-        keys = (key for (key,) in plan.db.execute("SELECT key FROM present"))
-        list_there(plan, store, layout.target_bucket, keys, stage)
+        target.list_all(listing.keys(), stage)
 
-    def same_bytes(wanted: PlannedVersion, other: VersionThere) -> bool:
-        return "-" in wanted.etag + other.etag or store.same_content(
-            (wanted.bucket, wanted.key, wanted.version_id), (layout.target_bucket, other.key, other.version_id)
+    def same_bytes(version: PlannedVersion, copy: TargetVersion) -> bool:
+        return "-" in version.etag + copy.etag or store.same_content(
+            (version.bucket, version.key, version.version_id), (layout.target_bucket, copy.key, copy.version_id)
         )
 
     plan.db.execute("CREATE TEMP TABLE settled (id INTEGER PRIMARY KEY, action TEXT NOT NULL)")
-    some = "EXISTS (SELECT 1 FROM versions_there t WHERE t.key = versions.target)"
+    some = "EXISTS (SELECT 1 FROM target_versions t WHERE t.key = versions.target)"
     for history in plan.histories(some, sealed=False):
-        match = found(history, current_of(plan, history), there(plan, history[0].target), same_bytes)
-        if match is not None and match[0] <= len(history):
-            plan.db.execute("DELETE FROM present WHERE key = ?", (history[0].target,))
-        if match is None or match[0] >= len(history):
+        key = history[0].target
+        match = match_history(history, current_of(plan, history), target.of(key), same_bytes)
+        if match is not None and not match.followed:
+            listing.remove(key)
+        if match is None or len(match.versions) == len(history):
             action = TOO_LATE if match is None else SAME
             plan.db.executemany("INSERT INTO settled VALUES (?, ?)", ((version.id, action) for version in history))
     plan.db.execute("UPDATE versions SET action = s.action FROM settled AS s WHERE s.id = versions.id")
 
 
 def settle_histories(plan: PlanFile, layout: Layout) -> None:
-    """Leave out what cannot be carried over, once it is known what happens to every object."""
+    """Remove the versions that cannot be copied from the plan. Call it when every object has its final action."""
     plan.db.execute(
         f"DELETE FROM versions WHERE EXISTS (SELECT 1 FROM objects o WHERE o.action = '{SKIP}'"
         " AND o.bucket = versions.bucket AND o.key = versions.key)"
@@ -322,7 +370,7 @@ def settle_histories(plan: PlanFile, layout: Layout) -> None:
 
 
 def report_histories(plan: PlanFile, bucket: str, total: Histories, *, kept: bool) -> None:
-    """What the plan says about a versioned bucket."""
+    """Add the finding about a versioned bucket to the plan."""
     place = f"s3://{bucket}/"
     if total.trouble is not None:
         message = f"could not be asked for versions: {total.trouble.message}"

@@ -19,6 +19,7 @@ from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.config import Settings, checked_codes
 from migrator.errors import ConfigError, MigratorError, NotFound, StoreError
 from migrator.findings import BLOCK, WARN, Finding
+from migrator.inventory.listing import Listing, list_sources
 from migrator.inventory.tables import check_left, named_tables
 from migrator.inventory.versions import (
     Histories,
@@ -41,7 +42,7 @@ from migrator.planfile.place import check_place, new_file, unwritable
 from migrator.planfile.queries import is_hadoop_marker, keys_under, same_etag
 from migrator.planfile.rows import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP
 from migrator.progress import Progress
-from migrator.store import Store, StoredObject, is_own
+from migrator.store import Store, StoredObject
 from migrator.store.endpoints import without_userinfo
 from migrator.target.ledger import Ledger, own, same
 
@@ -54,10 +55,6 @@ LEDGER_PAGE = 200_000
 EXAMPLES = 20
 """How many places of one kind a plan names one by one; the rest are counted."""
 
-_PRESENT = """
-CREATE TEMP TABLE present (
-  key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID
-"""
 _INDEXES = (
     "CREATE UNIQUE INDEX objects_source ON objects (bucket, key)",
     "CREATE INDEX objects_target ON objects (target)",
@@ -101,10 +98,12 @@ def build_plan(
             check_left(named, settings.leave)
             _list_sources(plan, store, layout, progress)
             histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
-            _list_target(plan, store, layout, progress, exists=target_exists)
+            target = Listing(plan.db)
+            if target_exists:  # all of it, not just the layout's prefixes: tables made there since may lie anywhere
+                target.list_target(store, layout.target_bucket, progress)
             plan.db.execute(_NOTE_TARGET)
             if target_exists:
-                compare_histories(plan, store, layout, progress)
+                compare_histories(plan, store, layout, target, progress)
             plan.db.execute(_DIFF)
             _settle_known(plan, Ledger(store, layout.target_bucket))
             plan_tables(plan, store, layout, catalogs, named, progress, settings.leave)
@@ -209,11 +208,9 @@ def _warehouses(settings: Settings) -> dict[str, str]:
 
 
 def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
-    with progress.stage("listing the old buckets") as stage:
-        for bucket, listed in store.list_all(source_places(layout)):
-            rows = _source_rows(layout, bucket, listed, stage)
-            into = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
-            insert_rows(plan.db, into, rows)
+    into = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
+    for bucket, page in list_sources(store, source_places(layout), progress):
+        insert_rows(plan.db, into, _source_rows(layout, bucket, page))
     try:
         for index in _INDEXES:
             plan.db.execute(index)
@@ -221,28 +218,14 @@ def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progre
         raise MigratorError(f"The server listed a key twice ({error}).", next_move="Plan again.") from error
 
 
-def _source_rows(
-    layout: Layout, bucket: str, listing: Iterable[StoredObject], stage: Progress
-) -> Iterator[tuple[str | int | None, ...]]:
-    for found in listing:
+def _source_rows(layout: Layout, bucket: str, page: Iterable[StoredObject]) -> Iterator[tuple[str | int | None, ...]]:
+    for found in page:
         rule = layout.rule_for(bucket, found.key)
         if rule is None:
             continue  # a neighbour of a prefix that we list: `iceberg-old/` beside `iceberg/`
         target = rule.move(found.key)
         action = SKIP if target is None or is_hadoop_marker(found.key, found.size) else COPY
         yield (bucket, found.key, found.size, found.etag, found.modified, found.storage_class, target, action)
-        stage.advance(1, found.size)
-
-
-def _list_target(plan: PlanFile, store: Store, layout: Layout, progress: Progress, *, exists: bool) -> None:
-    """All of the target, not just the layout's prefixes: tables made there since may lie anywhere."""
-    plan.db.execute(_PRESENT)
-    if exists:
-        with progress.stage("listing the target") as stage:
-            for _, listed in store.list_all([(layout.target_bucket, "")]):
-                rows = [(o.key, o.size, o.etag, o.modified) for o in listed if not is_own(o.key)]
-                insert_rows(plan.db, "INSERT INTO present", rows)
-                stage.advance(len(listed), sum(found.size for found in listed))
 
 
 def _settle_known(plan: PlanFile, ledger: Ledger) -> None:

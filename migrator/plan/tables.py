@@ -21,7 +21,7 @@ from migrator.iceberg.metadata import (
 )
 from migrator.iceberg.views import ViewMetadata, read_view, rewrite_view
 from migrator.inventory.advice import Rules
-from migrator.inventory.features import facts_of
+from migrator.inventory.features import features_of
 from migrator.inventory.located import locate, s3_uri, ways
 from migrator.inventory.table_files import REFS, Problems, Walk, Walker
 from migrator.inventory.tables import Discovery, FoundTable, discover, is_named
@@ -361,7 +361,7 @@ class _TablePlanner:
 
     def _note_facts(self, walk: Walk, metadata: TableMetadata, data: bytes) -> None:
         files = self._walker.files()
-        facts = facts_of(metadata, data, files, outside=self._walker.count_outside(metadata.location))
+        facts = features_of(metadata, data, files, outside=self._walker.count_outside(metadata.location))
         self._plan.update_table(
             self._table_id,
             manifests=len(walk.manifests),

@@ -10,7 +10,7 @@ from typing import Any
 from migrator.cutover.pointers import count_pointers, needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import BLOCK
-from migrator.inventory.features import Facts
+from migrator.inventory.features import TableFeatures
 from migrator.layout import Layout, Rule
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
@@ -259,7 +259,7 @@ def _under(rule: Rule) -> tuple[str, tuple[str, ...]]:
 
 def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> dict[str, Any]:
     described = {name: value for name, value in asdict(table).items() if name not in ("id", "facts", "problems")}
-    facts = Facts(**json.loads(table.facts)) if table.facts != "{}" else None
+    facts = TableFeatures(**json.loads(table.facts)) if table.facts != "{}" else None
     problems = json.loads(table.problems)
     return {
         "identifier": table.identifier,

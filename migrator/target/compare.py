@@ -1,7 +1,7 @@
 """How the target differs from what was planned: what appeared, changed or vanished there, and is not migrator's own.
 
-Between planning and writing time passes, and somebody may use the target meanwhile. The target is listed into a
-temporary table, ``there``, which is compared with the plan and its journal by SQL.
+Between planning and writing time passes, and somebody may use the target meanwhile. So the target is listed again,
+and the listing is compared with the plan and its journal by SQL.
 """
 
 from __future__ import annotations
@@ -9,29 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from migrator.planfile.connecting import insert_rows
+from migrator.inventory.listing import TARGET, Listing
 from migrator.planfile.copied import ETAG, Copied
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.planfile.queries import same_etag
 from migrator.planfile.rows import ROLE_VERSION_HINT
 from migrator.progress import Progress
-from migrator.store import Store, is_own
+from migrator.store import Store
 from migrator.target.ledger import Ledger, own
 
 EXAMPLES = 10
 PAGE = 200_000
 """How many objects are looked up in the ledger at once."""
 
-_THERE = """
-CREATE TEMP TABLE IF NOT EXISTS there (
-  key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL) WITHOUT ROWID
-"""
 # Objects whose state at the target needs a look. What belongs to a table that lives at the target is its own affair.
 _SUSPECTS = f"""
 SELECT o.id, o.table_id, o.target, o.action, o.role, o.size, o.etag, o.target_etag, t.size, t.etag, d.etag,
   EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)
-FROM objects o LEFT JOIN there t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
+FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
 LEFT JOIN tables b ON b.id = o.table_id
 WHERE o.action IN ('copy', 'overwrite', 'rewrite', 'same') AND coalesce(b.state, '') <> 'migrated' AND (
   t.key IS NULL AND (d.object_id IS NOT NULL OR o.action = 'same')
@@ -41,10 +37,10 @@ WHERE o.action IN ('copy', 'overwrite', 'rewrite', 'same') AND coalesce(b.state,
 """
 # Metadata files in the folders where tables go, which are neither planned nor were there while planning: a reader of a
 # Hadoop table would follow them, and in any other catalog somebody has committed there.
-_COMMITS = """
+_COMMITS = f"""
 SELECT b.id, t.key, coalesce(b.catalog || '.' || b.namespace || '.' || b.name, b.old_location, b.old_metadata)
 FROM tables b JOIN target_folders f ON f.table_id = b.id
-JOIN there t ON t.key > f.folder || '/' AND t.key < f.folder || '0'
+JOIN {TARGET} t ON t.key > f.folder || '/' AND t.key < f.folder || '0'
 WHERE b.state <> 'migrated' AND t.key LIKE '%.metadata.json%'
   AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = t.key)
   AND NOT EXISTS (SELECT 1 FROM target_metadata m WHERE m.key = t.key AND m.etag = t.etag)
@@ -89,23 +85,19 @@ class _Suspect:
 
 
 def list_target(plan: PlanFile, store: Store, progress: Progress) -> None:
-    """List the target into the temporary table ``there``, without what migrator keeps there for itself."""
-    plan.db.execute(_THERE)
-    plan.db.execute("DELETE FROM there")
-    if not store.bucket_exists(plan.layout.target_bucket):
-        return
-    with progress.stage("listing the target") as stage:
-        for _, listed in store.list_all([(plan.layout.target_bucket, "")]):
-            rows = [(found.key, found.size, found.etag) for found in listed if not is_own(found.key)]
-            insert_rows(plan.db, "INSERT INTO there", rows)
-            stage.advance(len(listed), sum(found.size for found in listed))
+    """List the target of the plan as it is now (:class:`migrator.inventory.listing.Listing`). A bucket that does not
+    exist has no objects."""
+    listing = Listing(plan.db)
+    listing.clear()
+    if store.bucket_exists(plan.layout.target_bucket):
+        listing.list_target(store, plan.layout.target_bucket, progress)
 
 
 def holds_only_copies(plan: PlanFile) -> bool:
-    """True if all that was listed into ``there`` was written by this plan: then there is nothing of somebody else's
-    below which a listing hides something. MinIO lists no ``k/sub`` beside an object ``k``."""
-    query = """
-    SELECT 1 FROM there t WHERE NOT EXISTS (
+    """True if this plan has written every object in the listing of the target. Then no object of somebody else can
+    hide another one: MinIO lists no ``k/sub`` beside an object ``k``."""
+    query = f"""
+    SELECT 1 FROM {TARGET} t WHERE NOT EXISTS (
       SELECT 1 FROM objects o JOIN done d ON d.object_id = o.id WHERE o.target = t.key) LIMIT 1
     """
     return plan.db.execute(query).fetchone() is None
@@ -114,7 +106,7 @@ def holds_only_copies(plan: PlanFile) -> bool:
 def find_changes(
     plan: PlanFile, journal: Journal, ledger: Ledger, *, resumed: bool, recognize: bool, live: frozenset[int]
 ) -> Changes:
-    """Compare the listing in ``there`` with the plan and its journal.
+    """Compare the listing of the target with the plan and its journal. The target must be listed.
 
     Copies that vanished are forgotten by the journal, so that they are made again. What is provably migrator's own and
     may be replaced is noted in the journal. ``resumed``: an earlier run of this plan may have written

@@ -61,7 +61,7 @@ class TargetGuard:
         return probe_conditional(self._store, self.bucket)
 
     def compare(self, journal: Journal, *, live: frozenset[int] = frozenset()) -> Changes:
-        """Compare the target with what was planned and written, on a fresh listing in ``there``. Raises PlanStale for
+        """Compare the target with what was planned and written, on a fresh listing of the target. Raises PlanStale for
         what somebody else wrote there."""
         changes = self._find(journal, resumed=False, recognize=True, live=live)
         self._refuse(changes)

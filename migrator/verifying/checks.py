@@ -1,4 +1,4 @@
-"""What verification found out, check by check. Pure.
+"""The results of a verification, check by check. Pure.
 
 Whatever is compared is either the *same*, *different*, or *not compared*, and then the reason is given. A check
 that compared nothing proves nothing, and is never shown as passed.
@@ -10,8 +10,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.concurrency.threads import Done, Failed
 from migrator.cutover.unregistered import Unregistered
+from migrator.errors import MigratorError
 from migrator.results import SourceChanges
+from migrator.verifying.unreadable import is_transient
 
 EXAMPLES = 20
 
@@ -77,6 +80,25 @@ class Check:
             "problems": self.problems,
             "notes": self.notes,
         }
+
+
+def note_unreadable(check: Check, message: str, error: MigratorError) -> None:
+    """Something at the target cannot be read: a difference, or an error if the server refuses only now."""
+    report = check.error if is_transient(error) else check.fail
+    report(f"! {message}")
+
+
+def note_comparison(check: Check, outcome: Done[Any, bool | str] | Failed[Any], difference: str) -> None:
+    """Count one comparison of bytes. Its result is True for equal bytes, False for ``difference``, or a text that says
+    why they could not be compared."""
+    if isinstance(outcome, Failed):
+        note_unreadable(check, str(outcome.error), outcome.error)
+    elif isinstance(outcome.result, str):
+        check.skip(outcome.result)
+    else:
+        check.checked += 1
+        if not outcome.result:
+            check.fail(f"* {difference}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from migrator.catalogs.base import TABLE
-from migrator.errors import MigrationFailed, StoreError, Unreachable, first_lines
+from migrator.errors import MigrationFailed, first_lines
 from migrator.findings import UNREADABLE_BEFORE
 from migrator.layout import Location
 from migrator.layout.recorded import is_s3
@@ -23,6 +23,7 @@ from migrator.planfile.rows import MIGRATED, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check
+from migrator.verifying.old_buckets import OldBuckets
 from migrator.verifying.pyiceberg_reader import count_rows, digest_rows, open_table
 from migrator.verifying.unreadable import CHANGED, DAMAGED, TRANSIENT, UNSUPPORTED, Read, Reader, Trouble
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 Baselines = Mapping[int, Baseline]
 
-OLD_GONE = "the old bucket is gone"
 NEWER = "written at the target after planning"
 LIVED_THERE = "the table lived at the target already when the plan was made; --deep compares with its old place"
 NO_OLD_METADATA = "the table lived at the target already, and none of its old metadata files is in the plan"
@@ -44,14 +44,13 @@ plan, they were accepted."""
 class TableRows:
     """Takes baselines, and compares the tables at the target with them."""
 
-    def __init__(self, plan: PlanFile, store: Store, journal: Journal, progress: Progress) -> None:
+    def __init__(self, plan: PlanFile, store: Store, journal: Journal, old: OldBuckets, progress: Progress) -> None:
         self._plan = plan
         self._store = store
         self._journal = journal
+        self._old = old
         self._progress = progress
-        self.old = Reader()
         self._new = Reader()
-        self._gone: dict[str, str] = {}
         self._unchanged: dict[str, bool] = {}
 
     # -- before the cutover --------------------------------------------------------------------------
@@ -95,7 +94,7 @@ class TableRows:
             number = snapshot.snapshot_id
             if number in known:
                 continue
-            count = self.old.read(partial(count_rows, opened.result, number))
+            count = self._old.reader.read(partial(count_rows, opened.result, number))
             if count.trouble is None:
                 journal.baseline(table.id, number, Baseline(count.result))
             elif count.trouble.kind == TRANSIENT:
@@ -211,7 +210,7 @@ class TableRows:
         if uri is None:
             return dict.fromkeys(wanted, NO_OLD_METADATA)
         at = self._plan.layout.place_of(uri)
-        if at is not None and (gone := self.old_bucket(at.bucket)):
+        if at is not None and (gone := self._old.gone(at.bucket)):
             return dict.fromkeys(wanted, gone)
         opened = self._open_old(uri)
         if opened.result is None:
@@ -223,12 +222,12 @@ class TableRows:
 
     def _take_digest(self, table: PlannedTable, old: Table, snapshot: int) -> str:
         """Read one snapshot in the old place and keep its digest; empty, or why that is not possible."""
-        as_planned = self.old.read(partial(self._as_planned, old, snapshot))
+        as_planned = self._old.reader.read(partial(self._as_planned, old, snapshot))
         if as_planned.trouble is not None:
             return _old_reason(as_planned.trouble)
         if not as_planned.result:
             return CHANGED
-        read = self.old.read(partial(digest_rows, old, snapshot))
+        read = self._old.reader.read(partial(digest_rows, old, snapshot))
         if read.result is None:
             assert read.trouble is not None
             return _old_reason(read.trouble)
@@ -264,23 +263,9 @@ class TableRows:
                 return f"{at.scheme}://{row[0]}/{row[1]}"
         return None
 
-    def old_bucket(self, bucket: str) -> str:
-        """Why nothing in this bucket can be compared; empty if it is there. Only "no such bucket" means gone."""
-        if bucket not in self._gone:
-            self._gone[bucket] = self._ask_old_bucket(bucket)
-        return self._gone[bucket]
-
-    def _ask_old_bucket(self, bucket: str) -> str:
-        try:
-            return "" if self._store.bucket_exists(bucket) else OLD_GONE
-        except Unreachable:
-            return f"the old server {self._store.endpoint_url} did not answer"
-        except StoreError:
-            return ""  # it answers; what it refuses shows with each object
-
     def _open_old(self, uri: str) -> Read[Table]:
         """The planner has read this metadata file. So it is pyiceberg that lacks something if it cannot."""
-        opened = self.old.read(partial(self._open, uri))
+        opened = self._old.reader.read(partial(self._open, uri))
         if opened.trouble is not None and opened.trouble.kind == DAMAGED:
             reason = opened.trouble.message.partition(":")[0]
             trouble = Trouble(UNSUPPORTED, f"pyiceberg cannot open its metadata ({reason})", opened.trouble.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from migrator.copying import versions
 from migrator.copying.versions import ATTEMPTS, VersionCopier, _Key
 from migrator.errors import AccessDenied, MigratorError, Occupied, SourceChanged, StoreError
-from migrator.inventory.versions import VersionThere
+from migrator.inventory.versions import TargetVersion
 from migrator.planfile.file import PlannedVersion
 from migrator.progress import Progress
 from migrator.store import StoredObject
@@ -28,13 +29,13 @@ class Target:
 
     faults: list[MigratorError | None] = field(default_factory=list)
     lossy: bool = False
-    kept: list[VersionThere] = field(default_factory=list)
+    kept: list[TargetVersion] = field(default_factory=list)
     listed: int = 0
 
     def _keep(self, etag: str, size: int, marker: int) -> str:
         fault = self.faults.pop(0) if self.faults else None
         if fault is None or self.lossy:
-            self.kept.append(VersionThere("to", f"t{len(self.kept)}", size, etag, marker))
+            self.kept.append(TargetVersion("to", f"t{len(self.kept)}", size, etag, marker))
         if fault is not None:
             raise fault
         return etag
@@ -45,7 +46,7 @@ class Target:
     def delete_marker(self, bucket: str, key: str) -> None:
         self._keep("", 0, 1)
 
-    def versions_of(self, bucket: str, key: str) -> list[VersionThere]:
+    def versions_of(self, bucket: str, key: str) -> list[TargetVersion]:
         self.listed += 1
         return list(self.kept)
 
@@ -63,8 +64,8 @@ def history() -> list[PlannedVersion]:
     return [version(1, "e1"), version(2, "e2"), version(3, "", marker=1)]
 
 
-def copy(target: Target, there: list[VersionThere] | None = None) -> tuple[dict[int, str], int]:
-    plan = SimpleNamespace(layout=SimpleNamespace(target_bucket="data-lake"))
+def copy(target: Target, there: list[TargetVersion] | None = None) -> tuple[dict[int, str], int]:
+    plan = SimpleNamespace(layout=SimpleNamespace(target_bucket="data-lake"), db=sqlite3.connect(":memory:"))
     copier = VersionCopier(plan, target, Progress(), max_failures=1)  # type: ignore[arg-type]
     return copier._copy_key(_Key(history(), there or []))
 
@@ -80,7 +81,7 @@ def test_all_versions_are_copied_in_their_order() -> None:
 
 
 def test_what_is_there_is_not_copied_again() -> None:
-    kept = [VersionThere("to", "t0", 10, "e1", 0)]
+    kept = [TargetVersion("to", "t0", 10, "e1", 0)]
     target = Target(kept=list(kept))
     assert copy(target, kept) == (ALL, 2)
     assert [one.etag for one in target.kept] == ["e1", "e2", ""]
@@ -110,7 +111,7 @@ def test_what_will_not_pass_is_not_tried_again(final: MigratorError) -> None:
 
 
 def test_what_somebody_else_wrote_is_in_the_way() -> None:
-    other = [VersionThere("to", "t0", 99, "other", 0)]
+    other = [TargetVersion("to", "t0", 99, "other", 0)]
     target = Target(kept=list(other))
     with pytest.raises(Occupied, match="is there since planning, without its older versions"):
         copy(target, other)

@@ -1,4 +1,4 @@
-"""Older versions and delete markers in a plan, and the comparison that decides what the target lacks of them."""
+"""Older versions and delete markers in a plan."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import pytest
 
 from migrator.config import Settings
 from migrator.errors import AccessDenied
-from migrator.inventory.versions import Current, VersionThere, found
 from migrator.plan.build import build_plan
 from migrator.planfile.file import PlanFile
-from migrator.planfile.rows import PlannedVersion
 from migrator.progress import Progress
 from migrator.reporting.describe import describe_plan
 from migrator.store import Content, Store
@@ -186,60 +184,3 @@ def test_a_listing_that_lacks_objects_is_completed(
     lines, described = planned(lake, tmp_path)
     assert [line.split()[1] for line in lines] == ["bronze/d/a"] * 3 + ["bronze/d/gone"] * 2
     assert len(messages(described, "versions-unlisted")) == 1
-
-
-# -- what the target has of a history --------------------------------------------------------------------
-
-
-def older(text: str) -> list[PlannedVersion]:
-    """A history, "-" standing for a delete marker and any other letter for one content."""
-    return [
-        PlannedVersion(n, "b", "k", str(n), n, int(c != "-"), c.strip("-"), 0, "STANDARD", c == "-", "k", "copy")
-        for n, c in enumerate(text, 1)
-    ]
-
-
-def at_target(text: str) -> list[VersionThere]:
-    return [VersionThere("k", str(n), int(c != "-"), c.strip("-"), c == "-") for n, c in enumerate(text)]
-
-
-@pytest.mark.parametrize(
-    ("history", "current", "there", "count"),
-    [
-        ("ab", "c", "", 0),
-        ("ab", "c", "a", 1),
-        ("ab", "c", "ab", 2),
-        ("ab", "c", "abc", 3),
-        ("ab", "c", "abx", 3),  # rewritten, or changed at the target since
-        ("ab", "c", "c", None),  # copied without its history before
-        ("ab", "c", "cab", 2),
-        ("ab", "c", "c-", 0),  # … and deleted again
-        ("ab", "c", "c-ab", 2),
-        ("a-", None, "a", 1),
-        ("a-", None, "a-", 2),
-        ("-a", "b", "-", 1),
-        ("aa", "a", "a", 1),
-        ("aa", "a", "aa", 2),
-        ("aa", "a", "aaa", 3),
-        ("bc", "d", "abcd", 3),  # the source has forgotten a
-        ("bc", "d", "ab", 1),
-        ("ab", "c", "x", None),
-        ("a", "b", "aa", 1),  # twice by a lost answer: what is current must come yet
-    ],
-)
-def test_found(history: str, current: str | None, there: str, count: int | None) -> None:
-    match = found(older(history), Current(1, current) if current else None, at_target(there), lambda *_: False)
-    assert (match and match[0]) == count
-    if match is not None:
-        assert "".join(v.etag or "-" for v in match[1][: len(history)]) == history[: match[0]]
-
-
-def test_bytes_decide_where_etags_do_not() -> None:
-    asked = []
-
-    def same_bytes(wanted: PlannedVersion, other: VersionThere) -> bool:
-        asked.append((wanted.etag, other.etag))
-        return True
-
-    assert found(older("ab"), None, at_target("ax"), same_bytes) == (2, at_target("ax"))
-    assert asked == [("b", "x")]

@@ -1,0 +1,76 @@
+"""Are the plan's objects at the target? Compares the plan and its journal with the listing of the target by SQL, and
+for ``--deep`` the bytes of every copy with those of its source."""
+
+from __future__ import annotations
+
+from migrator.concurrency.threads import run_in_threads
+from migrator.inventory.listing import TARGET
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import keys_under, same_etag
+from migrator.planfile.rows import PlannedObject
+from migrator.progress import Progress
+from migrator.store import Store
+from migrator.verifying.checks import Check, PrefixTotal, note_comparison
+from migrator.verifying.old_buckets import OldBuckets
+
+_DIFFERENCES = f"""
+SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
+  WHEN o.action = 'conflict' THEN 'is not what the plan wants there, which is why the plan is blocked'
+  WHEN t.key IS NULL AND o.action <> 'same' AND d.object_id IS NULL THEN 'not migrated yet'
+  WHEN t.key IS NULL THEN 'missing'
+  WHEN d.object_id IS NOT NULL AND (t.size <> d.size OR NOT {same_etag("t.etag", "d.etag")})
+  THEN 'differs from what was written'
+  WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.size <> o.size THEN 'size differs'
+  WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.etag IS NOT o.target_etag
+  THEN 'differs from what was there while planning'
+  WHEN d.object_id IS NULL AND o.action <> 'same' THEN 'not migrated yet' END AS what
+FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
+WHERE o.action <> 'skip' AND what IS NOT NULL
+  AND (o.role <> 'version-hint' OR :cut_over)
+"""
+_TOTALS = f"""
+SELECT count(*), total(CASE WHEN d.object_id IS NOT NULL THEN d.size
+  WHEN o.action = 'same' AND o.role <> '' THEN t.size ELSE o.size END), count(t.key), total(t.size)
+FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
+WHERE o.action IN ('copy', 'overwrite', 'same', 'rewrite') AND o.target >= ? AND o.target < ?
+"""
+
+
+def prefix_totals(plan: PlanFile) -> list[PrefixTotal]:
+    """For each target prefix of the layout: the planned objects, and those that the target has."""
+    totals = []
+    for prefix in plan.layout.target_prefixes:
+        low, high = keys_under(prefix)
+        row = plan.db.execute(_TOTALS, (low, high)).fetchone()
+        totals.append(PrefixTotal(low, row[0], int(row[1]), row[2], int(row[3])))
+    return totals
+
+
+def check_objects(plan: PlanFile, *, cut_over: bool) -> Check:
+    """Is every planned object in the listing of the target, as it was written or as it was while planning? Version
+    hints are only expected when the tables are ``cut_over``."""
+    check = Check("every object of the plan is at the target", "objects")
+    query = "SELECT count(*) FROM objects WHERE action <> 'skip' AND (role <> 'version-hint' OR ?)"
+    (check.checked,) = plan.db.execute(query, (cut_over,)).fetchone()
+    for place, target, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
+        symbol = "*" if "differs" in what else "-"
+        check.fail(f"{symbol} s3://{plan.layout.target_bucket}/{target}: {what} (from {place})")
+    return check
+
+
+def check_contents(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress) -> Check:
+    """Compare the bytes of every copied object with its source, if the source is still the one that was planned."""
+    check = Check("copied objects are the same byte for byte", "objects")
+    bucket = plan.layout.target_bucket
+    where = "action IN ('copy', 'overwrite', 'same') AND role = ''"
+    count, size = plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
+
+    def compare(planned: PlannedObject) -> bool | str:
+        digest = store.sha256(bucket, planned.target or "")
+        return old.has_digest(digest, planned.bucket, planned.key, None, planned.etag)
+
+    with progress.stage("comparing bytes", objects=count, size=int(size)) as stage:
+        for outcome in run_in_threads(compare, plan.objects(where), workers=store.concurrency):
+            stage.advance(1, outcome.item.size)
+            note_comparison(check, outcome, f"s3://{bucket}/{outcome.item.target}: bytes differ")
+    return check

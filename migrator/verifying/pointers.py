@@ -1,0 +1,61 @@
+"""Does every catalog point to the target? And which metadata file of each table is to be verified?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from migrator.catalogs import Catalog, CatalogTable
+from migrator.cutover.pointers import needs_cutover
+from migrator.errors import NotFound, Unreachable
+from migrator.layout import Location
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import LEFT, PlannedTable
+from migrator.verifying.checks import Check
+
+
+def check_pointers(plan: PlanFile, catalogs: Mapping[str, Catalog], *, cut_over: bool) -> tuple[Check, dict[int, str]]:
+    """Ask the catalogs where their tables are. Returns the check, and table id → URI of the metadata file to verify:
+    the one that the catalog names if it is at the target, otherwise the planned one."""
+    check = Check("every catalog points to the target", "tables")
+    pointers: dict[int, str] = {}
+    for table in plan.tables():
+        if table.new_metadata is None:
+            continue
+        pointers[table.id] = table.new_metadata
+        if not cut_over and needs_cutover(table):
+            check.skip("not cut over yet: the tables are read from their planned metadata")
+        elif table.catalog is not None and table.catalog_kind != "hadoop":  # a Hadoop table's pointer is an object
+            now = catalogs[table.catalog].current(table.namespace, table.name)
+            if _is_at_target(plan, table, now, check) and now is not None:
+                pointers[table.id] = now
+    left = [table for table in plan.tables() if table.state == LEFT]
+    check.notes += [f"{table.identifier} was left at {table.old_metadata} on purpose" for table in left]
+    return check, pointers
+
+
+def _is_at_target(plan: PlanFile, table: PlannedTable, now: str | None, check: Check) -> bool:
+    """Check one table's pointer, which is ``now``, None for a table that is gone."""
+    check.checked += 1
+    at = Location.parse(now or "")
+    if now is None:
+        check.fail(f"- {table.identifier} is gone from its catalog")
+        return False
+    if at is None or at.bucket != plan.layout.target_bucket:
+        check.fail(f"* {table.identifier} points to {now}")
+        return False
+    return True
+
+
+def registered_metadata(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[str]:
+    """The metadata location of every table that the catalogs name now; empty if the plan has no table that was in no
+    catalog, since then nobody needs to know."""
+    if all(table.catalog is not None for table in plan.tables()):
+        return []
+    return [named.metadata_location for catalog in catalogs.values() for named in _tables_of(catalog)]
+
+
+def _tables_of(catalog: Catalog) -> list[CatalogTable]:
+    try:
+        return catalog.tables()
+    except (NotFound, Unreachable):  # the bucket of a Hadoop warehouse, or its server, may be gone by now
+        return []

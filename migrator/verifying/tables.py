@@ -1,0 +1,190 @@
+"""Does each table at the target read as it should? Every file that its metadata names is compared with the listing of
+the target, no old path may be left in it, and every snapshot must have the rows that it had."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from migrator.catalogs.base import VIEW
+from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.errors import MigratorError, NotFound
+from migrator.iceberg.deletes import delete_paths
+from migrator.iceberg.manifests import DELETED, POSITION_DELETES, Entry, read_manifest, read_manifest_list
+from migrator.iceberg.metadata import map_property, paths_in, read_metadata
+from migrator.iceberg.views import read_view
+from migrator.inventory.listing import Listing
+from migrator.layout import Location
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import PlannedTable
+from migrator.progress import Progress
+from migrator.store import Store
+from migrator.verifying.checks import Check, note_unreadable
+from migrator.verifying.rows import TableRows
+
+READERS = 8
+
+_SUMMARY = re.compile(r"snapshots\[\d+\]\.summary\.")
+
+
+def check_tables(
+    plan: PlanFile, store: Store, rows: TableRows, pointers: Mapping[int, str], progress: Progress, *, deep: bool
+) -> list[Check]:
+    """Check the tables and views whose metadata files are ``pointers``, table id → URI. ``deep`` compares every row of
+    every snapshot, too. The target must be listed."""
+    files = Check("every file that a table refers to is there, with the recorded size", "files")
+    old_paths = Check("no old path is left in metadata, manifests or position deletes", "paths")
+    counts = Check("every snapshot read through pyiceberg has the rows it had", "snapshots")
+    contents = Check("every row of every snapshot is the same", "rows")
+    tables = [table for table in plan.tables() if table.id in pointers]
+    with progress.stage("verifying tables", objects=len(tables)) as stage:
+        for table in tables:
+            uri = pointers[table.id]
+            checker = _TableFiles(plan, store, table, files, old_paths)
+            try:
+                if table.kind == VIEW:
+                    checker.check_view(uri)
+                else:
+                    checker.check(uri)
+            except MigratorError as error:
+                note_unreadable(files, f"{table.identifier}: {error}", error)
+            if table.kind != VIEW:
+                rows.check(table, uri, counts, contents if deep else None)
+            stage.advance(1)
+    return [files, old_paths, counts] + ([contents] if deep else [])
+
+
+class _TableFiles:
+    """Checks the files of one table or view at the target."""
+
+    def __init__(self, plan: PlanFile, store: Store, table: PlannedTable, files: Check, old_paths: Check) -> None:
+        self._plan = plan
+        self._store = store
+        self._layout = plan.layout
+        self._listing = Listing(plan.db)
+        self._table = table
+        self._files = files
+        self._old_paths = old_paths
+        self._strict = table.catalog is not None
+        """What is missing of a table that no catalog names was missing before, and the plan has said so."""
+        self._accepted = "size-differs" in json.loads(table.problems)
+        """Recorded sizes were wrong before, and that was accepted."""
+        self._resized = 0
+
+    def check_view(self, uri: str) -> None:
+        """Check the paths of a view. Its SQL stays as it is: the plan has reported the paths that it mentions."""
+        self._files.checked += 1
+        view = read_view(self._get(uri), uri)
+        properties = ((f"properties.{key}", value) for key, value in view.properties.items())
+        for label, value in (("location", view.location), *properties):
+            if self._must_have_moved(label, value):
+                self._check_path(value, f"{uri} {label}")
+
+    def check(self, uri: str) -> None:
+        """Check the metadata file at ``uri``, and its manifest lists, manifests, data files and delete files.
+
+        Raises MigratorError for what cannot be read.
+        """
+        data = self._get(uri)
+        for label, value in paths_in(data, uri):
+            if self._must_have_moved(label, value):
+                self._check_path(value, f"{uri} {label}")
+        metadata = read_metadata(data, uri)
+        lists = [s.manifest_list for s in metadata.snapshots if s.manifest_list]
+        manifests: dict[str, int | None] = {m: None for s in metadata.snapshots for m in s.manifests}
+        for list_uri, list_data in self._read(lists):
+            for manifest in read_manifest_list(list_data, list_uri):
+                self._check_path(manifest.path, list_uri)
+                manifests[manifest.path] = manifest.length
+        deletes = self._check_manifests(manifests)
+        for delete_uri, delete_data in self._read(sorted(deletes)):
+            for value in delete_paths(delete_data, delete_uri):
+                self._check_path(value, delete_uri)
+        if self._resized:
+            message = "have another size than their manifests record, as before [size-differs, accepted]"
+            self._files.notes.append(f"{self._table.identifier}: {self._resized} files {message}")
+
+    def _check_manifests(self, manifests: Mapping[str, int | None]) -> set[str]:
+        """Check manifests, path → recorded length, and what they name. Returns the files of position deletes."""
+        deletes: set[str] = set()
+        for uri, data in self._read(manifests):
+            recorded = manifests[uri]
+            if recorded is not None and recorded != len(data):
+                self._files.fail(f"* {uri}: {len(data)} bytes, its list records {recorded}")
+            for entry in read_manifest(data, uri):
+                self._check_entry(entry, uri)
+                if entry.status != DELETED and entry.content == POSITION_DELETES:
+                    deletes.add(entry.path)
+        return deletes
+
+    def _check_entry(self, entry: Entry, manifest: str) -> None:
+        self._check_path(entry.path, manifest)
+        if entry.referenced_data_file is not None:
+            self._check_path(entry.referenced_data_file, manifest)
+        if entry.status != DELETED:
+            size = self._size_before(entry.path, entry.size) if self._accepted else entry.size
+            self._resized += size != entry.size
+            self._check_file(entry.path, size)
+
+    def _check_path(self, path: str, place: str) -> None:
+        self._old_paths.checked += 1
+        if self._layout.is_source(path):
+            self._old_paths.fail(f"* {place}: {path}")
+
+    def _must_have_moved(self, label: str, value: str) -> bool:
+        """False for what stays as it is: summaries, and properties that only mention a path. The plan reported them."""
+        if label.startswith("properties."):
+            return map_property(value, self._layout.map_uri) is not None
+        return not _SUMMARY.match(label) and self._layout.map_uri(value) is not None
+
+    def _size_before(self, uri: str, recorded: int) -> int:
+        """The size that a copied file had in the old place, whatever its manifest records."""
+        at = Location.parse(uri)
+        query = "SELECT size FROM objects WHERE target = ? AND action IN ('copy', 'overwrite', 'same') AND role = ''"
+        row = at and self._plan.db.execute(query, (at.key,)).fetchone()
+        return int(row[0]) if row else recorded
+
+    def _check_file(self, uri: str, size: int) -> None:
+        """Compare a live data or delete file with the listing of the target."""
+        at = Location.parse(uri)
+        self._files.checked += 1
+        if at is None or at.bucket != self._layout.target_bucket:
+            self._files.fail(f"* {uri} lies outside the target")
+            return
+        present = self._listing.size(at.key, at.collapsed.key)
+        if present is None:
+            if self._strict:
+                self._files.fail(f"- {uri}: missing")
+            else:
+                self._note_missing(uri)
+        elif present != size and self._strict:
+            self._files.fail(f"* {uri}: {present} bytes, its manifest records {size}")
+
+    def _note_missing(self, uri: str) -> None:
+        self._files.notes.append(f"{uri} is missing, as it was before: no catalog names its table")
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def _get(self, uri: str) -> bytes:
+        """The bytes of an object at the target. Raises NotFound for a path that is not in S3, too."""
+        at = Location.parse(uri)
+        if at is None:
+            raise NotFound(f"{uri} is not in S3.")
+        try:
+            return self._store.get(at.bucket, at.key).data
+        except NotFound:
+            if at.collapsed == at:
+                raise
+            return self._store.get(at.bucket, at.collapsed.key).data
+
+    def _read(self, uris: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield (URI, bytes) for those that can be read; the others fail the check."""
+        for outcome in run_in_threads(self._get, uris, workers=READERS):
+            self._files.checked += 1
+            if isinstance(outcome, Failed) and isinstance(outcome.error, NotFound) and not self._strict:
+                self._note_missing(outcome.item)
+            elif isinstance(outcome, Failed):
+                note_unreadable(self._files, f"{outcome.item}: {outcome.error}", outcome.error)
+            else:
+                yield outcome.item, outcome.result
