@@ -1,7 +1,7 @@
-"""What a server's answer must be to be believed. Pure: bytes and text in, :class:`Absurd` out.
+"""Checks that an answer is from S3. Pure: takes bytes and text, raises :class:`Absurd`.
 
-A proxy, a login page or a broken server answers 200 as well. What such an answer lacks must never be taken for
-something that the lake does not have.
+A proxy, a login page or a broken server can also answer with status 200. An object that is missing in such an answer
+must not be treated as missing in the lake.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from html import unescape
 from typing import Any
 
 MOST_BODY = 32 << 20
-"""Bytes in an answer that is no object. A listing's page of 1,000 long keys has 4 MB."""
+"""Bytes in an answer that is not an object. A page of a listing with 1,000 long keys has 4 MB."""
 MOST_EMPTY_PAGES = 1_000
-"""A bucket full of delete markers gives pages without a key, but not for ever."""
+"""Pages in a row without a key. A bucket full of delete markers has such pages, but not more of them."""
 MOST_SIZE = 1 << 53
 """Bytes. The largest object of S3 has 50 TB, which is 160 times less."""
 
@@ -39,8 +39,8 @@ ROOTS = {
     "GetBucketWebsite": "Website",
     "GetBucketLogging": "BucketLogging",
 }
-"""Operation → what the name of its answer's root holds; servers differ in the rest ("VersioningConfiguration").
-An empty answer to any of these would read as "there is none"."""
+"""Operation → what the name of the root element contains; servers differ in the rest ("VersioningConfiguration").
+An empty answer to any of these would mean "there is none"."""
 _PAGED = ("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts")
 
 _PROLOG = re.compile(
@@ -59,11 +59,11 @@ _TIME = re.compile(
 
 
 class Absurd(Exception):
-    """An answer that cannot be what it should be; ``str()`` says why."""
+    """An answer that cannot be from S3; ``str()`` says why."""
 
 
 def check_answer(operation: str, status: int, body: bytes) -> None:
-    """Raises Absurd for a good answer to ``operation`` that is not the document that S3 answers with."""
+    """Raises Absurd for an answer with status 200 that is not the document which S3 returns for ``operation``."""
     root = ROOTS.get(operation)
     if root is None or status != 200 or is_error(body):
         return
@@ -95,7 +95,7 @@ def has_declarations(body: bytes) -> bool:
 
 
 def _check_listed(body: bytes) -> None:
-    """What boto3 would stumble over, or pass on, without a word of where it was."""
+    """Raises Absurd for values that boto3 would reject, or return, without naming the key."""
     key, truncated = "", False
     for found in re.finditer(_KEY.pattern + b"|" + _LISTED.pattern, body):
         if found[1] is not None:
@@ -112,21 +112,21 @@ def _check_listed(body: bytes) -> None:
 
 
 def checked_bool(text: str | None) -> bool:
-    """True or False. Raises Absurd for anything else."""
+    """The value of IsTruncated. Raises Absurd for anything but "true" and "false"."""
     if text not in ("true", "false"):
         raise Absurd("it does not say whether there is more (IsTruncated)")
     return text == "true"
 
 
 def checked_size(text: str, key: str) -> int:
-    """A size in bytes. Raises Absurd, as all of these do, naming the key."""
+    """A size in bytes. Raises Absurd, which names the key, as the next functions do."""
     if not _SIZE.fullmatch(text) or int(text) > MOST_SIZE:
         raise Absurd(f"{key!r} has the size {text[:40]!r}")
     return int(text)
 
 
 def checked_etag(text: str, key: str) -> str:
-    """An ETag without its quotes. It will stand in a header, so it must be printable ASCII."""
+    """An ETag without its quotes. Requests contain it in a header, so it must be printable ASCII."""
     etag = text.strip('"')
     if not _ETAG.fullmatch(etag):
         raise Absurd(f"{key!r} has the ETag {text[:80]!r}")
@@ -134,7 +134,7 @@ def checked_etag(text: str, key: str) -> str:
 
 
 def checked_name(text: str, key: str) -> str:
-    """A storage class, a version id or an upload's id: they will stand in headers and addresses."""
+    """A storage class, a version id or an upload's id: requests contain them in headers and URLs."""
     if not _NAME.fullmatch(text):
         raise Absurd(f"{key!r} has {text[:80]!r} where a storage class or an id belongs")
     return text
@@ -172,7 +172,7 @@ _CHECKS: dict[str, Any] = {
 
 
 class Pages:
-    """The pages of one listing: raises Absurd when they cannot come to an end."""
+    """The pages of one listing. Raises Absurd if they have no end."""
 
     def __init__(self) -> None:
         self._tokens: set[int] = set()
@@ -180,8 +180,8 @@ class Pages:
         self._empty = 0
 
     def check(self, token: str | None, first: str | None) -> None:
-        """``token``: what the next page is to be asked for with, None at the end; ``first``: the first name in this
-        page, None if it is empty."""
+        """Check the next page. ``token``: the parameter for the page after it, None at the end; ``first``: the first
+        name in this page, None if it is empty."""
         self._empty = 0 if first is not None else self._empty + 1
         if self._empty > MOST_EMPTY_PAGES:
             raise Absurd(f"{self._empty:,} pages in a row name no object")

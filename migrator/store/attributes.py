@@ -1,4 +1,4 @@
-"""What travels with an object beside its bytes: its headers, user metadata, storage class and website redirect.
+"""What is copied with the bytes of an object: its headers, user metadata, storage class and website redirect.
 
 This is the only list of them. A header is bytes, and every value stays as it is, whether it is UTF-8, Latin-1 or
 encoded after RFC 2047. In Python each byte is one character: http.client and ``migrator.store.wire`` read headers so.
@@ -36,21 +36,21 @@ HEADERS = {
 }
 
 NOT_COPIED = ("expires", "x-amz-website-redirect-location")
-"""Headers that a server may leave out when it copies an object in one request: MinIO leaves out Expires, AWS the
-redirect. A copy keeps them if it is given all headers anew, and so does an upload."""
+"""Headers that a server may omit when it copies an object in one request: MinIO omits Expires, AWS the redirect. A
+copy keeps them if the request contains all headers again, and so does an upload."""
 
 LOCKS = {
     "x-amz-object-lock-mode": "ObjectLockMode",
     "x-amz-object-lock-retain-until-date": "ObjectLockRetainUntilDate",
     "x-amz-object-lock-legal-hold": "ObjectLockLegalHoldStatus",
 }
-"""Retention and legal hold, which travel only where that is asked for: the target must be able to hold them."""
+"""Retention and legal hold. They are copied only if the caller asks for it: the target must have object lock."""
 
 _WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 
 
 def of_answer(answer: Mapping[str, Any], left_out: Container[str] = (), *, locks: bool = False) -> dict[str, Any]:
-    """boto3's parameters for an equal object, from its answer to a HEAD or GET; tags and checksums are not in there.
+    """boto3's parameters for an equal object, from its answer to a HEAD or GET; tags and checksums are not included.
     ``left_out``: storage classes that are not sent. ``locks``: with retention and legal hold."""
     attributes = {name: answer[name] for name in HEADERS.values() if name in answer}
     attributes["Metadata"] = answer.get("Metadata", {})
@@ -66,7 +66,7 @@ def of_answer(answer: Mapping[str, Any], left_out: Container[str] = (), *, locks
 
 def of_headers(headers: Mapping[str, str], *, locks: bool = False) -> dict[str, str]:
     """A request's headers for an equal object, from those of a HEAD's or GET's answer (lower-case names). The storage
-    class is not among them: not every server names it anywhere but in a listing."""
+    class is not among them: not every server returns it outside of listings."""
     given = {name: value for name, value in headers.items() if name in HEADERS or name.startswith(USER)}
     if locks:
         given |= {name: headers[name] for name in LOCKS if name in headers}
@@ -77,14 +77,14 @@ def of_headers(headers: Mapping[str, str], *, locks: bool = False) -> dict[str, 
 
 
 def _end_retention(given: dict[str, Any], names: Iterable[str]) -> None:
-    """S3 takes no retention that is over; a legal hold has no end."""
+    """Remove a retention that is over, which S3 would refuse. A legal hold has no end."""
     mode, until, _ = names
     given.pop(mode, None)
     given.pop(until, None)
 
 
 def given_anew(given: Mapping[str, Any]) -> bool:
-    """True if a copy in one request must be given these headers or parameters, since it may lose some of them."""
+    """True if a copy in one request must contain these headers or parameters again, since it may lose some of them."""
     lost = (*NOT_COPIED, *(HEADERS[name] for name in NOT_COPIED), *LOCKS, *LOCKS.values())
     return any(given.get(name) for name in lost)
 
@@ -108,7 +108,7 @@ def carry_bytes(client: Any) -> None:
 
 
 def _take_expires(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    """Runs before boto3 checks the parameters, where it would take this one for a mistake."""
+    """Runs before boto3 checks the parameters: it would reject this one."""
     if EXPIRES in params:
         context["migrator_expires"] = params.pop(EXPIRES)
 
@@ -131,7 +131,7 @@ class _OneBytePerCharacter(str):
 
 
 def _signing_bytes(auth: Any) -> Any:
-    """Let this signer of boto3's sign the bytes that are sent."""
+    """Let a signer of boto3 sign the bytes that are sent."""
     if isinstance(auth, SigV4Auth):
         sign = auth.string_to_sign
         auth.string_to_sign = lambda request, text: sign(request, _OneBytePerCharacter(text))

@@ -1,8 +1,8 @@
-"""The checksums that S3 keeps with an object on request: of bytes, and of a whole object from those of its parts. Pure.
+"""The checksums that S3 keeps with an object on request, and how to compute them. Pure.
 
-What was uploaded in parts with CRC32 (boto3's default) or CRC32C keeps a checksum of the parts' checksums, of kind
-COMPOSITE. A copy in one request keeps one over all bytes, of kind FULL_OBJECT. CRCs are linear, so that of the whole
-follows from those of the parts and their sizes (as zlib's crc32_combine does it).
+An object that was uploaded in parts with CRC32 (boto3's default) or CRC32C has a checksum of the parts'
+checksums, of kind COMPOSITE. A copy in one request has one over all bytes, of kind FULL_OBJECT. CRCs are linear, so the
+CRC of the whole can be computed from those of the parts and their sizes (as crc32_combine of zlib does it).
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1")
 """The algorithms of S3."""
 POLYNOMIALS = {"CRC32": 0xEDB88320, "CRC32C": 0x82F63B78}
-"""Reflected, as both are computed."""
+"""In reflected form, as both are computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def can_compute(algorithm: str) -> bool:
 
 
 def whole_checksum(headers: Mapping[str, str]) -> dict[str, str]:
-    """Of the headers of an answer, the one that tells a checksum over all bytes of the object; {} if there is none."""
+    """The header of an answer with a checksum over all bytes of the object; {} if there is none."""
     if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
         return {}
     names = (name for name in headers if name.startswith("x-amz-checksum-") and name != "x-amz-checksum-type")
@@ -60,7 +60,7 @@ def whole_checksum(headers: Mapping[str, str]) -> dict[str, str]:
 
 def whole_crc(algorithm: str, parts: Iterable[tuple[int, str]]) -> str:
     """The checksum of all bytes. ``parts``: the size in bytes of each part, in order, and its checksum as S3 writes
-    it. Raises KeyError for another algorithm, ValueError for what is no such checksum."""
+    it. Raises KeyError for another algorithm, ValueError if a text is not such a checksum."""
     matrix = _one_zero_bit(POLYNOMIALS[algorithm])
     crc = 0
     for size, text in parts:
@@ -90,7 +90,7 @@ _ALGORITHMS = _known_algorithms()
 
 
 def _one_zero_bit(polynomial: int) -> list[int]:
-    """What a further bit 0 makes of each bit of a CRC."""
+    """The matrix that appends a bit 0: what becomes of each bit of a CRC."""
     return [polynomial] + [1 << bit for bit in range(31)]
 
 

@@ -1,4 +1,4 @@
-"""What an endpoint URL may be. Pure. A URL with credentials in it is refused, and never shown."""
+"""Which URLs can be endpoints. Pure. A URL that contains credentials is refused, and never shown."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _USERINFO = re.compile(r"^(?!(?:abfs|wasb)s?://[^/@:]*@)([A-Za-z][A-Za-z0-9+.-]*
 
 
 def check_endpoint(url: str, where: str) -> None:
-    """Raises ConfigError unless this can be an S3 endpoint. ``where`` says who named it, as "[source] endpoint_url"."""
+    """Raises ConfigError unless this can be an S3 endpoint. ``where``: the setting that it is from, as in
+    "[source] endpoint_url"."""
     if _ENDPOINT.fullmatch(url):
         return
-    if any(mark in url for mark in "@?#"):  # whatever is wrong with it: any part of it may be the secret
+    if any(mark in url for mark in "@?#"):  # not shown: any part of it may be a secret
         raise ConfigError(
             f"{where} holds more than a server's address: a user, a password or a query.",
             next_move="Write it as http://host:port. Credentials come from AWS_PROFILE, or AWS_ACCESS_KEY_ID and "

@@ -1,7 +1,7 @@
-"""ETags as S3 makes them, and the parts that they tell of. Pure.
+"""ETags of S3, and what they say about the parts of an upload. Pure.
 
-What was put in one request has the MD5 of its bytes for an ETag; what was uploaded in parts, the MD5 of the parts'
-MD5s, a dash, and their number. An encrypting server's ETags look alike and are neither.
+The ETag of an object that was put in one request is the MD5 of its bytes. If it was uploaded in parts, it is the MD5 of
+the MD5s of the parts, a dash, and their number. An encrypting server's ETags look the same and are neither.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
 """
 
@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 MAX_PARTS = 10_000
+"""S3's limit for the parts of one upload."""
 
 
 def part_count(etag: str) -> int:
-    """In how many parts an object with this ETag was uploaded; 0 if in one request, or if the ETag does not tell."""
+    """In how many parts an object with this ETag was uploaded; 0 for one request, or for an ETag of another form."""
     return int(etag[33:]) if re.fullmatch(r"[0-9a-f]{32}-[0-9]{1,5}", etag) else 0
 
 
@@ -27,8 +28,8 @@ def part_ranges(size: int, part_size: int) -> Iterator[tuple[int, int]]:
 
 
 def parts_to_make(etag: str, known: int | None, usual: int, most: int, least: int = 1) -> tuple[int, bool]:
-    """The size of the parts in which to copy an object, and whether its ETag comes out the same: they are those of
-    the source, which are ``known``, if these are of ``least`` to ``most`` bytes (a single one may be smaller)."""
+    """The size in bytes of the parts in which to copy an object, and whether its copy gets the same ETag. It is the
+    size of the source's parts, ``known``, if that is from ``least`` to ``most`` (a single part may be smaller)."""
     if known is not None and known <= most and (known >= least or part_count(etag) == 1):
         return known, True
     return usual, False
@@ -41,13 +42,13 @@ def etag_of_parts(digests: Iterable[bytes]) -> str:
 
 
 def is_md5(etag: str) -> bool:
-    """True if it looks like an ETag that follows from the bytes. That of an encrypted object may look so, too."""
+    """True for the form of an ETag that is computed from the bytes. That of an encrypted object may have this form."""
     return re.fullmatch(r"[0-9a-f]{32}(-[0-9]{1,5})?", etag) is not None
 
 
 def same_by_etag(etag: str, other: str) -> bool:
     """True if these ETags say that two objects have equal bytes: they are equal, or one object was uploaded in one
-    part and the other in one request (its ETag is the MD5 that the other's is an MD5 of)."""
+    part and the other in one request (then the first ETag is the MD5 of the second one)."""
     one, parts = sorted((etag, other), key=part_count)
     if one == parts:
         return True
@@ -56,8 +57,8 @@ def same_by_etag(etag: str, other: str) -> bool:
 
 
 class RunningETag:
-    """The ETag of bytes that come in order, if they were uploaded in parts of ``part_size`` bytes; None stands for
-    one request."""
+    """Computes the ETag of bytes that are given in order, as if they were uploaded in parts of ``part_size`` bytes;
+    None stands for one request."""
 
     def __init__(self, part_size: int | None) -> None:
         self._part_size = part_size
@@ -66,10 +67,11 @@ class RunningETag:
 
     @classmethod
     def like(cls, etag: str, part_size: int | None) -> RunningETag | None:
-        """What leads to an ETag like this one; None if it is of parts whose size nobody knows."""
+        """Computes an ETag that can be compared with this one; None if it is of parts whose size is not known."""
         return cls(part_size) if "-" not in etag or part_size is not None else None
 
     def update(self, data: bytes) -> None:
+        """Add the next bytes."""
         left = memoryview(data)
         while left:
             piece = left if self._room is None else left[: self._room]
@@ -81,7 +83,7 @@ class RunningETag:
                     self._end()
 
     def etag(self) -> str:
-        """Of all bytes so far. Call it once, at the end."""
+        """The ETag of all bytes. Call it once, at the end."""
         if self._part_size is None:
             return self._digest.hexdigest()
         if self._room != self._part_size:

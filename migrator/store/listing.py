@@ -1,9 +1,9 @@
-"""Listing a lake in parallel: each prefix that turns out to be large is split into those below it.
+"""Lists a lake in parallel: a large prefix is split into its folders.
 
-A listing can only be walked page after page, so what is listed at once must be told apart by prefixes, which nobody
-knows beforehand. Every prefix is asked for its first page. If there is more, and the page shows few folders, then
-each of them is large and becomes a listing of its own; else the walk goes on. Nothing depends on the order of keys,
-and pages are only ever continued with the server's own token.
+The pages of one listing come one after another, so parallel listings need different prefixes, which are not known
+beforehand. The first page of every prefix is listed. If there are more pages, and the keys of the first one are in few
+folders, then each folder is large and gets a listing of its own; otherwise the listing goes on. Nothing depends on the
+order of keys, and the next page is always requested with the server's own token.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from migrator.store.server_errors import not_of_s3
 from migrator.store.wire import Endpoint, Lost, Wire
 
 AT_ONCE = 16
+"""Listings in parallel."""
 FEW_FOLDERS = 8
 """A first page of 1,000 keys in so few folders: each has hundreds of keys, which is worth a request of its own."""
 PAGES_AHEAD = 32
+"""Pages in memory that the caller has not taken yet."""
 FULL = 1000
 """Keys in a page, if there are as many."""
 
@@ -63,19 +65,19 @@ class Page:
 
     @property
     def first(self) -> str | None:
-        """What the page begins with; None if it is empty."""
+        """The first key or folder of the page; None if it is empty."""
         return self.entries[0].key if self.entries else next(iter(self.folders), None)
 
 
 def cut_short(key: str) -> str:
-    """What to list after a last page that is full and ends with ``key``: a server that keeps keys in directories
-    (SeaweedFS 4.48) takes an object ``a`` or ``a/`` at its very end for the end of the bucket, although ``a/b`` is
-    still to come. Nowhere else can anything be there. ``key`` itself may be listed once more."""
+    """The prefix to list after a last page that is full and ends with ``key``. A server that keeps keys in directories
+    (SeaweedFS 4.48) ends a listing at an object ``a`` or ``a/`` at the end of a page, although ``a/b`` follows. Only
+    keys with this prefix can be missing. ``key`` itself may be listed again."""
     return key if key.endswith("/") else f"{key}/"
 
 
 AskBoto3 = Callable[[str, dict[str, str]], Page]
-"""(bucket, parameters of the query) → a page, as boto3 gets it, or an error of ours."""
+"""(bucket, parameters of ListObjectsV2) → a page that boto3 requested. Raises StoreError."""
 
 
 def list_in_parallel(
@@ -94,7 +96,7 @@ def list_in_parallel(
     def work() -> None:
         try:
             asyncio.run(_Lister(endpoint, ask_boto3, put, stopped).run(places))
-        except BaseException as error:  # it must reach whoever waits for pages
+        except BaseException as error:  # the caller, who waits for pages, must get it
             put(error)
         put(None)
 
@@ -149,7 +151,7 @@ class _Lister:
         await self._rest(bucket, {"prefix": prefix}, page)
 
     async def _split(self, bucket: str, prefix: str) -> None:
-        """List what lies right here; the folders are for whoever is free."""
+        """List the keys right below the prefix; the folders become listings of their own."""
         parameters = {"prefix": prefix, "delimiter": "/"}
         await self._rest(bucket, parameters, await self._page(bucket, parameters))
 
@@ -225,7 +227,7 @@ async def ask_page(wire: Wire, bucket: str, parameters: Mapping[str, str]) -> Pa
 
 
 def _folders(page: Page, prefix: str) -> int:
-    """In how many folders right below ``prefix`` the keys of a page lie; many if most lie in none."""
+    """In how many folders right below ``prefix`` the keys of a page are; many if most are in none."""
     below = [found.key[len(prefix) :].partition("/") for found in page.entries]
     if sum(1 for _, slash, _ in below if not slash) > len(below) // 2:
         return FEW_FOLDERS + 1
@@ -233,7 +235,7 @@ def _folders(page: Page, prefix: str) -> int:
 
 
 class _NotEncoded(Absurd):
-    """A server that does not know ``encoding-type``: boto3 reads its listings, too."""
+    """An answer of a server that does not know ``encoding-type``. boto3 can read it."""
 
 
 def parse_page(body: bytes) -> Page:

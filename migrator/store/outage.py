@@ -1,8 +1,8 @@
-"""How long a server that is away is waited for.
+"""How long requests wait for a server that does not answer.
 
-A server that is restarted refuses connections for a while, or whatever stands before it answers for it. Once a server
-has answered, such a failure is retried for :data:`PATIENCE` seconds, by every request; before that, a wrong endpoint
-is told at once.
+A server that restarts refuses connections for a while, or a gateway answers in its place. Once a server has answered,
+each request is retried for :data:`PATIENCE` seconds after such a failure. If it has never answered, the endpoint is
+probably wrong, and the request fails at once.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from botocore.exceptions import (
 )
 
 PATIENCE = 90.0
-"""Seconds from the first failure, as long as nothing is answered."""
+"""Seconds from the first failure, while the server answers no request."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds between two attempts: more and more."""
+"""Seconds between two attempts: doubled with each attempt."""
 
 GATEWAY = frozenset({502, 503, 504})
-"""What stands before a server answers so while the server is away."""
+"""The statuses of a gateway (proxy, load balancer) whose server does not answer."""
 
 NEVER_SENT = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
-"""No connection was made, so the request did not get there: it may be repeated whatever it is."""
+"""No connection was made, so the server has not received the request: any request may be repeated."""
 
 
 class Outage:
-    """Whether a server answers. Shared by all that ask one server from this process; safe between threads."""
+    """Whether a server answers. Shared by all requests of this process to one server; safe between threads."""
 
     def __init__(self) -> None:
         self.known = False
-        """It has answered once."""
+        """The server has answered once."""
         self.answers = 0
         self._since: float | None = None
 
@@ -43,24 +43,24 @@ class Outage:
         """An answer with this status came."""
         if status in GATEWAY:
             self.failed()
-        elif status != 500:  # that tells nothing: a server that starts says it, and one that has a fault
+        elif status != 500:  # a server answers 500 while it starts, and also if it has an error
             self.known = True
             self.answers += 1
             self._since = None
 
     def failed(self) -> None:
-        """No answer came, or none of the server's own."""
+        """No answer came, or only that of a gateway."""
         if self._since is None:
             self._since = time.monotonic()
 
     def lasts(self) -> bool:
-        """True if the server is away, and is to be waited for."""
+        """True if the server does not answer at present, and a request should wait for it."""
         since = self._since
         return self.known and since is not None and time.monotonic() - since < PATIENCE
 
 
 class Patience:
-    """How one request, which may be sent several times, bears an outage."""
+    """How long one request, which may be sent several times, waits during an outage."""
 
     def __init__(self, outage: Outage) -> None:
         self._outage = outage
@@ -69,9 +69,9 @@ class Patience:
         self._pause = SHORTEST_PAUSE
 
     def pause(self) -> float | None:
-        """Call it after a failure. How many seconds to wait if the server is away for everybody and is to be waited
-        for: then the attempt does not count. None if others are answered, so that the failure is this request's own,
-        or if it has been waited for long enough."""
+        """Call it after a failure. Returns the seconds to wait if the server answers no request at present; then the
+        attempt does not count. Returns None if other requests get answers, so that the failure concerns this request
+        only, or if the request has waited long enough."""
         now = time.monotonic()
         if self._began is None:
             self._began = now
@@ -86,7 +86,7 @@ class WaitInBoto3:
     """Makes a boto3 client wait for its server: a handler of ``needs-retry``, to be registered first."""
 
     def __init__(self, outage: Outage, given_up: threading.Event, *, once: bool) -> None:
-        """``once``: this client must not repeat a request that may have got there."""
+        """``once``: this client must not repeat a request that the server may have received."""
         self._outage = outage
         self._given_up = given_up
         self._faults = NEVER_SENT if once else (*NEVER_SENT, ConnectionClosedError)

@@ -1,7 +1,7 @@
-"""AWS Signature Version 4 for S3, as lean as it can be. Pure: no clock, no network.
+"""AWS Signature Version 4 for S3. Pure: no clock, no network.
 
-boto3 builds a request from a model, through dozens of hooks, which takes a millisecond of CPU. A copy needs one
-known request, millions of times. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+boto3 builds a request from a model, through dozens of hooks, which takes a millisecond of CPU. Copying millions of
+objects needs the same known request millions of times, so it is signed here. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Never print or store it."""
+    """An access key. Never print or store it."""
 
     access_key: str
     secret_key: str
@@ -30,7 +30,7 @@ class Credentials:
 
 
 def quoted_key(key: str) -> str:
-    """A key as it stands in a request's path: S3 encodes once, and leaves slashes."""
+    """A key as a request's path contains it: S3 encodes once, and does not encode slashes."""
     return quote(key, safe="/")
 
 
@@ -41,7 +41,7 @@ def quoted_query(parameters: Iterable[tuple[str, str]]) -> str:
 
 def canonical_value(value: str) -> str:
     """A header's value, one character per byte, as it is signed: without spaces around it, and with single ones inside.
-    MinIO and SeaweedFS take the spaces of all of Unicode for such, but bytes of other letters (\x85, \xa0) for none."""
+    MinIO and SeaweedFS treat all spaces of Unicode as spaces, but not single bytes of other letters (\x85, \xa0)."""
     if value.isascii():
         return " ".join(value.split())
     text = value.encode("latin-1").decode("utf-8", "surrogateescape")
@@ -58,7 +58,7 @@ def signed_headers(
     headers: Mapping[str, str],
     payload: str,
 ) -> dict[str, str]:
-    """``headers`` (lower-case names, ``host`` among them), and what signs them: all of them are signed.
+    """``headers`` (lower-case names, ``host`` among them) and the headers that sign all of them.
 
     ``amz_date`` is like ``20261123T150000Z``; ``path`` and ``query`` are as they will be sent (see
     :func:`quoted_key`, :func:`quoted_query`); ``payload`` is the body's SHA-256 in hex, or :data:`UNSIGNED`.

@@ -70,6 +70,7 @@ class _StrictResponse(http.client.HTTPResponse):
         self._connection = connection
 
     def begin(self) -> None:
+        """Read the head. Raises Absurd, and RemoteDisconnected, which boto3 retries."""
         stream, self.fp = self.fp, _HeadLines(self.fp)  # type: ignore[assignment]
         try:
             super().begin()
@@ -96,6 +97,7 @@ class _HeadLines:
         self._size = self._answers = 0
 
     def readline(self, limit: int) -> bytes:
+        """The next line, of at most ``limit`` bytes."""
         line: bytes = self._stream.readline(limit)
         self._size += len(line)
         self._answers += line.startswith(b"HTTP/")
@@ -130,6 +132,7 @@ class _BoundedSession:
         self._session = session
 
     def close(self) -> None:
+        """Close all connections."""
         self._session.close()
 
     def send(self, request: Any) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from e2e.world import World
 from migrator.store import Store, StoredObject
 from migrator.store.listing import Page, list_in_parallel
+from migrator.store.pages import page_of_objects
 
 BUCKET = "tree"
 
@@ -49,7 +50,7 @@ def test_large_folders_are_split_and_flat_ones_walked(tree: World) -> None:
 
     def counting(bucket: str, parameters: dict[str, str]) -> Page:
         asked.append(parameters)
-        return store._page(bucket, parameters)
+        return page_of_objects(store.at(bucket), bucket, parameters)
 
     endpoint.base_url = lambda bucket: "http://127.0.0.1:1/"  # so that boto3 is asked for every page
     pages = list(list_in_parallel(endpoint, counting, [(BUCKET, "")]))
