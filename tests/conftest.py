@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from sqlalchemy.pool import NullPool
 
@@ -14,6 +18,33 @@ from migrator.store import Store
 from postgres import postgres_server
 
 pytest_plugins = ["failures"]
+
+TESTS = Path(__file__).parent
+
+_load_file = JSONFileLoader.load_file
+
+
+@functools.cache
+def _parsed(path: str) -> Any:
+    """botocore parses its description of S3 anew for each session, which takes longer than most tests: once will do."""
+    return _load_file(JSONFileLoader(), path)
+
+
+JSONFileLoader.load_file = lambda _, file_path: _parsed(file_path)
+
+
+SLOW_FOLDERS = ("bench", "demo", "e2e", "engines", "servers")
+"""All tests in these are slow: they start a server, an engine, or other programs."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, and begin with those files: at the end, workers share many short ones, and none is idle."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in SLOW_FOLDERS:
+            item.add_marker("slow")
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)

@@ -54,6 +54,7 @@ async def load(limit: ConcurrencyLimit, seconds: float, service: Callable[[int],
     return done
 
 
+@pytest.mark.slow
 def test_it_rises_as_long_as_that_brings_more() -> None:
     """10 ms each, whatever else goes on: all that is allowed pays."""
 
@@ -65,6 +66,7 @@ def test_it_rises_as_long_as_that_brings_more() -> None:
     assert run(main) > 75
 
 
+@pytest.mark.slow
 def test_it_stays_low_where_more_brings_nothing() -> None:
     """Eight at once are served, more only wait: the time that one takes grows with their number."""
 
@@ -79,6 +81,7 @@ def test_it_stays_low_where_more_brings_nothing() -> None:
     assert 6 < run(main) < 30
 
 
+@pytest.mark.slow
 def test_a_server_that_asks_for_less_gets_less_at_once_and_more_again_later() -> None:
     async def main() -> tuple[float, float, float]:
         limit = ConcurrencyLimit(Limits(concurrency=64))

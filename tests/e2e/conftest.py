@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.world import World, build_world
+from e2e.world import Contents, World, build_world
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,24 @@ def world(shared_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copy(shared_world.folder / "catalog.pristine", shared_world.folder / "catalog.db")
     (tmp_path / "lake.toml").write_text(shared_world.config.read_text())
     return World(shared_world.server, shared_world.lake, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _untroubled() -> dict[str, Contents]:
+    """The target after a migration of the shared lake, made by whichever test needs it first."""
+    return {}
+
+
+@pytest.fixture
+def expected(world: World, _untroubled: dict[str, Contents]) -> Contents:
+    """The target after a migration of the shared lake that nothing interrupts and no fault disturbs."""
+    if not _untroubled:
+        pristine = world.catalog_file.read_bytes()
+        world.run("migrate", world.plan("whole.db"), "--yes")
+        _untroubled["target"] = world.contents()
+        world.remove_target()
+        world.catalog_file.write_bytes(pristine)
+    return _untroubled["target"]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import socket
 import struct
@@ -28,6 +29,10 @@ COPIES = ("cut-xml", "twice", "again", "error-200", "busy-200", "spaces", "wrong
 """What only the answer to a copy is made to suffer. "again": the same answer once more, instead of that to the next
 request on the connection, which never gets to the server."""
 KINDS = ANYWHERE + COPIES
+MOST_FAULTS = 2
+"""How often one request may suffer from ``at_random``: a copy whose ETag is wrong is made three times at most."""
+MOST_REPEATED = 2
+"""A request gets the answer to an earlier one at most so often."""
 STALL = "stall"
 """No answer, ever, to what was done: one of its own, because it takes all the patience that a client has."""
 
@@ -77,6 +82,15 @@ class Request:
         """True for a lean request of ours, False for one of boto3's."""
         return "user-agent" not in self.headers
 
+    @property
+    def by_pyiceberg(self) -> bool:
+        return "aiobotocore" in self.headers.get("user-agent", "")
+
+    @property
+    def is_first_contact(self) -> bool:
+        """True for a request with which migrator finds out whether a server or a bucket is there: it has one retry."""
+        return not self.key or "max-keys=1" in urlsplit(self.path).query.split("&")
+
 
 class FaultProxy:
     """Use as a context manager. ``choose`` says for each request which of KINDS befalls it, or None.
@@ -88,10 +102,15 @@ class FaultProxy:
     def __init__(self, upstream: str) -> None:
         at = urlsplit(upstream)
         self._upstream = (at.hostname or "", at.port or 80)
+        self._choosing = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Let every request pass, and forget those that came so far."""
         self.choose: Callable[[Request], str | None] = lambda request: None
         self.counts: Counter[str] = Counter()
         self.seen: list[Request] = []
-        self._choosing = threading.Lock()
+        self._repeated: Counter[tuple[str, str]] = Counter()
 
     def __enter__(self) -> FaultProxy:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -129,10 +148,9 @@ class FaultProxy:
                 head, body = read(asked, None, expected=client)
                 request = parse(head)
                 self.seen.append(request)
-                if again is not None:
-                    self.counts["again"] += 1
-                    client.sendall(again)
-                    again = None
+                repeated, again = again, None
+                if repeated is not None and self._takes_repeated(request):
+                    client.sendall(repeated)
                     continue
                 with self._choosing:
                     kind = self.choose(request)
@@ -155,6 +173,14 @@ class FaultProxy:
                     return
                 if kind == "again":
                     again = head + body
+
+    def _takes_repeated(self, request: Request) -> bool:
+        """Count that the request gets the answer to an earlier one, unless it has had its share of them."""
+        with self._choosing:
+            self._repeated[request.method, request.path] += 1
+            taken = self._repeated[request.method, request.path] <= MOST_REPEATED
+            self.counts["again"] += taken
+            return taken
 
     @staticmethod
     def _answer(client: socket.socket, kind: str | None, head: bytes, body: bytes) -> bool:
@@ -200,6 +226,32 @@ def first(count: int, kind: str, of: Callable[[Request], bool]) -> Callable[[Req
         if left == 0 or not of(request):
             return None
         left -= 1
+        return kind
+
+    return choose
+
+
+def at_random(kinds: tuple[str, ...], share: float, seed: int = 1) -> Callable[[Request], str | None]:
+    """For ``FaultProxy.choose``: that share of migrator's requests suffers one of the kinds.
+
+    What happens to a request depends on its method, its path, and how often it was sent, never on the order in which
+    threads send theirs. A request suffers at most MOST_FAULTS times, a first contact once: fewer times than it is
+    retried. Only our own copies suffer what only copies suffer.
+    """
+    sent: Counter[tuple[str, str]] = Counter()
+    suffered: Counter[tuple[str, str]] = Counter()
+
+    def choose(request: Request) -> str | None:
+        what = (request.method, request.path)
+        sent[what] += 1
+        dice = random.Random(f"{seed} {request.method} {request.path} {sent[what]}")
+        most = 1 if request.is_first_contact else MOST_FAULTS
+        if request.by_pyiceberg or suffered[what] >= most or dice.random() >= share:
+            return None
+        kind = dice.choice(kinds)
+        if kind not in ANYWHERE and not (request.copies and request.by_us):
+            return None
+        suffered[what] += 1
         return kind
 
     return choose

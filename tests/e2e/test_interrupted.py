@@ -12,35 +12,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.world import World
+from e2e.world import Contents, World
 from migrator.store import LEASE_KEY
 
 KILLS = 5
 RANDOM_KILLS = 50
 PART_KILLS = 6
-
-
-@pytest.fixture
-def expected(world: World) -> Iterator[dict[str, tuple[int, str]]]:
-    """The target of a migration that nobody interrupted."""
-    catalog = Path(world.lake.catalogs["iceberg"]["uri"].removeprefix("sqlite:///"))
-    pristine = catalog.read_bytes()
-    world.run("migrate", world.plan("whole.db"), "--yes")
-    target = contents(world)
-    world.remove_target()
-    catalog.write_bytes(pristine)
-    yield target
-
-
-def contents(world: World) -> dict[str, tuple[int, str]]:
-    return {place: (size, etag) for place, (size, etag, _) in world.listing("data-lake").items()}
 
 
 def interruptible() -> None:
@@ -59,7 +42,7 @@ def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
 
 def written(world: World) -> int:
     """How many objects the target has, without the lease that a migration puts there for its time."""
-    return len(contents(world).keys() - {f"data-lake/{LEASE_KEY}"}) if "data-lake" in world.buckets() else 0
+    return len(world.contents().keys() - {f"data-lake/{LEASE_KEY}"}) if "data-lake" in world.buckets() else 0
 
 
 def kill_at(world: World, process: subprocess.Popen[bytes], objects: int) -> None:
@@ -71,7 +54,7 @@ def kill_at(world: World, process: subprocess.Popen[bytes], objects: int) -> Non
 
 
 @pytest.mark.parametrize("with_plan", [True, False], ids=["the same plan", "a new plan each time"])
-def test_kill_9(world: World, expected: dict[str, tuple[int, str]], with_plan: bool) -> None:
+def test_kill_9(world: World, expected: Contents, with_plan: bool) -> None:
     what: list[str | Path] = ["migrate", "--yes"]
     what += [world.plan()] if with_plan else ["--config", world.config]
     random_ = random.Random(11)
@@ -86,7 +69,7 @@ def test_kill_9(world: World, expected: dict[str, tuple[int, str]], with_plan: b
     process = start(*what)
     _, errors = process.communicate()
     assert process.returncode == 0, errors.decode()
-    assert contents(world) == expected
+    assert world.contents() == expected
     if with_plan:
         world.run("verify", what[2], "--deep")
         assert json.loads(world.run("status", what[2], "--json").stdout)["phase"] == "finished"
@@ -94,11 +77,10 @@ def test_kill_9(world: World, expected: dict[str, tuple[int, str]], with_plan: b
 
 
 @pytest.mark.timeout(900)
-def test_fifty_kills_at_random_instants(world: World, expected: dict[str, tuple[int, str]]) -> None:
+def test_fifty_kills_at_random_instants(world: World, expected: Contents) -> None:
     """Each resumed, each at another instant; whenever a migration gets through, another one begins from nothing."""
     dice = random.Random(50)
-    catalog = Path(world.lake.catalogs["iceberg"]["uri"].removeprefix("sqlite:///"))
-    pristine = catalog.read_bytes()
+    pristine = world.catalog_file.read_bytes()
     phases, finished, kills, plan = Counter[str](), 0, 0, world.plan("0.db")
     while kills < RANDOM_KILLS:
         process = start("migrate", plan, "--yes")
@@ -111,15 +93,15 @@ def test_fifty_kills_at_random_instants(world: World, expected: dict[str, tuple[
         assert process.returncode in (-signal.SIGKILL, 0), errors.decode()
         if process.returncode == 0:
             finished += 1
-            assert contents(world) == expected
+            assert world.contents() == expected
             world.remove_target()
-            catalog.write_bytes(pristine)
+            world.catalog_file.write_bytes(pristine)
             plan = world.plan(f"{finished}.db")
             continue
         kills += 1
         phases[world.run("status", plan, "--json").stdout.split('"phase": "')[1].split('"')[0]] += 1
     world.run("migrate", plan, "--yes")
-    assert contents(world) == expected
+    assert world.contents() == expected
     assert not world.client.list_multipart_uploads(Bucket="data-lake").get("Uploads")
     world.run("verify", plan, "--deep")
     assert len(phases) >= 3, f"the kills must come at different points: {phases}"
@@ -199,7 +181,7 @@ def left_behind() -> list[str]:
 CAPTURE: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
 
 
-def test_uploads_that_a_killed_run_left_are_dropped(world: World, expected: dict[str, tuple[int, str]]) -> None:
+def test_uploads_that_a_killed_run_left_are_dropped(world: World, expected: Contents) -> None:
     plan = world.plan()
     client = world.client
     client.create_bucket(Bucket="data-lake")
@@ -212,7 +194,7 @@ def test_uploads_that_a_killed_run_left_are_dropped(world: World, expected: dict
     world.run("migrate", plan, "--yes")
     left = [upload["Key"] for upload in client.list_multipart_uploads(Bucket="data-lake")["Uploads"]]
     assert left == ["somebody/elses"]
-    assert contents(world) == expected
+    assert world.contents() == expected
 
 
 def test_what_was_written_meanwhile_stops_the_cutover(world: World) -> None:
@@ -253,7 +235,7 @@ def test_two_plans_at_once(world: World) -> None:
     world.run("migrate", plan, "--yes")
 
 
-def test_ctrl_c(world: World, expected: dict[str, tuple[int, str]]) -> None:
+def test_ctrl_c(world: World, expected: Contents) -> None:
     plan = world.plan()
     process = start("migrate", plan, "--yes")
     while "data-lake" not in world.buckets() or not world.listing("data-lake"):
@@ -262,13 +244,13 @@ def test_ctrl_c(world: World, expected: dict[str, tuple[int, str]]) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"run the same command again" in errors and b"Traceback" not in errors
-    assert len(contents(world)) < len(expected)
+    assert len(world.contents()) < len(expected)
     world.run("migrate", plan, "--yes")
-    assert contents(world) == expected
+    assert world.contents() == expected
 
 
 def test_killed_between_the_swap_and_the_journal(
-    world: World, expected: dict[str, tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+    world: World, expected: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worst instant: the catalog has the new pointers, the journal and the version hint do not say so."""
     from migrator.cutover import swap as module
@@ -284,10 +266,10 @@ def test_killed_between_the_swap_and_the_journal(
         patched.setattr(module, "repoint", swap_and_die)
         world.run("migrate", plan, "--yes", exit_code=130)
     hint = "data-lake/warehouse/ops/audit_log/metadata/version-hint.text"
-    assert hint not in contents(world)
+    assert hint not in world.contents()
     assert json.loads(world.run("status", plan, "--json").stdout)["events"][-1]["event"] == "cutover-begun"
     world.run("migrate", plan, "--yes")
-    assert contents(world) == expected
+    assert world.contents() == expected
     world.run("verify", plan)
 
 

@@ -16,6 +16,9 @@ from migrator.demo import lake as old_lake
 from migrator.demo.server import Server
 from migrator.store import is_own
 
+Contents = dict[str, tuple[int, str]]
+"""``bucket/key`` → size and ETag."""
+
 
 @dataclass
 class World:
@@ -32,6 +35,11 @@ class World:
     @property
     def config(self) -> Path:
         return self.folder / "lake.toml"
+
+    @property
+    def catalog_file(self) -> Path:
+        """The database of the SQL catalog."""
+        return Path(self.lake.catalogs["iceberg"]["uri"].removeprefix("sqlite:///"))
 
     def run(self, *arguments: str | Path, exit_code: int = 0, stdin: str | None = None) -> Result:
         """Run the command line in this process, and hold it to its exit code."""
@@ -54,6 +62,10 @@ class World:
                         continue
                     found[f"{bucket}/{entry['Key']}"] = (entry["Size"], entry["ETag"], entry["LastModified"])
         return found
+
+    def contents(self) -> Contents:
+        """Every object of the target, but for migrator's own."""
+        return {place: (size, etag) for place, (size, etag, _) in self.listing("data-lake").items()}
 
     def buckets(self) -> set[str]:
         return {bucket["Name"] for bucket in self.client.list_buckets()["Buckets"]}

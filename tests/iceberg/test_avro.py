@@ -298,6 +298,7 @@ def test_a_block_that_inflates_without_end_is_unreadable(codec, monkeypatch):
         rewrite(data)
 
 
+@pytest.mark.slow
 def test_many_blocks_pass_in_flat_memory():
     """What is made of them is thrown away, as is each block before the next one."""
     script = """

@@ -13,6 +13,8 @@ from migrator.store import Store
 from plan.handmade import LAYOUT, LOCATION, Named, at_target, blocks, data_file, migrated, places, put, table
 from plan.places import advised, append, cut_over, make, replan, rows
 
+pytestmark = pytest.mark.slow
+
 HINT = f"{LOCATION}/metadata/version-hint.text"
 
 

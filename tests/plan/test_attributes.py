@@ -14,6 +14,8 @@ from migrator.store import Content, Store
 from plan.handmade import blocks, migrated, planned
 from plan.test_preflight import finding, of, refuse, requests
 
+pytestmark = pytest.mark.slow
+
 SOON = datetime.now(timezone.utc) + timedelta(days=1)
 
 

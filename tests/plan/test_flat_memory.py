@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).parents[1] / "bench" / "plan_objects.py"
 
 
@@ -15,6 +17,7 @@ def plan_of(objects: int) -> dict[str, int]:
     return result
 
 
+@pytest.mark.slow
 def test_planning_ten_times_the_objects_takes_no_more_memory() -> None:
     few, many = plan_of(30_000), plan_of(300_000)
     assert many["peak_mib"] - few["peak_mib"] < 20

@@ -49,6 +49,7 @@ def changed(document: Any, where: tuple[str | int, ...], number: int) -> Any:
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", PLACES, ids=lambda where: ".".join(map(str, where)))
 def test_a_number_in_the_metadata_file(lake: Store, tmp_path: Path, where: tuple[str | int, ...]) -> None:
     table(

@@ -23,6 +23,8 @@ from migrator.progress import Progress
 from migrator.store import Content, Store
 from plan.handmade import blocks, places, planned, table
 
+pytestmark = pytest.mark.slow
+
 TARGET = "data-lake"
 
 

@@ -26,6 +26,8 @@ from plan.handmade import (
 )
 from plan.places import advised, replan
 
+pytestmark = pytest.mark.slow
+
 OLDS = [
     "hdfs://nn:8020/wh",
     "hdfs:///wh",

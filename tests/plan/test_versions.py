@@ -17,6 +17,8 @@ from migrator.progress import Progress
 from migrator.reporting.describe import describe_plan
 from migrator.store import Content, Store
 
+pytestmark = pytest.mark.slow
+
 LAYOUT: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://bronze/tmp/": False, "s3://plain/": "plain/"}
 
 
