@@ -71,7 +71,7 @@ def test_a_wrong_option_is_a_usage_error(command: str) -> None:
     assert result.exit_code == 2 and "No such option" in result.stderr and "--no-such-option" in result.stderr
 
 
-def test_a_similar_command_is_proposed_or_none() -> None:
+def test_an_unknown_command_is_a_usage_error() -> None:
     result = CliRunner().invoke(main, ["plam"])
     assert result.exit_code == 2 and "No such command" in result.stderr
 
