@@ -140,6 +140,8 @@ def test_every_page_is_in_the_contents_and_every_folder_in_the_design() -> None:
     design = (DOCS / "design.md").read_text()
     folders = [place.parent.name for place in (ROOT / "migrator").glob("*/__init__.py")]
     assert [name for name in folders if f"| `{name}/` |" not in design] == []
+    modules = [file.stem for file in (ROOT / "migrator").glob("[!_]*.py")]
+    assert [name for name in modules if f"`{name}`" not in design] == []
 
 
 @pytest.mark.parametrize("name", ["command: test", "command: demo"])
