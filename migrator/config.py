@@ -1,7 +1,7 @@
 """``lake.toml`` and the command's options → frozen settings. Unknown keys are errors.
 
-No credential ever passes through here: they come from the usual AWS places (environment, profile,
-instance role), and catalog passwords may stay in pyiceberg's own configuration.
+Settings hold no AWS credentials: boto3 finds these itself (environment, profile, instance role). Catalog passwords may
+stay in pyiceberg's own configuration.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SECRETS = ("access_key", "secret", "token", "password", "credential")
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the lake is and where it goes. ``layout`` None stands for the built-in medallion layout."""
+    """The settings of one lake. If ``layout`` is None, the built-in medallion layout is used."""
 
     target_bucket: str = DEFAULT_TARGET
     endpoint_url: str | None = None
@@ -45,30 +45,33 @@ class Settings:
     target_endpoint_url: str | None = None
     target_region: str | None = None
     target_profile: str | None = None
-    """Where the target is, if it is not where the old buckets are; see :attr:`connection`."""
+    """Given if the target is on another server than the old buckets; see :attr:`connection`."""
     layout: Mapping[str, str | bool] | None = None
     catalogs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Catalog name → the properties that lake.toml gives; pyiceberg's own configuration fills the rest."""
     accept: tuple[str, ...] = ()
-    """Codes of acceptable blocking findings that the user has decided to live with."""
+    """Codes of blocking findings that the user accepts."""
     leave: tuple[str, ...] = ()
     """Tables that stay where they are: ``namespace.table`` or ``catalog.namespace.table``."""
     all_versions: bool = False
-    """Older versions of the objects move, too."""
+    """Copy older versions of the objects, too."""
     object_lock: bool = False
-    """Retention and legal hold move, too."""
+    """Copy retention and legal hold, too."""
     preflight: bool = True
-    """What may fail while migrating is tried while planning."""
+    """Try while planning whether the migration will have the permissions that it needs."""
     left_out: tuple[str, ...] = ()
-    """What is not copied with an object: "tags", and storage classes by name. A plan says so, nobody else."""
+    """What is not copied with an object: "tags", and storage classes by name. Set from a plan only."""
     asked: tuple[str, ...] = ()
-    """Buckets whose objects are asked for their headers before they are copied. A plan says so, nobody else."""
+    """Buckets whose objects need a HEAD request before they are copied. Set from a plan only."""
     path: Path | None = None
 
     @property
     def connection(self) -> dict[str, Any]:
-        """What :func:`migrator.store.connect` takes. What is not said of the target is as at the source; but a
-        profile of the target's own brings its region."""
+        """The arguments of :func:`migrator.store.connect`.
+
+        Settings of the target that are not given are those of the source; but if the target has a profile of its own,
+        its region comes from that profile.
+        """
         how: dict[str, Any] = {"left_out": self.left_out} if self.left_out else {}
         if self.asked:
             how["asked"] = self.asked
@@ -103,7 +106,7 @@ class Settings:
     ) -> Settings:
         """These settings with the command line's options on top. ``None`` and False leave a setting as it is.
 
-        Raises ConfigError for an endpoint that cannot be meant, and for an unknown code in ``accept``.
+        Raises ConfigError for an invalid endpoint, and for an unknown code in ``accept``.
         """
         for option, url in (("--endpoint-url", endpoint_url), ("--target-endpoint-url", target_endpoint_url)):
             if url:

@@ -47,7 +47,7 @@ class MigratorError(Exception):
         return f"{self.message} {self.next_move}".rstrip()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors come back from worker processes."""
+        """Errors are pickled in worker processes and unpickled in the parent."""
         return _rebuilt, (type(self), self.__dict__)
 
 
@@ -58,13 +58,13 @@ def _rebuilt(kind: type[MigratorError], state: dict[str, Any]) -> MigratorError:
 
 
 class ConfigError(MigratorError):
-    """lake.toml, an option or a pyiceberg configuration says something that cannot be meant."""
+    """lake.toml, an option or a pyiceberg configuration has an invalid value."""
 
     exit_code = EXIT_USAGE
 
 
 class StoreError(MigratorError):
-    """The S3 server refused, or could not be reached."""
+    """The S3 server refused a request, or could not be reached."""
 
 
 class Unreachable(StoreError):
@@ -80,13 +80,13 @@ class AccessDenied(StoreError):
 
 
 class SourceChanged(StoreError):
-    """The object is no longer the one that was listed: its ETag differs, or it is gone."""
+    """The object is no longer the one that was listed: its ETag differs, or it was deleted."""
 
     exit_code = EXIT_STALE
 
 
 class Occupied(StoreError):
-    """Something else is where a new object was to be written, which must not be overwritten."""
+    """Another object is at the key of a new object, and must not be overwritten."""
 
     exit_code = EXIT_FAILED
 
@@ -96,7 +96,7 @@ class CatalogError(MigratorError):
 
 
 class Unreadable(MigratorError):
-    """Bytes are not what their name or the Iceberg spec says: truncated, damaged, or of an unknown kind."""
+    """A file does not follow its format: it is truncated, damaged, or of an unknown kind."""
 
     exit_code = EXIT_FAILED
 
@@ -131,7 +131,7 @@ class PlanStale(MigratorError):
 
 
 class PlanUnusable(MigratorError):
-    """The plan file cannot be written, or was taken away: a full disk, a missing permission, a deleted file."""
+    """The plan file cannot be written, or was deleted: a full disk, a missing permission, a deleted file."""
 
 
 class PlanBusy(MigratorError):
@@ -151,7 +151,7 @@ class CutoverIncomplete(MigratorError):
 
 
 class MigrationFailed(MigratorError):
-    """Something could not be done, or the target is not what it must be. Nothing was cut over after it."""
+    """A step failed, or the target is not as planned. Nothing was cut over after it."""
 
     exit_code = EXIT_FAILED
 
@@ -161,7 +161,7 @@ class MigrationFailed(MigratorError):
 DEBUG = "MIGRATOR_DEBUG"
 """The variable that shows the traceback of an internal error."""
 
-# In abfs://container@account/ no user stands there.
+# In abfs://container@account/ the part before the @ is not a user.
 _USERINFO = re.compile(r"\b(?!(?:abfs|wasb)s?://[^/\s@:'\"]*@)([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@", re.IGNORECASE)
 _SIGNED = re.compile(
     r"((?<![/\w.-])(?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|Signature|password|passwd|pwd|token|secret)=)"
@@ -178,13 +178,13 @@ def redacted(text: str) -> str:
 
 
 def first_lines(lines: Sequence[object], most: int = 10) -> str:
-    """The first of many lines of a message, indented, and how many more there are."""
+    """The first ``most`` lines of a message, indented, and the number of the others."""
     more = f"\n  … and {len(lines) - most} more" if len(lines) > most else ""
     return "\n".join(f"  {line}" for line in lines[:most]) + more
 
 
 def outside_error(error: BaseException) -> str:
-    """One message about an error of the machine's (the disk, the memory, a file); "" for any other."""
+    """A message for an error of the machine (the disk, the memory, a file); "" for any other error."""
     if isinstance(error, MemoryError):
         return "There is not enough memory. Nothing is lost: run the same command again where there is more."
     if isinstance(error, sqlite3.OperationalError):
@@ -198,7 +198,7 @@ def outside_error(error: BaseException) -> str:
 
 
 def internal_error(error: BaseException) -> str:
-    """One line about an exception that nobody expected; with $MIGRATOR_DEBUG also where it came from."""
+    """A line for an unexpected exception; with $MIGRATOR_DEBUG also its traceback."""
     said = redacted(" ".join(str(error).split()))[:500]
     line = f"Internal error: {type(error).__name__}: {said}. This is a fault of migrator: please report it."
     if os.environ.get(DEBUG):

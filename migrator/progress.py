@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 LARGE = 1024**2
-"""Mean object size, in bytes, above which the bytes take the time, and below which the requests do."""
+"""The mean object size, in bytes, above which the time depends on the bytes, and below which on the requests."""
 
 
 class Progress:
@@ -46,7 +46,7 @@ class Progress:
 
 
 class TerminalProgress(Progress):
-    """A tqdm bar per stage on standard error: live in a terminal, a line now and then in a log file."""
+    """A tqdm bar per stage on standard error: live in a terminal, a line every 20 seconds in a log file."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -54,9 +54,10 @@ class TerminalProgress(Progress):
         self._objects = self._size = 0
 
     def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Progress:
+        """See :class:`Progress`. Call it after the stage before has ended."""
         live = sys.stderr.isatty()
         self._objects = self._size = 0
-        # The bar counts what takes the time, so that the time left is true: many small objects, or bytes.
+        # The bar counts what the time depends on, objects or bytes, so that the time left is right.
         self._by_size = bool(size and objects and size / objects > LARGE)
         self._bar = tqdm(
             desc=f"{name:<24}",
@@ -73,6 +74,7 @@ class TerminalProgress(Progress):
         return self
 
     def advance(self, objects: int = 1, size: int = 0) -> None:
+        """See :class:`Progress`."""
         bar = self._bar
         if bar is None:
             return

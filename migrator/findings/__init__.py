@@ -1,4 +1,4 @@
-"""What planning and verifying have to say about a lake, and what each finding means. Pure data."""
+"""What planning and verifying report about a lake, and what each finding means. Pure data."""
 
 from migrator.findings.codes import (
     ACCEPTABLE,

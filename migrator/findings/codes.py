@@ -1,4 +1,4 @@
-"""What the planner and the verifier have to say: findings, and the table of all their codes. Pure."""
+"""Findings of the planner and the verifier, and the table of all their codes. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "customer-key": (
         BLOCK,
-        "an object is encrypted with a key that its owner sends along (SSE-C); it cannot be copied",
+        "an object is encrypted with a customer-provided key (SSE-C), so it cannot be copied",
     ),
-    "catalog-read-only": (BLOCK, "a SQL catalog cannot be written to, so that no pointer could be changed"),
+    "catalog-read-only": (BLOCK, "a SQL catalog cannot be written to, so its pointers could not be changed"),
     "delta-log": (BLOCK, "a Delta table's log holds absolute paths, which are not rewritten yet"),
-    "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be carried over yet"),
+    "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be rewritten yet"),
     "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),
     "file-source-log": (
         BLOCK,
-        "a streaming checkpoint of a file source holds absolute paths, not rewritten yet",
+        "a streaming checkpoint of a file source holds absolute paths, which are not rewritten yet",
     ),
     "flink-checkpoint": (
         BLOCK,
@@ -38,19 +38,19 @@ CODES: dict[str, tuple[str, str]] = {
         "a Hudi table's properties or bootstrap index hold absolute paths, which are not rewritten",
     ),
     "key-collision": (BLOCK, "two source keys map to one target key"),
-    "key-refused": (BLOCK, "the target's server does not take keys like this one (//, ., .., names over 255 bytes)"),
+    "key-refused": (BLOCK, "the target's server does not accept keys like this one (//, ., .., names over 255 bytes)"),
     "key-too-long": (BLOCK, "the target key would be longer than the 1,024 bytes that S3 allows"),
     "location-too-long": (BLOCK, "a metadata location is longer than the catalog's column"),
-    "mixed-schemes": (BLOCK, "a table names one data file as s3:// and as s3a://, so that deletes may not apply"),
-    "missing-permission": (BLOCK, "a permission that migrating needs is missing; it is named as an S3 action"),
+    "mixed-schemes": (BLOCK, "a table names one data file both as s3:// and as s3a://, so its deletes may not apply"),
+    "missing-permission": (BLOCK, "a permission that the migration needs is missing; the finding names the S3 action"),
     "missing-object": (BLOCK, "a table refers to an object that does not exist"),
     "object-acls": (BLOCK, "objects have access control lists (ACLs), which are not copied"),
     "object-lock": (BLOCK, "objects may be under retention or legal hold, which would not be copied"),
-    "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, not rewritten yet"),
+    "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, which are not rewritten yet"),
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
     "storage-class-refused": (
         BLOCK,
-        "the target does not take the storage class of an object; accepted, such objects get the default class",
+        "the target does not support the storage class of an object; if accepted, such objects get the default class",
     ),
     "symlink-manifest": (
         BLOCK,
@@ -58,63 +58,75 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "tags-unreadable": (
         BLOCK,
-        "the tags of the old objects may not be read; accepted, all objects are copied without tags",
+        "the tags of the old objects cannot be read; if accepted, all objects are copied without tags",
     ),
     "tables-overlap": (
         BLOCK,
-        "two tables that lie apart would become one place at the target, or nested",
+        "two tables would get the same folder at the target, or one inside the other",
     ),
-    "target-ahead": (BLOCK, "the table was written to at the target, which its pointer in an old bucket does not know"),
+    "target-ahead": (BLOCK, "the table was written to at the target, but its catalog points to an old bucket"),
     "target-behind": (BLOCK, "the table was migrated before, and the old one was written to afterwards"),
     "target-differs": (BLOCK, "the target holds another, newer object at this key"),
-    "target-not-versioned": (BLOCK, "older versions are to be copied, and the target bucket does not keep any"),
+    "target-not-versioned": (
+        BLOCK,
+        "older versions are to be copied, but versioning is not enabled on the target bucket",
+    ),
     "target-not-empty": (BLOCK, "the target already holds newer metadata of a table at this place"),
     "unmapped-path": (BLOCK, "a table refers to a path that no layout rule covers"),
     "unreadable": (BLOCK, "a file of a table cannot be read"),
-    "collapsed-path": (WARN, "a path with // leads to an object only for readers that take it for one /"),
+    "collapsed-path": (WARN, "a path contains //; only readers that treat // as / find its object"),
     "dangling-deletes": (
         WARN,
         "position deletes name data files that no layout rule covers; they apply to nothing",
     ),
-    "empty-catalog": (WARN, "a given catalog names no table: is its name the one that the engines use?"),
+    "empty-catalog": (WARN, "a given catalog has no tables; engines may use another name for it"),
     "missing-history": (
         WARN,
         "a file of the table's history (old metadata, statistics) is missing or unreadable",
     ),
-    "odd-hint": (WARN, "a Hadoop table's version hint leads to no metadata file; its highest version is taken"),
-    "outside-table": (WARN, "a catalog has a table that lies in none of the old buckets; it stays as it is"),
+    "odd-hint": (WARN, "a Hadoop table's version hint names no existing metadata file; the highest version is used"),
+    "outside-table": (WARN, "a catalog has a table that is in none of the old buckets; it is not changed"),
     "stray-metadata": (WARN, "a metadata file that no catalog names cannot be read; it is copied as it is"),
     "left-table": (WARN, "a table is left where it is because [tables] leave or --leave names it"),
-    "target-unreadable": (WARN, "metadata at the target, where a table goes, cannot be read"),
-    "other-catalog": (WARN, "another catalog in the same database has tables in the old buckets, and is not given"),
-    "merged-folders": (WARN, "folders of two old places become one folder, whose readers then read both"),
-    "bucket-beside": (INFO, "a bucket that no rule names: it is not part of the migration"),
-    "open-uploads": (WARN, "multipart uploads are open: something is writing, or left a mess"),
+    "target-unreadable": (WARN, "the target already has metadata where a table goes, and it cannot be read"),
+    "other-catalog": (WARN, "another catalog in the same database has tables in the old buckets, but was not given"),
+    "merged-folders": (
+        WARN,
+        "two old folders become one folder at the target; its readers then read the files of both",
+    ),
+    "bucket-beside": (INFO, "no rule names this bucket; it is not part of the migration"),
+    "open-uploads": (WARN, "multipart uploads are open: a writer is active, or stopped before it finished"),
     "path-in-text": (
         WARN,
         "a property, a summary or the SQL of a view mentions an old path; it stays as it is",
     ),
     "uncatalogued-broken": (
         WARN,
-        "a table that no catalog names was already broken; it is moved as far as it goes",
+        "a table that no catalog names was already broken; what can be moved is moved",
     ),
     "uncatalogued-table": (
         WARN,
-        "a table was found in a bucket that no given catalog names; it is rewritten too",
+        "a table in an old bucket is in no given catalog; it is rewritten too",
     ),
-    "extra-at-target": (WARN, "the target holds objects that no old bucket has: left by an earlier copy, or its own"),
+    "extra-at-target": (
+        WARN,
+        "the target has objects that no old bucket has: copied earlier, or written there by others",
+    ),
     "left-behind": (
         WARN,
-        "files of a migrated table that the target does not have: dropped there, or written too late",
+        "old files of a migrated table that the target does not have: removed there, or written too late",
     ),
-    "preflight-incomplete": (WARN, "something that migrating needs could not be tried while planning"),
+    "preflight-incomplete": (WARN, "something that the migration needs could not be tried while planning"),
     "settings-unread": (
         INFO,
-        "settings of a bucket could not be read; a warning where the target's might endanger copies",
+        "settings of a bucket could not be read; a warning if settings of the target could endanger copies",
     ),
     "target-expires": (WARN, "a lifecycle rule of the target deletes or archives what is copied there"),
-    "target-not-encrypted": (WARN, "an old bucket encrypts its objects by default, and the target less or not at all"),
-    "unchecked-bucket": (WARN, "a bucket could not be asked for versions, open uploads, locks or access control lists"),
+    "target-not-encrypted": (WARN, "an old bucket has default encryption; the target has none, or a weaker one"),
+    "unchecked-bucket": (
+        WARN,
+        "it is unknown whether a bucket has versions, open uploads, locks or access control lists",
+    ),
     "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
     "versioned-bucket": (
         WARN,
@@ -122,22 +134,22 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "versions-too-late": (
         WARN,
-        "the target has an object already, without its older versions, which cannot be put before it",
+        "the target already has an object without its older versions, which cannot be added before it",
     ),
     "versions-unlisted": (
         WARN,
-        "the server's listing of versions lacks objects that are there; it may lack deleted ones, too",
+        "the server's listing of versions lacks existing objects; it may lack deleted ones, too",
     ),
     "checksum-files": (INFO, "Hadoop's .crc files of rewritten metadata are not copied: they would be wrong"),
     "bucket-settings": (
         INFO,
-        "an old bucket has settings of its own (policy, lifecycle, …), which are not carried over",
+        "an old bucket has settings of its own (policy, lifecycle, …), which are not copied",
     ),
-    "left-out": (INFO, "objects that a layout rule leaves where they are"),
+    "left-out": (INFO, "a layout rule leaves these objects where they are"),
     "migrated-table": (INFO, "the table already lives at the target"),
     "restored-object": (INFO, "an archived object was restored; its copy gets the default storage class"),
-    "server-tier": (INFO, "a storage class is a tier of the old server's own; copies get the default class"),
-    "scripts-unchanged": (INFO, "scripts are copied as they are; paths in them are yours to change"),
+    "server-tier": (INFO, "a storage class is a tier of the old server; copies get the default class"),
+    "scripts-unchanged": (INFO, "scripts are copied as they are; change the paths in them yourself"),
     "skipped-markers": (INFO, "empty directory markers of Hadoop's old S3 clients are not copied"),
     "target-bucket-missing": (INFO, "the target bucket does not exist; migrate will create it"),
 }
@@ -157,19 +169,19 @@ ACCEPTABLE = (
     "symlink-manifest",
     "tags-unreadable",
 )
-"""Blocking codes that ``[plan] accept`` may turn into warnings: the objects are copied as they are, or as the code
-says."""
+"""Blocking codes that ``[plan] accept`` may turn into warnings. The objects are then copied as they are, or as the text
+of the code says."""
 
 UNREADABLE_BEFORE = "unreadable-before"
 AT_MIGRATION = {
-    UNREADABLE_BEFORE: "a file of a table is missing or malformed in the old place, found when its rows were counted",
+    UNREADABLE_BEFORE: "a file of a table in the old place is missing or malformed; found when its rows were counted",
 }
-"""What ``migrate`` may find before the cutover; ``migrate --accept`` takes these codes."""
+"""Codes of findings that ``migrate`` may report before the cutover; ``migrate --accept`` takes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a person should know. ``count`` says how many places it stands for."""
+    """One thing that the user should know. ``count`` is the number of places that it stands for."""
 
     severity: str
     code: str
@@ -186,6 +198,7 @@ class Finding:
         return cls(severity or CODES[code][0], code, place, message, next_move, count)
 
     def to_json(self) -> dict[str, str | int]:
+        """The finding as an element of ``findings`` in JSON output."""
         return {
             "severity": self.severity,
             "code": self.code,
@@ -197,11 +210,11 @@ class Finding:
 
 
 def counted(count: int, noun: str) -> str:
-    """``1 table``, ``2 tables``."""
+    """A number with its noun: ``1 table``, ``2 tables``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def first_of(found: Sequence[Found], most: int) -> Iterator[tuple[Found, int]]:
-    """The first ``most`` of what was found, and how many each stands for: the last one for all that are not named."""
+    """The first ``most`` items, each with the number of items it stands for: the last one stands for the rest, too."""
     for number, one in enumerate(found[:most], 1):
         yield one, len(found) - most + 1 if number == most else 1

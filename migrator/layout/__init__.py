@@ -1,4 +1,4 @@
-"""Where everything goes: locations, rules, and the one function that maps a path. Pure: no I/O."""
+"""The layout: locations, rules, and the function that maps an old path to a new one. Pure: no I/O."""
 
 from migrator.layout.rules import (
     MEDALLION,

@@ -1,7 +1,7 @@
-"""Paths as tables record them. Not all are S3: a lake that came from HDFS, a local disk or another cloud still names
-these in its metadata. Pure: no I/O.
+"""Paths as tables record them. Some are not in S3: the metadata of a lake that came from HDFS, a local disk or another
+cloud may still name the old paths. Pure: no I/O.
 
-Two spellings of a path are taken for one only where that is certain: a URI without an authority may have one slash or
+Two spellings count as the same path only where that is certain: a URI without an authority may have one slash or
 three (``file:/x`` is ``file:///x``), and ``s3://``, ``s3a://`` and ``s3n://`` name the same object. Hosts and ports are
 never guessed.
 """
@@ -81,4 +81,5 @@ class Recorded:
 
     @property
     def source(self) -> str:
+        """The recorded prefix, as ``[layout]`` writes it."""
         return f"{self.prefix}/"

@@ -44,6 +44,7 @@ class Location:
 
     @property
     def uri(self) -> str:
+        """``scheme://bucket/key``."""
         return f"{self.scheme}://{self.bucket}/{self.key}"
 
 
@@ -71,14 +72,15 @@ class Rule:
 
     @property
     def source(self) -> str:
+        """The old place, as ``[layout]`` writes it."""
         return f"s3://{self.bucket}/{self.prefix}/" if self.prefix else f"s3://{self.bucket}/"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The rules, and the bucket they lead to. The longest matching prefix wins.
+    """The rules and the target bucket. The rule with the longest matching prefix applies.
 
-    ``rules`` say where objects go. ``recorded`` says which objects are meant by paths that are not in S3.
+    ``rules`` map objects to their new keys. ``recorded`` maps paths that are not in S3.
     """
 
     target_bucket: str
@@ -142,7 +144,7 @@ class Layout:
 
     @property
     def target_prefixes(self) -> list[str]:
-        """Where the rules lead, each once, in order; without a slash at the end."""
+        """The target prefixes of the rules, each once, in order; without a slash at the end."""
         return sorted({rule.target for rule in self.rules if rule.target is not None})
 
     def rule_for(self, bucket: str, key: str) -> Rule | None:
@@ -164,7 +166,7 @@ class Layout:
         A URI that already lies in the target bucket maps to itself, so that mapping twice is mapping
         once. ``s3a://bucket`` and ``s3a://bucket/`` both work and keep their trailing slash as it was.
         """
-        # Asked for every path of every manifest: the URI is taken apart as Location.parse does it, but faster.
+        # Called for every path of every manifest: this splits the URI as Location.parse does, but faster.
         scheme, _, rest = uri.partition("://")
         bucket, _, old = rest.partition("/")
         if scheme not in S3_SCHEMES or not bucket:
@@ -191,8 +193,11 @@ class Layout:
         return next((rule for rule in self.recorded if rule.covers(whole)), None)
 
     def place_of(self, path: str) -> Location | None:
-        """Where the object of a path lies: where an S3 URI says, or where the rules find the object that a path outside
-        of S3 stands for. Of several old places that lead to one prefix of the target, one. None if no rule tells."""
+        """The place of the object that a path means.
+
+        For an S3 URI, that is the URI itself. For a path outside of S3, it is the old object that goes to the same
+        target key; if several rules lead there, one of them. None if no rule does.
+        """
         if is_s3(path) or (new := Location.parse(self._map_recorded(path) or "")) is None:
             return Location.parse(path)
         for rule in sorted(self.rules, key=lambda rule: -len(rule.target or "")):
@@ -205,8 +210,7 @@ class Layout:
         return None
 
     def is_source(self, uri: str) -> bool:
-        """True if ``uri`` lies in one of the source buckets, whether or not a rule moves it, or if a rule says what
-        this path outside of S3 stands for."""
+        """True if ``uri`` is in one of the source buckets, moved or not, or if a rule maps this path outside of S3."""
         location = Location.parse(uri)
         return self._map_recorded(uri) is not None if location is None else location.bucket in self._by_bucket
 
@@ -228,7 +232,7 @@ def source_places(layout: Layout) -> list[tuple[str, str]]:
     places: list[tuple[str, str]] = []
     for rule in sorted(layout.rules, key=lambda r: (r.bucket, len(r.prefix))):
         if rule.target is None:
-            continue  # what stays is nobody's business, and its bucket may be gone
+            continue  # objects that stay need no listing, and their bucket may not exist any more
         if not any(rule.bucket == b and rule.prefix.startswith(p) for b, p in places):
             places.append((rule.bucket, rule.prefix))
     return places

@@ -1,7 +1,7 @@
-"""What migrator knows about the target bucket, so that nothing of anybody's is overwritten there.
+"""Protects the target bucket: no object that others wrote is overwritten there.
 
-``record``: which plans were carried out there. ``ledger``: which objects migrator wrote. ``compare``: how the target
-differs from what was planned. ``guard``: all of that, in the order in which a migration needs it.
+``lease``: one migration at a time. ``record``: which plans were carried out there. ``ledger``: which objects migrator
+wrote. ``compare``: how the target differs from the plan. ``guard``: these checks in the order of a migration.
 """
 
 from migrator.target.compare import Changes, holds_only_copies

@@ -1,4 +1,5 @@
-"""The target's guard: nothing of anybody's is overwritten there, and no older plan undoes what a newer one did."""
+"""The checks that protect a target: a run overwrites no object that others wrote, and a plan that is older than one
+that was carried out is refused."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ AGAIN = 'Run "migrator plan" again.'
 
 
 class TargetGuard:
-    """Guards one target bucket while one plan is carried out there. Needs the target's lease for all that it writes."""
+    """Protects one target bucket while one plan is carried out. Methods that write need the target's lease."""
 
     def __init__(self, plan: PlanFile, store: Store, progress: Progress) -> None:
         self._plan, self._store, self._progress = plan, store, progress
@@ -39,15 +40,17 @@ class TargetGuard:
         self._record: PlanRecord | None = None
 
     def superseded(self) -> PlanRecord | None:
-        """The newer plan that was carried out at the target, if there is one."""
+        """The newest of the newer plans that were carried out at the target; None if there is none."""
         records = read_records(self._store, self.bucket)
         self._record = next((record for record in records if record.plan_id == self._id), None)
         return superseded_by(records, self._plan)
 
     def begin(self, journal: Journal, *, recognize: bool, live: frozenset[int]) -> Conditional:
-        """Before the first write of a run: compare the target with the plan, and say in it that the plan is being
-        carried out. Returns which conditional writes the target honours. ``recognize``, ``live``: see
-        :func:`migrator.target.compare.find_changes`. Raises PlanStale.
+        """Compare the target with the plan, and write the plan's record there. Call it before the first write of a run.
+
+        Returns which conditional writes the target supports. ``recognize``, ``live``: see
+        :func:`migrator.target.compare.find_changes`. Raises PlanStale if others changed the target, or if a newer plan
+        was carried out.
         """
         changes = self._find(journal, resumed=journal.has(STARTED), recognize=recognize, live=live)
         newer = self.superseded()
@@ -61,14 +64,16 @@ class TargetGuard:
         return probe_conditional(self._store, self.bucket)
 
     def compare(self, journal: Journal, *, live: frozenset[int] = frozenset()) -> Changes:
-        """Compare the target with what was planned and written, on a fresh listing of the target. Raises PlanStale for
-        what somebody else wrote there."""
+        """List the target again, and compare it with what was planned and written.
+
+        Raises PlanStale if others changed it.
+        """
         changes = self._find(journal, resumed=False, recognize=True, live=live)
         self._refuse(changes)
         return changes
 
     def check_before_cutover(self, journal: Journal, *, live: frozenset[int]) -> None:
-        """:meth:`compare`, and raise MigrationFailed for copies that vanished."""
+        """Do :meth:`compare`, and raise MigrationFailed if copies are missing."""
         changes = self.compare(journal, live=live)
         if changes.vanished:
             raise MigrationFailed(
@@ -82,11 +87,11 @@ class TargetGuard:
         return find_changes(self._plan, journal, self._ledger, resumed=resumed, recognize=recognize, live=live)
 
     def note_written(self) -> None:
-        """Store fingerprints of everything that the journal knows to be written. Repeat it whenever a run ends."""
+        """Store fingerprints of everything that the journal records as written. Call it whenever a run ends."""
         self._ledger.write(f"{self._id}.done", self._done())
 
     def note_cutover(self, tables: Iterable[PlannedTable], *, complete: bool) -> None:
-        """Record which tables are cut over; ``complete``: those are all."""
+        """Record the tables that are cut over. ``complete`` is True if these are all of them."""
         moved: list[Mapping[str, str | None]] = [
             {"table": t.identifier, "uuid": t.uuid, "old": t.old_metadata, "new": t.new_metadata} for t in tables
         ]
@@ -109,11 +114,12 @@ class TargetGuard:
             )
 
     def _planned(self) -> Iterator[int]:
-        """Most copies keep the ETag of their source, so that these are known before the first is made."""
+        """Fingerprints of the copies to make. Most copies get the ETag of their source, so it is known before."""
         query = "SELECT target, etag FROM objects WHERE role = '' AND action IN ('copy', 'overwrite')"
         return (own(key, etag) for key, etag in self._plan.rows(query))
 
     def _done(self) -> Iterator[int]:
+        """Fingerprints of the objects written, as far as :meth:`_planned` does not have them."""
         query = (
             "SELECT o.target, d.etag, o.bucket || '/' || o.key, o.etag, o.role FROM done d JOIN objects o"
             " ON o.id = d.object_id WHERE d.etag <> o.etag OR o.role <> ''"
@@ -125,7 +131,7 @@ class TargetGuard:
 
 
 def superseded_error(plan: PlanFile, newer: PlanRecord, more: str = "") -> PlanStale:
-    """The error that says which newer plan took the place of ``plan``."""
+    """The error that names the newer plan that replaced ``plan``. ``more``: another sentence for its end."""
     return PlanStale(
         f"{plan.path} is superseded: a newer plan, {newer}, was carried out at "
         f"s3://{plan.layout.target_bucket}/ by migrator {newer.tool_version} on {newer.host}.{more}\n",

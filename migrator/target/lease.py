@@ -1,7 +1,7 @@
-"""One migration at a time on a target: a lease that lies in the target bucket while one is at work.
+"""One migration at a time on a target: a running migration keeps a lease, an object in the target bucket.
 
-The plan's own lock (``PlanFile.lock``) holds on one machine only. The lease names its holder and is renewed as long
-as that lives; how old it is, is told by the server's clock alone.
+The plan's own lock (``PlanFile.lock``) works on one machine only. The lease names its holder, which renews it while it
+runs. Only the server's clock decides how old a lease is.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from migrator.errors import MigrationFailed, NotFound, PlanBusy, StoreError
 from migrator.store import LEASE_KEY, Content, Store
 
 RENEW_SECONDS = 15.0
+"""How often the holder renews its lease."""
 EXPIRE_SECONDS = 60.0
+"""The age from which a lease that was not renewed is no longer valid."""
 
 
 class Lease:
-    """The right to write to a target bucket. :meth:`check` before anything that cannot be undone."""
+    """The right to write to a target bucket. Call :meth:`check` before anything that cannot be undone."""
 
     def __init__(self, store: Store, bucket: str, holder: dict[str, str]) -> None:
-        """``holder`` is in the target already. Its "run" tells what this run wrote from what anybody else did."""
+        """``holder`` was already written to the target. Its "run" identifies leases that this run wrote."""
         self._store, self._bucket, self._holder = store, bucket, holder
         self._renewed = time.monotonic()
         self._lost = False
@@ -37,8 +39,8 @@ class Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises MigrationFailed if another migration may have taken the target over."""
-        if not self._lost and self._expired():  # the server was away, maybe: nobody else could write either
+        """Raise MigrationFailed if another migration may have taken over the target."""
+        if not self._lost and self._expired():  # maybe the server was down: then nobody else could write either
             with suppress(StoreError):
                 self._renew()
         if self._lost or self._expired():
@@ -52,11 +54,14 @@ class Lease:
 
     def _renew_often(self) -> None:
         while not self._lost and not self._ended.wait(RENEW_SECONDS):
-            with suppress(StoreError):  # the next time may go better; check() says if it took too long
+            with suppress(StoreError):  # the next attempt may succeed; check() raises if it takes too long
                 self._renew()
 
     def _renew(self) -> None:
-        """Write the lease again over what this run wrote last. What that was, is read: an answer may have got lost."""
+        """Write the lease again, if the present one is still this run's.
+
+        Reads the present lease first, since the answer to an earlier write may have been lost.
+        """
         with self._writing:
             there = _read(self._store, self._bucket)
             etag = None
@@ -80,9 +85,9 @@ class Lease:
 
 @contextmanager
 def lease(store: Store, bucket: str, plan: Path) -> Iterator[Lease]:
-    """Hold the target for one migration. Raises PlanBusy if another one holds it.
+    """Hold the lease of the target for one migration. Raises PlanBusy if another migration holds it.
 
-    What a process has left that was killed on this machine is taken over at once, anything else when it has expired.
+    The lease of a process of this machine that was killed is taken over at once, any other lease when it has expired.
     """
     holder = {"plan": str(plan.resolve()), **_myself(), "run": uuid.uuid4().hex}
     found = _read(store, bucket)
@@ -99,7 +104,7 @@ def lease(store: Store, bucket: str, plan: Path) -> Iterator[Lease]:
 
 
 def drop_dead(store: Store, bucket: str) -> None:
-    """Remove the lease of a run that was killed after its work was done. Nobody else may come to do it."""
+    """Remove the lease of a run that was killed after its work was done. No later run might do it."""
     with suppress(StoreError):
         if not _alive(store, bucket, store.get(bucket, LEASE_KEY).data):
             store.erase(bucket, LEASE_KEY)
@@ -113,7 +118,7 @@ def _read(store: Store, bucket: str) -> Content | None:
 
 
 def _run_of(content: bytes) -> str:
-    """Which run wrote a lease; "" if that cannot be told."""
+    """The id of the run that wrote a lease; "" if it has none."""
     try:
         return str(json.loads(content).get("run", ""))
     except (ValueError, AttributeError):
@@ -121,7 +126,7 @@ def _run_of(content: bytes) -> str:
 
 
 def _remove_older(store: Store, bucket: str) -> None:
-    """Remove the older versions of the lease from a bucket that keeps, or kept, versions."""
+    """Remove the older versions of the lease from a bucket that has, or had, versioning."""
     with suppress(StoreError, KeyError):  # no permission, or a server without version ids
         for version in store.versions_of(bucket, LEASE_KEY) if store.is_versioned(bucket) else ():
             if not version.latest:
@@ -129,7 +134,7 @@ def _remove_older(store: Store, bucket: str) -> None:
 
 
 def _alive(store: Store, bucket: str, content: bytes) -> str:
-    """Who holds a lease; "" if whoever held it is gone."""
+    """The holder of a lease, for messages; "" if the lease expired or its process has ended."""
     try:
         other = {key: str(value) for key, value in json.loads(content).items()}
     except (ValueError, AttributeError):
@@ -147,22 +152,22 @@ def _alive(store: Store, bucket: str, content: bytes) -> str:
 
 
 def _myself() -> dict[str, str]:
-    """Who holds a lease: so that whoever comes later on the same machine can tell if it still lives."""
-    space = Path("/proc/self/ns/pid")  # in another one, the numbers of processes mean others
+    """The holder's part of a lease. A later run on the same machine can see from it whether this process still runs."""
+    space = Path("/proc/self/ns/pid")  # process ids are unique only within one namespace
     known = space.readlink() if space.exists() else ""
     host, process = socket.gethostname(), str(os.getpid())
     return {"host": host, "machine": f"{host} {known}", "process": process, "started": _started(process)}
 
 
 def _started(process: str) -> str:
-    """When a process of this machine began, in its own count; "" if there is none."""
+    """When a local process started, in clock ticks since boot; "running" if unknown; "" if it does not run."""
     try:
         fields = Path(f"/proc/{int(process)}/stat").read_text().rpartition(")")[2].split()
         return fields[19]
     except (OSError, ValueError, IndexError):
         pass
     try:
-        os.kill(int(process), 0)  # no /proc: another Unix
+        os.kill(int(process), 0)  # a Unix without /proc
     except (OSError, ValueError):
         return ""
     return "running"
@@ -171,10 +176,10 @@ def _started(process: str) -> str:
 def _busy(bucket: str, who: str) -> PlanBusy:
     return PlanBusy(
         f"s3://{bucket} is being migrated to by {who}.",
-        next_move=f"Wait for it. What a killed migration has left expires after {EXPIRE_SECONDS:.0f} s.",
+        next_move=f"Wait for it. The lock of a killed migration expires after {EXPIRE_SECONDS:.0f} s.",
     )
 
 
 def _content(holder: dict[str, str]) -> bytes:
-    """Never twice the same, so that its ETag tells who wrote last."""
+    """The body of a lease. It is never the same twice, so its ETag identifies the last write."""
     return json.dumps({**holder, "token": uuid.uuid4().hex}).encode()

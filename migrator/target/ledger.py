@@ -1,7 +1,7 @@
 """Which objects at the target migrator wrote: fingerprints of 8 bytes each, in objects below ``.migrator/written/``.
 
-A later plan, on whatever machine, learns from them what it may replace and what need not be read again. They hold no
-names. A fingerprint that is unknown means "not known to be migrator's", never "somebody else's".
+A later plan, on any machine, reads them to know which objects it may replace and which it need not read again. They
+hold no names. If a fingerprint is missing, it is unknown who wrote the object; it need not be somebody else.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ CHUNK = 1 << 20
 
 
 def own(key: str, etag: str) -> int:
-    """The fingerprint of "migrator wrote the object with this ETag to this key of the target"."""
+    """The fingerprint of the statement "migrator wrote the object with this ETag to this key of the target"."""
     return _fingerprint("own", key, etag)
 
 
 def same(key: str, etag: str, source: str, source_etag: str) -> int:
-    """The fingerprint of "this object of the target was proven equal to that object". ``source``: ``bucket/key``."""
+    """The fingerprint of the statement "this object of the target was proven equal to that source object".
+
+    ``source`` is ``bucket/key``.
+    """
     return _fingerprint("same", key, etag, source, source_etag)
 
 
@@ -41,7 +44,7 @@ class Ledger:
         self._store, self._bucket = store, bucket
 
     def write(self, name: str, fingerprints: Iterable[int]) -> None:
-        """Store fingerprints under a name, in place of those that were stored under it before. Flat memory."""
+        """Store fingerprints under a name; they replace those stored under it before. Memory use is constant."""
         many = iter(fingerprints)
         with spool() as file:
             file.write(MAGIC)
@@ -50,14 +53,14 @@ class Ledger:
             self._store.upload(self._bucket, f"{WRITTEN}{name}", file, {})
 
     def known(self, wanted: set[int]) -> set[int]:
-        """Those of ``wanted`` that any plan has stored. Reads every stored fingerprint, in flat memory."""
+        """The members of ``wanted`` that any plan has stored. Reads all stored fingerprints; memory use is constant."""
         if not wanted:
             return set()
         found: set[int] = set()
         try:
             for stored in list(self._store.list(self._bucket, WRITTEN)):
                 found |= self._among(stored.key, wanted)
-        except NotFound:  # no such bucket; or it was removed meanwhile, and then nothing is known
+        except NotFound:  # the bucket does not exist, or an object was removed since the listing
             pass
         return found
 

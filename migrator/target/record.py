@@ -1,7 +1,7 @@
 """Which plans were carried out at a target: one small JSON object per plan, below ``.migrator/plans/``.
 
-A plan that is older than one of these is refused, for its view of the target is out of date. A record holds no
-secret: names of plans, hosts, buckets and tables only. It is written by whoever holds the target's lease.
+A plan that is older than one of these is refused, because it does not know the present state of the target. A record
+holds no secrets, only names of plans, hosts, buckets and tables. Only the holder of the target's lease writes one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PlanRecord:
 
 
 def now() -> str:
-    """The present moment as records write it."""
+    """The present time (UTC) in ISO 8601, as records store it."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -75,7 +75,7 @@ def new_record(plan: PlanFile) -> PlanRecord:
 def read_records(store: Store, bucket: str) -> list[PlanRecord]:
     """Every record at the target, the oldest plan first; none if there is no such bucket.
 
-    Raises MigrationFailed for a record that cannot be read, StoreError if the server cannot be asked.
+    Raises MigrationFailed for a record that cannot be read, StoreError if the server does not answer.
     """
     records = []
     try:
@@ -87,7 +87,7 @@ def read_records(store: Store, bucket: str) -> list[PlanRecord]:
 
 
 def write_record(store: Store, bucket: str, record: PlanRecord) -> None:
-    """Write the record of one plan over its earlier state."""
+    """Write the record of one plan; it replaces the record's earlier state."""
     store.put(bucket, f"{RECORDS}{record.plan_id}.json", Content(json.dumps(asdict(record), indent=1).encode(), ""))
 
 
@@ -99,7 +99,7 @@ def superseded_by(records: Iterable[PlanRecord], plan: PlanFile) -> PlanRecord |
 
 
 def _overlap(layout: Layout, other: Mapping[str, str | bool]) -> bool:
-    """True if both layouts read one prefix, or write to one. Plans for different parts of a lake do not."""
+    """True if both layouts read the same prefix or write to the same one. Those of different parts of a lake do not."""
     theirs = Layout.from_mapping(layout.target_bucket, other)
     sources = [(f"{a.bucket}/{a.prefix}", f"{b.bucket}/{b.prefix}") for a in layout.rules for b in theirs.rules]
     targets = [(a, b) for a in layout.target_prefixes for b in theirs.target_prefixes]
