@@ -13,10 +13,9 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,37 +23,23 @@ from typing import Any
 
 from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
-from migrator.copying.failed_list import check_listed
-from migrator.errors import MigrationFailed, MigratorError, PlanStale
-from migrator.execute import CopySettings, Executor, Outcome
+from migrator.copying.stage import CopySettings
+from migrator.errors import MigratorError, PlanStale
 from migrator.layout import MEDALLION, Layout
+from migrator.migration import Choices, Migration, carry_out
 from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import CUTOVER_DONE, FINISHED, Journal
+from migrator.planfile.journal import Journal
 from migrator.progress import Progress
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
 from migrator.rewriting.relocate import Relocation, relocate
+from migrator.run import Run
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
-from migrator.target.lease import drop_dead, lease
-from migrator.verifying.verifier import Check, Verification, Verifier
+from migrator.verifying.verifier import Verification, Verifier
 
 PLANS = Path("plans")
-
-
-@dataclass
-class Migration:
-    """What :func:`migrate_lake` did. ``verification`` is None if there was no cutover, or nothing to do."""
-
-    outcome: Outcome
-    compared: list[Check]
-    verification: Verification | None
-    nothing_to_do: bool = False
-
-    @property
-    def ok(self) -> bool:
-        return self.verification is None or self.verification.ok
 
 
 class _LiveReader:
@@ -227,62 +212,14 @@ def migrate_lake(
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
     """
-    progress = progress or Progress()
-    with ExitStack() as stack:
-        plan, store, catalogs = stack.enter_context(_opened_plan(path, progress))
-        stack.enter_context(plan.lock())
-        journal = stack.enter_context(Journal(plan))
-        executor = Executor(plan, store, catalogs, progress, copying)
-        verifier = Verifier(plan, store, catalogs, progress)
-        executor.check_blocks()
-        if journal.has(CUTOVER_DONE):
-            return _after_cutover(executor, verifier, journal, store)
-        if copying is not None and copying.only is not None:
-            check_listed(plan, copying.only)
-        status = describe_status(plan)
-        if (status.objects, status.versions, status.pointers) == (0, 0, 0):
-            executor.check_nothing_to_do(journal)
-            drop_dead(store, executor.guard.bucket)
-            return Migration(Outcome(), [], None, nothing_to_do=True)
-        if cutover:  # without one they may move on: the lake is in use, and a later plan follows
-            executor.check_pointers(journal)
-        executor.make_target()
-        held = stack.enter_context(lease(store, plan.layout.target_bucket, plan.path))
-        executor.begin(journal)
-        stack.callback(_note_written, executor)
-        executor.copy_versions(journal)
-        executor.copy(journal)
-        executor.guard.note_written()  # a kill must not leave copies that a later plan cannot tell to be migrator's
-        if copying is not None and copying.only is not None:
-            return Migration(executor.outcome, [], None)
-        executor.rewrite(journal)
-        verifier.count_old_rows(journal, accept)
-        executor.check_target(journal)
-        compared = verifier.compare_tables()
-        _refuse_differences(compared)
-        if not cutover:
-            return Migration(executor.outcome, compared, None)
-        executor.check_sources(journal, accept_late=accept_late)
-        held.check()
-        executor.cut_over(journal)
-        # Where there was no pointer to swap, the target is still what check_target listed.
-        listed = executor.outcome.pointers == 0
-        return Migration(executor.outcome, compared, _final_verification(verifier, journal, listed=listed))
-
-
-def _note_written(executor: Executor) -> None:
-    """At the end of a run, whatever ended it. It must not hide why a run failed; the next one makes up for it."""
-    with suppress(MigratorError, sqlite3.Error, OSError):
-        executor.guard.note_written()
-
-
-def _after_cutover(executor: Executor, verifier: Verifier, journal: Journal, store: Store) -> Migration:
-    """A plan that was cut over already: look whether that still holds before saying that nothing is to be done."""
-    drop_dead(store, executor.guard.bucket)
-    executor.check_after_cutover(journal)
-    if journal.has(FINISHED):
-        return Migration(Outcome(), [], None, nothing_to_do=True)
-    return Migration(Outcome(), [], _final_verification(verifier, journal))  # interrupted after the cutover
+    progress, copying = progress or Progress(), copying or CopySettings()
+    with (
+        _opened_plan(path, progress) as (plan, store, catalogs),
+        plan.lock(),
+        Journal(plan) as journal,
+    ):
+        run = Run(plan, store, catalogs, journal, progress, copying.max_failures, copying.only)
+        return carry_out(run, copying.options, Choices(cutover, accept_late, accept))
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
@@ -294,29 +231,6 @@ def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | No
         verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
         verification.superseded_by = str(newer) if newer else None
         return verification
-
-
-def _final_verification(verifier: Verifier, journal: Journal, *, listed: bool = False) -> Verification:
-    verification = verifier.verify(listed=listed)
-    if verification.ok:
-        journal.event(FINISHED)
-    return verification
-
-
-def _refuse_differences(checks: list[Check]) -> None:
-    problems = [problem for check in checks for problem in check.problems]
-    if not problems:
-        return
-    shown = "\n".join(f"  {problem}" for problem in problems[:10])
-    if all(check.failed == check.errors for check in checks):
-        raise MigrationFailed(
-            f"The target cannot be read completely now; nothing was cut over:\n{shown}\n",
-            next_move="Run the same command again once the server answers: it goes on from here.",
-        )
-    raise MigrationFailed(
-        f"The target is not what it must be; nothing was cut over:\n{shown}\n",
-        next_move="Nobody's tables changed. Please report this with the lines above.",
-    )
 
 
 __all__ = [

@@ -30,7 +30,7 @@ EXIT_CODES = {
     EXIT_PENDING: "`plan --detailed-exitcode` only: there are changes to make",
     EXIT_INTERRUPTED: "interrupted (Ctrl-C); run the same command again to go on",
 }
-"""What each exit code means; README and ``migrator --help`` print this table."""
+"""What each exit code means; ``docs/commands.md`` and ``migrator --help`` print this table."""
 
 
 class MigratorError(Exception):

@@ -1,11 +1,15 @@
-"""What is going on right now, for whoever waits: stages with objects, bytes, rate and time left.
+"""The progress of a long run: stages with objects, bytes, rate and time left.
 
-:class:`Progress` itself says nothing, for use from Python; :class:`TerminalProgress` draws with tqdm.
+:class:`Progress` reports nothing. :class:`TerminalProgress` draws bars with tqdm, for the command line.
+:class:`LoggingProgress` writes to a logger, for programs that call migrator, such as Airflow or Dagster jobs.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -16,14 +20,21 @@ LARGE = 1024**2
 
 
 class Progress:
-    """Silent. ``with progress.stage(…) as stage: stage.advance(1, size)``."""
+    """Reports nothing. Every function of :mod:`migrator.api` uses it like this, one stage after the other::
+
+        with progress.stage("copying", objects=1000, size=5_000_000) as stage:
+            stage.advance(1, 5000)
+
+    To report progress elsewhere, write a subclass with :meth:`stage`, :meth:`advance` and ``__exit__``.
+    All calls come from the thread that called migrator.
+    """
 
     def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Progress:
-        """Begin a stage of ``objects`` objects and ``size`` bytes, where known."""
+        """Begin a stage of ``objects`` objects and ``size`` bytes. None means that the number is not known."""
         return self
 
     def advance(self, objects: int = 1, size: int = 0) -> None:
-        """So many objects and bytes more are done."""
+        """Report that ``objects`` more objects with ``size`` more bytes are done."""
 
     def __enter__(self) -> Progress:
         return self
@@ -81,3 +92,61 @@ class TerminalProgress(Progress):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class LoggingProgress(Progress):
+    """Writes progress to a logger: a line when a stage begins, one now and then, and one when it ends.
+
+    A stage that fails is logged as such; the error itself is raised to the caller, who logs it.
+
+    ``logger``: where to write. ``level``: with which level. ``every``: seconds between two lines of one stage.
+    ``clock``: returns the time in seconds; only tests need another one.
+    """
+
+    def __init__(
+        self,
+        logger: logging.Logger,
+        *,
+        level: int = logging.INFO,
+        every: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._logger, self._level, self._every, self._clock = logger, level, every, clock
+        self._name = ""
+        self._total: int | None = None
+        self._objects = self._size = 0
+        self._begun = self._logged = 0.0
+
+    def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Progress:
+        self._name, self._total = name, objects
+        self._objects = self._size = 0
+        self._begun = self._logged = self._clock()
+        known = [] if objects is None else [f"{objects:,} objects"]
+        if size:
+            known.append(_bytes(size))
+        self._log(f"begins ({', '.join(known)})" if known else "begins")
+        return self
+
+    def advance(self, objects: int = 1, size: int = 0) -> None:
+        self._objects += objects
+        self._size += size
+        if self._clock() - self._logged >= self._every:
+            self._log(self._done())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        end = "finished" if kind is None else f"stopped by {kind.__name__}"
+        self._log(f"{end} after {self._clock() - self._begun:.0f} s, {self._done()}")
+
+    def _done(self) -> str:
+        done = f"{self._objects:,} objects" if self._total is None else f"{self._objects:,} of {self._total:,} objects"
+        return f"{done}, {_bytes(self._size)}" if self._size else done
+
+    def _log(self, text: str) -> None:
+        self._logged = self._clock()
+        self._logger.log(self._level, "%s: %s", self._name, text)
+
+
+def _bytes(size: int) -> str:
+    return str(tqdm.format_sizeof(size, "B", 1024))

@@ -13,6 +13,8 @@ from sqlalchemy.pool import NullPool
 from migrator.store import Store
 from postgres import postgres_server
 
+pytest_plugins = ["failures"]
+
 
 @pytest.fixture(autouse=True)
 def _no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import migrator
+from migrator import reference
+from migrator.catalogs import Catalog
 from migrator.cli import main
 from migrator.config import load
 from migrator.errors import EXIT_CODES
@@ -21,6 +26,8 @@ from migrator.layout import MEDALLION, Layout
 from migrator.plan.policy import least_policy
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "plans").glob("*.md")])
 
 
 def generated(path: Path, name: str, expected: str) -> None:
@@ -35,7 +42,7 @@ def generated(path: Path, name: str, expected: str) -> None:
         assert found[2] == expected, "run MIGRATOR_WRITE_DOCS=1 pytest tests/test_docs.py"
 
 
-def test_help_in_readme() -> None:
+def test_the_help_of_every_command() -> None:
     assert isinstance(main, click.Group)
     blocks = []
     for command in ("", *main.commands):
@@ -43,24 +50,26 @@ def test_help_in_readme() -> None:
         result = CliRunner().invoke(main, arguments, prog_name="migrator", terminal_width=100)
         assert result.exit_code == 0
         blocks.append(f"```\n$ migrator {' '.join(arguments)}\n{result.output.rstrip()}\n```\n")
-    generated(ROOT / "README.md", "help", "\n".join(blocks))
+    generated(DOCS / "commands.md", "help", "\n".join(blocks))
 
 
-def test_exit_codes_in_readme() -> None:
+def test_exit_codes() -> None:
     rows = "".join(f"| {code} | {text} |\n" for code, text in EXIT_CODES.items())
-    generated(ROOT / "README.md", "exit codes", f"| code | means |\n|---|---|\n{rows}")
+    generated(DOCS / "commands.md", "exit codes", f"| code | means |\n|---|---|\n{rows}")
 
 
-def test_the_policy_in_readme() -> None:
+def test_the_policy() -> None:
     policy = json.dumps(least_policy(["bronze", "silver"], "data-lake"), indent=2)
-    generated(ROOT / "README.md", "policy", f"```json\n{policy}\n```\n")
+    generated(DOCS / "permissions.md", "policy", f"```json\n{policy}\n```\n")
 
 
-def test_findings_in_plans_readme() -> None:
+def test_findings() -> None:
     rows = "".join(f"| `{code}` | {severity} | {text} |\n" for code, (severity, text) in CODES.items())
-    generated(ROOT / "plans" / "README.md", "findings", f"| code | severity | means |\n|---|---|---|\n{rows}")
+    generated(DOCS / "findings.md", "findings", f"| code | severity | means |\n|---|---|---|\n{rows}")
     acceptable = " and ".join(", ".join(f"`{code}`" for code in sorted(ACCEPTABLE)).rsplit(", ", 1))
-    assert acceptable in " ".join((ROOT / "plans" / "README.md").read_text().split())
+    text = " ".join((DOCS / "findings.md").read_text().split())
+    assert acceptable in text
+    assert all(f"`{code}`" in text for code in AT_MIGRATION)
 
 
 def test_every_code_is_explained() -> None:
@@ -75,11 +84,68 @@ def test_every_code_is_explained() -> None:
     assert unknown.exit_code == 2 and "Did you mean uncatalogued-table?" in unknown.output
 
 
-def test_the_example_configuration_is_valid_and_the_built_in_layout() -> None:
-    settings = load(ROOT / "plans" / "lake.example.toml")
+def test_the_example_configuration_is_valid_and_the_built_in_layout(tmp_path: Path) -> None:
+    example = tmp_path / "lake.toml"
+    example.write_text(reference.text(reference.CONFIG_EXAMPLE))
+    settings = load(example)
     assert settings.layout is not None and set(settings.catalogs) == {"iceberg", "local"}
     built_in = Layout.medallion("data-lake", MEDALLION).to_mapping()
     assert {k: v for k, v in settings.layout.items() if v is not False} == built_in
+    generated(DOCS / "configuration.md", "configuration", f"```toml\n{example.read_text()}```\n")
+
+
+def test_the_skeleton_of_a_catalog_has_what_the_protocol_asks_for() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    skeleton: dict[str, Any] = {}
+    exec(text.split("<!-- catalog skeleton -->\n```python\n")[1].split("```")[0], skeleton)
+    example = skeleton["ExampleCatalog"]
+    asked = {name for name in vars(Catalog) if not name.startswith("_")}
+    assert asked == {name for name in vars(example) if not name.startswith("_")} - {"kind"}
+    assert {"name", "kind"} == set(Catalog.__annotations__)
+    for name in asked:
+        assert inspect.signature(getattr(example, name)) == inspect.signature(getattr(Catalog, name)), name
+
+
+def test_the_functions_of_the_library_are_those_in_the_document() -> None:
+    text = (DOCS / "python.md").read_text()
+    documented = dict(re.findall(r"^\| `(\w+)\((.*?)\)` \|", text, re.MULTILINE))
+    assert set(documented) == {name for name in migrator.__all__ if inspect.isfunction(getattr(migrator, name))}
+    for name, arguments in documented.items():
+        parameters = inspect.signature(getattr(migrator, name)).parameters.values()
+        shown = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters]
+        assert arguments == ", ".join(argument for argument in shown if argument != "progress=None"), name
+
+
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    for document in [*DOCUMENTS, ROOT / "migrator" / "reference" / "json-keys.md"]:
+        text = re.sub(r"^( *)```.*?^\1```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            if link.startswith("http"):
+                continue
+            path, _, heading = link.partition("#")
+            target = (document.parent / path).resolve() if path else document
+            assert target.exists(), f"{document.name}: {link}"
+            assert not heading or heading in headings_of(target), f"{document.name}: {link}"
+
+
+def headings_of(document: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a document."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_is_in_the_contents_and_every_folder_in_the_design() -> None:
+    contents = (DOCS / "README.md").read_text()
+    assert all(f"({page.name})" in contents for page in DOCS.glob("*.md") if page.name != "README.md")
+    design = (DOCS / "design.md").read_text()
+    folders = [place.parent.name for place in (ROOT / "migrator").glob("*/__init__.py")]
+    assert [name for name in folders if f"| `{name}/` |" not in design] == []
+
+
+@pytest.mark.parametrize("name", ["command: test", "command: demo"])
+def test_readme_has_the_commands_that_ci_runs(name: str) -> None:
+    _, _, block = (ROOT / "README.md").read_text().partition(f"<!-- {name} -->\n```sh\n")
+    assert block.startswith("python3 -m venv .venv")
 
 
 def test_every_command_has_an_example_and_every_option_help() -> None:

@@ -1,4 +1,4 @@
-"""Catalogs: which tables there are, where each one's current metadata is, and the swap of that pointer."""
+"""Catalogs: list the tables, find each table's current metadata, and swap the pointer to it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_catalog(name: str, properties: Mapping[str, str], reader: HadoopReader)
 
 
 def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
-    """What is known of this catalog: pyiceberg's own configuration, with ``given`` on top.
+    """The properties of this catalog: pyiceberg's own configuration, overridden by ``given``.
 
     pyiceberg's is .pyiceberg.yaml and the variables PYICEBERG_CATALOG__NAME__KEY. The result may hold
     passwords. Raises ConfigError if nothing is known, or if that configuration cannot be read.
@@ -81,7 +81,7 @@ def _configuration_folders() -> list[str]:
 
 
 def _type_of(name: str, properties: Mapping[str, str]) -> str:
-    """The catalog's type as pyiceberg would see it: said, or inferred from the URI."""
+    """The catalog's type as pyiceberg determines it: given, or inferred from the URI."""
     if said := properties.get("type") or properties.get("py-catalog-impl"):
         return said.lower()
     uri = properties.get("uri", "")

@@ -1,4 +1,4 @@
-"""What every catalog offers, in words that the planner and the executor share. No I/O here."""
+"""The interface of every catalog, and the values that it takes and returns. No I/O here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ VIEW = "view"
 SQL = "sql"
 
 MAX_LOCATION = 1000
-"""A SQL catalog's columns are VARCHAR(1000): PostgreSQL refuses a longer path, SQLite takes it silently."""
+"""The longest path, in characters. A SQL catalog's columns are VARCHAR(1000): PostgreSQL rejects a longer path, SQLite
+stores it without an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class CatalogTable:
     metadata_location: str
     kind: str = TABLE
     trouble: str = ""
-    """What is wrong with the pointer of a Hadoop table, whose version hint may lead nowhere; empty if nothing is."""
+    """What is wrong with the version hint of a Hadoop table; empty if nothing is."""
 
     @property
     def identifier(self) -> str:
@@ -46,7 +47,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Repoint:
-    """Let this table's pointer, which must be ``expected`` now, be ``new``."""
+    """Set this table's pointer to ``new`` if it is ``expected``."""
 
     namespace: str
     name: str
@@ -57,7 +58,7 @@ class Repoint:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceRepoint:
-    """Let this property of a namespace, which must be ``expected`` now, be ``new``."""
+    """Set this property of a namespace to ``new`` if it is ``expected``."""
 
     namespace: str
     key: str
@@ -91,7 +92,7 @@ class Catalog(Protocol):
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """Swap all these pointers, or none of them.
 
-        What already is ``new`` counts as done, so a resumed run may simply ask again. Raises PlanStale
+        A pointer that is already ``new`` counts as swapped, so a resumed run may call this again. Raises PlanStale
         if anything is neither ``expected`` nor ``new``, CatalogError if the catalog refuses.
         Only for ``kind == "sql"``: a Hadoop catalog raises NotImplementedError, whatever it is given.
         """
@@ -104,7 +105,7 @@ class Catalog(Protocol):
         """One line for plans and reports that holds no secret, such as ``sql sqlite:////lake/catalog.db``."""
 
     def close(self) -> None:
-        """Let go of all connections. May be called twice."""
+        """Close all connections. May be called twice."""
 
 
 def sql_literal(text: str) -> str:

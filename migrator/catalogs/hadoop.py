@@ -1,7 +1,8 @@
-"""Hadoop (filesystem) catalogs: no pointer is stored, the warehouse's file names say what is current.
+"""Hadoop (filesystem) catalogs: no pointer is stored, the file names in the warehouse show the current metadata.
 
-A table lies at ``<warehouse>/<namespace…>/<table>/metadata/vN.metadata.json``; ``version-hint.text``
-beside it says where to begin looking. Nothing here talks to S3: a small reader is handed in.
+A table's metadata is at ``<warehouse>/<namespace…>/<table>/metadata/vN.metadata.json``; ``version-hint.text``
+beside it names a version to start from. This module does not use S3 itself: the caller passes a reader.
+Written by hand because pyiceberg has no Hadoop catalog.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Re
 from migrator.errors import ConfigError, NotFound, StoreError, Unreachable
 from migrator.layout import Location
 
-HINT = "version-hint.text"
+VERSION_HINT_FILE = "version-hint.text"
 MAX_DIRECTORIES = 64
 
 # Java tries these names for version N, in this order; the last is how it was written long ago.
@@ -25,7 +26,7 @@ _HINTED = re.compile(rb"[0-9]{1,19}")
 
 
 class HadoopReader(Protocol):
-    """The little that a Hadoop catalog needs to see of an object store."""
+    """What a Hadoop catalog needs from an object store."""
 
     def keys(self, bucket: str, prefix: str) -> Iterable[str]:
         """Every key that starts with ``prefix``, in any order."""
@@ -56,6 +57,7 @@ class HadoopCatalog:
         """Nothing to try: the pointer is an object at the target."""
 
     def describe(self) -> str:
+        """See :class:`Catalog`."""
         return f"{self.kind} {self._warehouse.uri}"
 
     def close(self) -> None:
@@ -111,7 +113,11 @@ class HadoopCatalog:
             folder, _, name = key[len(self._prefix) :].rpartition("/")
             directory, _, last = folder.rpartition("/")
             # An empty level (a//b) is a key that no Hadoop path can name.
-            if last == "metadata" and all(directory.split("/")) and (name == HINT or _VERSIONED.fullmatch(name)):
+            if (
+                last == "metadata"
+                and all(directory.split("/"))
+                and (name == VERSION_HINT_FILE or _VERSIONED.fullmatch(name))
+            ):
                 found.setdefault(directory, set()).add(name)
         return found
 
@@ -120,15 +126,18 @@ class HadoopCatalog:
         folder = f"{self._prefix}{directory}/metadata/"
         place = Location(self._warehouse.scheme, self._warehouse.bucket, folder).uri
         hint = None
-        if HINT in names:
-            hint = read_hint(lambda: self._reader.get(self._warehouse.bucket, folder + HINT))
+        if VERSION_HINT_FILE in names:
+            hint = read_hint(lambda: self._reader.get(self._warehouse.bucket, folder + VERSION_HINT_FILE))
         name = current_version(names, hint)
         return (place + name, hint_trouble(names, hint)) if name else (None, "")
 
 
 def read_hint(get: Callable[[], bytes]) -> bytes | None:
-    """The bytes of a version hint; None if it is gone by now. Of one that the server does not hand out (it is archived,
-    or access to it is denied) they are empty: Iceberg then lists the folder. Raises Unreachable."""
+    """The bytes of a version hint; None if it no longer exists.
+
+    Empty if the server refuses to return it (it is archived, or access is denied): Iceberg then lists the folder.
+    Raises Unreachable.
+    """
     try:
         return get()
     except NotFound:
@@ -161,8 +170,10 @@ def current_version(names: Iterable[str], hint: bytes | None) -> str | None:
 
 
 def hint_trouble(names: Iterable[str], hint: bytes | None) -> str:
-    """What is wrong with a version hint, in words that follow its place; empty if it leads to a metadata file, or if
-    there is none."""
+    """What is wrong with a version hint, in words that follow its place.
+
+    Empty if it names an existing metadata file, or if there is no hint.
+    """
     if hint is None:
         return ""
     version = _hinted(hint)

@@ -1,7 +1,7 @@
-"""SQL (JDBC) catalogs on SQLite and PostgreSQL, straight on their tables.
+"""SQL (JDBC) catalogs on SQLite and PostgreSQL: reads and writes their tables directly.
 
-Not through pyiceberg's SqlCatalog: that one creates the tables that it misses, while planning must
-not write, and it offers no compare-and-swap. Both pyiceberg and Java read and write these tables.
+It does not use pyiceberg's SqlCatalog, which creates missing tables, although planning must
+not write, and has no compare-and-swap. Both pyiceberg and Java read and write these tables.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from migrator.catalogs.base import (
 from migrator.errors import CatalogError, ConfigError, PlanBusy, PlanStale
 
 LOCK_SECONDS = 30
-"""How long to wait for another writer's lock before giving up."""
+"""How long to wait for another writer's lock, in seconds."""
 CONNECT_SECONDS = 10
 
 _TABLES = sa.table(
@@ -88,20 +88,23 @@ class SqlCatalog:
             return "iceberg_type" in columns, inspector.has_table(_PROPERTIES.name)
 
     def describe(self) -> str:
+        """See :class:`Catalog`."""
         return f"{self.kind} {self._shown}"
 
     def close(self) -> None:
+        """See :class:`Catalog`."""
         self._reading.dispose()
         self._writing.dispose()
 
     # -- reading -------------------------------------------------------------------------------------
 
     def tables(self) -> list[CatalogTable]:
+        """See :class:`Catalog`."""
         c = _TABLES.c
         kind = c.iceberg_type if self._typed else sa.null()
         query = (
             sa.select(c.table_namespace, c.table_name, c.metadata_location, kind)
-            # A row without a location is no table yet: pyiceberg says so too.
+            # A row without a location is no table yet; pyiceberg skips it too.
             .where(c.catalog_name == self.name, c.metadata_location.is_not(None))
             .order_by(c.table_namespace, c.table_name)
         )
@@ -145,6 +148,7 @@ class SqlCatalog:
         return [schema for (schema,) in connection.execute(sa.text(query), {"name": _TABLES.name})]
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
+        """See :class:`Catalog`; empty if the database has no table for them."""
         if not self._stores_properties:
             return []
         c = _PROPERTIES.c
@@ -157,6 +161,7 @@ class SqlCatalog:
             return [(namespace, key, value) for namespace, key, value in connection.execute(query)]
 
     def current(self, namespace: str, name: str) -> str | None:
+        """See :class:`Catalog`."""
         query = sa.select(_TABLES.c.metadata_location).where(self._named(namespace, name))
         with self._read() as connection:
             location: str | None = connection.execute(query).scalar()
@@ -271,7 +276,7 @@ def _is_sqlite(url: sa.URL) -> bool:
 
 
 def _url(name: str, uri: str) -> sa.URL:
-    """The parsed URI. Never shows it: where it is malformed, any part of it may be the password."""
+    """The parsed URI. Its errors do not show it: in a malformed URI any part may be the password."""
     try:
         url = sa.make_url(uri)
     except (ArgumentError, ValueError):
@@ -293,7 +298,8 @@ def _bad_uri(name: str, problem: str, better: str) -> ConfigError:
 
 
 def _engine(name: str, url: sa.URL, *, write: bool) -> sa.Engine:
-    """An engine that cannot write, or one whose every transaction takes or awaits its locks at once."""
+    """An engine that cannot write; or, with ``write``, one whose transactions take their lock, or wait for it, at their
+    start."""
     if _is_sqlite(url):
         # mode=ro and mode=rw never create the file. The driver must not begin transactions by itself:
         # it would do so too late, after the check that the lock is there to protect.

@@ -1,8 +1,12 @@
-"""Jobs on all cores: child processes that each make one callable and then answer one item at a time.
+"""Child processes, and the one protocol that they speak: pickles over two pipes.
 
 Not ``multiprocessing``: its children import the caller's main module again (which starts a script that has no
-``__main__`` guard a second time) or are forked from a process that has threads. A child of ours is a fresh
-interpreter that reads pickles from a pipe, and ends when the pipe does: also when the parent is killed.
+``__main__`` guard a second time), or are forked from a process that has threads. A :class:`Child` is a fresh
+interpreter that runs one function. The function gets a :class:`Channel` to its parent. The channel ends when the
+other process does, also when that is killed, so no child outlives its parent.
+
+Two ways to use it. A child that answers requests one by one runs :func:`answer_requests`, and its parent calls
+:meth:`Child.call`; :class:`Workers` is a pool of such children. Or both sides send messages whenever they like.
 """
 
 from __future__ import annotations
@@ -15,9 +19,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from migrator.errors import MigrationFailed, MigratorError, internal_error
+
+DYING_SECONDS = 10.0
+"""How long to wait for a child whose pipe has ended, before it is killed."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,109 +36,240 @@ def cores() -> int:
 
 
 def default_processes() -> int:
-    """One for each core, and half as many again: they also wait for the store."""
+    """One process for each core, and half as many again, since they also wait for the store."""
     return cores() + max(1, cores() // 2)
 
 
-def start_child(program: str, *, quiet: bool = False) -> subprocess.Popen[bytes]:
-    """A fresh interpreter that runs one line of Python, and can import what this one can. ``quiet``: what it writes to
-    standard error is dropped."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", f"import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); {program}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL if quiet else None,
-        start_new_session=True,  # Ctrl-C is for the parent, which lets them finish what they are at
-    )
-    with suppress(BrokenPipeError):  # it died at once: whoever talks to it will see
-        pickle.dump(sys.path, pipe(child.stdin))
-        pipe(child.stdin).flush()
-    return child
+# -- the protocol ----------------------------------------------------------------------------------------
+
+
+class Disconnected(Exception):
+    """The other process has ended, or closed its pipe."""
+
+
+class Channel:
+    """Sends messages to another process and receives messages from it. One thread may send while another receives."""
+
+    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    def send(self, message: Any) -> None:
+        """Send one message. Raises Disconnected. A message that cannot be pickled raises what pickle raises, and
+        nothing of it is sent, so the channel stays usable."""
+        pickled = _Chunks()
+        pickle.dump(message, pickled)
+        try:
+            for chunk in pickled.chunks:
+                self._outgoing.write(chunk)
+            self._outgoing.flush()
+        except (OSError, ValueError) as error:  # ValueError: the pipe is closed on this side
+            raise Disconnected from error
+
+    def receive(self) -> Any:
+        """Wait for the next message. Raises Disconnected."""
+        try:
+            return pickle.load(self._incoming)
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise Disconnected from error
+
+
+class _Chunks:
+    """A file in memory that keeps what is written as it is: pickle hands large bytes over without a copy."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+
+    def write(self, chunk: bytes) -> None:
+        self.chunks.append(chunk)
+
+
+class Child:
+    """A fresh interpreter that runs ``main(channel to this process)``, and ends when that returns.
+
+    ``main`` must be importable by name; the child can import what this process can. ``quiet``: what the child writes
+    to standard error is dropped.
+    """
+
+    def __init__(self, main: Callable[[Channel], None], *, quiet: bool = False) -> None:
+        # Imports stand in the command line, so that a list of processes shows what each one is for.
+        program = (
+            "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+            f"from {main.__module__} import {main.__name__}; "
+            f"from {__name__} import run_in_child; run_in_child({main.__name__})"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else None,
+            start_new_session=True,  # Ctrl-C goes to the parent only, which lets children finish their work
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._channel = Channel(self._stdout, self._stdin)
+        with suppress(Disconnected):  # it died at once: the next message shows that
+            self._channel.send(sys.path)
+
+    def send(self, message: Any) -> None:
+        """See :meth:`Channel.send`."""
+        self._channel.send(message)
+
+    def receive(self) -> Any:
+        """See :meth:`Channel.receive`."""
+        return self._channel.receive()
+
+    def call(self, request: Any) -> Any:
+        """Send a request to a child that runs :func:`answer_requests`, and return its answer.
+
+        Raises Disconnected if the child dies, and the child's error, a MigratorError, if it answers with one. If
+        anything else interrupts the call, such as Ctrl-C, the child is killed: its next answer would be the answer to
+        this request.
+        """
+        sent = False
+        try:
+            self.send(request)
+            sent = True
+            error, result = self.receive()
+        except Disconnected:
+            raise
+        except BaseException as interruption:
+            if sent or not isinstance(interruption, Exception):
+                self.kill()
+            raise
+        if error is not None:
+            raise error
+        return result
+
+    def hang_up(self) -> None:
+        """Close the pipe to the child, which tells it to end."""
+        with suppress(OSError):
+            self._stdin.close()
+
+    def kill(self) -> None:
+        """End the child at once."""
+        self._process.kill()
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Hang up, wait until the child has ended, and return its exit code. After ``seconds`` it is killed."""
+        self.hang_up()
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
+
+    def close(self) -> int:
+        """Wait for the end of the child, and free its pipes. No thread may still wait in :meth:`receive`."""
+        code = self.wait()
+        self._stdout.close()
+        return code
+
+
+def run_in_child(main: Callable[[Channel], None]) -> None:
+    """Run ``main`` as the whole work of a child process; :class:`Child` starts it."""
+    channel = Channel(sys.stdin.buffer, sys.stdout.buffer)
+    sys.stdout = sys.stderr  # what a library prints must not get between the messages
+    main(channel)
+
+
+def as_migrator_error(error: Exception) -> MigratorError:
+    """The error to send to the parent: ``error`` itself if it is a MigratorError that survives pickling; else one with
+    its message, or one that reports a fault of migrator."""
+    if isinstance(error, MemoryError):
+        return MigrationFailed("A worker process has not enough memory.", next_move="Run it where there is.")
+    if not isinstance(error, MigratorError):
+        return MigrationFailed(internal_error(error))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return MigrationFailed(error.message, next_move=error.next_move)
+    return error
+
+
+def answer_requests(
+    parent: Channel,
+    answer: Callable[[Any], Any],
+    failure: Callable[[Any, Exception], MigratorError] = lambda request, error: as_migrator_error(error),
+) -> None:
+    """Answer each request of the parent with ``answer(request)``, until the parent hangs up or ends.
+
+    If that raises an error, or returns what cannot be pickled, the answer is the error ``failure(request, error)``,
+    and the child goes on.
+    """
+    with suppress(Disconnected):
+        while True:
+            request = parent.receive()
+            try:
+                parent.send((None, answer(request)))
+            except Disconnected:
+                raise
+            except Exception as error:
+                parent.send((failure(request, error), None))
+
+
+# -- a pool ----------------------------------------------------------------------------------------------
 
 
 class Workers(Generic[Item, Result]):
-    """A pool of child processes. Use as a context manager, and call it from as many threads as there are
-    processes: each call hands one item to a free child and waits for its answer.
+    """A pool of child processes. Use it as a context manager, and call it from as many threads as there are
+    processes: each call sends one item to a free child and waits for its answer.
 
-    ``make(*arguments)`` runs once in each child and returns the job. All of it must be picklable, and ``make``
-    must be importable by name. Our own errors come back as they are; any other, and a child that dies, raise
-    MigrationFailed.
+    ``make(*arguments)`` runs once in each child and returns the job, a function of one item. ``make`` must be
+    importable by name; its arguments, the items and the results must be picklable. A call raises the MigratorError
+    that the job raised. It raises MigrationFailed for any other error, and if the child dies.
     """
 
     def __init__(self, make: Callable[..., Callable[[Item], Result]], *arguments: Any, processes: int) -> None:
-        self._setup = pickle.dumps((make, arguments))
+        self._setup = (make, arguments)
         self._processes = processes
-        self._children: list[subprocess.Popen[bytes]] = []
-        self._free: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        self._children: list[Child] = []
+        self._free: SimpleQueue[Child] = SimpleQueue()
 
     def __enter__(self) -> Workers[Item, Result]:
         for _ in range(self._processes):
-            child = start_child("from migrator.concurrency.processes import serve; serve()")
+            child = Child(serve_worker)
             self._children.append(child)
             self._free.put(child)
         for child in self._children:
-            with suppress(BrokenPipeError):  # it died at once: the first call says so
-                pipe(child.stdin).write(self._setup)
-                pipe(child.stdin).flush()
+            with suppress(Disconnected):  # it died at once: the first call shows that
+                child.send(self._setup)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for child in self._children:
-            with suppress(BrokenPipeError):
-                pipe(child.stdin).close()
+            child.hang_up()
         for child in self._children:
-            child.wait()
-            pipe(child.stdout).close()
+            child.close()
 
     def __call__(self, item: Item) -> Result:
         child = self._free.get()
         try:
-            pickle.dump(item, pipe(child.stdin))
-            pipe(child.stdin).flush()
-            error, result = pickle.load(pipe(child.stdout))
-        except (EOFError, OSError, pickle.UnpicklingError) as fault:
+            result: Result = child.call(item)
+        except Disconnected as error:
             raise MigrationFailed(
-                f"A worker process died (exit code {child.poll()}).", next_move="Run the same command again."
-            ) from fault
+                f"A worker process died (exit code {child.wait(DYING_SECONDS)}).",
+                next_move="Run the same command again.",
+            ) from error
         finally:
             self._free.put(child)
-        if error is not None:
-            raise error
-        return result  # type: ignore[no-any-return]
+        return result
 
 
-def serve() -> None:
-    """The life of a child: set up, then answer items until the pipe ends."""
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever prints must not end up between the answers
-    make, arguments = pickle.load(source)
-    job = None
-    while True:
-        try:
-            item = pickle.load(source)
-        except EOFError:
-            return
-        answer: tuple[MigratorError | None, Any]
-        try:
-            if job is None:
-                job = make(*arguments)
-            answer = (None, job(item))
-        except MigratorError as error:
-            answer = (error, None)
-        except MemoryError:
-            answer = (
-                MigrationFailed("A worker process has not enough memory.", next_move="Run it where there is."),
-                None,
-            )
-        except Exception as error:
-            answer = (MigrationFailed(internal_error(error)), None)
-        pickle.dump(answer, sink)
-        sink.flush()
+def serve_worker(parent: Channel) -> None:
+    """The work of a child of :class:`Workers`: make the job at the first item, then do it on each item."""
+    try:
+        make, arguments = parent.receive()
+    except Disconnected:
+        return
+    job: Callable[[Any], Any] | None = None
 
+    def answer(item: Any) -> Any:
+        nonlocal job
+        if job is None:
+            job = make(*arguments)
+        return job(item)
 
-def pipe(stream: Any) -> Any:
-    """One of a child's pipes, which ``subprocess`` types as optional."""
-    assert stream is not None
-    return stream
+    answer_requests(parent, answer)

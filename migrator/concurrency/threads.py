@@ -1,4 +1,4 @@
-"""Many small jobs at once, with only a window of them in memory."""
+"""Many small jobs in threads of this process, with only a few of them in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[Item, Result]):
-    """The job on ``item`` gave ``result``."""
+    """``job(item)`` returned ``result``."""
 
     item: Item
     result: Result
@@ -25,25 +25,25 @@ class Done(Generic[Item, Result]):
 
 @dataclass(frozen=True, slots=True)
 class Failed(Generic[Item]):
-    """The job on ``item`` raised ``error``, one of ours."""
+    """``job(item)`` raised ``error``."""
 
     item: Item
     error: MigratorError
 
 
-def each(
+def run_in_threads(
     job: Callable[[Item], Result], items: Iterable[Item], *, workers: int
 ) -> Generator[Done[Item, Result] | Failed[Item], None, None]:
-    """Run ``job`` on every item in ``workers`` threads and yield outcomes as they come, in no order.
+    """Call ``job(item)`` for every item, in ``workers`` threads, and yield outcomes as they come, in no order.
 
-    At most ``4 * workers`` items are taken from ``items`` ahead of what was yielded, so that memory
-    stays flat however many there are. Our own errors come out as :class:`Failed`; any other exception,
-    and closing the iterator, stops it: running jobs end, waiting ones are dropped.
+    At most ``4 * workers`` items are taken from ``items`` before their outcomes are yielded, so memory stays flat
+    however many there are. A MigratorError of a job is yielded as :class:`Failed`. Any other exception is raised. That,
+    and closing the iterator, ends the work: running jobs are waited for, waiting ones are dropped.
     """
     waiting = iter(items)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="migrator")
     running: dict[Future[Result], Item] = {}
-    # A queue of what is done, since waiting on a set of futures costs as much as the set is large.
+    # A queue, because waiting on a set of futures takes time in proportion to the set.
     finished: SimpleQueue[Future[Result]] = SimpleQueue()
     try:
         while True:

@@ -1,5 +1,15 @@
 """Copying objects, fast and with a proof for each.
 
-``pace``: how many requests at once. ``copier``: one object, in one event loop. ``fleet``: many objects, in as
-many processes as pay.
+From many objects to one request:
+
+- ``copy_objects`` hands objects out to this process (``copy_thread``) and to child processes (``copy_process``).
+- ``copier`` decides about one object. ``within_server`` and ``between_servers`` copy it, in one request or in parts
+  (``upload``); ``proof`` proves the copy equal to its source.
+- ``servers`` sends the requests, ``concurrency_limit`` finds how many at once, ``memory_budget`` limits the memory,
+  ``free_keys`` asks for many keys of the target at once, ``boto3_copy`` copies where our own requests cannot.
+
+Values: ``options`` and ``setup`` (how to copy), ``outcomes`` (an object to copy, and what came of it).
+
+Beside them: ``versions`` copies older versions and delete markers, ``leftovers`` aborts the uploads of a killed run,
+``failed_list`` lists in a file what could not be copied.
 """

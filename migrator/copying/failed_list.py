@@ -1,4 +1,5 @@
-"""Lists of objects in text files: one URI a line. What failed is written so, and such a list is read back."""
+"""Lists of objects in text files, one URI a line: written for objects that could not be copied, read for
+``migrate --files-from``."""
 
 from __future__ import annotations
 
@@ -17,12 +18,13 @@ EXAMPLES = 10
 
 
 def failed_list(plan: Path) -> Path:
-    """Where a run of a plan lists the objects that it could not copy."""
+    """The path of the list of objects that a run of this plan could not copy."""
     return plan.with_name(plan.name + ".failed.txt")
 
 
 def write_list(path: Path, uris: Iterable[str]) -> None:
-    """Write one URI a line; one that a line cannot hold as it is becomes a JSON string. Only its owner can read it."""
+    """Write one URI a line, in a file that only its owner can read. A URI that would not be read back as it is, such
+    as one with a line break, is written as a JSON string."""
     path.unlink(missing_ok=True)
     with os.fdopen(create_private(path), "w", encoding="utf-8") as file:
         for uri in uris:
@@ -31,7 +33,8 @@ def write_list(path: Path, uris: Iterable[str]) -> None:
 
 
 def list_failures(path: Path, uris: Iterable[str]) -> str:
-    """Write what could not be copied, and say in one line where that is, or why it is not there."""
+    """Write the list of what could not be copied. Returns a line for the user: where the list is, or why it could not
+    be written."""
     try:
         write_list(path, uris)
     except OSError as error:
@@ -40,35 +43,37 @@ def list_failures(path: Path, uris: Iterable[str]) -> str:
 
 
 def read_list(path: Path) -> frozenset[tuple[str, str]]:
-    """The (bucket, key) pairs of a list. Raises ConfigError for a file or a line that cannot be read, and for a list
-    of nothing."""
+    """The (bucket, key) pairs of a list. Raises ConfigError for a file or a line that cannot be read, and for an empty
+    list."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.", next_move="Check --files-from.") from error
-    found = set()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            uri = json.loads(line) if line.startswith('"') else line.removesuffix("\r")
-        except json.JSONDecodeError:
-            uri = ""
-        at = Location.parse(uri)
-        if at is None or not at.key:
-            raise ConfigError(
-                f"{path}, line {number}: {line!r} is no object's URI.", next_move="Write it as s3://bucket/key."
-            )
-        found.add((at.bucket, at.key))
-    if not found:
+    listed = {_parse_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()}
+    if not listed:
         raise ConfigError(
             f"{path} lists no object.", next_move="Write one s3:// URI a line, or leave --files-from out."
         )
-    return frozenset(found)
+    return frozenset(listed)
+
+
+def _parse_line(path: Path, number: int, line: str) -> tuple[str, str]:
+    """The bucket and key that a line names. Raises ConfigError."""
+    try:
+        uri = json.loads(line) if line.startswith('"') else line.removesuffix("\r")
+    except json.JSONDecodeError:
+        uri = ""
+    location = Location.parse(uri)
+    if location is None or not location.key:
+        raise ConfigError(
+            f"{path}, line {number}: {line!r} is no object's URI.", next_move="Write it as s3://bucket/key."
+        )
+    return location.bucket, location.key
 
 
 def check_listed(plan: PlanFile, listed: Iterable[tuple[str, str]]) -> None:
-    """Raises ConfigError that names those of the listed objects that the plan does not copy as they are."""
+    """Raises ConfigError if the plan does not copy some of the listed objects, or rewrites them; it names the first of
+    them."""
     unknown, rewritten = [], []
     for bucket, key in sorted(listed):
         if plan.lookup("SELECT 1 FROM versions WHERE bucket = ? AND key = ? LIMIT 1", (bucket, key)):
@@ -92,5 +97,6 @@ def check_listed(plan: PlanFile, listed: Iterable[tuple[str, str]]) -> None:
 
 
 def _first(places: list[str]) -> str:
+    """The first of some URIs, one a line, and how many more there are."""
     more = f"  … and {len(places) - EXAMPLES} more\n" if len(places) > EXAMPLES else ""
     return "".join(f"  {place}\n" for place in places[:EXAMPLES]) + more

@@ -1,8 +1,8 @@
-"""Which keys of the target are free, asked for a group of copies with one listing.
+"""Finds out with one listing which of many target keys are free.
 
-A server that ignores conditions on CopyObject (MinIO) must be asked before each copy whether somebody has written where
-it goes. One short listing for a group of copies costs it far less than a HEAD for each of them. Only what the listing
-proves to be free counts: every other key is asked for by itself.
+Some servers ignore conditions on CopyObject (MinIO), so before each copy we must ask whether something is at its target
+key. One short listing for a group of copies costs the server far less than a HeadObject for each. Only a key that the
+listing proves to be free counts as free; every other key is asked for by itself.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from migrator.store.listing import Page
 from migrator.store.wire import Lost
 
 GROUP = 64
-"""How many copies share a listing. More would let more time pass between the listing and the last of them."""
+"""How many copies share a listing. With more, more time would pass between the listing and the last copy."""
 LEAST_GROUP = 8
+"""Fewer copies are not worth a listing."""
 MAX_AGE_SECONDS = 1.0
-"""What a listing said counts no longer than this: a server that is slow or throttles is asked key by key."""
+"""A listing older than this proves nothing. So with a server that is slow or overloaded, we ask key by key."""
 SLOW = 4.0
 """A listing that takes so many times as long as a copy costs more than it saves: MinIO reads a whole folder for it."""
 PAUSE_GROUPS = 16
-"""After a slow one, so many groups are asked for key by key."""
+"""After a slow listing, we ask key by key for so many groups."""
 _SMOOTHING = 0.1
 
 AskPage = Callable[[Mapping[str, str]], Awaitable[Page | None]]
@@ -34,16 +35,18 @@ AskPage = Callable[[Mapping[str, str]], Awaitable[Page | None]]
 
 @dataclass
 class _Group:
+    """Copies that share a listing."""
+
     targets: list[str]
     free: frozenset[str] | None = None
-    """Which of them are free; None: nobody asked yet."""
+    """Those that are proven free; None: not listed yet."""
     asked: float = 0.0
-    """When, by time.monotonic()."""
+    """When the listing was asked for, by time.monotonic()."""
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class FreeKeys:
-    """Which keys of the target are known to be free. Belongs to one event loop."""
+    """Knows which keys of the target are free. Belongs to one event loop."""
 
     def __init__(self, ask_page: AskPage) -> None:
         self._ask_page = ask_page
@@ -52,7 +55,7 @@ class FreeKeys:
         self._pause = 0
 
     def expect(self, targets: Mapping[int, str]) -> None:
-        """These copies (id → key of the target) come next, in this order."""
+        """These copies come next, in this order. ``targets``: id of the copy → key of the target."""
         ids = list(targets)
         for start in range(0, len(ids), GROUP):
             if len(ids) - start >= LEAST_GROUP:
@@ -61,13 +64,13 @@ class FreeKeys:
                 self._groups |= dict.fromkeys(some, group)
 
     def copy_took(self, seconds: float) -> None:
-        """A copy was made by one request that took so long."""
+        """A copy with one request took so many seconds."""
         before = seconds if self._copy_seconds is None else self._copy_seconds
         self._copy_seconds = before + (seconds - before) * _SMOOTHING
 
     async def is_free(self, id: int, target: str) -> bool:
-        """True if a listing that was asked for just now proves that there is nothing at ``target``. Asked once for each
-        copy; False says nothing."""
+        """True if a listing that was just made proves that nothing is at ``target``; False if that is not known. Call
+        this once for each copy."""
         group = self._groups.pop(id, None)
         if group is None:
             return False
@@ -78,12 +81,13 @@ class FreeKeys:
         return target in group.free and time.monotonic() - group.asked < MAX_AGE_SECONDS
 
     async def _list(self, group: _Group) -> frozenset[str]:
+        """List the part of the target where the keys of the group are; return those that are proven free."""
         if self._pause:
             self._pause -= 1
             return frozenset()
         first, last = min(group.targets), max(group.targets)
         after = first[:-1]
-        # What both begin with, all between them begin with. MinIO answers nothing if StartAfter does not.
+        # All keys between two keys begin with what both begin with. MinIO lists nothing if StartAfter does not.
         common = takewhile(lambda pair: pair[0] == pair[1], zip(after, last, strict=False))
         parameters = {
             "prefix": "".join(letter for letter, _ in common),
@@ -103,16 +107,16 @@ class FreeKeys:
 
 
 def proven_free(targets: Sequence[str], after: str, page: Page) -> frozenset[str]:
-    """Those of ``targets`` that a listing of all keys after ``after`` shows to be free: they are not on this page, and
-    not beyond its end. None of them, if its keys are not in the order of their UTF-8 bytes."""
+    """Those of ``targets`` that a listing of all keys after ``after`` proves to be free: they are not on this page, and
+    not beyond its end. Empty if the page is not in the order of the keys' UTF-8 bytes, or has folders."""
     keys = [entry.key.encode() for entry in page.entries]
     if keys != sorted(set(keys)) or page.folders:
         return frozenset()
     if page.token is not None and not keys:
         return frozenset()
-    there, last = set(keys), keys[-1] if page.token is not None else None
+    listed, last = set(keys), keys[-1] if page.token is not None else None
     return frozenset(
         target
         for target in targets
-        if target > after and (key := target.encode()) not in there and (last is None or key < last)
+        if target > after and (key := target.encode()) not in listed and (last is None or key < last)
     )

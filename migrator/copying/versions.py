@@ -1,19 +1,17 @@
-"""Carrying older versions and delete markers over: key by key in parallel, the oldest of each key first.
+"""Copies older versions and delete markers: key by key in parallel, the oldest version of each key first.
 
-Before anything is written, the target's versions are listed, and a key goes on after those that it has:
-so a version is there once, in its place, however often the work was interrupted. Requests that write are
-never repeated by themselves, for an answer may get lost; the key is listed again instead.
+Before anything is written, the target's versions are listed. Those of a key that are there already are not copied
+again. So each version is at the target once and in its place, however often the work was interrupted. A request that
+writes is never simply repeated, because its answer may have been lost; the versions of the key are listed again first.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from migrator.concurrency.threads import Failed, each
-from migrator.copying.copier import ETAG, Copied
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
 from migrator.inventory.versions import (
     OF_HINT,
@@ -25,27 +23,32 @@ from migrator.inventory.versions import (
     list_there,
     there,
 )
+from migrator.planfile.copied import ETAG, Copied
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.planfile.queries import PENDING_COPIES, PENDING_VERSIONS
 from migrator.planfile.rows import PlannedObject, PlannedVersion
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject
+from migrator.store.retries import backoff, retry
 
 ATTEMPTS = 5
 WAIT_SECONDS = 1.0
+"""The longest delay before the second attempt."""
 
 _CURRENT = f"{PENDING_COPIES} AND role = ''"
 
 
 @dataclass(frozen=True)
 class _Key:
+    """One key: the versions to copy, and those that the target had when it was listed; both from the oldest on."""
+
     history: Sequence[PlannedVersion]
     there: Sequence[VersionThere]
 
 
 class VersionCopier:
-    """Copies the older versions of one plan on one store."""
+    """Copies the older versions of a plan's objects. ``copied`` and ``copied_bytes`` count them."""
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class VersionCopier:
         max_failures: int,
         only: Collection[tuple[str, str]] | None = None,
     ) -> None:
-        """``only`` these (bucket, key) if it is given."""
+        """``only``: copy the versions of these (bucket, key); None: of all. ``max_failures``: stop after so many."""
         self._plan = plan
         self._store = store
         self._progress = progress
@@ -67,9 +70,10 @@ class VersionCopier:
         self.copied_bytes = 0
 
     def copy(self, journal: Journal, *, hints: bool = False) -> list[MigratorError]:
-        """Bring every key's history to the target, version hints' only if ``hints``; return what failed.
+        """Copy the versions that the target lacks, and return what failed.
 
-        Raises MigrationFailed if the target does not keep versions.
+        ``hints``: copy those of version hints; otherwise all others. Raises MigrationFailed if the target does not keep
+        versions.
         """
         if not has_versions(self._plan):
             return []
@@ -79,27 +83,33 @@ class VersionCopier:
             return []
         self._prepare_target()
         with self._progress.stage("listing the target's versions") as stage:
-            keys = (found.key for found in self._store.list(self._bucket))
+            keys = (stored.key for stored in self._store.list(self._bucket))
             list_there(self._plan, self._store, self._bucket, keys, stage)
         if not hints:
-            self._recognize_current(journal)
-        failures: list[MigratorError] = []
+            self._journal_copied_objects(journal)
         with self._progress.stage("copying older versions", objects=count, size=int(size)) as stage:
-            for outcome in each(self._copy_key, self._keys(where), workers=self._store.concurrency):
-                if isinstance(outcome, Failed):
-                    failures.append(outcome.error)
-                    if len(failures) >= self._max_failures:
-                        break
-                    continue
-                history, (etags, copied) = outcome.item.history, outcome.result
-                journal.versions_done(etags)
-                self.copied += copied
-                self.copied_bytes += sum(version.size for version in history[len(history) - copied :])
-                stage.advance(len(history), sum(version.size for version in history))
+            failures = self._copy_keys(self._keys(where), journal, stage)
         journal.commit()
         return failures
 
+    def _copy_keys(self, keys: Iterable[_Key], journal: Journal, stage: Progress) -> list[MigratorError]:
+        """Copy the versions of these keys in parallel, until there are too many failures; return what failed."""
+        failures: list[MigratorError] = []
+        for outcome in run_in_threads(self._copy_key, keys, workers=self._store.concurrency):
+            if isinstance(outcome, Failed):
+                failures.append(outcome.error)
+                if len(failures) >= self._max_failures:
+                    break
+                continue
+            history, (etags, copied) = outcome.item.history, outcome.result
+            journal.versions_done(etags)
+            self.copied += copied
+            self.copied_bytes += sum(version.size for version in history[len(history) - copied :])
+            stage.advance(len(history), sum(version.size for version in history))
+        return failures
+
     def _prepare_target(self) -> None:
+        """Make the target bucket keep versions if the plan found no such bucket; raise MigrationFailed if it had to."""
         if not self._store.bucket_exists(self._bucket):
             self._store.create_bucket(self._bucket)
         if self._store.keeps_versions(self._bucket):
@@ -116,9 +126,9 @@ class VersionCopier:
             if self._only is None or (history[0].bucket, history[0].key) in self._only:
                 yield _Key(history, there(self._plan, history[0].target))
 
-    def _recognize_current(self, journal: Journal) -> None:
-        """Journal the current versions that a killed run copied without saying so: copied again, they would be
-        in the target's history twice. Only plans with older versions promise that much."""
+    def _journal_copied_objects(self, journal: Journal) -> None:
+        """Journal the current versions that a killed run copied without journalling them. Copied again, they would be
+        twice among the target's versions. Only a plan with older versions promises that they are not."""
         plain = (
             f"SELECT o.id, t.size, t.etag FROM (SELECT * FROM objects WHERE {_CURRENT}) AS o"
             " JOIN versions_there t ON t.key = o.target AND t.latest AND NOT t.marker"
@@ -132,27 +142,28 @@ class VersionCopier:
             " AND o.action IN ('copy', 'overwrite') AND o.role = '' AND o.id NOT IN (SELECT object_id FROM done))"
         )
         for history in self._plan.histories(pending):
-            versions = there(self._plan, history[0].target)
-            current = current_of(self._plan, history)
-            match = found(history, current, versions, lambda *_: False)
-            if (
-                current is not None
-                and match is not None
-                and match[1][len(history) :]
-                and versions[-1].etag == current.etag
-            ):
-                first = history[0]
-                row = self._plan.db.execute(
-                    "SELECT id FROM objects WHERE bucket = ? AND key = ?", (first.bucket, first.key)
-                ).fetchone()
-                journal.copied([Copied(row[0], versions[-1].size, versions[-1].etag, ETAG)])
+            copy = self._copy_after_history(history)
+            if copy is not None:
+                journal.copied([copy])
         journal.commit()
 
+    def _copy_after_history(self, history: Sequence[PlannedVersion]) -> Copied | None:
+        """The copy of the current version, if the target has it right after all older versions."""
+        versions = there(self._plan, history[0].target)
+        current = current_of(self._plan, history)
+        match = found(history, current, versions, lambda *_: False)
+        if current is None or match is None or not match[1][len(history) :] or versions[-1].etag != current.etag:
+            return None
+        (object_id,) = self._plan.db.execute(
+            "SELECT id FROM objects WHERE bucket = ? AND key = ?", (history[0].bucket, history[0].key)
+        ).fetchone()
+        return Copied(object_id, versions[-1].size, versions[-1].etag, ETAG)
+
     def look_again(self, journal: Journal, objects: Iterable[PlannedObject]) -> list[Copied]:
-        """Which of these current versions are at the target by now; they are journalled."""
+        """List the target's versions of these objects again. Journal and return the copies that are there."""
         wanted = list(objects)
         list_again(self._plan, self._store, self._bucket, {one.target or "" for one in wanted})
-        self._recognize_current(journal)
+        self._journal_copied_objects(journal)
         done = []
         for one in wanted:
             row = self._plan.lookup("SELECT size, etag FROM done WHERE object_id = ?", (one.id,))
@@ -163,30 +174,34 @@ class VersionCopier:
     # -- one key -------------------------------------------------------------------------------------
 
     def _copy_key(self, key: _Key) -> tuple[dict[int, str], int]:
-        """ETag of each version at the target by its id in the plan, and how many were copied now."""
-        versions: Sequence[VersionThere] = key.there
+        """Copy what is missing of one key. Returns the ETag of each version at the target by its id in the plan, and
+        how many versions were copied."""
+        listed: Sequence[VersionThere] | None = key.there
         copied = 0
-        for attempt in range(1, ATTEMPTS + 1):
+
+        def attempt() -> list[str]:
+            nonlocal listed, copied
+            versions = self._list_key(key.history[0].target) if listed is None else listed
             done, etags = self._done(key.history, versions)
-            try:
-                for version in key.history[done:]:
-                    etags.append(self._copy_version(version))
-                    copied += 1
-                return {version.id: etag for version, etag in zip(key.history, etags, strict=True)}, copied
-            except (SourceChanged, AccessDenied, NotFound):
-                raise
-            except StoreError:
-                if attempt == ATTEMPTS:
-                    raise
-                time.sleep(WAIT_SECONDS * attempt)
-            target = key.history[0].target
-            versions = [
-                VersionThere(v.key, v.version_id, v.size, v.etag, v.marker)
-                for v in self._store.versions_of(self._bucket, target)
-            ]
-        raise AssertionError
+            listed = None  # list again before another attempt: the answer to a copy may have been lost
+            for version in key.history[done:]:
+                etags.append(self._copy_version(version))
+                copied += 1
+            return etags
+
+        etags = retry(attempt, backoff(ATTEMPTS, first=WAIT_SECONDS), _is_retried)
+        return {version.id: etag for version, etag in zip(key.history, etags, strict=True)}, copied
+
+    def _list_key(self, target: str) -> list[VersionThere]:
+        """The target's versions of a key, the oldest first."""
+        return [
+            VersionThere(version.key, version.version_id, version.size, version.etag, version.marker)
+            for version in self._store.versions_of(self._bucket, target)
+        ]
 
     def _done(self, history: Sequence[PlannedVersion], versions: Sequence[VersionThere]) -> tuple[int, list[str]]:
+        """How many versions of a history are at the target, and the ETags of these. Raises Occupied if something else
+        is there."""
         match = found(history, None, versions, self._same_bytes)
         if match is None:
             raise Occupied(
@@ -202,6 +217,7 @@ class VersionCopier:
         )
 
     def _copy_version(self, version: PlannedVersion) -> str:
+        """Copy one version and return its ETag; "" for a delete marker."""
         if version.marker:
             self._store.delete_marker(self._bucket, version.target)
             return ""
@@ -218,4 +234,11 @@ class VersionCopier:
             return self._copy_pinned(version, now)
 
     def _copy_pinned(self, version: PlannedVersion, source: StoredObject) -> str:
+        """Copy one version if it still has the ETag of ``source``. Raises SourceChanged."""
         return self._store.copy(version.bucket, source, self._bucket, version.target, version_id=version.version_id)
+
+
+def _is_retried(error: Exception) -> bool:
+    """True for an error that another attempt may not meet."""
+    final = (SourceChanged, AccessDenied, NotFound, Occupied)
+    return isinstance(error, StoreError) and not isinstance(error, final)

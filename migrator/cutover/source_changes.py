@@ -10,7 +10,6 @@ left out, Hadoop's empty directory markers, and the checksum files of what is re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from migrator.layout import Layout, source_places
 from migrator.planfile.connecting import insert_rows
@@ -19,9 +18,8 @@ from migrator.planfile.queries import is_hadoop_marker
 from migrator.planfile.rows import ROLE_CHECKSUM, ROLE_LEFT, SKIP
 from migrator.planfile.table_folders import left_folders
 from migrator.progress import Progress
+from migrator.results import EXAMPLES, SourceChanges
 from migrator.store import Store
-
-EXAMPLES = 10
 
 _MINDED = f"target IS NOT NULL AND role NOT IN ('{ROLE_CHECKSUM}', '{ROLE_LEFT}')"
 """Which objects of a plan must not change until the cutover."""
@@ -36,35 +34,14 @@ WHERE o.id IS NULL OR o.{_MINDED} AND o.etag <> l.etag ORDER BY l.rowid
 """
 
 
-@dataclass
-class Late:
-    """Counts, and the first places of each kind."""
-
-    added: int = 0
-    changed: int = 0
-    removed: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed)
-
-    def __str__(self) -> str:
-        counts = f"{self.added:,} added, {self.changed:,} changed, {self.removed:,} removed"
-        return f"{counts} ({', '.join(self.examples)})" if self.examples else counts
-
-    def example(self, what: str, place: str) -> None:
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(f"{what} {place}")
-
-
-def find_late(
+def find_source_changes(
     plan: PlanFile, store: Store, progress: Progress, places: Sequence[tuple[str, str]] | None = None
-) -> Late:
+) -> SourceChanges:
     """Compare the old buckets, as they are now, with the plan. Memory stays flat.
 
     ``places``: the (bucket, prefix) pairs to list, if not all.
     """
-    late = Late()
+    changes = SourceChanges()
     layout, db = plan.layout, plan.db
     left = left_folders(plan)
     db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id INTEGER PRIMARY KEY)")
@@ -77,17 +54,17 @@ def find_late(
             db.execute(_SEEN, (bucket,))
             for key, size, known in db.execute(_DIFFERENT, (bucket,)).fetchall():
                 if known is None and _moves(plan, layout, left, bucket, key, size):
-                    late.added += 1
-                    late.example("+", f"s3://{bucket}/{key}")
+                    changes.added += 1
+                    changes.example("+", f"s3://{bucket}/{key}")
                 elif known is not None and not is_hadoop_marker(key, size + known):
-                    late.changed += 1
-                    late.example("*", f"s3://{bucket}/{key}")
+                    changes.changed += 1
+                    changes.example("*", f"s3://{bucket}/{key}")
             stage.advance(len(page), sum(found.size for found in page))
     gone = f"FROM objects WHERE {_MINDED} AND action <> '{SKIP}' AND id NOT IN (SELECT id FROM seen)"
-    (late.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
+    (changes.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
     for bucket, key in db.execute(f"SELECT bucket, key {gone} LIMIT {EXAMPLES}").fetchall():
-        late.example("-", f"s3://{bucket}/{key}")
-    return late
+        changes.example("-", f"s3://{bucket}/{key}")
+    return changes
 
 
 def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str, size: int) -> bool:

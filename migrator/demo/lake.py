@@ -34,14 +34,13 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import StringType
 
 from migrator.demo.server import Server
+from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
 from migrator.progress import Progress
 
 BUCKETS = ("warehouse", "bronze", "silver", "gold", "checkpoints", "logs", "scripts")
 SQL_WAREHOUSE = "s3a://bronze/iceberg-warehouse/"
 HADOOP_WAREHOUSE = "s3a://warehouse/"
 FORGOTTEN = "s3a://warehouse/forgotten/old_table"
-FILE_PATH, POSITION = 2147483546, 2147483545
-"""The spec's reserved column ids of position-delete files."""
 
 
 @dataclass
@@ -349,8 +348,8 @@ def delete_rows(table: Table, positions: dict[str, list[int]]) -> None:
             partition=Record(*values),
             record_count=len(rows),
             file_size_in_bytes=size,
-            lower_bounds={FILE_PATH: paths[0].encode()},
-            upper_bounds={FILE_PATH: paths[-1].encode()},
+            lower_bounds={FILE_PATH_ID: paths[0].encode()},
+            upper_bounds={FILE_PATH_ID: paths[-1].encode()},
             split_offsets=[4],
         )
         deletes.spec_id = table.spec().spec_id
@@ -363,8 +362,8 @@ def delete_rows(table: Table, positions: dict[str, list[int]]) -> None:
 def _write_deletes(to: FileIO, location: str, rows: list[tuple[str, int]]) -> int:
     schema = pa.schema(
         [
-            pa.field("file_path", pa.string(), nullable=False, metadata={"PARQUET:field_id": str(FILE_PATH)}),
-            pa.field("pos", pa.int64(), nullable=False, metadata={"PARQUET:field_id": str(POSITION)}),
+            pa.field("file_path", pa.string(), nullable=False, metadata={"PARQUET:field_id": str(FILE_PATH_ID)}),
+            pa.field("pos", pa.int64(), nullable=False, metadata={"PARQUET:field_id": str(POS_ID)}),
         ],
         metadata={"delete-type": "position"},
     )

@@ -16,14 +16,17 @@ from migrator.demo import lake as old_lake
 from migrator.demo.server import Server
 from migrator.errors import MigrationFailed
 from migrator.progress import Progress
-from migrator.reporting import text as report
-from migrator.reporting.text import Style
+from migrator.reporting.migration import migration_report
+from migrator.reporting.plan import plan_report
+from migrator.reporting.rendering import Grid, Report, line
+from migrator.reporting.verification import verification_report
 from migrator.verifying.pyiceberg_reader import digest_rows, open_table
 
-Say = Callable[[str], Any]
+Say = Callable[[Report], Any]
+"""Prints a report."""
 
 
-def run_demo(keep: Path | None, style: Style, say: Say, progress: Progress) -> None:
+def run_demo(keep: Path | None, say: Say, progress: Progress) -> None:
     """Run the demo. ``keep`` keeps the plan, the configuration and the server's data in that folder.
 
     Raises MigratorError if anything is not as it was before.
@@ -32,41 +35,41 @@ def run_demo(keep: Path | None, style: Style, say: Say, progress: Progress) -> N
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with _terminable():
-            _run(folder, keep is not None, style, say, progress)
+            _run(folder, keep is not None, say, progress)
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
     if keep is not None:
-        say(f"Kept in {keep}: the plan, lake.toml, the catalog and the server's data.")
+        say([line(f"Kept in {keep}: the plan, lake.toml, the catalog and the server's data.")])
 
 
-def _run(folder: Path, keep: bool, style: Style, say: Say, progress: Progress) -> None:
-    say(style("1. A real S3 server, and a lake the old way: seven buckets, two Iceberg warehouses", "bold"))
+def _run(folder: Path, keep: bool, say: Say, progress: Progress) -> None:
+    say([line("1. A real S3 server, and a lake the old way: seven buckets, two Iceberg warehouses", style="bold")])
     with Server(folder / "server" if keep else None) as server, _environment(server.environ()):
         lake = old_lake.build(server, folder, progress=progress)
         config, plan = folder / "lake.toml", folder / "plan.db"
         config.write_text(lake.toml(server))
-        say(f"   {lake.objects:,} objects and {len(lake.tables)} tables at {server.endpoint_url}\n")
-        say(style("2. The plan", "bold"))
+        say([line(f"   {lake.objects:,} objects and {len(lake.tables)} tables at {server.endpoint_url}"), line()])
+        say([line("2. The plan", style="bold")])
         described = api.plan_lake(api.load_settings(config), plan, progress=progress)
-        say(report.plan_text(described, style) + "\n")
+        say([*plan_report(described), line()])
         before = _query({t["identifier"]: t["old_metadata"] for t in described["tables"]}, server)
-        say(style("3. The migration", "bold"))
+        say([line("3. The migration", style="bold")])
         migration = api.migrate_lake(plan, progress=progress)
-        say(report.migration_text(migration, described, style) + "\n")
-        say(style("4. The old buckets are deleted", "bold"))
+        say([*migration_report(migration, described), line()])
+        say([line("4. The old buckets are deleted", style="bold")])
         old_lake.delete_buckets(server.client())
         left = ", ".join(b["Name"] for b in server.client().list_buckets()["Buckets"])
-        say(f"   Buckets that are left: {left}\n")
-        say(style("5. Verified again, with nothing but the new bucket", "bold"))
+        say([line(f"   Buckets that are left: {left}"), line()])
+        say([line("5. Verified again, with nothing but the new bucket", style="bold")])
         verification = api.verify_lake(plan, progress=progress)
-        say(report.verification_text(verification, style) + "\n")
-        say(style("6. The same queries before and after", "bold"))
+        say([*verification_report(verification), line()])
+        say([line("6. The same queries before and after", style="bold")])
         after = _query({t["identifier"]: t["new_metadata"] for t in described["tables"]}, server)
-        same = _show_queries(before, after, style, say)
+        same = _show_queries(before, after, say)
     if not (migration.ok and verification.ok and same):
         raise MigrationFailed("The demo did not end as it must.", next_move="Please report this with its output.")
-    say(style("\nEvery table reads as before, and the old buckets are gone.", "green"))
+    say([line(), line("Every table reads as before, and the old buckets are gone.", style="green")])
 
 
 def _query(tables: dict[str, str], server: Server) -> dict[str, tuple[int, int, str]]:
@@ -80,17 +83,14 @@ def _query(tables: dict[str, str], server: Server) -> dict[str, tuple[int, int, 
     return answers
 
 
-def _show_queries(
-    before: dict[str, tuple[int, int, str]], after: dict[str, tuple[int, int, str]], style: Style, say: Say
-) -> bool:
+def _show_queries(before: dict[str, tuple[int, int, str]], after: dict[str, tuple[int, int, str]], say: Say) -> bool:
     rows = []
     for name, (snapshots, count, digest) in before.items():
         new = after[name]
         same = "the same" if new == (snapshots, count, digest) else "DIFFERENT"
         rows.append((name, str(snapshots), str(count), digest[:12], str(new[1]), new[2][:12], same))
     head = ("table", "snapshots", "rows before", "digest", "rows after", "digest", "")
-    for line in report.grid(head, rows, right="124"):
-        say(line)
+    say([Grid(head, rows, numbers=(1, 2, 4))])
     return before == after
 
 

@@ -141,7 +141,7 @@ CODES: dict[str, tuple[str, str]] = {
     "skipped-markers": (INFO, "empty directory markers of Hadoop's old S3 clients are not copied"),
     "target-bucket-missing": (INFO, "the target bucket does not exist; migrate will create it"),
 }
-"""Every code that a plan can hold. ``plans/README.md`` prints this table; a test compares them."""
+"""Every code that a plan can hold. ``docs/findings.md`` prints this table; a test compares them."""
 
 ACCEPTABLE = (
     "delta-log",

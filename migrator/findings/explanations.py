@@ -1,6 +1,7 @@
-"""What each finding means to its reader: why it matters and what to do, for ``migrator explain``. Pure data.
+"""Why each finding matters and what to do about it, for ``migrator explain``. Pure data.
 
-:data:`migrator.findings.CODES` says what a code means in one line; a test holds that each has its explanation.
+:data:`migrator.findings.CODES` has the meaning of each code in one line. A test checks that each code has an
+explanation.
 """
 
 from __future__ import annotations
@@ -21,84 +22,84 @@ _TWO_RULES = '[layout]\n"s3://bronze/orders/" = "bronze/orders/"\n"s3://silver/o
 
 EXPLANATIONS: dict[str, Explanation] = {
     "archived-object": Explanation(
-        "Objects in GLACIER or DEEP_ARCHIVE cannot be read until they are restored, so they cannot be copied. What was "
-        "restored is copied.",
+        "Objects in GLACIER or DEEP_ARCHIVE cannot be read until they are restored, so they cannot be copied. Restored "
+        "objects are copied.",
         "Restore them and plan again, or leave their folder where it is with a rule = false.",
         "aws s3api restore-object --bucket logs --key 2019/app.log --restore-request Days=7\n\n" + _FALSE_RULE,
     ),
     "customer-key": Explanation(
-        "Whoever wrote the object sends its key with every request (SSE-C), and the server keeps none. Without that "
-        "key nobody can read the object or copy it.",
-        "Copy it with a tool that has the key. Leave its folder where it is with a rule = false.",
+        "The object is encrypted with a customer-provided key (SSE-C), which the server does not store. Without this "
+        "key nobody can read or copy the object.",
+        "Copy it with a tool that has the key, and leave its folder out of the migration with a rule = false.",
         _FALSE_RULE,
     ),
     "object-acls": Explanation(
-        "Some objects grant access to others than their owner, by an access control list (ACL). A copy is private, so "
-        "others could no longer read it. A sample of each bucket's objects is asked.",
+        "Some objects have an access control list (ACL) that grants access to others than their owner. A copy is "
+        "private, so the others could not read it. migrator reads the ACLs of a sample of each bucket's objects.",
         "Grant what is needed at the target with a bucket policy, then accept the finding.",
         '[plan]\naccept = ["object-acls"]',
     ),
     "object-lock": Explanation(
         "Object lock is enabled in the bucket. Objects there may be under retention or legal hold, which S3 does not "
-        "copy: the copies could be deleted. A sample of the bucket's objects is asked.",
-        "With --object-lock they are copied; the target bucket must have been made with object lock. If the copies "
-        "need none, accept the finding.",
+        "copy: the copies could be deleted. migrator checks a sample of the bucket's objects.",
+        "Use --object-lock to copy retention and legal hold; the target bucket must have object lock enabled. If the "
+        "copies need neither, accept the finding.",
         'migrator plan --object-lock …\n\n[plan]\naccept = ["object-lock"]',
     ),
     "restored-object": Explanation(
-        "The object was restored from an archive, and is copied as long as it is. In the archive class its copy could "
-        "not be read, so it gets the default class.",
+        "The object was restored from an archive. It can be copied until the restored copy expires. A copy in the "
+        "archive class could not be read, so the copy gets the default class.",
         "To archive it again, give the target bucket a lifecycle rule.",
     ),
     "server-tier": Explanation(
-        "MinIO shows the name of a tier as the storage class of an object that it has moved there. No request can ask "
-        "for it, so the copy gets the default class.",
+        "When MinIO moves an object to a tier, it shows the name of the tier as the storage class of the object. A "
+        "request cannot set this class, so the copy gets the default class.",
         "To move copies to a tier, give the target bucket a lifecycle rule.",
     ),
     "delta-log": Explanation(
-        "The log of a Delta table holds absolute paths to files in the old buckets, as shallow clones and added files "
-        "have them. At the target they would still lead there. Of each log the newest checkpoint and the newest 64 "
-        "files were read; logs with relative paths only are copied as they are, without a finding.",
+        "The log of a Delta table holds absolute paths to files in the old buckets, for example of a shallow clone. At "
+        "the target the log would still point to the old buckets. migrator reads the newest checkpoint and the newest "
+        "64 files of each log. Logs with relative paths only are copied as they are, without a finding.",
         "Rewrite the table in the old place with relative paths (a deep clone), or leave it out. If you accept the "
-        "finding, the table is copied as it is, and reads the old buckets until you mend it.",
+        "finding, the table is copied as it is, and reads the old buckets until you correct its log.",
         '[plan]\naccept = ["delta-log"]',
     ),
     "encrypted-table": Explanation(
-        "The table has Iceberg encryption keys. What they protect names files by their old paths, and migrator "
-        "cannot rewrite it.",
+        "The table has Iceberg encryption keys. Its encrypted files contain old paths, and migrator cannot rewrite "
+        "encrypted files.",
         "Leave the table out with a rule = false, and move it with an engine that has the keys.",
         _FALSE_RULE,
     ),
     "file-and-directory": Explanation(
-        "In the target one key would be both an object and a folder of others (a and a/b). S3 allows that; many "
-        "servers and all Hadoop file systems do not, and lose one of them.",
+        "At the target one key would be both an object and a folder of other objects (a and a/b). S3 allows that. Many "
+        "other servers and all Hadoop file systems do not, and lose one of the two.",
         "Give one of the two sources a rule of its own, so that it goes to another place.",
         _TWO_RULES,
     ),
     "file-source-log": Explanation(
-        "A Spark stream that reads files keeps the absolute paths of those it has read. After the move it would read "
-        "all files again, under their new paths.",
-        "Let the stream start with a new checkpoint after the move, or accept the finding if it never starts again.",
+        "A Spark stream that reads files stores the absolute paths of the files that it has read. After the migration "
+        "it would read all files again, under their new paths.",
+        "Start the stream with a new checkpoint after the migration, or accept the finding if it never runs again.",
         '[plan]\naccept = ["file-source-log"]',
     ),
     "flink-checkpoint": Explanation(
-        "The _metadata file of a Flink checkpoint names the files of its state by absolute paths, and so may a "
-        "savepoint. Flink would look for them in the old bucket. Savepoints with relative paths are copied as they "
+        "The _metadata file of a Flink checkpoint, and of some savepoints, names the files of its state by absolute "
+        "paths. Flink would look for these files in the old bucket. Savepoints with relative paths are copied as they "
         "are, without a finding.",
-        "Stop the job with a savepoint in a place of its own after the migration, and start it from there. If the "
-        "checkpoint is no longer needed, accept the finding, or leave it out with a rule = false.",
+        "After the migration, stop the job with a new savepoint at the target, and start it from that savepoint. If "
+        "the checkpoint is no longer needed, accept the finding, or leave it out with a rule = false.",
         '[plan]\naccept = ["flink-checkpoint"]',
     ),
     "half-moved": Explanation(
-        "The table refers to files in both places: somebody wrote with old paths after a move, or moved part of it. "
-        "Deleting the old buckets would break it.",
+        "The table refers to files in an old bucket and in the target: a writer used old paths after an earlier move, "
+        "or only a part of the table was moved. Deleting the old buckets would break the table.",
         "Stop the writer that uses old paths, and rewrite what it wrote, in the place where the table's metadata is.",
         "CALL cat.system.rewrite_data_files(table => 'db.t')\nCALL cat.system.rewrite_manifests(table => 'db.t')",
     ),
     "hudi-log": Explanation(
-        "A Hudi table keeps relative paths, but one that was made by bootstrap names the place of its old files in "
-        "hoodie.properties and in its bootstrap index. At the target it would still read the old bucket. Such paths "
-        "in the timeline are history, and a warning only.",
+        "A Hudi table has relative paths, except if it was created by bootstrap: then hoodie.properties and the "
+        "bootstrap index name the place of the original files. At the target it would still read the old bucket. "
+        "Paths that are only in the timeline are history; for them the finding is a warning.",
         "Rewrite the table without bootstrap, or accept the finding and set hoodie.bootstrap.base.path at the target.",
         '[plan]\naccept = ["hudi-log"]',
     ),
@@ -113,14 +114,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         '[layout]\n"s3://a-bucket-with-a-long-name/" = "a/"',
     ),
     "location-too-long": Explanation(
-        "SQL catalogs keep a metadata location in a column of 1,000 characters. PostgreSQL refuses a longer one; "
-        "SQLite takes it, and other tools cut it.",
+        "SQL catalogs store a metadata location in a column of 1,000 characters. PostgreSQL rejects a longer one. "
+        "SQLite accepts it, but other tools may cut it off.",
         "Choose a shorter target prefix for the table's rule.",
         '[layout]\n"s3://warehouse/" = "wh/"',
     ),
     "mixed-schemes": Explanation(
-        "The table names one data file as s3:// in one place and as s3a:// in another. Engines compare the texts, so "
-        "position deletes for that file may not apply. That is so already; a move does not change it.",
+        "The table names one data file as s3:// in one place and as s3a:// in another. Engines compare paths as text, "
+        "so position deletes for that file may not apply. The table has this fault now, and the migration keeps it.",
         "Compact the table in the old place, or accept the finding to move it as it is.",
         '[plan]\naccept = ["mixed-schemes"]',
     ),
@@ -131,59 +132,62 @@ EXPLANATIONS: dict[str, Explanation] = {
         "CALL cat.system.expire_snapshots(table => 'db.t', older_than => TIMESTAMP '2026-01-01 00:00:00')",
     ),
     "sink-log": Explanation(
-        "A Spark stream that writes files keeps their absolute paths in _spark_metadata, and Spark reads the folder "
-        "by this log. After the move it would look for the files in the old bucket.",
+        "A Spark stream that writes files stores their absolute paths in _spark_metadata, and Spark reads the folder "
+        "through this log. After the migration Spark would look for the files in the old bucket.",
         "If nobody reads the folder with Spark any more, accept the finding; else write the data to a table first.",
         '[plan]\naccept = ["sink-log"]',
     ),
     "size-differs": Explanation(
-        "The file has another size than the table's metadata says. Some writers record wrong sizes; else the file was "
-        "damaged or replaced. Readers may fail.",
-        "Check that the table can be read. If it can, accept the finding: file and size are then moved as they are.",
+        "The size of the file differs from the size in the table's metadata. Either its writer recorded a wrong size, "
+        "or the file was damaged or replaced later. Readers may fail.",
+        "Check that the table can be read. If so, accept the finding: the file and the recorded size then stay as they "
+        "are.",
         '[plan]\naccept = ["size-differs"]',
     ),
     "symlink-manifest": Explanation(
-        "Manifests such as those in _symlink_format_manifest/ tell Athena, Presto, Trino or Hive by absolute paths "
-        "which files to read. At the target they would still name the files in the old bucket, and engines would "
-        "read those without a word.",
+        "Manifests such as those in _symlink_format_manifest/ list the files that Athena, Presto, Trino or Hive read, "
+        "by absolute paths. At the target they would still list the files in the old bucket, and engines would read "
+        "the old files without an error.",
         "Accept the finding and generate the manifests again at the target, or leave them out with a rule = false.",
         "GENERATE symlink_format_manifest FOR TABLE delta.`s3a://data-lake/silver/sales`",
     ),
     "target-behind": Explanation(
-        "The table was moved before, and the old one has been written to since. Which of the two is right, only you "
-        "can tell.",
-        "Stop the writer of the wrong one. To move the old one again, move the one at the target away first.",
+        "The table was migrated before, and the old table has been written to since. migrator cannot know which of the "
+        "two has the right data.",
+        "Stop the writer of the wrong table. To migrate the old table again, first move the table at the target away.",
     ),
     "target-differs": Explanation(
-        "At the key where this object would go the target has another, newer object. It would be lost.",
+        "The target has another, newer object at the key of this object. The copy would overwrite it.",
         "Move one of the two away, or give the old one a rule of its own that leads elsewhere.",
         _TWO_RULES,
     ),
     "target-not-versioned": Explanation(
-        "You asked for older versions (--all-versions), but the target bucket keeps none: each would replace the last.",
+        "You chose to copy older versions (--all-versions), but the target bucket has no versioning: each version "
+        "would replace the one before it.",
         "Enable versioning on the target bucket, or leave out --all-versions.",
         "aws s3api put-bucket-versioning --bucket data-lake --versioning-configuration Status=Enabled",
     ),
     "target-not-empty": Explanation(
-        "Where the table would go, the target has metadata of another or a newer table. Readers would follow that.",
+        "Where the table would go, the target has metadata of another table, or newer metadata. Readers would use that "
+        "metadata.",
         "Move what is there away, or give this table a rule of its own that leads elsewhere.",
         _TWO_RULES,
     ),
     "unmapped-path": Explanation(
-        "The table refers to a path outside all rules of the layout. It cannot be rewritten, since nobody has said "
-        "where it goes; as it is, it would keep the table tied to the old place.",
+        "The table refers to a path that no rule of the layout covers, so its new path is unknown. With the old path "
+        "the table would still need the old place.",
         "Add a rule for that path. A rule = false leaves what is there where it is.",
         '[layout]\n"s3://landing/imported/" = "bronze/imported/"',
     ),
     "unreadable": Explanation(
-        "A file of the table is not what Iceberg says it must be: truncated, damaged, or of an unknown kind. So its "
-        "paths can be neither read nor rewritten.",
+        "A file of the table does not follow the Iceberg specification: it is truncated, damaged, or of an unknown "
+        "kind. So its paths cannot be read or rewritten.",
         "Restore the file from a backup, or leave the folder out with a rule = false.",
         _FALSE_RULE,
     ),
     "collapsed-path": Explanation(
-        "The path has an empty folder name (a//b). Hadoop's S3A makes one / of it and finds the object; other readers "
-        "take the path literally and do not. That is so already, and stays so.",
+        "The path has an empty folder name (a//b). Hadoop's S3A reads // as / and finds the object. Other readers use "
+        "the path literally and do not find it. The table has this fault now, and the migration keeps it.",
         "Nothing, if only Spark or Hive read the table. Else write the table again with a plain location.",
     ),
     "dangling-deletes": Explanation(
@@ -193,8 +197,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "CALL cat.system.rewrite_position_delete_files(table => 'db.t')",
     ),
     "empty-catalog": Explanation(
-        "SQL catalogs keep the tables of several catalogs apart by name. Under the name that you gave there are none; "
-        "the tables may be there under another, and would not be cut over.",
+        "One SQL database can hold several catalogs, told apart by name. The catalog with the name that you gave has "
+        "no tables. The tables may be in a catalog with another name; they would not be cut over.",
         "Use the name that the engines use, as in spark.sql.catalog.NAME.",
         "migrator plan --catalog NAME …",
     ),
@@ -204,112 +208,115 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Nothing, unless you want to roll back to that old metadata.",
     ),
     "open-uploads": Explanation(
-        "A multipart upload is open: either a writer is at work now, or one was killed and left parts behind. What is "
-        "not complete is no object, and is not moved.",
-        "Stop the writers before the cutover. What is left over from earlier can be aborted.",
+        "A multipart upload is open: either a writer is active now, or a writer was stopped and left parts. An upload "
+        "that is not complete is not an object, and is not copied.",
+        "Stop the writers before the cutover. Uploads of writers that no longer run can be aborted.",
         "aws s3api list-multipart-uploads --bucket bronze",
     ),
     "path-in-text": Explanation(
-        "A property, a snapshot summary or the SQL of a view mentions an old bucket. migrator cannot know what reads "
-        "it, so it stays as it is.",
-        "Look at it. If something uses it as a path, change it after the cutover.",
+        "A property, a snapshot summary or the SQL of a view mentions an old bucket. migrator cannot know what it is "
+        "used for, so it stays as it is.",
+        "Check it. If something uses it as a path, change it after the cutover.",
         "ALTER TABLE db.t SET TBLPROPERTIES ('inputs' = 's3a://data-lake/bronze/in')",
     ),
     "uncatalogued-broken": Explanation(
-        "No given catalog names this table, and it lacks files or cannot be read. It is often what is left of a "
-        "dropped table. It is moved as far as it goes, and blocks nothing.",
+        "No given catalog names this table, and some of its files are missing or cannot be read. Often it is the rest "
+        "of a dropped table. What can be moved is moved; the finding does not block the plan.",
         "Nothing, if the table was dropped. Else name its catalog with --catalog and plan again.",
     ),
     "uncatalogued-table": Explanation(
-        "The table's files lie in an old bucket, but no given catalog names it. It is copied and rewritten; no "
-        "pointer is changed. Engines that know it from some other catalog still read the old place, and lose the "
-        "table with the old buckets.",
+        "The table's files lie in an old bucket, but no given catalog names it. It is copied and rewritten; no pointer "
+        "is changed. Engines that use another catalog still read the table in the old place, and cannot read it any "
+        "more when the old buckets are deleted.",
         "If it has a catalog, name that with --catalog and plan again. If not, register it after the migration: "
         "migrate and verify print the commands. If it was dropped, nothing.",
         "CALL cat.system.register_table(table => 'db.t', metadata_file => 's3://data-lake/…/00007-….metadata.json')",
     ),
     "extra-at-target": Explanation(
-        "The target has objects that no old bucket has: written there by others, or copied before and deleted in the "
-        "old place since. Readers of plain folders would see deleted data again.",
-        "Look at them. Delete those that were deleted in the old place; migrator deletes nothing.",
+        "The target has objects that no old bucket has. Others wrote them there, or they were copied earlier and later "
+        "deleted in the old place. In the second case readers of plain folders would see deleted data again.",
+        "Check these objects. Delete those that were deleted in the old place; migrator deletes nothing.",
     ),
     "left-behind": Explanation(
-        "The table lives at the target already. These files are still in its old folder, and the target does not have "
-        "them: the table has dropped them there, or something wrote to the old place too late.",
-        "If nothing wrote to the old place after the cutover, nothing. Else find that writer.",
+        "The table is already at the target. These files are in its old folder, but not at the target. Either the "
+        "table has removed them at the target since, or a writer used the old place after the cutover.",
+        "Nothing, if no writer used the old place after the cutover. Else find that writer.",
     ),
     "unchecked-bucket": Explanation(
-        "The server refused to say whether the bucket has older versions, open uploads, locked objects or access "
-        "control lists. They may be there.",
+        "The server refused the request for the bucket's older versions, open uploads, object lock or access control "
+        "lists. The bucket may have them.",
         'Grant what "migrator policy" prints, or check the bucket by hand.',
     ),
     "unfinished-work": Explanation(
-        "Folders such as _temporary/ hold the work of jobs that run now, or were killed. They are copied as they are.",
-        "Stop the writers before the cutover. Remove what is left over from earlier.",
+        "Folders such as _temporary/ hold unfinished output of jobs that run now or were stopped. They are copied as "
+        "they are.",
+        "Stop the writers before the cutover. Remove the output of jobs that no longer run.",
     ),
     "versioned-bucket": Explanation(
-        "The bucket keeps older versions of its objects. Only current ones are copied unless you ask for all; the "
-        "older ones are lost with the old bucket.",
+        "The bucket keeps older versions of its objects. Without --all-versions only the current versions are copied; "
+        "the older ones are lost when the old bucket is deleted.",
         "Add --all-versions to copy them, too. For tables, Iceberg's snapshots are what counts, not these.",
         "migrator plan --all-versions …",
     ),
     "versions-too-late": Explanation(
-        "The target has the current object already. S3 orders versions by the time of writing, so older ones can no "
-        "longer be put before it.",
-        "If you need them, use an empty target, and --all-versions from the first plan on.",
+        "The target already has the current version of the object. S3 orders versions by the time of writing, so older "
+        "versions cannot be added before it.",
+        "If you need them, use an empty target and --all-versions from the first plan on.",
     ),
     "versions-unlisted": Explanation(
         "The server's listing of versions lacks objects that its plain listing has. It may lack versions of deleted "
         "objects, too, and these would not be copied.",
-        "Check the server: some need a rebuild of their index. Then plan again.",
+        "Check the server: some need to rebuild their index. Then plan again.",
     ),
     "checksum-files": Explanation(
-        "Hadoop file systems keep a checksum beside a file (.name.crc). Table files are rewritten, so the old "
-        "checksum would be wrong, and readers would fail by it.",
-        "Nothing. Readers do without.",
+        "Hadoop file systems store the checksum of a file in a file beside it (.name.crc). Table files are rewritten, "
+        "so the old checksum would be wrong, and readers would fail.",
+        "Nothing. Readers do not need these files.",
     ),
     "bucket-settings": Explanation(
         "Policies, lifecycle rules, encryption, notifications and the like belong to a bucket, not to its objects, and "
-        "are not carried over. What the old bucket has, and the target has not, is named. A quota is not asked for: "
-        "MinIO tells it by its admin API only (mc quota info).",
-        "Set on the target what you need there, with the new prefixes, before the cutover.",
+        "are not copied. The finding names the settings that the old bucket has and the target lacks. Quotas are not "
+        "checked: MinIO shows them in its admin API only (mc quota info).",
+        "Before the cutover, make the settings that you need on the target, with the new prefixes.",
         "aws s3api get-bucket-lifecycle-configuration --bucket bronze",
     ),
     "settings-unread": Explanation(
-        "The server refused to tell some settings of the bucket, so the plan cannot name what would be lost. Nothing "
-        "that is copied depends on it. Of the target it matters more: a lifecycle rule there may delete copies.",
-        "Grant the actions that the finding names (migrator policy prints them; they only read), or look yourself.",
+        "The server refused to return some settings of the bucket, so the plan cannot name the settings that would be "
+        "lost. The copies do not depend on settings of old buckets. On the target, a lifecycle rule may delete copies.",
+        "Grant the actions that the finding names (migrator policy prints them; they only read), or check the settings "
+        "yourself.",
         "aws s3api get-bucket-lifecycle-configuration --bucket data-lake",
     ),
     "target-expires": Explanation(
-        "The target bucket has a lifecycle rule for a prefix into which objects are copied. A copy is new, so the rule "
-        "begins to count when it is copied, and then deletes it, or moves it to an archive that cannot be read.",
+        "The target bucket has a lifecycle rule for a prefix into which objects are copied. The age of a copy counts "
+        "from the time of copying. When it is old enough, the rule deletes the copy, or moves it to an archive class "
+        "from which it cannot be read.",
         "Limit the rule to prefixes that the layout does not use, before anything is copied.",
         "aws s3api put-bucket-lifecycle-configuration --bucket data-lake --lifecycle-configuration file://rules.json",
     ),
     "target-not-encrypted": Explanation(
-        "Whatever is written to the old bucket is encrypted by default. The target has no such setting, or a weaker "
-        "one: the copies would be stored as the target does it.",
-        "Set default encryption on the target before anything is copied. If plain copies are all right, nothing.",
+        "The old bucket has default encryption. The target has none, or a weaker one, and its setting applies to the "
+        "copies.",
+        "Set default encryption on the target before anything is copied. If the copies need none, nothing.",
         "aws s3api put-bucket-encryption --bucket data-lake --server-side-encryption-configuration "
         '\'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}\'',
     ),
     "left-out": Explanation(
-        "A rule = false in [layout] says that these objects stay where they are. They are lost with the old bucket.",
+        "A rule = false in [layout] leaves these objects where they are. They are lost when the old bucket is deleted.",
         "Nothing, if that is what you want. Else remove the rule.",
     ),
     "migrated-table": Explanation(
-        "The catalog's pointer, or the version hint, leads to the target already. Nothing of it is copied again.",
+        "The catalog's pointer, or the version hint, already points to the target. The table is not copied again.",
         "Nothing.",
     ),
     "scripts-unchanged": Explanation(
-        "Scripts may have old paths in them. migrator copies them as they are, since it cannot know what they do.",
-        "Search them for the old bucket names, and change them with the cutover.",
+        "Scripts may contain old paths. migrator copies scripts as they are, since it cannot know what they do.",
+        "Search the scripts for the names of the old buckets, and change them at the time of the cutover.",
         "grep -rnE 's3a?://(bronze|silver|gold)/' scripts/",
     ),
     "skipped-markers": Explanation(
         "Old Hadoop clients wrote empty objects named folder_$folder$ to mark folders. Nothing reads them any more. An "
-        "object of such a name that has bytes is data, and is copied.",
+        "object with such a name that is not empty is data, and is copied.",
         "Nothing.",
     ),
     "target-bucket-missing": Explanation(
@@ -318,31 +325,31 @@ EXPLANATIONS: dict[str, Explanation] = {
         "aws s3api create-bucket --bucket data-lake",
     ),
     "tables-overlap": Explanation(
-        "The layout would put two tables into one place, or one inside the other. Their files would mix, and cleaning "
-        "up one table could delete files of the other.",
-        "Give one of them a rule of its own, so that they part.",
+        "The layout would put two tables into the same folder, or one inside the other. Their files would mix, and a "
+        "clean-up of one table could delete files of the other.",
+        "Give one of them a rule of its own that leads to another folder.",
         _TWO_RULES,
     ),
     "target-ahead": Explanation(
-        "The table was moved before and has been written to at the target since; then its pointer was set back to the "
-        "old place. Moving it again would lose what was written at the target.",
-        "Set the pointer to the newest metadata at the target, or take those rows over into the old table first.",
+        "The table was migrated before and has been written to at the target since. Then its pointer was set back to "
+        "the old place. Migrating it again would lose what was written at the target.",
+        "Set the pointer to the newest metadata at the target, or first copy the new rows into the old table.",
         "CALL cat.system.register_table(table => 'db.t', metadata_file => 's3://data-lake/…/00009-….metadata.json')",
     ),
     "odd-hint": Explanation(
-        "version-hint.text of the table is not a number of a version that is there. Readers then take the highest "
-        "version, and so does migrator.",
-        "Nothing, if the table reads as it should. Else write the right version into the file and plan again.",
+        "The table's version-hint.text does not name an existing version. Readers then use the highest version, and so "
+        "does migrator.",
+        "Nothing, if the table shows the right data. Else write the right version into the file and plan again.",
     ),
     "outside-table": Explanation(
-        "The catalog has a table in a place that no rule covers, such as a local disk or another bucket. It is neither "
-        "moved nor changed.",
+        "The catalog has a table in a place that no rule covers, such as a local disk or another bucket. It is not "
+        "moved and not changed.",
         "Nothing, if that is what you want. Else add a rule for its bucket.",
         '[layout]\n"s3://landing/" = "landing/"',
     ),
     "stray-metadata": Explanation(
-        "A file is named like Iceberg metadata but is none, or is cut short, and no catalog names it. It is often left "
-        "by a failed commit, or belongs to another tool.",
+        "A file has the name of an Iceberg metadata file, but is truncated or something else, and no catalog names it. "
+        "Often a failed commit left it, or it belongs to another tool.",
         "Nothing. It is copied as it is.",
     ),
     "left-table": Explanation(
@@ -352,61 +359,62 @@ EXPLANATIONS: dict[str, Explanation] = {
         '[tables]\nleave = ["db.t"]',
     ),
     "target-unreadable": Explanation(
-        "Where the table goes, the target has metadata that cannot be read, so nobody can tell whose it is.",
-        "Look at it. Move it away if nobody needs it.",
+        "Where the table goes, the target already has metadata that cannot be read, so it is unknown which table it "
+        "belongs to.",
+        "Check that metadata. Move it away if nobody needs it.",
     ),
     "other-catalog": Explanation(
-        "The database holds rows of another catalog name (or schema) whose tables lie in the old buckets. Only the "
-        "given catalogs are cut over; those others would lose their tables with the old buckets.",
+        "The database also holds a catalog with another name (or schema), and its tables are in the old buckets. Only "
+        "the given catalogs are cut over. The other one loses its tables when the old buckets are deleted.",
         "Give that catalog, too.",
         "migrator plan --catalog iceberg --catalog NAME …",
     ),
     "merged-folders": Explanation(
-        "Two folders of different old places become one folder at the target. Whoever reads the folder as a whole then "
-        "reads the files of both.",
+        "Two folders of different old places become one folder at the target. Readers of the whole folder then read "
+        "the files of both.",
         "If that is not wanted, give one of them a rule of its own.",
         _TWO_RULES,
     ),
     "bucket-beside": Explanation(
-        "The account has a bucket that no rule names. Nothing of it is moved.",
+        "The account has a bucket that no rule names. None of its objects is moved.",
         "Nothing, if it does not belong to the lake. Else add a rule for it.",
         '[layout]\n"s3://landing/" = "landing/"',
     ),
     "catalog-read-only": Explanation(
-        "The catalog's database refuses to be written to, so no pointer could be changed at the cutover.",
+        "The catalog's database cannot be written to, so the cutover could not change its pointers.",
         "Use a user or a file that may write. The preflight tries it in a transaction that it rolls back.",
         "GRANT UPDATE ON iceberg_tables TO migrator",
     ),
     "key-refused": Explanation(
-        "Not every server takes every key that S3 allows: some refuse empty folder names (a//b), . and .., or names "
-        "longer than 255 bytes. Such objects could not be copied.",
+        "Some servers do not accept every key that S3 allows. They reject empty folder names (a//b), . and .., or "
+        "names longer than 255 bytes. Such objects could not be copied.",
         "Leave them out with a rule = false, rename them in the old bucket, or use another server.",
         _FALSE_RULE,
     ),
     "missing-permission": Explanation(
-        "The credentials lack a right that migrating needs. Found now, it costs a minute; found at night, the night.",
+        "The credentials lack a permission that the migration needs. Without it the migration would stop halfway.",
         "Grant the action that the finding names. migrator policy prints all that this plan needs.",
         "migrator policy plans/lake.db",
     ),
     "storage-class-refused": Explanation(
-        "The target's server does not know the storage class of some objects and refuses to store them with it.",
+        "The target's server does not support the storage class of some objects, and rejects writes with this class.",
         "Accept the finding: such objects then get the target's default class.",
         '[plan]\naccept = ["storage-class-refused"]',
     ),
     "tags-unreadable": Explanation(
-        "The tags of the old objects may not be read. Copies would lose them, and nobody would notice.",
-        "Grant s3:GetObjectTagging on the old buckets. If there are none that matter, accept the finding.",
+        "The credentials may not read the tags of the old objects. The copies would silently lose their tags.",
+        "Grant s3:GetObjectTagging on the old buckets. If the tags do not matter, accept the finding.",
         '[plan]\naccept = ["tags-unreadable"]',
     ),
     "preflight-incomplete": Explanation(
-        "Something that migrating needs could not be tried while planning, so it may fail later.",
+        "Something that the migration needs could not be tried while planning, so it may fail later.",
         "Read the finding: it says what was not tried, and why.",
     ),
     "unreadable-before": Explanation(
         "Before the cutover migrate counts the rows of every snapshot in the old place. A file that a table needs for "
-        "this is missing or malformed there, so these rows are lost already, and nothing can be compared. It is no "
-        "fault of the moment: those are retried, and then stop the run.",
-        "Mend the table in the old place and plan again. Or accept that it moves as it is.",
+        "this is missing or malformed there, so these rows are already lost, and cannot be compared. It is not a "
+        "temporary error: migrate retries temporary errors, and stops if they persist.",
+        "Repair the table in the old place and plan again. Or accept the finding to move the table as it is.",
         "migrator migrate plans/lake.db --accept unreadable-before",
     ),
 }

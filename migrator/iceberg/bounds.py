@@ -1,8 +1,8 @@
-"""How large what is packed may become. A few kilobytes can unpack to gigabytes, by accident or on purpose; a file
-that passes its bound is reported as unreadable, and costs no more memory than the bound.
+"""How large the content of a compressed file may be. A few kilobytes can decompress to gigabytes, by accident or on
+purpose. A file whose content exceeds its bound is reported as unreadable, and takes no more memory than the bound.
 
 ========================================  ==========================================================
-what                                      unpacked at most
+file                                      content at most
 ========================================  ==========================================================
 metadata JSON of a table or view          64 MiB, or 100 times its packed size up to 256 MiB
 a block of an Avro file                   the same
@@ -12,7 +12,7 @@ a file of position deletes in Parquet     read in a process that may use 768 MiB
 or ORC                                    size of the file, beside what it has at its start
 ========================================  ==========================================================
 
-Real files come nowhere near: JSON and manifests pack to a tenth, seldom to a fiftieth.
+Real files stay far below: JSON and manifests compress to a tenth of their size, seldom to a fiftieth.
 """
 
 from __future__ import annotations
@@ -32,5 +32,5 @@ READER_RATIO = 16
 
 
 def unpacked(packed: int) -> int:
-    """How many bytes may come out of so many packed ones."""
+    """The largest permitted content of ``packed`` compressed bytes, in bytes."""
     return max(ALWAYS, min(MOST, RATIO * packed))

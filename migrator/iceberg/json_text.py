@@ -1,8 +1,8 @@
 """JSON files of Iceberg: read them strictly, and replace strings in their text.
 
 The text is edited, not the document: only the string tokens that change are replaced, so unknown keys, the
-order of keys, number text, escapes and white space stay as their writer left them. Compression is told by
-the first bytes, not by the name, and stays what it was.
+order of keys, number text, escapes and white space stay as their writer left them. The first bytes of a file, not its
+name, show whether it is compressed; the new file is compressed in the same way.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import zstandard
 
 from migrator.errors import Unreadable
 from migrator.iceberg import bounds
-from migrator.iceberg.avro import Malformed
-from migrator.iceberg.avro.codecs import unzstd
+from migrator.iceberg.malformed import Malformed
+from migrator.iceberg.unpack import unzstd
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -30,7 +30,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def is_compressed(data: bytes) -> bool:
-    """True if the bytes of a metadata file are compressed. The name does not tell."""
+    """True if the bytes of a metadata file are compressed. Its name need not show it."""
     return data.startswith((_GZIP_MAGIC, _ZSTD_MAGIC))
 
 
@@ -81,7 +81,7 @@ def _zstd(data: bytes) -> bytes:
 
 
 def parse(text: str, place: str) -> Any:
-    """The JSON object that ``text`` is, decoded. Raises Unreadable if it is none."""
+    """The decoded JSON object. Raises Unreadable if ``text`` is not one."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as fault:
@@ -97,7 +97,10 @@ _MISSING = object()
 
 
 class Object:
-    """A JSON object whose values are read with the type that they must have; null counts as missing."""
+    """A JSON object whose values must have certain types; null counts as missing.
+
+    All methods raise Unreadable if the value has another type, and, unless they have a default, if it is missing.
+    """
 
     def __init__(self, value: Any, place: str, label: str) -> None:
         if not isinstance(value, dict):
@@ -105,12 +108,14 @@ class Object:
         self._value = value
         self.place = place
         self.label = label
-        """What leads to this object, with a dot at its end: ``snapshots[3].``"""
+        """The path of this object in the document, with a dot at its end: ``snapshots[3].``"""
 
     def names(self) -> list[str]:
+        """The keys, in order."""
         return list(self._value)
 
     def get(self, key: str, kind: type, default: Any = _MISSING) -> Any:
+        """The value of ``key``, which must be of exactly the type ``kind``."""
         value = self._value.get(key)
         if value is None and default is not _MISSING:
             return default
@@ -121,25 +126,31 @@ class Object:
         return value
 
     def integer(self, key: str, default: Any = _MISSING) -> int:
+        """An integer."""
         number: int = self.get(key, int, default)
         return number
 
     def text(self, key: str) -> str:
+        """A string."""
         value: str = self.get(key, str)
         return value
 
     def optional_text(self, key: str) -> str | None:
+        """A string; None if it is missing."""
         value: str | None = self.get(key, str, None)
         return value
 
     def object(self, key: str) -> Object:
+        """An object; an empty one if it is missing."""
         return Object(self.get(key, dict, {}), self.place, f"{self.label}{key}.")
 
     def objects(self, key: str) -> list[Object]:
+        """An array of objects; an empty one if it is missing."""
         values = self.get(key, list, [])
         return [Object(v, self.place, f"{self.label}{key}[{i}].") for i, v in enumerate(values)]
 
     def texts(self, key: str) -> dict[str, str]:
+        """An object whose values are all strings; an empty one if it is missing."""
         of = self.object(key)
         return {name: of.text(name) for name in of.names()}
 
@@ -147,7 +158,7 @@ class Object:
 # --- the strings in a text --------------------------------------------------------------------------
 
 Path = tuple[str | int, ...]
-"""Keys and indexes that lead to a value of the document."""
+"""The keys and indexes on the way from the document to one of its values."""
 
 
 def label(path: Path) -> str:
@@ -157,7 +168,7 @@ def label(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A string value in the text of the document: where it is, and its text, quotes included."""
+    """A string value in the text of the document: its path, its position, and its text including the quotes."""
 
     path: Path
     start: int
@@ -165,6 +176,7 @@ class Token:
 
     @property
     def value(self) -> str:
+        """The decoded string."""
         decoded: str = json.loads(self.text)
         return decoded
 

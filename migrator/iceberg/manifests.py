@@ -1,6 +1,6 @@
-"""Manifest lists and manifests: read their entries, and move the paths in them.
+"""Manifest lists and manifests: read their entries, and map the paths in them.
 
-Numbers are field ids of the Iceberg table spec ("Manifest Lists", "Manifests"). Every other byte stays,
+Numbers in parentheses are field ids of the Iceberg table spec ("Manifest Lists", "Manifests"). Every other byte stays,
 so nulls that readers fill by inheritance stay null, and each file keeps its own format version.
 """
 
@@ -13,9 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
 from migrator.iceberg.avro import Container, Record, Source, Target
-
-FILE_PATH_ID = 2147483546
-"""Reserved field id of the column ``file_path`` in position delete files; a key in their bounds maps."""
+from migrator.iceberg.field_ids import FILE_PATH_ID
 
 EXISTING, ADDED, DELETED = 0, 1, 2
 """Entry status."""
@@ -56,7 +54,7 @@ class ManifestFile:
     """0 data, 1 deletes; 0 in lists of format version 1, which have no such field."""
     encrypted: bool
     entries: int | None
-    """Of every status, as the list counts them; None where it does not."""
+    """The number of entries of every status, as the list records it; None if the list does not record it."""
 
 
 class Entry(NamedTuple):
@@ -82,10 +80,10 @@ class DeleteFile:
     size: int
     """In bytes."""
     lower: str | None
-    """The smallest new ``file_path`` in its rows, "" if it has none. None for deletion vectors, whose paths
-    stand in the manifest itself: then bounds are mapped like paths."""
+    """The smallest new ``file_path`` in its rows, "" if it has no rows. None for deletion vectors, whose paths are in
+    the manifest itself: then bounds are mapped like paths."""
     upper: str | None
-    """The largest."""
+    """The largest one, likewise."""
 
 
 def read_manifest_list(source: Source, place: str) -> list[ManifestFile]:
@@ -110,9 +108,9 @@ def _total(counts: list[int | None]) -> int | None:
 def rewrite_manifest_list(
     source: Source, sink: BinaryIO, mapping: Mapping, length_of: Callable[[str], int | None], place: str
 ) -> None:
-    """Write to ``sink`` the list with each manifest's path mapped and its length replaced by
-    ``length_of(old path)``; None keeps the length, for a manifest that was expired and that only old metadata
-    still names.
+    """Write the list to ``sink`` with each manifest's path mapped and its length replaced by ``length_of(old path)``.
+
+    If ``length_of`` returns None the length stays: the manifest was expired, and only old metadata still names it.
 
     Raises UnmappedPath for a manifest that no rule covers and Unreadable for a damaged list.
     """
@@ -128,7 +126,7 @@ def rewrite_manifest_list(
 
 
 def read_manifest(source: Source, place: str) -> Iterator[Entry]:
-    """The entries of a manifest, in order, read as they are asked for. Raises Unreadable while iterating."""
+    """The entries of a manifest, in order; the iterator reads one block at a time. It raises Unreadable."""
     targets = (_STATUS, _CONTENT, _PATH, _FORMAT, _RECORDS, _SIZE, _REFERENCED, _KEY)
     for record in Container(source, place).records(targets):
         yield Entry(
@@ -146,49 +144,50 @@ def read_manifest(source: Source, place: str) -> Iterator[Entry]:
 def rewrite_manifest(
     source: Source, sink: BinaryIO, mapping: Mapping, delete_file: Callable[[str], DeleteFile | None], place: str
 ) -> None:
-    """Write to ``sink`` the manifest with its paths mapped and its rewritten delete files described as they are now.
+    """Write the manifest to ``sink`` with its paths mapped, and with the sizes and bounds of rewritten delete files.
 
     ``file_path`` (100) and ``referenced_data_file`` (143) are mapped in entries of every status. A path that
     no rule covers raises UnmappedPath, or stays if the entry is deleted: its file need not exist any more.
 
-    ``delete_file(old path)`` tells about a file of position deletes or deletion vectors that was rewritten:
+    ``delete_file(old path)`` returns what was measured of a rewritten file of position deletes or deletion vectors:
     its entry gets the new size (104). If the file has rows, the entry also gets the bounds of the paths in
-    them (125, 128, where there are any), and loses its split offsets (132), which pointed into the old file.
-    The blobs of deletion vectors have not moved, so their offset and length (144, 145) stay. None stands for
-    a file that was not rewritten; for it, as for vectors, the bounds are mapped like paths. Bounds of other
-    columns are data and stay. Raises Unreadable for a damaged manifest.
+    them (125, 128, if it has bounds), and loses its split offsets (132), which are positions in the old file.
+    The blobs of deletion vectors do not move in their file, so their offset and length (144, 145) stay. If
+    ``delete_file`` returns None, the file was not rewritten; then, as for vectors, the bounds are mapped like paths.
+    Bounds of other columns are data and stay. Raises Unreadable for a damaged manifest.
     """
-    targets = (_STATUS, _CONTENT, _PATH, _SIZE, _LOWER, _UPPER, _SPLITS, _REFERENCED)
-
-    def move(record: Record, field: Target, old: str, live: bool) -> None:
-        new = mapping(old)
-        if new is not None:
-            record.put(field, new)
-        elif live:
-            raise UnmappedPath(place, old)
 
     def edit(record: Record) -> None:
         live = _status(record, place) != DELETED
         path = _required(record, _PATH, place)
-        move(record, _PATH, path, live)
+        _map_path(record, _PATH, path, mapping, live, place)
         referenced = record.get(_REFERENCED)
         if referenced is not None:
-            move(record, _REFERENCED, referenced, live)
+            _map_path(record, _REFERENCED, referenced, mapping, live, place)
         if _content(record, place) != POSITION_DELETES:
             return
-        facts = delete_file(path)
-        if facts is not None:
-            record.put(_SIZE, facts.size)
-        if facts is None or facts.lower is None or facts.upper is None:
+        measured = delete_file(path)
+        if measured is not None:
+            record.put(_SIZE, measured.size)
+        if measured is None or measured.lower is None or measured.upper is None:
             for bounds in (_LOWER, _UPPER):
                 _put_bound(record, bounds, lambda old: _mapped_bound(old, mapping, live, place))
         else:
-            _describe_rows(record, facts.lower.encode(), facts.upper.encode())
+            _put_row_bounds(record, measured.lower.encode(), measured.upper.encode())
 
+    targets = (_STATUS, _CONTENT, _PATH, _SIZE, _LOWER, _UPPER, _SPLITS, _REFERENCED)
     Container(source, place).rewrite(targets, edit, sink)
 
 
-def _describe_rows(record: Record, lower: bytes, upper: bytes) -> None:
+def _map_path(record: Record, field: Target, old: str, mapping: Mapping, live: bool, place: str) -> None:
+    new = mapping(old)
+    if new is not None:
+        record.put(field, new)
+    elif live:
+        raise UnmappedPath(place, old)
+
+
+def _put_row_bounds(record: Record, lower: bytes, upper: bytes) -> None:
     if record.nullable(_SPLITS):
         record.put(_SPLITS, None)
     _put_bound(record, _LOWER, lambda old: lower)
@@ -213,7 +212,7 @@ def _mapped_bound(bound: bytes, mapping: Mapping, live: bool, place: str) -> byt
     new = mapping(path) if path else None
     if new is not None:
         return new.encode()
-    if live:  # readers find the deletes of a data file by these bounds: a stale one would bring rows back
+    if live:  # readers find the deletes of a data file by these bounds: with an old bound deleted rows would reappear
         raise UnmappedPath(place, bound.decode(errors="replace"))
     return bound
 

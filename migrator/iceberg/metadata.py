@@ -1,4 +1,4 @@
-"""Table metadata JSON: read it, and move the paths in it.
+"""Table metadata JSON: read it, and map the paths in it.
 
 Only the strings that hold a path change in the text (:mod:`migrator.iceberg.json_text`).
 """
@@ -13,7 +13,7 @@ from migrator.iceberg import Mapping
 from migrator.iceberg.json_text import Object, Path, Token, label, parse, read_text, replace_strings, strings
 
 _FORMAT_VERSIONS = (1, 2, 3)
-"""Version 4 drafts put paths elsewhere; a table that might be moved by halves is refused instead."""
+"""Drafts of version 4 have paths in other places, so their tables are refused: some paths could be missed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class TableMetadata:
-    """What a move must know of a table metadata file."""
+    """The fields of a table metadata file that a migration needs."""
 
     format_version: int
     table_uuid: str | None
@@ -84,7 +84,7 @@ def metadata_version(name: str) -> int | None:
 
 
 def read_metadata(data: bytes, place: str) -> TableMetadata:
-    """The facts of a table metadata file, compressed or not.
+    """The fields of a table metadata file, compressed or not.
 
     Raises Unreadable if it is truncated, no JSON object, of an unknown format version, or if a key that the
     spec demands is missing or of a wrong type.
@@ -145,7 +145,8 @@ def rewrite_metadata(data: bytes, mapping: Mapping, place: str) -> bytes:
     location, a manifest list or a manifest; the others then stay as they are. Raises Unreadable as
     :func:`read_metadata` does.
     """
-    read_metadata(data, place)  # a path in a shape that the positions below do not foresee must not slip by
+    # Validate first: a path in an unexpected place must raise, not be missed.
+    read_metadata(data, place)
     text, compress = read_text(data, place)
 
     def edit(token: Token) -> str | None:
@@ -167,7 +168,7 @@ def map_property(value: str, mapping: Mapping) -> str | None:
 
 
 def paths_in(data: bytes, place: str) -> list[tuple[str, str]]:
-    """Every place in the file where a path stands or may stand, as (label, value), in the file's order.
+    """Every value in the file that is or may be a path, as (label, value), in the file's order.
 
     All positions that :func:`rewrite_metadata` maps, all properties, and those values of snapshot summaries
     that look like ``scheme://…``. A label reads like ``snapshots[3].manifest-list``. Raises Unreadable if

@@ -1,8 +1,8 @@
-"""View metadata JSON (Iceberg view spec, version 1): read it, and move the paths in it.
+"""View metadata JSON (Iceberg view spec, version 1): read it, and map the paths in it.
 
 Only the strings that hold a path change in the text (:mod:`migrator.iceberg.json_text`). SQL is not edited:
-a path in it, as in ``SELECT * FROM parquet.`s3a://…` ``, cannot be told from other text for sure. Read it, and
-report what it names.
+a path in it, as in ``SELECT * FROM parquet.`s3a://…` ``, cannot be distinguished from other text for sure. The
+plan reports the old buckets that it names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from migrator.iceberg.metadata import map_property
 
 @dataclass(frozen=True)
 class ViewMetadata:
-    """What a move must know of a view metadata file."""
+    """The fields of a view metadata file that a migration needs."""
 
     format_version: int
     view_uuid: str
@@ -34,7 +34,7 @@ def is_view_metadata(data: bytes, place: str) -> bool:
 
 
 def read_view(data: bytes, place: str) -> ViewMetadata:
-    """The facts of a view metadata file, compressed or not.
+    """The fields of a view metadata file, compressed or not.
 
     Raises Unreadable if it is truncated, no JSON object, of an unknown format version, or if a key that the
     spec demands is missing or of a wrong type.

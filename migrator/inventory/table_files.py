@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, UnmappedPath, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.deletes import delete_paths, rewrite_deletes
@@ -391,7 +391,7 @@ class Walker:
         def read(item: tuple[str, Location]) -> bytes:
             return self._store.get(item[1].bucket, item[1].key).data
 
-        for outcome in each(read, wanted, workers=READERS):
+        for outcome in run_in_threads(read, wanted, workers=READERS):
             if isinstance(outcome, Failed):
                 if not isinstance(outcome.error, NotFound):
                     raise outcome.error

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import TABLE, VIEW
-from migrator.catalogs.hadoop import HINT, current_version, hint_trouble, read_hint
-from migrator.concurrency.threads import Failed, each
+from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, hint_trouble, read_hint
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import ConfigError, NotFound, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_metadata
@@ -184,7 +184,7 @@ def _read_at_target(store: Store, layout: Layout, named: Iterable[CatalogTable])
         return _parse(at.bucket, at.key, store.get(at.bucket, at.key).data)
 
     found = {}
-    for outcome in each(read, wanted, workers=store.concurrency):
+    for outcome in run_in_threads(read, wanted, workers=store.concurrency):
         if not isinstance(outcome, Failed):
             found[outcome.item[0]] = outcome.result
         elif not isinstance(outcome.error, Unreadable | NotFound):
@@ -202,7 +202,7 @@ def _read_all(plan: PlanFile, store: Store, found: Discovery, progress: Progress
 
     files: list[MetadataFile] = []
     with progress.stage("reading table metadata", objects=len(rows)) as stage:
-        for outcome in each(read, rows, workers=store.concurrency):
+        for outcome in run_in_threads(read, rows, workers=store.concurrency):
             stage.advance(1)
             if isinstance(outcome, Failed):
                 if isinstance(outcome.error, Unreadable):
@@ -307,7 +307,7 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
     by now has none.
     """
     newest = family[-1]
-    hint_key = f"{newest.folder}/{HINT}"
+    hint_key = f"{newest.folder}/{VERSION_HINT_FILE}"
     hint: tuple[str, str] | None = None
     trouble = ""
     if newest.name.startswith("v"):

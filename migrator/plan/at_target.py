@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.catalogs.base import SQL, sql_literal
-from migrator.catalogs.hadoop import HINT, current_version
-from migrator.concurrency.threads import Failed, each
+from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, Unreadable
 from migrator.findings import WARN, Finding
 from migrator.iceberg.metadata import TableMetadata, is_metadata_file, metadata_version, read_metadata
@@ -88,10 +88,10 @@ class TargetSide:
         if self._found.hint is None:
             return None
         folder, names = self._folder()
-        if HINT not in names:
+        if VERSION_HINT_FILE not in names:
             return None
         bucket = self._layout.target_bucket
-        hint = self._store.get(bucket, f"{folder}/{HINT}").data
+        hint = self._store.get(bucket, f"{folder}/{VERSION_HINT_FILE}").data
         name = current_version(names, hint)
         there = self._readable(self._read(f"{folder}/{name}")) if name else None
         if there is None:
@@ -183,7 +183,7 @@ class TargetSide:
         keys = [key for key in keys if is_metadata_file(key.rpartition("/")[2])]
         keys.sort(key=lambda key: metadata_version(key.rpartition("/")[2]) or 0, reverse=True)
         found = []
-        for outcome in each(self._read, keys[:MAX_READ], workers=READERS):
+        for outcome in run_in_threads(self._read, keys[:MAX_READ], workers=READERS):
             if isinstance(outcome, Failed):
                 raise outcome.error
             there = self._readable(outcome.result)

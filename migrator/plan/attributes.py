@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, StoreError
 from migrator.findings import EXAMPLES, WARN, Finding
 from migrator.inventory import advice
@@ -120,7 +120,9 @@ def _find_archived(plan: PlanFile, store: Store, layout: Layout, needs: Needs) -
     total = _count(plan)
     restored: list[_Archived] = []
     blocked = 0
-    for outcome in each(lambda one: looks[one.bucket].head(one.key, one.version_id), _archived(plan), workers=WORKERS):
+    for outcome in run_in_threads(
+        lambda one: looks[one.bucket].head(one.key, one.version_id), _archived(plan), workers=WORKERS
+    ):
         one = outcome.item
         seen = None if isinstance(outcome, Failed) else outcome.result
         if seen is not None and seen.restored:
@@ -210,7 +212,7 @@ class _BucketSample:
     def _heads(self, keys: Sequence[str]) -> dict[str, Seen]:
         """The headers of these objects. Those that may not be read are left out: the preflight reports them."""
         seen: dict[str, Seen] = {}
-        for outcome in each(self._look.head, keys, workers=WORKERS):
+        for outcome in run_in_threads(self._look.head, keys, workers=WORKERS):
             if isinstance(outcome, Failed):
                 if not isinstance(outcome.error, AccessDenied):
                     raise outcome.error
@@ -257,7 +259,7 @@ class _BucketSample:
 
     def _find_acls(self, keys: Sequence[str], count: int) -> None:
         granted: dict[str, list[str]] = {}
-        for outcome in each(self._look.grants, keys, workers=WORKERS):
+        for outcome in run_in_threads(self._look.grants, keys, workers=WORKERS):
             if isinstance(outcome, Failed):
                 raise outcome.error
             if outcome.result is None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import SourceChanged, StoreError, Unreachable
 from migrator.findings import BLOCK, EXAMPLES, INFO, WARN, Finding, first_of
 from migrator.inventory import advice
@@ -100,7 +100,7 @@ def find_carriers(plan: PlanFile, store: Store, layout: Layout) -> None:
         plan.add_finding(Finding.of(code, place, message, "Look at them yourself.", count=count, severity=WARN))
     reader = _Reader(store, layout, max(1, min(MOST_FILES, MOST_READS // max(1, len(units)))))
     found: dict[tuple[str, str, str], Finding] = {}
-    for outcome in each(reader.judge, units, workers=WORKERS):
+    for outcome in run_in_threads(reader.judge, units, workers=WORKERS):
         if isinstance(outcome, Failed):
             raise outcome.error
         finding = _finding(outcome.result, layout)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import same_etag
@@ -79,7 +79,7 @@ def compare_contents(plan: PlanFile, store: Store, layout: Layout, progress: Pro
         last = -1
         while page := plan.db.execute(query, (last,)).fetchall():
             last = page[-1][0]
-            for outcome in each(is_same, page, workers=store.concurrency):
+            for outcome in run_in_threads(is_same, page, workers=store.concurrency):
                 if isinstance(outcome, Failed):
                     raise outcome.error
                 action = SAME if outcome.result else CONFLICT

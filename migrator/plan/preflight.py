@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from migrator.catalogs import Catalog
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, StoreError
 from migrator.findings import ACCEPTABLE, EXAMPLES, Finding
 from migrator.layout import Layout
@@ -153,7 +153,7 @@ def _read_samples(plan: PlanFile, store: Store, layout: Layout, missing: Missing
 
 
 def _failed(job: Callable[[Sample], None], samples: list[Sample]) -> list[Failed[Sample]]:
-    return [outcome for outcome in each(job, samples, workers=WORKERS) if isinstance(outcome, Failed)]
+    return [outcome for outcome in run_in_threads(job, samples, workers=WORKERS) if isinstance(outcome, Failed)]
 
 
 def _note_failure(

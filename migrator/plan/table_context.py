@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from migrator.catalogs.hadoop import HINT
+from migrator.catalogs.hadoop import VERSION_HINT_FILE
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg.metadata import TableMetadata, read_metadata, rewrite_metadata
 from migrator.inventory.advice import Rules
@@ -144,7 +144,7 @@ class TableContext:
                 self.give_role(uri, role, state)
         if self.found.hint is not None:
             bucket, folder = self.found.hint
-            self.give_role(f"s3://{bucket}/{folder}/{HINT}", ROLE_VERSION_HINT, state)
+            self.give_role(f"s3://{bucket}/{folder}/{VERSION_HINT_FILE}", ROLE_VERSION_HINT, state)
 
 
 def new_context(plan: PlanFile, store: Store, layout: Layout, found: FoundTable, rules: Rules) -> TableContext:

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
-from migrator.catalogs.hadoop import HINT
+from migrator.catalogs.hadoop import VERSION_HINT_FILE
 from migrator.errors import Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import TableMetadata, read_metadata
@@ -81,7 +81,7 @@ def _may_stay(table: TableContext, left: Container[str]) -> bool:
     if _is_left(table, left) or (at is not None and at.bucket == table.layout.target_bucket):
         return True
     folder = hint and table.layout.map_key(*hint)
-    return folder is not None and table.plan.at_target(f"{folder}/{HINT}")
+    return folder is not None and table.plan.at_target(f"{folder}/{VERSION_HINT_FILE}")
 
 
 def _plan_one(table: TableContext, left: Container[str]) -> None:
@@ -107,7 +107,7 @@ def _report_pointer(table: TableContext) -> None:
         move = "Name its catalog with --catalog or in [catalogs], if it has one."
         table.plan.add_finding(Finding.of("uncatalogued-table", found.metadata, message, move))
     if found.trouble and found.hint is not None:
-        place = f"s3://{found.hint[0]}/{found.hint[1]}/{HINT}"
+        place = f"s3://{found.hint[0]}/{found.hint[1]}/{VERSION_HINT_FILE}"
         message = f"{found.trouble}; as Iceberg does, {found.metadata} is taken"
         table.problems.note("odd-hint", place, message)
 

@@ -47,7 +47,7 @@ class Baseline:
 
 class CopyMade(Protocol):
     """A copy that is at the target: the id of its object in the plan, its size in bytes, its ETag there, and what
-    proves it equal to its source (see ``migrator.copying.copier``)."""
+    proves it equal to its source (see ``migrator.planfile.copied``)."""
 
     @property
     def id(self) -> int: ...

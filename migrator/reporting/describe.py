@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from migrator.cutover.pointers import count_pointers, needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import BLOCK
 from migrator.inventory.features import Facts
@@ -18,7 +19,6 @@ from migrator.planfile.rows import (
     ACTIONS,
     CONFLICT,
     COPY,
-    MIGRATED,
     OVERWRITE,
     REWRITE,
     ROLE_VERSION_HINT,
@@ -199,37 +199,6 @@ def changes(plan: PlanFile) -> list[Change]:
             after = plan.layout.map_uri(recorded.source) or ""
             found.append(Change("paths in jobs and scripts", recorded.source, after))
     return found
-
-
-def needs_cutover(table: PlannedTable) -> bool:
-    """True if the plan changes this table's pointer in its catalog."""
-    return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
-
-
-@dataclass(frozen=True)
-class Pointers:
-    """How many pointers a plan changes at the cutover. ``hints``: version hints of tables that no catalog names."""
-
-    tables: int
-    namespaces: int
-    hints: int
-    catalogs: int
-
-    @property
-    def total(self) -> int:
-        """All pointers that the cutover changes."""
-        return self.tables + self.namespaces + self.hints
-
-
-def count_pointers(plan: PlanFile) -> Pointers:
-    """Tables whose catalog entry or version hint changes, each once, and namespace properties."""
-    moving = [table for table in plan.tables() if needs_cutover(table)]
-    namespaces = plan.namespaces()
-    query = f"SELECT table_id FROM objects WHERE role = '{ROLE_VERSION_HINT}' AND action = '{REWRITE}'"
-    counted = {table.id for table in moving}
-    hints = sum(1 for (table,) in plan.db.execute(query) if table not in counted)
-    catalogs = {table.catalog for table in moving} | {change.catalog for change in namespaces}
-    return Pointers(len(moving), len(namespaces), hints, len(catalogs))
 
 
 Actions = dict[str, dict[str, int]]

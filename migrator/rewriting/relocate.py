@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
 from migrator.iceberg.manifests import DELETED, DeleteFile, ManifestFile, read_manifest, read_manifest_list
 from migrator.iceberg.metadata import TableMetadata, metadata_version, read_metadata
@@ -22,7 +22,8 @@ from migrator.layout import Location
 from migrator.layout.recorded import Recorded, is_s3, spelled
 from migrator.planfile.rows import ROLE_CURRENT, ROLE_DELETES, ROLE_MANIFEST, ROLE_MANIFEST_LIST, ROLE_METADATA
 from migrator.progress import Progress
-from migrator.rewriting.rewriter import THREADS, Job, Rewriter, Written, rewriting
+from migrator.results import Written
+from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
 from migrator.store import Content, Store, StoredObject, connect
 
 ASIDE = "relocated"
@@ -255,7 +256,7 @@ class _Relocator:
                 raise Unreadable(at.uri, "it names encrypted manifests")
             return listed
 
-        for outcome in each(read, lists, workers=THREADS):
+        for outcome in run_in_threads(read, lists, workers=THREADS):
             if isinstance(outcome, Failed):
                 raise _missing(outcome.item, outcome.error, self._uri)
             for manifest in outcome.result:
@@ -282,7 +283,7 @@ class _Relocator:
                 raise Unreadable(at.uri, f"it has {size} bytes and {count} entries, {reason}")
             return f"{at.uri} has all {count} entries, and the length that its list recorded wrongly is put right"
 
-        for outcome in each(check, filter(None, manifests), workers=self._store.concurrency):
+        for outcome in run_in_threads(check, filter(None, manifests), workers=self._store.concurrency):
             if isinstance(outcome, Failed):
                 raise _missing(outcome.item.path, outcome.error, self._listed_in[outcome.item.path])
             if outcome.result:
@@ -305,7 +306,7 @@ class _Relocator:
             return rows
 
         with self._progress.stage("reading manifests", objects=len(paths)) as stage:
-            for outcome in each(read, paths, workers=THREADS):
+            for outcome in run_in_threads(read, paths, workers=THREADS):
                 if isinstance(outcome, Failed):
                     raise _missing(outcome.item, outcome.error, self._listed_in.get(outcome.item, self._uri))
                 db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", outcome.result)
@@ -338,7 +339,7 @@ class _Relocator:
             self._progress.stage("copying", objects=count, size=int(size)) as stage,
             # Closed in this order, so that nobody asks the database for more when it is closed.
             closing(wanted()) as files,
-            closing(each(self._copy_file, files, workers=self._store.concurrency)) as outcomes,
+            closing(run_in_threads(self._copy_file, files, workers=self._store.concurrency)) as outcomes,
         ):
             for outcome in outcomes:
                 if isinstance(outcome, Failed):
@@ -413,7 +414,7 @@ class _Relocator:
         if not paths:
             return
         with self._progress.stage(f"rewriting {role}", objects=len(paths)) as stage:
-            for outcome in each(job, paths, workers=workers):
+            for outcome in run_in_threads(job, paths, workers=workers):
                 if isinstance(outcome, Failed):
                     raise _missing(outcome.item, outcome.error, named_by.get(outcome.item, self._uri))
                 self.result.rewritten += 1

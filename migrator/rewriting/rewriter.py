@@ -1,7 +1,7 @@
-"""Rewriting one file of a table from where it is to where it goes: read, move its paths, write.
+"""Rewriting one file of a table: read it at its old place, map its paths, write it at its new place.
 
-Which bytes change is decided in ``migrator.iceberg``; this module only carries them, and hands each file what
-it must know of the files below it. Work leaf first, in the order of ``REWRITTEN_ROLES``.
+``migrator.iceberg`` decides which bytes change. This module reads and writes the files, and gives each file the sizes
+and bounds of the files that it names. So rewrite files in the order of ``REWRITTEN_ROLES``.
 """
 
 from __future__ import annotations
@@ -26,19 +26,24 @@ from migrator.planfile.rows import (
     ROLE_METADATA,
     ROLE_VIEW,
 )
+from migrator.results import Written
 from migrator.store import Content, Store, spool
 
 PARALLEL_ABOVE = 8 << 20
-"""So many bytes are worth starting a process for each core."""
+"""From so many bytes in all, starting a process for each core saves time."""
 
 THREADS = 8
-"""Rewriting is bound by the processor; few threads keep the files in memory few, too."""
+"""How many files are rewritten at a time without worker processes. The processor is the limit, and each file takes
+memory, so more threads would not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to rewrite. ``source`` and ``target`` are (bucket, key); ``etag`` pins the source if given. Nothing at
-    the target is overwritten but an object with the ETag ``replaces``."""
+    """One file to rewrite. ``source`` and ``target`` are (bucket, key).
+
+    If ``etag`` is given, the source must have it. At the target only an object with the ETag ``replaces`` is
+    overwritten.
+    """
 
     role: str
     source: tuple[str, str]
@@ -48,23 +53,15 @@ class Job:
 
     @property
     def place(self) -> str:
+        """The URI of the source, for messages."""
         return "s3://{}/{}".format(*self.source)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What stands at the target now. Size in bytes. ``delete_file`` is for the manifests that name it."""
-
-    size: int
-    etag: str
-    delete_file: DeleteFile | None = None
-
-
-class Facts(Protocol):
-    """What was measured of the files that are rewritten already. Paths are old ones, as the tables spell them."""
+class MeasuredFiles(Protocol):
+    """Sizes and bounds of the files that are already rewritten. Paths are old ones, as the tables spell them."""
 
     def delete_file(self, path: str) -> DeleteFile | None:
-        """A rewritten position delete file or deletion vector; None for one that was not rewritten."""
+        """A rewritten file of position deletes or deletion vectors; None for one that was not rewritten."""
 
     def length_of(self, place: str, path: str) -> int | None:
         """The new length of a manifest that the list ``place`` names; None to keep the one that it records."""
@@ -73,14 +70,17 @@ class Facts(Protocol):
 class Rewriter:
     """Rewrites files between two places of one store. Safe to share between threads."""
 
-    def __init__(self, store: Store, mapping: Mapping, facts: Facts) -> None:
+    def __init__(self, store: Store, mapping: Mapping, measured: MeasuredFiles) -> None:
         self._store = store
         self._mapping = mapping
-        self._facts = facts
+        self._measured = measured
 
     def __call__(self, job: Job) -> Written:
-        """Rewrite one file. Raises StoreErrors, Unreadable, UnmappedPath; Occupied if the target has an object with
-        other bytes. Nothing is written then."""
+        """Rewrite one file.
+
+        Raises StoreError, Unreadable or UnmappedPath, and Occupied if the target has an object with other bytes.
+        After an error nothing was written.
+        """
         do: dict[str, Callable[[Job], Written]] = {
             ROLE_DELETES: self._deletes,
             ROLE_MANIFEST: self._manifest,
@@ -102,11 +102,12 @@ class Rewriter:
 
     def _manifest(self, job: Job) -> Written:
         return self._stream(
-            job, lambda source, sink: rewrite_manifest(source, sink, self._mapping, self._facts.delete_file, job.place)
+            job,
+            lambda source, sink: rewrite_manifest(source, sink, self._mapping, self._measured.delete_file, job.place),
         )
 
     def _list(self, job: Job) -> Written:
-        length_of = partial(self._facts.length_of, job.place)
+        length_of = partial(self._measured.length_of, job.place)
         return self._stream(
             job, lambda source, sink: rewrite_manifest_list(source, sink, self._mapping, length_of, job.place)
         )
@@ -128,10 +129,10 @@ class Rewriter:
 def rewriting(
     rewriter: Rewriter, size: int, make: Callable[..., Rewriter], *arguments: Any
 ) -> Iterator[tuple[Callable[[Job], Written], int]]:
-    """What to call for each of the jobs, and from how many threads at once.
+    """The function to call for each job, and the number of threads to call it from.
 
-    That is ``rewriter`` itself, or, where the files have so many bytes in all (``size``) that it pays, worker
-    processes, in each of which ``make(*arguments)`` makes its like.
+    If the files have ``PARALLEL_ABOVE`` bytes in all (``size``), the function uses worker processes, and each of them
+    calls ``make(*arguments)`` once for a rewriter of its own. Else the function is ``rewriter``.
     """
     if size < PARALLEL_ABOVE:
         yield rewriter, THREADS

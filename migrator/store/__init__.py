@@ -1,23 +1,14 @@
-"""Everything that talks to S3. The rest of the program is handed a :class:`Store`.
+"""The S3 client of migrator. The rest of the program is handed a :class:`Store`.
 
-``client``: boto3, for everything whose speed does not matter. ``wire``: requests of our own, for copies and listings.
-``etags``: what an ETag tells. ``routes``: two stores that look like one, where the target is on another server.
+``connection`` makes the boto3 clients of one server; ``buckets``, ``pages``, ``versions``, ``objects``, ``comparing``,
+``writing``, ``copies`` and ``uploads`` send requests through them. ``two_servers`` is the store of a lake whose target
+is on another server. ``wire`` sends requests without boto3, for copies and listings (``listing``), where boto3 is too
+slow.
 """
 
-from migrator.store.client import (
-    CONCURRENCY,
-    LEASE_KEY,
-    OWN_PREFIX,
-    Checksum,
-    Content,
-    Download,
-    Store,
-    StoredVersion,
-    Upload,
-    is_own,
-    spool,
-)
+from migrator.store.checksums import Checksum
 from migrator.store.conditional import Conditional, Expected, probe_conditional
+from migrator.store.connection import CONCURRENCY
 from migrator.store.etags import (
     MAX_PARTS,
     RunningETag,
@@ -29,9 +20,14 @@ from migrator.store.etags import (
     same_by_etag,
 )
 from migrator.store.listing import StoredObject
+from migrator.store.objects import Content, Download, spool
+from migrator.store.own_keys import LEASE_KEY, OWN_PREFIX, is_own
 from migrator.store.part_copies import PartCopies, probe_part_copies
-from migrator.store.routes import connect
+from migrator.store.store import Store
 from migrator.store.trials import lists_in_order
+from migrator.store.two_servers import connect
+from migrator.store.uploads import Upload
+from migrator.store.versions import StoredVersion
 
 __all__ = [
     "CONCURRENCY",

@@ -89,6 +89,11 @@ def given_anew(given: Mapping[str, Any]) -> bool:
     return any(given.get(name) for name in lost)
 
 
+def without_checksum(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of an upload without those that ask for a checksum."""
+    return {name: value for name, value in attributes.items() if not name.startswith("Checksum")}
+
+
 def carry_bytes(client: Any) -> None:
     """Let a boto3 client send header values as they are. ``Expires`` is given as :data:`EXPIRES`."""
     events = client.meta.events

@@ -1,7 +1,7 @@
-"""What buckets are set to: policy, lifecycle, encryption and so on, each asked for once.
+"""The settings of buckets: policy, lifecycle, encryption and so on, each asked for once.
 
-A dozen small requests per bucket, so they go over the lean connections of :mod:`migrator.store.wire` where these are
-to be had. boto3 asks again for what has no clear answer: it knows how to retry, and how to follow to another region.
+These are a dozen small requests per bucket, so they are sent by :mod:`migrator.store.wire` if possible. boto3 repeats
+the requests without a clear answer: it retries with backoff, and follows a bucket to another region.
 """
 
 from __future__ import annotations
@@ -17,22 +17,24 @@ import botocore
 import botocore.exceptions
 import botocore.parsers
 
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied
 from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
-from migrator.store.client import Store
+from migrator.store.connection import Connection
+from migrator.store.store import Store
 from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
 Told = TypeVar("Told")
 
 AT_ONCE = 16
 PATIENCE_SECONDS = 20.0
-"""Without a byte of an answer; then boto3 asks again."""
+"""Seconds without a byte of an answer; then boto3 repeats the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One kind of setting, and how it is asked for. ``operation``: boto3's name of the request."""
+    """One kind of setting, and the request for it. ``operation``: boto3's name of the request; ``query``: S3's query
+    parameter; ``action``: the permission that it needs."""
 
     name: str
     operation: str
@@ -60,12 +62,12 @@ SETTINGS = (
     Setting(WEBSITE, "GetBucketWebsite", "website", "s3:GetBucketWebsite"),
     Setting(LOGGING, "GetBucketLogging", "logging", "s3:GetBucketLogging"),
 )
-"""All that is asked for. Versioning is asked for where older versions are listed. A quota only an admin API tells."""
+"""All settings that are read. Versioning is read where older versions are listed. Only admin APIs know of quotas."""
 
 _NOT_KNOWN = (400, 404, 405, 501)
-"""What servers answer where nothing is set, or where they do not know the setting at all."""
+"""HTTP statuses of servers where nothing is set, or which do not know the setting."""
 _LISTING = "ListBucketResult"
-"""A server that does not look at the question lists the bucket."""
+"""The root of the answer of a server that ignores the query parameter: it lists the bucket."""
 _OTHER_TROUBLE = {
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
@@ -74,13 +76,13 @@ _OTHER_TROUBLE = {
     "RequestTimeout",
     "TokenRefreshRequired",
 }
-"""Codes that come with the same statuses and say nothing of the setting."""
+"""Error codes with the same statuses that say nothing about the setting."""
 
 
 @dataclass
 class BucketSettings:
-    """What is set on one bucket. ``found``: name → boto3's answer, only for what the server has an answer for;
-    ``denied``: S3 actions that are not allowed, by name; ``failed``: name → why it could not be read."""
+    """The settings of one bucket. ``found``: name → boto3's answer, only for what is set; ``denied``: name → the S3
+    action that is not allowed; ``failed``: name → why it could not be read."""
 
     bucket: str
     found: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -89,34 +91,40 @@ class BucketSettings:
 
 
 def read_settings(store: Store, buckets: Iterable[str]) -> dict[str, BucketSettings]:
-    """Ask for every setting of every bucket, all at once. What cannot be read is told in the result: no setting is
-    worth failing for."""
+    """Ask for every setting of every bucket, in parallel. The result contains what cannot be read, and why: no setting
+    is worth failing for."""
     read = {bucket: BucketSettings(bucket) for bucket in buckets}
-    by_store: dict[int, tuple[Store, list[tuple[str, Setting]]]] = {}
+    by_connection: dict[Connection, list[tuple[str, Setting]]] = {}
     for bucket in read:
-        here = store.store_of(bucket)
-        by_store.setdefault(id(here), (here, []))[1].extend((bucket, setting) for setting in SETTINGS)
-    for here, questions in by_store.values():
-        endpoint = here.endpoint()
-        answers: Sequence[Answer | None] = [None] * len(questions)
-        if endpoint is not None:
-            answers = asyncio.run(_ask_all(endpoint, questions))
-        again = []
-        for (bucket, setting), answer in zip(questions, answers, strict=True):
-            if answer is None or not _take(here, read[bucket], setting, answer):
-                again.append((bucket, setting))
-        for outcome in each(partial(_ask_boto3, here), again, workers=AT_ONCE):
-            bucket, setting = outcome.item
-            if not isinstance(outcome, Failed):
-                _note(read[bucket], setting, outcome.result)
-            elif isinstance(outcome.error, AccessDenied):
-                read[bucket].denied[setting.name] = setting.action
-            else:
-                read[bucket].failed[setting.name] = outcome.error.message
+        by_connection.setdefault(store.at(bucket), []).extend((bucket, setting) for setting in SETTINGS)
+    for connection, questions in by_connection.items():
+        _read_from(connection, questions, read)
     for settings in read.values():
         settings.found, settings.denied = _in_order(settings.found), _in_order(settings.denied)
         settings.failed = _in_order(settings.failed)
     return read
+
+
+def _read_from(
+    connection: Connection, questions: Sequence[tuple[str, Setting]], read: Mapping[str, BucketSettings]
+) -> None:
+    """Ask one server for these (bucket, setting), and note the answers in ``read``."""
+    endpoint = connection.endpoint()
+    answers: Sequence[Answer | None] = [None] * len(questions)
+    if endpoint is not None:
+        answers = asyncio.run(_ask_all(endpoint, questions))
+    unclear = []
+    for (bucket, setting), answer in zip(questions, answers, strict=True):
+        if answer is None or not _take(connection, read[bucket], setting, answer):
+            unclear.append((bucket, setting))
+    for outcome in run_in_threads(partial(_ask_boto3, connection), unclear, workers=AT_ONCE):
+        bucket, setting = outcome.item
+        if not isinstance(outcome, Failed):
+            _note(read[bucket], setting, outcome.result)
+        elif isinstance(outcome.error, AccessDenied):
+            read[bucket].denied[setting.name] = setting.action
+        else:
+            read[bucket].failed[setting.name] = outcome.error.message
 
 
 def _in_order(named: Mapping[str, Told]) -> dict[str, Told]:
@@ -124,7 +132,7 @@ def _in_order(named: Mapping[str, Told]) -> dict[str, Told]:
 
 
 async def _ask_all(endpoint: Endpoint, questions: Sequence[tuple[str, Setting]]) -> list[Answer | None]:
-    """The answers in the order of the questions; None where there was none."""
+    """The answers in the order of the questions; None for a request without an answer."""
     wire, room = Wire(endpoint), asyncio.Semaphore(AT_ONCE)
 
     async def ask(bucket: str, setting: Setting) -> Answer | None:
@@ -140,7 +148,7 @@ async def _ask_all(endpoint: Endpoint, questions: Sequence[tuple[str, Setting]])
         wire.close()
 
 
-def _take(store: Store, settings: BucketSettings, setting: Setting, answer: Answer) -> bool:
+def _take(connection: Connection, settings: BucketSettings, setting: Setting, answer: Answer) -> bool:
     """Note an answer; False if it is not clear what it means."""
     try:
         check_answer(setting.operation, answer.status, answer.body)
@@ -149,7 +157,7 @@ def _take(store: Store, settings: BucketSettings, setting: Setting, answer: Answ
     if answer.status == 200 and not is_error(answer.body):
         if _NOTHING.fullmatch(answer.body):
             return True
-        return not has_declarations(answer.body) and _parse(store, settings, setting, answer)
+        return not has_declarations(answer.body) and _parse(connection, settings, setting, answer)
     found = _CODE.search(answer.body)
     code = found[1].decode("utf-8", "replace") if found else ""
     if answer.status == 403 and code == "AccessDenied":
@@ -159,13 +167,13 @@ def _take(store: Store, settings: BucketSettings, setting: Setting, answer: Answ
 
 
 _NOTHING = re.compile(rb"\s*(?:<\?[^>]*\?>\s*)?<([\w:]+)(?:\s[^<>]*)?(?:/>|>\s*</\1>)\s*")
-"""A document without an element in its root: nothing is set. It saves the time of reading it."""
+"""A document whose root is empty: nothing is set, and it need not be parsed."""
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 
 
-def _parse(store: Store, settings: BucketSettings, setting: Setting, answer: Answer) -> bool:
+def _parse(connection: Connection, settings: BucketSettings, setting: Setting, answer: Answer) -> bool:
     raw = {"status_code": answer.status, "headers": answer.headers, "body": answer.body, "context": {}}
-    shape = store._client.meta.service_model.operation_model(setting.operation).output_shape
+    shape = connection.client.meta.service_model.operation_model(setting.operation).output_shape
     try:
         _note(settings, setting, _parser().parse(raw, shape))
     except (botocore.parsers.ResponseParserError, ValueError):
@@ -182,11 +190,11 @@ def _is_none(status: int, code: str) -> bool:
     return status in _NOT_KNOWN and code not in _OTHER_TROUBLE
 
 
-def _ask_boto3(store: Store, question: tuple[str, Setting]) -> dict[str, Any]:
+def _ask_boto3(connection: Connection, question: tuple[str, Setting]) -> dict[str, Any]:
     """The answer, {} if nothing is set. Raises StoreError."""
     bucket, setting = question
-    method = getattr(store._client, botocore.xform_name(setting.operation))
-    with store._errors(f"s3://{bucket}"):
+    method = getattr(connection.client, botocore.xform_name(setting.operation))
+    with connection.errors(f"s3://{bucket}"):
         try:
             answer: dict[str, Any] = method(Bucket=bucket)
         except botocore.exceptions.ClientError as error:

@@ -12,9 +12,30 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+CHECKSUMS = ("CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1")
+"""The algorithms of S3."""
 POLYNOMIALS = {"CRC32": 0xEDB88320, "CRC32C": 0x82F63B78}
 """Reflected, as both are computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """A checksum that S3 keeps with an object. ``kind``: FULL_OBJECT, or COMPOSITE (over those of the parts)."""
+
+    algorithm: str
+    value: str
+    kind: str
+
+
+def kept_checksum(answer: Mapping[str, str]) -> Checksum | None:
+    """The checksum in boto3's answer to a HEAD; None if the server keeps none."""
+    for algorithm in CHECKSUMS:
+        if value := answer.get(f"Checksum{algorithm}"):
+            kind = answer.get("ChecksumType") or ("COMPOSITE" if "-" in value else "FULL_OBJECT")
+            return Checksum(algorithm, value, kind)
+    return None
 
 
 def checksum_of(algorithm: str, data: bytes) -> str | None:

@@ -1,19 +1,22 @@
-"""Conditional writes, and which of them a server honours: that is found out by trying, since servers ignore headers
-that they do not know."""
+"""Conditional writes, and which of them a server honours. Servers ignore headers that they do not know, so
+:func:`probe_conditional` tries them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from migrator.errors import SourceChanged, StoreError
 from migrator.store.trials import trial_keys
 
 if TYPE_CHECKING:
-    from migrator.store.client import Store
+    from migrator.store.store import Store
+    from migrator.store.uploads import Upload
 
 WRONG = "0" * 32
+"""An ETag that no object has."""
 ANYTHING = "*"
-"""Whatever is there may be replaced. SeaweedFS 4.48 takes the folder of other keys for an object that is there."""
+"""Instead of an ETag: any object may be replaced. SeaweedFS 4.48 treats the folder of other keys as an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +50,46 @@ class Expected:
 
 
 def probe_conditional(store: Store, bucket: str) -> Conditional:
-    """Ask the server of ``bucket`` with a small object of our own, and remember the answer in its store.
+    """Try conditional writes in ``bucket`` with a small object of our own, and keep the result as
+    :attr:`Store.conditional` of the target.
 
-    Whatever is not clearly refused because of its condition counts as not honoured. Leaves nothing behind.
+    A write that is not clearly refused because of its condition counts as not honoured. Deletes what it wrote.
     """
-    from migrator.store.client import Content
+    from migrator.store.objects import Content
 
-    there = store.ends[1]
-    with trial_keys(there, bucket, "", "-source") as keys:
+    target = store.ends[1]
+    with trial_keys(target, bucket, "", "-source") as keys:
         key = keys[0]
 
         def honoured(operation: str) -> bool:
-            return all(there.refuses(bucket, key, operation, expected) for expected in (Expected(), Expected(WRONG)))
+            return all(_refuses(target, bucket, key, operation, expected) for expected in (Expected(), Expected(WRONG)))
 
         for name in keys:
-            there.put(bucket, name, Content(name.encode(), ""))
-        there.conditional = Conditional(honoured("put"), honoured("copy"), honoured("complete"))
-    return there.conditional
+            target.put(bucket, name, Content(name.encode(), ""))
+        target.conditional = Conditional(honoured("put"), honoured("copy"), honoured("complete"))
+    return target.conditional
+
+
+def _refuses(store: Store, bucket: str, key: str, operation: str, expected: Expected) -> bool:
+    """True if the server refuses to write an object because of this condition. ``operation``: "put", "copy" (of the
+    object KEY-source) or "complete", the end of an upload in parts."""
+    connection, place = store.at(bucket), {"Bucket": bucket, "Key": key}
+    upload: Upload | None = None
+    try:
+        with connection.errors(f"s3://{bucket}/{key}"):
+            if operation == "put":
+                connection.client.put_object(**place, Body=b"probe", **expected.arguments)
+            elif operation == "copy":
+                source = {"Bucket": bucket, "Key": f"{key}-source"}
+                connection.client.copy_object(**place, CopySource=source, **expected.arguments)
+            else:
+                upload = store.begin_upload(bucket, key, {})
+                store.finish_upload(upload, [store.put_part(upload, 1, b"probe")], expected=expected)
+    except SourceChanged:
+        return True
+    except StoreError:
+        return False
+    finally:
+        if upload is not None:
+            store.abort_upload(upload)
+    return False

@@ -30,6 +30,8 @@ from migrator.store.answers import (
     checked_time,
 )
 from migrator.store.outage import Patience
+from migrator.store.retries import retry_async
+from migrator.store.server_errors import not_of_s3
 from migrator.store.wire import Endpoint, Lost, Wire
 
 AT_ONCE = 16
@@ -63,14 +65,6 @@ class Page:
     def first(self) -> str | None:
         """What the page begins with; None if it is empty."""
         return self.entries[0].key if self.entries else next(iter(self.folders), None)
-
-
-def no_listing(place: str, endpoint: str, reason: object) -> StoreError:
-    """The error for a good answer of ``endpoint`` that cannot be what it should be."""
-    return StoreError(
-        f"{place}: {endpoint} gave an answer that is not S3's: {reason}.",
-        next_move="Check the endpoint and what stands before it (a proxy, a login page), then run it again.",
-    )
 
 
 def cut_short(key: str) -> str:
@@ -165,7 +159,7 @@ class _Lister:
             try:
                 pages.check(page.token, page.first)
             except Absurd as reason:
-                raise self._no_listing(bucket, parameters, reason) from reason
+                raise self._not_of_s3(bucket, parameters, reason) from reason
             self._waiting += [(bucket, folder) for folder in page.folders]
             if entries := [found for found in page.entries if found.key != last]:
                 self._put((bucket, entries))
@@ -179,34 +173,47 @@ class _Lister:
                 return
 
     async def _page(self, bucket: str, parameters: dict[str, str]) -> Page:
+        """One page. Requests of our own come first; boto3 is asked where they get no answer, or one that is no page:
+        it follows redirects, waits for the server, and reports what is wrong."""
         patience = Patience(self._wire.outage)
-        fault: Absurd | None = None
-        while not self._stopped.is_set():
-            try:
-                page = await ask_page(self._wire, bucket, parameters)
-                if page is None:
-                    break
-                return page
-            except Lost:
-                # Where these requests never got through, boto3 may: and it waits, too.
-                pause = patience.pause() if self._wire.answers else None
-                if pause is None:
-                    break
-                await asyncio.sleep(pause)
-            except _NotEncoded:
-                break
-            except Absurd as reason:
-                if fault is not None:  # twice: it is no accident
-                    raise self._no_listing(bucket, parameters, reason) from reason
-                fault = reason
+
+        async def ask() -> Page | None:
+            if self._stopped.is_set():
+                raise asyncio.CancelledError
+            return await ask_page(self._wire, bucket, parameters)
+
+        async def ask_twice() -> Page | None:
+            return await retry_async(ask, [0.0], _may_be_an_accident)
+
+        def wait_for_server() -> float | None:
+            # If these requests never got an answer, boto3 may get one: it knows more ways, and it waits, too.
+            return patience.pause() if self._wire.answers else None
+
+        page: Page | None = None
+        try:
+            page = await retry_async(ask_twice, [], _is_lost, wait_for_server)
+        except (Lost, _NotEncoded):
+            pass
+        except Absurd as reason:
+            raise self._not_of_s3(bucket, parameters, reason) from reason
+        if page is not None:
+            return page
         if self._stopped.is_set():
             raise asyncio.CancelledError
-        # Whatever it was, boto3 knows better: it asks again, follows redirects, and says what is wrong.
         call: Awaitable[Page] = asyncio.get_running_loop().run_in_executor(None, self._ask_boto3, bucket, parameters)
         return await call
 
-    def _no_listing(self, bucket: str, parameters: dict[str, str], reason: Absurd) -> StoreError:
-        return no_listing(f"s3://{bucket}/{parameters['prefix']}", self._wire.host(bucket), reason)
+    def _not_of_s3(self, bucket: str, parameters: dict[str, str], reason: Absurd) -> StoreError:
+        return not_of_s3(f"s3://{bucket}/{parameters['prefix']}", self._wire.host(bucket), reason)
+
+
+def _is_lost(error: Exception) -> bool:
+    return isinstance(error, Lost)
+
+
+def _may_be_an_accident(error: Exception) -> bool:
+    """True for an answer that is not from S3: a proxy may have failed for a moment."""
+    return isinstance(error, Absurd) and not isinstance(error, _NotEncoded)
 
 
 async def ask_page(wire: Wire, bucket: str, parameters: Mapping[str, str]) -> Page | None:

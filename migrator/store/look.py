@@ -1,5 +1,8 @@
-"""What a bucket's objects have beside their bytes and headers: restored archives, locks, access control lists, keys of
-their own. Each method raises what the server said, as a StoreError; a server that does not know a request has none."""
+"""What objects have beside their bytes and headers: restored archives, locks, access control lists, SSE-C keys.
+
+Each method raises the server's error as a StoreError. If a server does not know a request, its objects have nothing of
+that kind.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from typing import Any
 
 from migrator.errors import NotFound, StoreError
 from migrator.store.attributes import HEADERS, NOT_COPIED
-from migrator.store.client import OWN_KEY, Store
+from migrator.store.objects import version_parameter
 from migrator.store.rights import refused
+from migrator.store.server_errors import OWN_KEY
+from migrator.store.store import Store
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 """Storage classes whose objects cannot be read until they are restored."""
@@ -28,28 +33,28 @@ S3_CLASSES = frozenset(
 
 @dataclass(frozen=True)
 class Seen:
-    """What the answer to a HEAD says of one object. ``own_key``: it can only be read with a key that is sent along
-    (SSE-C); then nothing else is known."""
+    """What the answer to a HEAD says about one object. ``own_key``: it can only be read with its own key (SSE-C); then
+    nothing else is known."""
 
     restored: bool = False
     restoring: bool = False
     locked: bool = False
     not_copied: bool = False
-    """It has headers that a server may leave out of a copy."""
+    """It has headers that a server may omit from a copy."""
     own_key: bool = False
 
 
 class Look:
-    """Looks at one bucket. Safe to share between threads."""
+    """Asks about objects of one bucket. Safe to share between threads."""
 
     def __init__(self, store: Store, bucket: str) -> None:
-        self._store = store.store_of(bucket)
-        self._client = self._store._client
+        self._connection = store.at(bucket)
+        self._client = self._connection.client
         self._bucket = bucket
 
     def grants(self, key: str) -> list[str] | None:
-        """Whom the object's access control list grants something, its owner aside: names of groups, or ids. None on a
-        server whose lists name no owner, since it gives all objects the same one."""
+        """The grantees of the object's access control list except its owner: names of groups, or ids. None on a server
+        whose lists name no owner, because it returns the same list for all objects."""
         answer = self._ask("get_object_acl", key)
         owner = (answer or {}).get("Owner", {}).get("ID")
         if answer is None or not owner:
@@ -59,15 +64,15 @@ class Look:
         return sorted({name for name in named if name != owner})
 
     def may_read_locks(self, key: str) -> None:
-        """Raises AccessDenied if an object's retention and legal hold may not be read: a HEAD would not say so."""
+        """Raises AccessDenied if an object's retention and legal hold may not be read: a HEAD would just omit them."""
         for operation in ("get_object_retention", "get_object_legal_hold"):
             with suppress(NotFound):  # it has none
                 self._ask(operation, key)
 
     def head(self, key: str, version_id: str | None = None) -> Seen | None:
-        """What one object has; None if it is gone."""
+        """What one object has; None if it does not exist."""
         try:
-            answer = self._ask("head_object", key, **({} if version_id is None else {"VersionId": version_id}))
+            answer = self._ask("head_object", key, **version_parameter(version_id))
         except NotFound:
             return None
         if answer is None:
@@ -81,9 +86,9 @@ class Look:
         )
 
     def _has_own_key(self, key: str) -> bool:
-        """A HEAD that is refused says no reason; a GET does."""
+        """A HEAD that is refused has no reason in its answer; a GET has."""
         try:
-            with self._store._errors(f"s3://{self._bucket}/{key}"):
+            with self._connection.errors(f"s3://{self._bucket}/{key}"):
                 self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0")["Body"].close()
         except StoreError as error:
             return OWN_KEY in error.message.lower()
@@ -92,7 +97,7 @@ class Look:
     def _ask(self, operation: str, key: str, **more: str) -> Mapping[str, Any] | None:
         """The answer; None if the server has nothing of that kind."""
         try:
-            with self._store._errors(f"s3://{self._bucket}/{key}"):
+            with self._connection.errors(f"s3://{self._bucket}/{key}"):
                 ask = getattr(self._client, operation)
                 answer: Mapping[str, Any] = ask(Bucket=self._bucket, Key=key, **more)
                 return answer
@@ -105,6 +110,6 @@ class Look:
 
 
 def _not_found(error: StoreError) -> bool:
-    """True for a configuration that is not there: S3 has a code for each kind of it."""
+    """True for a configuration that does not exist. S3 has an error code for each kind of it, all with status 404."""
     response = getattr(error.__cause__, "response", {})
     return bool(response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404)

@@ -1,4 +1,4 @@
-"""How a server copies what was uploaded in parts: servers differ, so it is found out by trying."""
+"""How a server copies objects that were uploaded in parts. Servers differ, so :func:`probe_part_copies` tries it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from migrator.store.listing import StoredObject
 from migrator.store.trials import trial_keys
 
 if TYPE_CHECKING:
-    from migrator.store.client import Store
+    from migrator.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class PartCopies:
-    """What holds for the copies that a server makes; the defaults are what is assumed before it was asked.
+    """What is true of the copies that a server makes. The defaults are assumed before it was tried.
 
     ``whole_keeps_etag``: CopyObject keeps the ETag of an object that was uploaded in parts (SeaweedFS; on AWS and
     MinIO the copy has the MD5 of its bytes). ``parts_keep_etag``: UploadPartCopy in the same parts gives the same
@@ -28,9 +28,9 @@ class PartCopies:
 
 
 def probe_part_copies(store: Store, bucket: str) -> PartCopies:
-    """Try it in ``bucket`` with a small object of our own, uploaded in one part. Leaves nothing behind.
+    """Try it in ``bucket`` with a small object of our own, uploaded in one part. Deletes what it wrote.
 
-    Where the server refuses a step, copies in one request are all that is counted on.
+    If the server refuses a step, only copies in one request are used.
     """
     try:
         with trial_keys(store, bucket, "-parts", "-whole", "-copy", "-checksum") as (parts, whole, copy, checksum):
@@ -51,11 +51,13 @@ def probe_part_copies(store: Store, bucket: str) -> PartCopies:
 def _copied_in_parts(
     store: Store, bucket: str, source: StoredObject, key: str, attributes: dict[str, str]
 ) -> str | None:
-    """The ETag of a copy by UploadPartCopy; None if the server refuses that."""
+    """The ETag of a copy by UploadPartCopy; None if the server refuses it."""
+    from migrator.store.uploads import copy_part
+
     upload = None
     try:
         upload = store.begin_upload(bucket, key, attributes)
-        part = store.copy_part(upload, 1, bucket, source, (0, source.size - 1))
+        part = copy_part(store.at(bucket), upload, 1, bucket, source, (0, source.size - 1))
         return store.finish_upload(upload, [part])
     except StoreError:
         if upload is not None:

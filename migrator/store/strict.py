@@ -1,67 +1,79 @@
-"""What boto3 lets pass and we must not: answers that are not whole, not new, not S3's, or without end, and those that
-lose their order."""
+"""Makes a boto3 client of ours reject answers that boto3 accepts: incomplete, repeated, endless, or not from S3.
+
+Everything here changes one client: its event handlers, its HTTP session and the connections of that session. Other
+boto3 clients of the process, such as those of a program that imports migrator, stay as they are.
+"""
 
 from __future__ import annotations
 
 import http.client
-import random
 import threading
 import weakref
 from collections import deque
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
-from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
+from botocore.awsrequest import (
+    AWSHTTPConnection,
+    AWSHTTPConnectionPool,
+    AWSHTTPSConnection,
+    AWSHTTPSConnectionPool,
+)
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.handlers import _handle_200_error, add_expect_header
 from urllib3.exceptions import ProtocolError
-from urllib3.exceptions import ReadTimeoutError as NothingMoreCame
+from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 
 from migrator.store.answers import MOST_BODY, Absurd, check_answer, has_declarations
+from migrator.store.retries import jittered
 
 MOST_HEAD = 256 << 10
 """Bytes before the body of an answer, interim answers included."""
 MOST_INTERIM = 32
-"""Interim answers (100 Continue, 103 Early Hints) before the true one."""
+"""Interim answers (100 Continue, 103 Early Hints) before the final one."""
 REPEATS = 4
-"""How often boto3 asks again because an answer came twice; a server that has one id for all must still do."""
+"""How often boto3 retries because an answer came twice. Limited, for a server may use one request id for all."""
 ENTRIES = "Entries"
-"""Where in a page of ListObjectVersions all its versions and delete markers are, as the server listed them."""
+"""The name, in a page of ListObjectVersions, of the list of all versions and delete markers in the server's order."""
 
 
 def make_strict(client: Any) -> None:
-    """Make a boto3 client ask again for an answer that breaks off or that it has had before, refuse one that is not
-    S3's or has no end, and keep the order of a bucket's versions. Heads are watched in every client of this process,
-    for boto3 has no place for it."""
-    client._endpoint.http_session = _Bounded(client._endpoint.http_session)
-    # boto3 waits for ever where a connection breaks in "100 Continue", and what we send is small.
+    """Make one boto3 S3 client retry an answer that is incomplete or that it has received before, reject one that is
+    not from S3 or has no end, and keep the order of object versions. The client must not have sent a request yet."""
+    session = client._endpoint.http_session
+    # A session and this dictionary of it belong to one client. botocore has no parameter for the pools' classes.
+    session._pool_classes_by_scheme.update(http=_StrictHTTPConnectionPool, https=_StrictHTTPSConnectionPool)
+    client._endpoint.http_session = _BoundedSession(session)
+    # boto3 waits without a limit if a connection breaks during "100 Continue". Our request bodies are small.
     client.meta.events.unregister("before-call.s3", add_expect_header)
-    # boto3 takes what is no XML for an accident of the server's; this must see it before.
+    # boto3 retries what is not XML as a server error; our check must run first.
     client.meta.events.unregister("before-parse.s3.*", _handle_200_error)
     client.meta.events.register_first("before-parse.s3.*", _check_document)
     client.meta.events.register("before-parse.s3.*", _handle_200_error)
-    AWSHTTPConnection.response_class = AWSHTTPSConnection.response_class = _NewWholeHead
-    client.meta.events.register("after-call.s3.ListObjectVersions", _in_document_order)
-    client.meta.events.register_first("needs-retry.s3", _Repeated())
+    client.meta.events.register("after-call.s3.ListObjectVersions", _keep_document_order)
+    client.meta.events.register_first("needs-retry.s3", _RetryRepeated())
 
 
-class _NewWholeHead(http.client.HTTPResponse):
-    """http.client takes headers that break off for all there are: of an object that is asked for by HEAD, metadata
-    and tags would be missing, and nobody would know. And a connection on which an answer comes twice is of no more
-    use: each answer would be taken for the next, a HEAD's for a GET's, whose bytes one awaits for minutes."""
+class _StrictResponse(http.client.HTTPResponse):
+    """Raises an error for a truncated head, and for an answer that arrives twice on one connection.
+
+    http.client accepts truncated headers, so that user metadata and the tag count of a HEAD would be missing without
+    notice. After a repeated answer each further one would be read as the answer to the next request: boto3 could wait
+    for minutes for the bytes of a GET.
+    """
 
     _last_ids: ClassVar[weakref.WeakKeyDictionary[Any, str]] = weakref.WeakKeyDictionary()
-    """Connection → id of its last answer."""
+    """Connection → request id of its last answer."""
 
     def __init__(self, connection: Any, *arguments: Any, **named: Any) -> None:
         super().__init__(connection, *arguments, **named)
         self._connection = connection
 
     def begin(self) -> None:
-        stream, self.fp = self.fp, _Unended(self.fp)  # type: ignore[assignment]
+        stream, self.fp = self.fp, _HeadLines(self.fp)  # type: ignore[assignment]
         try:
             super().begin()
-            while 101 < self.status < 200:  # http.client passes over 100 only
+            while 101 < self.status < 200:  # http.client skips 100 only
                 self.headers = self.msg = None  # type: ignore[assignment]
                 super().begin()
         except http.client.HTTPException as error:
@@ -76,8 +88,8 @@ class _NewWholeHead(http.client.HTTPResponse):
         self._last_ids[self._connection] = request_id
 
 
-class _Unended:
-    """Lines of a stream that must not end yet, but soon."""
+class _HeadLines:
+    """The lines of an answer's head: raises an error if the stream ends within it, or if it has no end."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -94,9 +106,25 @@ class _Unended:
         return line
 
 
-class _Bounded:
-    """An HTTP session of boto3's that reads no more than a sensible body, and the whole of it. What is streamed, the
-    bytes of an object, is for whoever reads it."""
+class _StrictHTTPConnection(AWSHTTPConnection):  # type: ignore[misc]
+    response_class = _StrictResponse
+
+
+class _StrictHTTPSConnection(AWSHTTPSConnection):  # type: ignore[misc]
+    response_class = _StrictResponse
+
+
+class _StrictHTTPConnectionPool(AWSHTTPConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _StrictHTTPConnection
+
+
+class _StrictHTTPSConnectionPool(AWSHTTPSConnectionPool):  # type: ignore[misc]
+    ConnectionCls = _StrictHTTPSConnection
+
+
+class _BoundedSession:
+    """An HTTP session of botocore that reads a body of at most ``MOST_BODY`` bytes, and all of it. The bytes of an
+    object are streamed: their reader checks them."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -105,6 +133,8 @@ class _Bounded:
         self._session.close()
 
     def send(self, request: Any) -> Any:
+        """Send one request. Raises Absurd for a body that is too long, and botocore's own errors, which boto3
+        retries, for one that is incomplete."""
         if request.stream_output:
             return self._session.send(request)
         request.stream_output = True
@@ -113,8 +143,8 @@ class _Bounded:
         finally:
             request.stream_output = False
         try:
-            answer._content = _read(answer)
-        except NothingMoreCame as error:
+            answer._content = _read_body(answer)
+        except Urllib3ReadTimeoutError as error:
             raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
         except ProtocolError as error:
             raise ConnectionClosedError(error=error, request=request, endpoint_url=request.url) from error
@@ -124,7 +154,7 @@ class _Bounded:
         return answer
 
 
-def _read(answer: Any) -> bytes:
+def _read_body(answer: Any) -> bytes:
     parts, size = [], 0
     for part in answer.raw.stream():
         parts.append(part)
@@ -136,6 +166,7 @@ def _read(answer: Any) -> bytes:
 
 
 def _check_document(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Raises Absurd for an answer that is not the XML document that S3 sends."""
     status, body = response_dict["status_code"], response_dict["body"]
     if not isinstance(body, bytes):
         return  # a stream
@@ -143,22 +174,23 @@ def _check_document(operation_model: Any, response_dict: dict[str, Any], **_: An
     if has_declarations(body):
         if status < 300:
             raise Absurd("it has declarations, which no answer of S3 has")
-        response_dict["body"] = b""  # a page of a proxy's; its status tells as much
+        response_dict["body"] = b""  # the error page of a proxy: its status is enough
 
 
-class _Repeated:
-    """Lets boto3 ask again when it gets an answer that it has had before, on whichever connection: a network that says
-    things twice would have it take one answer for the next. Every server gives each request an id of its own."""
+class _RetryRepeated:
+    """Lets boto3 retry when it receives an answer that it has received before, on any connection: boto3 would take it
+    for the answer to another request. Every server gives each request an id of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: deque[str] = deque(maxlen=256)
 
     def __call__(self, response: Any, attempts: int, **_: Any) -> float | None:
+        """The delay in seconds before the next attempt; None for no retry. ``attempts``: 1 after the first one."""
         if response is None:
             return None
-        if response[0].status_code == 429 and attempts < REPEATS:  # boto3 knows the code, which a HEAD does not have
-            return random.uniform(0, 0.2 * 2**attempts)
+        if response[0].status_code == 429 and attempts < REPEATS:  # boto3 looks for the error code: a HEAD has none
+            return jittered(attempts + 1)
         request_id = response[0].headers.get("x-amz-request-id")
         if not request_id:
             return None
@@ -168,9 +200,9 @@ class _Repeated:
         return 0.0 if repeated and attempts < REPEATS else None
 
 
-def _in_document_order(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
-    """boto3 sorts versions and delete markers into two lists, and so loses which of them came first: keep
-    them in a third one, as the server listed them."""
+def _keep_document_order(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """Add a list of versions and delete markers in the server's order. boto3 sorts them into two lists, and so loses
+    which of them is newer."""
     if http_response.status_code != 200:
         return
     listed = {"Version": iter(parsed.get("Versions", [])), "DeleteMarker": iter(parsed.get("DeleteMarkers", []))}

@@ -1,8 +1,9 @@
-"""The hot path: signed HTTP/1.1 requests to one S3 endpoint over persistent connections, in one event loop.
+"""Sends signed HTTP/1.1 requests to one S3 endpoint over persistent connections, in one event loop.
 
-Where a request goes, with which credentials, and when this module must stand aside is boto3's to say
-(:meth:`Endpoint.of`). An answer is believed only if it is whole, and the answer to the request that was sent;
-anything else is a :class:`Lost` one, and the caller asks again.
+Copies and listings need one known request many times, and boto3 takes a millisecond of CPU for each. boto3 still
+decides where a request is sent, with which credentials, and when only boto3 can send it
+(:meth:`migrator.store.connection.Connection.endpoint`). An answer is accepted only if it is complete and belongs to the
+request that was sent. Otherwise :class:`Lost` is raised, and the caller repeats the request.
 """
 
 from __future__ import annotations
@@ -24,28 +25,29 @@ from migrator.store.signing import EMPTY_SHA256, UNSIGNED, Credentials, quoted_k
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 300.0
-"""Without a byte of an answer. A server-side copy of a large object answers only when it is done."""
+"""Seconds without a byte of an answer. The server answers only after it has copied a large object."""
 
 MAX_HEAD = 64 << 10
+"""Bytes in the head of an answer."""
 MAX_INTERIM = 32
-"""Interim answers (100 Continue, 103 Early Hints) before the true one."""
+"""Interim answers (100 Continue, 103 Early Hints) before the final one."""
 
 
 class Lost(Exception):
-    """No answer, or not a whole one, or one to another request. What was asked for may have happened."""
+    """No answer, an incomplete one, or one to another request. The server may have carried out the request."""
 
 
 class NotSent(Lost):
-    """No connection was made: what was asked for has not happened."""
+    """No connection was made: the server has not carried out the request."""
 
 
 class Garbled(Lost):
-    """Something answered, but not as a server of S3's does."""
+    """An answer that is not a valid HTTP answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``headers`` have lower-case names."""
+    """A complete answer. ``headers`` have lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,9 +56,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the requests for one bucket go."""
+    """The address that requests for one bucket are sent to."""
 
-    host: str  # as the Host header names it
+    host: str  # the value of the Host header
     name: str
     port: int
     tls: bool
@@ -65,21 +67,22 @@ class _Place:
 
 @dataclass
 class Endpoint:
-    """How boto3 would reach a bucket."""
+    """How boto3 would reach the buckets of one server."""
 
     region: str
     credentials: Callable[[], Credentials]
-    """Called for every request: they may be short-lived."""
+    """Called for every request: credentials may expire soon."""
     base_url: Callable[[str], str]
-    """Bucket → URL that its keys are appended to, with a slash at the end."""
+    """Returns the URL of a bucket, to which its keys are appended. It ends with a slash."""
     ca_file: str | None = None
     verify: bool = True
     outage: Outage = field(default_factory=Outage)
-    """Hears of every answer, and of those that did not come."""
+    """Is told of every answer, and of every missing one."""
     _places: dict[str, _Place] = field(default_factory=dict)
     _tls: ssl.SSLContext | None = None
 
     def place(self, bucket: str) -> _Place:
+        """The address for requests to this bucket."""
         known = self._places.get(bucket)
         if known is None:
             url = urlsplit(self.base_url(bucket))
@@ -89,6 +92,7 @@ class Endpoint:
         return known
 
     def tls(self) -> ssl.SSLContext:
+        """The TLS context for all connections, made once."""
         if self._tls is None:
             self._tls = ssl.create_default_context(cafile=self.ca_file)
             if not self.verify:
@@ -97,7 +101,7 @@ class Endpoint:
 
 
 class Wire:
-    """Requests to one endpoint. Belongs to the event loop that uses it."""
+    """Sends requests to one endpoint. Use it in one event loop only."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -123,13 +127,36 @@ class Wire:
         """Send one request and return its whole answer, whatever its status. ``headers`` have lower-case names.
 
         Raises Lost, also after ``patience`` seconds without a byte and for a body of more than ``most`` bytes; and
-        StoreError for a header that would become several. Nothing is retried here.
+        StoreError for a header with a line break. Nothing is retried here.
         """
         place = self._endpoint.place(bucket)
-        path = place.path + quoted_key(key)
-        search = quoted_query(query)
-        given = dict(headers) if headers else {}
-        given["host"] = place.host
+        head = self._head(place, method, bucket, key, query, headers, body)
+        self.requests += 1
+        try:
+            connection = await self._connection(place)
+            answer = await connection.exchange(head, body, method == "HEAD", patience, most)
+        except Garbled:
+            raise
+        except Lost:
+            self.outage.failed()
+            raise
+        self.answers += 1
+        self.outage.heard(answer.status)
+        return answer
+
+    def _head(
+        self,
+        place: _Place,
+        method: str,
+        bucket: str,
+        key: str,
+        query: Iterable[tuple[str, str]],
+        headers: Mapping[str, str] | None,
+        body: bytes,
+    ) -> bytes:
+        """The request line and the signed headers. Raises StoreError for a header with a control character."""
+        path, search = place.path + quoted_key(key), quoted_query(query)
+        given = {**(headers or {}), "host": place.host}
         payload = EMPTY_SHA256
         if body:
             # As boto3: under TLS a Content-MD5 is enough.
@@ -144,25 +171,14 @@ class Wire:
             raise StoreError(f"s3://{bucket}/{key}: a header of the request would have a control character.")
         if body or method in ("PUT", "POST"):
             lines.append(f"content-length: {len(body)}")
-        self.requests += 1
-        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        try:
-            connection = await self._connection(place)
-            answer = await connection.exchange(head, body, method == "HEAD", patience, most)
-        except Garbled:
-            raise
-        except Lost:
-            self.outage.failed()
-            raise
-        self.answers += 1
-        self.outage.heard(answer.status)
-        return answer
+        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
     def host(self, bucket: str) -> str:
-        """Where requests for this bucket go, for messages."""
+        """The host that requests for this bucket are sent to, for messages."""
         return self._endpoint.place(bucket).host
 
     def close(self) -> None:
+        """Close all idle connections."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
@@ -191,7 +207,7 @@ class Wire:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, one request at a time; goes back to ``idle`` by itself when its answer was whole."""
+    """One connection, for one request at a time. After a complete answer it adds itself to ``idle``."""
 
     def __init__(self, idle: list[_Connection]) -> None:
         self._idle = idle
@@ -210,9 +226,11 @@ class _Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
+        """True while the connection is open."""
         return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -235,7 +253,7 @@ class _Connection(asyncio.Protocol):
             return await waiter
         except BaseException:
             self._waiter = None
-            self.close()  # what may still come must not be taken for the next answer
+            self.close()  # the rest of this answer must not be read as the next one
             raise
         finally:
             self._timer.cancel()
@@ -260,7 +278,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._waiter is None or self._waiter.done():
-            self.close()  # nobody asked: whatever this answers, it is no answer of ours
+            self.close()  # no request was sent: this is the answer to none of ours
             return
         self._heard = asyncio.get_running_loop().time()
         try:
@@ -275,7 +293,7 @@ class _Connection(asyncio.Protocol):
                 return
             data = rest
             if self._length is not None and self._more is None and len(data) == self._length:
-                self._finish(data, b"")  # nearly always: all of it came at once
+                self._finish(data, b"")  # nearly always: the whole answer came at once
                 return
         body = self._body()
         body += data
@@ -289,7 +307,7 @@ class _Connection(asyncio.Protocol):
             raise ValueError(f"its body has more than {self._most:,} bytes")
 
     def _take_head(self, data: bytes) -> bytes | None:
-        """Read the head of the answer, and return what follows it; None if it is not whole yet."""
+        """Read the head of the answer, and return the bytes that follow it; None if it is not complete yet."""
         self._buffer = data = self._buffer + data if self._buffer else data
         while True:
             end = data.find(b"\r\n\r\n")
@@ -302,7 +320,7 @@ class _Connection(asyncio.Protocol):
             data = data[end + 4 :]
             if status >= 200:
                 break
-            self._interim += 1  # 100 Continue and the like: the answer follows
+            self._interim += 1  # 100 Continue and the like: the final answer follows
             if self._interim > MAX_INTERIM:
                 raise ValueError(f"more than {MAX_INTERIM} interim answers")
         self._buffer = b""
@@ -328,7 +346,7 @@ class _Connection(asyncio.Protocol):
         if waiter is None or waiter.done() or head is None:
             return
         status, headers = head
-        # A repeated answer must not pass for the next one. Every server gives each request its own id.
+        # A repeated answer must not be read as the next one. Every server gives each request its own id.
         request_id = headers.get("x-amz-request-id", "")
         if request_id and request_id == self._last_id:
             self._fail("an answer came twice")
@@ -368,7 +386,7 @@ def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-"""What must not be in a header: a line break would begin another one."""
+"""Characters that a header must not contain: a line break would begin another header."""
 
 
 def _length(text: str, most: int) -> int:
@@ -381,7 +399,7 @@ def _length(text: str, most: int) -> int:
 
 
 def _dechunked(data: bytearray) -> tuple[bytes, bytes] | None:
-    """The body and what follows it; None if it is not whole yet. Raises ValueError."""
+    """The body of a chunked answer and the bytes that follow it; None if it is not complete yet. Raises ValueError."""
     parts: list[bytes] = []
     at = 0
     while True:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from migrator.copying.copier import ETAG, Copied
 from migrator.planfile.connecting import insert_rows
+from migrator.planfile.copied import ETAG, Copied
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.planfile.queries import same_etag

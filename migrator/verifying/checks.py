@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.cutover.source_changes import Late
 from migrator.cutover.unregistered import Unregistered
+from migrator.results import SourceChanges
 
 EXAMPLES = 20
 
@@ -101,7 +101,7 @@ class Verification:
     """The newer plan that was carried out at the target, if there is one."""
     unregistered: list[Unregistered] = field(default_factory=list)
     """Tables that were moved, and that no given catalog names at the target."""
-    late: Late | None = None
+    late: SourceChanges | None = None
     """What a cutover with --accept-late left behind in the old buckets."""
 
     @property

@@ -16,8 +16,8 @@ from typing import Any
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import VIEW
-from migrator.concurrency.threads import Failed, each
-from migrator.cutover.source_changes import Late
+from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.cutover.pointers import needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.errors import MigratorError, NotFound, Unreachable
 from migrator.iceberg.deletes import delete_paths
@@ -31,7 +31,7 @@ from migrator.planfile.journal import CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.planfile.queries import keys_under, same_etag
 from migrator.planfile.rows import COPY, LEFT, MIGRATED, PlannedObject, PlannedTable, PlannedVersion
 from migrator.progress import Progress
-from migrator.reporting.describe import needs_cutover
+from migrator.results import SourceChanges
 from migrator.store import Store
 from migrator.target.compare import list_target
 from migrator.verifying.checks import Check, PrefixTotal, Verification
@@ -121,14 +121,14 @@ class Verifier:
             return []
         return [named.metadata_location for catalog in self._catalogs.values() for named in _tables_of(catalog)]
 
-    def _left_behind(self) -> Late | None:
+    def _left_behind(self) -> SourceChanges | None:
         """What the cutover left behind in the old buckets, if it did."""
         if not self._journal.has(CUTOVER_DONE):
             return None
-        late: Late | None = None
+        late: SourceChanges | None = None
         for event in self._journal.events():
             if event["event"] == LATE:  # the last one before the cutover
-                late = Late(event["added"], event["changed"], event["removed"], event["examples"])
+                late = SourceChanges(event["added"], event["changed"], event["removed"], event["examples"])
             elif event["event"] == STARTED:
                 late = None
             elif event["event"] == CUTOVER_DONE:
@@ -200,7 +200,7 @@ class Verifier:
 
         with self._progress.stage("comparing older versions", objects=count, size=int(size)) as stage:
             plain = (pair for pair in pairs if not pair[0].marker)
-            for outcome in each(compare, plain, workers=self._store.concurrency):
+            for outcome in run_in_threads(compare, plain, workers=self._store.concurrency):
                 stage.advance(1, outcome.item[0].size)
                 _judge(check, outcome, f"{outcome.item[0].place}: its bytes differ at the target")
         return check
@@ -216,7 +216,7 @@ class Verifier:
             return self._same_as_old(digest, planned.bucket, planned.key, None, planned.etag)
 
         with self._progress.stage("comparing bytes", objects=count, size=int(size)) as stage:
-            for outcome in each(compare, self._plan.objects(where), workers=self._store.concurrency):
+            for outcome in run_in_threads(compare, self._plan.objects(where), workers=self._store.concurrency):
                 stage.advance(1, outcome.item.size)
                 _judge(check, outcome, f"s3://{self._layout.target_bucket}/{outcome.item.target}: bytes differ")
         return check
@@ -382,7 +382,7 @@ class Verifier:
 
     def _read(self, uris: Iterable[str], files: Check, *, strict: bool) -> Iterator[tuple[str, bytes]]:
         """Read many. What is missing of a table that no catalog names was missing before: the plan has said so."""
-        for outcome in each(self._get, uris, workers=READERS):
+        for outcome in run_in_threads(self._get, uris, workers=READERS):
             files.checked += 1
             if isinstance(outcome, Failed) and isinstance(outcome.error, NotFound) and not strict:
                 files.notes.append(f"{outcome.item} is missing, as it was before: no catalog names its table")

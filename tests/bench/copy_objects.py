@@ -48,7 +48,7 @@ from botocore.config import Config
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import measure
-from migrator.concurrency.threads import Failed, each
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.demo.server import Server
 from migrator.store import is_own
 
@@ -272,7 +272,7 @@ def _attributes() -> dict[str, Any]:
 
 
 def _all(job: Callable[[Any], None], items: Iterable[Any], *, workers: int) -> None:
-    for outcome in each(job, items, workers=workers):
+    for outcome in run_in_threads(job, items, workers=workers):
         if isinstance(outcome, Failed):
             raise outcome.error
 

@@ -1,4 +1,4 @@
-"""The bench that README quotes measures what it says, and fails if somebody does not do his work."""
+"""The bench that docs/performance.md quotes measures what it says, and fails if somebody does not do his work."""
 
 from __future__ import annotations
 

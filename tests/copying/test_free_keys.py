@@ -17,6 +17,12 @@ from migrator.store.wire import Lost
 ALPHABET = ("a", "b", "/", "-", "0", "é", "😀", "\uffff")
 
 
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing counts however long a busy machine takes for a test."""
+    monkeypatch.setattr(free_keys, "MAX_AGE_SECONDS", float("inf"))
+
+
 def some_keys(chance: random.Random, count: int) -> list[str]:
     below = "".join(chance.choices(ALPHABET, k=chance.randint(0, 3)))
     return list({below + "".join(chance.choices(ALPHABET, k=chance.randint(1, 4))) for _ in range(count)})

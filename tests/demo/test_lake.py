@@ -16,6 +16,7 @@ from pyiceberg.table import StaticTable
 
 from demo.conftest import Built
 from migrator.demo import lake as old_lake
+from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
 from migrator.verifying.pyiceberg_reader import open_table
 
 ROWS = {
@@ -109,10 +110,10 @@ def test_delete_manifests_tell_the_truth(built: Built, name: str, most_paths: in
         assert (file["record_count"], file["file_size_in_bytes"]) == (len(pairs), len(data))
         paths = sorted({path for path, _ in pairs})
         for bound, path in (("lower_bounds", paths[0]), ("upper_bounds", paths[-1])):
-            assert {b["key"]: b["value"] for b in file[bound]} == {old_lake.FILE_PATH: path.encode()}
+            assert {b["key"]: b["value"] for b in file[bound]} == {FILE_PATH_ID: path.encode()}
         schema = pq.read_schema(io.BytesIO(data))
         ids = [schema.field(c).metadata[b"PARQUET:field_id"] for c in ("file_path", "pos")]
-        assert ids == [str(old_lake.FILE_PATH).encode(), str(old_lake.POSITION).encode()]
+        assert ids == [str(FILE_PATH_ID).encode(), str(POS_ID).encode()]
         assert schema.metadata[b"delete-type"] == b"position"
         spans.append(len(paths))
     assert max(spans) == most_paths

@@ -1,6 +1,6 @@
 """A proxy in front of the real server that behaves as MinIO was seen to behave where that matters to a copy.
 
-What was seen on which version stands in README, "Servers". Seen from a client:
+What was seen on which version stands in docs/servers.md. Seen from a client:
 
 - CopyObject of what was uploaded in parts gives a plain ETag, the MD5 of the bytes, and keeps a checksum over all bytes
   if the source keeps one; it drops ``Expires`` and ignores ``If-None-Match`` and ``If-Match``.

@@ -15,13 +15,15 @@ import pytest
 from e2e.faults import FaultProxy
 from e2e.test_copying import copied, source
 from e2e.world import World
-from migrator.copying.copier import Copied, Item, Options
-from migrator.copying.fleet import Setup
+from migrator.copying.options import Options
+from migrator.copying.outcomes import Item
+from migrator.copying.setup import Setup
 from migrator.demo.server import Server
+from migrator.planfile.copied import Copied
 from migrator.store import Store, StoredObject
 from migrator.store.attributes import HEADERS, USER
-from migrator.store.routes import copy_between
 from migrator.store.signing import UNSIGNED, Credentials, signed_headers
+from migrator.store.two_servers import copy_between
 
 __all__ = ["source"]
 

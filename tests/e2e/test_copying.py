@@ -19,11 +19,15 @@ from typing import Any
 import pytest
 
 from e2e.world import World
-from migrator.copying.copier import Copied, Item, NotCopied, Options
-from migrator.copying.fleet import Outcome, Setup, Usage, copy_objects
-from migrator.copying.pace import Limits
+from migrator.copying.concurrency_limit import Limits
+from migrator.copying.copy_objects import Usage, copy_objects
+from migrator.copying.options import Options
+from migrator.copying.outcomes import Item, NotCopied, Outcome
+from migrator.copying.setup import Setup
+from migrator.copying.within_server import CopyWithinServer
 from migrator.demo import lake as old_lake
 from migrator.errors import MigrationFailed, SourceChanged
+from migrator.planfile.copied import Copied
 from migrator.store import Store, StoredObject
 
 MIB = 1 << 20
@@ -135,14 +139,14 @@ def test_many_in_several_processes(source: Any) -> None:
 
 
 def test_another_process_when_this_one_is_busy(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("migrator.copying.fleet.cores", lambda: 2)
-    monkeypatch.setattr("migrator.copying.fleet.GROW_SECONDS", 0.0)
+    monkeypatch.setattr("migrator.copying.copy_objects.cores", lambda: 2)
+    monkeypatch.setattr("migrator.copying.copy_objects.GROW_SECONDS", 0.0)
     source.put_object(Bucket="from", Key="a", Body=b"a")
     (item,) = listed()
     items = [replace(item, id=number, target=f"to/{number}") for number in range(1500)]
     # Not 2.0: two reports that wait in the queue are taken so fast that the share between them is as large as you like.
     for busy, expected in ((math.inf, 1), (-1.0, 2)):
-        monkeypatch.setattr("migrator.copying.fleet.BUSY", busy)
+        monkeypatch.setattr("migrator.copying.copy_objects.BUSY", busy)
         usage, limited = Usage(), setup(Options(Limits(concurrency=16)))
         outcomes = [o for batch in copy_objects(limited, items, usage) for o in batch]
         assert usage.processes == expected and not children()
@@ -168,7 +172,10 @@ def test_a_process_that_dies_is_told(source: Any) -> None:
 def children() -> list[int]:
     """The copying processes below this one."""
     found = subprocess.run(
-        ["pgrep", "-f", "migrator.copying.fleet", "-P", str(os.getpid())], capture_output=True, text=True, check=False
+        ["pgrep", "-f", "migrator.copying.copy_process", "-P", str(os.getpid())],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return [int(line) for line in found.stdout.split()]
 
@@ -198,7 +205,7 @@ def test_given_up_it_does_not_read_on(source: Any, monkeypatch: pytest.MonkeyPat
                 time.sleep(0.1)
                 yield b"a"
 
-    monkeypatch.setattr(Store, "_get_object", lambda *_, **__: {"Body": Endless()})
+    monkeypatch.setattr("migrator.store.objects.get_object", lambda *_, **__: {"Body": Endless()})
     for key in ("a", "b"):
         source.put_object(Bucket="from", Key=key, Body=b"a" * 100)
     items = listed()
@@ -219,13 +226,12 @@ def test_no_thread_stays(source: Any) -> None:
 
 def test_equal_checksums_are_a_proof(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where ETags tell nothing (made so here), the servers' own checksums spare reading the bytes."""
-    from migrator.copying import copier
     from migrator.store import Checksum
 
     source.put_object(Bucket="from", Key="a", Body=b"a" * 100)
     items = [replace(item, stored=StoredObject("a", 100, item.stored.etag, 0)) for item in listed()]
     monkeypatch.setattr(Store, "checksum", lambda *_: Checksum("CRC64NVME", "x", "FULL_OBJECT"))
-    monkeypatch.setattr(copier.Copier, "_copy_whole", another_etag)
+    monkeypatch.setattr(CopyWithinServer, "_request_copy", another_etag)
     monkeypatch.setattr(Store, "find", lambda *_: StoredObject("to/a", 100, "0" * 32, 0))
     (outcome,) = copied(setup(), items)
     assert outcome == Copied(0, 100, "0" * 32, "checksum")
@@ -236,11 +242,10 @@ async def another_etag(*_: object) -> str:
 
 
 def test_a_copy_with_other_bytes_is_not_accepted(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from migrator.copying import copier
 
     source.put_object(Bucket="from", Key="a", Body=b"a" * 100)
     source.put_object(Bucket="data-lake", Key="to/a", Body=b"b" * 100)
-    monkeypatch.setattr(copier.Copier, "_copy_whole", another_etag)
+    monkeypatch.setattr(CopyWithinServer, "_request_copy", another_etag)
     (outcome,) = copied(setup(), listed())
     assert isinstance(outcome, NotCopied)
     assert "its copy s3://data-lake/to/a has other bytes" in str(outcome.error)

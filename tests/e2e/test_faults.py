@@ -85,7 +85,7 @@ def test_all_faults_at_once(world: World, proxy: FaultProxy, expected: dict[str,
 def test_what_fails_is_listed_and_can_be_done_alone(
     world: World, proxy: FaultProxy, expected: dict[str, tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrator.copying.copier.BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr("migrator.copying.servers.BACKOFF_SECONDS", 0.001)
     plan = world.plan("plan.db", "--endpoint-url", proxy.url)
     copies = [place for place in world.listing("bronze", "logs") if "page_views" in place or place.startswith("logs/")]
     bad = {copies[0]: "internal", copies[1]: "denied", copies[2]: "error-200"}
@@ -114,8 +114,8 @@ def test_what_fails_is_listed_and_can_be_done_alone(
 
 
 def test_too_many_failures_stop_it(world: World, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("migrator.copying.copier.BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr("migrator.copying.fleet.FLUSH_SECONDS", 5)  # a failure does not wait for that
+    monkeypatch.setattr("migrator.copying.servers.BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr("migrator.copying.copy_thread.FLUSH_SECONDS", 5)  # a failure does not wait for that
     plan = world.plan("plan.db", "--endpoint-url", proxy.url)
     proxy.choose = lambda request: "denied" if request.copies else None
     failed = world.run("migrate", plan, "--yes", "--max-failures", "3", "--concurrency", "2", exit_code=3)

@@ -12,10 +12,12 @@ import pytest
 from e2e.faults import ANYWHERE, COPIES, FaultProxy, first
 from e2e.test_copying import copied, in_parts
 from e2e.world import World
-from migrator.copying.copier import Copied, Item, Options
-from migrator.copying.fleet import Setup
-from migrator.copying.pace import Limits
+from migrator.copying.concurrency_limit import Limits
+from migrator.copying.options import Options
+from migrator.copying.outcomes import Item
+from migrator.copying.setup import Setup
 from migrator.demo import lake as old_lake
+from migrator.planfile.copied import Copied
 from migrator.store import Store
 
 MIB = 1 << 20
@@ -35,7 +37,7 @@ TAGS = [{"Key": "team", "Value": "bi"}]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits before asking again."""
-    monkeypatch.setattr("migrator.copying.copier.BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr("migrator.copying.servers.BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
 
 

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
 
 from e2e.world import World
+from migrator import migration
 from migrator.cli import main
 from migrator.copying import free_keys
-from migrator.execute import Executor
 from migrator.planfile.file import PlanFile
 from migrator.store import Store, is_own, lists_in_order
 from migrator.target import compare, guard
@@ -89,14 +89,14 @@ def test_what_appears_while_copying_is_seen_by_the_listing(
     lake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, theirs = planned(tmp_path), [f"bronze/t/part-{n:04}" for n in (0, 31, 32, 77, 99)]
-    copy = Executor.copy
+    copy = migration.copy_current_objects
 
-    def after_somebody_wrote(self: Executor, *arguments: Any) -> None:
+    def after_somebody_wrote(*arguments: Any) -> None:
         for key in theirs:
             lake.put_object(Bucket=f"{lake.old}-to", Key=key, Body=FOREIGN)
-        copy(self, *arguments)
+        copy(*arguments)
 
-    monkeypatch.setattr(Executor, "copy", after_somebody_wrote)
+    monkeypatch.setattr(migration, "copy_current_objects", after_somebody_wrote)
     done = run("migrate", plan, "--yes")
     assert done.exit_code == 4 and theirs[0] in done.stderr, done.stderr
     found = here(lake)

@@ -129,9 +129,9 @@ def test_fifty_kills_at_random_instants(world: World, expected: dict[str, tuple[
 IN_PARTS = """
 import sys
 from migrator import migrate_lake
-from migrator.copying.copier import Options
-from migrator.copying.pace import Limits
-from migrator.execute import CopySettings
+from migrator.copying.concurrency_limit import Limits
+from migrator.copying.options import Options
+from migrator.copying.stage import CopySettings
 
 limits = Limits(concurrency=4, bandwidth=float(sys.argv[2]))
 migrate_lake(sys.argv[1], copying=CopySettings(Options(limits, whole_limit=5 << 20, part_size=5 << 20)))
@@ -189,7 +189,7 @@ def runs(plan: Path) -> int:
 def left_behind() -> list[str]:
     """The command lines of workers whose parent is gone; one that has just lost it may still be ending."""
     for _ in range(50):
-        found = subprocess.run(["pgrep", "-a", "-P", "1", "-f", "migrator\\.(workers|copying)"], **CAPTURE).stdout
+        found = subprocess.run(["pgrep", "-a", "-P", "1", "-f", "migrator\\.(concurrency|copying)"], **CAPTURE).stdout
         if not found:
             break
         time.sleep(0.1)
@@ -271,17 +271,17 @@ def test_killed_between_the_swap_and_the_journal(
     world: World, expected: dict[str, tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worst instant: the catalog has the new pointers, the journal and the version hint do not say so."""
-    from migrator.execute import Executor
+    from migrator.cutover import swap as module
 
     plan = world.plan()
-    swap = Executor._repoint
+    repoint = module.repoint
 
-    def swap_and_die(self: Executor, *arguments: object) -> None:
-        swap(self, *arguments)  # type: ignore[arg-type]
+    def swap_and_die(*arguments: object) -> None:
+        repoint(*arguments)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Executor, "_repoint", swap_and_die)
+        patched.setattr(module, "repoint", swap_and_die)
         world.run("migrate", plan, "--yes", exit_code=130)
     hint = "data-lake/warehouse/ops/audit_log/metadata/version-hint.text"
     assert hint not in contents(world)

@@ -18,7 +18,9 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable, Table
 
 from e2e.world import World, build_world
+from migrator import reference
 from migrator.demo import lake as old_lake
+from migrator.iceberg.field_ids import FILE_PATH_ID
 from migrator.layout import Layout
 from postgres import PASSWORD
 
@@ -144,7 +146,7 @@ def check_avro(data: bytes, there: bytes, new: dict[str, bytes]) -> str:
             file["split_offsets"] = None
             paths = pq.read_table(io.BytesIO(stored)).column("file_path").to_pylist()
             for bounds, value in (("lower_bounds", min(paths)), ("upper_bounds", max(paths))):
-                file[bounds] = [{"key": old_lake.FILE_PATH, "value": value.encode()}]
+                file[bounds] = [{"key": FILE_PATH_ID, "value": value.encode()}]
     assert new_records == old_records
     return "manifest"
 
@@ -270,10 +272,13 @@ def test_every_json_key_is_documented(world: World) -> None:
             ("status", plan),
         )
     ]
-    text = (Path(__file__).parents[2] / "plans" / "README.md").read_text()
-    named = set(re.findall(r"`(\w+)`", text))
     for document in documents:
-        assert keys_of(json.loads(document)) - named == set()
+        assert keys_of(json.loads(document)) - documented_keys() == set()
+
+
+def documented_keys() -> set[str]:
+    """Every word that migrator/reference/json-keys.md has as code."""
+    return set(re.findall(r"`(\w+)`", reference.text(reference.JSON_KEYS)))
 
 
 def keys_of(value: Any) -> set[str]:
@@ -291,7 +296,7 @@ def live_files(world: World, bucket: str, part: str) -> list[str]:
 
 
 def test_a_lake_in_use_is_copied_and_cut_over_later(world: World) -> None:
-    """README's order: --no-cutover while writers run, then a new plan, then the cutover."""
+    """The guide's order: --no-cutover while writers run, then a new plan, then the cutover."""
     uri, old = world.lake.catalogs["iceberg"]["uri"], set(world.listing("bronze"))
     early = world.plan("early.db")
     with closing(SqlCatalog("iceberg", uri=uri, **world.server.properties())) as catalog:

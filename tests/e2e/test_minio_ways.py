@@ -16,9 +16,13 @@ from botocore.config import Config
 
 from e2e.minio_ways import MinioWays
 from e2e.world import World
-from migrator.copying.copier import Copied, Copier, Item, Options
-from migrator.copying.fleet import Setup, copy_objects
+from migrator.copying.copy_objects import copy_objects
+from migrator.copying.options import Options
+from migrator.copying.outcomes import Item
+from migrator.copying.setup import Setup
+from migrator.copying.within_server import CopyWithinServer
 from migrator.demo import lake as old_lake
+from migrator.planfile.copied import Copied
 from migrator.store import PartCopies, Store, probe_part_copies
 
 MIB = 1 << 20
@@ -128,19 +132,19 @@ def test_the_checksums_of_parts_are_asked_for_while_the_server_copies(
     """The copy waits here until they are; were they asked for after it, it would wait for ever."""
     in_parts(ways.url, "crc32", random.Random(3).randbytes(11 * MIB), "CRC32")
     asked = threading.Event()
-    part_checksum, copy_whole = Store.part_checksum, Copier._copy_whole
+    part_checksum, copy_whole = Store.part_checksum, CopyWithinServer._request_copy
 
     def ask(self: Store, *arguments: Any) -> Any:
         asked.set()
         return part_checksum(self, *arguments)
 
-    async def copy(self: Copier, item: Item) -> str:
+    async def copy(self: CopyWithinServer, item: Item) -> str:
         while not asked.is_set():
             await asyncio.sleep(0.01)
         return await copy_whole(self, item)
 
     monkeypatch.setattr(Store, "part_checksum", ask)
-    monkeypatch.setattr(Copier, "_copy_whole", copy)
+    monkeypatch.setattr(CopyWithinServer, "_request_copy", copy)
     there = copied(ways, Options(part_copies=PartCopies(whole_keeps_etag=False, take_checksum=False)))
     assert (there["crc32"].proof, there["crc32"].checksum) == ("checksum", "kind changed")
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import StaticTable, Table
 
+from migrator import reference
 from migrator.cli import main
 from migrator.demo.lake import data_files, delete_buckets, delete_rows
 from migrator.demo.server import Server
@@ -81,7 +82,7 @@ def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backup]:
 def test_a_backup_reads_at_its_new_place_with_both_old_ones_gone(backup: Backup) -> None:
     before = backup.listing("backup")
     done = backup.relocated(backup.metadata, "--to", "s3a://new/lake/t")
-    documented = (Path(__file__).parents[2] / "plans" / "README.md").read_text()
+    documented = reference.text(reference.JSON_KEYS)
     assert all(f"`{key}`" in documented for key in done)
     assert done["location"] == "s3a://new/lake/t" and done["copied"] == 2 and done["snapshots"] == 3
     assert done["metadata_location"].startswith("s3a://new/lake/t/metadata/")

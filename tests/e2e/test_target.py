@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from e2e.world import World
-from migrator.execute import Executor
+from migrator import migration
 from migrator.store import Conditional, Store
 from migrator.target import guard, read_records
 
@@ -78,13 +78,13 @@ def test_the_same_bytes_are_no_offence(world: World) -> None:
 
 def during(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], None]) -> None:
     """Let somebody act just before a step of the migration begins."""
-    original = getattr(Executor, step)
+    original = getattr(migration, step)
 
-    def stepped(self: Executor, *arguments: Any, **named: Any) -> Any:
+    def stepped(*arguments: Any, **named: Any) -> Any:
         act()
-        return original(self, *arguments, **named)
+        return original(*arguments, **named)
 
-    monkeypatch.setattr(Executor, step, stepped)
+    monkeypatch.setattr(migration, step, stepped)
 
 
 @pytest.mark.parametrize("honoured", [True, False], ids=["conditional writes", "none"])
@@ -97,12 +97,12 @@ def test_what_appears_while_copying_is_not_overwritten(
     plan, before = world.plan(), pointers(world)
     foreign = [targets(plan, role)[-1][2] for role in ("", "manifest", "current-metadata")]
     with monkeypatch.context() as patch:
-        during(patch, "copy", lambda: write(world, foreign[0]))
+        during(patch, "copy_current_objects", lambda: write(world, foreign[0]))
         said = world.run("migrate", plan, "--yes", exit_code=4).stderr
         assert foreign[0] in said and read(world, foreign[0]) == FOREIGN
     world.client.delete_object(Bucket="data-lake", Key=foreign[0])
     with monkeypatch.context() as patch:
-        during(patch, "rewrite", lambda: [write(world, key) for key in foreign[1:]] and None)
+        during(patch, "rewrite_tables", lambda: [write(world, key) for key in foreign[1:]] and None)
         said = world.run("migrate", plan, "--yes", exit_code=4).stderr
         assert foreign[1] in said and all(read(world, key) == FOREIGN for key in foreign[1:])
     assert pointers(world) == before

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,13 +16,16 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from e2e.test_copying import in_parts
-from e2e.test_migration import check_every_object, get_all, keys_of, mapped, read_all, rows
+from e2e.test_migration import check_every_object, documented_keys, get_all, keys_of, mapped, read_all, rows
 from e2e.world import World, build_world
-from migrator.copying.copier import Copied, Item, NotCopied, Options
-from migrator.copying.fleet import Outcome, Setup, copy_objects
+from migrator.copying.copy_objects import copy_objects
+from migrator.copying.options import Options
+from migrator.copying.outcomes import Item, NotCopied, Outcome
+from migrator.copying.setup import Setup
 from migrator.demo import lake as old_lake
 from migrator.demo.server import Server
 from migrator.errors import SourceChanged
+from migrator.planfile.copied import Copied
 from migrator.store import Content, RunningETag, Store, StoredObject, connect, part_count
 from migrator.store.wire import Wire
 
@@ -102,7 +104,7 @@ def test_the_old_server_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_in_worker_processes(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_all(two.old)
     monkeypatch.setattr("migrator.rewriting.rewriter.PARALLEL_ABOVE", 0)
-    monkeypatch.setattr("migrator.execute.copy_objects", partial(copy_objects, processes=2))
+    monkeypatch.setattr("migrator.copying.stage.copy_objects", partial(copy_objects, processes=2))
     two.old.run("migrate", two.old.plan(), "--yes")
     assert read_all(two.new) == before
 
@@ -114,8 +116,7 @@ def test_the_plan_names_both_ends_and_no_secret(two: Two) -> None:
     assert f"{old.endpoint_url} (profile old) → s3://data-lake/ at {new.endpoint_url} (profile new)" in text
     assert (described["endpoint_url"], described["target_endpoint_url"]) == (old.endpoint_url, new.endpoint_url)
     assert (described["profile"], described["target_profile"], described["streamed"]) == ("old", "new", True)
-    documented = set(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "plans" / "README.md").read_text()))
-    assert keys_of(described) <= documented
+    assert keys_of(described) <= documented_keys()
     done = two.old.run("migrate", plan, "--yes")
     for server in (old, new):
         for secret in (server.access_key, server.secret_key):
@@ -272,7 +273,7 @@ def test_an_etag_that_is_no_md5_proves_nothing(two: Two, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("size", "parts"), [(33 * MIB, 3), (12 * MIB, 0)], ids=["in parts", "whole"])
 def test_other_parts_than_the_source_has(two: Two, monkeypatch: pytest.MonkeyPatch, size: int, parts: int) -> None:
     """Too large ones to be held, say: the ETags differ, and what was read is told by that of the source."""
-    monkeypatch.setattr("migrator.copying.copier.MOST_PART_SIZE", 5 * MIB)
+    monkeypatch.setattr("migrator.copying.between_servers.MOST_PART_SIZE", 5 * MIB)
     two.new.client.create_bucket(Bucket="data-lake")
     with two.old.added("gold", "odd/extra", b""):
         in_parts(two.old.client, "odd/extra", random.Random(size).randbytes(size), 7 * MIB, bucket="gold")

@@ -1,4 +1,4 @@
-"""README's table of features against engines, from what the engines answered before and after a migration."""
+"""The table of features and engines in docs/engines.md, from what the engines answered before and after a migration."""
 
 from __future__ import annotations
 

@@ -138,9 +138,9 @@ def test_tables_says_what_the_lake_has(world: World) -> None:
     assert world.tables["iceberg.db.big_ids"]["kind"] == "view"
 
 
-def test_the_matrix_in_readme_is_what_the_engines_answered(world: World) -> None:
+def test_the_matrix_in_the_documents_is_what_the_engines_answered(world: World) -> None:
     features = {old.name: old.feature for old in lake.TABLES}
-    generated(ROOT / "README.md", "matrix", matrix_markdown(features, world.before.rows, world.after.rows))
+    generated(ROOT / "docs" / "engines.md", "matrix", matrix_markdown(features, world.before.rows, world.after.rows))
 
 
 ORPHANS_OF = ["iceberg.db.many_buckets", "iceberg.db.recreated", "iceberg.db.v3_vectors", "local.ops.deletes"]

@@ -17,7 +17,7 @@ from iceberg.tables import entry, manifest_schema, pairs, position_deletes
 from migrator.errors import Unreadable
 from migrator.iceberg.avro import Container, Malformed, Record, Target
 from migrator.iceberg.avro import container as container_module
-from migrator.iceberg.avro import places as places_module
+from migrator.iceberg.avro import matchers as matchers_module
 from migrator.iceberg.avro import records as records_module
 from migrator.iceberg.avro.numbers import read_long, write_long
 from migrator.iceberg.avro.schema import parse_schema
@@ -122,7 +122,7 @@ ROW = encode(SCHEMA, ROWS[0])
         (container({"type": "record", "name": "r", "fields": []}, []), "no field 100 file_path"),
         (block(1, ROW, b"\0" * 16), "sync marker"),
         (block(2, ROW), "over the end"),
-        (block(1, ROW + b"\0"), "1 bytes behind its last record"),
+        (block(1, ROW + b"\0"), "1 bytes after its last record"),
         (block(-1, ROW), "announces -1 records"),
         (block(1, long(0) + long(-5)), "size -5"),
         (block(1, long(0) + long(2**40)), "over the end"),
@@ -361,7 +361,7 @@ def seen(data: bytes, targets: list[Target]) -> tuple[list[Any], str]:
     found = []
     try:
         for r in Container(data, "p").records(targets):
-            found.append([r.spans.span(number) for number in range(len(r.walk.found) + 1)])
+            found.append([r.spans.span(number) for number in range(len(r.scanner.fields) + 1)])
     except Unreadable as error:
         return found, str(error)
     return found, ""
@@ -403,7 +403,7 @@ def variety() -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_a_pattern_matches_is_what_the_walk_passes_over(seed, monkeypatch):
+def test_a_pattern_matches_the_same_spans_as_reading_field_by_field(seed, monkeypatch):
     chance = random.Random(seed)
     files = variety() * 4 + [f.read_bytes() for f in sorted(CORPUS.rglob("*-m*.avro"))]
     for schema, count, body in [block for data in files for block in blocks_of(data)]:
@@ -411,20 +411,20 @@ def test_what_a_pattern_matches_is_what_the_walk_passes_over(seed, monkeypatch):
         cases = [(count, body)] + [(count + chance.choice((0, 0, 0, 1, -1)), mutated(body, chance)) for _ in range(100)]
         results = []
         for patience in (1, 10**9):
-            container_module._walk_of.cache_clear()
-            monkeypatch.setattr(records_module, "_PATIENCE", patience)
+            container_module._scanner_of.cache_clear()
+            monkeypatch.setattr(records_module, "_FIRST_COMPILE_AFTER", patience)
             seen(whole + long(count) + long(len(body)) + body + SYNC, TARGETS)
             results.append([seen(whole + long(n) + long(len(b)) + b + SYNC, TARGETS) for n, b in cases])
         assert results[0] == results[1]
 
 
 def test_records_like_those_before_are_not_stepped_through(monkeypatch):
-    monkeypatch.setattr(records_module, "_PATIENCE", 3)
+    monkeypatch.setattr(records_module, "_FIRST_COMPILE_AFTER", 3)
     (schema, _, _), *_ = blocks_of(variety()[0])
     rows = [encode(schema, entry(f"s3://bronze/{n:020}", split_offsets=None)) for n in range(50)]
     stepped = []
-    walk = records_module.Walk
-    monkeypatch.setattr(walk, "_step", lambda *a, step=walk._step: stepped.append(a) or step(*a))
+    scanner = records_module.RecordScanner
+    monkeypatch.setattr(scanner, "_step", lambda *a, step=scanner._step: stepped.append(a) or step(*a))
     assert len(list(Container(container(schema, [rows]), "s3://b/t/m").records(TARGETS))) == 50
     assert len(stepped) == 3
     assert len(list(Container(container(schema, [rows]), "s3://b/t/other").records(TARGETS))) == 50
@@ -432,8 +432,8 @@ def test_records_like_those_before_are_not_stepped_through(monkeypatch):
 
 
 def test_wild_records_and_deep_types_are_read_without_a_pattern(monkeypatch):
-    monkeypatch.setattr(records_module, "_PATIENCE", 2)
-    for module in (places_module, records_module):
+    monkeypatch.setattr(records_module, "_FIRST_COMPILE_AFTER", 2)
+    for module in (matchers_module, records_module):
         monkeypatch.setattr(module, "MOST_SPELLED", 300)
     of_type: Any = "long"
     for _ in range(30):

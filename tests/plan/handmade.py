@@ -16,12 +16,15 @@ from iceberg.tables import FILE_PATH, POS, entry, list_schema, listed, manifest_
 from migrator.catalogs import Catalog, CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.base import Neighbour
 from migrator.config import Settings
-from migrator.execute import Executor
+from migrator.copying.options import Options
+from migrator.copying.stage import begin, copy_current_objects
 from migrator.plan.build import build_plan
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.progress import Progress
 from migrator.reporting.describe import describe_plan
+from migrator.rewriting.stage import rewrite_tables
+from migrator.run import Run
 from migrator.store import Content, Store
 
 LAYOUT: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://warehouse/": "warehouse/"}
@@ -166,13 +169,14 @@ def places(described: dict[str, Any], code: str) -> list[str]:
 def migrated(store: Store, folder: Path) -> int:
     """Carry out the plan up to the cutover; returns how many files were copied or rewritten."""
     with PlanFile.open(folder / "plan.db") as plan, Journal(plan) as journal:
-        executor = Executor(plan, store, {}, Progress())
-        executor.make_target()
-        executor.begin(journal)
-        executor.copy(journal)
-        executor.rewrite(journal)
-        executor.guard.note_written()
-        return executor.outcome.copied + executor.outcome.rewritten
+        run = Run(plan, store, {}, journal, Progress())
+        if not store.bucket_exists(plan.layout.target_bucket):
+            store.create_bucket(plan.layout.target_bucket)
+        begin(run, Options())
+        copy_current_objects(run, Options())
+        rewrite_tables(run)
+        run.guard.note_written()
+        return run.result.copied + run.result.rewritten
 
 
 def at_target(store: Store, key: str) -> bytes:

@@ -71,7 +71,7 @@ def test_metadata_that_the_old_place_has_dropped_are_its_past(lake: Store, tmp_p
     migrated(lake, tmp_path)
     catalog.pointers["t"] = append(lake, catalog.pointers["t"], "bronze")
     oldest = min(o.key for o in lake.list("bronze", "db/t/metadata/0"))
-    lake._client.delete_object(Bucket="bronze", Key=oldest)
+    lake.client.delete_object(Bucket="bronze", Key=oldest)
     cut_over(lake, tmp_path, catalog)
     assert rows(lake, catalog.pointers["t"]) == 9
 

@@ -25,7 +25,7 @@ def lake(mock_store: Store) -> Store:
 
 
 def put(lake: Store, key: str, **more: Any) -> None:
-    lake._client.put_object(Bucket="bronze", Key=key, Body=key.encode(), **more)
+    lake.client.put_object(Bucket="bronze", Key=key, Body=key.encode(), **more)
 
 
 def folder(path: Path, name: str) -> Path:
@@ -38,7 +38,7 @@ def folder(path: Path, name: str) -> Path:
 def test_an_archived_object_blocks_until_it_is_restored(
     lake: Store, tmp_path: Path, storage_class: str, versions: bool
 ) -> None:
-    client = lake._client
+    client = lake.client
     if versions:
         for bucket in ("bronze", "data-lake"):
             client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -70,7 +70,7 @@ def test_an_archived_object_blocks_until_it_is_restored(
 
 def restored(lake: Store) -> None:
     """moto does not restore a version."""
-    lake._client.meta.events.register(
+    lake.client.meta.events.register(
         "after-call.s3.HeadObject", lambda parsed, **_: parsed.update(Restore='ongoing-request="false"')
     )
 
@@ -90,7 +90,7 @@ def test_many_archived_objects_are_counted_and_not_all_asked(
 
 def test_a_tier_of_the_servers_own_is_never_asked_for(lake: Store, tmp_path: Path) -> None:
     put(lake, "warm")
-    lake._client.meta.events.register(  # MinIO names the tier in listings
+    lake.client.meta.events.register(  # MinIO names the tier in listings
         "after-call.s3.ListObjectsV2",
         lambda parsed, **_: [entry.update(StorageClass="WARM-TIER") for entry in parsed.get("Contents", [])],
     )
@@ -111,10 +111,10 @@ LOCKS = {
 @pytest.mark.parametrize("kind", LOCKS)
 def test_locks_are_named_and_must_be_accepted(lake: Store, tmp_path: Path, kind: str) -> None:
     locked = {"layout": {"s3://vault/": "vault/"}}
-    lake._client.create_bucket(Bucket="vault", ObjectLockEnabledForBucket=True)
-    lake._client.put_object(Bucket="vault", Key="free", Body=b"x")
+    lake.client.create_bucket(Bucket="vault", ObjectLockEnabledForBucket=True)
+    lake.client.put_object(Bucket="vault", Key="free", Body=b"x")
     assert not planned(lake, folder(tmp_path, "free"), **locked)["blocked"]
-    lake._client.put_object(Bucket="vault", Key="held", Body=b"x", ChecksumAlgorithm="SHA256", **LOCKS[kind])
+    lake.client.put_object(Bucket="vault", Key="held", Body=b"x", ChecksumAlgorithm="SHA256", **LOCKS[kind])
     found = finding(planned(lake, folder(tmp_path, "held"), **locked), "object-lock")
     assert (found["severity"], found["place"]) == ("block", "s3://vault/") and "1 of its 2 objects" in found["message"]
     assert '[plan] accept = ["object-lock"]' in found["next_move"]
@@ -123,7 +123,7 @@ def test_locks_are_named_and_must_be_accepted(lake: Store, tmp_path: Path, kind:
 
 def test_locks_are_carried_where_the_target_can_hold_them(lake: Store, tmp_path: Path) -> None:
     carried: dict[str, Any] = {"layout": {"s3://vault/": "vault/"}, "object_lock": True}
-    client, denied = lake._client, False
+    client, denied = lake.client, False
     refuse(lake, "GetObjectRetention", lambda request: denied)
     for operation in ("GetObjectRetention", "GetObjectLegalHold"):  # moto fails at these
         refuse(lake, operation, code="NoSuchObjectLockConfiguration", status=404)
@@ -156,7 +156,7 @@ def test_access_control_lists_are_named_and_must_be_accepted(lake: Store, tmp_pa
     assert '[plan] accept = ["object-acls"]' in found["next_move"]
     assert not planned(lake, folder(tmp_path, "accepted"), accept=("object-acls",))["blocked"]
     controls = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-    lake._client.put_bucket_ownership_controls(Bucket="bronze", OwnershipControls=controls)
+    lake.client.put_bucket_ownership_controls(Bucket="bronze", OwnershipControls=controls)
     asked = requests(lake)
     assert not planned(lake, folder(tmp_path, "enforced"))["blocked"] and "GetObjectAcl" not in asked
 

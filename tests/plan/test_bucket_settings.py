@@ -66,12 +66,12 @@ def encrypt(client: Any, bucket: str, default: dict[str, str]) -> None:
 @pytest.mark.parametrize("target", [True, False])
 def test_buckets_as_they_are_made_have_nothing_to_say(filled: Store, tmp_path: Path, target: bool) -> None:
     if not target:
-        filled._client.delete_bucket(Bucket="data-lake")
+        filled.client.delete_bucket(Bucket="data-lake")
     assert said(planned(filled, tmp_path)) == []
 
 
 def test_settings_are_named_per_bucket_in_one_finding(filled: Store, tmp_path: Path) -> None:
-    set_everything(filled._client, "bronze")
+    set_everything(filled.client, "bronze")
     described = planned(filled, tmp_path)
     assert not described["blocked"] and "a-secret" not in json.dumps(described)
     (settings, encryption) = sorted(said(described))
@@ -89,7 +89,7 @@ def test_settings_are_named_per_bucket_in_one_finding(filled: Store, tmp_path: P
 
 def test_what_the_target_has_as_well_is_not_named(filled: Store, tmp_path: Path) -> None:
     for bucket in ("bronze", "data-lake"):
-        set_everything(filled._client, bucket)
+        set_everything(filled.client, bucket)
     (found,) = said(planned(filled, tmp_path))
     assert found[0] == "bucket-settings"
     assert not [word for word in ("public access", "ownership", "encryption", "CORS", "tags") if word in found[3]]
@@ -112,16 +112,16 @@ def test_a_target_that_encrypts_less_is_a_warning(
 ) -> None:
     for bucket, default in (("bronze", source), ("data-lake", target)):
         if default:
-            encrypt(filled._client, bucket, default)
+            encrypt(filled.client, bucket, default)
     found = [finding for finding in said(planned(filled, tmp_path)) if finding[0] == "target-not-encrypted"]
     assert [finding[2] for finding in found] == (["s3://bronze/"] if warned else [])
 
 
 def test_encryption_of_a_target_that_is_still_to_be_made(filled: Store, tmp_path: Path) -> None:
     """moto goes by AWS's endpoint, where new buckets encrypt with keys of the server's."""
-    filled._client.delete_bucket(Bucket="data-lake")
-    encrypt(filled._client, "bronze", {"SSEAlgorithm": "AES256"})
-    encrypt(filled._client, "warehouse", KMS)
+    filled.client.delete_bucket(Bucket="data-lake")
+    encrypt(filled.client, "bronze", {"SSEAlgorithm": "AES256"})
+    encrypt(filled.client, "warehouse", KMS)
     found = [finding for finding in said(planned(filled, tmp_path)) if finding[0] == "target-not-encrypted"]
     assert [finding[2] for finding in found] == ["s3://warehouse/"] and "still to be made" in found[0][3]
 
@@ -130,7 +130,7 @@ def test_encryption_of_a_target_that_is_still_to_be_made(filled: Store, tmp_path
     ("prefix", "count"), [("", 2), ("bronze/", 1), ("bronze/raw/", 1), ("b", 1), ("other/", 0), ("bronze/tmp/", 0)]
 )
 def test_a_target_that_would_delete_copies_is_a_warning(filled: Store, tmp_path: Path, prefix: str, count: int) -> None:
-    expire(filled._client, "data-lake", prefix, 1)
+    expire(filled.client, "data-lake", prefix, 1)
     found = said(planned(filled, tmp_path))
     assert [finding[:3] for finding in found] == [("target-expires", "warn", f"s3://data-lake/{prefix}")] * bool(count)
     assert not count or (f"hits {count} cop" in found[0][3] and "deletes objects after 1 day" in found[0][3])
@@ -152,6 +152,6 @@ def test_what_may_not_be_read_is_one_finding_per_bucket(filled: Store, tmp_path:
 
 @pytest.mark.parametrize(("code", "status"), [("NotImplemented", 501), ("MethodNotAllowed", 405), ("Whatever", 400)])
 def test_a_server_that_knows_no_settings_has_none(filled: Store, tmp_path: Path, code: str, status: int) -> None:
-    set_everything(filled._client, "bronze")
+    set_everything(filled.client, "bronze")
     asked = refuse(filled, "*", lambda r: "/bronze?" in r.url and "=" not in r.url, code=code, status=status)
     assert said(planned(filled, tmp_path)) == [] and len(asked) >= len(SETTINGS)

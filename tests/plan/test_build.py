@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from migrator.config import Settings
-from migrator.cutover.source_changes import find_late
+from migrator.cutover.source_changes import find_source_changes
 from migrator.errors import AccessDenied, MigratorError, NotFound, PlanDamaged
 from migrator.plan.build import build_plan
 from migrator.planfile.file import PlanFile
@@ -274,7 +274,7 @@ def test_where_buckets_may_not_be_listed_nothing_is_said(
 def late(store: Store, folder: Path) -> tuple[int, int, int]:
     (path,) = (folder / "plans").glob("*.db")
     with PlanFile.open(path) as plan:
-        found = find_late(plan, store, Progress())
+        found = find_source_changes(plan, store, Progress())
     return found.added, found.changed, found.removed
 
 
@@ -283,16 +283,16 @@ def test_what_is_left_where_it_is_may_change_until_the_cutover(lake: Store, tmp_
     fill(lake, "s3://bronze/x_$folder$", "s3://bronze/y_$folder$", data=b"")
     planned(lake, tmp_path, layout={**LAYOUT, "s3://bronze/tmp/": False})
     for key in ("tmp/a", "x_$folder$"):
-        lake._client.delete_object(Bucket="bronze", Key=key)
+        lake.client.delete_object(Bucket="bronze", Key=key)
     fill(lake, "s3://bronze/tmp/b", "s3://bronze/tmp/c", data=b"2")
     fill(lake, "s3://bronze/z_$folder$", data=b"")
     assert late(lake, tmp_path) == (0, 0, 0)
     fill(lake, "s3://bronze/y_$folder$", data=b"what has bytes is data")
     fill(lake, "s3://bronze/data_$folder$", data=b"")
     assert late(lake, tmp_path) == (0, 2, 0)
-    lake._client.delete_object(Bucket="bronze", Key="y_$folder$")
+    lake.client.delete_object(Bucket="bronze", Key="y_$folder$")
     fill(lake, "s3://bronze/data_$folder$")
     fill(lake, "s3://bronze/kept", "s3://bronze/wh/new", "s3://bronze/.kept.crc", data=b"3")
     assert late(lake, tmp_path) == (2, 1, 0)
-    lake._client.delete_object(Bucket="bronze", Key="kept")
+    lake.client.delete_object(Bucket="bronze", Key="kept")
     assert late(lake, tmp_path) == (2, 0, 1)

@@ -12,7 +12,8 @@ import pytest
 from iceberg.avro_files import avro
 from iceberg.tables import entry, manifest_schema
 from migrator.errors import Unreadable
-from migrator.iceberg.avro.numbers import Malformed, read_long, write_long
+from migrator.iceberg.avro.numbers import read_long, write_long
+from migrator.iceberg.malformed import Malformed
 from migrator.iceberg.manifests import read_manifest
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import UNOPENED, Baseline, Journal

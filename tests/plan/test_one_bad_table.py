@@ -12,7 +12,7 @@ import pytest
 
 from iceberg.tables import entry, position_deletes
 from migrator.catalogs.base import Neighbour
-from migrator.cutover.source_changes import find_late
+from migrator.cutover.source_changes import find_source_changes
 from migrator.errors import ConfigError
 from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
@@ -81,7 +81,7 @@ def test_a_table_is_left_where_it_is(lake: Store, tmp_path: Path, name: str, dam
     put(lake, f"{LOCATION}/data/late.parquet", b"late")
     put(lake, f"{LOCATION}/data/a.parquet", b"ROWS")
     with PlanFile.open(tmp_path / "plan.db") as plan:
-        assert not find_late(plan, lake, Progress())
+        assert not find_source_changes(plan, lake, Progress())
     migrated(lake, tmp_path)
     assert not [o.key for o in lake.list("data-lake", "bronze/")]
     assert len([*lake.list("data-lake", "warehouse/db/t/")]) > 5
@@ -114,7 +114,7 @@ def test_a_broken_table_of_a_catalog_blocks_and_both_ways_out_work(
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
     catalog = Named(CURRENT, live=live)
     if damage is None:
-        lake._client.delete_object(Bucket="bronze", Key="t/metadata/00000-a.metadata.json")
+        lake.client.delete_object(Bucket="bronze", Key="t/metadata/00000-a.metadata.json")
     else:
         put(lake, CURRENT, damage)
     described = replan(lake, tmp_path, catalog)
@@ -220,7 +220,7 @@ def test_a_rule_that_leaves_a_bucket_out_needs_no_bucket(lake: Store, tmp_path: 
     assert not replan(lake, tmp_path, layout=layout)["blocked"]
     migrated(lake, tmp_path)
     with PlanFile.open(tmp_path / "plan.db") as plan:
-        assert not find_late(plan, lake, Progress())
+        assert not find_source_changes(plan, lake, Progress())
 
 
 def test_all_of_it_at_once(lake: Store, tmp_path: Path) -> None:

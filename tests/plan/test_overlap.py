@@ -149,7 +149,7 @@ def test_two_tables_share_files_and_only_one_has_moved(lake: Store, tmp_path: Pa
     (shared,) = [o.key for o in lake.list("bronze", "db/t/data/")]
     catalog = Named(one=one.metadata_location)
     cut_over(lake, tmp_path, catalog)
-    lake._client.delete_object(Bucket="data-lake", Key=f"bronze/{shared}")
+    lake.client.delete_object(Bucket="data-lake", Key=f"bronze/{shared}")
 
     # A table elsewhere that names the files of the first, as Spark's procedure "snapshot" makes one.
     text = lake.get("bronze", one.metadata_location.partition("bronze/")[2]).data.decode()

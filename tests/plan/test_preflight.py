@@ -59,14 +59,14 @@ def refuse(
         body = f"<Error><Code>{code}</Code><Message>{code} by the test</Message></Error>".encode()
         return AWSResponse(request.url, status, {"Content-Type": "application/xml"}, Raw(body))
 
-    store._client.meta.events.register_first(f"before-send.s3.{operation}", answer)
+    store.client.meta.events.register_first(f"before-send.s3.{operation}", answer)
     return refused
 
 
 def requests(store: Store) -> list[str]:
     """A list that gets the name of each operation from now on."""
     seen: list[str] = []
-    store._client.meta.events.register("before-send.s3", lambda event_name, **_: seen.append(event_name.split(".")[-1]))
+    store.client.meta.events.register("before-send.s3", lambda event_name, **_: seen.append(event_name.split(".")[-1]))
     return seen
 
 
@@ -76,7 +76,7 @@ def of(bucket: str) -> Callable[[AWSRequest], bool]:
 
 def traces(store: Store) -> dict[str, Any]:
     """All that is at the target: versions, delete markers and uploads."""
-    client = store._client
+    client = store.client
     found = client.list_object_versions(Bucket=TARGET)
     uploads = client.list_multipart_uploads(Bucket=TARGET)
     return {
@@ -121,7 +121,7 @@ def test_a_missing_permission_blocks_and_is_named(
 @pytest.mark.parametrize("versions", ["", "Enabled", "Suspended"])
 def test_no_trace_is_left(lake: Store, tmp_path: Path, versions: str) -> None:
     if versions:
-        lake._client.put_bucket_versioning(Bucket=TARGET, VersioningConfiguration={"Status": versions})
+        lake.client.put_bucket_versioning(Bucket=TARGET, VersioningConfiguration={"Status": versions})
     lake.put("bronze", "odd/x//y", Content(b"x", "", {"StorageClass": "STANDARD_IA"}))
     lake.put(TARGET, "theirs", Content(b"x", ""))
     before, seen = traces(lake), requests(lake)
@@ -131,7 +131,7 @@ def test_no_trace_is_left(lake: Store, tmp_path: Path, versions: str) -> None:
 
 
 def test_a_target_that_keeps_everything_is_not_written_to(lake: Store, tmp_path: Path) -> None:
-    client = lake._client
+    client = lake.client
     client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
     rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
     client.put_object_lock_configuration(
@@ -143,7 +143,7 @@ def test_a_target_that_keeps_everything_is_not_written_to(lake: Store, tmp_path:
 
 
 def test_a_missing_target_is_not_created_but_its_server_is_asked(lake: Store, tmp_path: Path) -> None:
-    lake._client.delete_bucket(Bucket=TARGET)
+    lake.client.delete_bucket(Bucket=TARGET)
     assert not planned(lake, tmp_path)["blocked"] and not lake.bucket_exists(TARGET)
     lake.put("bronze", "cold", Content(b"x", "", {"StorageClass": "STANDARD_IA"}))
     refuse(lake, "PutObject", lambda r: "x-amz-storage-class" in r.headers, code="InvalidStorageClass", status=400)

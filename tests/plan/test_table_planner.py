@@ -535,7 +535,7 @@ def test_a_later_version_at_the_target_blocks(lake: Store, tmp_path: Path) -> No
         assert blocks(described) == ["target-not-empty"], later
         assert places(described, "target-not-empty") == [f"s3://data-lake/bronze/t/metadata/{later}"]
         (tmp_path / "plan.db").unlink()
-        lake._client.delete_object(Bucket="data-lake", Key=f"bronze/t/metadata/{later}")
+        lake.client.delete_object(Bucket="data-lake", Key=f"bronze/t/metadata/{later}")
     assert not planned(lake, tmp_path)["blocked"]
 
 

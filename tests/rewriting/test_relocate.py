@@ -144,7 +144,7 @@ def test_a_later_version_at_the_target_is_refused(store: Store) -> None:
         with pytest.raises(Occupied, match=f"{later} is newer than v7"):
             relocate(store, f"{OLD}/metadata/v7.metadata.json", NEW)
         assert keys(store) == {f"lake/t/metadata/{later}"}
-        store._client.delete_object(Bucket="new", Key=f"lake/t/metadata/{later}")
+        store.client.delete_object(Bucket="new", Key=f"lake/t/metadata/{later}")
     relocate(store, f"{OLD}/metadata/v7.metadata.json", NEW)
     assert there(store, "lake/t/metadata/version-hint.text") == b"7"
 

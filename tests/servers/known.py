@@ -1,4 +1,4 @@
-"""What is known of each server: README's table, and what a test expects to be lost there."""
+"""What is known of each server: the table in docs/servers.md, and what a test expects to be lost there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from migrator.demo.server import Server
 from servers.others import POM, VERSITYGW, AsMinio, S3Mock, Versitygw
 
 Losses = Mapping[str, tuple[str, ...]]
-"""A sentence for README → what it stands for, each ``OBJECT: ATTRIBUTE``, or ``OBJECT`` if all of it is lost. Objects
-have the names of servers/objects.py, and the files of tables are "table file"."""
+"""A sentence for docs/servers.md → what it stands for, each ``OBJECT: ATTRIBUTE``, or ``OBJECT`` if all of it is lost.
+Objects have the names of servers/objects.py, and the files of tables are "table file"."""
 
 OBJECTS = "two tables and objects of all kinds, at every change"
 CLASSES = "storage classes other than STANDARD and REDUCED_REDUNDANCY"
@@ -114,7 +114,7 @@ KNOWN = [
 
 
 def table() -> str:
-    """README's table."""
+    """The table in docs/servers.md."""
     lines = [
         "| server | version | tested | what the server itself does not take or keep | what a migration there loses |"
     ]

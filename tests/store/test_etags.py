@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
 
-from migrator.store import Content, RunningETag, Store, part_count, part_ranges, parts_to_make
+from migrator.store import MAX_PARTS, Content, RunningETag, Store, part_count, part_ranges, parts_to_make
 
 MIB = 1 << 20
 PLAIN, IN_ONE, IN_FOUR = "0" * 32, "0" * 32 + "-1", "0" * 32 + "-4"
@@ -52,3 +53,12 @@ def test_parts_of_unknown_size() -> None:
 )
 def test_the_parts_to_make(etag: str, known: int | None, expected: tuple[int, bool]) -> None:
     assert parts_to_make(etag, known, 16 * MIB, 64 * MIB, 5 * MIB) == expected
+
+
+def test_part_ranges_cover_every_byte_once() -> None:
+    assert list(part_ranges(10, 4)) == [(0, 3), (4, 7), (8, 9)]
+    assert list(part_ranges(8, 4)) == [(0, 3), (4, 7)]
+    parts = list(part_ranges(5 * 1024**4, 256 * 1024**2))  # 5 TiB, S3's largest object
+    assert len(parts) <= MAX_PARTS
+    assert parts[-1][1] == 5 * 1024**4 - 1
+    assert all(a[1] + 1 == b[0] for a, b in itertools.pairwise(parts))

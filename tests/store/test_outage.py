@@ -54,7 +54,7 @@ def server(port: int, status: Callable[[], int] = lambda: 200) -> Iterator[None]
 ASKS: dict[str, Callable[[Store], Any]] = {
     "boto3": lambda store: list(store.list("bucket")),
     "requests of our own": lambda store: list(store.list_all([("bucket", "")])),
-    "what must not be done twice": lambda store: store._once.list_objects_v2(Bucket="bucket"),
+    "what must not be done twice": lambda store: store.at("bucket").once_client.list_objects_v2(Bucket="bucket"),
 }
 
 

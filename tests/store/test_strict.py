@@ -1,13 +1,21 @@
-"""What boto3 itself would believe: answers cut off in their head, and answers that come twice."""
+"""Answers that boto3 accepts and our clients do not: with a truncated head, or received twice. Other boto3 clients of
+the process stay as they are."""
 
 from __future__ import annotations
 
+import multiprocessing
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
 
+import boto3
 import pytest
+from botocore import awsrequest, handlers, httpsession
+from botocore.config import Config
 
 from migrator.store import Store
 
@@ -80,3 +88,57 @@ def test_a_connection_on_which_an_answer_comes_twice_is_given_up() -> None:
         store = Store(endpoint_url="http://127.0.0.1:{}".format(listening.getsockname()[1]))  # noqa: UP032
         assert [store.head("bucket", "key").etag for _ in range(2)] == ["abc", "new"]
         assert ended.wait(10)
+
+
+CUT = HEAD[: HEAD.index(b"x-amz-meta")]
+"""A truncated head, which boto3 takes for that of an object without user metadata."""
+
+
+def plain_client(url: str) -> Any:
+    return boto3.client("s3", endpoint_url=url, config=Config(retries={"max_attempts": 0}))
+
+
+def state_of_botocore(url: str) -> list[object]:
+    """The classes and handlers that a plain boto3 client of this process uses."""
+    client = plain_client(url)
+    session = client._endpoint.http_session
+    connections = [pool.ConnectionCls for pool in session._pool_classes_by_scheme.values()]
+    names = ("before-call.s3", "before-parse.s3.GetObject", "needs-retry.s3", "after-call.s3.ListObjectVersions")
+    names += ("before-parameter-build.s3.PutObject", "before-send.s3")
+    handlers_of = client.meta.events._emitter._handlers.prefix_search
+    return [
+        type(session),
+        session._pool_classes_by_scheme,
+        [(connection, connection.response_class, vars(connection).keys()) for connection in connections],
+        [dict(vars(module)) for module in (awsrequest, handlers, httpsession)],
+        [[getattr(handler, "__qualname__", type(handler)) for handler in handlers_of(name)] for name in names],
+        type(client._endpoint._response_parser_factory),
+        client._request_signer.get_auth_instance.__qualname__,
+    ]
+
+
+def test_a_plain_boto3_client_of_the_same_process_stays_as_it_is() -> None:
+    url = "http://127.0.0.1:9"
+    before = state_of_botocore(url)
+    with server(CUT % 1, CUT % 2, CUT % 3, HEAD % 4) as url:
+        made_before = plain_client(url)
+        store = Store(endpoint_url=url)
+        made_after = plain_client(url)
+        for client in (made_before, made_after):
+            assert client.head_object(Bucket="bucket", Key="key")["Metadata"] == {}
+        assert store.head("bucket", "key").etag == "abc"  # the second attempt: the first one got a truncated head
+    assert state_of_botocore("http://127.0.0.1:9") == before
+
+
+def metadata_of_key(url: str) -> Any:
+    return Store(endpoint_url=url).get("bucket", "key").attributes["Metadata"]
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [ThreadPoolExecutor, partial(ProcessPoolExecutor, mp_context=multiprocessing.get_context("spawn"))],
+    ids=["a thread", "a child process"],
+)
+def test_a_client_that_is_made_elsewhere_is_strict(executor: Callable[..., Executor]) -> None:
+    with server(CUT % 1, HEAD % 2 + b"abc") as url, executor(max_workers=1) as elsewhere:
+        assert elsewhere.submit(metadata_of_key, url).result(60) == {"owner": "bi"}

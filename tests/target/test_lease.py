@@ -23,11 +23,11 @@ def store(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
 def status(store: Store, versioning: str | None) -> None:
     if versioning is not None:
         store.keep_versions("lake")
-        store._client.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": versioning})
+        store.client.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": versioning})
 
 
 def left(store: Store) -> list[Any]:
-    listed = store._client.list_object_versions(Bucket="lake")
+    listed = store.client.list_object_versions(Bucket="lake")
     return listed.get("Versions", []) + listed.get("DeleteMarkers", [])
 
 
@@ -88,5 +88,5 @@ def test_a_lease_that_could_not_be_renewed_for_long_is_renewed_when_the_server_i
 
 def test_what_another_run_wrote_is_not_removed(store: Store, tmp_path: Path) -> None:
     with lock.lease(store, "lake", tmp_path / "p.db"):
-        store._client.put_object(Bucket="lake", Key=LEASE_KEY, Body=b'{"run": "another"}')
+        store.client.put_object(Bucket="lake", Key=LEASE_KEY, Body=b'{"run": "another"}')
     assert store.get("lake", LEASE_KEY).data == b'{"run": "another"}'

@@ -1,22 +1,35 @@
-"""Avro object container files, edited by splicing bytes.
+"""Avro object container files, edited by replacing bytes.
 
-A file is walked with the schema in its own header. Only the byte spans of the fields asked for are decoded
-or replaced; the header, the sync marker, all other bytes of a record, and every block in which nothing
-changed stay exactly as they were. So nothing that this module does not understand can be lost.
+The schema in a file's own header shows where each field of a record lies. Only the byte spans of the fields asked for
+are decoded or replaced. The header, the sync marker, all other bytes of a record, and every block without a change
+are copied byte for byte, so nothing that this package does not understand is lost.
+
+This is written by hand because a decoder and encoder (fastavro, or pyiceberg's) would lose unknown fields and header
+entries, and is slower: fastavro, which is C, takes several times the CPU time (``tests/bench/by_hand.py``).
 
 Layout (Avro specification, "Object Container Files"): magic, metadata map, sync marker; then blocks of
 record count, byte length, compressed records, sync marker. A file that was cut exactly between two blocks
-cannot be told from a complete one: compare the size with the one its parent records.
+looks like a complete one: compare the size with the one that its parent records.
 
-Numbers, codecs and schemas are the specification's; ``places`` walks over values, fast; ``records`` finds the
-fields asked for in a record; ``container`` reads and writes the file. Inside, faults are :class:`Malformed`;
-:class:`Container` turns them into ``Unreadable``.
+=============  ==========================================================
+module         what it does
+=============  ==========================================================
+``numbers``    reads and writes integers
+``codecs``     compresses and decompresses blocks
+``schema``     parses schemas
+``matchers``   finds where a value ends
+``values``     decodes and encodes values
+``records``    finds and replaces the target fields of a record
+``container``  reads and rewrites a file
+=============  ==========================================================
+
+The modules raise :class:`Malformed`; :class:`Container` turns it into ``Unreadable``, which names the file.
 """
 
 from __future__ import annotations
 
 from migrator.iceberg.avro.container import MAGIC, Container, Source
-from migrator.iceberg.avro.numbers import Malformed
 from migrator.iceberg.avro.records import Record, Target
+from migrator.iceberg.malformed import Malformed
 
 __all__ = ["MAGIC", "Container", "Malformed", "Record", "Source", "Target"]

@@ -1,4 +1,4 @@
-"""How the blocks of a container are packed."""
+"""The codecs that compress the blocks of a container (Avro specification, "Required Codecs", "Optional Codecs")."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any, cast
 import zstandard
 
 from migrator.iceberg import bounds
-from migrator.iceberg.avro.numbers import Malformed
+from migrator.iceberg.malformed import Malformed
+from migrator.iceberg.unpack import unsnappy, unzstd
 
 deflater: Any
 try:
-    from isal import isal_zlib as deflater  # packs several times as fast, which is half of a rewrite
-except ImportError:  # no wheel for this machine
+    from isal import isal_zlib as deflater  # compresses several times as fast as zlib: half the time of a rewrite
+except ImportError:  # isal has no wheel for this machine
     deflater = zlib
 
 MOST_BYTES = 1 << 30
-"""In one block as it lies in the file. Some writers put a whole manifest into one block: 100 MB are normal."""
+"""The largest size of one block in the file, compressed. Some writers put a whole manifest into one block: 100 MB are
+normal."""
 
 
 def _deflate(data: bytes) -> bytes:
@@ -34,55 +36,22 @@ def _unpack(stream: Any, data: bytes) -> bytes:
     out: bytes = stream.decompress(data, most + 1)
     if len(out) > most:
         raise Malformed(f"it unpacks to more than {most:,} bytes")
-    # Bytes behind the end are normal: fastavro and pyiceberg leave part of the zlib checksum there.
+    # Bytes after the end are normal: fastavro and pyiceberg leave part of the zlib checksum there.
     if not stream.eof:
         raise Malformed("the data ends too early")
     return out
 
 
-def unzstd(data: bytes) -> bytes:
-    """All zstandard frames in ``data``. Raises Malformed when the last one is incomplete, or all are too large."""
-    out: list[bytes] = []
-    size = pos = 0
-    most = bounds.unpacked(len(data))
-    while pos < len(data):
-        stream = zstandard.ZstdDecompressor().decompressobj()
-        while not stream.eof:
-            sip = data[pos : pos + 512]  # may become 16 MB: this decompressor cannot be told when to stop
-            out.append(stream.decompress(sip))
-            pos += len(sip)
-            size += len(out[-1])
-            if size > most:
-                raise Malformed(f"it unpacks to more than {most:,} bytes")
-            if not sip:
-                raise Malformed("zstandard data ends too early")
-        pos -= len(stream.unused_data)
-    return b"".join(out)
-
-
 def _unsnappy(data: bytes) -> bytes:
     body, checksum = data[:-4], data[-4:]
-    size = shift = 0
-    for byte in body[:5]:  # the raw snappy format opens with the size as a varint without zigzag
-        size |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    if size > min(64 * len(body), bounds.unpacked(len(body))):  # snappy cannot compress better than about 1 : 21
-        raise Malformed(f"snappy data announces {size} bytes")
-    import pyarrow as pa  # late, since it takes long to import and few manifests are packed so
-
-    try:
-        out: bytes = pa.Codec("snappy").decompress(body, decompressed_size=size, asbytes=True)
-    except pa.ArrowException as fault:
-        raise Malformed(f"snappy data is damaged: {fault}") from fault
+    out = unsnappy(body, bounds.unpacked(len(body)))
     if zlib.crc32(out).to_bytes(4, "big") != checksum:
         raise Malformed("snappy data does not have its checksum")
     return out
 
 
 def _snappy(data: bytes) -> bytes:
-    import pyarrow as pa  # late: see above
+    import pyarrow as pa  # here, since it takes long to import and few manifests are compressed with snappy
 
     body: bytes = pa.Codec("snappy").compress(data, asbytes=True)
     return body + zlib.crc32(data).to_bytes(4, "big")
@@ -112,3 +81,4 @@ CODEC_FAULTS = (
     EOFError,
     MemoryError,
 )
+"""What the decompressors raise for damaged data."""

@@ -1,4 +1,4 @@
-"""The container: header, blocks, and what an edit makes of them."""
+"""Reading and rewriting an Avro object container file: its header and its blocks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 from migrator.errors import Unreadable
 from migrator.iceberg import bounds
 from migrator.iceberg.avro.codecs import CODEC_FAULTS, CODECS, MOST_BYTES
-from migrator.iceberg.avro.numbers import Malformed, read_long, read_text, write_long
-from migrator.iceberg.avro.records import Record, Target, Walk
+from migrator.iceberg.avro.numbers import read_long, read_text, write_long
+from migrator.iceberg.avro.records import Record, RecordScanner, Target
 from migrator.iceberg.avro.schema import Type, parse_schema
+from migrator.iceberg.malformed import Malformed
 
 MAGIC = b"Obj\x01"
 _SYNC_SIZE = 16
@@ -26,17 +27,17 @@ _CHUNK = 1 << 20
 
 
 class _Input:
-    """A source, read forward a piece at a time."""
+    """Reads a source forward, piece by piece."""
 
     def __init__(self, source: Source) -> None:
         self._stream = io.BytesIO(source) if isinstance(source, bytes) else source
         self.passed: list[bytes] = []
-        """What was read, verbatim, since the caller last cleared it."""
+        """The bytes that were read since the caller last cleared this list, in pieces."""
         self.left: int | None = None
-        """How many bytes may still be read, if that is limited."""
+        """How many bytes may still be read; None for no limit."""
 
     def up_to(self, size: int) -> bytes:
-        """The next ``size`` bytes; fewer at the end. Makes no room for more than there is."""
+        """The next ``size`` bytes; fewer at the end. A damaged ``size`` costs no memory beyond the file's size."""
         pieces = []
         while size and (piece := self._stream.read(min(size, _CHUNK))):
             pieces.append(piece)
@@ -50,20 +51,21 @@ class _Input:
         return data
 
     def exactly(self, size: int) -> bytes:
+        """The next ``size`` bytes. Raises Malformed if there are fewer."""
         data = self.up_to(size)
         if len(data) < size:
             raise Malformed("it ends too early")
         return data
 
     def long(self, first: bytes = b"") -> int:
-        """The zigzag varint that comes next, ``first`` being its first byte if that was read already."""
+        """The next long. ``first`` is its first byte if that was read already."""
         number = first or self.exactly(1)
         while number[-1] > 0x7F and len(number) <= 10:
             number += self.exactly(1)
         return read_long(number, 0)[0]
 
     def sized(self) -> bytes:
-        """The bytes or text that comes next."""
+        """The next value of type bytes or string, not decoded."""
         size = self.long()
         if not 0 <= size <= MOST_BYTES:
             raise Malformed(f"a part of it has the size {size}")
@@ -76,7 +78,7 @@ class _Block:
     records: bytes
     """Decompressed."""
     verbatim: list[bytes]
-    """The whole block as it is in the file, its sync marker included, in pieces."""
+    """The whole block as it is in the file, including its sync marker, in pieces."""
 
 
 @lru_cache(maxsize=64)
@@ -88,9 +90,9 @@ def _schema_of(text: bytes) -> Type:
 
 
 @lru_cache(maxsize=64)
-def _walk_of(schema: bytes, targets: tuple[Target, ...], folder: str) -> Walk:
-    """One walk for all files of a folder, that is of a table: what one of them taught helps with the next."""
-    return Walk(_schema_of(schema), targets)
+def _scanner_of(schema: bytes, targets: tuple[Target, ...], folder: str) -> RecordScanner:
+    """One scanner for all files of a folder, that is of a table: a pattern compiled for one file fits the others."""
+    return RecordScanner(_schema_of(schema), targets)
 
 
 class Container:
@@ -132,27 +134,27 @@ class Container:
         self.schema = _schema_of(self._schema)
 
     def records(self, targets: Sequence[Target]) -> Iterator[Record]:
-        """Every record, in order; to be asked for once. Raises Unreadable at the first one that is damaged."""
+        """Every record, in order. Call it once. Raises Unreadable at the first record that is damaged."""
         try:
-            walk = self._walk(targets)
+            scanner = self._scanner(targets)
             for block in self._blocks():
-                yield from self._records(walk, block)
+                yield from self._records(scanner, block)
         except Malformed as fault:
             raise Unreadable(self._place, str(fault)) from fault
 
     def rewrite(self, targets: Sequence[Target], edit: Callable[[Record], None], sink: BinaryIO) -> None:
-        """Write the file to ``sink`` after ``edit`` has seen every record and ``put`` new values into some.
+        """Call ``edit`` with every record, and write the file to ``sink`` with the values that ``edit`` ``put``.
 
-        Blocks without a change are kept as they are. Raises Unreadable if any part of the file is damaged;
-        what ``edit`` raises passes. Holds one block at a time; a source that is a stream can be used once.
+        Copies blocks without a change byte for byte. Raises Unreadable if any part of the file is damaged, and
+        whatever ``edit`` raises. Holds one block in memory. Call it once: the source is read to its end.
         """
         sink.write(self._header)
         try:
-            walk = self._walk(targets)
+            scanner = self._scanner(targets)
             for block in self._blocks():
                 pieces: list[bytes] = []
                 kept = 0
-                for record in self._records(walk, block):
+                for record in self._records(scanner, block):
                     edit(record)
                     if record.edits:
                         kept = record.splice(pieces, kept)
@@ -162,21 +164,21 @@ class Container:
             raise Unreadable(self._place, str(fault)) from fault
 
     def _packed(self, count: int, pieces: list[bytes]) -> tuple[bytes, ...]:
-        """A block of that many encoded records."""
+        """A block of ``count`` encoded records."""
         packed = self._compress(b"".join(pieces))
         return write_long(count), write_long(len(packed)), packed, self._sync
 
-    def _walk(self, targets: Sequence[Target]) -> Walk:
-        return _walk_of(self._schema, tuple(targets), self._place.rpartition("/")[0])
+    def _scanner(self, targets: Sequence[Target]) -> RecordScanner:
+        return _scanner_of(self._schema, tuple(targets), self._place.rpartition("/")[0])
 
-    def _records(self, walk: Walk, block: _Block) -> Iterator[Record]:
+    def _records(self, scanner: RecordScanner, block: _Block) -> Iterator[Record]:
         data, pos = block.records, 0
         for _ in range(block.count):
-            spans = walk.record(data, pos)
+            spans = scanner.scan(data, pos)
             pos = spans.end()
-            yield Record(walk, spans, self._place)
+            yield Record(scanner, spans, self._place)
         if pos != len(data):
-            raise Malformed(f"a block has {len(data) - pos} bytes behind its last record")
+            raise Malformed(f"a block has {len(data) - pos} bytes after its last record")
 
     def _blocks(self) -> Iterator[_Block]:
         source = self._input
@@ -204,7 +206,7 @@ class Container:
         key: Callable[[Record], Any],
         sink: BinaryIO,
     ) -> None:
-        """Like :meth:`rewrite`, with the records in the order of their keys; each block keeps its number of them.
+        """Like :meth:`rewrite`, but sort the records by ``key``. Each block keeps its number of records.
 
         Holds all records in memory.
         """
@@ -212,10 +214,10 @@ class Container:
         counts: list[int] = []
         rows: list[tuple[Any, bytes]] = []
         try:
-            walk = self._walk(targets)
+            scanner = self._scanner(targets)
             for block in self._blocks():
                 counts.append(block.count)
-                for record in self._records(walk, block):
+                for record in self._records(scanner, block):
                     edit(record)
                     rows.append((key(record), record.edited()))
         except Malformed as fault:

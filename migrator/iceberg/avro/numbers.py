@@ -1,47 +1,30 @@
-"""Varints and what is counted with them."""
+"""Avro's integers, and the values that begin with one: bytes, text, blocks of items."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-
-class Malformed(Exception):
-    """The bytes do not follow the Avro specification or the schema; the message says what is wrong."""
+from migrator.iceberg.malformed import Malformed
+from migrator.iceberg.varints import read_varint, write_varint
 
 
 def read_long(data: bytes, pos: int) -> tuple[int, int]:
-    """The zigzag varint at ``pos`` and the position behind it. Raises IndexError at the end of the data."""
+    """The int or long (a zigzag varint) at ``pos``, and the position after it. Raises as ``read_varint`` does."""
     byte = data[pos]
-    pos += 1
-    if byte < 0x80:
-        return (byte >> 1) ^ -(byte & 1), pos
-    number = byte & 0x7F
-    shift = 7
-    while byte > 0x7F:
-        if shift > 63:
-            raise Malformed("a number is longer than ten bytes")
-        byte = data[pos]
-        pos += 1
-        number |= (byte & 0x7F) << shift
-        shift += 7
-    if number >> 64:
-        raise Malformed("a number has more than 64 bits")
+    if byte < 0x80:  # most numbers of a manifest have one byte
+        return (byte >> 1) ^ -(byte & 1), pos + 1
+    number, pos = read_varint(data, pos)
     return (number >> 1) ^ -(number & 1), pos
 
 
 @lru_cache(maxsize=1024)
 def write_long(number: int) -> bytes:
-    """``number``, which must fit 64 bits, as a zigzag varint."""
-    rest = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    """The encoding of an int or long, which must fit 64 bits."""
+    return write_varint((number << 1) ^ (number >> 63))
 
 
 def read_bytes(data: bytes, pos: int) -> tuple[bytes, int]:
+    """The value of type bytes or string at ``pos``, not decoded, and the position after it. Raises Malformed."""
     size, pos = read_long(data, pos)
     if not 0 <= size <= len(data) - pos:
         raise Malformed(f"a value of {size} bytes does not fit the {len(data) - pos} that are left")
@@ -49,6 +32,7 @@ def read_bytes(data: bytes, pos: int) -> tuple[bytes, int]:
 
 
 def read_text(raw: bytes) -> str:
+    """The decoded string. Raises Malformed if it is not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError as fault:
@@ -56,13 +40,25 @@ def read_text(raw: bytes) -> str:
 
 
 def read_count(data: bytes, pos: int) -> tuple[int, int, int | None]:
-    """The head of a block of array or map items: count, position behind it, and its end if it says so."""
+    """The head of a block of array or map items.
+
+    Returns the number of items, the position of the first item, and the position after the last one if the block
+    records its size. Raises Malformed.
+    """
     count, pos = read_long(data, pos)
     end = None
     if count < 0:  # the count is negated, and the size of the block in bytes follows
         size, pos = read_long(data, pos)
         count, end = -count, pos + size
-    # Each item of a real file takes a byte at least; this keeps a damaged count from looping for ever.
+    # An item of a real file has at least one byte. Without this check a damaged count could loop for very long.
     if count > len(data) - pos:
         raise Malformed(f"{count} items do not fit the {len(data) - pos} bytes that are left")
     return count, pos, end
+
+
+def read_branch(data: bytes, pos: int, branches: int) -> tuple[int, int]:
+    """The branch number of a union with so many branches, and the position after it. Raises Malformed."""
+    branch, pos = read_long(data, pos)
+    if not 0 <= branch < branches:
+        raise Malformed(f"a union has no branch {branch}")
+    return branch, pos

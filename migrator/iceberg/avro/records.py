@@ -1,4 +1,4 @@
-"""The fields asked for, found and edited record by record."""
+"""Finding and replacing target fields, record by record."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import Unreadable
-from migrator.iceberg.avro.numbers import Malformed
-from migrator.iceberg.avro.places import MOST_NOTED, MOST_SPELLED, Branch, Place, place_of
+from migrator.iceberg.avro.matchers import MOST_NOTED, MOST_SPELLED, BranchMatcher, Matcher, matcher_of
 from migrator.iceberg.avro.schema import Type
 from migrator.iceberg.avro.values import decode, encode
+from migrator.iceberg.malformed import Malformed
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def _check(target: Target, made_of: Type) -> None:
 
 
 def _find(record: Type, target: Target) -> int | None:
-    """The index of the target's field: its id decides, the name only counts for a field without id."""
+    """The index of the target's field: the one with its id, else one with its name and without an id."""
     for index, member in enumerate(record.fields):
         if member.id == target.id:
             return index
@@ -68,15 +68,15 @@ def _find(record: Type, target: Target) -> int | None:
     return None
 
 
-class _Found:
+class _TargetField:
     """A target's field in a schema."""
 
     def __init__(self, number: int, made_of: Type) -> None:
         self.number = number
-        """Of its span in a record."""
+        """The number of its span in a record."""
         self.type = made_of
         self.known: dict[bytes, Any] = {}
-        """Some values that were decoded before."""
+        """A cache of decoded values."""
 
     def decode(self, raw: bytes) -> Any:
         value = decode(self.type, raw, 0)[0]
@@ -85,26 +85,27 @@ class _Found:
         return value
 
 
-class Walk:
-    """A schema compiled for some targets: a list of steps over the top-level record and the parents in it.
+class RecordScanner:
+    """Finds the spans of some targets in records of one schema.
 
-    It may be used for many files and by several threads; it gets faster as it learns what the records are like.
+    It may be used for many files and by several threads. The first records are read field by field; then it compiles
+    a regular expression from them, which most later records match.
     """
 
     def __init__(self, schema: Type, targets: Sequence[Target]) -> None:
         """Raises Malformed if a required target is missing or a target has a type that it cannot have."""
         if schema.kind != "record":
             raise Malformed(f"its records are of the type {schema.kind}")
-        self.found: dict[Target, _Found] = {}
+        self.fields: dict[Target, _TargetField] = {}
         """The targets that the schema has, in the order of the file."""
-        self._steps: list[tuple[Place, bool]] = []
-        """Places in the order of the file, and whether they are targets."""
+        self._steps: list[tuple[Matcher, bool]] = []
+        """A matcher for each field, in the order of the file, and whether the field is a target."""
         self._match: Callable[[bytes, int], re.Match[bytes] | None] = lambda data, pos: None
         self._stepped = 0
-        self._patience = _PATIENCE
+        self._compile_after = _FIRST_COMPILE_AFTER
         self._add(schema, targets, None)
         for target in targets:
-            if target.required and target not in self.found:
+            if target.required and target not in self.fields:
                 raise Malformed(f"its schema has no field {target.id} {target.name}")
 
     def _add(self, record: Type, targets: Sequence[Target], parent: Target | None) -> None:
@@ -117,8 +118,8 @@ class Walk:
             target = here.get(index)
             if target is not None:
                 _check(target, member.type)
-                self.found[target] = _Found(len(self.found) + 1, member.type)
-            self._steps.append((place_of(member.type), target is not None))
+                self.fields[target] = _TargetField(len(self.fields) + 1, member.type)
+            self._steps.append((matcher_of(member.type), target is not None))
 
     def _enter(self, made_of: Type, targets: Sequence[Target], parent: Target) -> None:
         inner = without_null(made_of)
@@ -126,19 +127,19 @@ class Walk:
             raise Malformed(f"field {parent.id} {parent.name} has the type {inner.kind}")
         if made_of.kind == "union":
             otherwise = f"field {parent.id} {parent.name} is null"
-            self._steps.append((Branch(made_of.parts.index(inner), otherwise), False))
+            self._steps.append((BranchMatcher(made_of.parts.index(inner), otherwise), False))
         self._add(inner, targets, parent)
 
-    def record(self, data: bytes, pos: int) -> Spans:
+    def scan(self, data: bytes, pos: int) -> Spans:
         """The record at ``pos`` and its targets. Raises Malformed if it does not fit the data."""
         return self._match(data, pos) or self._step(data, pos)
 
     def _step(self, data: bytes, pos: int) -> Spans:
         spans = [(pos, pos)]
         try:
-            for place, is_target in self._steps:
+            for matcher, is_target in self._steps:
                 start = pos
-                pos = place.skip(data, pos)
+                pos = matcher.skip(data, pos)
                 if is_target:
                     spans.append((start, pos))
         except IndexError:
@@ -149,27 +150,28 @@ class Walk:
             raise Malformed("a record runs over the end of its block")
         spans[0] = (spans[0][0], pos)
         self._stepped += 1
-        if self._stepped >= self._patience:
-            self._learn()
-        return _Stepped(data, spans)
+        if self._stepped >= self._compile_after:
+            self._compile()
+        return _SteppedSpans(data, spans)
 
-    def _learn(self) -> None:
-        """Compile what was noted. Each time waits for twice as many new records as the last: compiling is slow."""
+    def _compile(self) -> None:
+        """Compile the patterns of the records read so far, and wait twice as long before the next time."""
         self._stepped = 0
-        self._patience *= 2
-        pattern = b"".join(b"(%b)" % p.pattern() if is_target else p.pattern() for p, is_target in self._steps)
+        self._compile_after *= 2
+        pattern = b"".join(b"(%b)" % m.pattern() if is_target else m.pattern() for m, is_target in self._steps)
         if len(pattern) > 4 * MOST_SPELLED:
             return
         with suppress(RecursionError):
             self._match = re.compile(pattern, re.DOTALL).match
 
 
-_PATIENCE = 64
-"""Records that are stepped through before the first pattern is made, which takes as long as a hundred of them."""
+_FIRST_COMPILE_AFTER = 64
+"""How many records are read field by field before the first pattern is compiled. Compiling takes as long as reading
+a hundred records."""
 
 
-class _Stepped:
-    """What stepping through a record found, in the manner of ``re.Match``."""
+class _SteppedSpans:
+    """The spans of a record that was read field by field, with the methods of ``re.Match``."""
 
     def __init__(self, string: bytes, spans: list[tuple[int, int]]) -> None:
         self.string = string
@@ -186,52 +188,52 @@ class _Stepped:
         return self._spans[0][1]
 
 
-Spans = re.Match[bytes] | _Stepped
-"""The span of a record, number 0, and those of its targets."""
+Spans = re.Match[bytes] | _SteppedSpans
+"""The span of a record (number 0) and the spans of its targets."""
 
 _UNKNOWN = object()
 
 
 class Record:
-    """The targets of one record: where they lie, and what is to stand there instead."""
+    """The targets of one record: their spans, and the new values that replace them."""
 
-    __slots__ = ("edits", "place", "spans", "walk")
+    __slots__ = ("edits", "place", "scanner", "spans")
 
-    def __init__(self, walk: Walk, spans: Spans, place: str) -> None:
-        self.walk = walk
+    def __init__(self, scanner: RecordScanner, spans: Spans, place: str) -> None:
+        self.scanner = scanner
         self.spans = spans
         self.place = place
         self.edits: dict[int, bytes] = {}
-        """Number of a span → the bytes to stand there."""
+        """Number of a span → the bytes that replace it."""
 
     def get(self, target: Target) -> Any:
         """The value as it is in the file; None if it is null or the schema has no such field.
 
         Not for targets of kind "any". Raises Unreadable for text that is not UTF-8.
         """
-        found = self.walk.found.get(target)
-        if found is None:
+        field = self.scanner.fields.get(target)
+        if field is None:
             return None
-        raw = self.spans.group(found.number)
-        value = found.known.get(raw, _UNKNOWN)
+        raw = self.spans.group(field.number)
+        value = field.known.get(raw, _UNKNOWN)
         if value is not _UNKNOWN:
             return value
         try:
-            return found.decode(raw)
+            return field.decode(raw)
         except Malformed as fault:
             raise Unreadable(self.place, f"field {target.id} {target.name}: {fault}") from fault
 
     def put(self, target: Target, value: Any) -> None:
-        """Replace the value of a field that the schema has; None only where :meth:`nullable`."""
-        found = self.walk.found[target]
-        new = encode(found.type, value)
-        if new != self.spans.group(found.number):
-            self.edits[found.number] = new
+        """Replace the value of a field that the schema has; None only if it is :meth:`nullable`."""
+        field = self.scanner.fields[target]
+        new = encode(field.type, value)
+        if new != self.spans.group(field.number):
+            self.edits[field.number] = new
 
     def nullable(self, target: Target) -> bool:
-        """True if the schema has the field and lets it be null."""
-        found = self.walk.found.get(target)
-        return found is not None and any(b.kind == "null" for b in found.type.parts)
+        """True if the schema has the field and its type allows null."""
+        field = self.scanner.fields.get(target)
+        return field is not None and any(b.kind == "null" for b in field.type.parts)
 
     def splice(self, pieces: list[bytes], kept: int) -> int:
         """Add the data from ``kept`` to the end of the last edit, with the new values in it; returns that end."""

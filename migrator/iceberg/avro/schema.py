@@ -1,11 +1,11 @@
-"""Avro schemas: what a record is made of."""
+"""Parsing Avro schemas."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.iceberg.avro.numbers import Malformed
+from migrator.iceberg.malformed import Malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +15,11 @@ class Type:
     kind: str
     """A primitive type's name, or record, array, map, union, enum, fixed."""
     fields: tuple[Field, ...] = ()
-    """Of a record."""
+    """The fields of a record."""
     parts: tuple[Type, ...] = ()
     """A union's branches; the one item type of an array or map."""
     size: int = 0
-    """Of a fixed."""
+    """The size of a fixed, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Field:
 
 
 FIXED_SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
+"""The sizes of the types whose values have one size, in bytes."""
 _PRIMITIVES = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 
 

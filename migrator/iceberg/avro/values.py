@@ -1,16 +1,16 @@
-"""Decoding and encoding the values of the fields that are asked for."""
+"""Decoding and encoding the values of target fields."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from migrator.iceberg.avro.numbers import Malformed, read_bytes, read_count, read_long, read_text, write_long
-from migrator.iceberg.avro.places import read_branch
+from migrator.iceberg.avro.numbers import read_branch, read_bytes, read_count, read_long, read_text, write_long
 from migrator.iceberg.avro.schema import Type
+from migrator.iceberg.malformed import Malformed
 
 
 def decode(made_of: Type, data: bytes, pos: int) -> tuple[Any, int]:
-    """The value of this type at ``pos`` and the position behind it. A record or an array is a list, a null is None.
+    """The value of this type at ``pos``, and the position after it. A record or an array is a list, a null is None.
 
     Raises Malformed for a type that no target has (map, enum, fixed, boolean, floating point).
     """

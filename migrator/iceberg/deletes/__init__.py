@@ -1,4 +1,4 @@
-"""Files that name the data files they delete from: map those paths.
+"""Files of position deletes and deletion vectors: map the paths of the data files that they delete from.
 
 ============  =========================================  ====================================================
 module        file                                       method
@@ -34,7 +34,7 @@ and most runs meet none or one of the formats."""
 def rewrite_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
     """The file with every path in it mapped; the same bytes object if none changes.
 
-    The format is told by the first bytes. Raises Unreadable for a file that is damaged or of no known format,
+    The first bytes show the format. Raises Unreadable for a file that is damaged or of no known format,
     lacks a path or position somewhere, or cannot be written back with the same columns.
     """
     rewritten: RewrittenDeletes = _format(data, place).rewrite(data, mapping, place)
@@ -44,7 +44,7 @@ def rewrite_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDelet
 def delete_paths(data: bytes, place: str) -> set[str]:
     """The distinct data files that the file names; none for a deletion vector outside of a Puffin file.
 
-    Raises Unreadable like the rewrite, but cannot tell whether the file can be written back.
+    Raises Unreadable as the rewrite does, but does not check whether the file can be written back.
     """
     paths: set[str] = _format(data, place).paths(data, place)
     return paths

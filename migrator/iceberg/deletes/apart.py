@@ -1,70 +1,71 @@
-"""Reading in a process of its own what may take the reading process with it.
+"""Read delete files in a child process, since reading a damaged file can crash the process.
 
-Arrow's readers are C++: a damaged file can make them crash, never end, or fill the memory. So files of deletes in ORC
-and Parquet are read in a child process that is killed when it takes too long, and may use little memory. If it dies,
-the file is unreadable, and the next one gets a new child.
+Arrow's readers are C++: a damaged file can make them crash, run for ever, or use all memory. So ORC and Parquet files
+of deletes are read in a child process with a limit of memory and of time. If the child dies, the file is unreadable,
+and the next file gets a new child.
 """
 
 from __future__ import annotations
 
 import atexit
 import importlib
-import pickle
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from migrator.concurrency.processes import cores, pipe, start_child
+from migrator.concurrency.processes import Channel, Child, Disconnected, answer_requests, as_migrator_error, cores
 from migrator.errors import MigratorError, Unreadable
 from migrator.iceberg import bounds
 
 SECONDS = 120.0
-"""What a file is given, and one second more for each of its megabytes."""
+"""The time limit for one file, in seconds; a file gets one second more for each of its megabytes."""
 
-_idle: list[subprocess.Popen[bytes]] = []
+_idle: list[Child] = []
 _lock = threading.Lock()
 _turns = threading.BoundedSemaphore(max(2, cores()))
 
 
 def call(module: str, function: str, data: bytes, place: str, *arguments: Any) -> Any:
-    """``function(data, *arguments, place)`` of a module, in a child. What it is given and what it
-    returns must be picklable. Raises Unreadable, also if the child dies of it."""
+    """Call ``function(data, *arguments, place)`` of a module in a child process, and return its result.
+
+    Arguments and result must be picklable. Raises what the function raises, and Unreadable if the child dies.
+    """
     with _turns:
         with _lock:
             child = _idle.pop() if _idle else None
         if child is None:
-            child = start_child(f"from {__name__} import serve; serve()", quiet=True)
+            child = Child(serve_reader, quiet=True)
         seconds = SECONDS + len(data) / (1 << 20)
         late = threading.Event()
         watch = threading.Timer(seconds, _stop, (child, late))
         watch.daemon = True
         watch.start()
+        failure: MigratorError | None = None
+        result = None
         try:
-            pickle.dump((module, function, data, place, arguments), pipe(child.stdin))
-            pipe(child.stdin).flush()
-            error, result = pickle.load(pipe(child.stdout))
-        except (EOFError, OSError, pickle.UnpicklingError) as fault:
+            result = child.call((module, function, data, place, arguments))
+        except MigratorError as error:
+            failure = error
+        except Disconnected as error:
             child.kill()
-            code = _close(child)
+            code = child.close()
             reason = f"reading it took more than {seconds:.0f} s" if late.is_set() else _death(code)
-            raise Unreadable(place, reason) from fault
-        except BaseException:  # Ctrl-C amid an answer: this child has lost its place
+            raise Unreadable(place, reason) from error
+        except BaseException:  # Ctrl-C before the answer was read: the call has killed the child
             child.kill()
-            _close(child)
+            child.close()
             raise
         finally:
             watch.cancel()
         with _lock:
             _idle.append(child)
-    if error is not None:
-        raise error
+    if failure is not None:
+        raise failure
     return result
 
 
-def _stop(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+def _stop(child: Child, late: threading.Event) -> None:
     late.set()
     child.kill()
 
@@ -74,49 +75,40 @@ def _death(code: int) -> str:
     return f"it is so damaged that its reader died {how}"
 
 
-def _close(child: subprocess.Popen[bytes]) -> int:
-    with suppress(OSError):
-        pipe(child.stdin).close()
-    code = child.wait()
-    pipe(child.stdout).close()
-    return code
-
-
 @atexit.register
 def _close_all() -> None:
     while _idle:
         child = _idle.pop()
         child.kill()
-        _close(child)
+        child.close()
 
 
 # -- the child -------------------------------------------------------------------------------------------
 
 
-def serve() -> None:
-    """The life of a child: read what the parent sends until the pipe ends."""
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever prints must not end up between the answers
+def serve_reader(parent: Channel) -> None:
+    """The work of a child: read the files that the parent sends."""
     base = 0
-    while True:
-        try:
-            module, function, data, place, arguments = pickle.load(source)
-        except EOFError:
-            return
-        answer: tuple[MigratorError | None, Any]
-        try:
-            job = getattr(importlib.import_module(module), function)
-            base = base or _used()  # with Arrow loaded
-            _limit(base + max(bounds.READER_BYTES, bounds.READER_RATIO * len(data)))
-            answer = (None, job(data, *arguments, place))
-        except MigratorError as error:
-            answer = (error, None)
-        except MemoryError:
-            answer = (Unreadable(place, "reading it needs more memory than such a file may"), None)
-        except Exception as fault:
-            answer = (Unreadable(place, f"its reader failed: {type(fault).__name__}: {fault}"), None)
-        pickle.dump(answer, sink)
-        sink.flush()
+
+    def read(request: tuple[str, str, bytes, str, tuple[Any, ...]]) -> Any:
+        nonlocal base
+        module, function, data, place, arguments = request
+        job = getattr(importlib.import_module(module), function)
+        base = base or _used()  # with Arrow loaded
+        _limit(base + max(bounds.READER_BYTES, bounds.READER_RATIO * len(data)))
+        return job(data, *arguments, place)
+
+    answer_requests(parent, read, _failure)
+
+
+def _failure(request: tuple[str, str, bytes, str, tuple[Any, ...]], error: Exception) -> MigratorError:
+    """What to answer where reading raised ``error``."""
+    place = request[3]
+    if isinstance(error, MigratorError):
+        return as_migrator_error(error)
+    if isinstance(error, MemoryError):
+        return Unreadable(place, "reading it needs more memory than such a file may")
+    return Unreadable(place, f"its reader failed: {type(error).__name__}: {error}")
 
 
 def _used() -> int:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
 from migrator.iceberg.avro import MAGIC, Container, Record, Target
-from migrator.iceberg.deletes.rows import NO_KEY, POS_ID, Paths, RewrittenDeletes
-from migrator.iceberg.manifests import FILE_PATH_ID
+from migrator.iceberg.deletes.rows import NO_KEY, Paths, RewrittenDeletes
+from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
 
 __all__ = ["MAGIC", "paths", "rewrite"]
 

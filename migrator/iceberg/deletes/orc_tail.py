@@ -1,4 +1,7 @@
-"""The end of an ORC file, as far as Arrow does not show it: column types and user metadata.
+"""The parts of an ORC file's tail that Arrow does not give access to: column types and user metadata.
+
+Read and written by hand because Arrow's writer takes no user metadata, and because protobuf classes for this format
+would be one more dependency for four kinds of fields.
 
 Layout (ORC specification v1, "File Tail"): …, footer, postscript, length of the postscript in one byte. Both
 are protocol buffers; the footer is compressed in chunks, the postscript is not.
@@ -10,13 +13,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pyarrow as pa
+import lz4.block
 import zstandard
 
 from migrator.errors import Unreadable
 from migrator.iceberg import bounds
-from migrator.iceberg.avro import Malformed
-from migrator.iceberg.avro.codecs import unzstd
+from migrator.iceberg.malformed import Malformed
+from migrator.iceberg.unpack import unsnappy, unzstd
+from migrator.iceberg.varints import read_varint, write_varint
 
 # Field numbers: orc_proto.proto.
 _PS_FOOTER_LENGTH, _PS_COMPRESSION, _PS_BLOCK_SIZE = 1, 2, 3
@@ -37,7 +41,7 @@ class Tail:
         self._data = data
         try:
             self._read()
-        except (Malformed, IndexError, zlib.error, zstandard.ZstdError, pa.ArrowException, OSError) as fault:
+        except (Malformed, IndexError, zlib.error, zstandard.ZstdError, lz4.block.LZ4BlockError) as fault:
             raise Unreadable(place, f"its ORC tail is damaged: {fault}") from fault
 
     def _read(self) -> None:
@@ -120,25 +124,15 @@ def _inflated(data: bytes, compression: int) -> bytes:
     return b"".join(out)
 
 
-def _unsnappy(data: bytes) -> bytes:
-    size, _ = _varint(data, 0)
-    if size > min(64 * len(data), bounds.FOOTER_BYTES):  # snappy cannot compress better than about 1 : 21
-        raise Malformed(f"snappy data announces {size} bytes")
-    out: bytes = pa.Codec("snappy").decompress(data, size, asbytes=True)
-    return out
-
-
 def _unlz4(data: bytes) -> bytes:
-    # Arrow must be told the size of a bare block, which ORC does not record. In a frame it finds the end by
-    # itself: magic, flags, largest block (4 MiB), checksum of the two; then length and block; then the end.
-    frame = b"\x04\x22\x4d\x18\x60\x70\x73" + len(data).to_bytes(4, "little") + data + bytes(4)
-    out: bytes = pa.CompressedInputStream(pa.BufferReader(frame), "lz4").read(bounds.FOOTER_BYTES + 1)
+    # ORC does not record the size of a chunk's content. LZ4 cannot compress better than 1 : 255.
+    out: bytes = lz4.block.decompress(data, uncompressed_size=min(255 * len(data), bounds.FOOTER_BYTES))
     return out
 
 
 _CODECS: dict[int, Callable[[bytes], bytes]] = {
     1: lambda data: zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, bounds.FOOTER_BYTES + 1),
-    2: _unsnappy,
+    2: lambda data: unsnappy(data, bounds.FOOTER_BYTES),
     4: _unlz4,
     5: unzstd,
 }
@@ -152,14 +146,14 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
     """(field number, value) in order; numbers are ints, everything else is bytes."""
     pos = 0
     while pos < len(data):
-        key, pos = _varint(data, pos)
+        key, pos = read_varint(data, pos)
         match key & 7:
             case 0:
-                value, pos = _varint(data, pos)
+                value, pos = read_varint(data, pos)
                 yield key >> 3, value
                 continue
             case 2:
-                size, pos = _varint(data, pos)
+                size, pos = read_varint(data, pos)
             case kind:
                 raise Malformed(f"a field has the wire type {kind}")  # ORC's messages have no others here
         if size > len(data) - pos:
@@ -170,25 +164,5 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
 
 def _field(number: int, value: int | bytes) -> bytes:
     if isinstance(value, int):
-        return _write_varint(number << 3) + _write_varint(value)
-    return _write_varint(number << 3 | 2) + _write_varint(len(value)) + value
-
-
-def _varint(data: bytes, pos: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = data[pos]
-        pos += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, pos
-        shift += 7
-
-
-def _write_varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+        return write_varint(number << 3) + write_varint(value)
+    return write_varint(number << 3 | 2) + write_varint(len(value)) + value

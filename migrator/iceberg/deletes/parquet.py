@@ -16,8 +16,8 @@ from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
 from migrator.iceberg.deletes import apart
 from migrator.iceberg.deletes.parquet_footer import MAGIC, Footer
-from migrator.iceberg.deletes.rows import POS_ID, RewrittenDeletes, column_index, reading, rows
-from migrator.iceberg.manifests import FILE_PATH_ID
+from migrator.iceberg.deletes.rows import RewrittenDeletes, column_index, reading, rows
+from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
 
 __all__ = ["MAGIC", "paths", "rewrite"]
 

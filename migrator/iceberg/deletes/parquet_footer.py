@@ -13,8 +13,8 @@ from copy import deepcopy
 from typing import Any
 
 from migrator.errors import Unreadable
-from migrator.iceberg.avro import Malformed
 from migrator.iceberg.deletes.thrift import BINARY, I32, LIST, STRUCT, Struct, decode, encode
+from migrator.iceberg.malformed import Malformed
 
 MAGIC = b"PAR1"
 

@@ -1,8 +1,8 @@
 """Deletion vectors in Puffin files: map the paths in the footer, and leave the blobs where they are.
 
-Manifest entries point at blobs by offset and length (fields 144, 145), so nothing before the footer moves.
-Format: Iceberg Puffin spec. Some writers left a deletion vector without the Puffin file around it; such a
-file holds no path and stays as it is.
+Manifest entries point to blobs by offset and length (fields 144, 145), so nothing before the footer changes.
+Format: Iceberg Puffin spec. Some writers wrote a bare deletion vector without a Puffin file around it; such a
+file has no path and stays as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-import pyarrow as pa
+import lz4.frame
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping, bounds
@@ -28,13 +28,13 @@ _FLAGS = (b"\x00\x00\x00\x00", _COMPRESSED)
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """What the footer says of a blob. Offset and length in bytes of the file."""
+    """One blob, as the footer describes it. Offset and length in bytes of the file."""
 
     type: str
     offset: int
     length: int
     referenced_data_file: str | None
-    """The data file that a deletion vector deletes from; None for other blobs, and where it is not said."""
+    """The data file that a deletion vector deletes from; None for other blobs, and if the footer does not name it."""
 
 
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
@@ -57,7 +57,7 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
     text = replace_strings(footer.text, edit)
     if text is not footer.text:
-        payload = _lz4(text.encode()) if footer.compressed else text.encode()
+        payload = _compressed(text.encode()) if footer.compressed else text.encode()
         size = len(payload).to_bytes(4, "little", signed=True)
         data = b"".join((data[: footer.start], MAGIC, payload, size, data[-8:]))
     return RewrittenDeletes(data, DeleteFile(len(data), None, None), unmapped)
@@ -111,7 +111,7 @@ class _Footer:
         self.compressed = flags == _COMPRESSED
         payload = data[-12 - size : -12]
         if self.compressed:
-            payload = _unlz4(payload, place)
+            payload = _decompressed(payload, place)
         try:
             self.text = payload.decode()
         except UnicodeDecodeError as fault:
@@ -124,53 +124,40 @@ class _Footer:
         kind, offset, length = of.text("type"), of.integer("offset"), of.integer("length")
         if offset < len(MAGIC) or length < 0 or offset + length > self.start:
             raise Unreadable(of.place, f"{of.label}offset and length lie outside of the file's blobs")
-        # Readers find a vector by its manifest entry, so one without the property is of use.
+        # Readers find a vector by its manifest entry, so a vector without the property is valid.
         path = of.object("properties").optional_text(_REFERENCED) if kind == DELETION_VECTOR else None
         return Blob(kind, offset, length, path)
 
 
 # --- LZ4 -----------------------------------------------------------------------------------------------
 
-# A frame: magic, flags, block size, content size (8 bytes, little-endian) if its flag is set, checksum of
-# the three fields before it, blocks, end. The Puffin spec demands the content size.
-_FRAME = b"\x04\x22\x4d\x18"
-_HAS_SIZE = 0x08
 
-
-def _unlz4(frame: bytes, place: str) -> bytes:
-    if not frame.startswith(_FRAME) or len(frame) < 15 or not frame[4] & _HAS_SIZE:
+def _decompressed(frame: bytes, place: str) -> bytes:
+    """The content of one LZ4 frame that records its content size, as the Puffin spec demands."""
+    size = _content_size(frame)
+    if not size:
         raise Unreadable(place, "its Puffin footer is no LZ4 frame with a content size")
-    size = int.from_bytes(frame[6:14], "little")
     if size > min(255 * len(frame), bounds.FOOTER_BYTES):  # LZ4 cannot compress better
         raise Unreadable(place, f"its Puffin footer announces {size} bytes")
+    decompressor = lz4.frame.LZ4FrameDecompressor()
     try:
-        text: bytes = pa.Codec("lz4").decompress(frame, size, asbytes=True)
-    except (pa.ArrowException, OSError) as fault:
+        text: bytes = decompressor.decompress(frame, max_length=size + 1)
+    except RuntimeError as fault:
         raise Unreadable(place, f"its Puffin footer cannot be decompressed: {fault}") from fault
+    if not decompressor.eof or decompressor.unused_data:
+        raise Unreadable(place, "its Puffin footer cannot be decompressed: it is not exactly one LZ4 frame")
     return text
 
 
-def _lz4(text: bytes) -> bytes:
-    """One frame with content size, which Arrow leaves out."""
-    frame: bytes = pa.Codec("lz4").compress(text, asbytes=True)
-    descriptor = bytes([frame[4] | _HAS_SIZE, frame[5]]) + len(text).to_bytes(8, "little")
-    return b"".join((_FRAME, descriptor, bytes([_xxh32(descriptor) >> 8 & 0xFF]), frame[7:]))
+def _content_size(frame: bytes) -> int:
+    """The size in bytes that the header of the frame records; 0 if it records none or is damaged."""
+    try:
+        size: int = lz4.frame.get_frame_info(frame)["content_size"]
+    except RuntimeError:
+        return 0
+    return size
 
 
-def _xxh32(data: bytes) -> int:
-    """xxHash-32 with seed 0 of less than 16 bytes (xxHash specification, "XXH32 algorithm description")."""
-    state = 374761393 + len(data)
-    whole = len(data) & ~3
-    for start in range(0, whole, 4):
-        state = _rotated(state + int.from_bytes(data[start : start + 4], "little") * 3266489917, 17) * 668265263
-    for byte in data[whole:]:
-        state = _rotated(state + byte * 374761393, 11) * 2654435761
-    for shift, factor in ((15, 2246822519), (13, 3266489917), (16, 1)):
-        state &= 0xFFFFFFFF
-        state = (state ^ state >> shift) * factor
-    return state & 0xFFFFFFFF
-
-
-def _rotated(number: int, bits: int) -> int:
-    number &= 0xFFFFFFFF
-    return number << bits | number >> 32 - bits
+def _compressed(text: bytes) -> bytes:
+    frame: bytes = lz4.frame.compress(text, store_size=True)
+    return frame

@@ -1,4 +1,4 @@
-"""What the formats share: the distinct paths in the rows of a file, and rows as an Arrow table."""
+"""Position deletes of every format: the distinct paths in the rows of a file, and the rows as an Arrow table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import pyarrow.compute as pc
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.manifests import FILE_PATH_ID, DeleteFile
-
-POS_ID = 2147483545
-"""Reserved field id of the column ``pos``."""
+from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
+from migrator.iceberg.manifests import DeleteFile
 
 NO_KEY = "a row has no file_path or no pos"
 
@@ -25,14 +23,14 @@ class RewrittenDeletes:
 
     data: bytes
     file: DeleteFile
-    """What its manifest entries must say."""
+    """What its manifest entries must record."""
     unmapped: int
     """Rows or vectors whose path no rule covers, kept as they are: they delete from files that do not move."""
 
 
 @contextmanager
 def reading(place: str) -> Iterator[None]:
-    """Turns what Arrow raises on damaged files into Unreadable."""
+    """Turn the errors that Arrow raises for damaged files into Unreadable."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
@@ -40,7 +38,7 @@ def reading(place: str) -> Iterator[None]:
 
 
 class Paths:
-    """The distinct paths in the rows of a file, and where a mapping sends them."""
+    """The distinct paths in the rows of a file, and their new paths."""
 
     def __init__(self, rows: dict[str, int], mapping: Mapping) -> None:
         """``rows`` is the number of rows of each path."""
@@ -51,6 +49,7 @@ class Paths:
 
     @property
     def changed(self) -> bool:
+        """True if the mapping changes at least one path."""
         return any(old != new for old, new in self.new.items())
 
     @property
@@ -67,7 +66,7 @@ class Paths:
 
 
 def ranks(paths: list[str]) -> list[int]:
-    """For each path its place in the order of all; equal paths have equal ranks."""
+    """For each path its position in the sorted order; equal paths have equal ranks."""
     places = {path: place for place, path in enumerate(sorted(set(paths)))}
     return [places[path] for path in paths]
 
@@ -83,6 +82,7 @@ class Rows:
     """The column of paths: one dictionary of strings, without nulls."""
 
     def moves(self, mapping: Mapping) -> Paths:
+        """The distinct paths with their new paths."""
         values = self.keys.dictionary.to_pylist()
         return Paths(
             {values[c["values"]]: c["counts"] for c in pc.value_counts(self.keys.indices).to_pylist()}, mapping
@@ -100,6 +100,7 @@ class Rows:
         return table.take(pc.sort_indices(keys, sort_keys=[("path", "ascending"), ("pos", "ascending")]))
 
     def distinct(self) -> set[str]:
+        """The distinct paths."""
         values = self.keys.dictionary.to_pylist()
         return {values[index] for index in pc.unique(self.keys.indices).to_pylist()}
 

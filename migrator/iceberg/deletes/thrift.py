@@ -1,6 +1,7 @@
 """Thrift's compact protocol, as far as a Parquet footer needs it: decode a struct, and encode it again.
 
-Nothing is known here of what the fields mean, so fields of later versions of the format are kept as they are.
+The fields have no names here, so unknown fields of later versions of the format are kept as they are. That is why it
+is written by hand: Thrift libraries drop fields that their schema does not have.
 Format: Apache Thrift, "Thrift Compact protocol encoding".
 """
 
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from migrator.iceberg.avro import Malformed
+from migrator.iceberg.malformed import Malformed
+from migrator.iceberg.varints import read_varint, write_varint
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = range(1, 14)
 _STOP = 0
@@ -100,14 +102,11 @@ class _Reader:
         return number >> 1 ^ -(number & 1)
 
     def _varint(self) -> int:
-        number = shift = 0
-        while shift < 70:
-            byte = self._take(1)[0]
-            number |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return number
-            shift += 7
-        raise Malformed("a number is too long")
+        try:
+            number, self._pos = read_varint(self._data, self._pos)
+        except IndexError:
+            raise Malformed("it is cut off") from None
+        return number
 
 
 def _put_struct(out: bytearray, struct: Struct) -> None:
@@ -119,7 +118,7 @@ def _put_struct(out: bytearray, struct: Struct) -> None:
             out.append(field - last << 4 | kind)
         else:
             out.append(kind)
-            _put_zigzag(out, field)
+            out += _zigzag(field)
         last = field
         if kind not in (TRUE, FALSE):
             _put_value(out, kind, value)
@@ -131,9 +130,9 @@ def _put_value(out: bytearray, kind: int, value: Any) -> None:
         case 1 | 2 | 3 | 7 | 13:  # of a list: a byte each
             out += value
         case 4 | 5 | 6:
-            _put_zigzag(out, value)
+            out += _zigzag(value)
         case 8:
-            _put_varint(out, len(value))
+            out += write_varint(len(value))
             out += value
         case 9 | 10:
             of, values = value
@@ -141,12 +140,12 @@ def _put_value(out: bytearray, kind: int, value: Any) -> None:
                 out.append(len(values) << 4 | of)
             else:
                 out.append(0xF0 | of)
-                _put_varint(out, len(values))
+                out += write_varint(len(values))
             for element in values:
                 _put_value(out, of, element)
         case 11:
             of_key, of_value, pairs = value
-            _put_varint(out, len(pairs))
+            out += write_varint(len(pairs))
             if pairs:
                 out.append(of_key << 4 | of_value)
             for key, element in pairs:
@@ -156,12 +155,5 @@ def _put_value(out: bytearray, kind: int, value: Any) -> None:
             _put_struct(out, value)
 
 
-def _put_zigzag(out: bytearray, number: int) -> None:
-    _put_varint(out, number << 1 if number >= 0 else (-number << 1) - 1)
-
-
-def _put_varint(out: bytearray, number: int) -> None:
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
+def _zigzag(number: int) -> bytes:
+    return write_varint(number << 1 if number >= 0 else (-number << 1) - 1)

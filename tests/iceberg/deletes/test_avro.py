@@ -225,7 +225,7 @@ def without(name: str) -> dict[str, Any]:
             container(SCHEMA, [[encode("bytes", b"s3://bronze/\xff") + long(1)]]),
             "file_path: a string is not UTF-8",
         ),
-        (container(SCHEMA, [[encode("string", "s3://bronze/a") + long(1) + b"x"]]), "1 bytes behind its last record"),
+        (container(SCHEMA, [[encode("string", "s3://bronze/a") + long(1) + b"x"]]), "1 bytes after its last record"),
     ],
 )
 def test_what_is_wrong_is_said(data, reason):

@@ -1,0 +1,111 @@
+"""``migrator migrate``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from migrator.cli.options import (
+    CopyOptions,
+    CutoverOptions,
+    LakeOptions,
+    PlanOptions,
+    copy_options,
+    cutover_options,
+    is_given,
+    json_option,
+    lake_options,
+    optional_plan_argument,
+    plan_options,
+)
+from migrator.cli.terminal import ask, progress, say, say_json, say_plan
+from migrator.errors import EXIT_FAILED
+
+if TYPE_CHECKING:
+    from migrator.migration import Migration
+    from migrator.progress import Progress
+
+
+@click.command()
+@optional_plan_argument
+@lake_options
+@plan_options
+@click.option("--yes", is_flag=True, help="Do not ask before starting.")
+@cutover_options
+@copy_options
+@json_option
+def migrate(
+    plan: Path | None,
+    lake: LakeOptions,
+    planning: PlanOptions,
+    yes: bool,
+    cutover: CutoverOptions,
+    copying: CopyOptions,
+    as_json: bool,
+) -> None:
+    """Carry out PLAN: copy, rewrite, compare, cut over, verify. Without PLAN, make one first.
+
+    \b
+    Example:
+      migrator migrate plans/lake.db
+      migrator migrate --endpoint-url http://minio:9000 --catalog iceberg --yes
+
+    If it was interrupted or killed, run the same command again: it continues. The old buckets are only read.
+    """
+    from migrator import api
+
+    bars = progress(as_json=as_json)
+    settings = copying.settings()
+    described = _described(plan, lake, planning, bars)
+    plan = plan or Path(described["plan"])
+    if described["blocked"]:
+        say_plan(described, as_json=as_json)
+        raise click.exceptions.Exit(EXIT_FAILED)
+    if not api.plan_status(plan, look=False, progress=bars).complete:
+        _announce(described, cutover=not cutover.no_cutover, yes=yes)
+    migration = api.migrate_lake(
+        plan,
+        cutover=not cutover.no_cutover,
+        accept_late=cutover.accept_late,
+        accept=cutover.accept,
+        copying=settings,
+        progress=bars,
+    )
+    _say_migration(migration, described, as_json=as_json)
+    if not migration.ok:
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _described(plan: Path | None, lake: LakeOptions, planning: PlanOptions, bars: Progress) -> dict[str, Any]:
+    """The plan, or a new one, described as by :func:`migrator.api.show_plan`."""
+    from migrator import api
+
+    if plan is None:
+        return api.plan_lake(lake.settings().override(**vars(planning)), progress=bars)
+    if is_given(lake) or is_given(planning):
+        raise click.UsageError(
+            "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
+            "--catalog, --all-versions, --object-lock, --leave."
+        )
+    return api.show_plan(plan, progress=bars)
+
+
+def _announce(described: dict[str, Any], *, cutover: bool, yes: bool) -> None:
+    """Print the plan, and ask whether to start, unless ``yes``."""
+    from migrator.reporting.plan import plan_report, question
+
+    say(plan_report(described, starting=True), err=True)
+    if not yes:
+        ask(question(described, cutover=cutover))
+
+
+def _say_migration(migration: Migration, described: dict[str, Any], *, as_json: bool) -> None:
+    from migrator.reporting.json_forms import migration_json
+    from migrator.reporting.migration import migration_report
+
+    if as_json:
+        say_json(migration_json(migration, described))
+    else:
+        say(migration_report(migration, described))

@@ -1,0 +1,237 @@
+"""The options that several commands share. Options that belong together arrive at a command as one value."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
+from migrator.findings import AT_MIGRATION
+
+if TYPE_CHECKING:
+    from migrator.config import Settings
+    from migrator.copying.stage import CopySettings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+
+# These two repeat what migrator.copying.options and migrator.run define, which import boto3; a test compares them.
+VERIFY_CONTENT = ("auto", "always", "never")
+MAX_FAILURES = 100
+
+
+@dataclass(frozen=True)
+class LakeOptions:
+    """Which lake is meant."""
+
+    config: Path | None = None
+    endpoint_url: str | None = None
+    target: str | None = None
+    target_endpoint_url: str | None = None
+    catalogs: tuple[str, ...] = ()
+
+    def settings(self) -> Settings:
+        """The settings of ``--config``, changed by the other options. Raises ConfigError."""
+        from migrator.config import Settings, load
+
+        return (load(self.config) if self.config else Settings()).override(
+            endpoint_url=self.endpoint_url,
+            target=self.target,
+            target_endpoint_url=self.target_endpoint_url,
+            catalogs=self.catalogs,
+        )
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What a plan includes."""
+
+    all_versions: bool = False
+    object_lock: bool = False
+    leave: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CopyOptions:
+    """How objects are copied. ``tps``: requests per second; ``bandwidth``: bytes per second."""
+
+    concurrency: int = Limits().concurrency
+    tps: float | None = None
+    bandwidth: float | None = None
+    verify_content: str = VERIFY_CONTENT[0]
+    max_failures: int = MAX_FAILURES
+    files_from: Path | None = None
+
+    def settings(self) -> CopySettings:
+        """The same for :func:`migrator.api.migrate_lake`. Raises ConfigError if ``files_from`` cannot be read."""
+        from migrator.api import CopySettings
+        from migrator.copying.failed_list import read_list
+        from migrator.copying.options import Options
+
+        limits = Limits(self.concurrency, self.tps, self.bandwidth)
+        only = read_list(self.files_from) if self.files_from else None
+        return CopySettings(Options(limits, self.verify_content), self.max_failures, only)
+
+
+@dataclass(frozen=True)
+class CutoverOptions:
+    """When a migration cuts over."""
+
+    no_cutover: bool = False
+    accept_late: bool = False
+    accept: tuple[str, ...] = ()
+
+
+def is_given(options: LakeOptions | PlanOptions) -> bool:
+    """True if the command line has any of these options."""
+    return any(vars(options).values())
+
+
+def _together(name: str, kind: type, *options: Decorator[Any]) -> Decorator[Command]:
+    """A decorator that gives a command these options, in this order, and passes them as one ``kind`` named ``name``."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def call(*arguments: Any, **given: Any) -> Any:
+            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            return command(*arguments, **given)
+
+        decorated: Any = call
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
+
+
+class Bandwidth(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes: 500000, 200M, 1.5G; units are powers of 1,024."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?(?:/s)?", str(value), re.IGNORECASE)
+        if match is None or not float(match[1]):
+            self.fail(f"{value!r} is not a size: write it like 200M.", param, ctx)
+        exponent = " KMGT".index(match[2].upper() or " ")
+        count = float(float(match[1]) * 1024**exponent)
+        if not MIN_BANDWIDTH <= count <= MAX_BANDWIDTH:
+            self.fail(f"{value!r} is out of bounds: between 1K and 1024T bytes per second.", param, ctx)
+        return count
+
+
+class RequestRate(click.ParamType):  # type: ignore[type-arg]
+    """A number of requests per second."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            count = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        if not MIN_TPS <= count <= MAX_TPS:  # false for nan, too
+            self.fail(f"{value!r} is out of bounds: between {MIN_TPS:g} and {MAX_TPS:,.0f}.", param, ctx)
+        return count
+
+
+endpoint_url_option = click.option(
+    "--endpoint-url", metavar="URL", help="The S3 endpoint.  [default: AWS_ENDPOINT_URL_S3, else AWS]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; plans/README.md documents the keys.")
+plan_argument = click.argument("plan", type=click.Path(path_type=Path))
+optional_plan_argument = click.argument("plan", type=click.Path(path_type=Path), required=False)
+
+lake_options = _together(
+    "lake",
+    LakeOptions,
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A configuration file (lake.toml); plans/lake.example.toml explains it.",
+    ),
+    endpoint_url_option,
+    click.option("--target", metavar="BUCKET", help="The bucket that everything is copied to.  [default: data-lake]"),
+    click.option(
+        "--target-endpoint-url", metavar="URL", help="The S3 endpoint of the target.  [default: the same endpoint]"
+    ),
+    click.option(
+        "--catalog",
+        "catalogs",
+        multiple=True,
+        metavar="NAME",
+        help="A catalog of your pyiceberg configuration whose tables move. Repeatable.",
+    ),
+)
+
+plan_options = _together(
+    "planning",
+    PlanOptions,
+    click.option("--all-versions", is_flag=True, help="Also copy older versions of objects, and delete markers."),
+    click.option("--object-lock", is_flag=True, help="Also copy the retention and legal hold of objects."),
+    click.option(
+        "--leave",
+        multiple=True,
+        metavar="NAME",
+        help="Do not move this table of a catalog: namespace.table or catalog.namespace.table. Repeatable.",
+    ),
+)
+
+copy_options = _together(
+    "copying",
+    CopyOptions,
+    click.option(
+        "--concurrency",
+        type=click.IntRange(1, MAX_CONCURRENCY),
+        default=Limits().concurrency,
+        show_default=True,
+        help="Maximum concurrent requests; tuned automatically.",
+    ),
+    click.option("--tps", type=RequestRate(), metavar="NUMBER", help="Maximum requests per second."),
+    click.option("--bandwidth", type=Bandwidth(), metavar="SIZE", help="Maximum bytes per second, such as 200M."),
+    click.option(
+        "--verify-content",
+        type=click.Choice(VERIFY_CONTENT),
+        default=VERIFY_CONTENT[0],
+        show_default=True,
+        help="When to read a copy and its source and compare their bytes; auto: where no ETag or checksum proves that "
+        "they are equal.",
+    ),
+    click.option(
+        "--max-failures",
+        type=click.IntRange(min=1),
+        default=MAX_FAILURES,
+        show_default=True,
+        help="Stop after this number of objects could not be copied.",
+    ),
+    click.option(
+        "--files-from",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Copy only the objects that FILE lists, one s3:// URI per line, then stop.",
+    ),
+)
+
+cutover_options = _together(
+    "cutover",
+    CutoverOptions,
+    click.option("--no-cutover", is_flag=True, help="Copy and rewrite, but do not change any pointer yet."),
+    click.option(
+        "--accept-late",
+        is_flag=True,
+        help="Cut over even if the old buckets changed since planning; those changes are not copied.",
+    ),
+    click.option(
+        "--accept",
+        multiple=True,
+        type=click.Choice(sorted(AT_MIGRATION)),
+        help='Continue even if this was found before the cutover; see "migrator explain CODE". Repeatable.',
+    ),
+)

@@ -1,0 +1,40 @@
+"""``migrator policy``"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from migrator.cli.options import optional_plan_argument
+
+
+@click.command()
+@optional_plan_argument
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A lake.toml, before there is a plan.")
+@click.option(
+    "--side",
+    type=click.Choice(("both", "source", "target")),
+    default="both",
+    show_default=True,
+    help="Only the permissions to read the old buckets, or only those to write the target.",
+)
+@click.option("--mc", is_flag=True, help="Print the mc commands that attach the policy to a MinIO user.")
+def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
+    """Print the least policy that migrating the buckets of PLAN needs, for AWS IAM and MinIO.
+
+    \b
+    Example:
+      migrator policy plans/lake.db > policy.json
+      migrator policy --config lake.toml --mc
+
+    If the target belongs to another account, use the policy of --side target there.
+    """
+    if (plan is None) == (config is None):
+        raise click.UsageError("Name either a PLAN or a --config.")
+    from migrator import api
+    from migrator.plan.policy import mc_commands
+
+    least = api.policy_of_plan(plan, side) if plan else api.policy_of_settings(api.load_settings(config or ""), side)
+    click.echo(mc_commands(least) if mc else json.dumps(least, indent=2), nl=not mc)

@@ -1,0 +1,58 @@
+"""``migrator relocate``"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+
+import click
+
+from migrator.cli.options import endpoint_url_option, json_option
+from migrator.cli.terminal import progress, say, say_json
+
+
+@click.command()
+@click.argument("metadata_json")
+@click.option("--to", required=True, metavar="URI", help="The table's new location, such as s3://bucket/wh/db/table.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Another prefix that moves, for files outside the table's location. OLD may be a path of any file system, "
+    "such as hdfs://host:8020/data: then its files are at NEW already. Repeatable.",
+)
+@click.option("--no-copy", is_flag=True, help="Only rewrite: the data files are at the new place, or will be.")
+@endpoint_url_option
+@json_option
+def relocate(
+    metadata_json: str, to: str, also: tuple[str, ...], no_copy: bool, endpoint_url: str | None, as_json: bool
+) -> None:
+    """Move one table, given the URI of its METADATA_JSON. Uses and changes no catalog.
+
+    \b
+    Example:
+      migrator relocate s3://backup/wh/t/metadata/00007-….metadata.json --to s3://data-lake/wh/t
+
+    The table may be a copy whose paths still name the place that it was copied from. --to may be the place
+    where the table is now: then the data files stay, and the rewritten files go to a folder "relocated"
+    beside them. Nothing is overwritten. Paths keep their scheme (s3, s3a, s3n); those of a table that came
+    from another file system (hdfs, file, gs, …) get the scheme of --to.
+    """
+    pairs = [_pair(text) for text in also]
+    from migrator import api
+    from migrator.reporting.relocation import relocation_report
+
+    bars = progress(as_json=as_json)
+    done = api.relocate_table(metadata_json, to, also=pairs, copy=not no_copy, endpoint_url=endpoint_url, progress=bars)
+    if as_json:
+        say_json(asdict(done))
+    else:
+        say(relocation_report(done))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """(old prefix, new prefix) of ``OLD=NEW``. Raises UsageError."""
+    pair = re.fullmatch("(.+)=(s3[an]?://.*)", text, re.DOTALL)  # OLD may hold a "=", too
+    if pair is None:
+        raise click.UsageError(f"--also {text!r}: write it as OLD=NEW, such as s3://old/data=s3://new/data.")
+    return pair[1], pair[2]

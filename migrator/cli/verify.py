@@ -1,0 +1,38 @@
+"""``migrator verify``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from migrator.cli.options import json_option, plan_argument
+from migrator.cli.terminal import progress, say, say_json
+from migrator.errors import EXIT_FAILED
+
+
+@click.command()
+@plan_argument
+@click.option("--deep", is_flag=True, help="Also compare every row, and the bytes of every copied object.")
+@json_option
+def verify(plan: Path, deep: bool, as_json: bool) -> None:
+    """Compare the target with PLAN: every object, every file of every table, every snapshot's rows.
+
+    \b
+    Example:
+      migrator verify --deep plans/lake.db
+
+    Does not need the old buckets; only --deep compares with them, as far as they exist. Exits with 3 if anything
+    differs or cannot be read. Counts what could not be compared, and gives the reason.
+    """
+    from migrator import api
+    from migrator.reporting.json_forms import verification_json
+    from migrator.reporting.verification import verification_report
+
+    verification = api.verify_lake(plan, deep=deep, progress=progress(as_json=as_json))
+    if as_json:
+        say_json(verification_json(verification))
+    else:
+        say(verification_report(verification))
+    if not verification.ok:
+        raise click.exceptions.Exit(EXIT_FAILED)

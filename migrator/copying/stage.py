@@ -1,0 +1,198 @@
+"""The stage "copying": every older version and every plain object of a plan, journalled one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+from migrator.copying.copy_objects import copy_objects
+from migrator.copying.failed_list import failed_list, list_failures
+from migrator.copying.free_keys import LEAST_GROUP
+from migrator.copying.leftovers import drop_uploads
+from migrator.copying.options import ALWAYS, NEVER, SMALL, Options
+from migrator.copying.outcomes import AnswerLost, Item, NotCopied
+from migrator.copying.setup import Setup
+from migrator.copying.versions import VersionCopier
+from migrator.inventory.versions import has_versions
+from migrator.planfile.copied import Copied
+from migrator.planfile.journal import STARTED
+from migrator.planfile.queries import IS_FOLDER, PENDING_COPIES
+from migrator.planfile.rows import PlannedObject
+from migrator.progress import Progress
+from migrator.run import MAX_FAILURES, Run, stage_failed
+from migrator.store import PartCopies, lists_in_order, probe_part_copies
+from migrator.target import holds_only_copies
+
+LOST_ATTEMPTS = 5
+"""How often an object whose answer was lost is looked for at the target, and copied again if it is not there."""
+
+# The current object goes on top of the newest of its older versions, which migrator has just written.
+_ON_TOP = """
+SELECT o.id, coalesce(d.etag, v.etag) FROM versions v JOIN objects o ON o.bucket = v.bucket AND o.key = v.key
+LEFT JOIN versions_done d ON d.version_id = v.id
+WHERE NOT v.marker AND o.id NOT IN (SELECT object_id FROM done)
+  AND NOT EXISTS (SELECT 1 FROM versions x WHERE x.bucket = v.bucket AND x.key = v.key AND x.ordinal > v.ordinal)
+"""
+
+
+@dataclass(frozen=True)
+class CopySettings:
+    """How to copy. ``only``: nothing but these source objects (bucket, key)."""
+
+    options: Options = field(default_factory=Options)
+    max_failures: int = MAX_FAILURES
+    only: frozenset[tuple[str, str]] | None = None
+
+
+def begin(run: Run, options: Options) -> None:
+    """Compare the target with the plan, record the start of the run, and abort the multipart uploads that a killed run
+    has left at the target. Raises PlanStale if the target is not as planned."""
+    run.conditional = run.guard.begin(run.journal, recognize=options.verify != ALWAYS, live=run.live_tables())
+    begun = run.journal.first(STARTED)
+    if begun is not None:
+        drop_uploads(run.plan, run.store, options, begun)
+    run.journal.event(STARTED)
+
+
+def copy_versions(run: Run, *, hints: bool = False) -> None:
+    """Copy older versions and delete markers. They must be at the target before the current objects: those of version
+    hints (``hints``) right before the hints, at the cutover, all others before anything else."""
+    copier = _version_copier(run)
+    failures = copier.copy(run.journal, hints=hints)
+    run.result.copied_versions += copier.copied
+    run.result.copied_version_bytes += copier.copied_bytes
+    run.journal.may_replace(run.plan.db.execute(_ON_TOP).fetchall())
+    run.journal.commit()
+    if failures:
+        raise stage_failed("copying older versions", failures)
+
+
+def copy_current_objects(run: Run, options: Options) -> None:
+    """Copy every plain object of the plan. Goes on after a failure; raises MigrationFailed or PlanStale at the end,
+    with a list of the failed objects in a file beside the plan.
+
+    Keys that are folders of others are copied last: a server that keeps keys in directories (SeaweedFS 4.48) answers
+    200 to both ``a`` and ``a/b`` at once, and loses one of them.
+    """
+    failed = failed_list(run.plan.path)
+    if run.only is None:
+        failed.unlink(missing_ok=True)
+    where = f"{PENDING_COPIES} AND role = ''"
+    count, size = run.plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
+    if not count:
+        return
+    began = time.monotonic()
+    copies = _CurrentCopies(run, _setup(run, options, where, count))
+    whole = run.only is None
+    with run.progress.stage(
+        "copying", objects=count if whole else len(run.only or ()), size=int(size) if whole else None
+    ) as stage:
+        failures = copies.copy(where, stage)
+    run.journal.commit()
+    run.result.copy_seconds = time.monotonic() - began
+    if failures:
+        ids = [failure.id for failure in failures]
+        listed = list_failures(failed, (planned.place for planned in run.plan.objects_by_id(ids)))
+        raise stage_failed("copying", [failure.error for failure in failures], listed)
+
+
+def _setup(run: Run, options: Options, where: str, count: int) -> Setup:
+    """How the objects are copied, with what is known of the servers."""
+    old, new = run.store.ends
+    across = None if new is old else new.connection
+    bucket = run.layout.target_bucket
+    look_first = not (run.conditional.copy if across is None else run.conditional.put)
+    # A listing of the target must show whatever is there; see migrator.copying.free_keys.
+    in_groups = look_first and across is None and count >= LEAST_GROUP
+    in_groups = in_groups and holds_only_copies(run.plan) and lists_in_order(run.store, bucket)
+    options = replace(
+        options,
+        conditional=run.conditional,
+        look_first=look_first,
+        look_in_groups=in_groups,
+        once=has_versions(run.plan),
+        part_copies=PartCopies() if across else _part_copies(run, options, where),
+    )
+    return Setup(old.connection, across, bucket, options)
+
+
+def _part_copies(run: Run, options: Options, where: str) -> PartCopies:
+    """How the server copies objects that were uploaded in parts, if any of them is to be copied."""
+    large = f"(size > {SMALL} AND etag LIKE '%-%') OR size > {options.whole_limit}"
+    if options.verify == NEVER or run.plan.lookup(f"SELECT 1 FROM objects WHERE {where} AND ({large})") is None:
+        return PartCopies()
+    return probe_part_copies(run.store, run.layout.target_bucket)
+
+
+def _version_copier(run: Run) -> VersionCopier:
+    return VersionCopier(run.plan, run.store, run.progress, max_failures=run.max_failures, only=run.only)
+
+
+class _CurrentCopies:
+    """Copies the current objects of a plan, and journals and counts each copy."""
+
+    def __init__(self, run: Run, setup: Setup) -> None:
+        self._run, self._setup = run, setup
+        self._replacing = run.plan.lookup("SELECT 1 FROM replaceable LIMIT 1") is not None
+
+    def copy(self, where: str, stage: Progress) -> list[NotCopied]:
+        """Copy what the SQL condition selects; return what could not be copied."""
+        failures: list[NotCopied] = []
+        with closing(self._batches(where)) as batches:
+            for batch in batches:
+                failures += self._take(batch, stage)
+                if len(failures) >= self._run.max_failures:
+                    break
+            self._run.journal.commit()
+            return self._copy_lost_again(failures, stage)
+
+    def _batches(self, where: str) -> Generator[list[Copied | NotCopied], None, None]:
+        for which in (f"NOT {IS_FOLDER}", IS_FOLDER):
+            yield from copy_objects(self._setup, self._items(f"{where} AND {which}"), self._run.result.usage)
+
+    def _items(self, where: str) -> Iterator[Item]:
+        only = self._run.only
+        for planned in self._run.plan.objects(where):
+            if only is None or (planned.bucket, planned.key) in only:
+                yield self._item(planned)
+
+    def _item(self, planned: PlannedObject) -> Item:
+        replaces = self._run.plan.replaceable(planned.id) if self._replacing else None
+        return Item(planned.id, planned.bucket, planned.stored, planned.target or "", replaces)
+
+    def _copy_lost_again(self, failures: list[NotCopied], stage: Progress) -> list[NotCopied]:
+        """Copy the objects whose answer was lost, unless the target has them: no version may be written twice."""
+        run = self._run
+        for _ in range(LOST_ATTEMPTS):
+            lost = [failure.id for failure in failures if isinstance(failure.error, AnswerLost)]
+            if not lost:
+                break
+            failures = [failure for failure in failures if failure.id not in lost]
+            planned = {one.id: one for one in run.plan.objects_by_id(lost)}
+            arrived = _version_copier(run).look_again(run.journal, planned.values())
+            self._count(arrived, stage)
+            for copy in arrived:
+                del planned[copy.id]
+            items = [self._item(one) for one in planned.values()]
+            for batch in copy_objects(self._setup, items, run.result.usage):
+                failures += self._take(batch, stage)
+            run.journal.commit()
+        return failures
+
+    def _take(self, batch: list[Copied | NotCopied], stage: Progress) -> list[NotCopied]:
+        """Journal and count the copies of a batch; return what could not be copied."""
+        copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
+        self._run.journal.copied(copies)
+        self._count(copies, stage)
+        return [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+
+    def _count(self, copies: list[Copied], stage: Progress) -> None:
+        size = sum(copy.size for copy in copies)
+        stage.advance(len(copies), size)
+        result = self._run.result
+        result.copied += len(copies)
+        result.copied_bytes += size
+        result.proofs.update(copy.proof for copy in copies)
+        result.checksums.update(copy.checksum for copy in copies if copy.checksum)

@@ -1,0 +1,90 @@
+"""What must still be true of the lake before and after the cutover. Every check raises if it is not."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from migrator.cutover.pointers import check_not_set_back, check_pointers
+from migrator.cutover.source_changes import find_source_changes
+from migrator.errors import PlanBlocked, PlanStale, Unreachable
+from migrator.layout import source_places
+from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import LATE
+from migrator.run import Run
+from migrator.target import superseded_error
+
+
+def check_not_blocked(plan: PlanFile) -> None:
+    """Raises PlanBlocked if the plan has findings that block."""
+    if plan.blocked:
+        blocks = [f for f in plan.findings() if f.severity == "block"]
+        first = blocks[0]
+        raise PlanBlocked(
+            f"{plan.path} has {len(blocks)} blocking finding(s); the first: {first.place} {first.message}.",
+            next_move=f'{first.next_move} "migrator show {plan.path}" lists all; then plan again.'.lstrip(),
+        )
+
+
+def check_sources(run: Run, *, accept_late: bool) -> None:
+    """Nothing was added to the old buckets, changed or removed there since planning. Raises PlanStale, unless
+    ``accept_late``: then it is only recorded."""
+    changes = find_source_changes(run.plan, run.store, run.progress)
+    if not changes:
+        return
+    run.journal.event(
+        LATE, added=changes.added, changed=changes.changed, removed=changes.removed, examples=changes.examples
+    )
+    run.result.late = changes
+    if not accept_late:
+        raise PlanStale(
+            f"The old buckets changed since planning: {changes}. Nothing was cut over.",
+            next_move="Stop the writers and plan again: it copies only what is new. "
+            "Or add --accept-late, to leave these changes behind.",
+        )
+
+
+def check_target(run: Run) -> None:
+    """The target holds what was written, and nobody else has written there. Raises PlanStale or MigrationFailed."""
+    run.guard.check_before_cutover(run.journal, live=run.live_tables())
+
+
+def check_nothing_to_do(run: Run) -> None:
+    """Nothing was to be done by this plan, and that is still so. Raises PlanStale."""
+    _check_not_superseded(run)
+    check_pointers(run)
+    run.guard.compare(run.journal)
+    _check_sources_at_the_end(run)
+
+
+def check_after_cutover(run: Run) -> None:
+    """No newer plan was carried out, every pointer leads to the target, and the old buckets have nothing new.
+
+    Raises PlanStale, or MigrationFailed for a table that somebody has set back to its old place.
+    """
+    _check_not_superseded(run)
+    check_not_set_back(run, run.plan.tables())
+    _check_sources_at_the_end(run)
+
+
+def _check_not_superseded(run: Run) -> None:
+    newer = run.guard.superseded()
+    if newer is not None:
+        raise superseded_error(run.plan, newer)
+
+
+def _check_sources_at_the_end(run: Run) -> None:
+    """Nothing was added to the old buckets or changed there since planning, but for what was accepted. Buckets that
+    are gone, or whose server is, are left out."""
+    places = []
+    for bucket, prefix in source_places(run.layout):
+        with suppress(Unreachable):
+            if run.store.bucket_exists(bucket):
+                places.append((bucket, prefix))
+    changes = find_source_changes(run.plan, run.store, run.progress, places)
+    accepted = run.journal.last(LATE)
+    if (changes.added, changes.changed) not in ((0, 0), (accepted.get("added"), accepted.get("changed"))):
+        raise PlanStale(
+            f"Nothing is left of this plan, but in the old buckets {changes.added:,} objects were added and "
+            f"{changes.changed:,} changed since planning ({', '.join(changes.examples)}). They are not at the target.",
+            next_move='Stop the writers and run "migrator plan" again: it copies only what is new.',
+        )

@@ -1,0 +1,80 @@
+"""Where the catalogs' pointers are: which of them a plan changes, and whether they are where they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from migrator.errors import MigrationFailed, PlanStale
+from migrator.layout import Location
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import MIGRATED, REWRITE, ROLE_VERSION_HINT, PlannedTable
+from migrator.run import PLAN_AGAIN, Run
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """How many pointers a plan changes at the cutover. ``hints``: version hints of tables that no catalog names."""
+
+    tables: int
+    namespaces: int
+    hints: int
+    catalogs: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.tables + self.namespaces + self.hints
+
+
+def needs_cutover(table: PlannedTable) -> bool:
+    """True if the plan changes this table's pointer in its catalog."""
+    return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
+
+
+def count_pointers(plan: PlanFile) -> Pointers:
+    """Tables whose catalog entry or version hint changes, each once, and namespace properties."""
+    moving = [table for table in plan.tables() if needs_cutover(table)]
+    namespaces = plan.namespaces()
+    query = f"SELECT table_id FROM objects WHERE role = '{ROLE_VERSION_HINT}' AND action = '{REWRITE}'"
+    counted = {table.id for table in moving}
+    hints = sum(1 for (table,) in plan.db.execute(query) if table not in counted)
+    catalogs = {table.catalog for table in moving} | {change.catalog for change in namespaces}
+    return Pointers(len(moving), len(namespaces), hints, len(catalogs))
+
+
+def check_pointers(run: Run) -> None:
+    """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale, or
+    MigrationFailed for a table that lived at the target and was set back to its old place.
+
+    Tables that live at the target, also those of catalogs that an interrupted cutover has swapped, are in use
+    there, and may have moved on.
+    """
+    swapped = run.journal.swapped()
+    check_not_set_back(run, (t for t in run.plan.tables() if t.state == MIGRATED or t.catalog in swapped))
+    for table in run.tables_to_move():
+        if table.catalog is None or table.catalog in swapped:
+            continue
+        now = run.catalogs[table.catalog].current(table.namespace, table.name)
+        if now not in (table.old_metadata, table.new_metadata):
+            state = f"is at {now}" if now else "is gone"
+            raise PlanStale(
+                f"{table.identifier} moved on since planning: expected {table.old_metadata}, it {state}.",
+                next_move=PLAN_AGAIN,
+            )
+
+
+def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
+    """These tables, which live at the target, still do. Raises MigrationFailed."""
+    for table in tables:
+        if table.catalog is None or table.new_metadata is None or run.catalogs[table.catalog].kind != "sql":
+            continue
+        now = run.catalogs[table.catalog].current(table.namespace, table.name)
+        at = Location.parse(now or "")
+        if now is not None and (at is None or at.bucket != run.layout.target_bucket):
+            known = "lived there while planning" if table.state == MIGRATED else "was cut over by this plan"
+            raise MigrationFailed(
+                f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to "
+                f"{now} now: somebody has set it back.",
+                next_move=f"To migrate it from there: {PLAN_AGAIN}",
+            )

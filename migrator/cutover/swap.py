@@ -1,0 +1,87 @@
+"""The swap of every pointer: the only step that readers of the lake notice."""
+
+from __future__ import annotations
+
+from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
+from migrator.copying.stage import copy_versions
+from migrator.cutover.pointers import check_pointers, count_pointers
+from migrator.errors import CutoverIncomplete, MigratorError
+from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE
+from migrator.planfile.queries import PENDING
+from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, PlannedObject, PlannedTable
+from migrator.results import Written
+from migrator.run import Run
+
+SHOWN = 10
+"""How many tables a message names."""
+
+
+def swap_pointers(run: Run) -> None:
+    """Swap every pointer: SQL catalogs in one transaction each, version hints after them.
+
+    Raises PlanStale if a table moved on; CutoverIncomplete if some catalogs were swapped and another one could not be.
+    """
+    tables = run.tables_to_move()
+    check_pointers(run)
+    pointers = {t.identifier: {"old": t.old_metadata, "new": t.new_metadata} for t in tables}
+    run.journal.event(CUTOVER_BEGUN, pointers=pointers)
+    try:
+        _swap_catalogs(run, tables)
+    except MigratorError as error:
+        live = run.live_tables()
+        run.guard.note_cutover([t for t in tables if t.id in live], complete=False)
+        raise _incomplete(tables, live, error) from error
+    run.journal.event(CUTOVER_DONE, tables=len(tables))
+    run.result.cut_over = [t.identifier for t in tables if t.catalog is not None]
+    run.result.pointers = count_pointers(run.plan).total
+    run.guard.note_cutover([t for t in tables if t.catalog is not None], complete=True)
+
+
+def _swap_catalogs(run: Run, tables: list[PlannedTable]) -> None:
+    swapped = run.journal.swapped()
+    for name, catalog in run.catalogs.items():
+        moved = [t for t in tables if t.catalog == name]
+        if catalog.kind == "sql" and name not in swapped:
+            repoint(run, name, catalog, moved)
+            run.journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
+    copy_versions(run, hints=True)
+    where = f"action = '{REWRITE}' AND role = '{ROLE_VERSION_HINT}' AND {PENDING}"
+    run.each_object("writing version hints", where, lambda planned: _copy_hint(run, planned), workers=1)
+    for name, catalog in run.catalogs.items():
+        if catalog.kind != "sql" and name not in swapped:
+            moved = [t for t in tables if t.catalog == name]
+            run.journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
+
+
+def repoint(run: Run, name: str, catalog: Catalog, tables: list[PlannedTable]) -> None:
+    """Swap the pointers of these tables, and the namespaces' properties, in one catalog."""
+    catalog.repoint(
+        [Repoint(t.namespace, t.name, t.old_metadata, t.new_metadata, t.kind) for t in tables if t.new_metadata],
+        [NamespaceRepoint(n.namespace, n.key, n.old, n.new) for n in run.plan.namespaces() if n.catalog == name],
+    )
+
+
+def _copy_hint(run: Run, planned: PlannedObject) -> Written:
+    """Write a table's version hint at the target, unless there is one that is not ours."""
+    bucket, key = run.layout.target_bucket, planned.target or ""
+    content = run.store.get(planned.bucket, planned.key, etag=planned.etag)
+    etag = run.store.put(bucket, key, content, replace=False, replaces=run.plan.replaceable(planned.id))
+    return Written(planned.size, etag)
+
+
+def _incomplete(tables: list[PlannedTable], live: frozenset[int], error: MigratorError) -> MigratorError:
+    """What a failed cutover has left: some tables at the target, others in the old place."""
+    pointed = [t for t in tables if t.catalog is not None]
+    moved = [t.identifier for t in pointed if t.id in live]
+    if not moved:
+        return error
+    left = [t.identifier for t in pointed if t.id not in live]
+    return CutoverIncomplete(
+        f"The cutover is incomplete: {len(moved)} of {len(pointed)} tables are cut over and live at the target "
+        f"({_first(moved)}); {len(left)} are not, and live in the old place ({_first(left)}). {error.message}",
+        next_move=f"{error.next_move} Then run the same command again: it finishes the cutover.".lstrip(),
+    )
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

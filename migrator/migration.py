@@ -1,0 +1,166 @@
+"""The order of a migration. Read :func:`carry_out` first: each line is a step, in the folder that its name says.
+
+Every step is journalled in the plan file and may be repeated: after a kill the same call goes on where it was. The old
+buckets are only read. Until the cutover nobody's tables change; it comes last, and only if everything before it
+succeeded and the tables at the target read as the old ones do.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+
+from migrator.copying.failed_list import check_listed
+from migrator.copying.options import Options
+from migrator.copying.stage import begin, copy_current_objects, copy_versions
+from migrator.cutover.checks import (
+    check_after_cutover,
+    check_not_blocked,
+    check_nothing_to_do,
+    check_sources,
+    check_target,
+)
+from migrator.cutover.pointers import check_pointers, count_pointers
+from migrator.cutover.swap import swap_pointers
+from migrator.errors import MigrationFailed, MigratorError
+from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import CUTOVER_DONE, FINISHED
+from migrator.planfile.queries import TO_WRITE
+from migrator.planfile.rows import COPY, ROLE_VERSION_HINT
+from migrator.results import RunResult
+from migrator.rewriting.stage import rewrite_tables
+from migrator.run import Run
+from migrator.target.lease import Lease, drop_dead, lease
+from migrator.verifying.checks import Check, Verification
+from migrator.verifying.verifier import Verifier
+
+
+@dataclass
+class Migration:
+    """What a migration did. ``verification`` is None if there was no cutover, or nothing to do."""
+
+    outcome: RunResult
+    compared: list[Check]
+    verification: Verification | None
+    nothing_to_do: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """False if the last verification found a difference or could not read something."""
+        return self.verification is None or self.verification.ok
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user decides about a migration beside the plan: see :func:`migrator.api.migrate_lake`."""
+
+    cutover: bool = True
+    accept_late: bool = False
+    accept: Collection[str] = ()
+
+
+def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
+    """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
+
+    Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed, except for
+    CutoverIncomplete. A verification that fails after the cutover is returned, not raised.
+    """
+    check_not_blocked(run.plan)
+    verifier = Verifier(run.plan, run.store, run.catalogs, run.progress)
+    if run.journal.has(CUTOVER_DONE):
+        return _after_cutover(run, verifier)
+    if run.only is not None:
+        check_listed(run.plan, run.only)
+    if _is_empty(run.plan):
+        return _without_anything_to_do(run)
+    if choices.cutover:  # without one they may move on: the lake is in use, and a later plan follows
+        check_pointers(run)
+    with ExitStack() as stack:
+        held = stack.enter_context(_target_held(run))
+        begin(run, options)
+        stack.enter_context(_written_noted(run))
+        copy_versions(run)
+        copy_current_objects(run, options)
+        run.guard.note_written()  # a kill must not leave copies that a later plan does not recognize as migrator's
+        if run.only is not None:
+            return Migration(run.result, [], None)
+        rewrite_tables(run)
+        verifier.count_old_rows(run.journal, choices.accept)
+        check_target(run)
+        compared = verifier.compare_tables()
+        _refuse_differences(compared)
+        if not choices.cutover:
+            return Migration(run.result, compared, None)
+        check_sources(run, accept_late=choices.accept_late)
+        held.check()
+        swap_pointers(run)
+        # Where there was no pointer to swap, the target is still what check_target listed.
+        return Migration(run.result, compared, _verified(run, verifier, listed=run.result.pointers == 0))
+
+
+def _is_empty(plan: PlanFile) -> bool:
+    """True if the plan has nothing to copy, to rewrite or to re-point."""
+    objects = f"SELECT 1 FROM objects WHERE {TO_WRITE} AND role <> '{ROLE_VERSION_HINT}' LIMIT 1"
+    versions = f"SELECT 1 FROM versions WHERE action = '{COPY}' LIMIT 1"
+    return plan.lookup(objects) is None and plan.lookup(versions) is None and count_pointers(plan).total == 0
+
+
+def _without_anything_to_do(run: Run) -> Migration:
+    check_nothing_to_do(run)
+    drop_dead(run.store, run.layout.target_bucket)
+    return Migration(RunResult(), [], None, nothing_to_do=True)
+
+
+def _after_cutover(run: Run, verifier: Verifier) -> Migration:
+    """A plan that was cut over already: check that this still holds before saying that nothing is to be done."""
+    drop_dead(run.store, run.layout.target_bucket)
+    check_after_cutover(run)
+    if run.journal.has(FINISHED):
+        return Migration(RunResult(), [], None, nothing_to_do=True)
+    return Migration(RunResult(), [], _verified(run, verifier))  # interrupted after the cutover
+
+
+@contextmanager
+def _target_held(run: Run) -> Iterator[Lease]:
+    """The target bucket, made if there is none, with the lease that keeps other migrations away."""
+    bucket = run.layout.target_bucket
+    if not run.store.bucket_exists(bucket):
+        run.store.create_bucket(bucket)
+    with lease(run.store, bucket, run.plan.path) as held:
+        yield held
+
+
+@contextmanager
+def _written_noted(run: Run) -> Iterator[None]:
+    """At the end of a run, whatever ended it, store at the target what was written. A failure of this must not hide
+    why the run failed; the next run makes up for it."""
+    try:
+        yield
+    finally:
+        with suppress(MigratorError, sqlite3.Error, OSError):
+            run.guard.note_written()
+
+
+def _verified(run: Run, verifier: Verifier, *, listed: bool = False) -> Verification:
+    verification = verifier.verify(listed=listed)
+    if verification.ok:
+        run.journal.event(FINISHED)
+    return verification
+
+
+def _refuse_differences(checks: list[Check]) -> None:
+    problems = [problem for check in checks for problem in check.problems]
+    if not problems:
+        return
+    shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    if all(check.failed == check.errors for check in checks):
+        raise MigrationFailed(
+            f"The target cannot be read completely now; nothing was cut over:\n{shown}\n",
+            next_move="Run the same command again once the server answers: it goes on from here.",
+        )
+    raise MigrationFailed(
+        f"The target is not what it must be; nothing was cut over:\n{shown}\n",
+        next_move="Nobody's tables changed. Please report this with the lines above.",
+    )

@@ -1,0 +1,124 @@
+"""The report of a migration: what was done, what was verified, and what the user must do now."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Protocol
+
+from migrator.findings import counted
+from migrator.planfile.copied import KIND_CHANGED, LOST
+from migrator.reporting.plan import NOTHING_TO_DO, copies
+from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
+from migrator.reporting.unregistered import unregistered_at_target
+from migrator.reporting.verification import check_lines, conclusion, not_compared
+from migrator.verifying.checks import Check, Verification
+
+if TYPE_CHECKING:
+    from migrator.results import RunResult
+
+CHECKSUMS = {
+    KIND_CHANGED: "came with a checksum over all bytes (FULL_OBJECT) instead of one over the parts (COMPOSITE), because"
+    " this server copies no parts into an upload that keeps a checksum",
+    LOST: "came without the checksum that the old server keeps with the original",
+}
+"""What became of the checksum of an object, where it is not the one in the old bucket."""
+
+
+class MigrationResult(Protocol):
+    """What a report reads of a :class:`migrator.api.Migration`."""
+
+    outcome: RunResult
+    compared: list[Check]
+    verification: Verification | None
+    nothing_to_do: bool
+
+    @property
+    def ok(self) -> bool: ...
+
+
+def migration_report(migration: MigrationResult, plan: dict[str, Any]) -> Report:
+    """How a migration ended, and what is left to do by hand. ``plan``: as described before the migration."""
+    name = shlex.quote(printable(plan["plan"]))
+    if migration.nothing_to_do:
+        verify = line(f"To verify: migrator verify {name}")
+        unregistered = unregistered_at_target(unregistered_tables(migration, plan))
+        return [line(NOTHING_TO_DO, style="green"), verify, *unregistered]
+    if migration.verification is None:
+        return _done(migration.outcome, plan) + not_compared(migration.compared) + _next_after_no_cutover(plan, name)
+    checks, end = check_lines(migration.verification), conclusion(migration.verification)
+    if not plan["changes_pending"]:
+        return [line(NOTHING_TO_DO, style="green"), line(), *checks, *end]
+    rows = [(c["what"], c["before"], "→", c["after"]) for c in plan["changes"]]
+    return [
+        *_done(migration.outcome, plan),
+        line(),
+        *checks,
+        line(),
+        line("What you must change now", style="bold"),
+        Grid(("", "before", "", "after"), rows),
+        line("  Restart running engines: a session that has a table in its cache still writes to the old place."),
+        line(),
+        line(f"To verify again, at any time: migrator verify {name}"),
+        *end,
+    ]
+
+
+def unregistered_tables(migration: MigrationResult, plan: dict[str, Any]) -> list[dict[str, str]]:
+    """The tables that no given catalog names at the target: found by the verification, or else by the plan."""
+    if migration.verification is None:
+        return list(plan["unregistered"])
+    return [table.to_json() for table in migration.verification.unregistered]
+
+
+def plan_command(plan: dict[str, Any]) -> str:
+    """The ``migrator plan`` command with the options that this plan was made with."""
+    words = ["migrator", "plan"]
+    if plan["config"]:
+        words += ["--config", plan["config"]]
+    else:
+        words += ["--endpoint-url", plan["endpoint_url"], "--target", plan["target_bucket"]]
+        if plan["streamed"]:
+            words += ["--target-endpoint-url", plan["target_endpoint_url"]]
+        for catalog in plan["catalogs"]:
+            words += ["--catalog", catalog]
+    if plan["all_versions"]:
+        words.append("--all-versions")
+    if plan["object_lock"]:
+        words.append("--object-lock")
+    return shlex.join(words)
+
+
+def _done(done: RunResult, plan: dict[str, Any]) -> Report:
+    """What this run did, in the numbers of the plan."""
+    older = ""
+    if done.copied_versions:
+        older = f", {counted(done.copied_versions, 'older version')} ({size(done.copied_version_bytes)})"
+    text = (
+        f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older}, rewrote "
+        f"{counted(done.rewritten, 'table file')}, changed {counted(done.pointers, 'pointer')}."
+    )
+    planned = copies(plan["actions"]), plan["actions"]["rewrite"]["objects"]
+    if plan["phase"] != "planned" and (done.copied, done.rewritten) != planned:
+        text += f" (Of {planned[0]:,} and {planned[1]:,} in the plan: earlier runs did the others.)"
+    report: Report = [line(text)]
+    if done.proofs:
+        proofs = ", ".join(f"{proof} {count:,}" for proof, count in done.proofs.most_common())
+        rate = f" at {done.copied / done.copy_seconds:,.0f} objects/s" if done.copy_seconds > 1 else ""
+        report.append(line(f"Proven by {proofs}{rate}."))
+    for fate, meaning in CHECKSUMS.items():
+        if count := done.checksums[fate]:
+            report.append(line(f"{counted(count, 'object')} {meaning}."))
+    return report
+
+
+def _next_after_no_cutover(plan: dict[str, Any], name: str) -> Report:
+    """What to do after ``migrate --no-cutover``: a way that also works if the lake was written to meanwhile."""
+    return [
+        line("No cutover yet: readers and writers still use the old buckets."),
+        line("Next, once all writers have stopped, plan again and migrate the new plan:", style="bold"),
+        unwrapped(f"  {plan_command(plan)} -o NEW.db"),
+        unwrapped("  migrator migrate NEW.db"),
+        line("That copies and rewrites only what is new."),
+        line("If nothing was written to the old buckets since this plan was made, you can migrate it as it is:"),
+        unwrapped(f"  migrator migrate {name}"),
+    ]

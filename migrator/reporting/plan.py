@@ -1,0 +1,208 @@
+"""The report of a plan, and the question that ``migrate`` asks before it starts."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from migrator.findings import counted
+from migrator.reporting.findings import finding_lines
+from migrator.reporting.rendering import Grid, Report, line, printable, size
+from migrator.reporting.unregistered import unregistered_in_plan
+
+STATES = {
+    "rewrite": "to rewrite",
+    "rewritten": "rewritten, not cut over yet",
+    "migrated": "at the target already",
+    "left": "left where it is",
+}
+"""The states of a table in a catalog."""
+UNREGISTERED_STATES = {
+    "rewrite": "to rewrite, not registered",
+    "rewritten": "rewritten, not registered",
+    "migrated": "at the target already",
+}
+"""The states of a table that no given catalog names: it has no cutover."""
+ACTIONS = {
+    "copy": "copied as they are",
+    "overwrite": "copied over an older copy",
+    "same": "at the target already",
+    "rewrite": "table files, rewritten with the new paths",
+    "conflict": "in conflict: see the findings",
+    "skip": "left where they are",
+    "pointer": "version hints, written at the cutover",
+}
+VERSION_ACTIONS = {
+    "copy": "copied before the current version, the oldest first",
+    "same": "at the target already",
+}
+BUCKETS = 100
+"""How many buckets that are not part of the plan are named: each may be one that was forgotten."""
+NOTHING_TO_DO = "Nothing to do: the target holds everything, and every pointer points to it."
+
+Actions = dict[str, dict[str, int]]
+"""Action → ``objects`` and ``bytes``, as in a described plan."""
+
+
+def plan_report(plan: dict[str, Any], *, starting: bool = False) -> Report:
+    """The report of a plan that :func:`~migrator.reporting.describe.describe_plan` described.
+
+    ``starting``: the plan is carried out right afterwards, so the report names no next step."""
+    report: Report = [
+        line(f"Plan {plan['plan']}", style="bold"),
+        line(f"  {_endpoints(plan)}   made {plan['created']} by migrator {plan['tool_version']}"),
+        line(),
+        line("What moves", style="bold"),
+        _prefixes(plan["prefixes"]),
+        line(),
+        line("What happens to the objects", style="bold"),
+        *_actions(plan["actions"], streamed=plan["streamed"]),
+        *_versions(plan["versions"]),
+    ]
+    if plan["tables"]:
+        report += [line(), line("Tables", style="bold"), _tables(plan["tables"])]
+    if plan["namespaces"]:
+        rows = [(n["catalog"], n["namespace"], n["key"], f"{n['old']} → {n['new']}") for n in plan["namespaces"]]
+        report += [line(), line("Namespace properties", style="bold")]
+        report.append(Grid(("catalog", "namespace", "key", "change"), rows))
+    if plan["findings"]:
+        report += [line(), line("Findings", style="bold"), *finding_lines(plan["findings"])]
+    report += unregistered_in_plan(plan["unregistered"])
+    return [*report, line(), line(_totals(plan), style="bold"), *_verdict(plan, starting=starting)]
+
+
+def question(plan: dict[str, Any], *, cutover: bool) -> str:
+    """What ``migrate`` asks before it starts: what it will do, for a plan described as it is now."""
+    pointers = counted(plan["pointers"]["total"], "pointer")
+    catalogs = plan["pointers"]["catalogs"]
+    change = f"change {pointers}" + (f" in {counted(catalogs, 'catalog')}" if catalogs else "")
+    if plan["phase"] == "ready for cutover":
+        done = "Everything is copied and rewritten."
+        return f"{done} Compare it again and {change} now?" if cutover else f"{done} Compare it again now?"
+    if plan["phase"] in ("cutting over", "cut over in part"):
+        return f"The cutover has begun. Finish it ({change} in all) now?"
+    actions = plan["actions"]
+    work = (
+        f"opy {counted(copies(actions), 'object')} and rewrite {counted(actions['rewrite']['objects'], 'table file')}"
+    )
+    begin = f"C{work}" if plan["phase"] == "planned" else f"Continue: c{work} (nothing that is done is done again)"
+    return f"{begin}, then {change}, now?" if cutover else f"{begin} now, and change no pointer yet?"
+
+
+def copies(actions: Actions) -> int:
+    """How many objects the plan copies."""
+    return actions["copy"]["objects"] + actions["overwrite"]["objects"]
+
+
+def _endpoints(plan: dict[str, Any]) -> str:
+    """``http://minio:9000 → s3://data-lake/``; of two servers, both, each with its region and profile."""
+
+    def endpoint(which: str) -> str:
+        known = (f"{key} {plan[which + key]}" for key in ("region", "profile") if plan[which + key])
+        details = ", ".join(known) if plan["streamed"] else ""
+        url: str = plan[f"{which}endpoint_url"]
+        return f"{url} ({details})" if details else url
+
+    route = f"{endpoint('')} → s3://{plan['target_bucket']}/"
+    return f"{route} at {endpoint('target_')}" if plan["streamed"] else route
+
+
+def _prefixes(prefixes: list[dict[str, Any]]) -> Grid:
+    rows = [
+        (p["source"], "→", p["target"] or "(left where it is)", f"{p['objects']:,}", size(p["bytes"])) for p in prefixes
+    ]
+    total = sum(p["objects"] for p in prefixes), sum(p["bytes"] for p in prefixes)
+    rows.append(("", "", "", f"{total[0]:,}", size(total[1])))
+    return Grid(("from", "", "to", "objects", "size"), rows, numbers=(3, 4))
+
+
+def _actions(actions: Actions, *, streamed: bool) -> Report:
+    meanings = {**ACTIONS, "copy": ACTIONS["copy"] + (", through this machine" if streamed else ", on the server")}
+    rows = [
+        (name, f"{total['objects']:,}", size(total["bytes"]), meanings[name])
+        for name, total in actions.items()
+        if total["objects"]
+    ]
+    if not rows:
+        return [line("  nothing: no objects were found")]
+    return [Grid(("action", "objects", "size", ""), rows, numbers=(1, 2))]
+
+
+def _versions(versions: dict[str, dict[str, int]]) -> Report:
+    rows = [
+        (
+            name,
+            f"{total['keys']:,}",
+            f"{total['versions']:,}",
+            f"{total['markers']:,}",
+            size(total["bytes"]),
+            VERSION_ACTIONS[name],
+        )
+        for name, total in versions.items()
+        if total["keys"]
+    ]
+    head = ("action", "objects", "versions", "markers", "size", "")
+    return [line(), line("Older versions", style="bold"), Grid(head, rows, numbers=(1, 2, 3, 4))] if rows else []
+
+
+def _tables(tables: list[dict[str, Any]]) -> Grid:
+    def number(value: int | None) -> str:
+        return "?" if value is None else f"{value:,}"
+
+    rows = [
+        (
+            t["identifier"],
+            "view" if t["kind"] == "view" else f"v{t['format_version'] or '?'}",
+            number(t["snapshots"]),
+            number(t["data_files"]),
+            number(t["delete_files"]),
+            number(t["rewrite_files"]),
+            (UNREGISTERED_STATES if t["catalog"] is None else STATES).get(t["state"], t["state"]),
+        )
+        for t in tables
+    ]
+    head = ("table", "format", "snapshots", "data files", "deletes", "to rewrite", "")
+    return Grid(head, rows, numbers=(2, 3, 4, 5))
+
+
+def _totals(plan: dict[str, Any]) -> str:
+    """``Plan: 390 to copy, 82 to rewrite, 7 pointers to change in 2 catalogs, 0 to delete.``"""
+    actions, pointers = plan["actions"], plan["pointers"]
+    older = sum(plan["versions"].get("copy", {}).get(kind, 0) for kind in ("versions", "markers"))
+    where = f" in {counted(pointers['catalogs'], 'catalog')}" if pointers["catalogs"] else ""
+    work = [
+        f"{copies(actions):,} to copy",
+        *([f"{counted(older, 'older version')} to copy"] if older else []),
+        f"{actions['rewrite']['objects']:,} to rewrite",
+        f"{counted(pointers['total'], 'pointer')} to change{where}",
+    ]
+    return f"Plan: {', '.join(work)}, 0 to delete.{_other_buckets(plan['findings'])}"
+
+
+def _other_buckets(findings: list[dict[str, Any]]) -> str:
+    """`` 2 buckets are not part of it: a, b.``; or "" if there is none."""
+    others = [finding for finding in findings if finding["code"] == "bucket-beside"]
+    if not others:
+        return ""
+    count = max(sum(finding["count"] for finding in others), len(others))
+    names = ", ".join(finding["place"].removeprefix("s3://").rstrip("/") for finding in others[:BUCKETS])
+    more = ", …" if count > len(others[:BUCKETS]) else ""
+    return f" {counted(count, 'bucket')} {'is' if count == 1 else 'are'} not part of it: {names}{more}."
+
+
+def _verdict(plan: dict[str, Any], *, starting: bool) -> Report:
+    """How far the plan has been carried out, and the next command."""
+    blocks = sum(1 for finding in plan["findings"] if finding["severity"] == "block")
+    name, phase = shlex.quote(printable(plan["plan"])), plan["phase"]
+    if blocks:
+        return [line(f"Blocked: {counted(blocks, 'finding')} to solve first. Nothing was changed.", style="red")]
+    if not plan["changes_pending"]:
+        return [line(NOTHING_TO_DO, style="green")]
+    if phase == "planned":
+        ready = f"Ready. Nothing was changed yet. Next: migrator migrate {name}"
+        return [] if starting else [line(ready, style="green")]
+    if phase in ("cut over", "finished"):
+        return [line(f"Carried out ({phase}). To verify: migrator verify {name}", style="green")]
+    states = {"ready for cutover": "Copied and rewritten; only the cutover is left."}
+    state = states.get(phase, f"In progress ({phase}): nothing that is done is done again.")
+    return [line(state if starting else f"{state} To continue: migrator migrate {name}", style="green")]

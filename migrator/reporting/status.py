@@ -1,0 +1,29 @@
+"""The report of ``migrator status``: how far a plan has been carried out."""
+
+from __future__ import annotations
+
+from migrator.reporting.describe import StatusSummary
+from migrator.reporting.rendering import Report, line, size
+
+TABLE_PLACES = {True: "cut over, at the target", False: "not cut over yet, in the old place"}
+"""Where a table is while some tables are cut over and others are not."""
+
+
+def status_report(status: StatusSummary) -> Report:
+    """Counts, the tables of a cutover that is done in part, and the events of the journal."""
+    percent = 100 * status.objects_done // status.objects if status.objects else 100
+    report: Report = [
+        line(f"{status.plan}: {status.phase}", style="bold"),
+        line(f"  objects   {status.objects_done:,} of {status.objects:,} ({percent} %)"),
+        *([line(f"  versions  {status.versions_done:,} of {status.versions:,}")] if status.versions else []),
+        line(f"  bytes     {size(status.bytes_done)} of {size(status.bytes)}"),
+        line(f"  pointers  {status.pointers_changed} of {status.pointers} changed"),
+    ]
+    if 0 < sum(t["cut_over"] for t in status.tables) < len(status.tables):
+        report += [line(f"  {t['table']}: {TABLE_PLACES[t['cut_over']]}") for t in status.tables]
+    report += [line(f"  {event['at']}  {event['event']}") for event in status.events]
+    if status.superseded_by:
+        report.append(line(f"Superseded by a newer plan: {status.superseded_by}. Use that one.", style="red"))
+    if status.not_checked:
+        report.append(line(f"Not checked: {status.not_checked}", style="yellow"))
+    return report

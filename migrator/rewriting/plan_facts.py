@@ -1,0 +1,53 @@
+"""What the journal of a plan knows of the files that are rewritten already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from migrator.errors import MigrationFailed
+from migrator.iceberg.manifests import DeleteFile
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import REWRITE, ROLE_MANIFEST
+from migrator.rewriting.rewriter import Rewriter
+from migrator.store import Conditional, Store, connect
+
+
+class PlanFacts:
+    """Implements the protocol of :class:`.Rewriter` on a plan's journal. Safe between threads."""
+
+    def __init__(self, plan: PlanFile, store: Store) -> None:
+        self._plan = plan
+        self._store = store
+
+    def delete_file(self, path: str) -> DeleteFile | None:
+        """The rewritten position delete file at the old ``path``; None if it was not rewritten."""
+        planned = self._plan.object_named(path)
+        row = planned and self._plan.lookup(
+            "SELECT size, lower, upper FROM delete_files WHERE object_id = ?", (planned.id,)
+        )
+        return DeleteFile(*row) if row else None
+
+    def length_of(self, place: str, path: str) -> int | None:
+        """The new length in bytes of the manifest at the old ``path``, which the manifest list ``place`` names; None if
+        the plan does not know it, since only old metadata still names it.
+
+        Raises MigrationFailed if it was to be rewritten and was not.
+        """
+        planned = self._plan.object_named(path)
+        if planned is None:
+            return None
+        row = self._plan.lookup("SELECT size FROM done WHERE object_id = ?", (planned.id,))
+        if row is not None:
+            return int(row[0])
+        if planned.role == ROLE_MANIFEST and planned.action == REWRITE:
+            raise MigrationFailed(f"{place}: its manifest {path} was not rewritten.", next_move="Run migrate again.")
+        return self._store.size(self._plan.layout.target_bucket, planned.target or "")
+
+
+def plan_rewriter(path: Path, connection: dict[str, Any], conditional: Conditional) -> Rewriter:
+    """The rewriter of a plan, in a worker process."""
+    plan, store = PlanFile.open_unchecked(path), connect(**connection)
+    store.ends[1].conditional = conditional
+    store.met()
+    return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store))

@@ -1,0 +1,91 @@
+"""One run of a migration: what all of its stages work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from migrator.catalogs import Catalog
+from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.errors import MigrationFailed, MigratorError, Occupied, PlanStale, SourceChanged, first_lines
+from migrator.layout import Layout
+from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import Journal
+from migrator.planfile.rows import MIGRATED, ROLE_VERSION_HINT, PlannedObject, PlannedTable
+from migrator.progress import Progress
+from migrator.results import RunResult, Written
+from migrator.store import Conditional, Store
+from migrator.target import TargetGuard
+
+PLAN_AGAIN = 'Run "migrator plan" again.'
+
+MAX_FAILURES = 100
+"""A run that fails this often is stopped: a missing permission would fail for every object."""
+
+
+@dataclass
+class Run:
+    """One plan on one store, with its journal. ``max_failures``: how many objects may fail before a stage stops.
+    ``only``: nothing but these source objects (bucket, key) is copied."""
+
+    plan: PlanFile
+    store: Store
+    catalogs: Mapping[str, Catalog]
+    journal: Journal
+    progress: Progress
+    max_failures: int = MAX_FAILURES
+    only: frozenset[tuple[str, str]] | None = None
+    conditional: Conditional = field(default_factory=Conditional)
+    """Which conditional writes the target honours; known when the run has begun."""
+    result: RunResult = field(default_factory=RunResult)
+
+    def __post_init__(self) -> None:
+        self.guard = TargetGuard(self.plan, self.store, self.progress)
+
+    @property
+    def layout(self) -> Layout:
+        return self.plan.layout
+
+    def tables_to_move(self) -> list[PlannedTable]:
+        """The tables that get new metadata at the target."""
+        return [table for table in self.plan.tables() if table.state != MIGRATED and table.new_metadata is not None]
+
+    def live_tables(self) -> frozenset[int]:
+        """The ids of the tables that an interrupted cutover has swapped: they are in use at the target."""
+        hints = "SELECT table_id FROM objects JOIN done ON object_id = id WHERE role = ?"
+        written = {table for (table,) in self.plan.db.execute(hints, (ROLE_VERSION_HINT,))}
+        swapped = self.journal.swapped()
+        return frozenset(t.id for t in self.tables_to_move() if t.catalog in swapped or t.id in written)
+
+    def each_object(self, name: str, where: str, job: Callable[[PlannedObject], Written], *, workers: int) -> None:
+        """Do ``job`` on every object that the SQL condition ``where`` selects, and journal each.
+
+        Goes on after a failure, up to ``max_failures``; raises MigrationFailed or PlanStale at the end.
+        """
+        count, size = self.plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
+        if not count:
+            return
+        failures: list[MigratorError] = []
+        with self.progress.stage(name, objects=count, size=int(size)) as stage:
+            for outcome in run_in_threads(job, self.plan.objects(where), workers=workers):
+                if isinstance(outcome, Failed):
+                    failures.append(outcome.error)
+                    if len(failures) >= self.max_failures:
+                        break
+                    continue
+                written = outcome.result
+                self.journal.done(outcome.item.id, written.size, written.etag, written.delete_file)
+                if outcome.item.role != ROLE_VERSION_HINT:  # a version hint is a pointer: see RunResult.pointers
+                    self.result.rewritten += 1
+                stage.advance(1, outcome.item.size)
+        self.journal.commit()
+        if failures:
+            raise stage_failed(name, failures)
+
+
+def stage_failed(name: str, failures: list[MigratorError], listed: str = "") -> MigratorError:
+    """The error that ends a stage in which objects failed. ``listed``: a line that names the list of them."""
+    message = f"{len(failures)} object(s) failed while {name}; nothing was cut over:\n{first_lines(failures)}\n{listed}"
+    if all(isinstance(error, SourceChanged | Occupied) for error in failures):
+        return PlanStale(message, next_move=f"The lake moved on since planning. {PLAN_AGAIN}")
+    return MigrationFailed(message, next_move="Mend the cause and run the same command again: it does what is left.")

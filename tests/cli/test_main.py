@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from migrator._version import __version__
+from migrator.cli import main
+from migrator.cli.main import COMMANDS
+
+ENVIRON = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def python(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, env={**ENVIRON, **environ}
+    )
+
+
+def test_python_m_migrator_is_the_command_migrator() -> None:
+    done = python("-m", "migrator", "--version")
+    assert (done.returncode, done.stdout) == (0, f"migrator, version {__version__}\n"), done.stderr
+    wrong = python("-m", "migrator", "show", "--bogus")
+    assert wrong.returncode == 2 and "Usage: migrator show" in wrong.stderr and "--bogus" in wrong.stderr
+
+
+def test_help_and_completion_load_neither_boto3_nor_pyiceberg() -> None:
+    heavy = "{'boto3', 'botocore', 'pyiceberg', 'pyarrow', 's3fs', 'sqlalchemy', 'rich'}"
+    done = python("-c", f"import sys, migrator.cli; print(sorted({heavy} & set(sys.modules)))")
+    assert done.stdout == "[]\n", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_is_printed(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.shell_completion.BashComplete._check_version", staticmethod(lambda: None))
+    result = CliRunner().invoke(main, [], prog_name="migrator", env={"_MIGRATOR_COMPLETE": f"{shell}_source"})
+    assert result.exit_code == 0 and "_migrator_completion" in result.stdout and "migrator" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "proposed"),
+    [("migrator rel", "relocate"), ("migrator plan --all", "--all-versions"), ("migrator explain uncat", "uncatalog")],
+)
+def test_commands_options_and_codes_are_completed(words: str, proposed: str) -> None:
+    environ = {"_MIGRATOR_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    result = CliRunner().invoke(main, [], prog_name="migrator", env=environ)
+    assert result.exit_code == 0 and f"plain,{proposed}" in result.stdout
+
+
+def test_help_lists_the_commands_in_the_order_of_a_migration() -> None:
+    shown = CliRunner().invoke(main, ["--help"]).stdout
+    places = [shown.index(f"\n  {command.name} ") for command in COMMANDS]
+    assert places == sorted(places) and "bash_source" in shown
+
+
+def test_each_command_has_its_module() -> None:
+    folder = Path(sys.modules["migrator.cli"].__file__ or "").parent
+    assert all((folder / f"{command.name}.py").exists() for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_a_wrong_option_is_a_usage_error(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--no-such-option"])
+    assert result.exit_code == 2 and "No such option" in result.stderr and "--no-such-option" in result.stderr
+
+
+def test_a_similar_command_is_proposed_or_none() -> None:
+    result = CliRunner().invoke(main, ["plam"])
+    assert result.exit_code == 2 and "No such command" in result.stderr
+
+
+def examples(text: str) -> list[list[str]]:
+    """The words of each command under "Example:", without what is redirected."""
+    block = re.split(r"\n\s*\n", text[text.index("Example:") :].strip())[0]
+    lines = [shlex.split(line.split(" > ")[0], comments=True) for line in block.splitlines()[1:]]
+    assert lines and all(words[0] == "migrator" for words in lines), block
+    return [words[1:] for words in lines]
+
+
+@pytest.mark.parametrize("command", [main, *COMMANDS], ids=lambda command: command.name)
+def test_each_example_in_the_help_is_a_command_that_runs(command: click.Command) -> None:
+    for name, *arguments in examples(command.help or ""):
+        assert command is main or name == command.name
+        example = next(other for other in COMMANDS if other.name == name)
+        with example.make_context(name, arguments) as context:
+            assert context.command is example
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_help_fits_eighty_columns_but_for_examples(command: str) -> None:
+    shown = CliRunner().invoke(main, [str(command), "--help"], terminal_width=80).stdout
+    long = [row for row in shown.splitlines() if len(row) > 80]
+    assert all(row.startswith("    migrator ") for row in long), long
