@@ -214,6 +214,10 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+EXAMPLES = 20
+"""How many places of one kind a plan names one by one; the rest are counted."""
+
+
 def first_of(found: Sequence[Found], most: int) -> Iterator[tuple[Found, int]]:
     """The first ``most`` items, each with the number of items it stands for: the last one stands for the rest, too."""
     for number, one in enumerate(found[:most], 1):

@@ -1,8 +1,8 @@
-"""What lies at the target where one table's metadata would go: nothing, an earlier copy of it, the same table that
-lives on there, or another table.
+"""Looks at what the target holds where one table's metadata would go.
 
-A table is never set back. Metadata at the target that has the table's uuid, and that is no copy of a file in the old
-place, was written there after an earlier cutover: the old pointer has been overtaken, or the table has two histories.
+That can be nothing, an earlier copy of the metadata, later metadata of the same table, or another table. A table is
+never set back to an older state. Metadata at the target that has the table's uuid and is not a copy of a file in the
+old place was written there after an earlier cutover. Then the old pointer is outdated, or the table has two histories.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ MAX_READ = 200
 """How many metadata files of one folder at the target are read, the newest first."""
 
 # Metadata files right in the folder that are not where some old object goes.
-_STRANGERS = """
+_NOT_COPIED = """
 SELECT key FROM present WHERE key >= :low AND key < :high AND key LIKE '%.metadata.json%'
 AND instr(substr(key, :start), '/') = 0 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = present.key)
 """
 
 
 @dataclass(frozen=True)
-class There:
+class TargetMetadata:
     """A readable metadata file at the target."""
 
     uri: str
@@ -43,20 +43,23 @@ class There:
 
     @property
     def uuid(self) -> str | None:
+        """The uuid of the table or view; None if the file has none."""
         return self.metadata.table_uuid if isinstance(self.metadata, TableMetadata) else self.metadata.view_uuid
 
     @property
     def version(self) -> int:
+        """The version number in the file's name; 0 if there is none."""
         return metadata_version(self.uri.rpartition("/")[2]) or 0
 
     @property
     def age(self) -> tuple[int, int]:
+        """The later of two files has the larger one: (version, milliseconds of the last update)."""
         updated = self.metadata.last_updated_ms if isinstance(self.metadata, TableMetadata) else 0
         return self.version, updated
 
 
 class TargetSide:
-    """The target, as far as one table is concerned. What is wrong there becomes the table's problem."""
+    """The places in the target bucket where one table's files go. What is wrong there becomes the table's problem."""
 
     def __init__(
         self,
@@ -76,11 +79,11 @@ class TargetSide:
 
     # -- Hadoop tables -------------------------------------------------------------------------------
 
-    def living(self, metadata: TableMetadata, new_metadata: str) -> There | None:
-        """For a Hadoop table: the target's current metadata, if a version hint shows that it was cut over.
+    def living(self, metadata: TableMetadata, new_metadata: str) -> TargetMetadata | None:
+        """For a Hadoop table: the target's current metadata, if a version hint there shows that it was cut over.
 
-        Anything there that is not this table's same or later state is a problem, since a Hadoop reader
-        would take it for the table.
+        If that is not this table's current or a later state, it is a problem: a Hadoop reader would read it as the
+        table.
         """
         if self._found.hint is None:
             return None
@@ -139,7 +142,7 @@ class TargetSide:
         return self._plan.db.execute("SELECT 1 FROM objects WHERE target = ?", (key,)).fetchone() is not None
 
     def _descends(self, there: TableMetadata, ours: TableMetadata, new_metadata: str) -> bool:
-        """True if what the target has grew out of the old place's current state."""
+        """True if the target's table is the current state of the old place, or was written on top of it."""
         at = Location.parse(new_metadata)
         copy = self._readable(self._read(at.key)) if at is not None and self._plan.at_target(at.key) else None
         if copy is not None and isinstance(copy.metadata, TableMetadata):
@@ -149,34 +152,34 @@ class TargetSide:
 
     # -- all tables ----------------------------------------------------------------------------------
 
-    def ahead(self, current: TableMetadata | ViewMetadata, new_metadata: str) -> There | None:
+    def ahead(self, current: TableMetadata | ViewMetadata, new_metadata: str) -> TargetMetadata | None:
         """The target's newest metadata file, if this table was written to there. A problem if a catalog names the
         table: its pointer would set the table back."""
-        ours = There(self._found.metadata, current)
-        newest: There | None = None
-        stranger: There | None = None
-        for there in self._strangers(new_metadata):
+        ours = TargetMetadata(self._found.metadata, current)
+        newest: TargetMetadata | None = None
+        foreign: TargetMetadata | None = None
+        for there in self._not_copied(new_metadata):
             if there.uuid != ours.uuid or there.uuid is None:
-                stranger = max(filter(None, (stranger, there)), key=lambda t: t.age)
+                foreign = max(filter(None, (foreign, there)), key=lambda t: t.age)
             elif not _is_past(there, ours):
                 newest = max(filter(None, (newest, there)), key=lambda t: t.age)
-        if stranger is not None:
+        if foreign is not None:
             message = (
                 f"is another table's, which no given catalog names; {self._problems.label} goes to the same folder"
             )
-            self._plan.add_finding(Finding.of("tables-overlap", stranger.uri, message, severity=WARN))
+            self._plan.add_finding(Finding.of("tables-overlap", foreign.uri, message, severity=WARN))
         if newest is not None and self._problems.named:
             self._add_ahead(newest, current.location, "and was written to there")
         return newest
 
-    def _strangers(self, new_metadata: str) -> list[There]:
+    def _not_copied(self, new_metadata: str) -> list[TargetMetadata]:
         """The readable metadata files in the table's folder at the target that are no copies."""
         at = Location.parse(new_metadata)
         assert at is not None
         folder, slash, _ = at.key.rpartition("/")
         low, high = keys_under(folder)
         values = {"low": low, "high": high, "start": len(folder + slash) + 1}
-        keys = [key for (key,) in self._plan.db.execute(_STRANGERS, values)]
+        keys = [key for (key,) in self._plan.db.execute(_NOT_COPIED, values)]
         keys = [key for key in keys if is_metadata_file(key.rpartition("/")[2])]
         keys.sort(key=lambda key: metadata_version(key.rpartition("/")[2]) or 0, reverse=True)
         found = []
@@ -187,7 +190,7 @@ class TargetSide:
             found += [there] if there is not None else []
         return found
 
-    def _readable(self, read: There | Unreadable | None) -> There | None:
+    def _readable(self, read: TargetMetadata | Unreadable | None) -> TargetMetadata | None:
         """What was read; None, with a warning, if it cannot be read."""
         if not isinstance(read, Unreadable):
             return read
@@ -195,7 +198,7 @@ class TargetSide:
         self._problems.note("target-unreadable", read.place, message, "Look at it, and remove it if nobody needs it.")
         return None
 
-    def _read(self, key: str) -> There | Unreadable | None:
+    def _read(self, key: str) -> TargetMetadata | Unreadable | None:
         """A metadata file of the target bucket; None if it is gone. Safe between threads."""
         bucket = self._layout.target_bucket
         now = Location.parse(self._found.metadata)
@@ -206,11 +209,11 @@ class TargetSide:
             return None
         try:
             view = is_view_metadata(data, uri)
-            return There(uri, read_view(data, uri) if view else read_metadata(data, uri))
+            return TargetMetadata(uri, read_view(data, uri) if view else read_metadata(data, uri))
         except Unreadable as error:
             return error
 
-    def _add_ahead(self, there: There, location: str, how: str) -> None:
+    def _add_ahead(self, there: TargetMetadata, location: str, how: str) -> None:
         message = (
             f"{self._problems.label} lives at the target, {how}: {there.uri} is not what the old place has, "
             f"and its pointer is {self._found.metadata}"
@@ -219,7 +222,7 @@ class TargetSide:
         self._problems.add("target-ahead", there.uri, message, move)
 
     def _adopt(self, uri: str) -> str:
-        """How to go on with what is at the target."""
+        """The next move that keeps what was written at the target."""
         found = self._found
         if found.catalog_kind == SQL:
             named = {"catalog_name": found.catalog, "table_namespace": found.namespace, "table_name": found.name}
@@ -232,15 +235,15 @@ class TargetSide:
         return f"To keep what was written at the target, register {uri}."
 
     def _elsewhere(self, location: str) -> str:
-        """How to give the old table a place of its own."""
+        """The next move that gives the old table a place of its own, or leaves it out."""
         proposed = self._rules.elsewhere(location)
         if proposed is None:
             return advice.leave(self._found, self._layout)
         return f"Or move the old one to a place of its own, with this rule in [layout]: {proposed[0]}"
 
 
-def _is_past(there: There, ours: There) -> bool:
-    """True if this file can be an earlier state of what the old place has now, which dropped its own copy since."""
+def _is_past(there: TargetMetadata, ours: TargetMetadata) -> bool:
+    """True if this file can be an earlier state of the table in the old place, which has dropped that file since."""
     if there.version > ours.version:
         return False
     if not (isinstance(there.metadata, TableMetadata) and isinstance(ours.metadata, TableMetadata)):

@@ -1,7 +1,8 @@
-"""What objects have beside their bytes that a copy may lose or cannot have: told while planning, bucket by bucket.
+"""Finds what objects have beside their bytes that a copy would lose: archives, own keys, locks, access control lists.
 
-Archived objects are asked one by one, for each of them decides whether the lake can move. Of all others a sample is
-asked, and only in buckets that can have what is looked for; a finding says if it speaks of a sample.
+Each archived object gets a HEAD request, since one that is not restored blocks the plan. Of the other objects, a sample
+of each bucket is read, and its access control lists only if the bucket can have them. A finding says if it is about a
+sample.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ from dataclasses import dataclass, field
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, StoreError
-from migrator.findings import WARN, Finding
+from migrator.findings import EXAMPLES, WARN, Finding
 from migrator.inventory import advice
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import TO_WRITE
+from migrator.planfile.queries import TO_WRITE, VERSIONS_TO_COPY
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.store.bucket_settings import LOCK, OWNERSHIP, BucketSettings
 from migrator.store.look import ARCHIVES, Look, Seen
 
 SAMPLE = 50
-"""How many objects of a bucket are asked."""
-EXAMPLES = 20
+"""How many objects of a bucket are read."""
 WORKERS = 16
 
 OWN_KEY, LOCKS, ACLS = "customer-key", "object-lock", "object-acls"
@@ -33,8 +33,8 @@ _ARCHIVED = f"storage_class IN {ARCHIVES}"
 
 @dataclass
 class Needs:
-    """What copying must know. ``left_out``: storage classes that are not given to copies; ``asked``: buckets whose
-    objects are asked for their headers before each copy."""
+    """What copying must know. ``left_out``: storage classes that are not given to copies. ``asked``: buckets in which
+    each copy needs a HEAD request for the source before it."""
 
     left_out: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -51,9 +51,11 @@ def find_attributes(
     *,
     object_lock: bool,
 ) -> Needs:
-    """Add findings for what objects have and a copy would not, and return what copying must know. ``read``: what the
-    buckets are set to, without the target if there is none yet. ``object_lock``: retention and legal hold are to be
-    copied; a target that does not exist yet is then made with object lock."""
+    """Add findings for what objects have and their copies would not, and return what copying must know.
+
+    ``read``: the settings of the buckets, without the target if there is none yet. ``object_lock``: retention and legal
+    hold are copied; a target that does not exist yet is then created with object lock.
+    """
     needs = Needs()
     target = read.get(layout.target_bucket)
     with progress.stage("looking at objects' attributes"):
@@ -64,7 +66,7 @@ def find_attributes(
         for bucket in layout.moved_buckets:
             try:
                 look = Look(store, bucket)
-                _Bucket(plan, layout, read[bucket], look, carry=object_lock, held=held).find(needs)
+                _BucketSample(plan, layout, read[bucket], look, carry=object_lock, held=held).find(needs)
             except StoreError as error:
                 message = f"could not be asked for locks and access control lists: {error.message}"
                 plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
@@ -84,7 +86,7 @@ def _can_have_acls(settings: BucketSettings) -> bool:
 
 
 def _note_unread(plan: PlanFile, settings: BucketSettings, *names: str) -> bool:
-    """Say which of these settings could not be read, if any."""
+    """Report which of these settings could not be read. True if there are any."""
     unread = [name for name in names if name in settings.denied or name in settings.failed]
     if unread:
         why = "; ".join(settings.failed.get(name) or f"{settings.denied[name]} is not allowed" for name in unread)
@@ -108,11 +110,12 @@ class _Archived:
 
     @property
     def place(self) -> str:
+        """The object as a URI, with its version id."""
         return f"s3://{self.bucket}/{self.key}" + (f" (version {self.version_id})" if self.version_id else "")
 
 
 def _find_archived(plan: PlanFile, store: Store, layout: Layout, needs: Needs) -> None:
-    """What was restored is copied, in the default class: an archived copy could not be read. The rest blocks."""
+    """Restored objects are copied, in the default class: an archived copy could not be read. The others block."""
     looks = {bucket: Look(store, bucket) for bucket in layout.moved_buckets}
     total = _count(plan)
     restored: list[_Archived] = []
@@ -142,7 +145,7 @@ def _find_archived(plan: PlanFile, store: Store, layout: Layout, needs: Needs) -
 _ARCHIVED_ALL = (
     f"SELECT 'objects', id, bucket, key, NULL, storage_class FROM objects WHERE {_ARCHIVED} AND {TO_WRITE}"
     " UNION ALL SELECT 'versions', id, bucket, key, version_id, storage_class FROM versions"
-    f" WHERE {_ARCHIVED} AND action = 'copy' AND NOT marker"
+    f" WHERE {_ARCHIVED} AND {VERSIONS_TO_COPY}"
 )
 
 
@@ -171,19 +174,20 @@ def _leave(layout: Layout, bucket: str, key: str) -> str:
 # -- a sample of each bucket -------------------------------------------------------------------------------
 
 
-class _Bucket:
-    """One old bucket, of which some objects are asked."""
+class _BucketSample:
+    """A sample of the objects of one old bucket."""
 
     def __init__(
         self, plan: PlanFile, layout: Layout, settings: BucketSettings, look: Look, *, carry: bool, held: bool
     ) -> None:
-        """``carry``: locks are to be copied; ``held``: and the target can hold them."""
+        """``carry``: locks are copied. ``held``: the target can have locks."""
         self._plan, self._layout, self._settings, self._look = plan, layout, settings, look
         self._bucket = settings.bucket
         self._carry, self._held = carry, held
         self._place = f"s3://{self._bucket}/"
 
     def find(self, needs: Needs) -> None:
+        """Read the sample and add findings. What copying must know is added to ``needs``."""
         keys, count = self._sample()
         if not keys:
             return
@@ -198,7 +202,7 @@ class _Bucket:
             self._find_acls([key for key in keys if key in seen and not seen[key].own_key], count)
 
     def _sample(self) -> tuple[list[str], int]:
-        """Some keys, evenly spread over the bucket's listing, and of how many."""
+        """Some keys, evenly spread over the bucket's listing, and how many keys there are."""
         where = f"bucket = ? AND {TO_WRITE} AND NOT {_ARCHIVED} AND key NOT LIKE '%/'"
         (count,) = self._plan.db.execute(f"SELECT count(*) FROM objects WHERE {where}", (self._bucket,)).fetchone()
         query = f"SELECT key FROM objects WHERE {where} AND id % ? = 0 LIMIT ?"
@@ -206,7 +210,7 @@ class _Bucket:
         return [row[0] for row in self._plan.db.execute(query, (self._bucket, step, SAMPLE))], count
 
     def _heads(self, keys: Sequence[str]) -> dict[str, Seen]:
-        """What each of these objects has; without those that may not be read, which the preflight names."""
+        """The headers of these objects. Those that may not be read are left out: the preflight reports them."""
         seen: dict[str, Seen] = {}
         for outcome in run_in_threads(self._look.head, keys, workers=WORKERS):
             if isinstance(outcome, Failed):

@@ -1,5 +1,5 @@
-"""What lies beside that which was asked for, and would be forgotten: buckets that no rule names, other catalogs in the
-same database, and plain folders of two sources that become one."""
+"""Finds what the user may have forgotten: buckets that no rule names, other catalogs in the same database, and folders
+of two sources that become one folder at the target."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from collections.abc import Iterator, Mapping
 
 from migrator.catalogs import Catalog
 from migrator.errors import StoreError
-from migrator.findings import Finding, first_of
+from migrator.findings import EXAMPLES, Finding, first_of
 from migrator.layout import Layout, Rule
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import keys_under
-from migrator.planfile.rows import SKIP
+from migrator.planfile.queries import MOVES, keys_under
 from migrator.store import Store
 
-EXAMPLES = 20
-
 MAX_STEPS = 1000
-"""How many subfolders of a folder are skipped in search of an object that lies right in it."""
+"""How many subfolders of a folder are skipped to find an object that lies directly in it."""
 
 
 def find_buckets(plan: PlanFile, store: Store, layout: Layout) -> None:
-    """Name the buckets that no rule names. Says nothing where the server does not tell which there are."""
+    """Report the buckets that no rule names. Reports nothing if the server refuses to list its buckets."""
     try:
         names = store.bucket_names()
     except StoreError:
@@ -34,7 +31,7 @@ def find_buckets(plan: PlanFile, store: Store, layout: Layout) -> None:
 
 
 def find_neighbours(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catalog]) -> None:
-    """Name the other catalogs in the given ones' databases that have tables in the old buckets."""
+    """Report the other catalogs in the given ones' databases that have tables in the old buckets."""
     given = {(catalog.describe(), name) for name, catalog in catalogs.items()}
     found: dict[tuple[str, str, str], list[str]] = {}
     counts: dict[tuple[str, str, str], int] = {}
@@ -58,10 +55,10 @@ def find_neighbours(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catal
 
 
 def find_merged_folders(plan: PlanFile, layout: Layout) -> None:
-    """Name the folders at the target that get objects of two rules: readers of one then read both.
+    """Report the folders at the target that get objects of two rules: readers of one folder then read both.
 
-    Of two rules that lead to one prefix, the folders of the one with fewer objects are looked up among those of the
-    other. The prefix itself, which the rules share on purpose, does not count.
+    If two rules share a prefix at the target, each folder of the rule with fewer objects is looked up in the other
+    rule's source. The shared prefix itself does not count: the rules share it on purpose.
     """
     found = [merged for pair in _sharing(layout) for merged in _merged(plan, layout, *pair)]
     for (folder, one, other), count in first_of(found, EXAMPLES):
@@ -72,7 +69,7 @@ def find_merged_folders(plan: PlanFile, layout: Layout) -> None:
 
 
 def _sharing(layout: Layout) -> Iterator[tuple[Rule, Rule, str]]:
-    """Every two rules of which one leads to a prefix of the other, and the prefix that they share."""
+    """Every two rules whose targets are equal or lie inside each other, and the inner target, which they share."""
     rules = [rule for rule in layout.rules if rule.target is not None]
     for number, one in enumerate(rules):
         for other in rules[number + 1 :]:
@@ -94,7 +91,7 @@ def _merged(plan: PlanFile, layout: Layout, one: Rule, other: Rule, shared: str)
 
 
 def _source(rule: Rule, target: str) -> str:
-    """The source key that the rule moves to this target key, which must be one that it leads to."""
+    """The source key that the rule maps to this target key. The key must lie below the rule's target."""
     rest = target[len(rule.target or "") :].lstrip("/")
     return f"{rule.prefix}/{rest}".strip("/")
 
@@ -110,10 +107,10 @@ def _folders(plan: PlanFile, rule: Rule, shared: str) -> Iterator[str]:
     root = f"{shared}/" if shared else ""
     plan.db.execute("CREATE TEMP TABLE IF NOT EXISTS folders (folder TEXT PRIMARY KEY) WITHOUT ROWID")
     plan.db.execute("DELETE FROM folders")
-    # What is left of a key when all that is no slash is cut off at its end is its folder.
+    # Cutting off all characters but slashes from the end of a key leaves its folder.
     plan.db.execute(
         "INSERT OR IGNORE INTO folders SELECT rtrim(target, replace(target, '/', '')) FROM objects"
-        f" WHERE bucket = ? AND key >= ? AND key < ? AND target IS NOT NULL AND action <> '{SKIP}' AND size > 0",
+        f" WHERE bucket = ? AND key >= ? AND key < ? AND target IS NOT NULL AND {MOVES} AND size > 0",
         (rule.bucket, *keys_under(_source(rule, shared))),
     )
     for (folder,) in plan.db.execute("SELECT folder FROM folders"):
@@ -122,15 +119,14 @@ def _folders(plan: PlanFile, rule: Rule, shared: str) -> Iterator[str]:
 
 
 def _governs(layout: Layout, rule: Rule, folder: str) -> bool:
+    """True if no other rule takes the objects in this source folder."""
     return layout.rule_for(rule.bucket, f"{folder}/x") == rule
 
 
 def _holds_objects(plan: PlanFile, bucket: str, folder: str) -> bool:
-    """True if an object that moves lies right in this source folder. Subfolders are stepped over."""
+    """True if an object that moves lies directly in this source folder. Subfolders are skipped."""
     low, high = keys_under(folder)
-    query = (
-        f"SELECT key FROM objects WHERE bucket = ? AND key >= ? AND key < ? AND action <> '{SKIP}' ORDER BY key LIMIT 1"
-    )
+    query = f"SELECT key FROM objects WHERE bucket = ? AND key >= ? AND key < ? AND {MOVES} ORDER BY key LIMIT 1"
     for _ in range(MAX_STEPS):
         row = plan.db.execute(query, (bucket, low, high)).fetchone()
         if row is None:

@@ -1,4 +1,4 @@
-"""What the old buckets and the target are set to, and what of it the move would lose or endanger."""
+"""Finds the settings of the old buckets that the target lacks, and the target's settings that would harm the copies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from migrator.findings import INFO, WARN, Finding
 from migrator.inventory.bucket_settings import encryption_of, endings, strength_of, words_for
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
-from migrator.planfile.rows import SKIP
+from migrator.planfile.queries import MOVES
 from migrator.store import Store
 from migrator.store.bucket_settings import (
     CORS,
@@ -43,12 +43,12 @@ _NEW_ON_AWS: dict[str, dict[str, Any]] = {
         }
     },
 }
-"""What AWS gives to a bucket that is made now."""
+"""The settings that AWS gives a new bucket."""
 
 
 class AskedSettings:
-    """Asks for the settings of the old buckets and of the target, if there is one, beside what else is done until
-    :meth:`result` is called. Nobody waits for it where planning fails or is interrupted."""
+    """Reads the settings of the old buckets and of the target, if there is one, in a thread, until :meth:`result` is
+    called. If planning fails or is interrupted, nothing waits for the thread."""
 
     def __init__(self, store: Store, layout: Layout, *, target_exists: bool) -> None:
         self._store = store
@@ -65,7 +65,7 @@ class AskedSettings:
             self._error = error
 
     def result(self) -> dict[str, BucketSettings]:
-        """What was read. Raises what went wrong."""
+        """Wait for the settings of all buckets, by name. Raises the error that stopped reading them."""
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -73,8 +73,8 @@ class AskedSettings:
 
 
 def find_settings(plan: PlanFile, store: Store, layout: Layout, read: Mapping[str, BucketSettings]) -> None:
-    """Add a finding for each old bucket with settings of its own, and for what the target's would do to the copies.
-    ``read``: see :class:`AskedSettings`."""
+    """Add a finding for each old bucket whose settings the target lacks, and for settings of the target that would
+    change or delete the copies. ``read``: the result of :class:`AskedSettings`."""
     target = read.get(layout.target_bucket) or _new_bucket(store, layout)
     for bucket in layout.moved_buckets:
         _name_settings(plan, read[bucket], target)
@@ -86,7 +86,7 @@ def find_settings(plan: PlanFile, store: Store, layout: Layout, read: Mapping[st
 
 
 def _new_bucket(store: Store, layout: Layout) -> BucketSettings:
-    """What the target will have when it has been made."""
+    """The settings of a target bucket that is still to be created."""
     host = urlsplit(store.ends[1].endpoint_url).hostname or ""
     on_aws = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
     return BucketSettings(layout.target_bucket, found=dict(_NEW_ON_AWS) if on_aws else {})
@@ -108,7 +108,7 @@ def _name_settings(plan: PlanFile, settings: BucketSettings, target: BucketSetti
 
 
 def _essence(name: str, settings: BucketSettings) -> object:
-    """What of a setting must be equal."""
+    """The part of a setting that is compared."""
     document = settings.found.get(name)
     return encryption_of(document) if name == ENCRYPTION else document
 
@@ -137,7 +137,7 @@ def _compare_encryption(
 def _find_endings(plan: PlanFile, layout: Layout, target: BucketSettings) -> None:
     for ending in endings(target.found[LIFECYCLE]):
         count, example = plan.db.execute(
-            f"SELECT count(*), min(target) FROM objects WHERE action <> '{SKIP}' AND target >= ? AND target < ?",
+            f"SELECT count(*), min(target) FROM objects WHERE {MOVES} AND target >= ? AND target < ?",
             (ending.prefix, f"{ending.prefix}\U0010ffff"),
         ).fetchone()
         if count:
@@ -149,7 +149,7 @@ def _find_endings(plan: PlanFile, layout: Layout, target: BucketSettings) -> Non
 
 
 def _name_unread(plan: PlanFile, settings: BucketSettings, *, of_target: bool) -> None:
-    """One finding for all that could not be read of a bucket."""
+    """Add one finding for all settings of a bucket that could not be read."""
     if not settings.denied and not settings.failed:
         return
     parts = [f"{name} ({action} is not allowed)" for name, action in settings.denied.items()]

@@ -1,6 +1,6 @@
-"""Files beside tables that hold absolute paths to what moves: found by name, told by content.
+"""Finds files other than Iceberg's that hold absolute paths to what moves. Names select them, content decides.
 
-What is read is bounded, whatever the lake holds: the newest files of each log, and of a large file its ends.
+How much is read has a limit, whatever the lake holds: the newest files of each log, and both ends of a large file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import SourceChanged, StoreError, Unreachable
-from migrator.findings import BLOCK, INFO, WARN, Finding, first_of
+from migrator.findings import BLOCK, EXAMPLES, INFO, WARN, Finding, first_of
 from migrator.inventory import advice
 from migrator.inventory.carriers import (
     DELTA,
@@ -29,16 +29,16 @@ from migrator.inventory.carriers import (
 )
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import PLAIN_COPIES
 from migrator.store import Store
 
-EXAMPLES = 20
 WORKERS = 16
 MOST_FILES = 64
 """How many files of one log are read, the newest first."""
 MOST_LOGS = 20_000
-"""How many logs are told apart; beyond, files are only counted."""
+"""How many logs are read; the files of further ones are only counted."""
 MOST_READS = 20_000
-"""How many files are read for one plan; beyond, fewer of each log."""
+"""How many files are read for one plan. With many logs, fewer files of each are read."""
 MOST_BYTES = 256 << 20
 """How much is read for one plan."""
 HEAD, WHOLE, END = 64 << 10, 4 << 20, 256 << 10
@@ -58,7 +58,7 @@ class _File:
 
 
 @dataclass
-class _Unit:
+class _Log:
     """The files of one log: those that are read, the newest first, and how many there are."""
 
     bucket: str
@@ -68,21 +68,23 @@ class _Unit:
     count: int = 0
 
     def add(self, file: _File) -> None:
+        """Count the file, and keep it if it is among the newest."""
         self.count += 1
         files = self.first if file.carrier.first else self.rest
         (heapq.heappush if len(files) < MOST_FILES else heapq.heappushpop)(files, file)
 
     def to_read(self, most: int) -> list[_File]:
+        """At most so many files, in the order in which they are read."""
         newest = max((file.carrier.version for file in self.first), default=0)
         first = [file for file in self.first if file.carrier.version == newest or "_sidecars/" in file.key]
         return [*sorted(first, reverse=True), *sorted(self.rest, reverse=True)][:most]
 
 
 @dataclass
-class _Verdict:
-    """What reading a log told. ``place`` None: none of what was read leads to anything that moves."""
+class _Judgement:
+    """What the files of a log hold. ``place``: the first path to something that moves; None if there is none."""
 
-    unit: _Unit
+    unit: _Log
     file: _File
     place: Place | None = None
     read: int = 0
@@ -91,7 +93,7 @@ class _Verdict:
 
 
 def find_carriers(plan: PlanFile, store: Store, layout: Layout) -> None:
-    """Add a finding for every log, checkpoint or manifest that names places which move, or may do so."""
+    """Add a finding for every log, checkpoint or manifest that holds, or may hold, paths to what moves."""
     units, passed_over = _units(plan)
     for code, (place, count) in passed_over.items():
         message = f"{SAID[code]}, one of {count:,} that were not looked at: there are too many"
@@ -122,13 +124,10 @@ def _worst_first(finding: Finding) -> tuple[int, str]:
     return (BLOCK, WARN, INFO).index(finding.severity), finding.place
 
 
-def _units(plan: PlanFile) -> tuple[list[_Unit], dict[str, tuple[str, int]]]:
+def _units(plan: PlanFile) -> tuple[list[_Log], dict[str, tuple[str, int]]]:
     """The logs, and by code the first of the files that belong to none of them and how many these are."""
-    query = (
-        "SELECT bucket, key, size, etag FROM objects WHERE action IN ('copy', 'overwrite') AND role = '' AND size > 0"
-        f" AND ({NARROW})"
-    )
-    units: dict[tuple[str, str, str], _Unit] = {}
+    query = f"SELECT bucket, key, size, etag FROM objects WHERE {PLAIN_COPIES} AND size > 0 AND ({NARROW})"
+    units: dict[tuple[str, str, str], _Log] = {}
     passed_over: dict[str, tuple[str, int]] = {}
     for bucket, key, size, etag in plan.db.execute(query):
         carrier = carrier_of(key)
@@ -136,14 +135,14 @@ def _units(plan: PlanFile) -> tuple[list[_Unit], dict[str, tuple[str, int]]]:
             continue
         which = (bucket, carrier.code, carrier.unit)
         if which in units or len(units) < MOST_LOGS:
-            units.setdefault(which, _Unit(bucket, carrier)).add(_File(key, size, etag, carrier))
+            units.setdefault(which, _Log(bucket, carrier)).add(_File(key, size, etag, carrier))
         else:
             place, count = passed_over.get(carrier.code, (f"s3://{bucket}/{key}", 0))
             passed_over[carrier.code] = place, count + 1
     return list(units.values()), passed_over
 
 
-def _finding(verdict: _Verdict, layout: Layout) -> Finding | None:
+def _finding(verdict: _Judgement, layout: Layout) -> Finding | None:
     unit = verdict.unit
     code = unit.carrier.code
     what = SAID[code]
@@ -178,9 +177,10 @@ class _Reader:
         self._lock = threading.Lock()
         self._reads, self._left = MOST_READS, MOST_BYTES
 
-    def judge(self, unit: _Unit) -> _Verdict:
+    def judge(self, unit: _Log) -> _Judgement:
+        """Read the files of a log until one holds a path to what moves, or cannot be read."""
         files = unit.to_read(self._most)
-        verdict = _Verdict(unit, files[0])
+        verdict = _Judgement(unit, files[0])
         for file in files:
             if not self._take(0):
                 break

@@ -1,8 +1,8 @@
-"""Two tables must not become one place.
+"""Finds tables whose locations would overlap at the target.
 
-Engines drop a table's location as a whole, and clean it of files that the table does not name: a table inside
-another one's location loses its files. So locations that lie apart in the old buckets must lie apart at the target.
-What was one place before, or nested, stays so.
+Engines drop a table's location as a whole, and delete files in it that the table does not name. A table inside another
+one's location would lose its files. So locations that do not overlap in the old buckets must not overlap at the target.
+Tables that overlap in the old buckets already may do so in the same way at the target.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from migrator.layout import Layout, Location
 from migrator.layout.recorded import folder_of
 from migrator.planfile.file import PlanFile
 
-EXAMPLES = 50
+MOST_PAIRS = 50
+"""How many pairs of tables are named one by one; the rest are counted."""
 
 EQUAL, INSIDE, AROUND = "equal", "inside", "around"
 
@@ -31,7 +32,7 @@ PATHS = (
 
 @dataclass
 class Claim:
-    """The places that one table takes at the target."""
+    """The folders that one table uses at the target."""
 
     label: str
     uuid: str | None
@@ -70,9 +71,9 @@ def claim_of(
 
 
 def find_overlaps(plan: PlanFile, layout: Layout, claims: list[Claim], rules: Rules) -> None:
-    """Add a blocking finding for every two tables that become one place."""
+    """Add a blocking finding for every two tables that would overlap at the target and do not now."""
     pairs = dict.fromkeys(_overlaps(claims))
-    for (one, other), count in first_of([*pairs], EXAMPLES):
+    for (one, other), count in first_of([*pairs], MOST_PAIRS):
         a, b = claims[one], claims[other]
         old, new = a.places[0] if a.places else ("", "")
         there = b.places[0] if b.places else ("", "")
@@ -88,7 +89,7 @@ def find_overlaps(plan: PlanFile, layout: Layout, claims: list[Claim], rules: Ru
 
 
 def _parting(claims: list[Claim], one: int, other: int, layout: Layout, rules: Rules) -> str | None:
-    """A rule after which neither of the two overlaps with anything because of the one that it moves."""
+    """A rule that moves one of the two tables so that they no longer overlap; None if none is found."""
     for moved in (other, one):
         claim = claims[moved]
         if claim.lives or not claim.places:
@@ -106,8 +107,8 @@ def _parting(claims: list[Claim], one: int, other: int, layout: Layout, rules: R
 
 
 def _overlaps(claims: list[Claim], only: int | None = None) -> Iterator[tuple[int, int]]:
-    """The pairs of tables, by number, of which a place of one equals or holds a place of the other that it did not
-    before."""
+    """The pairs of tables, by number, that overlap at the target in a way in which they do not overlap now.
+    ``only``: yield only pairs with this table."""
     entries = []
     for number, claim in enumerate(claims):
         for which, (_, new) in enumerate(claim.places):
@@ -146,7 +147,7 @@ def _is_new(a: Claim, place_a: int, b: Claim, place_b: int) -> bool:
 
 
 def relation(a: tuple[str, str] | None, b: tuple[str, str] | None) -> str | None:
-    """How two folders (bucket, key with a slash at its end) lie to each other; None if they lie apart."""
+    """How two folders (bucket, key with a slash at its end) overlap; None if they do not."""
     if a is None or b is None or a[0] != b[0]:
         return None
     if a[1] == b[1]:

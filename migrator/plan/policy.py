@@ -1,4 +1,4 @@
-"""The least policy that a migration needs, as AWS IAM takes it, and MinIO by :func:`mc_commands`. Pure."""
+"""The smallest policy that a migration needs: for AWS IAM, and for MinIO by :func:`mc_commands`. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = (
     "s3:GetLifecycleConfiguration",
     "s3:GetReplicationConfiguration",
 )
-"""To name what buckets are set to. Optional: without them a plan says what it could not read."""
+"""For reading the settings of buckets. Optional: without them a plan reports what it could not read."""
 
 NOT_OF_MINIO = frozenset(
     {
@@ -75,11 +75,10 @@ SOURCE = (
     "s3:ListBucketMultipartUploads",
     "s3:ListBucketVersions",
 )
-"""What is done in an old bucket: it is listed and read, and asked for older versions, open uploads, settings and access
-control lists."""
+"""For an old bucket: list and read it, its older versions, open uploads, settings and access control lists."""
 
 SOURCE_VERSIONS = ("s3:GetObjectVersion", "s3:GetObjectVersionTagging")
-"""With --all-versions, besides."""
+"""For an old bucket with --all-versions, in addition."""
 
 TARGET = (
     *SETTINGS,
@@ -95,19 +94,19 @@ TARGET = (
     "s3:PutObject",
     "s3:PutObjectTagging",
 )
-"""What is done in the target bucket. Nothing is deleted there but what migrator has written for itself: its lock, and
-what the preflight tries."""
+"""For the target bucket. Migrator deletes only what it wrote for itself: its lock, and the preflight's objects."""
 
 TARGET_VERSIONS = ("s3:GetObjectVersion",)
+"""For the target bucket with --all-versions, in addition."""
 
 SOURCE_LOCKS = ("s3:GetObjectLegalHold", "s3:GetObjectRetention")
 TARGET_LOCKS = ("s3:PutObjectLegalHold", "s3:PutObjectRetention")
 MAKE_LOCKED = ("s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning")
-"""With --object-lock, besides."""
+"""With --object-lock, in addition."""
 
 MAKE_TARGET = ("s3:CreateBucket",)
 MAKE_VERSIONED = ("s3:PutBucketVersioning",)
-"""Only as long as there is no target bucket."""
+"""For creating the target bucket."""
 
 
 def least_policy(
@@ -118,8 +117,8 @@ def least_policy(
     object_lock: bool = False,
     make_target: bool = True,
 ) -> dict[str, Any]:
-    """A policy document. ``sources``: the old buckets; "" as target: none, for the account that only reads them, and
-    no sources for the one that only writes. ``make_target``: the target bucket is still to be created."""
+    """A policy document. ``sources``: the old buckets; empty for an account that only writes. ``target``: the target
+    bucket; "" for an account that only reads. ``make_target``: the target bucket is still to be created."""
     read = SOURCE + (SOURCE_VERSIONS if all_versions else ()) + (SOURCE_LOCKS if object_lock else ())
     write = TARGET + (TARGET_VERSIONS if all_versions else ()) + (TARGET_LOCKS if object_lock else ())
     if make_target:
@@ -146,8 +145,8 @@ def _statements(name: str, actions: Iterable[str], buckets: list[str]) -> list[d
 
 
 def mc_commands(policy: dict[str, Any]) -> str:
-    """The commands that give a MinIO user this policy, less the actions that MinIO does not know. ALIAS and USER are
-    for the reader to fill in."""
+    """The commands that give a MinIO user this policy, without the actions that MinIO does not know. The user replaces
+    ALIAS and USER."""
     statements = [
         {**statement, "Action": [action for action in statement["Action"] if action not in NOT_OF_MINIO]}
         for statement in policy["Statement"]

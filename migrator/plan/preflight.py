@@ -1,9 +1,9 @@
-"""What could fail while migrating is tried while planning: a few small requests, and no trace of them is left.
+"""The preflight: tries, while planning, what could fail while migrating. It takes a few small requests.
 
-Read: one object of each folder of each rule, and its tags. Written to the target, below ``.migrator/``, and removed
-again: empty objects with tags, in each storage class of the lake, and with each kind of odd key; an upload in parts.
-Catalogs: a pointer is changed in a transaction that is rolled back. A target that does not exist is not created: what
-its server says to the same requests tells all the same what it would refuse.
+It reads one object of each folder of each rule, and its tags. Below ``.migrator/`` in the target it writes empty
+objects with tags, in each storage class of the lake and with each kind of odd key, and an upload in parts; it removes
+them all again. In each SQL catalog it changes a pointer in a transaction that is rolled back. A target that does not
+exist is not created: its server gets the same requests, and its errors show what it would refuse.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from functools import partial
 from migrator.catalogs import Catalog
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, StoreError
-from migrator.findings import ACCEPTABLE, Finding
+from migrator.findings import ACCEPTABLE, EXAMPLES, Finding
 from migrator.layout import Layout
+from migrator.plan.odd_keys import odd_keys
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import TO_WRITE, keys_under
-from migrator.planfile.rows import MIGRATED
+from migrator.planfile.queries import TO_WRITE, VERSIONS_TO_COPY, below, keys_under
+from migrator.planfile.rows import COPY, MIGRATED
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.store.look import ARCHIVES, S3_CLASSES
@@ -27,9 +28,6 @@ from migrator.store.rights import Rights, refused
 
 FOLDERS = 10
 """How many folders of a rule a sample is read from."""
-LONGEST = 255
-"""Bytes: what many servers, which keep keys as names of files, take of a key between two slashes."""
-EXAMPLES = 20
 WORKERS = 16
 
 TAGS, CLASSES = "tags-unreadable", "storage-class-refused"
@@ -38,12 +36,12 @@ _AWAKE = f"storage_class NOT IN {ARCHIVES}"
 _CLASSES_IN_USE = (
     "SELECT storage_class, min(place), count(*) FROM ("
     f"SELECT storage_class, 's3://' || bucket || '/' || key AS place FROM objects WHERE {TO_WRITE} UNION ALL"
-    " SELECT storage_class, 's3://' || bucket || '/' || key FROM versions WHERE action = 'copy' AND NOT marker)"
+    f" SELECT storage_class, 's3://' || bucket || '/' || key FROM versions WHERE {VERSIONS_TO_COPY})"
     " WHERE storage_class <> 'STANDARD' GROUP BY storage_class"
 )
 _KEY_BELOW_KEY = (
     f"SELECT bucket, key FROM objects o WHERE {TO_WRITE} AND target NOT LIKE '%/' AND EXISTS (SELECT 1 FROM objects x"
-    f" WHERE x.target > o.target || '/' AND x.target < o.target || '0' AND x.{TO_WRITE})"
+    f" WHERE {below('x.target', 'o.target')} AND x.{TO_WRITE})"
 )
 _SKIP = "--no-preflight"
 
@@ -66,6 +64,7 @@ class Missing:
     rights: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
     def add(self, action: str, resource: str, place: str, error: StoreError) -> None:
+        """Note that the action is not allowed on the resource. Only the first answer of its kind is kept."""
         self.rights.setdefault((action, resource), (place, error.message))
 
 
@@ -79,10 +78,10 @@ def preflight(
     *,
     target_exists: bool,
 ) -> list[str]:
-    """Add a finding for everything that the migration needs and cannot have, as far as that can be tried.
+    """Try what the migration needs, and add a finding for everything that is refused.
 
-    Returns what copies must do without: "tags", and storage classes by name, which become the default. Of what blocks
-    that is only what was accepted.
+    Returns what is not given to copies: "tags", and the names of storage classes, in place of which copies get the
+    default class. A blocking finding counts here only if the user has accepted it.
     """
     accepted = set(accept) & set(ACCEPTABLE)
     left_out: list[str] = []
@@ -102,7 +101,7 @@ def preflight(
 
 
 def _has_work(plan: PlanFile) -> bool:
-    query = f"SELECT 1 FROM objects WHERE {TO_WRITE} UNION ALL SELECT 1 FROM versions WHERE action = 'copy' LIMIT 1"
+    query = f"SELECT 1 FROM objects WHERE {TO_WRITE} UNION ALL SELECT 1 FROM versions WHERE action = '{COPY}' LIMIT 1"
     return plan.db.execute(query).fetchone() is not None
 
 
@@ -135,12 +134,12 @@ def _read_samples(plan: PlanFile, store: Store, layout: Layout, missing: Missing
     samples = [*_samples(plan, layout), *_older_samples(plan)]
     for failed in _failed(read, samples):
         version = "Version" if failed.item.version_id else ""
-        _sort_out(plan, failed, f"s3:GetObject{version}", "reading it", rights, missing)
+        _note_failure(plan, failed, f"s3:GetObject{version}", "reading it", rights, missing)
     for failed in _failed(read_tags, samples):
         if isinstance(failed.error, AccessDenied):
             untagged.setdefault(failed.item.rule, failed)
         elif isinstance(failed.error, StoreError) and not refused(failed.error):  # a server without tags has none
-            _sort_out(plan, failed, "", "reading its tags", rights, missing)
+            _note_failure(plan, failed, "", "reading its tags", rights, missing)
     for failed in untagged.values():
         sample = failed.item
         action = "s3:GetObjectVersionTagging" if sample.version_id else "s3:GetObjectTagging"
@@ -157,7 +156,7 @@ def _failed(job: Callable[[Sample], None], samples: list[Sample]) -> list[Failed
     return [outcome for outcome in run_in_threads(job, samples, workers=WORKERS) if isinstance(outcome, Failed)]
 
 
-def _sort_out(
+def _note_failure(
     plan: PlanFile, failed: Failed[Sample], action: str, what: str, rights: Mapping[str, Rights], missing: Missing
 ) -> None:
     sample, error = failed.item, failed.error
@@ -192,7 +191,7 @@ def _samples(plan: PlanFile, layout: Layout) -> Iterator[Sample]:
 def _older_samples(plan: PlanFile) -> Iterator[Sample]:
     query = (
         "SELECT bucket, key, size, 's3://' || bucket || '/', version_id FROM versions"
-        f" WHERE action = 'copy' AND NOT marker AND {_AWAKE} GROUP BY bucket"
+        f" WHERE {VERSIONS_TO_COPY} AND {_AWAKE} GROUP BY bucket"
     )
     for row in plan.db.execute(query).fetchall():
         yield Sample(*row)
@@ -202,7 +201,7 @@ def _older_samples(plan: PlanFile) -> Iterator[Sample]:
 
 
 class _Target:
-    """Tries the target, or, if there is none, what its server says to the same requests."""
+    """Sends trial requests to the target bucket, or to its server if there is no such bucket yet."""
 
     def __init__(self, plan: PlanFile, rights: Rights, place: str, missing: Missing, *, across: bool) -> None:
         """``across``: the target is on another server than the old buckets."""
@@ -210,9 +209,10 @@ class _Target:
         self._across = across
         self.refused_classes: list[str] = []
         self.tiers: list[str] = []
-        """Storage classes that the old server has by itself, and that no request can ask the target for."""
+        """Storage classes of the old server alone, which no other server has."""
 
     def try_all(self, *, exists: bool) -> None:
+        """Send all trial requests, and remove what they wrote. ``exists``: there is a target bucket."""
         if exists and self._rights.keeps_by_default():
             message = "was not written to: it locks new objects by default, so that a trial could not be removed"
             self._plan.add_finding(Finding.of("preflight-incomplete", self._place, message))
@@ -227,7 +227,7 @@ class _Target:
             self._try_keys()
             if may_write:
                 self._try_key_below_key()
-        except StoreError as error:  # at the moment it does nothing: what is left to try would take as long
+        except StoreError as error:  # the server fails at the moment: each further request would wait as long
             _incomplete(self._plan, self._place, "writing to it", error)
         finally:
             self._clean(existed=exists)
@@ -273,7 +273,7 @@ class _Target:
                 self._plan.add_finding(Finding.of("key-refused", example, message, move, count=count))
 
     def _try_key_below_key(self) -> None:
-        """Some servers refuse the object ``k/sub`` beside an object ``k``, and MinIO takes it and lists it nowhere."""
+        """Some servers refuse the object ``k/sub`` beside an object ``k``. MinIO accepts it and never lists it."""
         found = self._plan.db.execute(f"{_KEY_BELOW_KEY} LIMIT {EXAMPLES}").fetchall()
         if not found:
             return
@@ -287,13 +287,14 @@ class _Target:
             self._plan.add_finding(Finding.of("key-refused", f"s3://{bucket}/{key}", message, move))
 
     def _changed(self, name: str) -> bool:
+        """True if the server does not list what was written to this key."""
         try:
             return not self._rights.listed(name)
         except StoreError:  # no target
             return False
 
     def _refusal(self, request: Callable[[], None]) -> StoreError | None:
-        """What the server said, if it never does this; a missing permission was found before."""
+        """The server's error, if it does not support the request. A missing permission was found before."""
         try:
             request()
         except (NotFound, AccessDenied):
@@ -305,6 +306,7 @@ class _Target:
         return None
 
     def _clean(self, *, existed: bool) -> None:
+        """Remove what was written, and report what could not be removed."""
         left = self._rights.clean(existed=existed)
         error = self._rights.error
         if left and isinstance(error, AccessDenied):
@@ -314,58 +316,8 @@ class _Target:
             self._plan.add_finding(Finding.of("preflight-incomplete", left[0], message, "Remove it.", count=len(left)))
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A kind of key that some servers refuse. ``name`` is one of its kind."""
-
-    name: str
-    said: str
-
-
-SLASHES = Shape("a//b", "an empty name between two slashes (//)")
-DOT = Shape("a/./b", 'the name "."')
-DOTS = Shape("a/b/../c", 'the name ".."')
-LONG = Shape(f"{'x' * (LONGEST + 1)}", f"a name of more than {LONGEST} bytes between two slashes")
-
-
-def shape_of(key: str) -> tuple[Shape, int] | None:
-    """How a key is odd, and where that begins in it; None for an ordinary one."""
-    at = 0
-    names = key.split("/")
-    for number, name in enumerate(names):
-        last = number == len(names) - 1
-        shape = {".": DOT, "..": DOTS}.get(name) or (SLASHES if not name and not (last and number) else None)
-        if shape is None and len(name.encode()) > LONGEST:
-            shape = LONG
-        if shape is not None:
-            return shape, at
-        at += len(name) + 1
-    return None
-
-
-def odd_keys(plan: PlanFile) -> dict[Shape, dict[tuple[str, str], int]]:
-    """The odd target keys: kind → (old folder that holds them, the first of them) → how many. Some folders of each."""
-    query = (
-        f"SELECT bucket, key, target FROM objects WHERE {TO_WRITE} AND (target LIKE '%//%' OR target LIKE '/%'"
-        " OR '/' || target || '/' LIKE '%/./%' OR '/' || target || '/' LIKE '%/../%'"
-        f" OR length(CAST(target AS BLOB)) > {LONGEST}) ORDER BY bucket, key"
-    )
-    found: dict[Shape, dict[str, tuple[str, int]]] = {}
-    for bucket, key, target in plan.db.execute(query):
-        odd = shape_of(target)
-        if odd is None:
-            continue
-        shape, at = odd
-        kept = max(0, len(key) - (len(target) - at))  # the old key ends as the new one does
-        folder = f"s3://{bucket}/{key[:kept]}"
-        folders = found.setdefault(shape, {})
-        if folder in folders or len(folders) < EXAMPLES:
-            example, count = folders.get(folder, (f"s3://{bucket}/{key}", 0))
-            folders[folder] = example, count + 1
-    return {s: {(folder, e): n for folder, (e, n) in folders.items()} for s, folders in found.items()}
-
-
 def _use_default_class(plan: PlanFile, classes: list[str]) -> list[str]:
+    """Give the copies of objects in these storage classes the default class. Returns the classes."""
     for table in ("objects", "versions"):
         marks = ", ".join("?" * len(classes))
         plan.db.execute(f"UPDATE {table} SET storage_class = 'STANDARD' WHERE storage_class IN ({marks})", classes)

@@ -1,4 +1,4 @@
-"""A plan file described: as one JSON-able dictionary, as a status, and as what its user must change."""
+"""Describes a plan file: as one dictionary for JSON, as a status, and as the list of what its user must change."""
 
 from __future__ import annotations
 
@@ -14,12 +14,23 @@ from migrator.inventory.features import TableFeatures
 from migrator.layout import Layout, Rule
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
-from migrator.planfile.queries import PENDING, TO_WRITE
-from migrator.planfile.rows import ACTIONS, CONFLICT, COPY, ROLE_VERSION_HINT, SAME, SKIP, PlannedTable
+from migrator.planfile.queries import PENDING, PENDING_VERSIONS, TO_WRITE, below, keys_under
+from migrator.planfile.rows import (
+    ACTIONS,
+    CONFLICT,
+    COPY,
+    OVERWRITE,
+    REWRITE,
+    ROLE_VERSION_HINT,
+    SAME,
+    SKIP,
+    PlannedTable,
+)
 
 POINTER = "pointer"
-"""Stands among the actions for version hints that are written at the cutover: they are pointers, not table files."""
+"""Listed like an action: version hints that are written at the cutover. They count as pointers, not as objects."""
 MAX_CHECKPOINTS = 50
+"""How many streaming checkpoints are listed among the changes."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,7 @@ class StatusSummary:
         return left == (0, 0) and self.pointers == self.pointers_changed
 
     def to_json(self) -> dict[str, Any]:
+        """The keys and values of ``migrator status --json``."""
         return asdict(self)
 
 
@@ -66,7 +78,7 @@ class Change:
 
 
 def describe_plan(plan: PlanFile) -> dict[str, Any]:
-    """Everything a plan says, object rows aside; ``plans/README.md`` documents the keys."""
+    """All of a plan but its object rows; ``plans/README.md`` documents the keys."""
     header = plan.header()
     by_rule = _actions_by_rule(plan)
     actions = _summed(by_rule.values())
@@ -74,7 +86,7 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
     tables = plan.tables()
     versions = _versions(plan)
     pointers = count_pointers(plan)
-    pending = any(actions[name]["objects"] for name in ("copy", "overwrite", "rewrite"))
+    pending = any(actions[name]["objects"] for name in (COPY, OVERWRITE, REWRITE))
     pending = pending or versions[COPY]["keys"] > 0 or pointers.total > 0
     return {
         "plan": str(plan.path),
@@ -83,13 +95,7 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
         "created": header["created"],
         "config": header["config"] or None,
         "phase": _phase(plan, Journal(plan)),
-        "endpoint_url": header["endpoint_url"],
-        "region": header["region"] or None,
-        "profile": header["profile"] or None,
-        "target_endpoint_url": header["target_endpoint_url"],
-        "target_region": header["target_region"] or None,
-        "target_profile": header["target_profile"] or None,
-        "streamed": bool(header["streamed"]),
+        **_servers(header),
         "target_bucket": header["target_bucket"],
         "layout": json.loads(header["layout"]),
         "catalogs": json.loads(header["catalogs"]),
@@ -109,6 +115,19 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
         "namespaces": [asdict(change) for change in plan.namespaces()],
         "findings": [finding.to_json() for finding in plan.findings()],
         "changes": [asdict(change) for change in changes(plan)],
+    }
+
+
+def _servers(header: dict[str, str]) -> dict[str, Any]:
+    """Where the old buckets and the target are, and whether the bytes go through this machine."""
+    return {
+        "endpoint_url": header["endpoint_url"],
+        "region": header["region"] or None,
+        "profile": header["profile"] or None,
+        "target_endpoint_url": header["target_endpoint_url"],
+        "target_region": header["target_region"] or None,
+        "target_profile": header["target_profile"] or None,
+        "streamed": bool(header["streamed"]),
     }
 
 
@@ -187,8 +206,8 @@ Actions = dict[str, dict[str, int]]
 
 
 def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
-    """What happens to the objects of each rule (its number in the layout), less what a longer one takes out of it.
-    One pass over the plan, whatever there are of rules."""
+    """What happens to the objects of each rule, by its number in the layout. An object counts for its longest rule.
+    One pass over the plan, however many rules there are."""
     rules = sorted(enumerate(plan.layout.rules), key=lambda rule: -len(rule[1].prefix))
     cases = ""
     parameters: list[str] = []
@@ -198,7 +217,7 @@ def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
         parameters += values
     rule_of = f"CASE{cases} END" if cases else "NULL"
     found: dict[int | None, Actions] = {}
-    what = f"CASE WHEN role = '{ROLE_VERSION_HINT}' AND action = 'rewrite' THEN '{POINTER}' ELSE action END"
+    what = f"CASE WHEN role = '{ROLE_VERSION_HINT}' AND action = '{REWRITE}' THEN '{POINTER}' ELSE action END"
     query = f"SELECT {rule_of}, {what}, count(*), total(size) FROM objects GROUP BY 1, 2"
     for which, action, count, size in plan.db.execute(query, parameters):
         found.setdefault(which, _summed(()))[action] = {"objects": count, "bytes": int(size)}
@@ -218,7 +237,7 @@ def _rewrites(plan: PlanFile) -> dict[int, tuple[int, int]]:
     """Table → how many files of it are rewritten, and their bytes."""
     query = (
         "SELECT table_id, count(*), total(size) FROM objects"
-        f" WHERE action = 'rewrite' AND role <> '{ROLE_VERSION_HINT}' GROUP BY table_id"
+        f" WHERE action = '{REWRITE}' AND role <> '{ROLE_VERSION_HINT}' GROUP BY table_id"
     )
     return {table: (files, int(size)) for table, files, size in plan.db.execute(query)}
 
@@ -254,7 +273,7 @@ def _under(rule: Rule) -> tuple[str, tuple[str, ...]]:
     if not rule.prefix:
         return "bucket = ?", (rule.bucket,)
     condition = "bucket = ? AND (key = ? OR (key >= ? AND key < ?))"
-    return condition, (rule.bucket, rule.prefix, f"{rule.prefix}/", f"{rule.prefix}0")
+    return condition, (rule.bucket, rule.prefix, *keys_under(rule.prefix))
 
 
 def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> dict[str, Any]:
@@ -279,10 +298,11 @@ def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> di
 def _checkpoints(plan: PlanFile) -> list[str]:
     """The roots of streaming checkpoints: where `metadata` lies beside `offsets/`."""
     root = "substr(o.key, 1, length(o.key) - 8)"  # "" for a bucket, else with the slash at its end
+    offsets = below("x.key", f"{root} || 'offsets'")
     query = (
         f"SELECT DISTINCT 's3a://' || o.bucket || rtrim('/' || {root}, '/') FROM objects o"
         " WHERE (o.key = 'metadata' OR o.key LIKE '%/metadata') AND EXISTS (SELECT 1 FROM objects x"
-        f" WHERE x.bucket = o.bucket AND x.key > {root} || 'offsets/' AND x.key < {root} || 'offsets0')"
+        f" WHERE x.bucket = o.bucket AND {offsets})"
         " ORDER BY 1 LIMIT ?"
     )
     return [root for (root,) in plan.db.execute(query, (MAX_CHECKPOINTS,))]
@@ -299,9 +319,8 @@ def _phase(plan: PlanFile, journal: Journal) -> str:
         return "blocked"
     left = f"FROM objects WHERE {TO_WRITE} AND {PENDING}"
     copies = plan.db.execute(f"SELECT count(*) {left} AND role = ''").fetchone()[0]
-    rewrites = plan.db.execute(f"SELECT count(*) {left} AND role NOT IN ('', 'version-hint')").fetchone()[0]
-    older = "FROM versions WHERE action = 'copy' AND id NOT IN (SELECT version_id FROM versions_done)"
-    copies += plan.db.execute(f"SELECT count(*) {older}").fetchone()[0]
+    rewrites = plan.db.execute(f"SELECT count(*) {left} AND role NOT IN ('', '{ROLE_VERSION_HINT}')").fetchone()[0]
+    copies += plan.db.execute(f"SELECT count(*) FROM versions WHERE {PENDING_VERSIONS}").fetchone()[0]
     done = "SELECT (SELECT count(*) FROM done) + (SELECT count(*) FROM versions_done)"
     if plan.db.execute(done).fetchone()[0] == 0 and (copies or rewrites):
         return "planned"

@@ -17,7 +17,6 @@ from migrator.catalogs import sql
 from migrator.catalogs.sql import SqlCatalog
 from migrator.config import Settings
 from migrator.plan.build import build_plan
-from migrator.plan.preflight import DOT, DOTS, LONG, SLASHES, shape_of
 from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
 from migrator.store import Content, Store
@@ -243,25 +242,6 @@ def test_what_is_not_to_be_written_is_not_tried(lake: Store, tmp_path: Path) -> 
     (tmp_path / "two").mkdir()
     planned(lake, tmp_path / "two", layout={"s3://bronze/": False})
     assert "PutObject" not in seen and "GetObjectTagging" not in seen
-
-
-@pytest.mark.parametrize(
-    ("key", "shape"),
-    [
-        ("a/b", None),
-        ("folder/", None),
-        ("a//b", (SLASHES, 2)),
-        ("/a", (SLASHES, 0)),
-        ("a/./b", (DOT, 2)),
-        ("a/b/..", (DOTS, 4)),
-        ("a/.hidden/..b", None),
-        ("a/" + "ü" * 128, (LONG, 2)),
-        ("a/" + "x" * 255, None),
-        ("x//", (SLASHES, 2)),
-    ],
-)
-def test_odd_keys(key: str, shape: object) -> None:
-    assert shape_of(key) == shape
 
 
 @pytest.mark.parametrize("state", ["writable", "read-only", "held"])

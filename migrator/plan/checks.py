@@ -1,0 +1,172 @@
+"""Finds what is wrong with a plan, or worth knowing, from its rows alone, and the state of the buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from migrator.errors import StoreError
+from migrator.findings import BLOCK, EXAMPLES, WARN, Finding
+from migrator.inventory.versions import Histories, has_versions, report_histories
+from migrator.layout import Layout
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import HADOOP_MARKER, MOVES, PLAIN_COPIES, below, keys_under
+from migrator.planfile.rows import CONFLICT, ROLE_CHECKSUM, SKIP
+from migrator.store import Store
+
+LONGEST_KEY = 1024
+"""Bytes that S3 takes as a key."""
+
+_SOURCE = "'s3://' || bucket || '/' || key"
+_GIVE_RULE = "Give one of them a rule of its own in [layout]."
+
+
+def find_collisions(plan: PlanFile) -> None:
+    """Block the plan where two objects get one target key, or one that is taken, that is a directory, or too long."""
+    _find_taken_keys(plan)
+    _find_shared_keys(plan)
+    _find_shared_histories(plan)
+    _find_files_beside_directories(plan)
+    _find_long_keys(plan)
+
+
+def _find_taken_keys(plan: PlanFile) -> None:
+    query = f"SELECT {_SOURCE}, target FROM objects WHERE action = '{CONFLICT}'"
+    for place, target, count in _examples(plan, query):
+        message = f"the target already holds another object at {target!r}, which migrator did not write"
+        move = "Move one of the two away, or map it elsewhere."
+        plan.add_finding(Finding.of("target-differs", place, message, move, count=count))
+
+
+def _find_shared_keys(plan: PlanFile) -> None:
+    shared = f"SELECT target FROM objects WHERE {MOVES} GROUP BY target HAVING count(*) > 1"
+    query = (
+        f"SELECT group_concat({_SOURCE}, ' and '), target FROM objects"
+        f" WHERE {MOVES} AND target IN ({shared}) GROUP BY target"
+    )
+    for places, target, count in _examples(plan, query):
+        message = f"both map to {target!r}"
+        plan.add_finding(Finding.of("key-collision", places, message, _GIVE_RULE, count=count))
+    plan.db.execute(f"UPDATE objects SET action = '{CONFLICT}' WHERE {MOVES} AND target IN ({shared})")
+
+
+def _find_shared_histories(plan: PlanFile) -> None:
+    query = (
+        "WITH sources AS (SELECT bucket, key, target FROM versions UNION SELECT bucket, key, target FROM objects"
+        f" WHERE action NOT IN ('{SKIP}', '{CONFLICT}') AND target IN (SELECT target FROM versions))"
+        f" SELECT group_concat({_SOURCE}, ' and '), target FROM sources"
+        f" WHERE target NOT IN (SELECT target FROM objects WHERE action = '{CONFLICT}' AND target IS NOT NULL)"
+        " GROUP BY target HAVING count(*) > 1"
+    )
+    for places, target, count in _examples(plan, query):
+        message = f"both map to {target!r}, with their older versions"
+        plan.add_finding(Finding.of("key-collision", places, message, _GIVE_RULE, count=count))
+
+
+def _find_files_beside_directories(plan: PlanFile) -> None:
+    query = (
+        f"SELECT {_SOURCE}, target FROM objects o WHERE {MOVES} AND target NOT LIKE '%/'"
+        f" AND EXISTS (SELECT 1 FROM objects x WHERE {below('x.target', 'o.target')}"
+        f" AND x.bucket <> o.bucket AND x.{MOVES})"
+    )
+    for place, target, count in _examples(plan, query):
+        message = f"would be the object {target!r} beside a directory of that name"
+        move = "Move it away, or map it elsewhere."
+        plan.add_finding(Finding.of("file-and-directory", place, message, move, count=count))
+
+
+def _find_long_keys(plan: PlanFile) -> None:
+    too_long = f"length(CAST(target AS BLOB)) > {LONGEST_KEY}"
+    query = (
+        f"SELECT {_SOURCE}, target FROM objects WHERE {MOVES} AND {too_long}"
+        f" UNION SELECT {_SOURCE}, target FROM versions WHERE {too_long}"
+    )
+    for place, _, count in _examples(plan, query):
+        message = f"would have a key of more than {LONGEST_KEY:,} bytes"
+        plan.add_finding(Finding.of("key-too-long", place, message, "Choose a shorter target prefix.", count=count))
+
+
+_UNFINISHED = (
+    "'/' || key LIKE '%/\\_temporary/%' ESCAPE '\\' OR '/' || key LIKE '%/\\_\\_magic%/%' ESCAPE '\\'"
+    " OR key LIKE '%.pending' OR key LIKE '%.pendingset'"
+)
+
+
+def find_by_name(plan: PlanFile) -> None:
+    """Report unfinished work, what is not copied, and scripts, by their keys alone. One finding per bucket."""
+    message, move = "is left over from an unfinished write", "Wait for the writer, or remove it."
+    _report_first(plan, "unfinished-work", f"{PLAIN_COPIES} AND ({_UNFINISHED})", message, move)
+    _report_first(plan, "skipped-markers", HADOOP_MARKER, "and its like are not copied")
+    of_rewritten = "and its like are checksums of files that are rewritten"
+    _report_first(plan, "checksum-files", f"role = '{ROLE_CHECKSUM}'", of_rewritten)
+    _report_first(plan, "left-out", "target IS NULL", "and its like stay where they are: a layout rule says so")
+    query = f"SELECT bucket, count(*) FROM objects WHERE target GLOB 'scripts/*' AND {MOVES} GROUP BY bucket"
+    for bucket, count in plan.db.execute(query).fetchall():
+        message, move = "are copied as they are", "Search them for the old paths."
+        plan.add_finding(Finding.of("scripts-unchanged", f"s3://{bucket}/", message, move, count=count))
+
+
+def _report_first(plan: PlanFile, code: str, condition: str, message: str, move: str = "") -> None:
+    """For each bucket, one finding about the first of the objects that the SQL condition selects."""
+    query = f"SELECT 's3://' || bucket || '/' || min(key), count(*) FROM objects WHERE {condition} GROUP BY bucket"
+    for place, count in plan.db.execute(query).fetchall():
+        plan.add_finding(Finding.of(code, place, message, move, count=count))
+
+
+def find_extras(plan: PlanFile, layout: Layout) -> None:
+    """Report objects at the target that no old bucket has: readers of plain files see them, too.
+
+    An earlier copy may have left them there, and the old buckets dropped them since. Or they were written to the
+    target itself. Nothing shows which, so neither is deleted."""
+    for target in layout.target_prefixes:
+        count, example = plan.db.execute(
+            "SELECT count(*), min(key) FROM present p WHERE key >= ? AND key < ?"
+            " AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = p.key)",
+            keys_under(target),
+        ).fetchone()
+        if count:
+            message = "and its like are in no old bucket: dropped there since an earlier copy, or written here"
+            move = "Before a cutover, remove what the old buckets have dropped."
+            place = f"s3://{layout.target_bucket}/{example}"
+            plan.add_finding(Finding.of("extra-at-target", place, message, move, count=count))
+
+
+def find_bucket_state(
+    plan: PlanFile, store: Store, layout: Layout, histories: Mapping[str, Histories], *, all_versions: bool
+) -> None:
+    """Report open uploads and older versions in the old buckets."""
+    for bucket in layout.moved_buckets:
+        try:
+            uploads = store.open_uploads(bucket)
+            if (total := histories.get(bucket)) is not None:
+                report_histories(plan, bucket, total, kept=all_versions)
+        except StoreError as error:
+            message = f"could not be asked for versions and open uploads: {error.message}"
+            plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
+            continue
+        if uploads:
+            message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
+            plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
+
+
+def find_missing_target(plan: PlanFile, layout: Layout) -> None:
+    """Report that the target bucket does not exist yet."""
+    message = "does not exist yet; migrate will create it (whether that is allowed was not tried)"
+    if has_versions(plan):
+        message += " and have it keep versions"
+    plan.add_finding(Finding.of("target-bucket-missing", f"s3://{layout.target_bucket}/", message))
+
+
+def accept_findings(plan: PlanFile, codes: Iterable[str]) -> None:
+    """Turn the blocking findings that the user has accepted into warnings."""
+    for code in codes:
+        plan.db.execute("UPDATE findings SET severity = ? WHERE code = ? AND severity = ?", (WARN, code, BLOCK))
+
+
+def _examples(plan: PlanFile, query: str) -> Iterator[tuple[str, str, int]]:
+    """The first rows of a query as (place, detail, count). The last count includes the rows that are left off."""
+    rows = plan.db.execute(f"{query} LIMIT {EXAMPLES}").fetchall()
+    more = 0
+    if len(rows) == EXAMPLES:
+        more = plan.db.execute(f"SELECT count(*) FROM ({query})").fetchone()[0] - EXAMPLES
+    for number, (place, detail) in enumerate(rows, 1):
+        yield place, detail, 1 + (more if number == EXAMPLES else 0)

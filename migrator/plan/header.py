@@ -1,0 +1,57 @@
+"""The header of a plan: what is written about the plan as a whole."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+from migrator.catalogs import Catalog, properties_of
+from migrator.config import Settings
+from migrator.layout import Layout
+from migrator.plan.attributes import Needs
+from migrator.store import Store
+from migrator.store.endpoints import without_userinfo
+
+
+def plan_header(
+    settings: Settings,
+    store: Store,
+    layout: Layout,
+    catalogs: Mapping[str, Catalog],
+    needs: Needs,
+    *,
+    target_exists: bool,
+) -> dict[str, str]:
+    """The rows of the header, as :meth:`PlanFile.seal` takes them. None of them is a secret."""
+    now = datetime.now(timezone.utc)
+    return {
+        "plan_id": f"{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}",  # in the order in which plans are made
+        "created": now.isoformat(timespec="seconds"),
+        "endpoint_url": store.endpoint_url,
+        "region": settings.region or "",
+        "profile": settings.profile or "",
+        "target_endpoint_url": store.ends[1].endpoint_url,
+        "target_region": settings.target_region or "",
+        "target_profile": settings.target_profile or "",
+        "streamed": "1" if store.ends[0] is not store.ends[1] else "",
+        "target_bucket": layout.target_bucket,
+        "target_missing": json.dumps(not target_exists),
+        "layout": json.dumps(layout.to_mapping()),
+        "config": str(settings.path) if settings.path else "",
+        # How each catalog is reached stays in lake.toml or pyiceberg's configuration: it may hold a password.
+        "catalogs": json.dumps({name: catalog.describe() for name, catalog in catalogs.items()}),
+        "all_versions": json.dumps(settings.all_versions),
+        "warehouses": json.dumps(_warehouses(settings)),
+        "left_out": json.dumps(needs.left_out),
+        "asked": json.dumps(needs.asked),
+        "object_lock": json.dumps(settings.object_lock),
+        "locks": json.dumps(needs.locks),
+    }
+
+
+def _warehouses(settings: Settings) -> dict[str, str]:
+    """Where each catalog's new tables go, so that the plan can say what that must become."""
+    properties = {name: properties_of(name, given or None) for name, given in settings.catalogs.items()}
+    return {name: without_userinfo(given["warehouse"]) for name, given in properties.items() if "warehouse" in given}

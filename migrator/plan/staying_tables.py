@@ -1,0 +1,80 @@
+"""Planning the tables that stay where they are: those that the user leaves out, and those that no rule moves."""
+
+from __future__ import annotations
+
+from migrator.errors import StoreError, Unreachable, Unreadable
+from migrator.findings import Finding
+from migrator.iceberg.metadata import TableMetadata, read_metadata
+from migrator.inventory.located import ways
+from migrator.layout import Location
+from migrator.plan.table_context import TableContext
+from migrator.plan.table_marks import STAYS
+from migrator.planfile.rows import LEFT
+from migrator.store import Store
+
+
+def plan_left_table(table: TableContext) -> None:
+    """The table stays where it is because the user said so, with the files that are its own."""
+    found = table.found
+    message = f"is left at {found.metadata}, as asked: its pointer is not changed and its files are not copied"
+    table.plan.add_finding(Finding.of("left-table", table.label, message))
+    table.update(state=LEFT)
+    current = None
+    for uri, data in table.walker.read_many(dict.fromkeys((found.metadata, *found.history)), strict=False):
+        metadata = _read_if_possible(data, uri)
+        table.marks.keep_one(STAYS, table.walker.locate(uri))
+        if metadata is None:
+            continue
+        if uri == found.metadata:
+            current = metadata
+            _note_identity(table, metadata)
+        walk = table.walker.walk([metadata], strict=False)
+        for part in (*walk.lists, *walk.manifests):
+            table.marks.keep_one(STAYS, table.walker.locate(part))
+    table.marks.keep_refs(STAYS)
+    table.keep_folders(STAYS, found.metadata, current.location if current else None)
+
+
+def _read_if_possible(data: bytes, uri: str) -> TableMetadata | None:
+    try:
+        return read_metadata(data, uri)
+    except Unreadable:
+        return None
+
+
+def _note_identity(table: TableContext, metadata: TableMetadata) -> None:
+    table.update(
+        uuid=metadata.table_uuid,
+        format_version=metadata.format_version,
+        old_location=metadata.location,
+        snapshots=len(metadata.snapshots),
+    )
+
+
+def plan_unmapped_table(table: TableContext) -> None:
+    """No rule moves the table's metadata file. That blocks the plan if the file is in a bucket of the lake, unless a
+    rule says that it stays there."""
+    found, layout = table.found, table.layout
+    at = Location.parse(found.metadata)
+    rule = layout.rule_for(at.bucket, at.key) if at else layout.recorded_rule(found.metadata)
+    if rule is not None:
+        table.plan.add_finding(Finding.of("left-out", table.label, "is left where it is by a layout rule"))
+    elif at is not None and (at.bucket in layout.buckets or _can_be_listed(table.store, at.bucket)):
+        message = f"metadata of {table.label}, lies under no rule"
+        table.problems.add("unmapped-path", found.metadata, message, "Add a rule for it to [layout].")
+        return
+    else:
+        message = f"is at {found.metadata}, which is none of the old buckets: its pointer stays as it is"
+        move = "" if at is not None else ways(table.plan, layout, found.metadata, "", "")
+        table.plan.add_finding(Finding.of("outside-table", table.label, message, move))
+    table.plan.db.execute("DELETE FROM tables WHERE id = ?", (table.table_id,))
+
+
+def _can_be_listed(store: Store, bucket: str) -> bool:
+    """True if the bucket exists and can be listed. Raises Unreachable."""
+    try:
+        return store.bucket_exists(bucket)
+    except Unreachable:
+        raise
+    except StoreError:
+        return False

@@ -1,0 +1,163 @@
+"""One table while it is planned, with what the ways to plan it share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from migrator.catalogs.hadoop import VERSION_HINT_FILE
+from migrator.errors import UnmappedPath, Unreadable
+from migrator.iceberg.metadata import TableMetadata, read_metadata, rewrite_metadata
+from migrator.inventory.advice import Rules
+from migrator.inventory.features import features_of
+from migrator.inventory.located import s3_uri
+from migrator.inventory.table_files import Problems, Walk, Walker
+from migrator.inventory.tables import FoundTable
+from migrator.layout import Layout, Location
+from migrator.plan.at_target import TargetSide
+from migrator.plan.overlap import Claim, claim_of
+from migrator.plan.table_marks import TableMarks
+from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import (
+    MIGRATED,
+    ROLE_CURRENT,
+    ROLE_DELETES,
+    ROLE_MANIFEST,
+    ROLE_MANIFEST_LIST,
+    ROLE_METADATA,
+    ROLE_VERSION_HINT,
+    TO_REWRITE,
+)
+from migrator.planfile.table_folders import folders_of
+from migrator.store import Store
+from migrator.store.endpoints import without_userinfo
+
+
+@dataclass
+class TableContext:
+    """One table while it is planned. All that it reads and marks belongs to that table."""
+
+    plan: PlanFile
+    store: Store
+    layout: Layout
+    found: FoundTable
+    table_id: int
+    problems: Problems
+    target: TargetSide
+    marks: TableMarks
+    walker: Walker = field(init=False)
+    """Set by :meth:`new_walk`."""
+    claim: Claim | None = None
+    """The places that the table takes at the target, once that is known."""
+    rewritable: list[str] = field(default_factory=list)
+    """The older metadata files that :meth:`read_history` could read."""
+
+    @property
+    def label(self) -> str:
+        """What findings call the table."""
+        return self.found.label
+
+    def update(self, **columns: Any) -> None:
+        """Change columns of the table's row in the plan."""
+        self.plan.update_table(self.table_id, **columns)
+
+    def new_walk(self) -> None:
+        """Begin a walk with empty ``refs``."""
+        self.walker = Walker(self.plan, self.store, self.layout, self.problems)
+
+    def read_at_target(self, uri: str) -> bytes | None:
+        """The object at this place in the target bucket; None if the target's listing did not have it."""
+        at = Location.parse(uri)
+        assert at is not None
+        return self.store.get(at.bucket, at.key).data if self.plan.at_target(at.key) else None
+
+    def folders(self, metadata: str, location: str | None) -> list[tuple[str, str]]:
+        """The folders of the table, as :func:`folders_of` gives them, where its objects lie in S3."""
+        return folders_of(s3_uri(self.layout, metadata), location and s3_uri(self.layout, location))
+
+    def keep_folders(self, update: str, metadata: str, location: str | None) -> None:
+        """Mark what lies in the table's folders (see :class:`TableMarks`), unless another table shares them."""
+        if self.found.alone:
+            for bucket, prefix in self.folders(metadata, location):
+                self.marks.keep_folder(update, bucket, prefix)
+
+    def read_history(self, uris: Iterable[str]) -> Iterator[TableMetadata]:
+        """The table's older metadata files that exist and can be rewritten; the others are copied as they are."""
+        for uri, data in self.walker.read_many(dict.fromkeys(uris), strict=False):
+            try:
+                metadata = read_metadata(data, uri)
+                rewrite_metadata(data, self.layout.map_uri, uri)
+            except (Unreadable, UnmappedPath) as error:
+                self.problems.note("missing-history", uri, f"is copied as it is: {error.message}")
+                continue
+            self.rewritable.append(uri)
+            yield metadata
+
+    def note_features(self, walk: Walk, metadata: TableMetadata, data: bytes) -> None:
+        """Write into the plan what the walk has counted. ``data``: the metadata file; empty if it is at the target."""
+        files = self.walker.files()
+        facts = features_of(metadata, data, files, outside=self.walker.count_outside(metadata.location))
+        self.update(
+            manifests=len(walk.manifests),
+            data_files=sum(f.count for f in files if not f.content),
+            delete_files=sum(f.count for f in files if f.content),
+            facts=json.dumps(asdict(facts)),
+        )
+
+    def claim_places(self, metadata: TableMetadata, *, former: Iterable[str] | None = None) -> None:
+        """Note which places at the target are the table's. ``former``: its locations in the old buckets, if it lives
+        at the target already."""
+        news = map(self.layout.map_uri, (self.found.metadata, *self.found.history))
+        self.claim = claim_of(
+            self.label,
+            metadata.table_uuid,
+            metadata.location,
+            metadata.properties,
+            self.layout,
+            named=self.problems.named,
+            lives=former is not None,
+            former=former or (),
+            came_before=any(self.plan.at_target(at.key) for new in news if new and (at := Location.parse(new))),
+        )
+
+    def give_role(self, uri: str, role: str, state: str) -> None:
+        """Give the file that a path of the table names its role."""
+        self.marks.give_role(self.walker.locate(uri), role, state)
+
+    def give_roles(self, state: str, walk: Walk, old: Walk) -> None:
+        """Give every file of the table its role. ``walk``: from its current metadata; ``old``: from older ones."""
+        deletes = self.walker.delete_files(check=state != MIGRATED)
+        self.walker.check_schemes()
+        if self.problems.copied_as_is:
+            return
+        everything: list[tuple[str, Iterable[str]]] = [
+            (ROLE_DELETES, deletes),
+            (ROLE_MANIFEST, walk.manifests | old.manifests),
+            (ROLE_MANIFEST_LIST, walk.lists | old.lists),
+            (ROLE_METADATA, self.rewritable),
+            (ROLE_CURRENT, [self.found.metadata]),
+        ]
+        for role, uris in everything:
+            for uri in uris:
+                self.give_role(uri, role, state)
+        if self.found.hint is not None:
+            bucket, folder = self.found.hint
+            self.give_role(f"s3://{bucket}/{folder}/{VERSION_HINT_FILE}", ROLE_VERSION_HINT, state)
+
+
+def new_context(plan: PlanFile, store: Store, layout: Layout, found: FoundTable, rules: Rules) -> TableContext:
+    """Add the table to the plan, with nothing known of it but where it is."""
+    table_id = plan.add_table(
+        catalog=found.catalog,
+        catalog_kind=found.catalog_kind,
+        namespace=found.namespace,
+        name=found.name,
+        old_metadata=without_userinfo(found.metadata),  # with credentials it is mapped by no rule: never a pointer
+        kind=found.kind,
+        state=TO_REWRITE,
+    )
+    problems = Problems(plan, layout, found)
+    target = TargetSide(plan, store, layout, found, problems, rules)
+    return TableContext(plan, store, layout, found, table_id, problems, target, TableMarks(plan, table_id))

@@ -1,0 +1,151 @@
+"""Plans the tables and views: finds them all, and decides for each which way it is planned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Mapping
+
+from migrator.catalogs import Catalog, CatalogTable
+from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
+from migrator.catalogs.hadoop import VERSION_HINT_FILE
+from migrator.errors import Unreadable
+from migrator.findings import Finding
+from migrator.iceberg.metadata import TableMetadata, read_metadata
+from migrator.iceberg.views import read_view
+from migrator.inventory.advice import Rules
+from migrator.inventory.table_files import REFS
+from migrator.inventory.tables import discover, is_named
+from migrator.layout import Layout, Location
+from migrator.plan.moving_tables import plan_table
+from migrator.plan.moving_views import plan_view
+from migrator.plan.overlap import find_overlaps
+from migrator.plan.staying_tables import plan_left_table, plan_unmapped_table
+from migrator.plan.stray_metadata import report_stray_metadata
+from migrator.plan.table_context import TableContext, new_context
+from migrator.plan.table_marks import prepare_marks
+from migrator.planfile.file import PlanFile
+from migrator.progress import Progress
+from migrator.store import Store
+
+
+def plan_tables(
+    plan: PlanFile,
+    store: Store,
+    layout: Layout,
+    catalogs: Mapping[str, Catalog],
+    named: Iterable[CatalogTable],
+    progress: Progress,
+    leave: Iterable[str] = (),
+) -> None:
+    """Plan every table that a catalog names (``named``), and every other one that the listing shows. Findings go into
+    the plan. ``leave`` names tables that stay where they are.
+
+    Raises an error only if a server or a catalog cannot be read.
+    """
+    discovery = discover(plan, store, layout, catalogs, named, progress)
+    plan.db.execute(REFS)
+    prepare_marks(plan)
+    report_stray_metadata(plan, layout, discovery)
+    _plan_namespaces(plan, layout, catalogs)
+    rules, left = Rules(plan, layout), frozenset(leave)
+    tables = [new_context(plan, store, layout, found, rules) for found in discovery.tables]
+    claims = []
+    with progress.stage("reading tables", objects=len(tables)) as stage:
+        # Those that stay come first, so that the others can take the files that they share with them.
+        for table in sorted(tables, key=lambda table: not _may_stay(table, left)):
+            _plan_one(table, left)
+            if table.claim is not None:
+                claims.append(table.claim)
+            stage.advance(1)
+    find_overlaps(plan, layout, claims, rules)
+
+
+def _plan_namespaces(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catalog]) -> None:
+    """Plan the properties of namespaces that hold an old path."""
+    for catalog in catalogs.values():
+        for namespace, key, value in catalog.namespace_properties():
+            new = layout.map_uri(value)
+            if new is not None and new != value:
+                row = (catalog.name, namespace, key, value, new)
+                plan.db.execute("INSERT INTO namespaces VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _is_left(table: TableContext, left: Container[str]) -> bool:
+    found = table.found
+    return is_named(found.catalog, found.namespace, found.name, left)
+
+
+def _may_stay(table: TableContext, left: Container[str]) -> bool:
+    """True if nothing of the table may have to move: it is left out, or seems to live at the target."""
+    at, hint = Location.parse(table.found.metadata), table.found.hint
+    if _is_left(table, left) or (at is not None and at.bucket == table.layout.target_bucket):
+        return True
+    folder = hint and table.layout.map_key(*hint)
+    return folder is not None and table.plan.at_target(f"{folder}/{VERSION_HINT_FILE}")
+
+
+def _plan_one(table: TableContext, left: Container[str]) -> None:
+    table.new_walk()
+    if _is_left(table, left):
+        plan_left_table(table)
+    elif (new_metadata := table.layout.map_uri(table.found.metadata)) is None:
+        plan_unmapped_table(table)
+    elif (data := table.walker.read(table.found.metadata)) is not None:
+        _report_pointer(table)
+        if _fits_catalog(table, new_metadata):
+            _plan_by_content(table, data, new_metadata)
+    table.update(problems=json.dumps(table.problems.codes))
+    if table.problems.copied_as_is:
+        table.update(new_metadata=None)
+
+
+def _report_pointer(table: TableContext) -> None:
+    """Report a table that no given catalog names, and a version hint that is odd."""
+    found = table.found
+    if found.catalog is None:
+        message = "is in none of the given catalogs; it is rewritten, and no pointer is changed"
+        move = "Name its catalog with --catalog or in [catalogs], if it has one."
+        table.plan.add_finding(Finding.of("uncatalogued-table", found.metadata, message, move))
+    if found.trouble and found.hint is not None:
+        place = f"s3://{found.hint[0]}/{found.hint[1]}/{VERSION_HINT_FILE}"
+        message = f"{found.trouble}; as Iceberg does, {found.metadata} is taken"
+        table.problems.note("odd-hint", place, message)
+
+
+def _fits_catalog(table: TableContext, new_metadata: str) -> bool:
+    """False, with a problem, if the catalog has no room for the new pointer."""
+    if len(new_metadata) <= MAX_LOCATION or table.found.catalog_kind != SQL:
+        return True
+    message = f"new metadata location would have {len(new_metadata)} characters; {MAX_LOCATION} fit"
+    table.problems.add("location-too-long", table.found.metadata, message, "Choose a shorter target prefix.")
+    return False
+
+
+def _plan_by_content(table: TableContext, data: bytes, new_metadata: str) -> None:
+    """``data``: the metadata file of the table or view."""
+    uri = table.found.metadata
+    try:
+        if table.found.kind == VIEW:
+            plan_view(table, data, read_view(data, uri), new_metadata)
+            return
+        metadata = read_metadata(data, uri)
+    except Unreadable as error:
+        table.problems.unreadable(error)
+        return
+    table.problems.location = metadata.location
+    _note_identity(table, metadata, new_metadata)
+    if metadata.encryption_keys:
+        table.problems.add("encrypted-table", uri, f"{table.label} is encrypted", "")
+    else:
+        plan_table(table, data, metadata, new_metadata)
+
+
+def _note_identity(table: TableContext, metadata: TableMetadata, new_metadata: str) -> None:
+    table.update(
+        uuid=metadata.table_uuid,
+        format_version=metadata.format_version,
+        old_location=metadata.location,
+        new_location=table.layout.map_uri(metadata.location),
+        new_metadata=new_metadata,
+        snapshots=len(metadata.snapshots),
+    )
