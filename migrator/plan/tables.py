@@ -23,8 +23,9 @@ from migrator.iceberg.views import ViewMetadata, read_view, rewrite_view
 from migrator.inventory.advice import Rules
 from migrator.inventory.features import features_of
 from migrator.inventory.located import locate, s3_uri, ways
-from migrator.inventory.table_files import REFS, Problems, Walk, Walker
+from migrator.inventory.problems import Problems
 from migrator.inventory.tables import Discovery, FoundTable, discover, is_named
+from migrator.inventory.walker import Walk, Walker
 from migrator.layout import Layout, Location
 from migrator.plan.at_target import TargetSide
 from migrator.plan.overlap import Claim, claim_of, find_overlaps
@@ -92,7 +93,6 @@ def plan_tables(
     Raises only what stops planning as such: a server or a catalog that cannot be read.
     """
     discovery = discover(plan, store, layout, catalogs, named, progress)
-    plan.db.execute(REFS)
     plan.db.execute(_SETTLED)
     _report_unreadable(plan, layout, discovery)
     for catalog in catalogs.values():
