@@ -8,7 +8,7 @@ from typing import Any
 
 from migrator.iceberg.json_text import is_compressed
 from migrator.iceberg.metadata import TableMetadata
-from migrator.inventory.table_files import Files
+from migrator.inventory.references import Files
 
 _DELETE_KINDS = {1: "position deletes", 2: "equality deletes"}
 

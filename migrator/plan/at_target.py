@@ -17,7 +17,8 @@ from migrator.findings import WARN, Finding
 from migrator.iceberg.metadata import TableMetadata, is_metadata_file, metadata_version, read_metadata
 from migrator.iceberg.views import ViewMetadata, is_view_metadata, read_view
 from migrator.inventory import advice
-from migrator.inventory.table_files import READERS, Problems
+from migrator.inventory.problems import Problems
+from migrator.inventory.table_files import READERS
 from migrator.inventory.tables import FoundTable
 from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from migrator.findings import Finding
 from migrator.iceberg.metadata import TableMetadata
-from migrator.inventory.table_files import Walk
+from migrator.inventory.walker import Walk
 from migrator.layout import Location
 from migrator.plan.table_context import TableContext
 from migrator.plan.table_marks import AT_TARGET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migrator.errors import UnmappedPath
 from migrator.iceberg.metadata import TableMetadata, rewrite_metadata
-from migrator.inventory.table_files import Walk
+from migrator.inventory.walker import Walk
 from migrator.layout import Location
 from migrator.plan.migrated_tables import plan_blocked_table, plan_migrated_table
 from migrator.plan.old_paths_in_texts import report_texts, table_texts

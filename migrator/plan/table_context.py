@@ -13,8 +13,9 @@ from migrator.iceberg.metadata import TableMetadata, read_metadata, rewrite_meta
 from migrator.inventory.advice import Rules
 from migrator.inventory.features import features_of
 from migrator.inventory.located import s3_uri
-from migrator.inventory.table_files import Problems, Walk, Walker
+from migrator.inventory.problems import Problems
 from migrator.inventory.tables import FoundTable
+from migrator.inventory.walker import Walk, Walker
 from migrator.layout import Layout, Location
 from migrator.plan.at_target import TargetSide
 from migrator.plan.overlap import Claim, claim_of

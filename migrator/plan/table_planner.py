@@ -13,7 +13,6 @@ from migrator.findings import Finding
 from migrator.iceberg.metadata import TableMetadata, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.advice import Rules
-from migrator.inventory.table_files import REFS
 from migrator.inventory.tables import discover, is_named
 from migrator.layout import Layout, Location
 from migrator.plan.moving_tables import plan_table
@@ -43,7 +42,6 @@ def plan_tables(
     Raises an error only if a server or a catalog cannot be read.
     """
     discovery = discover(plan, store, layout, catalogs, named, progress)
-    plan.db.execute(REFS)
     prepare_marks(plan)
     report_stray_metadata(plan, layout, discovery)
     _plan_namespaces(plan, layout, catalogs)

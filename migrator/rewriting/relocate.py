@@ -16,8 +16,9 @@ from typing import Any
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
-from migrator.iceberg.manifests import DELETED, DeleteFile, ManifestFile, read_manifest, read_manifest_list
+from migrator.iceberg.manifests import DELETED, DeleteFile, ManifestFile, read_manifest
 from migrator.iceberg.metadata import TableMetadata, metadata_version, read_metadata
+from migrator.inventory.table_files import BrokenFile, ReadManifest, SourceFile, read_lists, read_manifests
 from migrator.layout import Location
 from migrator.layout.recorded import Recorded, is_s3, spelled
 from migrator.planfile.rows import ROLE_CURRENT, ROLE_DELETES, ROLE_MANIFEST, ROLE_MANIFEST_LIST, ROLE_METADATA
@@ -148,6 +149,65 @@ def relocate(
         raise
 
 
+class _FileCopier:
+    """Copies files that hold no paths, and counts them in ``result``."""
+
+    def __init__(self, store: Store, where: Callable[[str], Location], moves: Moves, result: Relocation) -> None:
+        self._store = store
+        self._where = where
+        self._moves = moves
+        self._result = result
+
+    def copy(self, wanted: Generator[_Wanted, None, None], stage: Progress) -> None:
+        """Copy these files. Raises the first error, but for a missing file of statistics, which readers do without."""
+        with (
+            # Closed in this order, so that nobody asks the database for more when it is closed.
+            closing(wanted) as files,
+            closing(run_in_threads(self._copy, files, workers=self._store.concurrency)) as outcomes,
+        ):
+            for outcome in outcomes:
+                if isinstance(outcome, Failed):
+                    if outcome.item.size is None and isinstance(outcome.error, NotFound):
+                        self._result.notes.append(f"{outcome.item.path} is missing: statistics are optional")
+                        continue
+                    raise outcome.error
+                copied_size = outcome.result
+                self._result.copied += copied_size is not None
+                self._result.there_already += copied_size is None
+                self._result.copied_bytes += copied_size or 0
+                stage.advance(1, copied_size or 0)
+
+    def _copy(self, wanted: _Wanted) -> int | None:
+        """Copy one file and return its size; None if it is there already. Raises Occupied for anything else there."""
+        source, to = self._where(wanted.path), _location(self._moves(wanted.path) or "")
+        try:
+            found = self._store.head(source.bucket, source.key)
+        except NotFound as error:
+            raise _missing(wanted.path, error, wanted.place) from error
+        if wanted.size is not None and found.size != wanted.size:
+            raise Unreadable(source.uri, f"it has {found.size} bytes, its manifest records {wanted.size}")
+        if source == to:
+            return None
+        there = self._store.find(to.bucket, to.key)
+        if there is None:
+            self._store.copy(source.bucket, found, to.bucket, to.key)
+            return found.size
+        if not self._same(source, found, to, there):
+            message = f"{to.uri} exists already, and is not {wanted.path}: {there.size} bytes against {found.size}"
+            raise Occupied(
+                f"{message}, or other ones.", next_move="Choose an empty place with --to, or with --also OLD=NEW."
+            )
+        return None
+
+    def _same(self, source: Location, found: StoredObject, to: Location, there: StoredObject) -> bool:
+        """True if both objects have the same bytes. An equal size does not tell."""
+        if found.size != there.size:
+            return False
+        if found.etag == there.etag:
+            return True
+        return self._store.same_content((source.bucket, source.key), (to.bucket, to.key))
+
+
 class _Relocator:
     def __init__(
         self,
@@ -231,6 +291,11 @@ class _Relocator:
             raise UnmappedPath(self._uri, path)
         return _location(found or path)
 
+    def _open(self, path: str) -> SourceFile:
+        """The file that a path stands for. Raises what :meth:`_where` raises, and NotFound."""
+        at = self._where(path)
+        return SourceFile(at.uri, self._store.download(at.bucket, at.key).file)
+
     def _stays(self, path: str) -> bool:
         """True if the object is where it would be rewritten to."""
         new = self._moves(path)
@@ -249,22 +314,17 @@ class _Relocator:
         """Path → what the lists record of it; None for one that the metadata names inline."""
         found: dict[str, ManifestFile | None] = {path: None for s in metadata.snapshots for path in s.manifests}
 
-        def read(path: str) -> list[ManifestFile]:
-            at = self._where(path)
-            listed = read_manifest_list(self._store.get(at.bucket, at.key).data, at.uri)
-            if any(m.encrypted for m in listed):
-                raise Unreadable(at.uri, "it names encrypted manifests")
-            return listed
-
-        for outcome in run_in_threads(read, lists, workers=THREADS):
-            if isinstance(outcome, Failed):
-                raise _missing(outcome.item, outcome.error, self._uri)
-            for manifest in outcome.result:
+        for read in read_lists(lists, self._open, workers=THREADS):
+            if isinstance(read, BrokenFile):
+                raise _missing(read.path, read.error, self._uri)
+            if any(manifest.encrypted for manifest in read.manifests):
+                raise Unreadable(read.place, "it names encrypted manifests")
+            for manifest in read.manifests:
                 known = found.setdefault(manifest.path, manifest)
-                self._listed_in.setdefault(manifest.path, outcome.item)
+                self._listed_in.setdefault(manifest.path, read.path)
                 if known is not None and known.length != manifest.length:
                     reason = f"it records {manifest.length} bytes for {manifest.path}, another list {known.length}"
-                    raise Unreadable(outcome.item, reason)
+                    raise Unreadable(read.path, reason)
         return found
 
     def _check_lengths(self, manifests: Iterable[ManifestFile | None]) -> None:
@@ -290,27 +350,23 @@ class _Relocator:
                 self.result.notes.append(outcome.result)
 
     def _read_manifests(self, db: sqlite3.Connection, paths: list[str]) -> None:
-        """Note every file that the manifests name. Tombstones are noted only if nothing else names the file."""
-
-        def read(path: str) -> list[tuple[str, int, int, str]]:
-            at = self._where(path)
-            rows = []
-            with self._store.download(at.bucket, at.key) as source:
-                for entry in read_manifest(source.file, at.uri):
-                    if entry.encrypted:
-                        raise Unreadable(at.uri, f"it names an encrypted file, {entry.path!r}")
-                    if entry.status != DELETED:
-                        if self._moves(entry.path) is None:
-                            raise UnmappedPath(at.uri, entry.path)
-                        rows.append((entry.path, entry.size, entry.content, at.uri))
-            return rows
-
+        """Note every live file that the manifests name."""
         with self._progress.stage("reading manifests", objects=len(paths)) as stage:
-            for outcome in run_in_threads(read, paths, workers=THREADS):
-                if isinstance(outcome, Failed):
-                    raise _missing(outcome.item, outcome.error, self._listed_in.get(outcome.item, self._uri))
-                db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", outcome.result)
+            for read in read_manifests(paths, self._open, workers=THREADS):
+                if isinstance(read, BrokenFile):
+                    raise _missing(read.path, read.error, self._listed_in.get(read.path, self._uri))
+                db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?)", self._live_files(read))
                 stage.advance(1)
+
+    def _live_files(self, manifest: ReadManifest) -> Iterator[tuple[str, int, int, str]]:
+        """The rows of ``files`` for one manifest."""
+        for entry in manifest.entries:
+            if entry.encrypted:
+                raise Unreadable(manifest.place, f"it names an encrypted file, {entry.path!r}")
+            if entry.status != DELETED:
+                if self._moves(entry.path) is None:
+                    raise UnmappedPath(manifest.place, entry.path)
+                yield entry.path, entry.size, entry.content, manifest.place
 
     def _check_one_to_one(self, db: sqlite3.Connection) -> None:
         """Of two files that became one, one would be lost."""
@@ -335,53 +391,8 @@ class _Relocator:
                 yield _Wanted(*row)
             yield from (_Wanted(path, None, self._uri) for path in self._metadata.statistics if self._moves(path))
 
-        with (
-            self._progress.stage("copying", objects=count, size=int(size)) as stage,
-            # Closed in this order, so that nobody asks the database for more when it is closed.
-            closing(wanted()) as files,
-            closing(run_in_threads(self._copy_file, files, workers=self._store.concurrency)) as outcomes,
-        ):
-            for outcome in outcomes:
-                if isinstance(outcome, Failed):
-                    if outcome.item.size is None and isinstance(outcome.error, NotFound):
-                        self.result.notes.append(f"{outcome.item.path} is missing: statistics are optional")
-                        continue
-                    raise outcome.error
-                copied_size = outcome.result
-                self.result.copied += copied_size is not None
-                self.result.there_already += copied_size is None
-                self.result.copied_bytes += copied_size or 0
-                stage.advance(1, copied_size or 0)
-
-    def _copy_file(self, wanted: _Wanted) -> int | None:
-        """Copy one file and return its size; None if it is there already. Raises Occupied for anything else there."""
-        source, to = self._where(wanted.path), _location(self._moves(wanted.path) or "")
-        try:
-            found = self._store.head(source.bucket, source.key)
-        except NotFound as error:
-            raise _missing(wanted.path, error, wanted.place) from error
-        if wanted.size is not None and found.size != wanted.size:
-            raise Unreadable(source.uri, f"it has {found.size} bytes, its manifest records {wanted.size}")
-        if source == to:
-            return None
-        there = self._store.find(to.bucket, to.key)
-        if there is None:
-            self._store.copy(source.bucket, found, to.bucket, to.key)
-            return found.size
-        if not self._same(source, found, to, there):
-            message = f"{to.uri} exists already, and is not {wanted.path}: {there.size} bytes against {found.size}"
-            raise Occupied(
-                f"{message}, or other ones.", next_move="Choose an empty place with --to, or with --also OLD=NEW."
-            )
-        return None
-
-    def _same(self, source: Location, found: StoredObject, to: Location, there: StoredObject) -> bool:
-        """True if both objects have the same bytes. An equal size does not tell."""
-        if found.size != there.size:
-            return False
-        if found.etag == there.etag:
-            return True
-        return self._store.same_content((source.bucket, source.key), (to.bucket, to.key))
+        with self._progress.stage("copying", objects=count, size=int(size)) as stage:
+            _FileCopier(self._store, self._where, self._moves, self.result).copy(wanted(), stage)
 
     # -- rewriting -----------------------------------------------------------------------------------
 

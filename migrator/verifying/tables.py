@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 
 from migrator.catalogs.base import VIEW
 from migrator.concurrency.threads import Failed, run_in_threads
-from migrator.errors import MigratorError, NotFound
+from migrator.errors import MigratorError, NotFound, Unreadable
 from migrator.iceberg.deletes import delete_paths
-from migrator.iceberg.manifests import DELETED, POSITION_DELETES, Entry, read_manifest, read_manifest_list
+from migrator.iceberg.manifests import DELETED, POSITION_DELETES, Entry
 from migrator.iceberg.metadata import map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.listing import Listing
+from migrator.inventory.table_files import BrokenFile, SourceFile, read_lists, read_manifests
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.rows import PlannedTable
@@ -93,30 +96,48 @@ class _TableFiles:
         metadata = read_metadata(data, uri)
         lists = [s.manifest_list for s in metadata.snapshots if s.manifest_list]
         manifests: dict[str, int | None] = {m: None for s in metadata.snapshots for m in s.manifests}
-        for list_uri, list_data in self._read(lists):
-            for manifest in read_manifest_list(list_data, list_uri):
-                self._check_path(manifest.path, list_uri)
+        for read in read_lists(lists, self._open):
+            self._files.checked += 1
+            if isinstance(read, BrokenFile):
+                self._note_broken(read)
+                continue
+            for manifest in read.manifests:
+                self._check_path(manifest.path, read.path)
                 manifests[manifest.path] = manifest.length
-        deletes = self._check_manifests(manifests)
-        for delete_uri, delete_data in self._read(sorted(deletes)):
-            for value in delete_paths(delete_data, delete_uri):
-                self._check_path(value, delete_uri)
+        with closing(sqlite3.connect("")) as deletes:  # on disk where it grows: a table may have millions of them
+            deletes.execute("CREATE TABLE deletes (path TEXT PRIMARY KEY) WITHOUT ROWID")
+            self._check_manifests(manifests, deletes)
+            self._check_deletes(path for (path,) in deletes.execute("SELECT path FROM deletes ORDER BY path"))
         if self._resized:
             message = "have another size than their manifests record, as before [size-differs, accepted]"
             self._files.notes.append(f"{self._table.identifier}: {self._resized} files {message}")
 
-    def _check_manifests(self, manifests: Mapping[str, int | None]) -> set[str]:
-        """Check manifests, path → recorded length, and what they name. Returns the files of position deletes."""
-        deletes: set[str] = set()
-        for uri, data in self._read(manifests):
-            recorded = manifests[uri]
-            if recorded is not None and recorded != len(data):
-                self._files.fail(f"* {uri}: {len(data)} bytes, its list records {recorded}")
-            for entry in read_manifest(data, uri):
-                self._check_entry(entry, uri)
-                if entry.status != DELETED and entry.content == POSITION_DELETES:
-                    deletes.add(entry.path)
-        return deletes
+    def _check_manifests(self, manifests: Mapping[str, int | None], deletes: sqlite3.Connection) -> None:
+        """Check manifests, path → recorded length, and what they name. Files of position deletes go to ``deletes``."""
+        for read in read_manifests(manifests, self._open):
+            self._files.checked += 1
+            if isinstance(read, BrokenFile):
+                self._note_broken(read)
+                continue
+            recorded = manifests[read.path]
+            if recorded is not None and recorded != read.size:
+                self._files.fail(f"* {read.path}: {read.size} bytes, its list records {recorded}")
+            try:
+                for entry in read.entries:
+                    self._check_entry(entry, read.path)
+                    if entry.status != DELETED and entry.content == POSITION_DELETES:
+                        deletes.execute("INSERT OR IGNORE INTO deletes VALUES (?)", (entry.path,))
+            except Unreadable as error:
+                self._note_broken(BrokenFile(read.path, error))
+
+    def _check_deletes(self, paths: Iterable[str]) -> None:
+        """Check the paths in the rows of these files of position deletes."""
+        for path, data in self._read(paths):
+            try:
+                for value in delete_paths(data, path):
+                    self._check_path(value, path)
+            except Unreadable as error:
+                self._note_broken(BrokenFile(path, error))
 
     def _check_entry(self, entry: Entry, manifest: str) -> None:
         self._check_path(entry.path, manifest)
@@ -168,23 +189,34 @@ class _TableFiles:
 
     def _get(self, uri: str) -> bytes:
         """The bytes of an object at the target. Raises NotFound for a path that is not in S3, too."""
+        with self._open(uri).file as file:
+            return file.read()
+
+    def _open(self, uri: str) -> SourceFile:
+        """The file at the target that a path stands for. Raises NotFound for a path that is not in S3, too."""
         at = Location.parse(uri)
         if at is None:
             raise NotFound(f"{uri} is not in S3.")
         try:
-            return self._store.get(at.bucket, at.key).data
+            return SourceFile(uri, self._store.download(at.bucket, at.key).file)
         except NotFound:
             if at.collapsed == at:
                 raise
-            return self._store.get(at.bucket, at.collapsed.key).data
+            return SourceFile(uri, self._store.download(at.bucket, at.collapsed.key).file)
 
     def _read(self, uris: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield (URI, bytes) for those that can be read; the others fail the check."""
         for outcome in run_in_threads(self._get, uris, workers=READERS):
             self._files.checked += 1
-            if isinstance(outcome, Failed) and isinstance(outcome.error, NotFound) and not self._strict:
-                self._note_missing(outcome.item)
-            elif isinstance(outcome, Failed):
-                note_unreadable(self._files, f"{outcome.item}: {outcome.error}", outcome.error)
+            if isinstance(outcome, Failed):
+                self._note_broken(BrokenFile(outcome.item, outcome.error))
             else:
                 yield outcome.item, outcome.result
+
+    def _note_broken(self, broken: BrokenFile) -> None:
+        """A file that cannot be read fails the check, but for one that was missing before."""
+        if isinstance(broken.error, NotFound) and not self._strict:
+            self._note_missing(broken.path)
+            return
+        about = self._table.identifier if isinstance(broken.error, Unreadable) else broken.path
+        note_unreadable(self._files, f"{about}: {broken.error}", broken.error)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from migrator.inventory.table_files import REFS
+from migrator.inventory.listing import Listing
+from migrator.inventory.references import References
 from migrator.layout import Location
 from migrator.plan.table_marks import AT_TARGET, STAYS, TableMarks, prepare_marks
 from migrator.planfile.file import PlanFile
@@ -18,8 +19,8 @@ from migrator.planfile.rows import MIGRATED, REWRITTEN, ROLE_MANIFEST, TO_REWRIT
 def plan(tmp_path: Path) -> Iterator[PlanFile]:
     with PlanFile.create(tmp_path / "p.db") as plan:
         prepare_marks(plan)
-        plan.db.execute(REFS)
-        plan.db.execute("CREATE TEMP TABLE present (key TEXT PRIMARY KEY, size, etag, modified) WITHOUT ROWID")
+        References(plan.db, "lake")
+        Listing(plan.db)
         for key in ("t/data/a", "t/m", "t/.m.crc", "t0"):
             plan.db.execute(
                 "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
@@ -49,7 +50,7 @@ def test_a_role_and_the_state_of_the_table_decide_the_action(
     plan: PlanFile, state: str, at_target: bool, action: str
 ) -> None:
     if at_target:
-        plan.db.execute("INSERT INTO present VALUES ('new/t/m', 1, 'e', 0)")
+        plan.db.execute("INSERT INTO present VALUES ('new/t/m', 1, 'e')")
     TableMarks(plan, 7).give_role(Location("s3", "b", "t/m"), ROLE_MANIFEST, state)
     assert state_of(plan, "t/m") == (action, "manifest", 7)
     assert state_of(plan, "t/.m.crc")[:2] == ("skip", "checksum")

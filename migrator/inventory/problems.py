@@ -1,0 +1,79 @@
+"""What is wrong with one table, as findings of a plan."""
+
+from __future__ import annotations
+
+from migrator.errors import Unreadable
+from migrator.findings import Finding
+from migrator.inventory import advice
+from migrator.inventory.located import locate, ways
+from migrator.inventory.tables import FoundTable
+from migrator.layout import Layout
+from migrator.layout.recorded import is_s3
+from migrator.planfile.file import PlanFile
+
+EXAMPLES = 5
+"""How many places of one kind are named per table; the rest are counted."""
+
+_STILL_MOVED = ("missing-object", "size-differs")
+"""What a table that no catalog names may be without, and is moved all the same."""
+_COPIED = ("encrypted-table", "half-moved", "unmapped-path", "unreadable")
+"""What keeps a table from being rewritten."""
+_LEAVABLE = (*_STILL_MOVED, *_COPIED, "location-too-long")
+"""What is solved by leaving the table out."""
+
+
+class Problems:
+    """Turns what is wrong with one table into findings, the first few of each kind one by one."""
+
+    def __init__(self, plan: PlanFile, layout: Layout, found: FoundTable) -> None:
+        self._plan = plan
+        self._leave = advice.leave(found, layout)
+        self._counts: dict[str, int] = {}
+        self.named = found.catalog is not None
+        self.copied_as_is = False
+        """True if something is wrong with a table that no catalog names, so that it cannot be rewritten."""
+        self.label = found.label
+        self.metadata = found.metadata
+        at = locate(plan, layout, found.metadata)
+        self._file = at.uri if at is not None else found.metadata
+        self.location = ""
+        """The table's own location, as it records it, as soon as that is known."""
+        self._layout = layout
+
+    def __contains__(self, code: str) -> bool:
+        return code in self._counts
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of all findings about the table, sorted."""
+        return sorted(self._counts)
+
+    def unreadable(self, error: Unreadable) -> None:
+        move = error.next_move or "Restore it."
+        self.add("unreadable", error.place, f"of {self.label} cannot be read: {error.reason}", move)
+
+    def unmapped(self, place: str, path: str, message: str) -> None:
+        """A path of the table that no rule covers."""
+        if not is_s3(path):
+            message += f"; the table's metadata file is {self._file}, and the location that it records {self.location}"
+        move = ways(self._plan, self._layout, path, self._file, self.location)
+        self.add("unmapped-path", place, message, move)
+
+    def add(self, code: str, place: str, message: str, move: str) -> None:
+        """Something that blocks. But a table that no catalog names never stops the others: it is moved as far as it
+        goes, and copied as it is where it cannot be rewritten."""
+        if self.named or code not in (*_STILL_MOVED, *_COPIED):
+            self.note(code, place, message, f"{move} {self._leave}".lstrip() if code in _LEAVABLE else move)
+            return
+        if code in _COPIED:
+            self.copied_as_is = True
+            message += "; the table is copied as it is, with its old paths"
+        self.note("uncatalogued-broken", place, f"{message} [{code}]", move if code == "unmapped-path" else "")
+
+    def note(self, code: str, place: str, message: str, move: str = "") -> None:
+        self._counts[code] = self._counts.get(code, 0) + 1
+        if self._counts[code] <= EXAMPLES:
+            self._plan.add_finding(Finding.of(code, place, message, move))
+        elif self._counts[code] == EXAMPLES + 1:
+            message = f"{self.label} has more of these than are listed"
+            self._plan.add_finding(Finding.of(code, self.metadata, message, move))

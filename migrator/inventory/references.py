@@ -1,0 +1,126 @@
+"""What the files of one table name, noted in ``refs``, a temporary table of the plan's database.
+
+A table may name millions of data files, so these are compared with the listings by SQL, not in memory.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.inventory.listing import TARGET
+from migrator.layout import Location
+
+OF_MANIFEST, OF_DELETE_ROW = -1, -2
+"""Among the contents of data and delete files (0, 1, 2): a manifest, and a data file that a delete names."""
+
+_SCHEMA = """
+CREATE TEMP TABLE IF NOT EXISTS refs (
+  scheme TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL, size INTEGER, content INTEGER NOT NULL,
+  format TEXT NOT NULL, live INTEGER NOT NULL, place TEXT NOT NULL)
+"""
+Ref = tuple[str, str, str, int | None, int, str, bool, str]
+"""A row of ``refs``: the place of the object, and the scheme, or what stands for it, by which the path names it. A path
+outside of S3 that stands for no object has no bucket, and is its own key. ``live``: a reader of the table's present
+snapshots needs the object."""
+_NAMED = "CASE r.bucket WHEN '' THEN r.key ELSE 's3://' || r.bucket || '/' || r.key END"
+
+_ORPHANS = f"""
+SELECT DISTINCT scheme, bucket, key FROM refs r WHERE (key LIKE '%//%' OR key LIKE '/%') AND bucket <> ''
+AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = r.bucket AND o.key = r.key)
+AND NOT EXISTS (SELECT 1 FROM {TARGET} p WHERE r.bucket = :target AND p.key = r.key)
+"""
+# Java matches deletes to data files by the text of their paths, so s3a:// does not delete from s3://.
+_MIXED = f"""
+SELECT {_NAMED}, min(place), min(scheme), max(scheme), count(*) OVER () FROM refs r
+WHERE content IN (0, -2) GROUP BY bucket, key HAVING min(scheme) <> max(scheme)
+"""
+_SUMS = """
+SELECT content, format, count(*), total(size) FROM (
+  SELECT content, format, max(size) AS size FROM refs WHERE live AND content >= 0 GROUP BY bucket, key)
+GROUP BY content, format ORDER BY content, format
+"""
+_MISSING = f"""
+SELECT {_NAMED}, r.place, count(*) OVER () FROM refs r
+LEFT JOIN objects o ON o.bucket = r.bucket AND o.key = r.key
+LEFT JOIN {TARGET} p ON r.bucket = :target AND p.key = r.key
+WHERE r.live AND r.content >= 0 AND o.id IS NULL AND p.key IS NULL GROUP BY r.bucket, r.key
+"""
+_RESIZED = f"""
+SELECT 's3://' || r.bucket || '/' || r.key, r.place, count(*) OVER () FROM refs r
+LEFT JOIN objects o ON o.bucket = r.bucket AND o.key = r.key
+LEFT JOIN {TARGET} p ON r.bucket = :target AND p.key = r.key
+WHERE r.live AND coalesce(o.size, p.size) <> r.size GROUP BY r.bucket, r.key
+"""
+_POSITION_DELETES = """
+SELECT 's3://' || r.bucket || '/' || r.key, max(r.live) FROM refs r
+JOIN objects o ON o.bucket = r.bucket AND o.key = r.key WHERE r.content = 1 GROUP BY r.bucket, r.key
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The live files of one kind. ``content``: 0 data, 1 position deletes, 2 equality deletes."""
+
+    content: int
+    format: str
+    """In upper case, as the manifests name it."""
+    count: int
+    bytes: int
+
+
+class References:
+    """What one table names. Making an instance forgets what the one before has noted.
+
+    ``target``: the target bucket. It must be listed, and so must the old buckets.
+    """
+
+    def __init__(self, db: sqlite3.Connection, target: str) -> None:
+        self._db = db
+        self._target = target
+        db.execute(_SCHEMA)
+        db.execute("DELETE FROM refs")
+
+    def add(self, rows: Iterable[Ref]) -> None:
+        """Note rows. Those that came before an error of ``rows`` stay."""
+        self._db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def files(self) -> list[Files]:
+        """The distinct live files, by kind."""
+        rows = self._db.execute(_SUMS).fetchall()
+        return [Files(content, form, count, int(size)) for content, form, count, size in rows]
+
+    def count_outside(self, bucket: str, low: str, high: str) -> int:
+        """How many live files are not in this bucket with a key in the range [low, high)."""
+        query = "SELECT count(*) FROM refs WHERE live AND content >= 0 AND NOT (bucket = ? AND key >= ? AND key < ?)"
+        return int(self._db.execute(query, (bucket, low, high)).fetchone()[0])
+
+    def orphans(self) -> list[Location]:
+        """The paths with ``//`` that name no object."""
+        return [Location(*row) for row in self._db.execute(_ORPHANS, {"target": self._target}).fetchall()]
+
+    def redirect(self, path: Location, key: str) -> None:
+        """The object that this path names is at another key of its bucket."""
+        self._db.execute("UPDATE refs SET key = ? WHERE bucket = ? AND key = ?", (key, path.bucket, path.key))
+
+    def missing(self, limit: int) -> list[tuple[str, str, int]]:
+        """(path, what names it, how many such there are in all) of the first live files that do not exist."""
+        return self._first(_MISSING, limit)
+
+    def resized(self, limit: int) -> list[tuple[str, str, int]]:
+        """The same of the first live files whose size is not the recorded one."""
+        return self._first(_RESIZED, limit)
+
+    def mixed(self, limit: int) -> list[tuple[str, str, str, str, int]]:
+        """(path, what names it, a scheme, another scheme, how many such there are in all) of the first data files that
+        are named with two schemes."""
+        return self._first(_MIXED, limit)
+
+    def position_deletes(self) -> dict[str, bool]:
+        """URI of each file of position deletes that exists in an old bucket → whether it is live."""
+        return {uri: bool(live) for uri, live in self._db.execute(_POSITION_DELETES).fetchall()}
+
+    def _first(self, query: str, limit: int) -> list[Any]:
+        return self._db.execute(f"{query} LIMIT {limit}", {"target": self._target}).fetchall()

@@ -1,0 +1,279 @@
+"""A plan's walk of one table: reads what its metadata names, notes it, and turns what is wrong into findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.errors import NotFound, UnmappedPath, Unreadable
+from migrator.iceberg.deletes import delete_paths, rewrite_deletes
+from migrator.iceberg.manifests import DELETED, Entry
+from migrator.iceberg.metadata import TableMetadata
+from migrator.inventory.located import locate
+from migrator.inventory.problems import EXAMPLES, Problems
+from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, Files, Ref, References
+from migrator.inventory.table_files import READERS, BrokenFile, OpenFile, SourceFile, read_lists, read_manifests
+from migrator.layout import Layout, Location
+from migrator.layout.recorded import S3_SCHEMES, head, is_s3
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import keys_under
+from migrator.store import Store
+
+
+@dataclass
+class Walk:
+    """What one walk through a table's metadata met."""
+
+    lists: set[str] = field(default_factory=set)
+    manifests: set[str] = field(default_factory=set)
+    statistics: set[str] = field(default_factory=set)
+
+
+class Walker:
+    """Reads one table's files and notes what they name (:class:`migrator.inventory.references.References`)."""
+
+    def __init__(self, plan: PlanFile, store: Store, layout: Layout, problems: Problems) -> None:
+        self._plan = plan
+        self._store = store
+        self._layout = layout
+        self._problems = problems
+        self._refs = References(plan.db, layout.target_bucket)
+
+    def walk(self, metadatas: Iterable[TableMetadata], *, strict: bool, skip: Walk | None = None) -> Walk:
+        """Read all lists and manifests below ``metadatas``; their entries are noted.
+
+        ``strict``: what is missing or unreadable is a problem. Otherwise it is history, and passed over:
+        old metadata names files that were expired long ago.
+        """
+        walk, seen = Walk(), skip or Walk()
+        for metadata in metadatas:
+            walk.statistics |= set(metadata.statistics)
+            walk.lists |= {s.manifest_list for s in metadata.snapshots if s.manifest_list is not None}
+            walk.manifests |= {manifest for s in metadata.snapshots for manifest in s.manifests}
+        walk.lists -= seen.lists
+        self._lists(walk, strict)
+        walk.manifests -= seen.manifests
+        self._manifests(walk, strict)
+        for uri in walk.statistics if strict else ():
+            if self.locate(uri) is None:
+                self._problems.note("missing-history", uri, "statistics file is missing")
+        return walk
+
+    def count_outside(self, location: str) -> int:
+        """How many live files do not lie below the table's location."""
+        at = self._layout.place_of(location)
+        low, high = keys_under(at.key.strip("/")) if at else ("", "")
+        return self._refs.count_outside(at.bucket if at else "", low, high)
+
+    def files(self) -> list[Files]:
+        """The distinct live files, by kind."""
+        return self._refs.files()
+
+    def _lists(self, walk: Walk, strict: bool) -> None:
+        places = dict(self._located(sorted(walk.lists), strict))
+        for read in read_lists(places, self._opener(places)):
+            try:
+                if isinstance(read, BrokenFile):
+                    self._vanished(read)
+                    continue
+                self._check_mapped(read.path, [manifest.path for manifest in read.manifests])
+            except (Unreadable, UnmappedPath) as error:
+                walk.lists.discard(read.path)
+                self._bad_file(read.path, error, strict)
+                continue
+            if any(manifest.encrypted for manifest in read.manifests):
+                message = f"of {self._problems.label} names an encrypted manifest"
+                self._problems.add("encrypted-table", read.path, message, "")
+            if strict:
+                # An Avro file cut off between two blocks is still a valid one: only its length shows it.
+                self._refs.add(
+                    (*self._placed(manifest.path), manifest.length, OF_MANIFEST, "AVRO", True, read.path)
+                    for manifest in read.manifests
+                )
+            walk.manifests |= {manifest.path for manifest in read.manifests}
+
+    def _manifests(self, walk: Walk, strict: bool) -> None:
+        places = dict(self._located(sorted(walk.manifests), strict))
+        for read in read_manifests(places, self._opener(places)):
+            try:
+                if isinstance(read, BrokenFile):
+                    self._vanished(read)
+                else:
+                    self._refs.add(self._rows(read.path, read.entries, strict))
+            except (Unreadable, UnmappedPath) as error:
+                walk.manifests.discard(read.path)
+                self._bad_file(read.path, error, strict)
+
+    def _check_mapped(self, place: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            if self._layout.map_uri(path) is None:
+                raise UnmappedPath(place, path)
+
+    def _bad_file(self, uri: str, error: Unreadable | UnmappedPath, strict: bool) -> None:
+        """A list or manifest that cannot be rewritten: fatal, unless only history refers to it."""
+        if not strict:
+            self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
+        elif isinstance(error, Unreadable):
+            self._problems.unreadable(error)
+        else:
+            message = f"of {self._problems.label} refers to {error.path!r}, under no rule"
+            self._problems.unmapped(uri, error.path, message)
+
+    def _rows(self, place: str, entries: Iterable[Entry], strict: bool) -> Iterator[Ref]:
+        for entry in entries:
+            live = entry.status != DELETED
+            if self._layout.map_uri(entry.path) is None:
+                if live:
+                    raise UnmappedPath(place, entry.path)
+                continue
+            if live and entry.referenced_data_file is not None:
+                self._check_mapped(place, [entry.referenced_data_file])
+                yield from self._named(place, [entry.referenced_data_file])
+            if entry.encrypted:
+                self._problems.add("encrypted-table", place, f"names an encrypted file, {entry.path!r}", "")
+            yield (
+                *self._placed(entry.path),
+                entry.size,
+                entry.content,
+                entry.file_format,
+                live and strict,
+                place,
+            )
+
+    def _named(self, place: str, paths: Iterable[str]) -> Iterator[Ref]:
+        """Data files that deletes name: those that differ from the entry's own path apply to nothing."""
+        for path in paths:
+            if is_s3(path) or self._layout.recorded_rule(path) is not None:
+                yield *self._placed(path), None, OF_DELETE_ROW, "", False, place
+
+    def _placed(self, path: str) -> tuple[str, str, str]:
+        """The first three columns of a ref."""
+        at = Location.parse(path)
+        if at is not None:
+            return at.scheme, at.bucket, at.key
+        at = locate(self._plan, self._layout, path)
+        return head(path), *((at.bucket, at.key) if at is not None else ("", path))
+
+    def check_refs(self) -> None:
+        """Every live file exists, with the size that the metadata records."""
+        self._collapse()
+        for uri, place, count in self._refs.missing(EXAMPLES):
+            message = f"refers to {uri}, which does not exist" + (f" ({count} such in all)" if count > 1 else "")
+            self._problems.add("missing-object", place, message, "Restore it, or repair the table first.")
+        for uri, place, count in self._refs.resized(EXAMPLES):
+            message = f"records another size than {uri} has" + (f" ({count} such in all)" if count > 1 else "")
+            move = 'Find out what wrote over it. Or accept it: [plan] accept = ["size-differs"].'
+            self._problems.add("size-differs", place, message, move)
+
+    def _collapse(self) -> None:
+        """Find the objects of paths with ``//`` where Hadoop's S3A looks for them: it reads ``a//b`` as ``a/b``."""
+        for path in self._refs.orphans():
+            at = self.locate(path.uri)
+            if at is not None:
+                self._refs.redirect(path, at.key)
+
+    def check_schemes(self) -> None:
+        """No data file is named with two schemes. Call it after :meth:`delete_files`."""
+        for uri, place, one, other, count in self._refs.mixed(EXAMPLES):
+            one, other = (f"{name}://" if name in S3_SCHEMES else name for name in (one, other))
+            message = f"names {uri} as {one} and as {other}" + (f" ({count} such in all)" if count > 1 else "")
+            move = (
+                "Rewrite the table's data or deletes first; or accept it, and both schemes are kept as they are: "
+                '[plan] accept = ["mixed-schemes"].'
+            )
+            self._problems.add("mixed-schemes", place, message, move)
+
+    def delete_files(self, *, check: bool) -> list[str]:
+        """The files of position deletes. ``check``: read and rewrite each now, in memory, so that nothing fails later;
+        leave out what only tombstones name and cannot be rewritten; note what their rows name."""
+        live = self._refs.position_deletes()
+        if not check:
+            return list(live)
+        good = []
+        for uri, data in self.read_many(live, strict=True):
+            try:
+                paths = delete_paths(data, uri)
+                rewrite_deletes(data, self._layout.map_uri, uri)
+            except Unreadable as error:
+                if live[uri]:
+                    self._problems.unreadable(error)
+                else:
+                    self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
+                continue
+            self._refs.add(self._named(uri, paths))
+            unmapped = [path for path in paths if self._layout.map_uri(path) is None]
+            if unmapped:
+                message = f"names {len(unmapped)} data file(s) under no rule, such as {unmapped[0]!r}"
+                self._problems.note("dangling-deletes", uri, message)
+            good.append(uri)
+        return good
+
+    def locate(self, uri: str) -> Location | None:
+        """Where the object of a path is: at its literal key, or else at the key that S3A makes of ``//``; for a path
+        outside of S3, where the object is that it stands for. None if there is none."""
+        literal = locate(self._plan, self._layout, uri)
+        if literal is None or self.exists(literal):
+            return literal
+        if not is_s3(uri):
+            return None
+        at = literal.collapsed
+        if at == literal or not self.exists(at):
+            return None
+        new, new_path = self._layout.map_uri(at.uri), self._layout.map_uri(uri)
+        moved = Location.parse(new_path or "")
+        if moved is None or moved.collapsed.uri != new:
+            move = "Map both places with one rule."
+            message = f"stands for {at.uri}, but they map to {new_path} and {new}"
+            self._problems.add("unmapped-path", uri, message, move)
+        else:
+            self._problems.note("collapsed-path", uri, f"exists only as {at.uri}: only S3A finds it there")
+        return at
+
+    def exists(self, at: Location) -> bool:
+        if at.bucket == self._layout.target_bucket:
+            return self._plan.at_target(at.key)
+        query = "SELECT 1 FROM objects WHERE bucket = ? AND key = ?"
+        return self._plan.db.execute(query, (at.bucket, at.key)).fetchone() is not None
+
+    def read(self, uri: str, *, strict: bool = True) -> bytes | None:
+        return next((data for _, data in self.read_many([uri], strict)), None)
+
+    def read_many(self, uris: Iterable[str], strict: bool) -> Iterator[tuple[str, bytes]]:
+        """Yield (uri, bytes) for those that exist; what is missing is a problem if ``strict``."""
+        places = dict(self._located(uris, strict))
+
+        def read(uri: str) -> bytes:
+            return self._store.get(places[uri].bucket, places[uri].key).data
+
+        for outcome in run_in_threads(read, places, workers=READERS):
+            if isinstance(outcome, Failed):
+                self._vanished(BrokenFile(outcome.item, outcome.error))
+            else:
+                yield outcome.item, outcome.result
+
+    def _located(self, uris: Iterable[str], strict: bool) -> Iterator[tuple[str, Location]]:
+        """Yield (uri, its place) for those that exist; what is missing is a problem if ``strict``."""
+        for uri in uris:
+            at = self.locate(uri)
+            if self._layout.map_uri(uri) is None:
+                if strict:
+                    self._problems.unmapped(self._problems.metadata, uri, f"refers to {uri!r}, under no rule")
+            elif at is not None:
+                yield uri, at
+            elif strict:
+                message = f"is part of {self._problems.label} but does not exist"
+                self._problems.add("missing-object", uri, message, "Restore it, or repair the table first.")
+
+    def _opener(self, places: Mapping[str, Location]) -> OpenFile:
+        def open_file(uri: str) -> SourceFile:
+            return SourceFile(uri, self._store.download(places[uri].bucket, places[uri].key).file)
+
+        return open_file
+
+    def _vanished(self, broken: BrokenFile) -> None:
+        """The listing has this file, and now it is not there. Raises every other error."""
+        if not isinstance(broken.error, NotFound):
+            raise broken.error
+        message = "vanished while planning"
+        self._problems.add("missing-object", broken.path, message, "Stop the writers and plan again.")
