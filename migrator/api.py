@@ -87,13 +87,9 @@ def _settings_of(plan: PlanFile) -> Settings:
 
 
 @contextmanager
-def _opened_plan(
-    path: str | Path, progress: Progress, *, read_only: bool | None = False
-) -> Iterator[tuple[PlanFile, Store, dict[str, Catalog]]]:
-    with (
-        PlanFile.open(Path(path), progress, read_only=read_only) as plan,
-        _opened(_settings_of(plan)) as (store, catalogs),
-    ):
+def _connected(plan: PlanFile) -> Iterator[tuple[Store, dict[str, Catalog]]]:
+    """The store and the catalogs of a plan. Raises PlanStale if a catalog is not the one that was planned."""
+    with _opened(_settings_of(plan)) as (store, catalogs):
         planned = json.loads(plan.header()["catalogs"])
         for name, catalog in catalogs.items():
             if catalog.describe() != planned[name]:
@@ -101,7 +97,7 @@ def _opened_plan(
                     f"Catalog {name!r} is now {catalog.describe()}; the plan was made for {planned[name]}.",
                     next_move='Mend its configuration, or run "migrator plan" again.',
                 )
-        yield plan, store, catalogs
+        yield store, catalogs
 
 
 def load_settings(path: str | Path) -> Settings:
@@ -125,7 +121,8 @@ def plan_lake(
     path = Path(path) if path is not None else default_plan_path(settings)
     with _opened(settings) as (store, catalogs):
         build_plan(path, settings, store, catalogs, progress or Progress())
-    return show_plan(path, progress=progress)
+    with PlanFile.open_unchecked(path) as plan:  # this process has just sealed it
+        return describe_plan(plan)
 
 
 def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
@@ -150,23 +147,59 @@ def relocate_table(
     return relocate(Store(endpoint_url=endpoint_url), metadata_uri, to, also=also, copy=copy, progress=progress)
 
 
-def show_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
-    """A plan as one JSON-able dictionary; ``plans/README.md`` says what each key means."""
+class OpenPlan:
+    """A plan that was opened and checked once, by :func:`open_plan`, to describe it and to carry it out."""
+
+    def __init__(self, plan: PlanFile, progress: Progress) -> None:
+        self._plan, self._progress = plan, progress
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as one JSON-able dictionary; ``migrator explain --json-keys`` says what each key means."""
+        return describe_plan(self._plan)
+
+    def status(self) -> StatusSummary:
+        """How far the plan has been carried out, as its journal says."""
+        return describe_status(self._plan)
+
+    def newer(self) -> StatusSummary:
+        """:meth:`status`, and whether a newer plan was carried out at the target."""
+        status = self.status()
+        try:
+            store = connect(**_settings_of(self._plan).connection)
+            newer = TargetGuard(self._plan, store, Progress()).superseded()
+        except MigratorError as error:
+            return replace(status, not_checked=f"whether a newer plan was carried out: {error.message}")
+        return replace(status, superseded_by=str(newer) if newer else None)
+
+    def migrate(self, choices: Choices | None = None, copying: CopySettings | None = None) -> Migration:
+        """Carry out the plan; see :func:`migrate_lake`."""
+        copying = copying or CopySettings()
+        plan = self._plan
+        plan.allow_writing(self._progress)
+        with _connected(plan) as (store, catalogs), plan.lock(), Journal(plan) as journal:
+            run = Run(plan, store, catalogs, journal, self._progress, copying.max_failures, copying.only)
+            return carry_out(run, copying.options, choices or Choices())
+
+
+@contextmanager
+def open_plan(path: str | Path, *, progress: Progress | None = None) -> Iterator[OpenPlan]:
+    """Open a plan and check that nobody edited it: about a second per million objects. Raises PlanDamaged, PlanStale
+    if it has another format, or PlanUnusable."""
+    progress = progress or Progress()
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
-        return describe_plan(plan)
+        yield OpenPlan(plan, progress)
+
+
+def show_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """A plan as one JSON-able dictionary; ``migrator explain --json-keys`` says what each key means."""
+    with open_plan(path, progress=progress) as plan:
+        return plan.describe()
 
 
 def plan_status(path: str | Path, *, look: bool = True, progress: Progress | None = None) -> StatusSummary:
     """How far a plan has been carried out. ``look``: also ask the target whether a newer plan took its place."""
-    with PlanFile.open(Path(path), progress, read_only=True) as plan:
-        status = describe_status(plan)
-        if not look:
-            return status
-        try:
-            newer = TargetGuard(plan, connect(**_settings_of(plan).connection), Progress()).superseded()
-        except MigratorError as error:
-            return replace(status, not_checked=f"whether a newer plan was carried out: {error.message}")
-        return replace(status, superseded_by=str(newer) if newer else None)
+    with open_plan(path, progress=progress) as plan:
+        return plan.newer() if look else plan.status()
 
 
 def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:
@@ -212,21 +245,18 @@ def migrate_lake(
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
     """
-    progress, copying = progress or Progress(), copying or CopySettings()
-    with (
-        _opened_plan(path, progress) as (plan, store, catalogs),
-        plan.lock(),
-        Journal(plan) as journal,
-    ):
-        run = Run(plan, store, catalogs, journal, progress, copying.max_failures, copying.only)
-        return carry_out(run, copying.options, Choices(cutover, accept_late, accept))
+    with open_plan(path, progress=progress) as plan:
+        return plan.migrate(Choices(cutover, accept_late, accept), copying)
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
     """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`."""
     progress = progress or Progress()
     # Deep, what the old rows are is worth keeping for when they are gone.
-    with _opened_plan(path, progress, read_only=None if deep else True) as (plan, store, catalogs):
+    with (
+        PlanFile.open(Path(path), progress, read_only=None if deep else True) as plan,
+        _connected(plan) as (store, catalogs),
+    ):
         newer = TargetGuard(plan, store, progress).superseded()
         verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
         verification.superseded_by = str(newer) if newer else None
@@ -234,12 +264,15 @@ def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | No
 
 
 __all__ = [
+    "Choices",
     "CopySettings",
     "Migration",
+    "OpenPlan",
     "default_plan_path",
     "list_tables",
     "load_settings",
     "migrate_lake",
+    "open_plan",
     "plan_lake",
     "plan_status",
     "policy_of_plan",

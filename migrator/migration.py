@@ -21,14 +21,12 @@ from migrator.cutover.checks import (
     check_nothing_to_do,
     check_sources,
     check_target,
+    is_empty,
 )
-from migrator.cutover.pointers import check_pointers, count_pointers
+from migrator.cutover.pointers import check_pointers
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError
-from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, FINISHED
-from migrator.planfile.queries import TO_WRITE
-from migrator.planfile.rows import COPY, ROLE_VERSION_HINT
 from migrator.results import RunResult
 from migrator.rewriting.stage import rewrite_tables
 from migrator.run import Run
@@ -73,7 +71,7 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         return _after_cutover(run, verifier)
     if run.only is not None:
         check_listed(run.plan, run.only)
-    if _is_empty(run.plan):
+    if is_empty(run.plan):
         return _without_anything_to_do(run)
     if choices.cutover:  # without one they may move on: the lake is in use, and a later plan follows
         check_pointers(run)
@@ -98,13 +96,6 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         swap_pointers(run)
         # Where there was no pointer to swap, the target is still what check_target listed.
         return Migration(run.result, compared, _verified(run, verifier, listed=run.result.pointers == 0))
-
-
-def _is_empty(plan: PlanFile) -> bool:
-    """True if the plan has nothing to copy, to rewrite or to re-point."""
-    objects = f"SELECT 1 FROM objects WHERE {TO_WRITE} AND role <> '{ROLE_VERSION_HINT}' LIMIT 1"
-    versions = f"SELECT 1 FROM versions WHERE action = '{COPY}' LIMIT 1"
-    return plan.lookup(objects) is None and plan.lookup(versions) is None and count_pointers(plan).total == 0
 
 
 def _without_anything_to_do(run: Run) -> Migration:

@@ -44,6 +44,7 @@ class Run:
 
     @property
     def layout(self) -> Layout:
+        """The layout of the plan."""
         return self.plan.layout
 
     def tables_to_move(self) -> list[PlannedTable]:

@@ -25,7 +25,6 @@ from migrator.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
     from migrator.migration import Migration
-    from migrator.progress import Progress
 
 
 @click.command()
@@ -56,40 +55,26 @@ def migrate(
     """
     from migrator import api
 
-    bars = progress(as_json=as_json)
-    settings = copying.settings()
-    described = _described(plan, lake, planning, bars)
-    plan = plan or Path(described["plan"])
-    if described["blocked"]:
-        say_plan(described, as_json=as_json)
-        raise click.exceptions.Exit(EXIT_FAILED)
-    if not api.plan_status(plan, look=False, progress=bars).complete:
-        _announce(described, cutover=not cutover.no_cutover, yes=yes)
-    migration = api.migrate_lake(
-        plan,
-        cutover=not cutover.no_cutover,
-        accept_late=cutover.accept_late,
-        accept=cutover.accept,
-        copying=settings,
-        progress=bars,
-    )
-    _say_migration(migration, described, as_json=as_json)
-    if not migration.ok:
-        raise click.exceptions.Exit(EXIT_FAILED)
-
-
-def _described(plan: Path | None, lake: LakeOptions, planning: PlanOptions, bars: Progress) -> dict[str, Any]:
-    """The plan, or a new one, described as by :func:`migrator.api.show_plan`."""
-    from migrator import api
-
+    bars, settings = progress(as_json=as_json), copying.settings()
     if plan is None:
-        return api.plan_lake(lake.settings().override(**vars(planning)), progress=bars)
-    if is_given(lake) or is_given(planning):
+        plan = Path(api.plan_lake(lake.settings().override(**vars(planning)), progress=bars)["plan"])
+    elif is_given(lake) or is_given(planning):
         raise click.UsageError(
             "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
             "--catalog, --all-versions, --object-lock, --leave."
         )
-    return api.show_plan(plan, progress=bars)
+    with api.open_plan(plan, progress=bars) as opened:
+        described = opened.describe()
+        if described["blocked"]:
+            say_plan(described, as_json=as_json)
+            raise click.exceptions.Exit(EXIT_FAILED)
+        if not opened.status().complete:
+            _announce(described, cutover=not cutover.no_cutover, yes=yes)
+        choices = api.Choices(not cutover.no_cutover, cutover.accept_late, cutover.accept)
+        migration = opened.migrate(choices, settings)
+    _say_migration(migration, described, as_json=as_json)
+    if not migration.ok:
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
 def _announce(described: dict[str, Any], *, cutover: bool, yes: bool) -> None:

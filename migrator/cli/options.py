@@ -116,6 +116,7 @@ class Bandwidth(click.ParamType):  # type: ignore[type-arg]
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that the text stands for. Fails with a usage error."""
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?(?:/s)?", str(value), re.IGNORECASE)
         if match is None or not float(match[1]):
             self.fail(f"{value!r} is not a size: write it like 200M.", param, ctx)
@@ -132,6 +133,7 @@ class RequestRate(click.ParamType):  # type: ignore[type-arg]
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that the text stands for. Fails with a usage error."""
         try:
             count = float(value)
         except ValueError:

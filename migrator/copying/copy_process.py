@@ -60,18 +60,23 @@ class CopyProcess:
             self._child.send(message)
 
     def copy(self, batch: list[Item]) -> None:
+        """Begin to copy these items; outcomes come as events."""
         self._send(COPY, batch)
 
     def set_limits(self, limits: Limits) -> None:
+        """Change the limits of requests for this process."""
         self._send(SET_LIMITS, limits)
 
     def finish(self) -> None:
+        """No more items will come: end when the last copy is done."""
         self._send(FINISH)
 
     def give_up(self) -> None:
+        """Stop at once, and abort the uploads that are under way."""
         self._send(GIVE_UP)
 
     def join(self) -> None:
+        """Wait until the process has ended."""
         self._child.wait(STOP_SECONDS)
         self._listener.join()
         self._child.close()

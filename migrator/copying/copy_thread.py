@@ -84,18 +84,23 @@ class CopyThread:
     # -- for other threads ---------------------------------------------------------------------------
 
     def copy(self, batch: list[Item]) -> None:
+        """Begin to copy these items; outcomes come as events."""
         self._in_loop(lambda copier: self._begin(copier, batch))
 
     def set_limits(self, limits: Limits) -> None:
+        """Change the limits of requests for this thread."""
         self._in_loop(lambda copier: copier.limit.set_limits(limits))
 
     def finish(self) -> None:
+        """No more items will come: end when the last copy is done."""
         self._in_loop(lambda copier: self._end(copier, cancel=False))
 
     def give_up(self) -> None:
+        """Stop at once, and abort the uploads that are under way."""
         self._in_loop(lambda copier: self._end(copier, cancel=True))
 
     def join(self, seconds: float | None = None) -> None:
+        """Wait until the thread has ended."""
         self._thread.join(seconds)
 
     def _in_loop(self, action: Callable[[Copier], None]) -> None:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from migrator.cutover.pointers import check_not_set_back, check_pointers
+from migrator.cutover.pointers import check_not_set_back, check_pointers, count_pointers
 from migrator.cutover.source_changes import find_source_changes
 from migrator.errors import PlanBlocked, PlanStale, Unreachable
 from migrator.layout import source_places
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import LATE
+from migrator.planfile.queries import TO_WRITE
+from migrator.planfile.rows import COPY, ROLE_VERSION_HINT
 from migrator.run import Run
 from migrator.target import superseded_error
+
+
+def is_empty(plan: PlanFile) -> bool:
+    """True if the plan has nothing to copy, to rewrite or to re-point."""
+    objects = f"SELECT 1 FROM objects WHERE {TO_WRITE} AND role <> '{ROLE_VERSION_HINT}' LIMIT 1"
+    versions = f"SELECT 1 FROM versions WHERE action = '{COPY}' LIMIT 1"
+    return plan.lookup(objects) is None and plan.lookup(versions) is None and count_pointers(plan).total == 0
 
 
 def check_not_blocked(plan: PlanFile) -> None:

@@ -27,6 +27,7 @@ class Unregistered:
     metadata_location: str
 
     def to_json(self) -> dict[str, str]:
+        """The fields, as in the JSON of a plan."""
         return asdict(self)
 
 

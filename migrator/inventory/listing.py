@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from migrator.errors import MigratorError
 from migrator.planfile.connecting import insert_rows
+from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject, is_own
 
@@ -39,6 +40,11 @@ def list_sources(
 ) -> Iterator[tuple[str, Sequence[StoredObject]]]:
     """:func:`list_pages` of the old buckets."""
     return list_pages(store, places, progress, "listing the old buckets")
+
+
+def is_at_target(plan: PlanFile, key: str) -> bool:
+    """True if the target held an object with this key when it was listed."""
+    return plan.db.execute(f"SELECT 1 FROM {TARGET} WHERE key = ?", (key,)).fetchone() is not None
 
 
 class Listing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+from migrator.inventory.listing import is_at_target
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import head, is_s3, spelled
 from migrator.planfile.file import PlanFile
@@ -24,7 +25,7 @@ def locate(plan: PlanFile, layout: Layout, path: str) -> Location | None:
     row = plan.db.execute(_STANDS_FOR, (new.key,)).fetchone()
     if row is not None:
         return Location("s3", *row)
-    return new if plan.at_target(new.key) else None
+    return new if is_at_target(plan, new.key) else None
 
 
 def s3_uri(layout: Layout, path: str) -> str:

@@ -49,6 +49,7 @@ class Problems:
         return sorted(self._counts)
 
     def unreadable(self, error: Unreadable) -> None:
+        """Report a file that cannot be read."""
         move = error.next_move or "Restore it."
         self.add("unreadable", error.place, f"of {self.label} cannot be read: {error.reason}", move)
 
@@ -71,6 +72,7 @@ class Problems:
         self.note("uncatalogued-broken", place, f"{message} [{code}]", move if code == "unmapped-path" else "")
 
     def note(self, code: str, place: str, message: str, move: str = "") -> None:
+        """Report something that does not block the table."""
         self._counts[code] = self._counts.get(code, 0) + 1
         if self._counts[code] <= EXAMPLES:
             self._plan.add_finding(Finding.of(code, place, message, move))

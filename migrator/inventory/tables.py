@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import TABLE, VIEW
@@ -14,6 +15,7 @@ from migrator.errors import ConfigError, NotFound, Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_metadata
 from migrator.iceberg.views import is_view_metadata, read_view
+from migrator.inventory.listing import is_at_target
 from migrator.inventory.located import locate
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import is_s3
@@ -36,6 +38,7 @@ class MetadataFile:
 
     @property
     def key(self) -> str:
+        """The key of the metadata file in its bucket."""
         return f"{self.folder}/{self.name}" if self.folder else self.name
 
     @property
@@ -133,7 +136,7 @@ def discover(
     """
     found = Discovery()
     named = list(named)
-    families = _Families(_read_all(plan, store, found, progress), layout, plan.at_target)
+    families = _Families(_read_all(plan, store, found, progress), layout, partial(is_at_target, plan))
     at_target = _read_at_target(store, layout, named)
     for table in named:
         pointer = table.metadata_location

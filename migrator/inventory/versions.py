@@ -69,6 +69,7 @@ class Histories:
     """Why the bucket's versions could not be listed."""
 
     def count(self, version: StoredVersion) -> None:
+        """Count one older version or delete marker."""
         self.versions += not version.marker
         self.markers += version.marker
         self.bytes += version.size
@@ -393,4 +394,5 @@ def report_histories(plan: PlanFile, bucket: str, total: Histories, *, kept: boo
 
 
 def has_versions(plan: PlanFile) -> bool:
+    """True if the plan has older versions or delete markers."""
     return plan.db.execute("SELECT 1 FROM versions LIMIT 1").fetchone() is not None

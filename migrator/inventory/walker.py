@@ -10,6 +10,7 @@ from migrator.errors import NotFound, UnmappedPath, Unreadable
 from migrator.iceberg.deletes import delete_paths, rewrite_deletes
 from migrator.iceberg.manifests import DELETED, Entry
 from migrator.iceberg.metadata import TableMetadata
+from migrator.inventory.listing import is_at_target
 from migrator.inventory.located import locate
 from migrator.inventory.problems import EXAMPLES, Problems
 from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, Files, Ref, References
@@ -231,12 +232,14 @@ class Walker:
         return at
 
     def exists(self, at: Location) -> bool:
+        """True if an old bucket or the target had this object when it was listed."""
         if at.bucket == self._layout.target_bucket:
-            return self._plan.at_target(at.key)
+            return is_at_target(self._plan, at.key)
         query = "SELECT 1 FROM objects WHERE bucket = ? AND key = ?"
         return self._plan.db.execute(query, (at.bucket, at.key)).fetchone() is not None
 
     def read(self, uri: str, *, strict: bool = True) -> bytes | None:
+        """The content of one file; None if it cannot be read, which is reported."""
         return next((data for _, data in self.read_many([uri], strict)), None)
 
     def read_many(self, uris: Iterable[str], strict: bool) -> Iterator[tuple[str, bytes]]:
@@ -244,6 +247,7 @@ class Walker:
         places = dict(self._located(uris, strict))
 
         def read(uri: str) -> bytes:
+            """The content of one file; None if it cannot be read, which is reported."""
             return self._store.get(places[uri].bucket, places[uri].key).data
 
         for outcome in run_in_threads(read, places, workers=READERS):

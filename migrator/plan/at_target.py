@@ -17,6 +17,7 @@ from migrator.findings import WARN, Finding
 from migrator.iceberg.metadata import TableMetadata, is_metadata_file, metadata_version, read_metadata
 from migrator.iceberg.views import ViewMetadata, is_view_metadata, read_view
 from migrator.inventory import advice
+from migrator.inventory.listing import TARGET, is_at_target
 from migrator.inventory.problems import Problems
 from migrator.inventory.table_files import READERS
 from migrator.inventory.tables import FoundTable
@@ -29,9 +30,9 @@ MAX_READ = 200
 """How many metadata files of one folder at the target are read, the newest first."""
 
 # Metadata files right in the folder that are not where some old object goes.
-_NOT_COPIED = """
-SELECT key FROM present WHERE key >= :low AND key < :high AND key LIKE '%.metadata.json%'
-AND instr(substr(key, :start), '/') = 0 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = present.key)
+_NOT_COPIED = f"""
+SELECT key FROM {TARGET} WHERE key >= :low AND key < :high AND key LIKE '%.metadata.json%'
+AND instr(substr(key, :start), '/') = 0 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = {TARGET}.key)
 """
 
 
@@ -135,7 +136,7 @@ class TargetSide:
         assert self._found.hint is not None
         bucket, folder = self._found.hint
         new = folder if bucket == self._layout.target_bucket else self._layout.map_key(bucket, folder) or ""
-        query = "SELECT key FROM present WHERE key >= ? AND key < ?"
+        query = f"SELECT key FROM {TARGET} WHERE key >= ? AND key < ?"
         keys = self._plan.db.execute(query, keys_under(new)).fetchall()
         return new, [key[len(new) + 1 :] for (key,) in keys]
 
@@ -145,7 +146,7 @@ class TargetSide:
     def _descends(self, there: TableMetadata, ours: TableMetadata, new_metadata: str) -> bool:
         """True if the target's table is the current state of the old place, or was written on top of it."""
         at = Location.parse(new_metadata)
-        copy = self._readable(self._read(at.key)) if at is not None and self._plan.at_target(at.key) else None
+        copy = self._readable(self._read(at.key)) if at is not None and is_at_target(self._plan, at.key) else None
         if copy is not None and isinstance(copy.metadata, TableMetadata):
             return _state(copy.metadata) == _state(ours)
         known = {snapshot.snapshot_id for snapshot in there.snapshots}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from migrator.errors import StoreError
 from migrator.findings import BLOCK, EXAMPLES, WARN, Finding
+from migrator.inventory.listing import TARGET
 from migrator.inventory.versions import Histories, has_versions, report_histories
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
@@ -119,7 +120,7 @@ def find_extras(plan: PlanFile, layout: Layout) -> None:
     target itself. Nothing shows which, so neither is deleted."""
     for target in layout.target_prefixes:
         count, example = plan.db.execute(
-            "SELECT count(*), min(key) FROM present p WHERE key >= ? AND key < ?"
+            f"SELECT count(*), min(key) FROM {TARGET} p WHERE key >= ? AND key < ?"
             " AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = p.key)",
             keys_under(target),
         ).fetchone()

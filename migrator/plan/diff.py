@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.inventory.listing import TARGET
 from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import same_etag
@@ -30,9 +31,9 @@ UPDATE objects SET action = CASE
   WHEN p.size = objects.size AND {same_etag("p.etag", "objects.etag", "p")} THEN '{SAME}'
   WHEN p.size = objects.size THEN '{AMBIGUOUS}'
   ELSE '{CONFLICT}' END
-FROM present AS p WHERE p.key = objects.target AND objects.action = '{COPY}'
+FROM {TARGET} AS p WHERE p.key = objects.target AND objects.action = '{COPY}'
 """
-_NOTE_TARGET = "UPDATE objects SET target_etag = p.etag FROM present AS p WHERE p.key = objects.target"
+_NOTE_TARGET = f"UPDATE objects SET target_etag = p.etag FROM {TARGET} AS p WHERE p.key = objects.target"
 
 
 def note_target(plan: PlanFile) -> None:
@@ -103,7 +104,7 @@ def note_target_metadata(plan: PlanFile, layout: Layout) -> None:
             folder = at.key.rpartition("/")[0]
             plan.db.execute("INSERT INTO target_folders VALUES (?, ?)", (table.id, folder))
             plan.db.execute(
-                "INSERT OR IGNORE INTO target_metadata SELECT key, etag FROM present"
+                f"INSERT OR IGNORE INTO target_metadata SELECT key, etag FROM {TARGET}"
                 " WHERE key > ? AND key < ? AND key LIKE '%.metadata.json%'",
                 (f"{folder}/", f"{folder}0"),
             )

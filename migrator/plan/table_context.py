@@ -12,6 +12,7 @@ from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg.metadata import TableMetadata, read_metadata, rewrite_metadata
 from migrator.inventory.advice import Rules
 from migrator.inventory.features import features_of
+from migrator.inventory.listing import is_at_target
 from migrator.inventory.located import s3_uri
 from migrator.inventory.problems import Problems
 from migrator.inventory.tables import FoundTable
@@ -72,7 +73,7 @@ class TableContext:
         """The object at this place in the target bucket; None if the target's listing did not have it."""
         at = Location.parse(uri)
         assert at is not None
-        return self.store.get(at.bucket, at.key).data if self.plan.at_target(at.key) else None
+        return self.store.get(at.bucket, at.key).data if is_at_target(self.plan, at.key) else None
 
     def folders(self, metadata: str, location: str | None) -> list[tuple[str, str]]:
         """The folders of the table, as :func:`folders_of` gives them, where its objects lie in S3."""
@@ -120,7 +121,7 @@ class TableContext:
             named=self.problems.named,
             lives=former is not None,
             former=former or (),
-            came_before=any(self.plan.at_target(at.key) for new in news if new and (at := Location.parse(new))),
+            came_before=any(is_at_target(self.plan, at.key) for new in news if new and (at := Location.parse(new))),
         )
 
     def give_role(self, uri: str, role: str, state: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from migrator.inventory.listing import TARGET
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import keys_under
@@ -24,7 +25,7 @@ WHERE k.id = objects.id AND objects.id IN {_IN_REFS}
 _GIVE_ROLE = f"""
 UPDATE objects SET role = :role, table_id = :table, action = CASE
   WHEN :state = '{TO_REWRITE}' THEN '{REWRITE}'
-  WHEN EXISTS (SELECT 1 FROM present WHERE present.key = objects.target) THEN '{SAME}'
+  WHEN EXISTS (SELECT 1 FROM {TARGET} WHERE {TARGET}.key = objects.target) THEN '{SAME}'
   WHEN :state = '{REWRITTEN}' THEN '{REWRITE}' ELSE '{SKIP}' END
 WHERE bucket = :bucket AND key = :key AND target IS NOT NULL
 """
@@ -35,7 +36,7 @@ UPDATE objects SET action = '{SKIP}', role = '{ROLE_CHECKSUM}' WHERE bucket = :b
 
 AT_TARGET = f"""
 UPDATE objects SET table_id = :table, action = CASE
-  WHEN EXISTS (SELECT 1 FROM present WHERE present.key = objects.target) THEN '{SAME}' ELSE '{SKIP}' END
+  WHEN EXISTS (SELECT 1 FROM {TARGET} WHERE {TARGET}.key = objects.target) THEN '{SAME}' ELSE '{SKIP}' END
 WHERE target IS NOT NULL AND id IN
 """
 """For the files of a table that lives at the target: none of them is copied any more. The target may have dropped some

@@ -13,6 +13,7 @@ from migrator.findings import Finding
 from migrator.iceberg.metadata import TableMetadata, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.advice import Rules
+from migrator.inventory.listing import is_at_target
 from migrator.inventory.tables import discover, is_named
 from migrator.layout import Layout, Location
 from migrator.plan.moving_tables import plan_table
@@ -79,7 +80,7 @@ def _may_stay(table: TableContext, left: Container[str]) -> bool:
     if _is_left(table, left) or (at is not None and at.bucket == table.layout.target_bucket):
         return True
     folder = hint and table.layout.map_key(*hint)
-    return folder is not None and table.plan.at_target(f"{folder}/{VERSION_HINT_FILE}")
+    return folder is not None and is_at_target(table.plan, f"{folder}/{VERSION_HINT_FILE}")
 
 
 def _plan_one(table: TableContext, left: Container[str]) -> None:

@@ -81,6 +81,11 @@ def _readable(path: Path) -> sqlite3.Connection | None:
     return db
 
 
+def data_version(db: sqlite3.Connection) -> int:
+    """A number that changes when another connection has written to the database."""
+    return int(db.execute("PRAGMA data_version").fetchone()[0])
+
+
 def begin_writing(db: sqlite3.Connection) -> None:
     """Prepare a connection for writing to the journal. Raises sqlite3.OperationalError if that is not possible."""
     (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()

@@ -31,7 +31,7 @@ from migrator.planfile.checks import (
     digest_of,
     plan_trouble,
 )
-from migrator.planfile.connecting import begin_writing, connect, open_to_read, shadow
+from migrator.planfile.connecting import begin_writing, connect, data_version, open_to_read, shadow
 from migrator.planfile.place import create_private, plan_lock
 from migrator.planfile.rows import (
     OBJECT_COLUMNS,
@@ -49,6 +49,17 @@ PAGE = 10_000
 """How many rows are read at once."""
 
 
+@contextmanager
+def _trouble_named(path: Path, what: str) -> Iterator[None]:
+    """Raise an error of SQLite as one that names the plan. ``what`` is being done to it: "read" or "written"."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise plan_trouble(path, error, what) from error
+    except sqlite3.DatabaseError as error:
+        raise PlanDamaged(f"{path} is damaged or not a migrator plan ({error}).", next_move=KEEP) from error
+
+
 class PlanFile:
     """An open plan. ``db`` belongs to the thread that opened it; :meth:`lookup` serves all threads."""
 
@@ -59,6 +70,7 @@ class PlanFile:
         self._read_from, self._how = read_from or path, how
         self._held = ExitStack()
         self._sealed = False
+        self._checked = -1  # data_version of the database when it was checked; -1: not known
         self._lookups: sqlite3.Connection | None = None
         self._lookup_lock = threading.Lock()
         self._layout: Layout | None = None
@@ -86,29 +98,49 @@ class PlanFile:
         PlanUnusable if it cannot be read, or is to be written to and cannot be. Reads all of it: about a second
         per million objects.
         """
-        if read_only is None:
-            try:
-                return cls.open(path, progress)
-            except (PlanUnusable, PlanBusy):
-                read_only = True
         check_is_file(path)
         with ExitStack() as stack:
-            try:
+            with _trouble_named(path, "read"):
                 db, read_from, how = stack.enter_context(open_to_read(path))
                 plan = cls(path, db, read_from=read_from, how=how)
                 check_plan(path, db, progress or Progress())
-                if read_only:
-                    shadow(plan.db, "baselines")  # what a verification measures is known until it ends
-                else:
-                    db.close()
-                    plan.db, plan._read_from, plan._how = connect(path, "rw"), path, "ro"
-                    begin_writing(plan.db)
-            except sqlite3.OperationalError as error:
-                raise plan_trouble(path, error, "read" if read_only else "written") from error
-            except sqlite3.DatabaseError as error:
-                raise PlanDamaged(f"{path} is damaged or not a migrator plan ({error}).", next_move=KEEP) from error
+                plan._checked = data_version(db) if (read_from, how) == (path, "ro") else -1
             plan._held, plan._sealed = stack.pop_all(), True
+        try:
+            if not read_only:
+                plan.allow_writing(progress)
+                return plan
+        except (PlanUnusable, PlanBusy):
+            if read_only is False:
+                plan.close()
+                raise
+        except BaseException:
+            plan.close()
+            raise
+        shadow(plan.db, "baselines")  # what a verification measures is known until it ends
         return plan
+
+    def allow_writing(self, progress: Progress | None = None) -> None:
+        """Make a plan that was opened read-only writable. It is read again only if somebody wrote to it since.
+
+        Raises PlanUnusable or PlanBusy if it cannot be written, PlanDamaged or PlanStale as :meth:`open`.
+        """
+        self.check_there()
+        with _trouble_named(self.path, "written"):
+            unchanged = data_version(self.db) == self._checked
+            db = connect(self.path, "rw")
+            try:
+                begin_writing(db)
+                if not unchanged:
+                    check_plan(self.path, db, progress or Progress())
+            except BaseException:
+                db.close()
+                raise
+        self.db.close()
+        self.db, self._read_from, self._how = db, self.path, "ro"
+        if self._lookups is not None:
+            self._lookups.close()
+            self._lookups = None
 
     @classmethod
     def open_unchecked(cls, path: Path) -> PlanFile:
@@ -273,10 +305,6 @@ class PlanFile:
         return self.db.execute("SELECT 1 FROM findings WHERE severity = ? LIMIT 1", (BLOCK,)).fetchone() is not None
 
     # -- building ------------------------------------------------------------------------------------
-
-    def at_target(self, key: str) -> bool:
-        """True if the target held an object with this key when it was listed. Only while planning."""
-        return self.db.execute("SELECT 1 FROM present WHERE key = ?", (key,)).fetchone() is not None
 
     def add_finding(self, finding: Finding) -> None:
         """Add a finding, without the passwords that its texts may hold."""

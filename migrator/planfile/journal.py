@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from migrator.errors import MigratorError
 from migrator.iceberg.manifests import DeleteFile
 from migrator.planfile.connecting import insert_rows
+from migrator.planfile.copied import Copied
 from migrator.planfile.file import PlanFile
 
 COMMIT_ROWS = 5000
@@ -45,20 +46,6 @@ class Baseline:
     trouble: str | None = None
 
 
-class CopyMade(Protocol):
-    """A copy that is at the target: the id of its object in the plan, its size in bytes, its ETag there, and what
-    proves it equal to its source (see ``migrator.planfile.copied``)."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def etag(self) -> str: ...
-    @property
-    def proof(self) -> str: ...
-
-
 class Journal:
     """Records what has been done. Use it as a context manager: leaving it commits what is still open."""
 
@@ -78,7 +65,7 @@ class Journal:
                 self._db.execute("INSERT OR REPLACE INTO delete_files VALUES (?, ?, ?, ?)", facts)
         self._count(1)
 
-    def copied(self, copies: Iterable[CopyMade]) -> None:
+    def copied(self, copies: Iterable[Copied]) -> None:
         """These objects are at the target, each with what proves it equal to its source."""
         rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
         if not rows:  # all of a batch failed: do not open a transaction that no row would commit

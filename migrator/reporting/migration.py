@@ -33,7 +33,8 @@ class MigrationResult(Protocol):
     nothing_to_do: bool
 
     @property
-    def ok(self) -> bool: ...
+    def ok(self) -> bool:
+        """False if the last verification found a difference or could not read something."""
 
 
 def migration_report(migration: MigrationResult, plan: dict[str, Any]) -> Report:

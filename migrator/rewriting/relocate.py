@@ -51,6 +51,7 @@ class Moves:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, Location]]) -> Moves:
+        """The moves of these (old prefix, new place) pairs."""
         named = {prefix_of(old): (_place(new), new.scheme) for old, new in pairs}
         rules = (Recorded(old, new, scheme) for old, (new, scheme) in named.items())
         return cls(tuple(sorted(rules, key=lambda rule: -len(rule.prefix))))
@@ -76,9 +77,11 @@ class Measured:
     lengths: dict[str, int] = field(default_factory=dict)
 
     def delete_file(self, path: str) -> DeleteFile | None:
+        """The rewritten position delete file at this old path; None if there is none."""
         return self.delete_files.get(path)
 
     def length_of(self, place: str, path: str) -> int | None:
+        """The new length of a manifest; None to keep the recorded one."""
         return self.lengths.get(path)
 
 

@@ -54,6 +54,7 @@ class Store:
 
     @conditional.setter
     def conditional(self, known: Conditional) -> None:
+        """Which conditional writes the server honours, as far as it was tried."""
         self._connection.conditional = known
 
     @property
@@ -63,6 +64,7 @@ class Store:
 
     @part_copies.setter
     def part_copies(self, known: PartCopies) -> None:
+        """How the server copies objects that were uploaded in parts, as far as it was tried."""
         self._connection.part_copies = known
 
     def met(self) -> None:

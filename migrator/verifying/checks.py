@@ -58,6 +58,7 @@ class Check:
 
     @property
     def not_compared(self) -> int:
+        """How many were not compared, for whatever reason."""
         return sum(self.reasons.values())
 
     @property
@@ -68,6 +69,7 @@ class Check:
         return SAME if self.checked else NOT_COMPARED
 
     def to_json(self) -> dict[str, Any]:
+        """The check as in the JSON of a verification."""
         return {
             "name": self.name,
             "unit": self.unit,

@@ -23,6 +23,7 @@ class S3FileIO(FsspecFileIO):
         self._where = where
 
     def new_input(self, location: str) -> FsspecInputFile:
+        """The input file of a path, at the place where its object is."""
         found = location if is_s3(location) else self._where(location)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), location)

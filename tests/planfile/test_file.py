@@ -10,8 +10,10 @@ import pytest
 from migrator.errors import PlanBusy, PlanDamaged, PlanStale, PlanUnusable
 from migrator.findings import Finding
 from migrator.planfile import connecting
+from migrator.planfile.checks import check_plan
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
+from migrator.progress import Progress
 
 
 @pytest.fixture
@@ -149,6 +151,53 @@ def test_reading_needs_no_more_than_the_right_to_read_and_leaves_no_trace(
     assert {name: data for name, data in after.items() if not name.endswith("-shm")} == {
         name: data for name, data in before.items() if not name.endswith("-shm")
     }
+
+
+@pytest.fixture
+def digests(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The plans that were read from end to end, one entry for each time."""
+    read: list[Path] = []
+
+    def counted(path: Path, db: sqlite3.Connection, progress: Progress) -> None:
+        read.append(path)
+        check_plan(path, db, progress)
+
+    monkeypatch.setattr("migrator.planfile.file.check_plan", counted)
+    return read
+
+
+def test_a_plan_that_becomes_writable_is_not_read_twice(plan_path: Path, digests: list[Path]) -> None:
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        assert plan.lookup("SELECT count(*) FROM done") == (0,)
+        plan.allow_writing()
+        with Journal(plan) as journal:
+            journal.done(1, 1, "e")
+        assert plan.lookup("SELECT count(*) FROM done") == (1,)
+    assert digests == [plan_path]
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        assert plan.lookup("SELECT count(*) FROM done") == (1,)
+
+
+def test_what_somebody_else_wrote_since_the_plan_was_opened_is_checked(plan_path: Path, digests: list[Path]) -> None:
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        edit(plan_path, "INSERT INTO done VALUES (1, 1, 'e', '')")  # its journal may grow
+        plan.allow_writing()
+        assert digests == [plan_path] * 2
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        edit(plan_path, "UPDATE objects SET target = 'elsewhere'")
+        with pytest.raises(PlanDamaged, match="was edited after planning"):
+            plan.allow_writing()
+        with pytest.raises(PlanUnusable, match="cannot be written"):
+            Journal(plan).event("never")
+
+
+def test_another_file_under_the_same_name_does_not_become_writable(plan_path: Path) -> None:
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        copy = plan_path.read_bytes()
+        plan_path.rename(plan_path.with_name("aside.db"))
+        plan_path.write_bytes(copy)
+        with pytest.raises(PlanUnusable, match="deleted, moved or replaced"):
+            plan.allow_writing()
 
 
 @pytest.mark.parametrize("what", ["deleted", "replaced", "moved"])
