@@ -158,29 +158,6 @@ def test_every_command_has_an_example_and_every_option_help() -> None:
             assert not isinstance(parameter, click.Option) or parameter.help, (command.name, parameter.name)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["iceberg", "layout", "findings", "concurrency", "reporting", "inventory/carriers", "inventory/bucket_settings"],
-)
-def test_pure_modules_know_no_s3(name: str) -> None:
-    package = ROOT / "migrator" / name
-    files = list(package.rglob("*.py")) if package.is_dir() else [package.with_suffix(".py")]
-    for file in files:
-        if file.exists():
-            assert not re.search(
-                r"^\s*(import|from) (boto3|botocore|s3fs|fsspec|migrator\.store)", file.read_text(), re.M
-            )
-
-
-def test_only_the_store_and_the_demo_talk_to_s3() -> None:
-    users = {
-        str(file.relative_to(ROOT / "migrator"))
-        for file in (ROOT / "migrator").rglob("*.py")
-        if re.search(r"^\s*(import|from) (boto3|botocore|s3fs)", file.read_text(), re.M)
-    }
-    assert {user for user in users if not user.startswith("store/")} == {"demo/server.py"}
-
-
 ICEBERG = (13719, 16905, 12554, 17498, 16662, 12586, 12772, 13630, 16418, 14318, 17794, 15172, 17521, 14351, 17992)
 FAULTS = {
     "iceberg": (*ICEBERG, 14606, 4346),

@@ -6,6 +6,7 @@ import difflib
 
 import click
 
+from migrator import reference
 from migrator.cli.terminal import say
 from migrator.findings import AT_MIGRATION, CODES
 
@@ -19,16 +20,23 @@ def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 @click.command()
 @click.argument("code", required=False, shell_complete=_complete)
-def explain(code: str | None) -> None:
+@click.option("--config-example", is_flag=True, help="Print an example configuration (lake.toml) that explains itself.")
+@click.option("--json-keys", is_flag=True, help="Print what the keys of --json mean, command by command.")
+def explain(code: str | None, config_example: bool, json_keys: bool) -> None:
     """Say what a finding's CODE means, why it matters and what to do. Without CODE, list all codes.
 
     \b
     Example:
       migrator explain uncatalogued-table
+      migrator explain --config-example > lake.toml
     """
     from migrator.reporting.explanations import codes_report, explanation_report
 
-    if code is None:
+    if bool(code) + config_example + json_keys > 1:
+        raise click.UsageError("Give one of CODE, --config-example and --json-keys.")
+    if config_example or json_keys:
+        click.echo(reference.text(reference.CONFIG_EXAMPLE if config_example else reference.JSON_KEYS), nl=False)
+    elif code is None:
         say(codes_report())
     elif code in KNOWN:
         say(explanation_report(code))

@@ -146,7 +146,9 @@ class RequestRate(click.ParamType):  # type: ignore[type-arg]
 endpoint_url_option = click.option(
     "--endpoint-url", metavar="URL", help="The S3 endpoint.  [default: AWS_ENDPOINT_URL_S3, else AWS]"
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; plans/README.md documents the keys.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help='Print JSON; "migrator explain --json-keys" says what the keys mean.'
+)
 plan_argument = click.argument("plan", type=click.Path(path_type=Path))
 optional_plan_argument = click.argument("plan", type=click.Path(path_type=Path), required=False)
 
@@ -157,7 +159,7 @@ lake_options = _together(
         "--config",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="A configuration file (lake.toml); plans/lake.example.toml explains it.",
+        help='A configuration file (lake.toml); "migrator explain --config-example" prints one.',
     ),
     endpoint_url_option,
     click.option("--target", metavar="BUCKET", help="The bucket that everything is copied to.  [default: data-lake]"),

@@ -1,4 +1,4 @@
-"""The results of the commands as JSON; ``plans/README.md`` documents the keys."""
+"""The results of the commands as JSON; ``migrator/reference/json-keys.md`` documents the keys."""
 
 from __future__ import annotations
 
