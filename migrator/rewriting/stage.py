@@ -8,7 +8,7 @@ from migrator.errors import MigrationFailed, Occupied
 from migrator.planfile.queries import PENDING
 from migrator.planfile.rows import REWRITE, REWRITTEN_ROLES, PlannedObject
 from migrator.results import Written
-from migrator.rewriting.plan_facts import PlanFacts, plan_rewriter
+from migrator.rewriting.measured_files import JournalledFiles, plan_rewriter
 from migrator.rewriting.rewriter import Job, Rewriter, rewriting
 from migrator.run import Run
 
@@ -19,7 +19,7 @@ def rewrite_tables(run: Run) -> None:
 
     Raises MigrationFailed or PlanStale after all that could be rewritten was.
     """
-    rewriter = Rewriter(run.store, run.layout.map_uri, PlanFacts(run.plan, run.store))
+    rewriter = Rewriter(run.store, run.layout.map_uri, JournalledFiles(run.plan, run.store))
     for role in REWRITTEN_ROLES:
         where = f"action = '{REWRITE}' AND role = '{role}' AND {PENDING}"
         (size,) = run.plan.db.execute(f"SELECT total(size) FROM objects WHERE {where}").fetchone()

@@ -13,7 +13,7 @@ from migrator.rewriting.rewriter import Rewriter
 from migrator.store import Conditional, Store, connect
 
 
-class PlanFacts:
+class JournalledFiles:
     """Implements the protocol of :class:`.Rewriter` on a plan's journal. Safe between threads."""
 
     def __init__(self, plan: PlanFile, store: Store) -> None:
@@ -50,4 +50,4 @@ def plan_rewriter(path: Path, connection: dict[str, Any], conditional: Condition
     plan, store = PlanFile.open_unchecked(path), connect(**connection)
     store.ends[1].conditional = conditional
     store.met()
-    return Rewriter(store, plan.layout.map_uri, PlanFacts(plan, store))
+    return Rewriter(store, plan.layout.map_uri, JournalledFiles(plan, store))
