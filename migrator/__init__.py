@@ -1,9 +1,8 @@
 """migrator: move a multi-bucket data lake into one bucket, Iceberg tables included, and prove it.
 
-The package reads in the order in which things happen: ``layout`` (where everything goes), ``plan`` (what
-is there and what will be done), ``execute`` (copy, rewrite, cut over), ``verify``, ``report``. ``iceberg``
-holds the pure rewriters, ``catalogs`` the pointers, ``store`` is the only module that talks to S3.
-``api`` ties them together; ``cli`` is a thin layer over it.
+The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
+``cutover``, ``verifying``, ``reporting``. :mod:`migrator.migration` has the order of a migration: read it first.
+:mod:`migrator.api` has the functions that Python programs call; ``cli`` calls them, too. docs/design.md has the rest.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from migrator._version import __version__
 
 if TYPE_CHECKING:
     from migrator.api import (
-        Migration,
         list_tables,
         load_settings,
         migrate_lake,
+        open_plan,
         plan_lake,
         plan_status,
         relocate_table,
@@ -26,16 +25,21 @@ if TYPE_CHECKING:
         verify_lake,
     )
     from migrator.config import Settings
-    from migrator.verifying.verifier import Verification
+    from migrator.migration import Migration
+    from migrator.reporting.description import PlanDescription, TableDescription
+    from migrator.verifying.checks import Verification
 
 __all__ = [
     "Migration",
+    "PlanDescription",
     "Settings",
+    "TableDescription",
     "Verification",
     "__version__",
     "list_tables",
     "load_settings",
     "migrate_lake",
+    "open_plan",
     "plan_lake",
     "plan_status",
     "relocate_table",
@@ -43,7 +47,13 @@ __all__ = [
     "verify_lake",
 ]
 
-_HOMES = {"Settings": "migrator.config", "Verification": "migrator.verifying.verifier"}
+_HOMES = {
+    "Migration": "migrator.migration",
+    "PlanDescription": "migrator.reporting.description",
+    "Settings": "migrator.config",
+    "TableDescription": "migrator.reporting.description",
+    "Verification": "migrator.verifying.checks",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,7 @@ from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.progress import Progress
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
+from migrator.reporting.description import PlanDescription, TableDescription
 from migrator.rewriting.relocate import Relocation, relocate
 from migrator.run import Run
 from migrator.store import Store, connect
@@ -113,7 +114,7 @@ def default_plan_path(settings: Settings) -> Path:
 
 def plan_lake(
     settings: Settings, path: str | Path | None = None, *, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> PlanDescription:
     """Make a plan, read-only towards the lake, and return its description (see :func:`show_plan`).
 
     The plan file is ``path``, or a new one in ``plans/``; its path is in the description.
@@ -125,13 +126,12 @@ def plan_lake(
         return describe_plan(plan)
 
 
-def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[dict[str, Any]]:
+def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[TableDescription]:
     """Every table and view of the lake, described as under ``tables`` in a plan, which is made and thrown away."""
     with TemporaryDirectory(prefix="migrator-") as folder:
         listing = replace(settings, preflight=False)
         described = plan_lake(listing, Path(folder) / "tables.db", progress=progress)
-    tables: list[dict[str, Any]] = described["tables"]
-    return tables
+    return described["tables"]
 
 
 def relocate_table(
@@ -153,7 +153,7 @@ class OpenPlan:
     def __init__(self, plan: PlanFile, progress: Progress) -> None:
         self._plan, self._progress = plan, progress
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> PlanDescription:
         """The plan as one JSON-able dictionary; ``migrator explain --json-keys`` says what each key means."""
         return describe_plan(self._plan)
 
@@ -190,7 +190,7 @@ def open_plan(path: str | Path, *, progress: Progress | None = None) -> Iterator
         yield OpenPlan(plan, progress)
 
 
-def show_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def show_plan(path: str | Path, *, progress: Progress | None = None) -> PlanDescription:
     """A plan as one JSON-able dictionary; ``migrator explain --json-keys`` says what each key means."""
     with open_plan(path, progress=progress) as plan:
         return plan.describe()

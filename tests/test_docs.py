@@ -8,7 +8,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import click
 import pytest
@@ -24,6 +24,7 @@ from migrator.findings import ACCEPTABLE, AT_MIGRATION, CODES
 from migrator.findings.explanations import EXPLANATIONS
 from migrator.layout import MEDALLION, Layout
 from migrator.plan.policy import least_policy
+from migrator.reporting.description import PlanDescription, TableDescription
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -114,6 +115,14 @@ def test_the_functions_of_the_library_are_those_in_the_document() -> None:
         parameters = inspect.signature(getattr(migrator, name)).parameters.values()
         shown = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters]
         assert arguments == ", ".join(argument for argument in shown if argument != "progress=None"), name
+
+
+def test_the_types_of_descriptions_have_the_documented_keys() -> None:
+    text = reference.text(reference.JSON_KEYS)
+    for heading, described in (("## `plan --json`", PlanDescription), ("## `tables --json`", TableDescription)):
+        rows = re.findall(r"^\| (`[^|]+) \|", text.partition(heading)[2].partition("\n## ")[0], re.MULTILINE)
+        documented = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+        assert documented == set(get_type_hints(described)), heading
 
 
 def test_every_link_leads_to_a_file_and_a_heading() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,6 +25,7 @@ from migrator.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
     from migrator.migration import Migration
+    from migrator.reporting.description import PlanDescription
 
 
 @click.command()
@@ -77,7 +78,7 @@ def migrate(
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
-def _announce(described: dict[str, Any], *, cutover: bool, yes: bool) -> None:
+def _announce(described: PlanDescription, *, cutover: bool, yes: bool) -> None:
     """Print the plan, and ask whether to start, unless ``yes``."""
     from migrator.reporting.plan import plan_report, question
 
@@ -86,7 +87,7 @@ def _announce(described: dict[str, Any], *, cutover: bool, yes: bool) -> None:
         ask(question(described, cutover=cutover))
 
 
-def _say_migration(migration: Migration, described: dict[str, Any], *, as_json: bool) -> None:
+def _say_migration(migration: Migration, described: PlanDescription, *, as_json: bool) -> None:
     from migrator.reporting.json_forms import migration_json
     from migrator.reporting.migration import migration_report
 

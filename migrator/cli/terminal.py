@@ -12,6 +12,7 @@ from migrator.errors import ConfigError, MigratorError, redacted
 from migrator.progress import Progress, TerminalProgress
 
 if TYPE_CHECKING:
+    from migrator.reporting.description import PlanDescription
     from migrator.reporting.rendering import Report
 
 # reporting is imported where something is printed: rich takes 0.1 s to load, which --help and completion do not need.
@@ -33,7 +34,7 @@ def say_json(value: Any) -> None:
     click.echo(to_json(value))
 
 
-def say_plan(described: dict[str, Any], *, as_json: bool) -> None:
+def say_plan(described: PlanDescription, *, as_json: bool) -> None:
     """Print a plan that :func:`migrator.api.show_plan` described."""
     from migrator.reporting.plan import plan_report
 

@@ -65,7 +65,7 @@ def _run(folder: Path, keep: bool, say: Say, progress: Progress) -> None:
         verification = api.verify_lake(plan, progress=progress)
         say([*verification_report(verification), line()])
         say([line("6. The same queries before and after", style="bold")])
-        after = _query({t["identifier"]: t["new_metadata"] for t in described["tables"]}, server)
+        after = _query({t["identifier"]: t["new_metadata"] or "" for t in described["tables"]}, server)
         same = _show_queries(before, after, say)
     if not (migration.ok and verification.ok and same):
         raise MigrationFailed("The demo did not end as it must.", next_move="Please report this with its output.")

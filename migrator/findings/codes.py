@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 Found = TypeVar("Found")
+
+
+class FindingDescription(TypedDict):
+    """One finding as a dictionary; ``count`` is the number of places that it stands for."""
+
+    severity: str
+    code: str
+    place: str
+    message: str
+    next_move: str
+    count: int
+
 
 BLOCK, WARN, INFO = "block", "warn", "info"
 
@@ -197,7 +209,7 @@ class Finding:
         """A finding with its code's own severity, unless another is given. KeyError for an unknown code."""
         return cls(severity or CODES[code][0], code, place, message, next_move, count)
 
-    def to_json(self) -> dict[str, str | int]:
+    def to_json(self) -> FindingDescription:
         """The finding as an element of ``findings`` in JSON output."""
         return {
             "severity": self.severity,

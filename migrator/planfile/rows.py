@@ -115,7 +115,7 @@ class PlannedTable:
     data_files: int | None
     delete_files: int | None
     facts: str
-    """JSON of :class:`migrator.inventory.features.Facts`; ``{}`` where the table could not be read."""
+    """JSON of :class:`migrator.inventory.features.TableFeatures`; ``{}`` where the table could not be read."""
     problems: str
     """JSON: the codes of the findings about this table."""
     kind: str

@@ -26,6 +26,13 @@ from migrator.planfile.rows import (
     SKIP,
     PlannedTable,
 )
+from migrator.reporting.description import (
+    Actions,
+    PlanDescription,
+    PrefixDescription,
+    ServerDescription,
+    TableDescription,
+)
 
 POINTER = "pointer"
 """Listed like an action: version hints that are written at the cutover. They count as pointers, not as objects."""
@@ -77,7 +84,7 @@ class Change:
     after: str
 
 
-def describe_plan(plan: PlanFile) -> dict[str, Any]:
+def describe_plan(plan: PlanFile) -> PlanDescription:
     """All of a plan but its object rows; ``migrator/reference/json-keys.md`` documents the keys."""
     header = plan.header()
     by_rule = _actions_by_rule(plan)
@@ -118,7 +125,7 @@ def describe_plan(plan: PlanFile) -> dict[str, Any]:
     }
 
 
-def _servers(header: dict[str, str]) -> dict[str, Any]:
+def _servers(header: dict[str, str]) -> ServerDescription:
     """Where the old buckets and the target are, and whether the bytes go through this machine."""
     return {
         "endpoint_url": header["endpoint_url"],
@@ -201,10 +208,6 @@ def changes(plan: PlanFile) -> list[Change]:
     return found
 
 
-Actions = dict[str, dict[str, int]]
-"""Action → ``objects`` and ``bytes``."""
-
-
 def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
     """What happens to the objects of each rule, by its number in the layout. An object counts for its longest rule.
     One pass over the plan, however many rules there are."""
@@ -253,7 +256,7 @@ def _versions(plan: PlanFile) -> dict[str, dict[str, int]]:
     return totals
 
 
-def _prefix(layout: Layout, rule: Rule, actions: Actions) -> dict[str, Any]:
+def _prefix(layout: Layout, rule: Rule, actions: Actions) -> PrefixDescription:
     moved = [total for action, total in actions.items() if action not in (SKIP, CONFLICT)]
     return {
         "source": rule.source,
@@ -276,17 +279,31 @@ def _under(rule: Rule) -> tuple[str, tuple[str, ...]]:
     return condition, (rule.bucket, rule.prefix, *keys_under(rule.prefix))
 
 
-def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> dict[str, Any]:
-    described = {name: value for name, value in asdict(table).items() if name not in ("id", "facts", "problems")}
+def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> TableDescription:
     facts = TableFeatures(**json.loads(table.facts)) if table.facts != "{}" else None
     problems = json.loads(table.problems)
     return {
         "identifier": table.identifier,
-        **described,
+        "catalog": table.catalog,
+        "catalog_kind": table.catalog_kind,
+        "namespace": table.namespace,
+        "name": table.name,
+        "uuid": table.uuid,
+        "format_version": table.format_version,
+        "old_location": table.old_location,
+        "new_location": table.new_location,
+        "old_metadata": table.old_metadata,
+        "new_metadata": table.new_metadata,
+        "state": table.state,
+        "snapshots": table.snapshots,
+        "manifests": table.manifests,
+        "data_files": table.data_files,
+        "delete_files": table.delete_files,
+        "kind": table.kind,
         "rewrite_files": files,
         "rewrite_bytes": size,
-        "data_bytes": facts and facts.data_bytes,
-        "delete_bytes": facts and facts.delete_bytes,
+        "data_bytes": facts.data_bytes if facts else None,
+        "delete_bytes": facts.delete_bytes if facts else None,
         "deletes": facts.deletes if facts else [],
         "writers": facts.writers if facts else [],
         "features": facts.features if facts else [],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
-from migrator.findings import CODES, counted
+from migrator.findings import CODES, FindingDescription, counted
 from migrator.reporting.rendering import Report, line
 
 SIGNS = {"block": ("✖", "red"), "warn": ("▲", "yellow"), "info": ("·", "cyan")}
@@ -14,10 +14,10 @@ PLACES = 3
 """How many places are shown for each code."""
 
 
-def finding_lines(findings: list[dict[str, Any]]) -> Report:
+def finding_lines(findings: Sequence[FindingDescription]) -> Report:
     """For each code, in the order of the plan: how many places, the first of them, and what to do."""
 
-    def kind(finding: dict[str, Any]) -> tuple[int, str]:
+    def kind(finding: FindingDescription) -> tuple[int, str]:
         return list(SIGNS).index(finding["severity"]), finding["code"]
 
     report: Report = []
@@ -28,7 +28,7 @@ def finding_lines(findings: list[dict[str, Any]]) -> Report:
     return report
 
 
-def _lines_of_code(group: list[dict[str, Any]]) -> Report:
+def _lines_of_code(group: Sequence[FindingDescription]) -> Report:
     """``group``: the findings of one code."""
     code = group[0]["code"]
     sign, style = SIGNS[group[0]["severity"]]

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from migrator.reporting.description import PlanDescription
 from migrator.reporting.migration import MigrationResult, unregistered_tables
 from migrator.verifying.checks import PrefixTotal, Verification
 
@@ -29,7 +30,7 @@ def verification_json(verification: Verification) -> dict[str, Any]:
     }
 
 
-def migration_json(migration: MigrationResult, plan: dict[str, Any]) -> dict[str, Any]:
+def migration_json(migration: MigrationResult, plan: PlanDescription) -> dict[str, Any]:
     """What ``migrate --json`` prints. ``plan``: as described before the migration."""
     done = migration.outcome
     return {

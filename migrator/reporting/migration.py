@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from migrator.findings import counted
 from migrator.planfile.copied import KIND_CHANGED, LOST
+from migrator.reporting.description import PlanDescription
 from migrator.reporting.plan import NOTHING_TO_DO, copies
 from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
 from migrator.reporting.unregistered import unregistered_at_target
@@ -37,7 +38,7 @@ class MigrationResult(Protocol):
         """False if the last verification found a difference or could not read something."""
 
 
-def migration_report(migration: MigrationResult, plan: dict[str, Any]) -> Report:
+def migration_report(migration: MigrationResult, plan: PlanDescription) -> Report:
     """How a migration ended, and what is left to do by hand. ``plan``: as described before the migration."""
     name = shlex.quote(printable(plan["plan"]))
     if migration.nothing_to_do:
@@ -64,14 +65,14 @@ def migration_report(migration: MigrationResult, plan: dict[str, Any]) -> Report
     ]
 
 
-def unregistered_tables(migration: MigrationResult, plan: dict[str, Any]) -> list[dict[str, str]]:
+def unregistered_tables(migration: MigrationResult, plan: PlanDescription) -> list[dict[str, str]]:
     """The tables that no given catalog names at the target: found by the verification, or else by the plan."""
     if migration.verification is None:
         return list(plan["unregistered"])
     return [table.to_json() for table in migration.verification.unregistered]
 
 
-def plan_command(plan: dict[str, Any]) -> str:
+def plan_command(plan: PlanDescription) -> str:
     """The ``migrator plan`` command with the options that this plan was made with."""
     words = ["migrator", "plan"]
     if plan["config"]:
@@ -89,7 +90,7 @@ def plan_command(plan: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _done(done: RunResult, plan: dict[str, Any]) -> Report:
+def _done(done: RunResult, plan: PlanDescription) -> Report:
     """What this run did, in the numbers of the plan."""
     older = ""
     if done.copied_versions:
@@ -112,7 +113,7 @@ def _done(done: RunResult, plan: dict[str, Any]) -> Report:
     return report
 
 
-def _next_after_no_cutover(plan: dict[str, Any], name: str) -> Report:
+def _next_after_no_cutover(plan: PlanDescription, name: str) -> Report:
     """What to do after ``migrate --no-cutover``: a way that also works if the lake was written to meanwhile."""
     return [
         line("No cutover yet: readers and writers still use the old buckets."),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
-from migrator.findings import counted
+from migrator.findings import FindingDescription, counted
+from migrator.reporting.description import PlanDescription, PrefixDescription, TableDescription
 from migrator.reporting.findings import finding_lines
 from migrator.reporting.rendering import Grid, Report, line, printable, size
 from migrator.reporting.unregistered import unregistered_in_plan
@@ -44,7 +44,7 @@ Actions = dict[str, dict[str, int]]
 """Action → ``objects`` and ``bytes``, as in a described plan."""
 
 
-def plan_report(plan: dict[str, Any], *, starting: bool = False) -> Report:
+def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
     """The report of a plan that :func:`~migrator.reporting.describe.describe_plan` described.
 
     ``starting``: the plan is carried out right afterwards, so the report names no next step."""
@@ -71,7 +71,7 @@ def plan_report(plan: dict[str, Any], *, starting: bool = False) -> Report:
     return [*report, line(), line(_totals(plan), style="bold"), *_verdict(plan, starting=starting)]
 
 
-def question(plan: dict[str, Any], *, cutover: bool) -> str:
+def question(plan: PlanDescription, *, cutover: bool) -> str:
     """What ``migrate`` asks before it starts: what it will do, for a plan described as it is now."""
     pointers = counted(plan["pointers"]["total"], "pointer")
     catalogs = plan["pointers"]["catalogs"]
@@ -94,20 +94,21 @@ def copies(actions: Actions) -> int:
     return actions["copy"]["objects"] + actions["overwrite"]["objects"]
 
 
-def _endpoints(plan: dict[str, Any]) -> str:
+def _endpoints(plan: PlanDescription) -> str:
     """``http://minio:9000 → s3://data-lake/``; of two servers, both, each with its region and profile."""
 
-    def endpoint(which: str) -> str:
-        known = (f"{key} {plan[which + key]}" for key in ("region", "profile") if plan[which + key])
-        details = ", ".join(known) if plan["streamed"] else ""
-        url: str = plan[f"{which}endpoint_url"]
+    def endpoint(url: str, region: str | None, profile: str | None) -> str:
+        known = {"region": region, "profile": profile} if plan["streamed"] else {}
+        details = ", ".join(f"{key} {value}" for key, value in known.items() if value)
         return f"{url} ({details})" if details else url
 
-    route = f"{endpoint('')} → s3://{plan['target_bucket']}/"
-    return f"{route} at {endpoint('target_')}" if plan["streamed"] else route
+    source = endpoint(plan["endpoint_url"], plan["region"], plan["profile"])
+    target = endpoint(plan["target_endpoint_url"], plan["target_region"], plan["target_profile"])
+    route = f"{source} → s3://{plan['target_bucket']}/"
+    return f"{route} at {target}" if plan["streamed"] else route
 
 
-def _prefixes(prefixes: list[dict[str, Any]]) -> Grid:
+def _prefixes(prefixes: list[PrefixDescription]) -> Grid:
     rows = [
         (p["source"], "→", p["target"] or "(left where it is)", f"{p['objects']:,}", size(p["bytes"])) for p in prefixes
     ]
@@ -145,7 +146,7 @@ def _versions(versions: dict[str, dict[str, int]]) -> Report:
     return [line(), line("Older versions", style="bold"), Grid(head, rows, numbers=(1, 2, 3, 4))] if rows else []
 
 
-def _tables(tables: list[dict[str, Any]]) -> Grid:
+def _tables(tables: list[TableDescription]) -> Grid:
     def number(value: int | None) -> str:
         return "?" if value is None else f"{value:,}"
 
@@ -165,7 +166,7 @@ def _tables(tables: list[dict[str, Any]]) -> Grid:
     return Grid(head, rows, numbers=(2, 3, 4, 5))
 
 
-def _totals(plan: dict[str, Any]) -> str:
+def _totals(plan: PlanDescription) -> str:
     """``Plan: 390 to copy, 82 to rewrite, 7 pointers to change in 2 catalogs, 0 to delete.``"""
     actions, pointers = plan["actions"], plan["pointers"]
     older = sum(plan["versions"].get("copy", {}).get(kind, 0) for kind in ("versions", "markers"))
@@ -179,7 +180,7 @@ def _totals(plan: dict[str, Any]) -> str:
     return f"Plan: {', '.join(work)}, 0 to delete.{_other_buckets(plan['findings'])}"
 
 
-def _other_buckets(findings: list[dict[str, Any]]) -> str:
+def _other_buckets(findings: list[FindingDescription]) -> str:
     """`` 2 buckets are not part of it: a, b.``; or "" if there is none."""
     others = [finding for finding in findings if finding["code"] == "bucket-beside"]
     if not others:
@@ -190,7 +191,7 @@ def _other_buckets(findings: list[dict[str, Any]]) -> str:
     return f" {counted(count, 'bucket')} {'is' if count == 1 else 'are'} not part of it: {names}{more}."
 
 
-def _verdict(plan: dict[str, Any], *, starting: bool) -> Report:
+def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     """How far the plan has been carried out, and the next command."""
     blocks = sum(1 for finding in plan["findings"] if finding["severity"] == "block")
     name, phase = shlex.quote(printable(plan["plan"])), plan["phase"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from migrator.findings import counted
+from migrator.reporting.description import TableDescription
 from migrator.reporting.rendering import Report, line, size
 
 
-def tables_report(tables: list[dict[str, Any]]) -> Report:
+def tables_report(tables: Sequence[TableDescription]) -> Report:
     """The tables of a lake, from :func:`migrator.api.list_tables`."""
     report: Report = []
     for table in tables:
@@ -28,7 +29,7 @@ def tables_report(tables: list[dict[str, Any]]) -> Report:
     return [*report, line(), line(total + ('; "migrator plan" says why.' if blocked else "."))]
 
 
-def _numbers(table: dict[str, Any]) -> str:
+def _numbers(table: TableDescription) -> str:
     """``v2, 3 snapshots, 12 data files (1.5 MiB), 1 delete file``, as far as they are known."""
     if table["kind"] == "view":
         return "view"
@@ -36,6 +37,6 @@ def _numbers(table: dict[str, Any]) -> str:
         return f"v{table['format_version'] or '?'}"
     deletes = f", {counted(table['delete_files'], 'delete file')}" if table["delete_files"] else ""
     return (
-        f"v{table['format_version']}, {counted(table['snapshots'], 'snapshot')}, "
-        f"{counted(table['data_files'], 'data file')} ({size(table['data_bytes'])}){deletes}"
+        f"v{table['format_version']}, {counted(table['snapshots'] or 0, 'snapshot')}, "
+        f"{counted(table['data_files'], 'data file')} ({size(table['data_bytes'] or 0)}){deletes}"
     )

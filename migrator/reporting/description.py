@@ -1,0 +1,93 @@
+"""The description of a plan: the types of the dictionaries that Python callers get and that ``--json`` prints.
+
+``migrator explain --json-keys`` says what each key means. Sizes are in bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from migrator.findings import FindingDescription
+
+Actions = dict[str, dict[str, int]]
+"""Action → ``objects`` and ``bytes``."""
+
+
+class ServerDescription(TypedDict):
+    """Where the old buckets and the target are, and whether the bytes go through this machine."""
+
+    endpoint_url: str
+    region: str | None
+    profile: str | None
+    target_endpoint_url: str
+    target_region: str | None
+    target_profile: str | None
+    streamed: bool
+
+
+class PrefixDescription(TypedDict):
+    """What happens to the objects of one rule of the layout."""
+
+    source: str
+    target: str | None
+    objects: int
+    bytes: int
+    actions: Actions
+
+
+class TableDescription(TypedDict):
+    """One table or view: what it is, what it uses, and whether it can be moved."""
+
+    identifier: str
+    catalog: str | None
+    catalog_kind: str | None
+    namespace: str
+    name: str
+    kind: str
+    uuid: str | None
+    format_version: int | None
+    old_location: str | None
+    new_location: str | None
+    old_metadata: str
+    new_metadata: str | None
+    state: str
+    snapshots: int | None
+    manifests: int | None
+    data_files: int | None
+    delete_files: int | None
+    rewrite_files: int
+    rewrite_bytes: int
+    data_bytes: int | None
+    delete_bytes: int | None
+    deletes: list[dict[str, Any]]
+    writers: list[str]
+    features: list[str]
+    problems: list[str]
+    migratable: bool
+
+
+class PlanDescription(ServerDescription):
+    """Everything that a plan says, except for its objects one by one."""
+
+    plan: str
+    format: int
+    tool_version: str
+    created: str
+    config: str | None
+    phase: str
+    target_bucket: str
+    layout: dict[str, Any]
+    catalogs: dict[str, str]
+    blocked: bool
+    changes_pending: bool
+    pointers: dict[str, int]
+    actions: Actions
+    all_versions: bool
+    object_lock: bool
+    versions: dict[str, dict[str, int]]
+    prefixes: list[PrefixDescription]
+    tables: list[TableDescription]
+    unregistered: list[dict[str, str]]
+    namespaces: list[dict[str, str]]
+    findings: list[FindingDescription]
+    changes: list[dict[str, str]]
