@@ -28,11 +28,12 @@ from migrator.planfile.queries import PENDING_COPIES, PENDING_VERSIONS
 from migrator.planfile.rows import PlannedObject, PlannedVersion
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject
-from migrator.store.retries import backoff, retry
+from migrator.store.retries import retry
 
 ATTEMPTS = 5
 WAIT_SECONDS = 1.0
-"""The longest delay before the second attempt."""
+"""The delay before the second attempt; each further one is longer by as much. Never less: a server may still be
+carrying out a copy whose answer was lost, and the next listing must show it, or it would be copied twice."""
 
 _CURRENT = f"{PENDING_COPIES} AND role = ''"
 
@@ -181,7 +182,8 @@ class VersionCopier:
                 copied += 1
             return etags
 
-        etags = retry(attempt, backoff(ATTEMPTS, first=WAIT_SECONDS), _is_retried)
+        delays = (WAIT_SECONDS * number for number in range(1, ATTEMPTS))
+        etags = retry(attempt, delays, _is_retried)
         return {version.id: etag for version, etag in zip(key.history, etags, strict=True)}, copied
 
     def _list_key(self, target: str) -> list[TargetVersion]:

@@ -49,23 +49,23 @@ class Store:
 
     @property
     def conditional(self) -> Conditional:
-        """Which conditional writes the server honours; see :func:`migrator.store.probe_conditional`."""
-        return self._connection.conditional
+        """Which conditional writes the target's server honours; see :func:`migrator.store.probe_conditional`."""
+        return self.ends[1]._connection.conditional
 
     @conditional.setter
     def conditional(self, known: Conditional) -> None:
-        """Which conditional writes the server honours, as far as it was tried."""
-        self._connection.conditional = known
+        """Remember what was found out."""
+        self.ends[1]._connection.conditional = known
 
     @property
     def part_copies(self) -> PartCopies:
-        """How the server copies what was uploaded in parts; see :func:`migrator.store.probe_part_copies`."""
-        return self._connection.part_copies
+        """How the target's server copies what was uploaded in parts; see :func:`migrator.store.probe_part_copies`."""
+        return self.ends[1]._connection.part_copies
 
     @part_copies.setter
     def part_copies(self, known: PartCopies) -> None:
-        """How the server copies objects that were uploaded in parts, as far as it was tried."""
-        self._connection.part_copies = known
+        """Remember what was found out."""
+        self.ends[1]._connection.part_copies = known
 
     def met(self) -> None:
         """Wait for the server if it does not answer, already at the first request: another process has reached it."""

@@ -11,7 +11,7 @@ import pytest
 
 from migrator.copying import versions
 from migrator.copying.versions import ATTEMPTS, VersionCopier, _Key
-from migrator.errors import AccessDenied, MigratorError, Occupied, SourceChanged, StoreError
+from migrator.errors import AccessDenied, MigratorError, Occupied, SourceChanged, StoreError, Unreachable
 from migrator.inventory.versions import TargetVersion
 from migrator.planfile.file import PlannedVersion
 from migrator.progress import Progress
@@ -116,3 +116,13 @@ def test_what_somebody_else_wrote_is_in_the_way() -> None:
     with pytest.raises(Occupied, match="is there since planning, without its older versions"):
         copy(target, other)
     assert target.kept == other and target.listed == 0
+
+
+def test_a_lost_answer_gets_its_time_before_the_target_is_listed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never a random short delay: the server may still be copying what would then be copied twice."""
+    waited: list[float] = []
+    monkeypatch.setattr(versions, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("migrator.store.retries.time.sleep", waited.append)
+    with pytest.raises(Unreachable):
+        copy(Target(faults=[Unreachable("away", next_move="")] * versions.ATTEMPTS))
+    assert waited == [1.0, 2.0, 3.0, 4.0]

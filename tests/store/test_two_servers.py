@@ -265,3 +265,11 @@ def test_a_part_that_is_too_long_is_refused(store: TwoServers, monkeypatch: pyte
     with pytest.raises(StoreError, match="6 bytes came instead of 2"):
         source.read_part("old", "k", listed.etag, (0, 1))
     assert copy_between(source, "old", listed, target, "new", "k") == listed.etag
+
+
+def test_what_was_tried_at_the_target_is_known_of_the_target_alone(store: TwoServers) -> None:
+    source, target = store.ends
+    store.conditional = replace(store.conditional, put=True)
+    store.part_copies = replace(store.part_copies)
+    assert target.conditional.put and store.conditional is target.conditional and not source.conditional.put
+    assert store.part_copies is target.part_copies is not source.part_copies
