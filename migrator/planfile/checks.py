@@ -64,10 +64,10 @@ def plan_trouble(path: Path, error: sqlite3.Error, what: str) -> MigratorError:
     return PlanUnusable(f"{path} cannot be {what}: {said}.", next_move=move)
 
 
-def check_plan(path: Path, db: sqlite3.Connection, progress: Progress) -> None:
+def check_plan(path: Path, db: sqlite3.Connection, progress: Progress) -> str:
     """Raises PlanDamaged if the database is no plan, is incomplete or was edited, PlanStale if its format is another
-    one. Which version of migrator made the plan does not matter. Reads all of it."""
-    header = dict(db.execute("SELECT key, value FROM header")) if _has_header(db) else {}
+    one. Which version of migrator made the plan does not matter. Reads all of it, and returns its digest."""
+    header: dict[str, str] = dict(db.execute("SELECT key, value FROM header")) if _has_header(db) else {}
     if "format" not in header:
         raise PlanDamaged(f"{path} is not a migrator plan.", next_move="Check the path.")
     if header["format"] != str(FORMAT):
@@ -78,6 +78,7 @@ def check_plan(path: Path, db: sqlite3.Connection, progress: Progress) -> None:
         )
     if "digest" not in header or header["digest"] != digest_of(db, progress):
         raise PlanDamaged(f"{path} is incomplete or was edited after planning.", next_move=KEEP)
+    return header["digest"]
 
 
 def _has_header(db: sqlite3.Connection) -> bool:

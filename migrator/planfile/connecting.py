@@ -81,9 +81,21 @@ def _readable(path: Path) -> sqlite3.Connection | None:
     return db
 
 
-def data_version(db: sqlite3.Connection) -> int:
-    """A number that changes when another connection has written to the database."""
-    return int(db.execute("PRAGMA data_version").fetchone()[0])
+def state_of(path: Path, db: sqlite3.Connection) -> tuple[int, ...]:
+    """Numbers that change when somebody else writes to the plan: through SQLite, or to the bytes of its file."""
+    stat = path.stat()
+    (version,) = db.execute("PRAGMA data_version").fetchone()
+    return int(version), stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+
+
+@contextmanager
+def closing_on_error(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Close a connection if the block fails."""
+    try:
+        yield db
+    except BaseException:
+        db.close()
+        raise
 
 
 def begin_writing(db: sqlite3.Connection) -> None:

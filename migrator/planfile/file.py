@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from migrator._version import __version__
-from migrator.errors import PlanBusy, PlanDamaged, PlanUnusable, redacted
+from migrator.errors import PlanBusy, PlanDamaged, PlanStale, PlanUnusable, redacted
 from migrator.findings import BLOCK, Finding
 from migrator.layout import Layout, Location
 from migrator.planfile.checks import (
@@ -31,7 +31,7 @@ from migrator.planfile.checks import (
     digest_of,
     plan_trouble,
 )
-from migrator.planfile.connecting import begin_writing, connect, data_version, open_to_read, shadow
+from migrator.planfile.connecting import begin_writing, closing_on_error, connect, open_to_read, shadow, state_of
 from migrator.planfile.place import create_private, plan_lock
 from migrator.planfile.rows import (
     OBJECT_COLUMNS,
@@ -69,8 +69,10 @@ class PlanFile:
         self.db = db
         self._read_from, self._how = read_from or path, how
         self._held = ExitStack()
+        self._held.callback(self._close)
         self._sealed = False
-        self._checked = -1  # data_version of the database when it was checked; -1: not known
+        self._as_checked: tuple[int, ...] | None = None  # state_of the file before it was checked, if known
+        self._digest = ""
         self._lookups: sqlite3.Connection | None = None
         self._lookup_lock = threading.Lock()
         self._layout: Layout | None = None
@@ -103,41 +105,41 @@ class PlanFile:
             with _trouble_named(path, "read"):
                 db, read_from, how = stack.enter_context(open_to_read(path))
                 plan = cls(path, db, read_from=read_from, how=how)
-                check_plan(path, db, progress or Progress())
-                plan._checked = data_version(db) if (read_from, how) == (path, "ro") else -1
-            plan._held, plan._sealed = stack.pop_all(), True
-        try:
+                stack.callback(plan._close)
+                as_it_was = state_of(path, db) if (read_from, how) == (path, "ro") else None
+                plan._digest = check_plan(path, db, progress or Progress())
+                plan._as_checked, plan._sealed = as_it_was, True
             if not read_only:
-                plan.allow_writing(progress)
-                return plan
-        except (PlanUnusable, PlanBusy):
-            if read_only is False:
-                plan.close()
-                raise
-        except BaseException:
-            plan.close()
-            raise
-        shadow(plan.db, "baselines")  # what a verification measures is known until it ends
+                try:
+                    plan.allow_writing(progress)
+                except (PlanUnusable, PlanBusy):
+                    if read_only is False:
+                        raise
+                    read_only = True
+            if read_only:
+                with _trouble_named(path, "read"):
+                    shadow(plan.db, "baselines")  # what a verification measures is known until it ends
+            plan._held = stack.pop_all()
         return plan
 
     def allow_writing(self, progress: Progress | None = None) -> None:
         """Make a plan that was opened read-only writable. It is read again only if somebody wrote to it since.
 
-        Raises PlanUnusable or PlanBusy if it cannot be written, PlanDamaged or PlanStale as :meth:`open`.
+        Raises PlanUnusable or PlanBusy if it cannot be written, PlanDamaged or PlanStale as :meth:`open`; PlanStale
+        also if it is another plan now.
         """
         self.check_there()
-        with _trouble_named(self.path, "written"):
-            unchanged = data_version(self.db) == self._checked
-            db = connect(self.path, "rw")
-            try:
-                begin_writing(db)
-                if not unchanged:
-                    check_plan(self.path, db, progress or Progress())
-            except BaseException:
-                db.close()
-                raise
+        with _trouble_named(self.path, "written"), closing_on_error(connect(self.path, "rw")) as db:
+            if self._as_checked is None or state_of(self.path, self.db) != self._as_checked:
+                digest = check_plan(self.path, db, progress or Progress())
+                if digest != self._digest:
+                    raise PlanStale(
+                        f"{self.path} is another plan than the one that was opened.",
+                        next_move="Run the same command again: it shows the plan as it is now.",
+                    )
+            begin_writing(db)
         self.db.close()
-        self.db, self._read_from, self._how = db, self.path, "ro"
+        self.db, self._read_from, self._how, self._as_checked = db, self.path, "ro", None
         if self._lookups is not None:
             self._lookups.close()
             self._lookups = None
@@ -155,6 +157,9 @@ class PlanFile:
 
     def close(self) -> None:
         """Close all connections, and fold SQLite's log into the file."""
+        self._held.close()
+
+    def _close(self) -> None:
         if self._lookups is not None:
             with suppress(sqlite3.Error):
                 self._lookups.close()
@@ -164,7 +169,6 @@ class PlanFile:
             self.db.execute("PRAGMA journal_mode=DELETE")
         with suppress(sqlite3.Error):
             self.db.close()
-        self._held.close()
 
     @contextmanager
     def lock(self) -> Iterator[None]:

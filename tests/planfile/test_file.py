@@ -158,9 +158,9 @@ def digests(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The plans that were read from end to end, one entry for each time."""
     read: list[Path] = []
 
-    def counted(path: Path, db: sqlite3.Connection, progress: Progress) -> None:
+    def counted(path: Path, db: sqlite3.Connection, progress: Progress) -> str:
         read.append(path)
-        check_plan(path, db, progress)
+        return check_plan(path, db, progress)
 
     monkeypatch.setattr("migrator.planfile.file.check_plan", counted)
     return read
@@ -189,6 +189,64 @@ def test_what_somebody_else_wrote_since_the_plan_was_opened_is_checked(plan_path
             plan.allow_writing()
         with pytest.raises(PlanUnusable, match="cannot be written"):
             Journal(plan).event("never")
+
+
+def test_an_edit_while_the_plan_is_checked_is_found(plan_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def edited_meanwhile(path: Path, db: sqlite3.Connection, progress: Progress) -> str:
+        digest = check_plan(path, db, progress)
+        edit(path, "UPDATE objects SET target = 'elsewhere'")
+        return digest
+
+    with monkeypatch.context() as patched:
+        patched.setattr("migrator.planfile.file.check_plan", edited_meanwhile)
+        plan = PlanFile.open(plan_path, read_only=True)
+    with plan, pytest.raises(PlanDamaged, match="was edited after planning"):
+        plan.allow_writing()
+
+
+def test_bytes_that_were_overwritten_since_the_plan_was_opened_are_found(plan_path: Path) -> None:
+    """SQLite itself does not notice: no counter in the file changes."""
+    data = plan_path.read_bytes()
+    assert data.count(b"data-lake") == 1
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        with plan_path.open("r+b") as file:
+            file.write(data.replace(b"data-lake", b"elsewhere"))
+        with pytest.raises(PlanDamaged, match="was edited after planning"):
+            plan.allow_writing()
+
+
+def test_another_plan_that_was_copied_over_the_opened_one_is_refused(plan_path: Path) -> None:
+    other = plan_path.with_name("q.db")
+    with PlanFile.create(other) as plan:
+        plan.seal({"target_bucket": "lake-b", "layout": "{}"})
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        with plan_path.open("r+b") as file:
+            file.write(other.read_bytes())
+            file.truncate()
+        with pytest.raises((PlanStale, PlanDamaged)):
+            plan.allow_writing()
+
+
+def test_what_is_no_plan_any_more_is_not_written_to(plan_path: Path) -> None:
+    with PlanFile.open(plan_path, read_only=True) as plan:
+        with plan_path.open("r+b") as file:
+            file.write(b"something else")
+        with pytest.raises(PlanDamaged, match="not a migrator plan"):
+            plan.allow_writing()
+    assert plan_path.read_bytes().startswith(b"something else")
+
+
+def test_a_damaged_journal_is_named_and_nothing_stays_open(plan_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(db: sqlite3.Connection, table: str) -> None:
+        opened.append(db)
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    opened: list[sqlite3.Connection] = []
+    monkeypatch.setattr("migrator.planfile.file.shadow", damaged)
+    with pytest.raises(PlanDamaged, match="Keep this file"):
+        PlanFile.open(plan_path, read_only=True)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
 
 
 def test_another_file_under_the_same_name_does_not_become_writable(plan_path: Path) -> None:
