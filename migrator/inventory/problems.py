@@ -72,7 +72,7 @@ class Problems:
         self.note("uncatalogued-broken", place, f"{message} [{code}]", move if code == "unmapped-path" else "")
 
     def note(self, code: str, place: str, message: str, move: str = "") -> None:
-        """Report something that does not block the table."""
+        """Add a finding. The first few of each code are named one by one, the others by one more finding."""
         self._counts[code] = self._counts.get(code, 0) + 1
         if self._counts[code] <= EXAMPLES:
             self._plan.add_finding(Finding.of(code, place, message, move))

@@ -18,7 +18,7 @@ from migrator.errors import MigratorError, Unreadable
 from migrator.iceberg.manifests import Entry, ManifestFile, read_manifest, read_manifest_list
 
 READERS = 8
-"""Manifests are read by few threads: run_in_threads may be many megabytes, and parsing them is what takes time."""
+"""How many threads read manifests. Few: each manifest may be many megabytes, and parsing takes most of the time."""
 
 
 class SourceFile(NamedTuple):

@@ -247,7 +247,6 @@ class Walker:
         places = dict(self._located(uris, strict))
 
         def read(uri: str) -> bytes:
-            """The content of one file; None if it cannot be read, which is reported."""
             return self._store.get(places[uri].bucket, places[uri].key).data
 
         for outcome in run_in_threads(read, places, workers=READERS):

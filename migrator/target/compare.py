@@ -58,7 +58,7 @@ class Changes:
     vanished_example: str = ""
 
     def add(self, what: str) -> None:
-        """Count a change, and keep its place if it is among the first."""
+        """Count a change, and keep ``what`` if it is among the first."""
         self.changed += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append(what)

@@ -17,7 +17,7 @@ from migrator.iceberg.manifests import DELETED, POSITION_DELETES, Entry
 from migrator.iceberg.metadata import map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.listing import Listing
-from migrator.inventory.table_files import BrokenFile, SourceFile, read_lists, read_manifests
+from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, read_lists, read_manifests
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.rows import PlannedTable
@@ -25,8 +25,6 @@ from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check, note_unreadable
 from migrator.verifying.rows import TableRows
-
-READERS = 8
 
 _SUMMARY = re.compile(r"snapshots\[\d+\]\.summary\.")
 
