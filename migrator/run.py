@@ -11,7 +11,7 @@ from migrator.errors import MigrationFailed, MigratorError, Occupied, PlanStale,
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
-from migrator.planfile.rows import MIGRATED, ROLE_VERSION_HINT, PlannedObject, PlannedTable
+from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.results import RunResult, Written
 from migrator.store import Conditional, Store
@@ -49,7 +49,7 @@ class Run:
 
     def tables_to_move(self) -> list[PlannedTable]:
         """The tables that get new metadata at the target."""
-        return [table for table in self.plan.tables() if table.state != MIGRATED and table.new_metadata is not None]
+        return [table for table in self.plan.tables() if table.moves]
 
     def live_tables(self) -> frozenset[int]:
         """The ids of the tables that an interrupted cutover has swapped: they are in use at the target."""

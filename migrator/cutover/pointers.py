@@ -29,7 +29,7 @@ class Pointers:
 
 def needs_cutover(table: PlannedTable) -> bool:
     """True if the plan changes this table's pointer in its catalog."""
-    return table.catalog is not None and table.state != MIGRATED and table.new_metadata is not None
+    return table.catalog is not None and table.moves
 
 
 def count_pointers(plan: PlanFile) -> Pointers:

@@ -20,7 +20,7 @@ from migrator.layout import Layout
 from migrator.plan.odd_keys import odd_keys
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import TO_WRITE, VERSIONS_TO_COPY, below, keys_under
-from migrator.planfile.rows import COPY, MIGRATED
+from migrator.planfile.rows import COPY
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.store.look import ARCHIVES, S3_CLASSES
@@ -329,7 +329,7 @@ def _use_default_class(plan: PlanFile, classes: list[str]) -> list[str]:
 
 def _try_catalogs(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> None:
     """Change a pointer of each SQL catalog in a transaction that is rolled back."""
-    tables = [t for t in plan.tables() if t.state != MIGRATED and t.new_metadata is not None]
+    tables = [table for table in plan.tables() if table.moves]
     for name, catalog in catalogs.items():
         mine = [t for t in tables if t.catalog == name]
         if catalog.kind != "sql" or not mine:

@@ -122,6 +122,11 @@ class PlannedTable:
     """"table" or "view"."""
 
     @property
+    def moves(self) -> bool:
+        """True if the migration gives the table new metadata at the target."""
+        return self.state != MIGRATED and self.new_metadata is not None
+
+    @property
     def identifier(self) -> str:
         """``catalog.namespace.table``, or the location for a table that no catalog names."""
         if self.catalog is None:

@@ -17,7 +17,7 @@ from migrator.cutover.unregistered import unregistered_tables
 from migrator.inventory.versions import has_versions
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, LATE, STARTED, Journal
-from migrator.planfile.rows import MIGRATED, PlannedTable
+from migrator.planfile.rows import PlannedTable
 from migrator.progress import Progress
 from migrator.results import SourceChanges
 from migrator.store import Store
@@ -84,7 +84,7 @@ class Verifier:
         return [objects, *check_tables(self._plan, self._store, self._rows, pointers, self._progress, deep=False)]
 
     def _moved_tables(self) -> list[PlannedTable]:
-        return [t for t in self._plan.tables() if t.new_metadata is not None and t.state != MIGRATED]
+        return [table for table in self._plan.tables() if table.moves]
 
 
 def _left_behind(journal: Journal) -> SourceChanges | None:
