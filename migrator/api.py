@@ -157,13 +157,12 @@ class OpenPlan:
         """The plan as one JSON-able dictionary; ``migrator explain --json-keys`` says what each key means."""
         return describe_plan(self._plan)
 
-    def status(self) -> StatusSummary:
-        """How far the plan has been carried out, as its journal says."""
-        return describe_status(self._plan)
-
-    def newer(self) -> StatusSummary:
-        """:meth:`status`, and whether a newer plan was carried out at the target."""
-        status = self.status()
+    def status(self, *, look: bool = False) -> StatusSummary:
+        """How far the plan has been carried out, as its journal says. ``look``: also ask the target whether a newer
+        plan took its place."""
+        status = describe_status(self._plan)
+        if not look:
+            return status
         try:
             store = connect(**_settings_of(self._plan).connection)
             newer = TargetGuard(self._plan, store, Progress()).superseded()
@@ -199,7 +198,7 @@ def show_plan(path: str | Path, *, progress: Progress | None = None) -> PlanDesc
 def plan_status(path: str | Path, *, look: bool = True, progress: Progress | None = None) -> StatusSummary:
     """How far a plan has been carried out. ``look``: also ask the target whether a newer plan took its place."""
     with open_plan(path, progress=progress) as plan:
-        return plan.newer() if look else plan.status()
+        return plan.status(look=look)
 
 
 def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:

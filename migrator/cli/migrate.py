@@ -57,15 +57,17 @@ def migrate(
     from migrator import api
 
     bars, settings = progress(as_json=as_json), copying.settings()
+    described = None
     if plan is None:
-        plan = Path(api.plan_lake(lake.settings().override(**vars(planning)), progress=bars)["plan"])
+        described = api.plan_lake(lake.settings().override(**vars(planning)), progress=bars)
+        plan = Path(described["plan"])
     elif is_given(lake) or is_given(planning):
         raise click.UsageError(
             "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
             "--catalog, --all-versions, --object-lock, --leave."
         )
     with api.open_plan(plan, progress=bars) as opened:
-        described = opened.describe()
+        described = described or opened.describe()
         if described["blocked"]:
             say_plan(described, as_json=as_json)
             raise click.exceptions.Exit(EXIT_FAILED)
