@@ -11,6 +11,7 @@ from migrator.errors import MigrationFailed, MigratorError, Occupied, PlanStale,
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
+from migrator.planfile.queries import count_objects
 from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.results import RunResult, Written
@@ -63,11 +64,11 @@ class Run:
 
         Goes on after a failure, up to ``max_failures``; raises MigrationFailed or PlanStale at the end.
         """
-        count, size = self.plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
+        count, size = count_objects(self.plan.db, where)
         if not count:
             return
         failures: list[MigratorError] = []
-        with self.progress.stage(name, objects=count, size=int(size)) as stage:
+        with self.progress.stage(name, objects=count, size=size) as stage:
             for outcome in run_in_threads(job, self.plan.objects(where), workers=workers):
                 if isinstance(outcome, Failed):
                     failures.append(outcome.error)

@@ -18,7 +18,7 @@ from migrator.copying.versions import VersionCopier
 from migrator.inventory.versions import has_versions
 from migrator.planfile.copied import Copied
 from migrator.planfile.journal import STARTED
-from migrator.planfile.queries import IS_FOLDER, PENDING_COPIES
+from migrator.planfile.queries import IS_FOLDER, PENDING_PLAIN_COPIES, count_objects
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import Progress
 from migrator.run import MAX_FAILURES, Run, stage_failed
@@ -79,15 +79,15 @@ def copy_current_objects(run: Run, options: Options) -> None:
     failed = failed_list(run.plan.path)
     if run.only is None:
         failed.unlink(missing_ok=True)
-    where = f"{PENDING_COPIES} AND role = ''"
-    count, size = run.plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
+    where = PENDING_PLAIN_COPIES
+    count, size = count_objects(run.plan.db, where)
     if not count:
         return
     began = time.monotonic()
     copies = _CurrentCopies(run, _setup(run, options, where, count))
     whole = run.only is None
     with run.progress.stage(
-        "copying", objects=count if whole else len(run.only or ()), size=int(size) if whole else None
+        "copying", objects=count if whole else len(run.only or ()), size=size if whole else None
     ) as stage:
         failures = copies.copy(where, stage)
     run.journal.commit()

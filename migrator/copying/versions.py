@@ -24,7 +24,7 @@ from migrator.inventory.versions import (
 from migrator.planfile.copied import ETAG, Copied
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
-from migrator.planfile.queries import PENDING_COPIES, PENDING_VERSIONS
+from migrator.planfile.queries import PENDING_PLAIN_COPIES, PENDING_VERSIONS
 from migrator.planfile.rows import PlannedObject, PlannedVersion
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject
@@ -34,8 +34,6 @@ ATTEMPTS = 5
 WAIT_SECONDS = 1.0
 """The delay before the second attempt; each further one is longer by as much. Never less: a server may still be
 carrying out a copy whose answer was lost, and the next listing must show it, or it would be copied twice."""
-
-_CURRENT = f"{PENDING_COPIES} AND role = ''"
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,9 @@ class VersionCopier:
             return []
         where = f"{PENDING_VERSIONS} AND {'' if hints else 'NOT '}{OF_HINT}"
         count, size = self._plan.db.execute(f"SELECT count(*), total(size) FROM versions WHERE {where}").fetchone()
-        if not count and (hints or not self._plan.db.execute(f"SELECT 1 FROM objects WHERE {_CURRENT}").fetchone()):
+        if not count and (
+            hints or not self._plan.db.execute(f"SELECT 1 FROM objects WHERE {PENDING_PLAIN_COPIES}").fetchone()
+        ):
             return []
         self._prepare_target()
         with self._progress.stage("listing the target's versions") as stage:
@@ -129,7 +129,9 @@ class VersionCopier:
     def _journal_copied_objects(self, journal: Journal) -> None:
         """Journal the current versions that a killed run copied without journalling them. Copied again, they would be
         twice among the target's versions. Only a plan with older versions promises that they are not."""
-        journal.copied(Copied(id_, size, etag, ETAG) for id_, size, etag in self._target.equal_objects(_CURRENT))
+        journal.copied(
+            Copied(id_, size, etag, ETAG) for id_, size, etag in self._target.equal_objects(PENDING_PLAIN_COPIES)
+        )
         pending = (
             "EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key"
             " AND o.action IN ('copy', 'overwrite') AND o.role = '' AND o.id NOT IN (SELECT object_id FROM done))"

@@ -7,8 +7,8 @@ from migrator.copying.stage import copy_versions
 from migrator.cutover.pointers import check_pointers, count_pointers
 from migrator.errors import CutoverIncomplete, MigratorError
 from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE
-from migrator.planfile.queries import PENDING
-from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, PlannedObject, PlannedTable
+from migrator.planfile.queries import pending_rewrites
+from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.results import Written
 from migrator.run import Run
 
@@ -45,8 +45,12 @@ def _swap_catalogs(run: Run, tables: list[PlannedTable]) -> None:
             repoint(run, name, catalog, moved)
             run.journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
     copy_versions(run, hints=True)
-    where = f"action = '{REWRITE}' AND role = '{ROLE_VERSION_HINT}' AND {PENDING}"
-    run.each_object("writing version hints", where, lambda planned: _copy_hint(run, planned), workers=1)
+    run.each_object(
+        "writing version hints",
+        pending_rewrites(ROLE_VERSION_HINT),
+        lambda planned: _copy_hint(run, planned),
+        workers=1,
+    )
     for name, catalog in run.catalogs.items():
         if catalog.kind != "sql" and name not in swapped:
             moved = [t for t in tables if t.catalog == name]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from migrator.planfile.rows import COPY, OVERWRITE, REWRITE, SKIP
+import sqlite3
+
+from migrator.planfile.rows import COPY, OVERWRITE, REWRITE, SAME, SKIP
 
 MOVES = f"action <> '{SKIP}'"
 """Objects that are at the target after the migration."""
@@ -16,11 +18,26 @@ PENDING = "id NOT IN (SELECT object_id FROM done)"
 """Objects that are not at the target yet, as far as the journal knows."""
 PENDING_COPIES = f"{COPIED} AND {PENDING}"
 """Objects that are still to be copied as they are."""
+PENDING_PLAIN_COPIES = f"{PENDING_COPIES} AND role = ''"
+"""Those of :data:`PENDING_COPIES` that no table reads as metadata."""
+SAME_AS_SOURCE = f"action IN ('{COPY}', '{OVERWRITE}', '{SAME}') AND role = ''"
+"""Objects of which the target has the same bytes after the migration, as far as no table reads them as metadata."""
 
 VERSIONS_TO_COPY = f"action = '{COPY}' AND NOT marker"
 """Rows of ``versions``: older versions with content that are copied. Delete markers are left out."""
 PENDING_VERSIONS = f"action = '{COPY}' AND id NOT IN (SELECT version_id FROM versions_done)"
 """Rows of ``versions``: older versions and delete markers that are still to be copied."""
+
+
+def pending_rewrites(role: str) -> str:
+    """SQL: files with this role that are still to be rewritten."""
+    return f"action = '{REWRITE}' AND role = '{role}' AND {PENDING}"
+
+
+def count_objects(db: sqlite3.Connection, where: str) -> tuple[int, int]:
+    """How many objects an SQL condition (ours, never a user's) selects, and their size in bytes."""
+    count, size = db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
+    return int(count), int(size)
 
 
 def below(column: str, folder: str) -> str:

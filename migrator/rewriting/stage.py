@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from migrator.errors import MigrationFailed, Occupied
-from migrator.planfile.queries import PENDING
-from migrator.planfile.rows import REWRITE, REWRITTEN_ROLES, PlannedObject
+from migrator.planfile.queries import count_objects, pending_rewrites
+from migrator.planfile.rows import REWRITTEN_ROLES, PlannedObject
 from migrator.results import Written
 from migrator.rewriting.measured_files import JournalledFiles, plan_rewriter
 from migrator.rewriting.rewriter import Job, Rewriter, rewriting
@@ -21,8 +21,8 @@ def rewrite_tables(run: Run) -> None:
     """
     rewriter = Rewriter(run.store, run.layout.map_uri, JournalledFiles(run.plan, run.store))
     for role in REWRITTEN_ROLES:
-        where = f"action = '{REWRITE}' AND role = '{role}' AND {PENDING}"
-        (size,) = run.plan.db.execute(f"SELECT total(size) FROM objects WHERE {where}").fetchone()
+        where = pending_rewrites(role)
+        _, size = count_objects(run.plan.db, where)
         worker = (plan_rewriter, run.plan.path, run.store.connection, run.conditional)
         with rewriting(rewriter, size, *worker) as (rewrite, workers):
             run.each_object(f"rewriting {role}", where, _job(run, rewrite), workers=workers)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from migrator.errors import MigrationFailed, PlanStale
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import STARTED, Journal
+from migrator.planfile.queries import PLAIN_COPIES
 from migrator.planfile.rows import PlannedTable
 from migrator.progress import Progress
 from migrator.store import Conditional, Store, probe_conditional
@@ -115,7 +116,7 @@ class TargetGuard:
 
     def _planned(self) -> Iterator[int]:
         """Fingerprints of the copies to make. Most copies get the ETag of their source, so it is known before."""
-        query = "SELECT target, etag FROM objects WHERE role = '' AND action IN ('copy', 'overwrite')"
+        query = f"SELECT target, etag FROM objects WHERE {PLAIN_COPIES}"
         return (own(key, etag) for key, etag in self._plan.rows(query))
 
     def _done(self) -> Iterator[int]:

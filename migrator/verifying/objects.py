@@ -6,8 +6,8 @@ from __future__ import annotations
 from migrator.concurrency.threads import run_in_threads
 from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import keys_under, same_etag
-from migrator.planfile.rows import PlannedObject
+from migrator.planfile.queries import MOVES, SAME_AS_SOURCE, count_objects, keys_under, same_etag
+from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedObject
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check, PrefixTotal, note_comparison
@@ -25,8 +25,8 @@ SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
   THEN 'differs from what was there while planning'
   WHEN d.object_id IS NULL AND o.action <> 'same' THEN 'not migrated yet' END AS what
 FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
-WHERE o.action <> 'skip' AND what IS NOT NULL
-  AND (o.role <> 'version-hint' OR :cut_over)
+WHERE o.{MOVES} AND what IS NOT NULL
+  AND (o.role <> '{ROLE_VERSION_HINT}' OR :cut_over)
 """
 _TOTALS = f"""
 SELECT count(*), total(CASE WHEN d.object_id IS NOT NULL THEN d.size
@@ -50,7 +50,7 @@ def check_objects(plan: PlanFile, *, cut_over: bool) -> Check:
     """Is every planned object in the listing of the target, as it was written or as it was while planning? Version
     hints are only expected when the tables are ``cut_over``."""
     check = Check("every object of the plan is at the target", "objects")
-    query = "SELECT count(*) FROM objects WHERE action <> 'skip' AND (role <> 'version-hint' OR ?)"
+    query = f"SELECT count(*) FROM objects WHERE {MOVES} AND (role <> '{ROLE_VERSION_HINT}' OR ?)"
     (check.checked,) = plan.db.execute(query, (cut_over,)).fetchone()
     for place, target, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
         symbol = "*" if "differs" in what else "-"
@@ -62,15 +62,14 @@ def check_contents(plan: PlanFile, store: Store, old: OldBuckets, progress: Prog
     """Compare the bytes of every copied object with its source, if the source is still the one that was planned."""
     check = Check("copied objects are the same byte for byte", "objects")
     bucket = plan.layout.target_bucket
-    where = "action IN ('copy', 'overwrite', 'same') AND role = ''"
-    count, size = plan.db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()
+    count, size = count_objects(plan.db, SAME_AS_SOURCE)
 
     def compare(planned: PlannedObject) -> bool | str:
         digest = store.sha256(bucket, planned.target or "")
         return old.has_digest(digest, planned.bucket, planned.key, None, planned.etag)
 
-    with progress.stage("comparing bytes", objects=count, size=int(size)) as stage:
-        for outcome in run_in_threads(compare, plan.objects(where), workers=store.concurrency):
+    with progress.stage("comparing bytes", objects=count, size=size) as stage:
+        for outcome in run_in_threads(compare, plan.objects(SAME_AS_SOURCE), workers=store.concurrency):
             stage.advance(1, outcome.item.size)
             note_comparison(check, outcome, f"s3://{bucket}/{outcome.item.target}: bytes differ")
     return check

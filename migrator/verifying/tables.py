@@ -20,6 +20,7 @@ from migrator.inventory.listing import Listing
 from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, read_lists, read_manifests
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import SAME_AS_SOURCE
 from migrator.planfile.rows import PlannedTable
 from migrator.progress import Progress
 from migrator.store import Store
@@ -160,7 +161,7 @@ class _TableFiles:
     def _size_before(self, uri: str, recorded: int) -> int:
         """The size that a copied file had in the old place, whatever its manifest records."""
         at = Location.parse(uri)
-        query = "SELECT size FROM objects WHERE target = ? AND action IN ('copy', 'overwrite', 'same') AND role = ''"
+        query = f"SELECT size FROM objects WHERE target = ? AND {SAME_AS_SOURCE}"
         row = at and self._plan.db.execute(query, (at.key,)).fetchone()
         return int(row[0]) if row else recorded
 
