@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from migrator.errors import StoreError
 from migrator.findings import BLOCK, EXAMPLES, WARN, Finding
@@ -32,10 +32,8 @@ def find_collisions(plan: PlanFile) -> None:
 
 def _find_taken_keys(plan: PlanFile) -> None:
     query = f"SELECT {_SOURCE}, target FROM objects WHERE action = '{CONFLICT}'"
-    for place, target, count in _examples(plan, query):
-        message = f"the target already holds another object at {target!r}, which migrator did not write"
-        move = "Move one of the two away, or map it elsewhere."
-        plan.add_finding(Finding.of("target-differs", place, message, move, count=count))
+    message = "the target already holds another object at {}, which migrator did not write"
+    _report_each(plan, "target-differs", query, message, "Move one of the two away, or map it elsewhere.")
 
 
 def _find_shared_keys(plan: PlanFile) -> None:
@@ -44,9 +42,7 @@ def _find_shared_keys(plan: PlanFile) -> None:
         f"SELECT group_concat({_SOURCE}, ' and '), target FROM objects"
         f" WHERE {MOVES} AND target IN ({shared}) GROUP BY target"
     )
-    for places, target, count in _examples(plan, query):
-        message = f"both map to {target!r}"
-        plan.add_finding(Finding.of("key-collision", places, message, _GIVE_RULE, count=count))
+    _report_each(plan, "key-collision", query, "both map to {}", _GIVE_RULE)
     plan.db.execute(f"UPDATE objects SET action = '{CONFLICT}' WHERE {MOVES} AND target IN ({shared})")
 
 
@@ -58,9 +54,7 @@ def _find_shared_histories(plan: PlanFile) -> None:
         f" WHERE target NOT IN (SELECT target FROM objects WHERE action = '{CONFLICT}' AND target IS NOT NULL)"
         " GROUP BY target HAVING count(*) > 1"
     )
-    for places, target, count in _examples(plan, query):
-        message = f"both map to {target!r}, with their older versions"
-        plan.add_finding(Finding.of("key-collision", places, message, _GIVE_RULE, count=count))
+    _report_each(plan, "key-collision", query, "both map to {}, with their older versions", _GIVE_RULE)
 
 
 def _find_files_beside_directories(plan: PlanFile) -> None:
@@ -69,10 +63,8 @@ def _find_files_beside_directories(plan: PlanFile) -> None:
         f" AND EXISTS (SELECT 1 FROM objects x WHERE {below('x.target', 'o.target')}"
         f" AND x.bucket <> o.bucket AND x.{MOVES})"
     )
-    for place, target, count in _examples(plan, query):
-        message = f"would be the object {target!r} beside a directory of that name"
-        move = "Move it away, or map it elsewhere."
-        plan.add_finding(Finding.of("file-and-directory", place, message, move, count=count))
+    message = "would be the object {} beside a directory of that name"
+    _report_each(plan, "file-and-directory", query, message, "Move it away, or map it elsewhere.")
 
 
 def _find_long_keys(plan: PlanFile) -> None:
@@ -81,9 +73,8 @@ def _find_long_keys(plan: PlanFile) -> None:
         f"SELECT {_SOURCE}, target FROM objects WHERE {MOVES} AND {too_long}"
         f" UNION SELECT {_SOURCE}, target FROM versions WHERE {too_long}"
     )
-    for place, _, count in _examples(plan, query):
-        message = f"would have a key of more than {LONGEST_KEY:,} bytes"
-        plan.add_finding(Finding.of("key-too-long", place, message, "Choose a shorter target prefix.", count=count))
+    message = f"would have a key of more than {LONGEST_KEY:,} bytes"
+    _report_each(plan, "key-too-long", query, message, "Choose a shorter target prefix.")
 
 
 _UNFINISHED = (
@@ -163,11 +154,13 @@ def accept_findings(plan: PlanFile, codes: Iterable[str]) -> None:
         plan.db.execute("UPDATE findings SET severity = ? WHERE code = ? AND severity = ?", (WARN, code, BLOCK))
 
 
-def _examples(plan: PlanFile, query: str) -> Iterator[tuple[str, str, int]]:
-    """The first rows of a query as (place, detail, count). The last count includes the rows that are left off."""
+def _report_each(plan: PlanFile, code: str, query: str, message: str, move: str) -> None:
+    """A finding for each of the first rows (place, target key) of a query; the last one stands for the others, too.
+    ``{}`` in the message is replaced by the target key."""
     rows = plan.db.execute(f"{query} LIMIT {EXAMPLES}").fetchall()
     more = 0
     if len(rows) == EXAMPLES:
         more = plan.db.execute(f"SELECT count(*) FROM ({query})").fetchone()[0] - EXAMPLES
-    for number, (place, detail) in enumerate(rows, 1):
-        yield place, detail, 1 + (more if number == EXAMPLES else 0)
+    for number, (place, target) in enumerate(rows, 1):
+        count = 1 + (more if number == EXAMPLES else 0)
+        plan.add_finding(Finding.of(code, place, message.format(repr(target)), move, count=count))
