@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator.reporting.description import PlanDescription
-from migrator.reporting.migration import MigrationResult, unregistered_tables
+from migrator.reporting.migration import unregistered_tables
 from migrator.verifying.checks import PrefixTotal, Verification
+
+if TYPE_CHECKING:
+    from migrator.migration import Migration
 
 
 def to_json(value: Any) -> str:
@@ -30,7 +33,7 @@ def verification_json(verification: Verification) -> dict[str, Any]:
     }
 
 
-def migration_json(migration: MigrationResult, plan: PlanDescription) -> dict[str, Any]:
+def migration_json(migration: Migration, plan: PlanDescription) -> dict[str, Any]:
     """What ``migrate --json`` prints. ``plan``: as described before the migration."""
     done = migration.outcome
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from migrator.findings import counted
 from migrator.planfile.copied import KIND_CHANGED, LOST
@@ -12,9 +12,9 @@ from migrator.reporting.plan import NOTHING_TO_DO, copies
 from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
 from migrator.reporting.unregistered import unregistered_at_target
 from migrator.reporting.verification import check_lines, conclusion, not_compared
-from migrator.verifying.checks import Check, Verification
 
 if TYPE_CHECKING:
+    from migrator.migration import Migration
     from migrator.results import RunResult
 
 CHECKSUMS = {
@@ -25,20 +25,7 @@ CHECKSUMS = {
 """What became of the checksum of an object, where it is not the one in the old bucket."""
 
 
-class MigrationResult(Protocol):
-    """What a report reads of a :class:`migrator.api.Migration`."""
-
-    outcome: RunResult
-    compared: list[Check]
-    verification: Verification | None
-    nothing_to_do: bool
-
-    @property
-    def ok(self) -> bool:
-        """False if the last verification found a difference or could not read something."""
-
-
-def migration_report(migration: MigrationResult, plan: PlanDescription) -> Report:
+def migration_report(migration: Migration, plan: PlanDescription) -> Report:
     """How a migration ended, and what is left to do by hand. ``plan``: as described before the migration."""
     name = shlex.quote(printable(plan["plan"]))
     if migration.nothing_to_do:
@@ -65,7 +52,7 @@ def migration_report(migration: MigrationResult, plan: PlanDescription) -> Repor
     ]
 
 
-def unregistered_tables(migration: MigrationResult, plan: PlanDescription) -> list[dict[str, str]]:
+def unregistered_tables(migration: Migration, plan: PlanDescription) -> list[dict[str, str]]:
     """The tables that no given catalog names at the target: found by the verification, or else by the plan."""
     if migration.verification is None:
         return list(plan["unregistered"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from migrator.findings import FindingDescription, counted
-from migrator.reporting.description import PlanDescription, PrefixDescription, TableDescription
+from migrator.reporting.description import Actions, PlanDescription, PrefixDescription, TableDescription
 from migrator.reporting.findings import finding_lines
 from migrator.reporting.rendering import Grid, Report, line, printable, size
 from migrator.reporting.unregistered import unregistered_in_plan
@@ -39,9 +39,6 @@ VERSION_ACTIONS = {
 BUCKETS = 100
 """How many buckets that are not part of the plan are named: each may be one that was forgotten."""
 NOTHING_TO_DO = "Nothing to do: the target holds everything, and every pointer points to it."
-
-Actions = dict[str, dict[str, int]]
-"""Action → ``objects`` and ``bytes``, as in a described plan."""
 
 
 def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
