@@ -21,6 +21,9 @@ EXIT_STALE = 4
 EXIT_PENDING = 5
 EXIT_INTERRUPTED = 130
 
+PLAN_AGAIN = 'Run "migrator plan" again.'
+"""The next move where the lake is no longer as it was while planning."""
+
 EXIT_CODES = {
     EXIT_OK: "everything asked for was done, and holds",
     EXIT_ERROR: "an error: the endpoint, the credentials, a catalog or the plan file cannot be used",

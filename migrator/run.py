@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog
 from migrator.concurrency.threads import Failed, run_in_threads
-from migrator.errors import MigrationFailed, MigratorError, Occupied, PlanStale, SourceChanged, first_lines
+from migrator.errors import PLAN_AGAIN, MigrationFailed, MigratorError, Occupied, PlanStale, SourceChanged, first_lines
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
@@ -17,8 +17,6 @@ from migrator.progress import Progress
 from migrator.results import RunResult, Written
 from migrator.store import Conditional, Store
 from migrator.target import TargetGuard
-
-PLAN_AGAIN = 'Run "migrator plan" again.'
 
 MAX_FAILURES = 100
 """A run that fails this often is stopped: a missing permission would fail for every object."""

@@ -25,7 +25,7 @@ from migrator.catalogs.base import (
     Neighbour,
     Repoint,
 )
-from migrator.errors import CatalogError, ConfigError, PlanBusy, PlanStale
+from migrator.errors import PLAN_AGAIN, CatalogError, ConfigError, PlanBusy, PlanStale
 
 LOCK_SECONDS = 30
 """How long to wait for another writer's lock, in seconds."""
@@ -229,7 +229,7 @@ class SqlCatalog:
         now = "is gone; the plan expects" if found is None else f"is {found!r} now; the plan expects"
         raise PlanStale(
             f"{what} {now} {asked.expected!r}. Nothing in catalog {self.name!r} was changed.",
-            next_move='Run "migrator plan" again.',
+            next_move=PLAN_AGAIN,
         )
 
     def _require_short(self, what: str, new: str) -> None:

@@ -18,7 +18,7 @@ from migrator.copying.outcomes import Item, Unequal
 from migrator.copying.proof import Prover
 from migrator.copying.servers import Servers
 from migrator.copying.within_server import CopyWithinServer
-from migrator.errors import Occupied, SourceChanged
+from migrator.errors import PLAN_AGAIN, Occupied, SourceChanged
 from migrator.planfile.copied import Copied
 from migrator.store import Store
 from migrator.store.conditional import ANYTHING
@@ -156,5 +156,5 @@ class Copier:
             return Copied(item.id, existing.size, existing.etag, proof)
         raise Occupied(
             f"s3://{servers.bucket}/{item.target} was written by somebody else since planning; it is not overwritten.",
-            next_move='Run "migrator plan" again.',
+            next_move=PLAN_AGAIN,
         )

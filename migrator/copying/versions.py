@@ -12,7 +12,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from migrator.concurrency.threads import Failed, run_in_threads
-from migrator.errors import AccessDenied, MigrationFailed, MigratorError, NotFound, Occupied, SourceChanged, StoreError
+from migrator.errors import (
+    PLAN_AGAIN,
+    AccessDenied,
+    MigrationFailed,
+    MigratorError,
+    NotFound,
+    Occupied,
+    SourceChanged,
+    StoreError,
+)
 from migrator.inventory.versions import (
     OF_HINT,
     TargetVersion,
@@ -202,7 +211,7 @@ class VersionCopier:
         if match is None:
             raise Occupied(
                 f"s3://{self._bucket}/{history[0].target} is there since planning, without its older versions.",
-                next_move='Run "migrator plan" again.',
+                next_move=PLAN_AGAIN,
             )
         return len(match.versions), [version.etag for version in match.versions]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from migrator.errors import MigrationFailed, PlanStale
+from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.rows import MIGRATED, REWRITE, ROLE_VERSION_HINT, PlannedTable
-from migrator.run import PLAN_AGAIN, Run
+from migrator.run import Run
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def plan_left_table(table: TableContext) -> None:
             continue
         if uri == found.metadata:
             current = metadata
-            _note_identity(table, metadata)
+            table.note_identity(metadata)
         walk = table.walker.walk([metadata], strict=False)
         for part in (*walk.lists, *walk.manifests):
             table.marks.keep_one(STAYS, table.walker.locate(part))
@@ -40,15 +40,6 @@ def _read_if_possible(data: bytes, uri: str) -> TableMetadata | None:
         return read_metadata(data, uri)
     except Unreadable:
         return None
-
-
-def _note_identity(table: TableContext, metadata: TableMetadata) -> None:
-    table.update(
-        uuid=metadata.table_uuid,
-        format_version=metadata.format_version,
-        old_location=metadata.location,
-        snapshots=len(metadata.snapshots),
-    )
 
 
 def plan_unmapped_table(table: TableContext) -> None:

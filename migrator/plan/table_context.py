@@ -65,6 +65,16 @@ class TableContext:
         """Change columns of the table's row in the plan."""
         self.plan.update_table(self.table_id, **columns)
 
+    def note_identity(self, metadata: TableMetadata, **more: Any) -> None:
+        """Write into the plan which table this is, as its metadata says, and ``more`` columns."""
+        self.update(
+            uuid=metadata.table_uuid,
+            format_version=metadata.format_version,
+            old_location=metadata.location,
+            snapshots=len(metadata.snapshots),
+            **more,
+        )
+
     def new_walk(self) -> None:
         """Begin a walk with empty ``refs``."""
         self.walker = Walker(self.plan, self.store, self.layout, self.problems)

@@ -10,7 +10,7 @@ from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
 from migrator.catalogs.hadoop import VERSION_HINT_FILE
 from migrator.errors import Unreadable
 from migrator.findings import Finding
-from migrator.iceberg.metadata import TableMetadata, read_metadata
+from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.advice import Rules
 from migrator.inventory.listing import is_at_target
@@ -132,19 +132,8 @@ def _plan_by_content(table: TableContext, data: bytes, new_metadata: str) -> Non
         table.problems.unreadable(error)
         return
     table.problems.location = metadata.location
-    _note_identity(table, metadata, new_metadata)
+    table.note_identity(metadata, new_location=table.layout.map_uri(metadata.location), new_metadata=new_metadata)
     if metadata.encryption_keys:
         table.problems.add("encrypted-table", uri, f"{table.label} is encrypted", "")
     else:
         plan_table(table, data, metadata, new_metadata)
-
-
-def _note_identity(table: TableContext, metadata: TableMetadata, new_metadata: str) -> None:
-    table.update(
-        uuid=metadata.table_uuid,
-        format_version=metadata.format_version,
-        old_location=metadata.location,
-        new_location=table.layout.map_uri(metadata.location),
-        new_metadata=new_metadata,
-        snapshots=len(metadata.snapshots),
-    )

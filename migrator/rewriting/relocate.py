@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.catalogs.hadoop import VERSION_HINT_FILE
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
 from migrator.iceberg.manifests import DELETED, DeleteFile, ManifestFile, read_manifest
@@ -457,7 +458,7 @@ class _Relocator:
     def _write_hint(self, version: str) -> None:
         new = _location(self.result.metadata_location)
         folder = new.key.rpartition("/")[0]
-        self._store.put(new.bucket, f"{folder}/version-hint.text", Content(version.encode(), ""), replace=False)
+        self._store.put(new.bucket, f"{folder}/{VERSION_HINT_FILE}", Content(version.encode(), ""), replace=False)
 
 
 def _missing(path: str, error: MigratorError, named_by: str) -> MigratorError:

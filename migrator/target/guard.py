@@ -27,8 +27,6 @@ from migrator.target.record import (
     write_record,
 )
 
-AGAIN = 'Run "migrator plan" again.'
-
 
 class TargetGuard:
     """Protects one target bucket while one plan is carried out. Methods that write need the target's lease."""
