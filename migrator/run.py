@@ -54,8 +54,8 @@ class Run:
         """The ids of the tables that an interrupted cutover has swapped: they are in use at the target."""
         hints = "SELECT table_id FROM objects JOIN done ON object_id = id WHERE role = ?"
         written = {table for (table,) in self.plan.db.execute(hints, (ROLE_VERSION_HINT,))}
-        swapped = self.journal.swapped()
-        return frozenset(t.id for t in self.tables_to_move() if t.catalog in swapped or t.id in written)
+        tables = self.tables_to_move()
+        return frozenset(self.journal.swapped_among(tables) | {t.id for t in tables if t.id in written})
 
     def each_object(self, name: str, where: str, job: Callable[[PlannedObject], Written], *, workers: int) -> None:
         """Do ``job`` on every object that the SQL condition ``where`` selects, and journal each.

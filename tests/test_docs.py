@@ -101,8 +101,8 @@ def test_the_skeleton_of_a_catalog_has_what_the_protocol_asks_for() -> None:
     exec(text.split("<!-- catalog skeleton -->\n```python\n")[1].split("```")[0], skeleton)
     example = skeleton["ExampleCatalog"]
     asked = {name for name in vars(Catalog) if not name.startswith("_")}
-    assert asked == {name for name in vars(example) if not name.startswith("_")} - {"kind"}
-    assert {"name", "kind"} == set(Catalog.__annotations__)
+    assert asked == {name for name in vars(example) if not name.startswith("_")} - set(Catalog.__annotations__)
+    assert {"name"} == {name for name in Catalog.__annotations__ if name not in vars(example)}
     for name in asked:
         assert inspect.signature(getattr(example, name)) == inspect.signature(getattr(Catalog, name)), name
 

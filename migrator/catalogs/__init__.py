@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
-from migrator.catalogs.base import SQL, Catalog, CatalogTable, NamespaceRepoint, Repoint
-from migrator.catalogs.hadoop import HadoopCatalog, HadoopReader
+from migrator.catalogs.base import Catalog, CatalogTable, NamespaceRepoint, Repoint, WarehouseReader
 from migrator.errors import ConfigError
 
 __all__ = [
     "Catalog",
     "CatalogTable",
-    "HadoopReader",
     "NamespaceRepoint",
     "Repoint",
+    "WarehouseReader",
     "open_catalog",
     "properties_of",
 ]
+
+_CLASSES = {"sql": "SqlCatalog", "hadoop": "HadoopCatalog"}
+"""Type of a catalog → the class in the module of that name. A new catalog needs its file and its entry here."""
 
 _TYPES_BY_URI = {"http": "rest", "thrift": "hive", "sqlite": "sql", "postgresql": "sql"}
 """How a URI begins → the type that pyiceberg infers from it."""
 
 
-def open_catalog(name: str, properties: Mapping[str, str], reader: HadoopReader) -> Catalog:
+def open_catalog(name: str, properties: Mapping[str, str], reader: WarehouseReader) -> Catalog:
     """Open the catalog that pyiceberg's ``properties`` describe, without writing to it.
 
     Raises ConfigError if they do not describe a catalog that migrator can re-point, CatalogError if the
     catalog cannot be reached. ``reader`` is kept for Hadoop catalogs; nothing is read from it yet.
     """
     kind = _type_of(name, properties)
-    if kind == SQL:
-        from migrator.catalogs.sql import SqlCatalog  # late: SQLAlchemy takes long to import
-
-        return SqlCatalog(name, _mandatory(name, kind, properties, "uri"))
-    if kind == HadoopCatalog.kind:
-        return HadoopCatalog(name, _mandatory(name, kind, properties, "warehouse"), reader)
-    raise ConfigError(
-        f"Catalog {name!r} is of type {kind!r}, which migrator cannot re-point yet.",
-        next_move="Leave it out: its tables are rewritten all the same, and you register them anew.",
-    )
+    if kind not in _CLASSES:
+        raise ConfigError(
+            f"Catalog {name!r} is of type {kind!r}, which migrator cannot re-point yet.",
+            next_move="Leave it out: its tables are rewritten all the same, and you register them anew.",
+        )
+    module = import_module(f"migrator.catalogs.{kind}")  # late: SQLAlchemy takes long to import
+    opened: type[Catalog] = getattr(module, _CLASSES[kind])
+    return opened.open(name, properties, reader)
 
 
 def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
@@ -92,13 +93,3 @@ def _type_of(name: str, properties: Mapping[str, str]) -> str:
             next_move='Set its type to "sql" and its uri, or its type to "hadoop" and its warehouse.',
         )
     return inferred
-
-
-def _mandatory(name: str, kind: str, properties: Mapping[str, str], key: str) -> str:
-    value = properties.get(key)
-    if not value:
-        raise ConfigError(
-            f"Catalog {name!r} of type {kind!r} lacks the property {key!r}.",
-            next_move=f"Set {key} in [catalogs.{name}] of lake.toml, or in .pyiceberg.yaml.",
-        )
-    return value

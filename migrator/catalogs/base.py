@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from migrator.errors import ConfigError
+
 TABLE = "table"
 VIEW = "view"
-SQL = "sql"
-
-MAX_LOCATION = 1000
-"""The longest path, in characters. A SQL catalog's columns are VARCHAR(1000): PostgreSQL rejects a longer path, SQLite
-stores it without an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,16 @@ class NamespaceRepoint:
     new: str
 
 
+class WarehouseReader(Protocol):
+    """What a catalog that keeps its pointers as objects needs from an object store."""
+
+    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
+        """Every key that starts with ``prefix``, in any order."""
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """A whole object. Raises NotFound."""
+
+
 class Catalog(Protocol):
     """One open catalog. Everything but :meth:`repoint` is read-only.
 
@@ -75,7 +82,21 @@ class Catalog(Protocol):
 
     name: str
     kind: str
-    """``"sql"``: re-pointed by :meth:`repoint`. ``"hadoop"``: by writing version-hint.text, never by it."""
+    """Its type in lake.toml, such as ``"sql"``. For plans and reports only: no code depends on it."""
+    stores_pointers: bool
+    """True: the catalog stores its pointers, and :meth:`repoint` changes them. False: a pointer is an object of the
+    lake (version-hint.text), which the cutover writes; :meth:`repoint` is never called."""
+    swaps_together: bool
+    """True: :meth:`repoint` changes all pointers or none. False: it changes them one after the other."""
+    longest_pointer: int | None
+    """The longest metadata location that the catalog can store, in characters; None if there is no limit."""
+
+    @classmethod
+    def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> Catalog:
+        """Open it without writing to it. ``properties`` are pyiceberg's; ``reader`` is kept, not used yet.
+
+        Raises ConfigError if the properties do not describe such a catalog, CatalogError if it cannot be reached.
+        """
 
     def tables(self) -> list[CatalogTable]:
         """Every table and view, ordered by namespace and name."""
@@ -90,22 +111,37 @@ class Catalog(Protocol):
         """The metadata location that the table or view has at this moment; None if it is gone."""
 
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """Swap all these pointers, or none of them.
+        """Swap all these pointers; with ``swaps_together``, all or none of them.
 
         A pointer that is already ``new`` counts as swapped, so a resumed run may call this again. Raises PlanStale
         if anything is neither ``expected`` nor ``new``, CatalogError if the catalog refuses.
-        Only for ``kind == "sql"``: a Hadoop catalog raises NotImplementedError, whatever it is given.
         """
 
-    def try_repoint(self, namespace: str, name: str) -> None:
-        """Change the pointer of a table and roll that back. Raises CatalogError if it cannot be changed, PlanBusy if
-        another writer holds the catalog. Only for ``kind == "sql"``; for others it does nothing."""
+    def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
+        """Find out, while planning, whether :meth:`repoint` could change these; nothing is changed.
+
+        Raises CatalogError if it could not, PlanBusy if that cannot be known because another writer holds the catalog.
+        """
+
+    def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
+        """What a person does to make the catalog know this metadata file: the end of a sentence, "register ….", say."""
 
     def describe(self) -> str:
         """One line for plans and reports that holds no secret, such as ``sql sqlite:////lake/catalog.db``."""
 
     def close(self) -> None:
         """Close all connections. May be called twice."""
+
+
+def required(name: str, kind: str, properties: Mapping[str, str], key: str) -> str:
+    """A property that a catalog of this kind must have. Raises ConfigError if it has not."""
+    value = properties.get(key)
+    if not value:
+        raise ConfigError(
+            f"Catalog {name!r} of type {kind!r} lacks the property {key!r}.",
+            next_move=f"Set {key} in [catalogs.{name}] of lake.toml, or in .pyiceberg.yaml.",
+        )
+    return value
 
 
 def sql_literal(text: str) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NoReturn, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NoReturn
 
-from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint
+from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader, required
 from migrator.errors import ConfigError, NotFound, StoreError, Unreachable
 from migrator.layout import Location
 
@@ -25,22 +25,20 @@ _VERSIONED = re.compile(r"v(0|[1-9][0-9]{0,18})\.(?:metadata\.json|gz\.metadata\
 _HINTED = re.compile(rb"[0-9]{1,19}")
 
 
-class HadoopReader(Protocol):
-    """What a Hadoop catalog needs from an object store."""
-
-    def keys(self, bucket: str, prefix: str) -> Iterable[str]:
-        """Every key that starts with ``prefix``, in any order."""
-
-    def get(self, bucket: str, key: str) -> bytes:
-        """A whole object. Raises NotFound."""
-
-
 class HadoopCatalog:
     """The tables below one warehouse URI, whose scheme their metadata locations keep."""
 
     kind = "hadoop"
+    stores_pointers = False
+    swaps_together = False
+    longest_pointer = None
 
-    def __init__(self, name: str, warehouse: str, reader: HadoopReader) -> None:
+    @classmethod
+    def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> HadoopCatalog:
+        """See :class:`Catalog`."""
+        return cls(name, required(name, cls.kind, properties, "warehouse"), reader)
+
+    def __init__(self, name: str, warehouse: str, reader: WarehouseReader) -> None:
         """Reads nothing yet. Raises ConfigError if ``warehouse`` is not a place in S3."""
         location = Location.parse(warehouse.rstrip("/"))
         if location is None or "@" in location.bucket:  # s3n://key:secret@bucket: never to be shown
@@ -53,8 +51,13 @@ class HadoopCatalog:
         self._prefix = f"{location.key}/" if location.key else ""
         self._reader = reader
 
-    def try_repoint(self, namespace: str, name: str) -> None:
-        """Nothing to try: the pointer is an object at the target."""
+    def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
+        """Nothing to check: the pointer is an object at the target."""
+
+    def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
+        """See :class:`Catalog`."""
+        root = metadata_location.rpartition("/metadata/")[0]
+        return f"let the engines read {root} and leave this one out."
 
     def describe(self) -> str:
         """See :class:`Catalog`."""
@@ -101,7 +104,7 @@ class HadoopCatalog:
         return None
 
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> NoReturn:
-        """Always raises: there is no pointer to swap. The executor writes the target's version hint."""
+        """Always raises: there is no pointer to swap. The cutover writes the version hint at the target."""
         raise NotImplementedError(
             f"catalog {self.name!r} is of kind 'hadoop': it is re-pointed by writing version-hint.text"
         )

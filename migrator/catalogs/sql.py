@@ -6,7 +6,7 @@ not write, and has no compare-and-swap. Both pyiceberg and Java read and write t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -16,16 +16,21 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from migrator.catalogs.base import (
-    MAX_LOCATION,
-    SQL,
     TABLE,
     VIEW,
     CatalogTable,
     NamespaceRepoint,
     Neighbour,
     Repoint,
+    WarehouseReader,
+    required,
+    sql_literal,
 )
 from migrator.errors import PLAN_AGAIN, CatalogError, ConfigError, PlanBusy, PlanStale
+
+MAX_LOCATION = 1000
+"""The longest path, in characters. The columns are VARCHAR(1000): PostgreSQL rejects a longer path, SQLite stores it
+without an error."""
 
 LOCK_SECONDS = 30
 """How long to wait for another writer's lock, in seconds."""
@@ -53,7 +58,15 @@ _KINDS = {None: TABLE, "TABLE": TABLE, "VIEW": VIEW}
 class SqlCatalog:
     """The rows of one ``catalog_name``, which is the catalog's name, as in pyiceberg."""
 
-    kind = SQL
+    kind = "sql"
+    stores_pointers = True
+    swaps_together = True
+    longest_pointer = MAX_LOCATION
+
+    @classmethod
+    def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> SqlCatalog:
+        """See :class:`Catalog`."""
+        return cls(name, required(name, cls.kind, properties, "uri"))
 
     def __init__(self, name: str, uri: str) -> None:
         """Connects. Raises ConfigError for a URI that cannot be meant or a missing driver, CatalogError
@@ -181,10 +194,13 @@ class SqlCatalog:
             for item in namespaces:
                 self._swap_property(connection, item)
 
-    def try_repoint(self, namespace: str, name: str) -> None:
-        """Set a pointer to what it is, in a transaction that is rolled back. See :class:`Catalog`."""
+    def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
+        """Set one of the pointers to what it is, in a transaction that is rolled back. See :class:`Catalog`."""
+        if not tables:
+            return
         location = _TABLES.c.metadata_location
-        update = sa.update(_TABLES).values(metadata_location=location).where(self._named(namespace, name))
+        row = self._named(tables[0].namespace, tables[0].name)
+        update = sa.update(_TABLES).values(metadata_location=location).where(row)
         try:
             with self._errors("written to"), self._writing.connect() as connection:
                 connection.execute(update)
@@ -193,6 +209,13 @@ class SqlCatalog:
             if "lock" in error.message.rpartition(": ")[2]:  # "database is locked", "due to lock timeout"
                 raise PlanBusy(error.message, next_move="Plan again when nobody else writes to it.") from error
             raise
+
+    def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
+        """See :class:`Catalog`."""
+        named = {"catalog_name": self.name, "table_namespace": namespace, "table_name": name}
+        where = " AND ".join(f"{column} = {sql_literal(value)}" for column, value in named.items())
+        update = f"UPDATE iceberg_tables SET metadata_location = {sql_literal(metadata_location)} WHERE {where};"  # noqa: S608
+        return f"point the catalog at it and plan again: {update}"
 
     def _swap_pointer(self, connection: sa.Connection, table: Repoint) -> None:
         row = self._named(table.namespace, table.name)

@@ -50,10 +50,11 @@ def check_pointers(run: Run) -> None:
     Tables that live at the target, also those of catalogs that an interrupted cutover has swapped, are in use
     there, and may have moved on.
     """
-    swapped = run.journal.swapped()
-    check_not_set_back(run, (t for t in run.plan.tables() if t.state == MIGRATED or t.catalog in swapped))
+    tables = run.plan.tables()
+    at_target = {t.id for t in tables if t.state == MIGRATED} | run.journal.swapped_among(tables)
+    check_not_set_back(run, (t for t in tables if t.id in at_target))
     for table in run.tables_to_move():
-        if table.catalog is None or table.catalog in swapped:
+        if table.catalog is None or table.id in at_target:
             continue
         now = run.catalogs[table.catalog].current(table.namespace, table.name)
         if now not in (table.old_metadata, table.new_metadata):
@@ -67,7 +68,7 @@ def check_pointers(run: Run) -> None:
 def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
     """These tables, which live at the target, still do. Raises MigrationFailed."""
     for table in tables:
-        if table.catalog is None or table.new_metadata is None or run.catalogs[table.catalog].kind != "sql":
+        if table.catalog is None or table.new_metadata is None or not run.catalogs[table.catalog].stores_pointers:
             continue
         now = run.catalogs[table.catalog].current(table.namespace, table.name)
         at = Location.parse(now or "")

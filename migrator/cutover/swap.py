@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
+from migrator.catalogs import Catalog
 from migrator.copying.stage import copy_versions
 from migrator.cutover.pointers import check_pointers, count_pointers
 from migrator.errors import CutoverIncomplete, MigratorError
-from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE
+from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, TABLE_SWAPPED
 from migrator.planfile.queries import pending_rewrites
+from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.results import Written
 from migrator.run import Run
@@ -17,7 +18,7 @@ SHOWN = 10
 
 
 def swap_pointers(run: Run) -> None:
-    """Swap every pointer: SQL catalogs in one transaction each, version hints after them.
+    """Swap every pointer: those that catalogs store, in one transaction each where they can; then the version hints.
 
     Raises PlanStale if a table moved on; CutoverIncomplete if some catalogs were swapped and another one could not be.
     """
@@ -40,10 +41,9 @@ def swap_pointers(run: Run) -> None:
 def _swap_catalogs(run: Run, tables: list[PlannedTable]) -> None:
     swapped = run.journal.swapped()
     for name, catalog in run.catalogs.items():
-        moved = [t for t in tables if t.catalog == name]
-        if catalog.kind == "sql" and name not in swapped:
-            repoint(run, name, catalog, moved)
-            run.journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
+        if catalog.stores_pointers and name not in swapped:
+            repoint(run, catalog)
+            _note_swapped(run, tables, name)
     copy_versions(run, hints=True)
     run.each_object(
         "writing version hints",
@@ -52,17 +52,27 @@ def _swap_catalogs(run: Run, tables: list[PlannedTable]) -> None:
         workers=1,
     )
     for name, catalog in run.catalogs.items():
-        if catalog.kind != "sql" and name not in swapped:
-            moved = [t for t in tables if t.catalog == name]
-            run.journal.event(CATALOG_SWAPPED, catalog=name, tables=[t.identifier for t in moved])
+        if not catalog.stores_pointers and name not in swapped:
+            _note_swapped(run, tables, name)
 
 
-def repoint(run: Run, name: str, catalog: Catalog, tables: list[PlannedTable]) -> None:
-    """Swap the pointers of these tables, and the namespaces' properties, in one catalog."""
-    catalog.repoint(
-        [Repoint(t.namespace, t.name, t.old_metadata, t.new_metadata, t.kind) for t in tables if t.new_metadata],
-        [NamespaceRepoint(n.namespace, n.key, n.old, n.new) for n in run.plan.namespaces() if n.catalog == name],
-    )
+def repoint(run: Run, catalog: Catalog) -> None:
+    """Swap the pointers of the tables, and the namespaces' properties, that the plan changes in one catalog."""
+    tables, namespaces = repoints_of(run.plan, catalog.name)
+    if catalog.swaps_together:
+        catalog.repoint(tables, namespaces)
+        return
+    swapped = run.journal.swapped_tables()
+    for table in tables:
+        if (catalog.name, table.namespace, table.name) not in swapped:  # it is in use, and may have moved on
+            catalog.repoint([table], [])
+            run.journal.event(TABLE_SWAPPED, catalog=catalog.name, namespace=table.namespace, table=table.name)
+    catalog.repoint([], namespaces)
+
+
+def _note_swapped(run: Run, tables: list[PlannedTable], catalog: str) -> None:
+    moved = [t.identifier for t in tables if t.catalog == catalog]
+    run.journal.event(CATALOG_SWAPPED, catalog=catalog, tables=moved)
 
 
 def _copy_hint(run: Run, planned: PlannedObject) -> Written:

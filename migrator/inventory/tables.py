@@ -55,8 +55,7 @@ class FoundTable:
     bucket and folder of a ``version-hint.text``, for a table of a Hadoop catalog.
     """
 
-    catalog: str | None
-    catalog_kind: str | None
+    catalog: Catalog | None
     namespace: str
     name: str
     metadata: str
@@ -71,8 +70,9 @@ class FoundTable:
     @property
     def label(self) -> str:
         """``catalog.namespace.table``, or where its metadata is."""
-        names = (self.catalog, self.namespace, self.name)
-        return ".".join(name for name in names if name) if self.catalog else self.metadata
+        if self.catalog is None:
+            return self.metadata
+        return ".".join(part for part in (self.catalog.name, self.namespace, self.name) if part)
 
 
 @dataclass
@@ -142,16 +142,15 @@ def discover(
         pointer = table.metadata_location
         there, at = at_target.get(pointer), locate(plan, layout, pointer)
         history = families.claim(at) if there is None else families.claim_moved(there)
-        kind = catalogs[table.catalog].kind
+        catalog = catalogs[table.catalog]
         found.tables.append(
             FoundTable(
-                table.catalog,
-                kind,
+                catalog,
                 table.namespace,
                 table.name,
                 pointer,
                 _uris(history, pointer, at),
-                _hint_of(pointer) if kind == "hadoop" else None,
+                None if catalog.stores_pointers else _hint_of(pointer),
                 table.kind,
                 families.alone(history),
                 table.trouble,
@@ -326,7 +325,6 @@ def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[Met
     name = newest.folder.removesuffix("/metadata").rpartition("/")[2]
     alone = len({f.uuid for f in neighbours}) == 1
     return FoundTable(
-        None,
         None,
         "",
         name,

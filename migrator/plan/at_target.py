@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migrator.catalogs.base import SQL, sql_literal
 from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, Unreadable
@@ -226,15 +225,10 @@ class TargetSide:
     def _adopt(self, uri: str) -> str:
         """The next move that keeps what was written at the target."""
         found = self._found
-        if found.catalog_kind == SQL:
-            named = {"catalog_name": found.catalog, "table_namespace": found.namespace, "table_name": found.name}
-            where = " AND ".join(f"{column} = {sql_literal(value or '')}" for column, value in named.items())
-            update = f"UPDATE iceberg_tables SET metadata_location = {sql_literal(uri)} WHERE {where};"
-            return f"To keep what was written at the target, point the catalog at it and plan again: {update}"
+        how = f"register {uri}."
         if found.catalog is not None:
-            root = uri.rpartition("/metadata/")[0]
-            return f"To keep what was written at the target, let the engines read {root} and leave this one out."
-        return f"To keep what was written at the target, register {uri}."
+            how = found.catalog.how_to_adopt(found.namespace, found.name, uri)
+        return f"To keep what was written at the target, {how}"
 
     def _elsewhere(self, location: str) -> str:
         """The next move that gives the old table a place of its own, or leaves it out."""

@@ -20,6 +20,7 @@ from migrator.layout import Layout
 from migrator.plan.odd_keys import odd_keys
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import TO_WRITE, VERSIONS_TO_COPY, below, keys_under
+from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import COPY
 from migrator.progress import Progress
 from migrator.store import Store
@@ -328,14 +329,13 @@ def _use_default_class(plan: PlanFile, classes: list[str]) -> list[str]:
 
 
 def _try_catalogs(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> None:
-    """Change a pointer of each SQL catalog in a transaction that is rolled back."""
-    tables = [table for table in plan.tables() if table.moves]
+    """Ask each catalog whether its pointers could be changed."""
     for name, catalog in catalogs.items():
-        mine = [t for t in tables if t.catalog == name]
-        if catalog.kind != "sql" or not mine:
+        tables, namespaces = repoints_of(plan, name)
+        if not tables and not namespaces:
             continue
         try:
-            catalog.try_repoint(mine[0].namespace, mine[0].name)
+            catalog.check_repoint(tables, namespaces)
         except PlanBusy as error:
             plan.add_finding(Finding.of("preflight-incomplete", f"catalog {name}", error.message, error.next_move))
         except CatalogError as error:

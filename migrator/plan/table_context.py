@@ -162,8 +162,8 @@ class TableContext:
 def new_context(plan: PlanFile, store: Store, layout: Layout, found: FoundTable, rules: Rules) -> TableContext:
     """Add the table to the plan, with nothing known of it but where it is."""
     table_id = plan.add_table(
-        catalog=found.catalog,
-        catalog_kind=found.catalog_kind,
+        catalog=found.catalog.name if found.catalog else None,
+        catalog_kind=found.catalog.kind if found.catalog else None,
         namespace=found.namespace,
         name=found.name,
         old_metadata=without_userinfo(found.metadata),  # with credentials it is mapped by no rule: never a pointer

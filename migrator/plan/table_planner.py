@@ -6,7 +6,7 @@ import json
 from collections.abc import Container, Iterable, Mapping
 
 from migrator.catalogs import Catalog, CatalogTable
-from migrator.catalogs.base import MAX_LOCATION, SQL, VIEW
+from migrator.catalogs.base import VIEW
 from migrator.catalogs.hadoop import VERSION_HINT_FILE
 from migrator.errors import Unreadable
 from migrator.findings import Finding
@@ -71,7 +71,8 @@ def _plan_namespaces(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Cata
 
 def _is_left(table: TableContext, left: Container[str]) -> bool:
     found = table.found
-    return is_named(found.catalog, found.namespace, found.name, left)
+    catalog = found.catalog.name if found.catalog else None
+    return is_named(catalog, found.namespace, found.name, left)
 
 
 def _may_stay(table: TableContext, left: Container[str]) -> bool:
@@ -113,9 +114,10 @@ def _report_pointer(table: TableContext) -> None:
 
 def _fits_catalog(table: TableContext, new_metadata: str) -> bool:
     """False, with a problem, if the catalog has no room for the new pointer."""
-    if len(new_metadata) <= MAX_LOCATION or table.found.catalog_kind != SQL:
+    limit = table.found.catalog.longest_pointer if table.found.catalog else None
+    if limit is None or len(new_metadata) <= limit:
         return True
-    message = f"new metadata location would have {len(new_metadata)} characters; {MAX_LOCATION} fit"
+    message = f"new metadata location would have {len(new_metadata)} characters; {limit} fit"
     table.problems.add("location-too-long", table.found.metadata, message, "Choose a shorter target prefix.")
     return False
 

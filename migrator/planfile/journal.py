@@ -21,6 +21,7 @@ from migrator.iceberg.manifests import DeleteFile
 from migrator.planfile.connecting import insert_rows
 from migrator.planfile.copied import Copied
 from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import PlannedTable
 
 COMMIT_ROWS = 5000
 COMMIT_SECONDS = 1.0
@@ -29,6 +30,9 @@ STARTED, LATE = "started", "late-changes"
 CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
+TABLE_SWAPPED = "table-swapped"
+"""One table of a catalog is cut over whose tables cannot be swapped together; its detail names catalog, namespace and
+table."""
 
 UNOPENED = -(1 << 64)
 """In place of a snapshot id in the baselines: pyiceberg could not open the old table. No snapshot has such an id."""
@@ -165,6 +169,17 @@ class Journal:
         """The names of the catalogs whose tables are cut over."""
         query = "SELECT json_extract(detail, '$.catalog') FROM events WHERE event = ?"
         return {name for (name,) in self._db.execute(query, (CATALOG_SWAPPED,))}
+
+    def swapped_tables(self) -> set[tuple[str, str, str]]:
+        """(catalog, namespace, table) of the tables that were cut over one by one."""
+        columns = ", ".join(f"json_extract(detail, '$.{field}')" for field in ("catalog", "namespace", "table"))
+        query = f"SELECT {columns} FROM events WHERE event = ?"
+        return set(self._db.execute(query, (TABLE_SWAPPED,)))
+
+    def swapped_among(self, tables: Iterable[PlannedTable]) -> set[int]:
+        """The ids of those of these tables whose pointers in their catalogs are swapped."""
+        catalogs, single = self.swapped(), self.swapped_tables()
+        return {t.id for t in tables if t.catalog in catalogs or (t.catalog, t.namespace, t.name) in single}
 
     def last(self, event: str) -> dict[str, Any]:
         """The detail of an event the last time that it happened; empty if it never did."""

@@ -24,7 +24,7 @@ def check_pointers(plan: PlanFile, catalogs: Mapping[str, Catalog], *, cut_over:
         pointers[table.id] = table.new_metadata
         if not cut_over and needs_cutover(table):
             check.skip("not cut over yet: the tables are read from their planned metadata")
-        elif table.catalog is not None and table.catalog_kind != "hadoop":  # a Hadoop table's pointer is an object
+        elif table.catalog is not None and catalogs[table.catalog].stores_pointers:  # otherwise it is an object
             now = catalogs[table.catalog].current(table.namespace, table.name)
             if _is_at_target(plan, table, now, check) and now is not None:
                 pointers[table.id] = now

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from migrator.catalogs import HadoopReader, open_catalog, properties_of
+from migrator.catalogs import WarehouseReader, open_catalog, properties_of
 from migrator.errors import CatalogError, ConfigError
 
 
@@ -20,7 +20,7 @@ class NoReader:
         raise AssertionError("opening reads nothing")
 
 
-READER: HadoopReader = NoReader()
+READER: WarehouseReader = NoReader()
 
 
 @pytest.fixture

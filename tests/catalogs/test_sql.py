@@ -20,8 +20,8 @@ from sqlalchemy.pool import NullPool
 
 import migrator.catalogs.sql as sql
 from migrator.catalogs import CatalogTable, NamespaceRepoint, Repoint
-from migrator.catalogs.base import MAX_LOCATION, Neighbour
-from migrator.catalogs.sql import SqlCatalog
+from migrator.catalogs.base import Neighbour
+from migrator.catalogs.sql import MAX_LOCATION, SqlCatalog
 from migrator.errors import CatalogError, ConfigError, MigratorError, PlanStale
 from postgres import PASSWORD
 

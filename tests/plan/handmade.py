@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from iceberg.avro_files import avro, records
 from iceberg.tables import FILE_PATH, POS, entry, list_schema, listed, manifest_schema
 from migrator.catalogs import Catalog, CatalogTable, NamespaceRepoint, Repoint
-from migrator.catalogs.base import Neighbour
+from migrator.catalogs.base import Neighbour, WarehouseReader
+from migrator.catalogs.sql import MAX_LOCATION
 from migrator.config import Settings
 from migrator.copying.options import Options
 from migrator.copying.stage import begin, copy_current_objects
@@ -111,6 +112,10 @@ CURRENT = f"{LOCATION}/metadata/00000-a.metadata.json"
 class Named:
     """A catalog with these tables in the namespace ``db``: ``t0``, ``t1``, … or by name."""
 
+    @classmethod
+    def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> Named:
+        return cls(name=name)
+
     def __init__(
         self,
         *pointers: str,
@@ -120,6 +125,8 @@ class Named:
         **named: str,
     ) -> None:
         self.name, self.kind = name, kind
+        self.stores_pointers = self.swaps_together = kind == "sql"
+        self.longest_pointer = MAX_LOCATION if kind == "sql" else None
         self.pointers = {**{f"t{number}": pointer for number, pointer in enumerate(pointers)}, **named}
         self._neighbours = list(neighbours)
 
@@ -135,8 +142,11 @@ class Named:
     def current(self, namespace: str, name: str) -> str | None:
         return self.pointers.get(name)
 
-    def try_repoint(self, namespace: str, name: str) -> None:
-        assert name in self.pointers
+    def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
+        assert all(table.name in self.pointers for table in tables)
+
+    def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
+        return f"set {name} to {metadata_location}."
 
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         for table in tables:
