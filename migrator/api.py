@@ -31,9 +31,11 @@ from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
+from migrator.planfile.log import digest_at
 from migrator.progress import Progress
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
 from migrator.reporting.description import PlanDescription, TableDescription
+from migrator.reporting.log import PlanLog, read_log
 from migrator.rewriting.relocate import Relocation, relocate
 from migrator.run import Run
 from migrator.store import Store, connect
@@ -201,6 +203,22 @@ def plan_status(path: str | Path, *, look: bool = True, progress: Progress | Non
         return plan.status(look=look)
 
 
+def plan_log(path: str | Path, *, look: bool = True, progress: Progress | None = None) -> PlanLog:
+    """Everything that was done with a plan. ``look``: also compare the log with the plan's record at the target, which
+    shows whether entries were removed from its end."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        found = read_log(plan)
+        if not look or found.changed:
+            return found
+        try:
+            record = TargetGuard(plan, connect(**_settings_of(plan).connection), Progress()).record()
+        except MigratorError as error:
+            return replace(found, not_checked=error.message)
+        if record is None or digest_at(plan.db, record.log_entries) == record.log_digest:
+            return found
+        return replace(found, changed=f"the target's record has {record.log_entries} entries, and another last one")
+
+
 def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:
     """The least policy for the buckets of a plan: for the "source", the "target", or "both" in one."""
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
@@ -273,6 +291,7 @@ __all__ = [
     "migrate_lake",
     "open_plan",
     "plan_lake",
+    "plan_log",
     "plan_status",
     "policy_of_plan",
     "policy_of_settings",

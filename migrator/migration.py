@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from migrator.copying.failed_list import check_listed
 from migrator.copying.options import Options
-from migrator.copying.stage import begin, copy_current_objects, copy_versions
+from migrator.copying.stage import begin, copy_current_objects, copy_versions, note_copied
 from migrator.cutover.checks import (
     check_after_cutover,
     check_not_blocked,
@@ -26,7 +26,7 @@ from migrator.cutover.checks import (
 from migrator.cutover.pointers import check_pointers
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError
-from migrator.planfile.journal import CUTOVER_DONE, FINISHED
+from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, REWRITTEN, VERIFIED
 from migrator.results import RunResult
 from migrator.rewriting.stage import rewrite_tables
 from migrator.run import Run
@@ -81,13 +81,16 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         stack.enter_context(_written_noted(run))
         copy_versions(run)
         copy_current_objects(run, options)
+        note_copied(run)
         run.guard.note_written()  # a kill must not leave copies that a later plan does not recognize as migrator's
         if run.only is not None:
             return Migration(run.result, [], None)
         rewrite_tables(run)
+        run.journal.event(REWRITTEN, files=run.result.rewritten)
         verifier.count_old_rows(run.journal, choices.accept)
         check_target(run)
         compared = verifier.compare_tables()
+        run.journal.event(COMPARED, checks=[check.summary() for check in compared])
         _refuse_differences(compared)
         if not choices.cutover:
             return Migration(run.result, compared, None)
@@ -136,6 +139,7 @@ def _written_noted(run: Run) -> Iterator[None]:
 
 def _verified(run: Run, verifier: Verifier, *, listed: bool = False) -> Verification:
     verification = verifier.verify(listed=listed)
+    run.journal.event(VERIFIED, ok=verification.ok, checks=[check.summary() for check in verification.checks])
     if verification.ok:
         run.journal.event(FINISHED)
     return verification

@@ -12,6 +12,7 @@ import click
 from migrator._version import __version__
 from migrator.cli.demo import demo
 from migrator.cli.explain import explain
+from migrator.cli.log import log
 from migrator.cli.migrate import migrate
 from migrator.cli.plan import plan
 from migrator.cli.policy import policy
@@ -31,7 +32,7 @@ from migrator.errors import (
     outside_error,
 )
 
-COMMANDS = (plan, tables, show, relocate, migrate, status, verify, policy, explain, demo)
+COMMANDS = (plan, tables, show, relocate, migrate, status, verify, log, policy, explain, demo)
 """In the order in which ``--help`` lists them."""
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())

@@ -17,7 +17,7 @@ from migrator.copying.setup import Setup
 from migrator.copying.versions import VersionCopier
 from migrator.inventory.versions import has_versions
 from migrator.planfile.copied import Copied
-from migrator.planfile.journal import STARTED
+from migrator.planfile.journal import COPIED, STARTED
 from migrator.planfile.queries import IS_FOLDER, PENDING_PLAIN_COPIES, count_objects
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import Progress
@@ -54,6 +54,18 @@ def begin(run: Run, options: Options) -> None:
     if begun is not None:
         drop_uploads(run.plan, run.store, options, begun)
     run.journal.event(STARTED)
+
+
+def note_copied(run: Run) -> None:
+    """Record in the log what this run copied, and what proves the copies equal to their sources."""
+    result = run.result
+    run.journal.event(
+        COPIED,
+        objects=result.copied,
+        bytes=result.copied_bytes,
+        versions=result.copied_versions,
+        proofs=dict(result.proofs),
+    )
 
 
 def copy_versions(run: Run, *, hints: bool = False) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from migrator.errors import MigratorError
 from migrator.iceberg.manifests import DeleteFile
+from migrator.planfile import log
 from migrator.planfile.connecting import insert_rows
 from migrator.planfile.copied import Copied
 from migrator.planfile.file import PlanFile
@@ -26,8 +27,9 @@ from migrator.planfile.rows import PlannedTable
 COMMIT_ROWS = 5000
 COMMIT_SECONDS = 1.0
 
-STARTED, LATE = "started", "late-changes"
-CUTOVER_BEGUN, CUTOVER_DONE, FINISHED = "cutover-begun", "cutover-done", "finished"
+STARTED, COPIED, REWRITTEN, COMPARED, LATE = "started", "copied", "rewritten", "compared", "late-changes"
+CUTOVER_BEGUN, CUTOVER_DONE, VERIFIED, FINISHED = "cutover-begun", "cutover-done", "verified", "finished"
+ROLLBACK_BEGUN, ROLLED_BACK = "rollback-begun", "rolled-back"
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 TABLE_SWAPPED = "table-swapped"
@@ -38,6 +40,7 @@ UNOPENED = -(1 << 64)
 """In place of a snapshot id in the baselines: pyiceberg could not open the old table. No snapshot has such an id."""
 
 _DONE = "INSERT OR REPLACE INTO done"
+_SINCE_ROLLBACK = f"id > (SELECT coalesce(max(id), 0) FROM events WHERE event = '{ROLLED_BACK}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class Journal:
         """Record that something happened, durably, before the call returns."""
         self.commit()
         with self._plan.writing():
-            self._db.execute("INSERT INTO events (event, detail) VALUES (?, ?)", (name, json.dumps(detail)))
+            log.append(self._db, name, detail)
 
     def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
         """Record what the snapshot was in the old place. A plan that is open read-only knows it until it is closed."""
@@ -162,18 +165,19 @@ class Journal:
     # -- reading -------------------------------------------------------------------------------------
 
     def has(self, event: str) -> bool:
-        """True if this event happened."""
-        return self._db.execute("SELECT 1 FROM events WHERE event = ? LIMIT 1", (event,)).fetchone() is not None
+        """True if this event happened since the last rollback."""
+        query = f"SELECT 1 FROM events WHERE event = ? AND {_SINCE_ROLLBACK} LIMIT 1"
+        return self._db.execute(query, (event,)).fetchone() is not None
 
     def swapped(self) -> set[str]:
         """The names of the catalogs whose tables are cut over."""
-        query = "SELECT json_extract(detail, '$.catalog') FROM events WHERE event = ?"
+        query = f"SELECT json_extract(detail, '$.catalog') FROM events WHERE event = ? AND {_SINCE_ROLLBACK}"
         return {name for (name,) in self._db.execute(query, (CATALOG_SWAPPED,))}
 
     def swapped_tables(self) -> set[tuple[str, str, str]]:
         """(catalog, namespace, table) of the tables that were cut over one by one."""
         columns = ", ".join(f"json_extract(detail, '$.{field}')" for field in ("catalog", "namespace", "table"))
-        query = f"SELECT {columns} FROM events WHERE event = ?"
+        query = f"SELECT {columns} FROM events WHERE event = ? AND {_SINCE_ROLLBACK}"
         return set(self._db.execute(query, (TABLE_SWAPPED,)))
 
     def swapped_among(self, tables: Iterable[PlannedTable]) -> set[int]:
@@ -182,21 +186,20 @@ class Journal:
         return {t.id for t in tables if t.catalog in catalogs or (t.catalog, t.namespace, t.name) in single}
 
     def last(self, event: str) -> dict[str, Any]:
-        """The detail of an event the last time that it happened; empty if it never did."""
-        query = "SELECT detail FROM events WHERE event = ? ORDER BY id DESC LIMIT 1"
+        """The detail of an event the last time that it happened since the last rollback; empty if it did not."""
+        query = f"SELECT detail FROM events WHERE event = ? AND {_SINCE_ROLLBACK} ORDER BY id DESC LIMIT 1"
         row = self._db.execute(query, (event,)).fetchone()
         return dict(json.loads(row[0])) if row else {}
 
     def first(self, event: str) -> int | None:
-        """When it first happened, in milliseconds since the epoch."""
+        """When it first happened, in milliseconds since the epoch, whatever was rolled back since."""
         query = "SELECT at FROM events WHERE event = ? ORDER BY id LIMIT 1"
         row = self._db.execute(query, (event,)).fetchone()
         return int(datetime.fromisoformat(row[0].replace("Z", "+00:00")).timestamp() * 1000) if row else None
 
     def events(self) -> list[dict[str, Any]]:
         """Everything that happened, in order."""
-        rows = self._db.execute("SELECT at, event, detail FROM events ORDER BY id")
-        return [{"at": at, "event": event, **json.loads(detail)} for at, event, detail in rows]
+        return [{"at": entry.at, "event": entry.event, **entry.detail} for entry in log.entries(self._db)]
 
     def baselines(self, table_id: int) -> dict[int, Baseline]:
         """Snapshot id → what it was in the old place."""

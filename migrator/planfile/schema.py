@@ -1,6 +1,6 @@
 """The tables of a plan file: the plan itself, which is sealed, and the journal, which grows."""
 
-FORMAT = 6
+FORMAT = 7
 """The number of this format. A plan can be used by every version of migrator that has the same number."""
 
 SCHEMA = """
@@ -35,8 +35,12 @@ CREATE TABLE versions_done (version_id INTEGER PRIMARY KEY, etag TEXT NOT NULL);
 CREATE TABLE delete_files (
   object_id INTEGER PRIMARY KEY, size INTEGER NOT NULL, lower TEXT, upper TEXT);
 CREATE TABLE events (
-  id INTEGER PRIMARY KEY, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-  event TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '');
+  id INTEGER PRIMARY KEY, at TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL, who TEXT NOT NULL,
+  version TEXT NOT NULL, digest TEXT NOT NULL);
+CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN
+  SELECT raise(ABORT, 'entries of the log are never changed'); END;
+CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN
+  SELECT raise(ABORT, 'entries of the log are never removed'); END;
 CREATE TABLE baselines (
   table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT, trouble TEXT,
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;

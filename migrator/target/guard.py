@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from migrator.errors import MigrationFailed, PlanStale
+from migrator.planfile import log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import STARTED, Journal
 from migrator.planfile.queries import PLAIN_COPIES
@@ -44,6 +45,11 @@ class TargetGuard:
         self._record = next((record for record in records if record.plan_id == self._id), None)
         return superseded_by(records, self._plan)
 
+    def record(self) -> PlanRecord | None:
+        """This plan's own record at the target; None if it was never carried out there."""
+        records = read_records(self._store, self.bucket)
+        return next((record for record in records if record.plan_id == self._id), None)
+
     def begin(self, journal: Journal, *, recognize: bool, live: frozenset[int]) -> Conditional:
         """Compare the target with the plan, and write the plan's record there. Call it before the first write of a run.
 
@@ -51,7 +57,7 @@ class TargetGuard:
         :func:`migrator.target.compare.find_changes`. Raises PlanStale if others changed the target, or if a newer plan
         was carried out.
         """
-        changes = self._find(journal, resumed=journal.has(STARTED), recognize=recognize, live=live)
+        changes = self._find(journal, resumed=journal.first(STARTED) is not None, recognize=recognize, live=live)
         newer = self.superseded()
         if newer is not None:
             more = f" At the target since planning:{changes}" if changes.changed else ""
@@ -100,7 +106,15 @@ class TargetGuard:
         record = self._record or new_record(self._plan)
         if state == COPYING:  # a resumed run does not take back what was cut over
             state = record.state
-        self._record = replace(record, state=state, updated=now(), tables=record.tables if tables is None else tables)
+        entries, digest = log.head(self._plan.db)
+        self._record = replace(
+            record,
+            state=state,
+            updated=now(),
+            tables=record.tables if tables is None else tables,
+            log_entries=entries,
+            log_digest=digest,
+        )
         write_record(self._store, self.bucket, self._record)
 
     def _refuse(self, changes: Changes) -> None:

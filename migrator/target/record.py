@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -43,6 +43,9 @@ class PlanRecord:
     state: str
     layout: Mapping[str, str | bool]
     tables: Sequence[Mapping[str, str | None]] = field(default_factory=list)
+    log_entries: int = 0
+    log_digest: str = ""
+    """How many entries the log of the plan had when this record was written, and the digest of the last one."""
 
     def __str__(self) -> str:
         moved = [str(table["table"]) for table in self.tables]
@@ -114,11 +117,14 @@ def _nested(a: str, b: str) -> bool:
 def _parsed(data: bytes, place: str) -> PlanRecord:
     try:
         given: dict[str, Any] = json.loads(data)
-        record = PlanRecord(**{name: given[name] for name in PlanRecord.__dataclass_fields__})
+        names = [f.name for f in fields(PlanRecord) if f.name in given or f.default is MISSING]
+        record = PlanRecord(**{name: given[name] for name in names})
         Layout.from_mapping("bucket-of-the-target", record.layout)
         [str(table["table"]) for table in record.tables]
         if not all(isinstance(getattr(record, name), str) for name in ("plan_id", "plan", "created", "updated")):
             raise TypeError("a name is not text")
+        if not isinstance(record.log_entries, int) or not isinstance(record.log_digest, str):
+            raise TypeError("the end of the log is not a number and a digest")
     except Exception as error:
         raise MigrationFailed(
             f"{place} cannot be read ({type(error).__name__}): it is migrator's record of an earlier migration.",

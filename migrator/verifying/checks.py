@@ -68,6 +68,11 @@ class Check:
             return DIFFERENT if self.failed > self.errors else ERROR
         return SAME if self.checked else NOT_COMPARED
 
+    def summary(self) -> dict[str, Any]:
+        """The check in numbers, for the log."""
+        numbers = {"checked": self.checked, "failed": self.failed, "not_compared": self.not_compared}
+        return {"name": self.name, "unit": self.unit, **numbers}
+
     def to_json(self) -> dict[str, Any]:
         """The check as in the JSON of a verification."""
         return {

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from e2e.world import Contents, World
+from migrator.planfile import log
 from migrator.store import LEASE_KEY
 
 KILLS = 5
@@ -189,7 +190,7 @@ def test_uploads_that_a_killed_run_left_are_dropped(world: World, expected: Cont
     client.create_multipart_upload(Bucket="data-lake", Key=ours)
     client.create_multipart_upload(Bucket="data-lake", Key="somebody/elses")
     with closing(sqlite3.connect(plan)) as db:
-        db.execute("INSERT INTO events (event, detail) VALUES ('started', '{}')")
+        log.append(db, "started", {})
         db.commit()
     world.run("migrate", plan, "--yes")
     left = [upload["Key"] for upload in client.list_multipart_uploads(Bucket="data-lake")["Uploads"]]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import MigratorError, PlanBusy, PlanDamaged, PlanUnusable
+from migrator.planfile import log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.place import check_place, create_private, new_file, plan_lock
 
@@ -96,7 +97,7 @@ def test_everything_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> 
     with umask(mask):
         make(path)
         with PlanFile.open(path) as plan, plan.lock():
-            plan.db.execute("INSERT INTO events (event) VALUES ('started')")
+            log.append(plan.db, "started", {})
             names = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
         os.close(create_private(tmp_path / "list"))
     assert names == dict.fromkeys(("p.db", "p.db-wal", "p.db-shm", "p.db.lock"), 0o600)

@@ -1,0 +1,115 @@
+"""The log in a plan file: what happened to the plan, when, who did it, and with which version of migrator.
+
+Entries are only appended. Each holds a digest over itself and the digest before it, the first one over the digest of
+the plan, so that an entry that was changed, removed or put in later shows (issue 14).
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from migrator._version import __version__
+
+_COLUMNS = "id, at, event, detail, who, version"
+_LAST = "SELECT id, digest FROM events ORDER BY id DESC LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry. ``at`` is UTC in ISO 8601; ``who`` is user@host; ``version`` is migrator's."""
+
+    number: int
+    at: str
+    event: str
+    detail: Mapping[str, Any]
+    who: str
+    version: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as in ``migrator log --json``; what belongs to the event stands under "detail"."""
+        return {
+            "number": self.number,
+            "at": self.at,
+            "event": self.event,
+            "who": self.who,
+            "version": self.version,
+            "detail": dict(self.detail),
+        }
+
+
+def append(db: sqlite3.Connection, event: str, detail: Mapping[str, Any]) -> None:
+    """Write an entry, in a transaction of its own. ``detail`` must hold no secret. Lets sqlite3.Error through."""
+    db.execute("BEGIN IMMEDIATE")  # the digest before this one must still be the last when it is written
+    try:
+        last = db.execute(_LAST).fetchone()
+        before = last[1] if last else _plan_digest(db)
+        at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        values = ((last[0] if last else 0) + 1, at, event, json.dumps(detail), _who(), __version__)
+        row = (*values, _digest(before, values))
+        db.execute(f"INSERT INTO events ({_COLUMNS}, digest) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def entries(db: sqlite3.Connection) -> list[Entry]:
+    """All entries, the oldest first."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM events ORDER BY id")
+    return [
+        Entry(number, at, event, json.loads(detail), who, version) for number, at, event, detail, who, version in rows
+    ]
+
+
+def first_changed(db: sqlite3.Connection) -> int | None:
+    """The number of the first entry that is not as migrator wrote it, or that follows one that was removed; None if
+    there is none. Entries that were removed from the end do not show here: see :func:`head`."""
+    before = _plan_digest(db)
+    for expected, (*values, digest) in enumerate(
+        db.execute(f"SELECT {_COLUMNS}, digest FROM events ORDER BY id"), start=1
+    ):
+        if values[0] != expected or digest != _digest(before, values):
+            return expected
+        before = digest
+    return None
+
+
+def head(db: sqlite3.Connection) -> tuple[int, str]:
+    """(number, digest) of the last entry; (0, digest of the plan) if there is none."""
+    last: tuple[int, str] | None = db.execute(_LAST).fetchone()
+    return last or (0, _plan_digest(db))
+
+
+def digest_at(db: sqlite3.Connection, number: int) -> str | None:
+    """The digest of an entry, as :func:`head` returned it when the entry was the last; None if there is no such one."""
+    if number == 0:
+        return _plan_digest(db)
+    row = db.execute("SELECT digest FROM events WHERE id = ?", (number,)).fetchone()
+    return row[0] if row else None
+
+
+def _plan_digest(db: sqlite3.Connection) -> str:
+    row = db.execute("SELECT value FROM header WHERE key = 'digest'").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _digest(before: str, values: Any) -> str:
+    return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,89 @@
+"""The report of ``migrator log``: everything that happened to a plan, and whether the log is as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.planfile import log
+from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import COMPARED, COPIED, VERIFIED
+from migrator.reporting.rendering import Grid, Report, line, printable, size
+
+MAX_VALUE = 200
+"""How many characters of one value a report shows; the JSON has all."""
+
+
+@dataclass(frozen=True)
+class PlanLog:
+    """The log of a plan. ``changed``: what about it is not as migrator wrote it; empty if nothing is. ``not_checked``:
+    why it could not be compared with the target's record; None if it was."""
+
+    plan: str
+    created: str
+    digest: str
+    entries: tuple[log.Entry, ...]
+    changed: str = ""
+    not_checked: str | None = None
+
+    @property
+    def intact(self) -> bool:
+        """False if an entry was changed, removed or put in."""
+        return not self.changed
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys and values of ``migrator log --json``."""
+        return {
+            "plan": self.plan,
+            "created": self.created,
+            "digest": self.digest,
+            "intact": self.intact,
+            "changed": self.changed or None,
+            "not_checked": self.not_checked,
+            "entries": [entry.to_json() for entry in self.entries],
+        }
+
+
+def read_log(plan: PlanFile) -> PlanLog:
+    """The log of a plan, checked entry by entry."""
+    header, changed = plan.header(), log.first_changed(plan.db)
+    found = "" if changed is None else f"entry {changed} is not the one that migrator wrote there"
+    return PlanLog(str(plan.path), header["created"], header["digest"], tuple(log.entries(plan.db)), found)
+
+
+def log_report(found: PlanLog) -> Report:
+    """One line per entry: when, who, what, and its numbers."""
+    rows = [
+        (e.at[:19].replace("T", " "), printable(e.who), e.event, _numbers(e.event, e.detail)) for e in found.entries
+    ]
+    report: Report = [line(f"{found.plan}: made {found.created}, digest {found.digest[:16]}…", style="bold")]
+    report.append(Grid(("UTC", "who", "what", ""), rows))
+    if found.changed:
+        report.append(line(f"The log was changed: {found.changed}.", style="red"))
+    else:
+        report.append(line(f"The log is as it was written: {len(rows):,} entries, chained by SHA-256.", style="green"))
+    if found.not_checked:
+        report.append(line(f"Not compared with the target's record: {found.not_checked}", style="yellow"))
+    return report
+
+
+def _numbers(event: str, detail: Mapping[str, Any]) -> str:
+    """The detail of an entry in one line."""
+    if event == COPIED:
+        proofs = ", ".join(f"{proof} {count:,}" for proof, count in detail["proofs"].items())
+        copied = f"{detail['objects']:,} objects ({size(detail['bytes'])}), {detail['versions']:,} older versions"
+        return f"{copied}; proven by {proofs}" if proofs else copied
+    if event in (COMPARED, VERIFIED):
+        checks = detail["checks"]
+        counts = {key: sum(check[key] for check in checks) for key in ("checked", "failed", "not_compared")}
+        numbers = f"{len(checks)} checks: {counts['checked']:,} compared, {counts['failed']:,} differ"
+        return f"{numbers}, {counts['not_compared']:,} not compared"
+    return ", ".join(f"{key} {_short(value)}" for key, value in detail.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping) and all(isinstance(v, Mapping) for v in value.values()):  # pointers
+        return f"of {len(value):,} tables" if len(value) != 1 else f"of {printable(next(iter(value)))}"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return printable(text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…")
