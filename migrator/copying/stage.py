@@ -18,6 +18,7 @@ from migrator.copying.versions import VersionCopier
 from migrator.inventory.versions import has_versions
 from migrator.planfile.copied import Copied
 from migrator.planfile.journal import STARTED
+from migrator.planfile.objects import objects_by_id
 from migrator.planfile.queries import IS_FOLDER, PENDING_PLAIN_COPIES, count_objects
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import Progress
@@ -94,7 +95,7 @@ def copy_current_objects(run: Run, options: Options) -> None:
     run.result.copy_seconds = time.monotonic() - began
     if failures:
         ids = [failure.id for failure in failures]
-        listed = list_failures(failed, (planned.place for planned in run.plan.objects_by_id(ids)))
+        listed = list_failures(failed, (planned.place for planned in objects_by_id(run.plan, ids)))
         raise stage_failed("copying", [failure.error for failure in failures], listed)
 
 
@@ -170,7 +171,7 @@ class _CurrentCopies:
             if not lost:
                 break
             failures = [failure for failure in failures if failure.id not in lost]
-            planned = {one.id: one for one in run.plan.objects_by_id(lost)}
+            planned = {one.id: one for one in objects_by_id(run.plan, lost)}
             arrived = _version_copier(run).look_again(run.journal, planned.values())
             self._count(arrived, stage)
             for copy in arrived:
