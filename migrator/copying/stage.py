@@ -7,11 +7,12 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+from migrator.copying.choices import ALWAYS, MAX_FAILURES, NEVER
 from migrator.copying.copy_objects import copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
 from migrator.copying.free_keys import LEAST_GROUP
 from migrator.copying.leftovers import drop_uploads
-from migrator.copying.options import ALWAYS, NEVER, SMALL, Options
+from migrator.copying.options import SMALL, Options
 from migrator.copying.outcomes import AnswerLost, Item, NotCopied
 from migrator.copying.setup import Setup
 from migrator.copying.versions import VersionCopier
@@ -22,7 +23,7 @@ from migrator.planfile.objects import objects_by_id
 from migrator.planfile.queries import IS_FOLDER, PENDING_PLAIN_COPIES, count_objects
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import Progress
-from migrator.run import MAX_FAILURES, Run, stage_failed
+from migrator.run import Run, stage_failed
 from migrator.store import PartCopies, lists_in_order, probe_part_copies
 from migrator.target import holds_only_copies
 
