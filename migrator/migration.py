@@ -23,7 +23,7 @@ from migrator.cutover.checks import (
     check_target,
     is_empty,
 )
-from migrator.cutover.pointers import check_pointers
+from migrator.cutover.pointers import check_unmoved_since_planning
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError
 from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, REWRITTEN, VERIFIED
@@ -74,7 +74,7 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
     if is_empty(run.plan):
         return _without_anything_to_do(run)
     if choices.cutover:  # without one they may move on: the lake is in use, and a later plan follows
-        check_pointers(run)
+        check_unmoved_since_planning(run)
     with ExitStack() as stack:
         held = stack.enter_context(_target_held(run))
         begin(run, options)

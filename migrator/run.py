@@ -18,9 +18,6 @@ from migrator.results import RunResult, Written
 from migrator.store import Conditional, Store
 from migrator.target import TargetGuard
 
-MAX_FAILURES = 100
-"""A run that fails this often is stopped: a missing permission would fail for every object."""
-
 
 @dataclass
 class Run:
@@ -32,7 +29,7 @@ class Run:
     catalogs: Mapping[str, Catalog]
     journal: Journal
     progress: Progress
-    max_failures: int = MAX_FAILURES
+    max_failures: int
     only: frozenset[tuple[str, str]] | None = None
     conditional: Conditional = field(default_factory=Conditional)
     """Which conditional writes the target honours; known when the run has begun."""

@@ -67,8 +67,8 @@ WITHOUT_S3 = ("iceberg", "layout", "findings", "concurrency", "reporting", "erro
 PURE = ("inventory/carriers.py", "inventory/bucket_settings.py")
 """Modules of other layers that do not either."""
 
-FUNCTION_LINES, CLASS_LINES = 40, 280
-"""The longest function, without its docstring, and the longest class. Store has one short method per request."""
+FUNCTION_LINES, CLASS_LINES = 40, 250
+"""The longest function and the longest class, each without its docstring."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

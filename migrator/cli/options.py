@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from migrator.copying.choices import AUTO, MAX_FAILURES, VERIFY
 from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.findings import AT_MIGRATION
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
-
-# These two repeat what migrator.copying.options and migrator.run define, which import boto3; a test compares them.
-VERIFY_CONTENT = ("auto", "always", "never")
-MAX_FAILURES = 100
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class CopyOptions:
     concurrency: int = Limits().concurrency
     tps: float | None = None
     bandwidth: float | None = None
-    verify_content: str = VERIFY_CONTENT[0]
+    verify_content: str = AUTO
     max_failures: int = MAX_FAILURES
     files_from: Path | None = None
 
@@ -202,8 +199,8 @@ copy_options = _together(
     click.option("--bandwidth", type=Bandwidth(), metavar="SIZE", help="Maximum bytes per second, such as 200M."),
     click.option(
         "--verify-content",
-        type=click.Choice(VERIFY_CONTENT),
-        default=VERIFY_CONTENT[0],
+        type=click.Choice(VERIFY),
+        default=AUTO,
         show_default=True,
         help="When to read a copy and its source and compare their bytes; auto: where no ETag or checksum proves that "
         "they are equal.",

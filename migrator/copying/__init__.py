@@ -8,7 +8,7 @@ From many objects to one request:
 - ``servers`` sends the requests, ``concurrency_limit`` finds how many at once, ``memory_budget`` limits the memory,
   ``free_keys`` asks for many keys of the target at once, ``boto3_copy`` copies where our own requests cannot.
 
-Values: ``options`` and ``setup`` (how to copy), ``outcomes`` (an object to copy, and what came of it).
+Values: ``choices``, ``options`` and ``setup`` (how to copy), ``outcomes`` (an object to copy, and what came of it).
 
 Beside them: ``versions`` copies older versions and delete markers, ``leftovers`` aborts the uploads of a killed run,
 ``failed_list`` lists in a file what could not be copied.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from migrator.copying.boto3_copy import copy_with_boto3
-from migrator.copying.options import AUTO
+from migrator.copying.choices import AUTO
 from migrator.copying.outcomes import Item
 from migrator.copying.proof import Prover
 from migrator.copying.responses import Refused, refused

@@ -11,6 +11,7 @@ from pathlib import Path
 from migrator.errors import ConfigError
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.objects import object_at
 from migrator.planfile.place import create_private
 from migrator.planfile.rows import SKIP
 
@@ -78,7 +79,7 @@ def check_listed(plan: PlanFile, listed: Iterable[tuple[str, str]]) -> None:
     for bucket, key in sorted(listed):
         if plan.lookup("SELECT 1 FROM versions WHERE bucket = ? AND key = ? LIMIT 1", (bucket, key)):
             continue
-        planned = plan.object_at(bucket, key)
+        planned = object_at(plan, bucket, key)
         if planned is None or planned.action == SKIP:
             unknown.append(f"s3://{bucket}/{key}")
         elif planned.role:

@@ -31,12 +31,12 @@ def drop_uploads(plan: PlanFile, store: Store, options: Options, begun: int) -> 
 
     def abort_if_ours(upload: Upload, at: int) -> None:
         if at >= begun - CLOCKS_DIFFER and plan.lookup(query, (upload.key,)):
-            store.abort_upload(upload)
+            store.uploads.abort(upload)
 
-    for upload, at in store.uploads(bucket):
+    for upload, at in store.uploads.list(bucket):
         abort_if_ours(upload, at)
     for outcome in run_in_threads(
-        lambda key: store.uploads_of(bucket, key), _keys_in_parts(plan, store, options), workers=16
+        lambda key: store.uploads.of_key(bucket, key), _keys_in_parts(plan, store, options), workers=16
     ):
         if isinstance(outcome, Failed):
             raise outcome.error

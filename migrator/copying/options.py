@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from migrator.copying.choices import AUTO
 from migrator.copying.concurrency_limit import Limits
 from migrator.store import Conditional, PartCopies
 
@@ -15,8 +16,6 @@ WHOLE_LIMIT = 5 * GIB
 PART_SIZE = 256 * MIB
 SMALL = 8 * MIB
 """Up to this size, hashing the bytes of both sides costs less than the requests of a copy in parts."""
-
-ALWAYS, AUTO, NEVER = VERIFY = ("always", "auto", "never")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from migrator.copying.options import ALWAYS, NEVER
+from migrator.copying.choices import ALWAYS, NEVER
 from migrator.copying.outcomes import Item, Unequal
 from migrator.copying.servers import Servers
 from migrator.planfile.copied import CHECKSUM, ETAG, KIND_CHANGED, LOST, MD5, NONE, SHA256, Copied

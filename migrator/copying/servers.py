@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from migrator.copying.choices import NEVER
 from migrator.copying.concurrency_limit import ConcurrencyLimit
 from migrator.copying.memory_budget import MemoryBudget
-from migrator.copying.options import MIB, NEVER, Options
+from migrator.copying.options import MIB, Options
 from migrator.copying.outcomes import AnswerLost, Item
 from migrator.copying.responses import Failure, failure_of, succeeded
 from migrator.errors import SourceChanged, StoreError

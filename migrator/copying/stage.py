@@ -7,21 +7,23 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+from migrator.copying.choices import ALWAYS, MAX_FAILURES, NEVER
 from migrator.copying.copy_objects import copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
 from migrator.copying.free_keys import LEAST_GROUP
 from migrator.copying.leftovers import drop_uploads
-from migrator.copying.options import ALWAYS, NEVER, SMALL, Options
+from migrator.copying.options import SMALL, Options
 from migrator.copying.outcomes import AnswerLost, Item, NotCopied
 from migrator.copying.setup import Setup
 from migrator.copying.versions import VersionCopier
 from migrator.inventory.versions import has_versions
 from migrator.planfile.copied import Copied
 from migrator.planfile.journal import COPIED, STARTED
+from migrator.planfile.objects import objects_by_id
 from migrator.planfile.queries import IS_FOLDER, PENDING_PLAIN_COPIES, count_objects
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import Progress
-from migrator.run import MAX_FAILURES, Run, stage_failed
+from migrator.run import Run, stage_failed
 from migrator.store import PartCopies, lists_in_order, probe_part_copies
 from migrator.target import holds_only_copies
 
@@ -106,7 +108,7 @@ def copy_current_objects(run: Run, options: Options) -> None:
     run.result.copy_seconds = time.monotonic() - began
     if failures:
         ids = [failure.id for failure in failures]
-        listed = list_failures(failed, (planned.place for planned in run.plan.objects_by_id(ids)))
+        listed = list_failures(failed, (planned.place for planned in objects_by_id(run.plan, ids)))
         raise stage_failed("copying", [failure.error for failure in failures], listed)
 
 
@@ -182,7 +184,7 @@ class _CurrentCopies:
             if not lost:
                 break
             failures = [failure for failure in failures if failure.id not in lost]
-            planned = {one.id: one for one in run.plan.objects_by_id(lost)}
+            planned = {one.id: one for one in objects_by_id(run.plan, lost)}
             arrived = _version_copier(run).look_again(run.journal, planned.values())
             self._count(arrived, stage)
             for copy in arrived:

@@ -31,7 +31,7 @@ async def upload_in_parts(
     ``attributes``: arguments for CreateMultipartUpload. ``ranges``: (first, last) byte of each part. Raises what
     ``write_part`` raises, and Unequal if the server cannot put the parts together; the upload is aborted then.
     """
-    upload = await servers.in_thread(servers.target.begin_upload, servers.bucket, item.target, attributes)
+    upload = await servers.in_thread(servers.target.uploads.begin, servers.bucket, item.target, attributes)
     # Few tasks at a time: an object of 10,000 parts must not crowd out the others.
     numbers = iter(enumerate(ranges, 1))
     done: dict[int, dict[str, Any]] = {}
@@ -51,7 +51,7 @@ async def upload_in_parts(
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
         with suppress(MigratorError):
-            await asyncio.shield(servers.in_thread(servers.target.abort_upload, upload))
+            await asyncio.shield(servers.in_thread(servers.target.uploads.abort, upload))
         raise
 
 
@@ -61,7 +61,7 @@ async def _finish(
     once = servers.options.once
     expected = Expected(item.replaces) if servers.options.conditional.complete else None
     try:
-        return await servers.in_thread(servers.target.finish_upload, upload, parts, once=once, expected=expected)
+        return await servers.in_thread(servers.target.uploads.finish, upload, parts, once=once, expected=expected)
     except (AccessDenied, SourceChanged, Unreachable) as error:
         if once and isinstance(error, Unreachable):
             raise AnswerLost(item.place, error.message) from error

@@ -16,8 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 from migrator.copying.boto3_copy import copy_with_boto3
+from migrator.copying.choices import AUTO, NEVER
 from migrator.copying.free_keys import FreeKeys
-from migrator.copying.options import AUTO, NEVER, SMALL, WHOLE_LIMIT
+from migrator.copying.options import SMALL, WHOLE_LIMIT
 from migrator.copying.outcomes import Item
 from migrator.copying.proof import Prover, WholeChecksum
 from migrator.copying.responses import Refused, elements, refused

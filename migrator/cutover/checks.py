@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from migrator.cutover.pointers import check_not_set_back, check_pointers, count_pointers
+from migrator.cutover.pointers import check_not_set_back, check_unmoved_since_planning, count_pointers
 from migrator.cutover.source_changes import find_source_changes
 from migrator.errors import PlanBlocked, PlanStale, Unreachable
 from migrator.layout import source_places
@@ -60,7 +60,7 @@ def check_target(run: Run) -> None:
 def check_nothing_to_do(run: Run) -> None:
     """Nothing was to be done by this plan, and that is still so. Raises PlanStale."""
     _check_not_superseded(run)
-    check_pointers(run)
+    check_unmoved_since_planning(run)
     run.guard.compare(run.journal)
     _check_sources_at_the_end(run)
 

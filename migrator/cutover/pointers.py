@@ -43,7 +43,7 @@ def count_pointers(plan: PlanFile) -> Pointers:
     return Pointers(len(moving), len(namespaces), hints, len(catalogs))
 
 
-def check_pointers(run: Run) -> None:
+def check_unmoved_since_planning(run: Run) -> None:
     """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale, or
     MigrationFailed for a table that lived at the target and was set back to its old place.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migrator.catalogs import Catalog
 from migrator.copying.stage import copy_versions
-from migrator.cutover.pointers import check_pointers, count_pointers
+from migrator.cutover.pointers import check_unmoved_since_planning, count_pointers
 from migrator.errors import CutoverIncomplete, MigratorError
 from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, TABLE_SWAPPED
 from migrator.planfile.queries import pending_rewrites
@@ -23,7 +23,7 @@ def swap_pointers(run: Run) -> None:
     Raises PlanStale if a table moved on; CutoverIncomplete if some catalogs were swapped and another one could not be.
     """
     tables = run.tables_to_move()
-    check_pointers(run)
+    check_unmoved_since_planning(run)
     pointers = {t.identifier: {"old": t.old_metadata, "new": t.new_metadata} for t in tables}
     run.journal.event(CUTOVER_BEGUN, pointers=pointers)
     try:

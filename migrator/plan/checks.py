@@ -128,7 +128,7 @@ def find_bucket_state(
     """Report open uploads and older versions in the old buckets."""
     for bucket in layout.moved_buckets:
         try:
-            uploads = store.open_uploads(bucket)
+            uploads = store.uploads.count_open(bucket)
             if (total := histories.get(bucket)) is not None:
                 report_histories(plan, bucket, total, kept=all_versions)
         except StoreError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain, islice
@@ -28,6 +29,39 @@ def connect(path: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3
     return sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=WAIT_SECONDS, check_same_thread=check_same_thread
     )
+
+
+class Readers:
+    """Further connections to a plan's database, for reading."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        """``path`` and ``mode`` as for :func:`connect`."""
+        self._path, self._mode = path, mode
+        self._shared: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection for the calling thread, which must close it."""
+        return connect(self._path, self._mode)
+
+    def first_row(self, query: str, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The first row of a query, from any thread, by a connection that all threads share."""
+        with self._lock:
+            if self._shared is None:
+                self._shared = connect(self._path, self._mode, check_same_thread=False)
+            row: tuple[Any, ...] | None = self._shared.execute(query, parameters).fetchone()
+            return row
+
+    def change_to(self, path: Path, mode: str) -> None:
+        """Make all further connections to ``path`` in this mode."""
+        self._path, self._mode = path, mode
+        self.close()
+        self._shared = None
+
+    def close(self) -> None:
+        """Close the connection that the threads share."""
+        if self._shared is not None:
+            self._shared.close()
 
 
 def insert_rows(db: sqlite3.Connection, into: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from itertools import groupby
@@ -21,7 +20,7 @@ from typing import Any
 from migrator._version import __version__
 from migrator.errors import PlanBusy, PlanDamaged, PlanStale, PlanUnusable, redacted
 from migrator.findings import BLOCK, Finding
-from migrator.layout import Layout, Location
+from migrator.layout import Layout
 from migrator.planfile.checks import (
     KEEP,
     check_is_file,
@@ -31,7 +30,15 @@ from migrator.planfile.checks import (
     digest_of,
     plan_trouble,
 )
-from migrator.planfile.connecting import begin_writing, closing_on_error, connect, open_to_read, shadow, state_of
+from migrator.planfile.connecting import (
+    Readers,
+    begin_writing,
+    closing_on_error,
+    connect,
+    open_to_read,
+    shadow,
+    state_of,
+)
 from migrator.planfile.place import create_private, plan_lock
 from migrator.planfile.rows import (
     OBJECT_COLUMNS,
@@ -67,14 +74,12 @@ class PlanFile:
         """``read_from`` and ``how``: where and in which mode further connections read (:func:`connect`)."""
         self.path = path
         self.db = db
-        self._read_from, self._how = read_from or path, how
+        self._readers = Readers(read_from or path, how)
         self._held = ExitStack()
         self._held.callback(self._close)
         self._sealed = False
         self._as_checked: tuple[int, ...] | None = None  # state_of the file before it was checked, if known
         self._digest = ""
-        self._lookups: sqlite3.Connection | None = None
-        self._lookup_lock = threading.Lock()
         self._layout: Layout | None = None
         self._file = path.stat()
 
@@ -139,10 +144,8 @@ class PlanFile:
                     )
             begin_writing(db)
         self.db.close()
-        self.db, self._read_from, self._how, self._as_checked = db, self.path, "ro", None
-        if self._lookups is not None:
-            self._lookups.close()
-            self._lookups = None
+        self.db, self._as_checked = db, None
+        self._readers.change_to(self.path, "ro")
 
     @classmethod
     def open_unchecked(cls, path: Path) -> PlanFile:
@@ -160,9 +163,8 @@ class PlanFile:
         self._held.close()
 
     def _close(self) -> None:
-        if self._lookups is not None:
-            with suppress(sqlite3.Error):
-                self._lookups.close()
+        with suppress(sqlite3.Error):
+            self._readers.close()
         with suppress(sqlite3.Error):
             # So that a plan at rest is one file, which can be read where nothing can be written.
             self.db.execute("PRAGMA busy_timeout=0")
@@ -205,11 +207,7 @@ class PlanFile:
 
     def lookup(self, query: str, parameters: Iterable[Any] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, from any thread."""
-        with self._lookup_lock:
-            if self._lookups is None:
-                self._lookups = connect(self._read_from, self._how, check_same_thread=False)
-            row: tuple[Any, ...] | None = self._lookups.execute(query, tuple(parameters)).fetchone()
-            return row
+        return self._readers.first_row(query, tuple(parameters))
 
     def rows(self, query: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, in flat memory, on a connection of their own."""
@@ -219,7 +217,7 @@ class PlanFile:
     def _reader(self) -> sqlite3.Connection:
         """A connection of its own. Never one that would create the file, if somebody has deleted it."""
         try:
-            return connect(self._read_from, self._how)
+            return self._readers.connect()
         except sqlite3.Error as error:
             self.check_there()
             raise plan_trouble(self.path, error, "read") from error
@@ -249,11 +247,6 @@ class PlanFile:
                 yield from (PlannedObject(*row) for row in rows)
                 last = rows[-1][0]
 
-    def objects_by_id(self, ids: Iterable[int]) -> Iterator[PlannedObject]:
-        """Yield these objects, in the order of their ids."""
-        for number in sorted(ids):
-            yield from self.objects("id = ?", (number,))
-
     def histories(
         self, where: str = "1", parameters: Iterable[Any] = (), *, sealed: bool = True
     ) -> Iterator[list[PlannedVersion]]:
@@ -269,24 +262,6 @@ class PlanFile:
         """The ETag of what may be replaced at the target by this object; None if nothing may. From any thread."""
         row = self.lookup("SELECT etag FROM replaceable WHERE object_id = ?", (object_id,))
         return str(row[0]) if row else None
-
-    def object_at(self, bucket: str, key: str) -> PlannedObject | None:
-        """The object with this source key, from any thread."""
-        row = self.lookup(f"SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
-        return PlannedObject(*row) if row else None
-
-    def object_named(self, path: str) -> PlannedObject | None:
-        """The object that a path in a table's metadata names; None if it is not part of the plan. From any thread.
-
-        Its key is the literal one or else the one that Hadoop's S3A makes of it (``Location.collapsed``). For a path
-        outside of S3, it is the object that the layout puts at the path's new place."""
-        literal = Location.parse(path)
-        if literal is None:
-            new = Location.parse(self.layout.map_uri(path) or "")
-            row = new and self.lookup(f"SELECT {OBJECT_COLUMNS} FROM objects WHERE target = ? LIMIT 1", (new.key,))
-            return PlannedObject(*row) if row else None
-        places = dict.fromkeys((literal, literal.collapsed))
-        return next((found for at in places if (found := self.object_at(at.bucket, at.key))), None)
 
     def tables(self) -> list[PlannedTable]:
         """All tables of the plan, by id."""

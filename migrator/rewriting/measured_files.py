@@ -8,6 +8,7 @@ from typing import Any
 from migrator.errors import MigrationFailed
 from migrator.iceberg.manifests import DeleteFile
 from migrator.planfile.file import PlanFile
+from migrator.planfile.objects import object_named
 from migrator.planfile.rows import REWRITE, ROLE_MANIFEST
 from migrator.rewriting.rewriter import Rewriter
 from migrator.store import Conditional, Store, connect
@@ -22,7 +23,7 @@ class JournalledFiles:
 
     def delete_file(self, path: str) -> DeleteFile | None:
         """The rewritten position delete file at the old ``path``; None if it was not rewritten."""
-        planned = self._plan.object_named(path)
+        planned = object_named(self._plan, path)
         row = planned and self._plan.lookup(
             "SELECT size, lower, upper FROM delete_files WHERE object_id = ?", (planned.id,)
         )
@@ -34,7 +35,7 @@ class JournalledFiles:
 
         Raises MigrationFailed if it was to be rewritten and was not.
         """
-        planned = self._plan.object_named(path)
+        planned = object_named(self._plan, path)
         if planned is None:
             return None
         row = self._plan.lookup("SELECT size FROM done WHERE object_id = ?", (planned.id,))

@@ -83,13 +83,13 @@ def _refuses(store: Store, bucket: str, key: str, operation: str, expected: Expe
                 source = {"Bucket": bucket, "Key": f"{key}-source"}
                 connection.client.copy_object(**place, CopySource=source, **expected.arguments)
             else:
-                upload = store.begin_upload(bucket, key, {})
-                store.finish_upload(upload, [store.put_part(upload, 1, b"probe")], expected=expected)
+                upload = store.uploads.begin(bucket, key, {})
+                store.uploads.finish(upload, [store.uploads.put_part(upload, 1, b"probe")], expected=expected)
     except SourceChanged:
         return True
     except StoreError:
         return False
     finally:
         if upload is not None:
-            store.abort_upload(upload)
+            store.uploads.abort(upload)
     return False

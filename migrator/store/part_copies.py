@@ -34,8 +34,8 @@ def probe_part_copies(store: Store, bucket: str) -> PartCopies:
     """
     try:
         with trial_keys(store, bucket, "-parts", "-whole", "-copy", "-checksum") as (parts, whole, copy, checksum):
-            upload = store.begin_upload(bucket, parts, {})
-            store.finish_upload(upload, [store.put_part(upload, 1, parts.encode())])
+            upload = store.uploads.begin(bucket, parts, {})
+            store.uploads.finish(upload, [store.uploads.put_part(upload, 1, parts.encode())])
             source = store.head(bucket, parts)
             return PartCopies(
                 store.copy(bucket, source, bucket, whole) == source.etag,
@@ -56,10 +56,10 @@ def _copied_in_parts(
 
     upload = None
     try:
-        upload = store.begin_upload(bucket, key, attributes)
+        upload = store.uploads.begin(bucket, key, attributes)
         part = copy_part(store.at(bucket), upload, 1, bucket, source, (0, source.size - 1))
-        return store.finish_upload(upload, [part])
+        return store.uploads.finish(upload, [part])
     except StoreError:
         if upload is not None:
-            store.abort_upload(upload)
+            store.uploads.abort(upload)
         return None

@@ -73,14 +73,14 @@ class Rights:
 
     def upload_in_parts(self) -> None:
         """Begin a multipart upload and send a part, then :meth:`abort` it."""
-        self._upload = self._store.begin_upload(self._bucket, f"{self._below}-parts", {})
-        self._store.put_part(self._upload, 1, b"-")
+        self._upload = self._store.uploads.begin(self._bucket, f"{self._below}-parts", {})
+        self._store.uploads.put_part(self._upload, 1, b"-")
 
     def abort(self) -> None:
         """Abort the upload that :meth:`upload_in_parts` began."""
         if self._upload is not None:
             upload, self._upload = self._upload, None
-            self._store.abort_upload(upload)
+            self._store.uploads.abort(upload)
 
     def listed(self, name: str) -> bool:
         """True if the object that was written with this name is listed under exactly this key."""

@@ -7,14 +7,14 @@ from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
 
-from migrator.store import buckets, comparing, copies, objects, pages, uploads, versions, writing
+from migrator.store import buckets, comparing, copies, objects, pages, versions, writing
 from migrator.store.checksums import Checksum
 from migrator.store.conditional import Conditional, Expected
 from migrator.store.connection import Connection
 from migrator.store.listing import Page, StoredObject, list_in_parallel
 from migrator.store.objects import Content, Download
 from migrator.store.part_copies import PartCopies
-from migrator.store.uploads import Upload
+from migrator.store.uploads import Uploads
 from migrator.store.versions import StoredVersion
 from migrator.store.wire import Endpoint
 
@@ -41,6 +41,11 @@ class Store:
     def at(self, bucket: str) -> Connection:
         """The connection to the server that has this bucket."""
         return self._connection
+
+    @property
+    def uploads(self) -> Uploads:
+        """Multipart uploads: opening, finishing, aborting and listing them."""
+        return Uploads(self.at)
 
     @property
     def ends(self) -> tuple[Store, Store]:
@@ -138,18 +143,6 @@ class Store:
         """The versions and delete markers of one key, the oldest first."""
         return versions.versions_of(self.at(bucket), bucket, key)
 
-    def uploads(self, bucket: str, prefix: str = "") -> Iterator[tuple[Upload, int]]:
-        """Yield every open multipart upload, and when it was opened, in milliseconds since the epoch."""
-        return uploads.list_uploads(self.at(bucket), bucket, prefix)
-
-    def uploads_of(self, bucket: str, key: str) -> Sequence[tuple[Upload, int]]:
-        """The open uploads of one key."""
-        return uploads.uploads_of(self.at(bucket), bucket, key)
-
-    def open_uploads(self, bucket: str) -> int:
-        """How many multipart uploads are open in the bucket; at most 1,000 are counted."""
-        return uploads.count_open(self.at(bucket), bucket)
-
     # -- reading objects -----------------------------------------------------------------------------
 
     def head(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
@@ -181,7 +174,7 @@ class Store:
         return objects.read_part(self.at(bucket), bucket, key, etag, span)
 
     def attributes(self, bucket: str, key: str, etag: str, version_id: str | None = None) -> dict[str, Any]:
-        """The parameters of :meth:`begin_upload` that make an equal object. Raises SourceChanged."""
+        """The parameters of :meth:`.Uploads.begin` that make an equal object. Raises SourceChanged."""
         return objects.attributes(self.at(bucket), bucket, key, etag, version_id)
 
     def tagging(self, bucket: str, key: str, version_id: str | None = None) -> str:
@@ -275,28 +268,3 @@ class Store:
     def delete_marker(self, bucket: str, key: str) -> None:
         """Make a delete marker the latest version of the key. Sends the request once."""
         versions.add_delete_marker(self.at(bucket), bucket, key)
-
-    # -- uploads in parts ----------------------------------------------------------------------------
-
-    def begin_upload(self, bucket: str, key: str, attributes: Mapping[str, Any]) -> Upload:
-        """Open a multipart upload. The caller must finish or abort it."""
-        return uploads.begin(self.at(bucket), bucket, key, attributes)
-
-    def put_part(self, upload: Upload, number: int, data: bytes) -> dict[str, Any]:
-        """Upload one part. Returns the part as :meth:`finish_upload` takes it."""
-        return uploads.put_part(self.at(upload.bucket), upload, number, data)
-
-    def finish_upload(
-        self,
-        upload: Upload,
-        parts: Sequence[Mapping[str, Any]],
-        *,
-        once: bool = False,
-        expected: Expected | None = None,
-    ) -> str:
-        """Make an object of the parts (in order) and return its ETag. Raises SourceChanged and WrongChecksums."""
-        return uploads.finish(self.at(upload.bucket), upload, parts, once=once, expected=expected)
-
-    def abort_upload(self, upload: Upload) -> None:
-        """Delete the parts of an upload, if it still exists."""
-        uploads.abort(self.at(upload.bucket), upload)

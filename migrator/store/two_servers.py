@@ -128,14 +128,14 @@ def copy_between(
     if stored.size <= THROUGH_PART_SIZE and not (like_source and stored.size):
         return _copy_whole(source, source_bucket, stored, target, bucket, key, expected)
     attributes = without_checksum(attributes_for(source, source_bucket, stored))
-    upload = target.begin_upload(bucket, key, attributes)
+    upload = target.uploads.begin(bucket, key, attributes)
     try:
         parts = []
         for number, span in enumerate(part_ranges(stored.size, size), 1):
             source.at(source_bucket).go_on(source_bucket, stored.key)
             data = source.read_part(source_bucket, stored.key, stored.etag, span)
-            parts.append(target.put_part(upload, number, data))
-        return target.finish_upload(upload, parts, expected=expected if target.conditional.complete else None)
+            parts.append(target.uploads.put_part(upload, number, data))
+        return target.uploads.finish(upload, parts, expected=expected if target.conditional.complete else None)
     except BaseException:
         _abort(target, upload)
         raise
@@ -175,4 +175,4 @@ def _copy_whole(
 
 def _abort(target: Store, upload: Upload) -> None:
     with suppress(MigratorError):  # the reason why the copy failed is more important
-        target.abort_upload(upload)
+        target.uploads.abort(upload)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,3 +172,46 @@ def _wrong_checksums(parts: Sequence[Mapping[str, Any]]) -> bool:
 def _part(answer: Mapping[str, Any]) -> dict[str, Any]:
     """The ETag of a part, and the checksums that the server computed of it."""
     return {name: value for name, value in answer.items() if name == "ETag" or name.startswith("Checksum")}
+
+
+class Uploads:
+    """The multipart uploads of a store. Each method calls the function above that sends the requests."""
+
+    def __init__(self, at: Callable[[str], Connection]) -> None:
+        """``at`` returns the connection to the server that has a bucket."""
+        self._at = at
+
+    def begin(self, bucket: str, key: str, attributes: Mapping[str, Any]) -> Upload:
+        """Open a multipart upload. The caller must finish or abort it."""
+        return begin(self._at(bucket), bucket, key, attributes)
+
+    def put_part(self, upload: Upload, number: int, data: bytes) -> dict[str, Any]:
+        """Upload one part. Returns the part as :meth:`finish` takes it."""
+        return put_part(self._at(upload.bucket), upload, number, data)
+
+    def finish(
+        self,
+        upload: Upload,
+        parts: Sequence[Mapping[str, Any]],
+        *,
+        once: bool = False,
+        expected: Expected | None = None,
+    ) -> str:
+        """Make an object of the parts (in order) and return its ETag. Raises SourceChanged and WrongChecksums."""
+        return finish(self._at(upload.bucket), upload, parts, once=once, expected=expected)
+
+    def abort(self, upload: Upload) -> None:
+        """Delete the parts of an upload, if it still exists."""
+        abort(self._at(upload.bucket), upload)
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[tuple[Upload, int]]:
+        """Yield every open multipart upload, and when it was opened, in milliseconds since the epoch."""
+        return list_uploads(self._at(bucket), bucket, prefix)
+
+    def of_key(self, bucket: str, key: str) -> Sequence[tuple[Upload, int]]:
+        """The open uploads of one key, and when they were opened."""
+        return uploads_of(self._at(bucket), bucket, key)
+
+    def count_open(self, bucket: str) -> int:
+        """How many multipart uploads are open in the bucket; at most 1,000 are counted."""
+        return count_open(self._at(bucket), bucket)

@@ -13,7 +13,9 @@ from migrator.planfile.rows import LEFT, PlannedTable
 from migrator.verifying.checks import Check
 
 
-def check_pointers(plan: PlanFile, catalogs: Mapping[str, Catalog], *, cut_over: bool) -> tuple[Check, dict[int, str]]:
+def check_catalogs_point_to_target(
+    plan: PlanFile, catalogs: Mapping[str, Catalog], *, cut_over: bool
+) -> tuple[Check, dict[int, str]]:
     """Ask the catalogs where their tables are. Returns the check, and table id → URI of the metadata file to verify:
     the one that the catalog names if it is at the target, otherwise the planned one."""
     check = Check("every catalog points to the target", "tables")

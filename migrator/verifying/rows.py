@@ -19,6 +19,7 @@ from migrator.layout import Location
 from migrator.layout.recorded import is_s3
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import UNOPENED, Baseline, Journal
+from migrator.planfile.objects import object_named
 from migrator.planfile.rows import MIGRATED, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Store
@@ -244,7 +245,7 @@ class TableRows:
 
     def _is_unchanged(self, path: str) -> bool:
         if path not in self._unchanged:
-            planned = self._plan.object_named(path)
+            planned = object_named(self._plan, path)
             self._unchanged[path] = (
                 planned is None or self._store.head(planned.bucket, planned.key).etag == planned.etag
             )
@@ -279,7 +280,7 @@ class TableRows:
 
     def _where(self, path: str) -> str | None:
         """Where the object is that a path outside of S3 stands for."""
-        found = self._plan.object_named(path)
+        found = object_named(self._plan, path)
         return found.place if found is not None else None
 
 

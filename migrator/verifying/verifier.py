@@ -25,7 +25,7 @@ from migrator.target.compare import list_target
 from migrator.verifying.checks import Check, PrefixTotal, Verification
 from migrator.verifying.objects import check_contents, check_objects, prefix_totals
 from migrator.verifying.old_buckets import OldBuckets
-from migrator.verifying.pointers import check_pointers, registered_metadata
+from migrator.verifying.pointers import check_catalogs_point_to_target, registered_metadata
 from migrator.verifying.rows import TableRows
 from migrator.verifying.tables import check_tables
 from migrator.verifying.versions import check_versions
@@ -61,7 +61,7 @@ class Verifier:
             result.checks += check_versions(plan, store, self._old, progress, cut_over=cut_over, deep=deep)
         if deep:
             result.checks.append(check_contents(plan, store, self._old, progress))
-        pointing, pointers = check_pointers(plan, self._catalogs, cut_over=cut_over)
+        pointing, pointers = check_catalogs_point_to_target(plan, self._catalogs, cut_over=cut_over)
         result.checks.append(pointing)
         result.checks += check_tables(plan, store, self._rows, pointers, progress, deep=deep)
         result.unregistered = unregistered_tables(plan.tables(), registered_metadata(plan, self._catalogs))

@@ -28,8 +28,16 @@ from migrator.progress import TerminalProgress
 from migrator.reporting.describe import describe_plan
 from migrator.store import Store, StoredObject
 from migrator.store.bucket_settings import BucketSettings
+from migrator.store.uploads import Uploads
 
 BUCKETS = ("bronze", "silver", "gold", "logs")
+
+
+class NoUploads(Uploads):
+    """No multipart upload is open."""
+
+    def count_open(self, bucket: str) -> int:
+        return 0
 
 
 class SyntheticStore(Store):
@@ -38,6 +46,10 @@ class SyntheticStore(Store):
     def __init__(self, objects: int) -> None:
         super().__init__(endpoint_url="http://127.0.0.1:9")
         self._objects = objects
+
+    @property
+    def uploads(self) -> Uploads:
+        return NoUploads(self.at)
 
     def endpoint(self) -> None:
         """So that nothing but :meth:`list` is asked."""
@@ -50,9 +62,6 @@ class SyntheticStore(Store):
 
     def is_versioned(self, bucket: str) -> bool:
         return False
-
-    def open_uploads(self, bucket: str) -> int:
-        return 0
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
         here = BUCKETS if bucket == "data-lake" else (bucket,)

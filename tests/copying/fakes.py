@@ -34,6 +34,10 @@ class FakeStore:
     part_copies: PartCopies = field(default_factory=PartCopies)
     asked: list[str] = field(default_factory=list)
 
+    @property
+    def uploads(self) -> FakeUploads:
+        return FakeUploads(self)
+
     def endpoint(self) -> None:
         return None
 
@@ -63,16 +67,23 @@ class FakeStore:
         self.asked.append("sha256")
         return self.hashes[key]
 
-    def begin_upload(self, bucket: str, key: str, attributes: Any) -> Upload:
-        self.asked.append("begin_upload")
+
+class FakeUploads:
+    """The multipart uploads of a :class:`FakeStore`."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+
+    def begin(self, bucket: str, key: str, attributes: Any) -> Upload:
+        self._store.asked.append("begin")
         return Upload(bucket, key, "id")
 
-    def finish_upload(self, upload: Upload, parts: Any, **named: Any) -> str:
-        self.asked.append(f"finish_upload {[part['PartNumber'] for part in parts]}")
-        return self.finish()
+    def finish(self, upload: Upload, parts: Any, **named: Any) -> str:
+        self._store.asked.append(f"finish {[part['PartNumber'] for part in parts]}")
+        return self._store.finish()
 
-    def abort_upload(self, upload: Upload) -> None:
-        self.asked.append("abort_upload")
+    def abort(self, upload: Upload) -> None:
+        self._store.asked.append("abort")
 
 
 def servers(source: FakeStore, target: FakeStore | None = None, options: Options | None = None) -> Servers:

@@ -46,7 +46,7 @@ def raises(error: Exception) -> Any:
 def test_all_parts_are_put_together_in_their_order() -> None:
     store = FakeStore()
     assert upload(store) == "etag-1"
-    assert store.asked == ["begin_upload", "finish_upload [1, 2, 3]"]
+    assert store.asked == ["begin", "finish [1, 2, 3]"]
 
 
 def test_a_part_that_fails_leaves_nothing() -> None:
@@ -59,7 +59,7 @@ def test_a_part_that_fails_leaves_nothing() -> None:
     store = FakeStore()
     with pytest.raises(SourceChanged):
         upload(store, fail)
-    assert store.asked == ["begin_upload", "abort_upload"]
+    assert store.asked == ["begin", "abort"]
 
 
 @pytest.mark.parametrize("error", [AccessDenied("no"), SourceChanged("no"), Unreachable("no")])
@@ -67,7 +67,7 @@ def test_what_the_server_says_at_the_end_is_passed_on(error: Exception) -> None:
     store = FakeStore(finish=raises(error))
     with pytest.raises(type(error)):
         upload(store)
-    assert store.asked[-1] == "abort_upload"
+    assert store.asked[-1] == "abort"
 
 
 def test_parts_that_do_not_fit_together_are_an_unequal_copy() -> None:

@@ -122,7 +122,7 @@ def test_a_changed_source_is_never_copied(source: Any, size: int) -> None:
     assert isinstance(changed, NotCopied) and isinstance(changed.error, SourceChanged)
     assert "s3://from/a changed since planning" in str(changed.error)
     assert isinstance(missing, NotCopied) and "s3://from/gone is gone since planning" in str(missing.error)
-    assert not list(Store().list("data-lake")) and not list(Store().uploads("data-lake"))
+    assert not list(Store().list("data-lake")) and not list(Store().uploads.list("data-lake"))
 
 
 def test_many_in_several_processes(source: Any) -> None:
@@ -187,10 +187,10 @@ def test_given_up_it_leaves_no_upload(source: Any, processes: int | None) -> Non
     slow = Options(Limits(concurrency=2, bandwidth=8 * MIB), whole_limit=6 * MIB, part_size=5 * MIB)
     batches = copy_objects(setup(slow), sorted(listed(), key=lambda item: item.stored.size), processes=processes)
     assert [outcome.id for outcome in next(batches)] == [0]  # the small one
-    while not list(Store().uploads("data-lake")):
+    while not list(Store().uploads.list("data-lake")):
         pass
     batches.close()
-    assert not list(Store().uploads("data-lake")) and not children()
+    assert not list(Store().uploads.list("data-lake")) and not children()
     assert [found.key for found in Store().list("data-lake")] == ["to/a"]
 
 

@@ -90,9 +90,9 @@ def wrong(store: Store, client: Any, origin: dict[str, str], setup: Setup, folde
             found.append(f"{item.target} has other bytes")
         if (tags, head["Metadata"]) != (([], {"made": "in-parts"}) if item.stored.key == "parts" else (TAGS, {})):
             found.append(f"{item.target} has the tags {tags} and the metadata {head['Metadata']}")
-    for upload, _ in list(store.uploads("data-lake")):
+    for upload, _ in list(store.uploads.list("data-lake")):
         found.append(f"an upload of {upload.key} is left open")
-        store.abort_upload(upload)
+        store.uploads.abort(upload)
     return found
 
 

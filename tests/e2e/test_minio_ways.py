@@ -69,7 +69,7 @@ def test_the_ways_are_found_out_with_objects_of_our_own(ways: MinioWays) -> None
     store = Store(endpoint_url=ways.url)
     ways_of_minio = PartCopies(whole_keeps_etag=False, parts_keep_etag=True, take_checksum=False)
     assert probe_part_copies(store, "data-lake") == ways_of_minio
-    assert list(store.list("data-lake")) == [] and store.open_uploads("data-lake") == 0
+    assert list(store.list("data-lake")) == [] and store.uploads.count_open("data-lake") == 0
 
 
 @pytest.mark.parametrize(

@@ -64,4 +64,4 @@ def test_a_changed_source_is_never_copied(world: World, store: Store, size: int)
     with pytest.raises(SourceChanged):
         store.get("data-lake", "from", etag=listed.etag)
     assert [o.key for o in store.list("data-lake")] == ["from"]
-    assert store.open_uploads("data-lake") == 0  # nothing half done is left behind
+    assert store.uploads.count_open("data-lake") == 0  # nothing half done is left behind

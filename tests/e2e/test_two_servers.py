@@ -218,7 +218,7 @@ def test_a_copy_across_keeps_everything(two: Two, size: int) -> None:
     assert (copied.data, copied.etag) == (data, etag)
     assert attributes.items() <= copied.attributes.items()
     assert store.tagging("data-lake", "there") == "team=a%26b"
-    assert store.open_uploads("data-lake") == 0
+    assert store.uploads.count_open("data-lake") == 0
 
 
 def engine(two: Two, options: Options | None = None) -> Setup:
@@ -257,7 +257,7 @@ def test_the_engine_copies_across(two: Two, monkeypatch: pytest.MonkeyPatch, siz
     assert isinstance(missing, NotCopied) and "s3://gold/odd/gone is gone since planning" in str(missing.error)
     assert isinstance(other, NotCopied) and "changed since planning" in str(other.error)
     assert all(isinstance(outcome.error, SourceChanged) for outcome in (missing, other))
-    assert [o.key for o in store.list("data-lake")] == ["0"] and store.open_uploads("data-lake") == 0
+    assert [o.key for o in store.list("data-lake")] == ["0"] and store.uploads.count_open("data-lake") == 0
 
 
 def test_an_etag_that_is_no_md5_proves_nothing(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:

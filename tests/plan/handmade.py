@@ -17,6 +17,7 @@ from migrator.catalogs import Catalog, CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.base import Neighbour, WarehouseReader
 from migrator.catalogs.sql import MAX_LOCATION
 from migrator.config import Settings
+from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.options import Options
 from migrator.copying.stage import begin, copy_current_objects
 from migrator.plan.build import build_plan
@@ -179,7 +180,7 @@ def places(described: dict[str, Any], code: str) -> list[str]:
 def migrated(store: Store, folder: Path) -> int:
     """Carry out the plan up to the cutover; returns how many files were copied or rewritten."""
     with PlanFile.open(folder / "plan.db") as plan, Journal(plan) as journal:
-        run = Run(plan, store, {}, journal, Progress())
+        run = Run(plan, store, {}, journal, Progress(), MAX_FAILURES)
         if not store.bucket_exists(plan.layout.target_bucket):
             store.create_bucket(plan.layout.target_bucket)
         begin(run, Options())

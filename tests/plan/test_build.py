@@ -94,16 +94,16 @@ def test_same_overwrite_and_differs(lake: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("data", "action"), [(b"old", "same"), (b"new", "conflict")])
 def test_only_bytes_tell_where_etags_cannot(lake: Store, tmp_path: Path, data: bytes, action: str) -> None:
     """A multipart ETag depends on the parts. An equal size, or a younger copy, proves nothing."""
-    upload = lake.begin_upload("bronze", "a", {})
-    lake.finish_upload(upload, [lake.put_part(upload, 1, b"old")])
+    upload = lake.uploads.begin("bronze", "a", {})
+    lake.uploads.finish(upload, [lake.uploads.put_part(upload, 1, b"old")])
     fill(lake, "s3://data-lake/bronze/a", data=data)
     assert planned(lake, tmp_path)[0] == [f"{action} s3://bronze/a -> bronze/a"]
 
 
 def test_what_was_proven_is_not_read_again(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An earlier migration proved that this is the copy, whatever its ETag: its ledger says so."""
-    upload = lake.begin_upload("bronze", "a", {})
-    source = lake.finish_upload(upload, [lake.put_part(upload, 1, b"old")])
+    upload = lake.uploads.begin("bronze", "a", {})
+    source = lake.uploads.finish(upload, [lake.uploads.put_part(upload, 1, b"old")])
     fill(lake, "s3://data-lake/bronze/a", data=b"old")
     there = lake.head("data-lake", "bronze/a").etag
     Ledger(lake, "data-lake").write("earlier", [own("bronze/a", there), same("bronze/a", there, "bronze/a", source)])

@@ -13,6 +13,7 @@ from migrator.planfile import connecting
 from migrator.planfile.checks import check_plan
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
+from migrator.planfile.objects import object_at
 from migrator.progress import Progress
 
 
@@ -38,7 +39,7 @@ def edit(path: Path, statement: str) -> None:
 def test_a_sealed_plan_opens(plan_path: Path) -> None:
     with PlanFile.open(plan_path) as plan:
         assert [o.place for o in plan.objects()] == ["s3://b/k"]
-        assert plan.object_at("b", "k") is not None and plan.object_at("b", "x") is None
+        assert object_at(plan, "b", "k") is not None and object_at(plan, "b", "x") is None
         assert not plan.blocked
 
 
@@ -143,7 +144,7 @@ def test_reading_needs_no_more_than_the_right_to_read_and_leaves_no_trace(
         monkeypatch.setattr("migrator.planfile.file.connect", connect)
     with PlanFile.open(plan_path, read_only=True) as plan:
         assert [o.place for o in plan.objects()] == ["s3://b/k"]
-        assert plan.object_at("b", "k") is not None
+        assert object_at(plan, "b", "k") is not None
         assert Journal(plan).has("started") == after_a_kill
         with pytest.raises(PlanUnusable, match="cannot be written"):
             Journal(plan).event("never")

@@ -23,14 +23,14 @@ def store(request: pytest.FixtureRequest, mock_store: Store) -> Store:
 def test_a_copy_keeps_everything(store: Store) -> None:
     etag = store.copy("bucket", store.head("bucket", "from"), "bucket", "to")
     assert store.get("bucket", "to") == Content(b"bytes", etag, ATTRIBUTES)
-    assert store.open_uploads("bucket") == 0
+    assert store.uploads.count_open("bucket") == 0
 
 
 def test_a_source_that_is_gone_is_not_copied(store: Store) -> None:
     listed = store.head("bucket", "from")
     with pytest.raises(SourceChanged, match="s3://bucket/gone is gone since planning"):
         store.copy("bucket", replace(listed, key="gone"), "bucket", "to")
-    assert store.find("bucket", "to") is None and store.open_uploads("bucket") == 0
+    assert store.find("bucket", "to") is None and store.uploads.count_open("bucket") == 0
 
 
 def test_a_source_that_changed_is_not_copied(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_a_source_that_changed_is_not_copied(mock_store: Store, monkeypatch: pyt
     mock_store.at("bucket").multipart_above = 3
     with pytest.raises(SourceChanged, match="s3://bucket/from changed since planning"):
         mock_store.copy("bucket", changed, "bucket", "in-parts")
-    assert mock_store.find("bucket", "in-parts") is None and mock_store.open_uploads("bucket") == 0
+    assert mock_store.find("bucket", "in-parts") is None and mock_store.uploads.count_open("bucket") == 0
 
 
 def test_an_older_version_is_copied(store: Store) -> None:
@@ -72,7 +72,7 @@ def test_after_giving_up_no_part_is_copied(mock_store: Store) -> None:
     mock_store.give_up()
     with pytest.raises(StoreError, match="s3://bucket/from: given up"):
         mock_store.copy("bucket", mock_store.head("bucket", "from"), "bucket", "to")
-    assert mock_store.open_uploads("bucket") == 0
+    assert mock_store.uploads.count_open("bucket") == 0
 
 
 def test_a_condition_is_sent_to_a_server_that_honours_it(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,12 @@ def test_as_the_server_makes_it(mock_store: Store, size: int, pieces: int) -> No
     mock_store.create_bucket("old")
     made = {None: mock_store.put("old", "whole", Content(data, ""))}
     for part_size in (5 * MIB, 6 * MIB) if size else ():
-        upload = mock_store.begin_upload("old", f"{part_size}", {})
+        upload = mock_store.uploads.begin("old", f"{part_size}", {})
         parts = [
-            mock_store.put_part(upload, number, data[first : last + 1])
+            mock_store.uploads.put_part(upload, number, data[first : last + 1])
             for number, (first, last) in enumerate(part_ranges(size, part_size), 1)
         ]
-        made[part_size] = mock_store.finish_upload(upload, parts)
+        made[part_size] = mock_store.uploads.finish(upload, parts)
     for known, etag in made.items():
         running = RunningETag.like(etag, known)
         assert running is not None

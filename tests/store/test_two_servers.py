@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from migrator.errors import SourceChanged, StoreError
 from migrator.store import Content, Store, Upload, connect
 from migrator.store.connection import Connection
 from migrator.store.two_servers import MIB, TwoServers, copy_between
+from migrator.store.uploads import Uploads
 
 EAST, WEST = (
     {"endpoint_url": f"https://s3.{region}.amazonaws.com", "region": region} for region in ("us-east-1", "us-west-2")
@@ -48,9 +50,9 @@ class Asked(Exception):
 
 
 def public_methods() -> dict[str, Any]:
-    return {
-        name: method for name, method in vars(Store).items() if inspect.isfunction(method) and not name.startswith("_")
-    }
+    """Name → method of a store, and "uploads.NAME" → method of its uploads."""
+    named = [*vars(Store).items(), *((f"uploads.{name}", method) for name, method in vars(Uploads).items())]
+    return {name: m for name, m in named if inspect.isfunction(m) and not m.__name__.startswith("_")}
 
 
 OF_BOTH_SERVERS = {"met", "give_up", "list_all", "endpoint"}
@@ -69,9 +71,9 @@ def test_every_method_of_a_store_asks_the_server_that_has_the_bucket(
         raise Asked(name)
 
     monkeypatch.setattr(TwoServers, "at", at)
-    tested = set()
-    for name in public_methods().keys() - OF_BOTH_SERVERS - BY_OTHER_METHODS - {"at", "copy", "bucket_names"}:
-        _, first, *others = inspect.signature(getattr(Store, name)).parameters.values()
+    methods, tested = public_methods(), set()
+    for name in methods.keys() - OF_BOTH_SERVERS - BY_OTHER_METHODS - {"at", "copy", "bucket_names"}:
+        _, first, *others = inspect.signature(methods[name]).parameters.values()
         assert first.name in ("bucket", "upload"), f"{name}: teach TwoServers which server it is for"
         given: list[Any] = [Upload(bucket, "k", "id") if first.name == "upload" else bucket]
         given += [
@@ -81,9 +83,9 @@ def test_every_method_of_a_store_asks_the_server_that_has_the_bucket(
         ]
         named = {other.name: None for other in others if other.kind is other.KEYWORD_ONLY}
         with pytest.raises(Asked, match=f"^{bucket}$"):
-            getattr(store, name)(*given, **named)
+            attrgetter(name)(store)(*given, **named)
         tested.add(name)
-    assert {"get", "list", "put", "begin_upload", "finish_upload", "reader_properties"} <= tested
+    assert {"get", "list", "put", "uploads.begin", "uploads.finish", "reader_properties"} <= tested
 
 
 def test_what_has_no_bucket_is_for_both_servers_or_for_the_old_buckets(store: TwoServers) -> None:
@@ -201,22 +203,22 @@ def test_a_changed_source_is_never_copied(store: TwoServers, size: int) -> None:
         store.copy("old", listed, "new", "to")
     with pytest.raises(SourceChanged, match="s3://old/gone is gone since planning"):
         store.copy("old", replace(listed, key="gone"), "new", "to")
-    assert list(store.list("new")) == [] and store.open_uploads("new") == 0
+    assert list(store.list("new")) == [] and store.uploads.count_open("new") == 0
 
 
 def test_a_source_that_changes_on_the_way_leaves_no_parts(store: TwoServers, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("old", "from", Content(bytes(40 * MIB), ""))
-    listed, put_part = store.head("old", "from"), Store.put_part
+    listed, put_part = store.head("old", "from"), Uploads.put_part
 
-    def then_change(target: Store, upload: Upload, number: int, data: bytes) -> dict[str, Any]:
+    def then_change(target: Uploads, upload: Upload, number: int, data: bytes) -> dict[str, Any]:
         if number == 2:
             store.put("old", "from", Content(b"\1" * (40 * MIB), ""))
         return put_part(target, upload, number, data)
 
-    monkeypatch.setattr(Store, "put_part", then_change)
+    monkeypatch.setattr(Uploads, "put_part", then_change)
     with pytest.raises(SourceChanged):
         store.copy("old", listed, "new", "to")
-    assert list(store.list("new")) == [] and store.open_uploads("new") == 0
+    assert list(store.list("new")) == [] and store.uploads.count_open("new") == 0
 
 
 def test_an_empty_marker_that_the_server_lists_but_does_not_give(store: TwoServers) -> None:

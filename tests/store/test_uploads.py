@@ -15,24 +15,24 @@ def test_parts_with_the_checksum_of_a_whole_object_are_not_put_together(mock_sto
     mock_store.create_bucket("bucket")
     parts = [{"PartNumber": n, "ETag": f'"{n}"', "ChecksumCRC64NVME": "gOmYcu2BXDo="} for n in (1, 2)]
     for wrong in (parts, [{**parts[0], "ChecksumCRC64NVME": "CbLWNg==-3"}]):
-        upload = mock_store.begin_upload("bucket", "k", {})
+        upload = mock_store.uploads.begin("bucket", "k", {})
         with pytest.raises(WrongChecksums, match="s3://bucket/k") as caught:
-            mock_store.finish_upload(upload, wrong)
+            mock_store.uploads.finish(upload, wrong)
         assert refuses_checksum(caught.value)
     assert mock_store.find("bucket", "k") is None
 
 
 def test_an_upload_is_listed_until_it_ends(mock_store: Store) -> None:
     mock_store.create_bucket("bucket")
-    finished, aborted = (mock_store.begin_upload("bucket", key, {}) for key in ("a", "ab"))
-    assert [upload for upload, _ in mock_store.uploads("bucket")] == [finished, aborted]
-    assert [upload for upload, _ in mock_store.uploads_of("bucket", "a")] == [finished]
-    assert mock_store.open_uploads("bucket") == 2
-    etag = mock_store.finish_upload(finished, [mock_store.put_part(finished, 1, b"x")])
+    finished, aborted = (mock_store.uploads.begin("bucket", key, {}) for key in ("a", "ab"))
+    assert [upload for upload, _ in mock_store.uploads.list("bucket")] == [finished, aborted]
+    assert [upload for upload, _ in mock_store.uploads.of_key("bucket", "a")] == [finished]
+    assert mock_store.uploads.count_open("bucket") == 2
+    etag = mock_store.uploads.finish(finished, [mock_store.uploads.put_part(finished, 1, b"x")])
     assert etag.endswith("-1") and mock_store.get("bucket", "a").data == b"x"
     for _ in range(2):  # one that does not exist any more is aborted already
-        mock_store.abort_upload(aborted)
-    assert mock_store.open_uploads("bucket") == 0
+        mock_store.uploads.abort(aborted)
+    assert mock_store.uploads.count_open("bucket") == 0
 
 
 def test_an_upload_is_finished_although_an_answer_was_lost(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,11 +42,11 @@ def test_an_upload_is_finished_although_an_answer_was_lost(mock_store: Store, mo
         raise mock_store.client.exceptions.NoSuchUpload({"Error": {"Code": "NoSuchUpload"}}, "CompleteMultipartUpload")
 
     mock_store.create_bucket("bucket")
-    upload = mock_store.begin_upload("bucket", "k", {})
-    parts = [mock_store.put_part(upload, 1, b"x")]
-    etag = mock_store.finish_upload(upload, parts)
+    upload = mock_store.uploads.begin("bucket", "k", {})
+    parts = [mock_store.uploads.put_part(upload, 1, b"x")]
+    etag = mock_store.uploads.finish(upload, parts)
     monkeypatch.setattr(mock_store.client, "complete_multipart_upload", repeated)
-    assert mock_store.finish_upload(upload, parts) == etag
+    assert mock_store.uploads.finish(upload, parts) == etag
     mock_store.put("bucket", "k", Content(b"other", ""))
     with pytest.raises(NotFound, match="s3://bucket/k does not exist"):
-        mock_store.finish_upload(upload, parts)
+        mock_store.uploads.finish(upload, parts)

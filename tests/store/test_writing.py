@@ -32,8 +32,8 @@ def test_the_object_to_replace_may_be_gone(store: Store) -> None:
 
 
 def test_equal_bytes_are_found_although_the_etag_is_no_md5(store: Store) -> None:
-    upload = store.begin_upload("bucket", "k", {})
-    etag = store.finish_upload(upload, [store.put_part(upload, 1, b"x")])
+    upload = store.uploads.begin("bucket", "k", {})
+    etag = store.uploads.finish(upload, [store.uploads.put_part(upload, 1, b"x")])
     assert store.upload("bucket", "k", BytesIO(b"x"), {}, replace=False) == (1, etag)
     with pytest.raises(Occupied):
         store.upload("bucket", "k", BytesIO(b"y"), {}, replace=False)

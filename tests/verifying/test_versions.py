@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from migrator.config import Settings
+from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.options import Options
 from migrator.copying.stage import begin, copy_current_objects, copy_versions
 from migrator.plan.build import build_plan
@@ -40,7 +41,7 @@ def plan_path(mock_store: Store, tmp_path: Path) -> Path:
 @pytest.fixture
 def migrated_plan(mock_store: Store, plan_path: Path) -> Path:
     with PlanFile.open(plan_path) as plan, Journal(plan) as journal:
-        run = Run(plan, mock_store, {}, journal, Progress())
+        run = Run(plan, mock_store, {}, journal, Progress(), MAX_FAILURES)
         if not mock_store.bucket_exists("data-lake"):
             mock_store.create_bucket("data-lake")
         begin(run, Options())
