@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from migrator.errors import first_lines
 from migrator.inventory.listing import TARGET, Listing
 from migrator.planfile.copied import ETAG, Copied
 from migrator.planfile.file import PlanFile
@@ -64,8 +65,7 @@ class Changes:
             self.examples.append(what)
 
     def __str__(self) -> str:
-        more = f"\n  … and {self.changed - len(self.examples)} more" if self.changed > len(self.examples) else ""
-        return "".join(f"\n  {example}" for example in self.examples) + more
+        return f"\n{first_lines(self.examples, EXAMPLES, count=self.changed)}" if self.changed else ""
 
 
 @dataclass(frozen=True, slots=True)
