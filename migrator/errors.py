@@ -180,10 +180,17 @@ def redacted(text: str) -> str:
     return _SIGNED.sub(r"\1***", text) if "=" in text else text
 
 
-def first_lines(lines: Sequence[object], most: int = 10) -> str:
-    """The first ``most`` lines of a message, indented, and the number of the others."""
-    more = f"\n  … and {len(lines) - most} more" if len(lines) > most else ""
-    return "\n".join(f"  {line}" for line in lines[:most]) + more
+def first_lines(lines: Sequence[object], most: int = 10, *, count: int | None = None) -> str:
+    """The first ``most`` lines of a message, indented, and the number of the others. ``count``: how many there are, if
+    ``lines`` does not hold all of them."""
+    rest = max(len(lines), count or 0) - len(lines[:most])
+    return "\n".join([*(f"  {line}" for line in lines[:most]), *([f"  … and {rest:,} more"] if rest else [])])
+
+
+def first_names(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first ``most`` names in one line, and the number of the others: ``a, b and 3 more``."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more
 
 
 def outside_error(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from migrator.cli import main
-from migrator.errors import internal_error, outside_error, redacted
+from migrator.errors import first_lines, first_names, internal_error, outside_error, redacted
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,11 @@ def test_a_developer_may_have_the_traceback(monkeypatch: pytest.MonkeyPatch) -> 
 def test_absurd_bounds_are_a_mistake(tmp_path: Path, options: list[str]) -> None:
     result = CliRunner().invoke(main, ["migrate", str(tmp_path / "p.db"), *options])
     assert result.exit_code == 2 and options[0] in result.stderr, result.stderr
+
+
+def test_a_long_list_shows_the_first_items_and_counts_the_others() -> None:
+    assert first_lines("ab", 2) == "  a\n  b"
+    assert first_lines("abc", 2) == "  a\n  b\n  … and 1 more"
+    assert first_lines("ab", 2, count=1_234) == "  a\n  b\n  … and 1,232 more"
+    assert first_names(["a", "b"], 2) == "a, b"
+    assert first_names(["a", "b", "c"], 2, "; ") == "a; b and 1 more"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from migrator.errors import ConfigError
+from migrator.errors import ConfigError, first_lines
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import object_at
@@ -86,18 +86,13 @@ def check_listed(plan: PlanFile, listed: Iterable[tuple[str, str]]) -> None:
             rewritten.append(planned.place)
     if unknown:
         raise ConfigError(
-            f"{len(unknown)} of the listed objects are not in the plan; nothing was copied:\n{_first(unknown)}",
+            f"{len(unknown)} of the listed objects are not in the plan; nothing was copied:\n"
+            f"{first_lines(unknown, EXAMPLES)}\n",
             next_move="Correct the list. What is new since planning needs a new plan.",
         )
     if rewritten:
         raise ConfigError(
             f"{len(rewritten)} of the listed objects are files of tables, which are not copied one by one; nothing was "
-            f"copied:\n{_first(rewritten)}",
+            f"copied:\n{first_lines(rewritten, EXAMPLES)}\n",
             next_move="Take them out of the list. Without --files-from they are moved with their tables.",
         )
-
-
-def _first(places: list[str]) -> str:
-    """The first of some URIs, one a line, and how many more there are."""
-    more = f"  … and {len(places) - EXAMPLES} more\n" if len(places) > EXAMPLES else ""
-    return "".join(f"  {place}\n" for place in places[:EXAMPLES]) + more

@@ -143,7 +143,7 @@ class VersionCopier:
         )
         pending = (
             "EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key"
-            " AND o.action IN ('copy', 'overwrite') AND o.role = '' AND o.id NOT IN (SELECT object_id FROM done))"
+            f" AND {PENDING_PLAIN_COPIES})"  # its columns are those of objects, the innermost table
         )
         for history in self._plan.histories(pending):
             copy = self._copy_after_history(history)

@@ -15,7 +15,7 @@ from migrator.inventory.listing import SOURCE_PAGE, Listing, list_sources
 from migrator.layout import Layout, source_places
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import is_hadoop_marker
-from migrator.planfile.rows import ROLE_CHECKSUM, ROLE_LEFT, SKIP
+from migrator.planfile.rows import REWRITE, ROLE_CHECKSUM, ROLE_LEFT, SKIP
 from migrator.planfile.table_folders import left_folders
 from migrator.progress import Progress
 from migrator.results import EXAMPLES, SourceChanges
@@ -74,6 +74,6 @@ def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: 
     folder, slash, name = key.rpartition("/")
     if name.startswith(".") and name.endswith(".crc"):  # Hadoop's checksum of the file beside it
         beside = f"{folder}{slash}{name[1:-4]}"
-        query = "SELECT 1 FROM objects WHERE bucket = ? AND key = ? AND action = 'rewrite'"
+        query = f"SELECT 1 FROM objects WHERE bucket = ? AND key = ? AND action = '{REWRITE}'"
         return plan.db.execute(query, (bucket, beside)).fetchone() is None
     return True

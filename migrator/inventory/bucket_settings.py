@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.errors import first_names
 from migrator.findings import counted
 
 Document = Mapping[str, Any]
@@ -32,9 +33,7 @@ def words_for(name: str, document: Document) -> str:
 
 
 def _some(texts: Iterable[str]) -> str:
-    texts = list(dict.fromkeys(texts))
-    more = [f"… {len(texts) - MOST_NAMED} more"] if len(texts) > MOST_NAMED else []
-    return ", ".join([*map(_clean, texts[:MOST_NAMED]), *more])
+    return first_names([_clean(text) for text in dict.fromkeys(texts)], MOST_NAMED)
 
 
 def _clean(text: object) -> str:
@@ -171,8 +170,7 @@ def _lifecycle(document: Document) -> str:
 
 
 def _joined(texts: list[str]) -> str:
-    more = [f"… {len(texts) - MOST_NAMED} more"] if len(texts) > MOST_NAMED else []
-    return "; ".join([*texts[:MOST_NAMED], *more])
+    return first_names(texts, MOST_NAMED, "; ")
 
 
 def _does(rule: Document) -> Iterator[str]:

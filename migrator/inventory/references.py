@@ -12,6 +12,7 @@ from typing import Any
 
 from migrator.inventory.listing import TARGET
 from migrator.layout import Location
+from migrator.planfile.rows import OVERWRITE
 
 OF_MANIFEST, OF_DELETE_ROW = -1, -2
 """Among the contents of data and delete files (0, 1, 2): a manifest, and a data file that a delete names."""
@@ -27,6 +28,13 @@ outside of S3 that stands for no object has no bucket, and is its own key. ``liv
 snapshots needs the object."""
 _NAMED = "CASE r.bucket WHEN '' THEN r.key ELSE 's3://' || r.bucket || '/' || r.key END"
 
+IN_OLD_BUCKETS = "SELECT o.id FROM refs r JOIN objects o ON o.bucket = r.bucket AND o.key = r.key"
+"""SQL: the ids of the objects of the old buckets that the table names."""
+_OUTSIDE = "SELECT bucket, key, place FROM refs WHERE bucket <> ? LIMIT ?"
+_OVERWRITTEN = f"""
+SELECT r.place, r.key, 's3://' || o.bucket || '/' || o.key FROM refs r JOIN objects o ON o.target = r.key
+WHERE r.live AND r.bucket = ? AND o.action = '{OVERWRITE}'
+"""
 _ORPHANS = f"""
 SELECT DISTINCT scheme, bucket, key FROM refs r WHERE (key LIKE '%//%' OR key LIKE '/%') AND bucket <> ''
 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = r.bucket AND o.key = r.key)
@@ -58,6 +66,16 @@ _POSITION_DELETES = """
 SELECT 's3://' || r.bucket || '/' || r.key, max(r.live) FROM refs r
 JOIN objects o ON o.bucket = r.bucket AND o.key = r.key WHERE r.content = 1 GROUP BY r.bucket, r.key
 """
+
+
+def named_outside(db: sqlite3.Connection, bucket: str, most: int) -> list[tuple[str, str, str]]:
+    """(bucket, key, what names it) of what the table names outside of ``bucket``; see :data:`Ref`. At most ``most``."""
+    return db.execute(_OUTSIDE, (bucket, most)).fetchall()
+
+
+def overwritten_at_target(db: sqlite3.Connection, target: str) -> list[tuple[str, str, str]]:
+    """(what names it, key, URI of the source) of the live files in the target bucket that the plan would overwrite."""
+    return db.execute(_OVERWRITTEN, (target,)).fetchall()
 
 
 @dataclass(frozen=True, slots=True)

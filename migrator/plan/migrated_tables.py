@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from migrator.findings import Finding
 from migrator.iceberg.metadata import TableMetadata
+from migrator.inventory.references import named_outside
 from migrator.inventory.walker import Walk
 from migrator.layout import Location
 from migrator.plan.table_context import TableContext
@@ -77,8 +78,8 @@ def _old_paths(table: TableContext, walk: Walk, uri: str) -> Iterator[tuple[str,
     for path in sorted(walk.lists | walk.manifests):
         if layout.is_source(path):
             yield uri, path
-    query = "SELECT bucket, key, place FROM refs WHERE bucket <> ? LIMIT 1000"  # each is reported as one of many
-    for bucket, key, place in table.plan.db.execute(query, (layout.target_bucket,)).fetchall():
+    # Each is reported as one of many.
+    for bucket, key, place in named_outside(table.plan.db, layout.target_bucket, most=1000):
         path = f"s3://{bucket}/{key}" if bucket else key
         if layout.is_source(path):
             yield place, path

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from migrator.errors import UnmappedPath
 from migrator.iceberg.metadata import TableMetadata, rewrite_metadata
+from migrator.inventory.references import overwritten_at_target
 from migrator.inventory.walker import Walk
 from migrator.layout import Location
 from migrator.plan.migrated_tables import plan_blocked_table, plan_migrated_table
 from migrator.plan.old_paths_in_texts import report_texts, table_texts
 from migrator.plan.table_context import TableContext
-from migrator.planfile.rows import OVERWRITE, REWRITTEN, TO_REWRITE
+from migrator.planfile.rows import REWRITTEN, TO_REWRITE
 
 
 def plan_table(table: TableContext, data: bytes, metadata: TableMetadata, new_metadata: str) -> None:
@@ -79,11 +80,7 @@ def _check_not_half_moved(table: TableContext, walk: Walk) -> None:
         if at is not None and at.bucket == target:
             message = f"of {table.label}, whose metadata is still in an old bucket"
             table.problems.add("half-moved", uri, message, "Rewrite the table's manifests in the old place first.")
-    query = (
-        "SELECT r.place, r.key, 's3://' || o.bucket || '/' || o.key FROM refs r JOIN objects o ON o.target = r.key"
-        f" WHERE r.live AND r.bucket = ? AND o.action = '{OVERWRITE}'"
-    )
-    for place, key, source in table.plan.db.execute(query, (target,)).fetchall():
+    for place, key, source in overwritten_at_target(table.plan.db, target):
         message = f"refers to {key!r} in the target, which {source} would overwrite"
         table.problems.add("key-collision", place, message, "Give one of them a rule of its own in [layout].")
 

@@ -76,7 +76,7 @@ class TableContext:
         )
 
     def new_walk(self) -> None:
-        """Begin a walk with empty ``refs``."""
+        """Begin a walk with empty :class:`.References`."""
         self.walker = Walker(self.plan, self.store, self.layout, self.problems)
 
     def read_at_target(self, uri: str) -> bytes | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from migrator.inventory.listing import TARGET
+from migrator.inventory.references import IN_OLD_BUCKETS
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import keys_under
@@ -17,10 +18,9 @@ from migrator.planfile.rows import REWRITE, REWRITTEN, ROLE_CHECKSUM, ROLE_LEFT,
 
 _KEPT = "CREATE TEMP TABLE kept (id INTEGER PRIMARY KEY, action TEXT NOT NULL)"
 _KEEP = "INSERT OR IGNORE INTO kept SELECT id, action FROM objects WHERE target IS NOT NULL AND id IN "
-_IN_REFS = "(SELECT o.id FROM refs r JOIN objects o ON o.bucket = r.bucket AND o.key = r.key)"
 _TAKE_BACK = f"""
 UPDATE objects SET action = k.action, role = '', table_id = NULL FROM kept AS k
-WHERE k.id = objects.id AND objects.id IN {_IN_REFS}
+WHERE k.id = objects.id AND objects.id IN ({IN_OLD_BUCKETS})
 """
 _GIVE_ROLE = f"""
 UPDATE objects SET role = :role, table_id = :table, action = CASE
@@ -75,8 +75,8 @@ class TableMarks:
             self._keep(update, which, bucket=at.bucket, key=at.key)
 
     def keep_refs(self, update: str) -> None:
-        """Mark all objects that the last walk has put into ``refs``."""
-        self._keep(update, _IN_REFS)
+        """Mark all objects of the old buckets that the last walk has noted in :class:`.References`."""
+        self._keep(update, f"({IN_OLD_BUCKETS})")
 
     def keep_folder(self, update: str, bucket: str, prefix: str) -> None:
         """Mark all objects below the prefix, which ends with a slash, that have no role yet."""
@@ -85,7 +85,7 @@ class TableMarks:
         self._keep(update, which, bucket=bucket, low=low, high=high)
 
     def take_back(self) -> None:
-        """Undo what another table has marked of the objects in ``refs``: this table needs them."""
+        """Undo what another table has marked of the objects that the last walk has noted: this table needs them."""
         self._db.execute(_TAKE_BACK)
 
     def _keep(self, update: str, which: str, **parameters: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from migrator.findings import CODES, FindingDescription, counted
-from migrator.reporting.rendering import Report, line
+from migrator.reporting.rendering import Report, and_more, line
 
 SIGNS = {"block": ("✖", "red"), "warn": ("▲", "yellow"), "info": ("·", "cyan")}
 """Severity → (sign, style)."""
@@ -42,8 +42,7 @@ def _lines_of_code(group: Sequence[FindingDescription]) -> Report:
         report.append(line(*head, f"{counted(total, 'place')}: {CODES[code][1] if code in CODES else ''}"))
         shown = group[:PLACES]
         report += [line(f"      {f['place']} {f['message']}") for f in shown]
-        rest = total - sum(finding["count"] for finding in shown)
-        report += [line(f"      … and {rest:,} more")] if rest > 0 else []
+        report += and_more(total - sum(finding["count"] for finding in shown), " " * 6)
     moves = dict.fromkeys(finding["next_move"] for finding in group[:PLACES] if finding["next_move"])
     report += [line(f"      {move}") for move in moves]
     return report

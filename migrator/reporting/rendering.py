@@ -69,6 +69,11 @@ def line(*parts: str | tuple[str, str], style: str = "") -> Text:
     return text
 
 
+def and_more(count: int, indent: str = "  ") -> Report:
+    """The line after a list that leaves out ``count`` items; none if it leaves out nothing."""
+    return [line(f"{indent}… and {count:,} more")] if count > 0 else []
+
+
 def unwrapped(text: str) -> Text:
     """A line that stays in one piece in any terminal: a command or a key that users copy."""
     return Text(printable(text), no_wrap=True)

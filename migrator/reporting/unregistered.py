@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migrator.cutover.unregistered import register_commands
 from migrator.findings import counted
-from migrator.reporting.rendering import Report, line, unwrapped
+from migrator.reporting.rendering import Report, and_more, line, unwrapped
 
 TABLES = 10
 """How many unregistered tables are shown, with the commands for each."""
@@ -25,7 +25,7 @@ def unregistered_in_plan(tables: list[dict[str, str]]) -> Report:
         line(),
         line(text, style="red"),
         *(unwrapped(f"  {table['old_location']}") for table in tables[:TABLES]),
-        *([line(f"  … and {len(tables) - TABLES:,} more")] if len(tables) > TABLES else []),
+        *and_more(len(tables) - TABLES),
         line(f"  {move}"),
     ]
 

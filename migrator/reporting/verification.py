@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from migrator.findings import counted
-from migrator.reporting.rendering import Grid, Report, line, size
+from migrator.reporting.rendering import Grid, Report, and_more, line, size
 from migrator.reporting.unregistered import unregistered_at_target
 from migrator.results import SourceChanges
 from migrator.verifying.checks import DIFFERENT, ERROR, NOT_COMPARED, Check, PrefixTotal, Verification
@@ -103,8 +103,7 @@ def _lines_of_check(check: Check) -> Report:
     if len(check.reasons) > 1:
         report += [line(f"      {count:,}: {reason}") for reason, count in check.reasons.most_common()]
     report += [line(f"      {problem}") for problem in check.problems]
-    if check.failed > len(check.problems):
-        report.append(line(f"      … and {check.failed - len(check.problems):,} more"))
+    report += and_more(check.failed - len(check.problems), " " * 6)
     report += [line(f"      note: {note}") for note in check.notes[:NOTES]]
     if len(check.notes) > NOTES:
         report.append(line(f"      note: and {len(check.notes) - NOTES} more"))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from migrator.errors import first_lines
 from migrator.inventory.listing import TARGET, Listing
 from migrator.planfile.copied import ETAG, Copied
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
-from migrator.planfile.queries import same_etag
-from migrator.planfile.rows import ROLE_VERSION_HINT
+from migrator.planfile.queries import WRITTEN_OR_SAME, below, same_etag
+from migrator.planfile.rows import MIGRATED, ROLE_VERSION_HINT, SAME
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.target.ledger import Ledger, own
@@ -29,10 +30,10 @@ SELECT o.id, o.table_id, o.target, o.action, o.role, o.size, o.etag, o.target_et
   EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)
 FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
 LEFT JOIN tables b ON b.id = o.table_id
-WHERE o.action IN ('copy', 'overwrite', 'rewrite', 'same') AND coalesce(b.state, '') <> 'migrated' AND (
-  t.key IS NULL AND (d.object_id IS NOT NULL OR o.action = 'same')
+WHERE o.{WRITTEN_OR_SAME} AND coalesce(b.state, '') <> '{MIGRATED}' AND (
+  t.key IS NULL AND (d.object_id IS NOT NULL OR o.action = '{SAME}')
   OR d.object_id IS NOT NULL AND (NOT {same_etag("t.etag", "d.etag")} OR t.size <> d.size)
-  OR t.key IS NOT NULL AND d.object_id IS NULL AND (o.action <> 'same' OR t.etag IS NOT o.target_etag))
+  OR t.key IS NOT NULL AND d.object_id IS NULL AND (o.action <> '{SAME}' OR t.etag IS NOT o.target_etag))
   AND o.id > ? ORDER BY o.id LIMIT ?
 """
 # Metadata files in the folders where tables go, which are neither planned nor were there while planning: a reader of a
@@ -40,8 +41,8 @@ WHERE o.action IN ('copy', 'overwrite', 'rewrite', 'same') AND coalesce(b.state,
 _COMMITS = f"""
 SELECT b.id, t.key, coalesce(b.catalog || '.' || b.namespace || '.' || b.name, b.old_location, b.old_metadata)
 FROM tables b JOIN target_folders f ON f.table_id = b.id
-JOIN {TARGET} t ON t.key > f.folder || '/' AND t.key < f.folder || '0'
-WHERE b.state <> 'migrated' AND t.key LIKE '%.metadata.json%'
+JOIN {TARGET} t ON {below("t.key", "f.folder")}
+WHERE b.state <> '{MIGRATED}' AND t.key LIKE '%.metadata.json%'
   AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = t.key)
   AND NOT EXISTS (SELECT 1 FROM target_metadata m WHERE m.key = t.key AND m.etag = t.etag)
 """
@@ -64,8 +65,7 @@ class Changes:
             self.examples.append(what)
 
     def __str__(self) -> str:
-        more = f"\n  … and {self.changed - len(self.examples)} more" if self.changed > len(self.examples) else ""
-        return "".join(f"\n  {example}" for example in self.examples) + more
+        return f"\n{first_lines(self.examples, EXAMPLES, count=self.changed)}" if self.changed else ""
 
 
 @dataclass(frozen=True, slots=True)

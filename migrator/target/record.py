@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from migrator._version import __version__
-from migrator.errors import MigrationFailed, NotFound
+from migrator.errors import MigrationFailed, NotFound, first_names
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.store import OWN_PREFIX, Content, Store
@@ -49,7 +49,7 @@ class PlanRecord:
 
     def __str__(self) -> str:
         moved = [str(table["table"]) for table in self.tables]
-        named = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
+        named = first_names(moved, 5)
         which = f"{self.plan} (made {self.created}, {self.state} on {self.updated}"
         return f"{which}; tables: {named})" if named else f"{which})"
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from migrator.concurrency.threads import run_in_threads
 from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import MOVES, SAME_AS_SOURCE, count_objects, keys_under, same_etag
-from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedObject
+from migrator.planfile.queries import MOVES, SAME_AS_SOURCE, WRITTEN_OR_SAME, count_objects, keys_under, same_etag
+from migrator.planfile.rows import CONFLICT, ROLE_VERSION_HINT, SAME, PlannedObject
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check, PrefixTotal, note_comparison
@@ -15,24 +15,24 @@ from migrator.verifying.old_buckets import OldBuckets
 
 _DIFFERENCES = f"""
 SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
-  WHEN o.action = 'conflict' THEN 'is not what the plan wants there, which is why the plan is blocked'
-  WHEN t.key IS NULL AND o.action <> 'same' AND d.object_id IS NULL THEN 'not migrated yet'
+  WHEN o.action = '{CONFLICT}' THEN 'is not what the plan wants there, which is why the plan is blocked'
+  WHEN t.key IS NULL AND o.action <> '{SAME}' AND d.object_id IS NULL THEN 'not migrated yet'
   WHEN t.key IS NULL THEN 'missing'
   WHEN d.object_id IS NOT NULL AND (t.size <> d.size OR NOT {same_etag("t.etag", "d.etag")})
   THEN 'differs from what was written'
-  WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.size <> o.size THEN 'size differs'
-  WHEN d.object_id IS NULL AND o.action = 'same' AND o.role = '' AND t.etag IS NOT o.target_etag
+  WHEN d.object_id IS NULL AND o.action = '{SAME}' AND o.role = '' AND t.size <> o.size THEN 'size differs'
+  WHEN d.object_id IS NULL AND o.action = '{SAME}' AND o.role = '' AND t.etag IS NOT o.target_etag
   THEN 'differs from what was there while planning'
-  WHEN d.object_id IS NULL AND o.action <> 'same' THEN 'not migrated yet' END AS what
+  WHEN d.object_id IS NULL AND o.action <> '{SAME}' THEN 'not migrated yet' END AS what
 FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
 WHERE o.{MOVES} AND what IS NOT NULL
   AND (o.role <> '{ROLE_VERSION_HINT}' OR :cut_over)
 """
 _TOTALS = f"""
 SELECT count(*), total(CASE WHEN d.object_id IS NOT NULL THEN d.size
-  WHEN o.action = 'same' AND o.role <> '' THEN t.size ELSE o.size END), count(t.key), total(t.size)
+  WHEN o.action = '{SAME}' AND o.role <> '' THEN t.size ELSE o.size END), count(t.key), total(t.size)
 FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
-WHERE o.action IN ('copy', 'overwrite', 'same', 'rewrite') AND o.target >= ? AND o.target < ?
+WHERE o.{WRITTEN_OR_SAME} AND o.target >= ? AND o.target < ?
 """
 
 
