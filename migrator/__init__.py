@@ -1,7 +1,8 @@
 """migrator: move a multi-bucket data lake into one bucket, Iceberg tables included, and prove it.
 
 The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
-``cutover``, ``verifying``, ``reporting``. :mod:`migrator.migration` has the order of a migration: read it first.
+``cutover``, ``verifying``, ``reporting``; ``rollback`` is the way back.
+:mod:`migrator.migration` has the order of a migration: read it first.
 :mod:`migrator.api` has the functions that Python programs call; ``cli`` calls them, too. docs/design.md has the rest.
 """
 
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
         plan_log,
         plan_status,
         relocate_table,
+        rollback_lake,
         show_plan,
         verify_lake,
     )
     from migrator.config import Settings
     from migrator.migration import Migration
     from migrator.reporting.description import PlanDescription, TableDescription
+    from migrator.rollback.stage import Rollback
     from migrator.verifying.checks import Verification
 
 __all__ = [
     "Migration",
     "PlanDescription",
+    "Rollback",
     "Settings",
     "TableDescription",
     "Verification",
@@ -45,6 +49,7 @@ __all__ = [
     "plan_log",
     "plan_status",
     "relocate_table",
+    "rollback_lake",
     "show_plan",
     "verify_lake",
 ]
@@ -52,6 +57,7 @@ __all__ = [
 _HOMES = {
     "Migration": "migrator.migration",
     "PlanDescription": "migrator.reporting.description",
+    "Rollback": "migrator.rollback.stage",
     "Settings": "migrator.config",
     "TableDescription": "migrator.reporting.description",
     "Verification": "migrator.verifying.checks",

@@ -23,6 +23,7 @@ from typing import Any
 
 from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
+from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
 from migrator.errors import MigratorError, PlanStale
 from migrator.layout import MEDALLION, Layout
@@ -37,6 +38,7 @@ from migrator.reporting.describe import StatusSummary, describe_plan, describe_s
 from migrator.reporting.description import PlanDescription, TableDescription
 from migrator.reporting.log import PlanLog, read_log
 from migrator.rewriting.relocate import Relocation, relocate
+from migrator.rollback.stage import Rollback, roll_back
 from migrator.run import Run
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
@@ -181,6 +183,14 @@ class OpenPlan:
             run = Run(plan, store, catalogs, journal, self._progress, copying.max_failures, copying.only)
             return carry_out(run, copying.options, choices or Choices())
 
+    def roll_back(self, *, discard_newer: bool = False) -> Rollback:
+        """Undo the cutover; see :func:`rollback_lake`."""
+        plan = self._plan
+        plan.allow_writing(self._progress)
+        with _connected(plan) as (store, catalogs), plan.lock(), Journal(plan) as journal:
+            run = Run(plan, store, catalogs, journal, self._progress, MAX_FAILURES)
+            return roll_back(run, discard_newer=discard_newer)
+
 
 @contextmanager
 def open_plan(path: str | Path, *, progress: Progress | None = None) -> Iterator[OpenPlan]:
@@ -266,6 +276,17 @@ def migrate_lake(
         return plan.migrate(Choices(cutover, accept_late, accept), copying)
 
 
+def rollback_lake(path: str | Path, *, discard_newer: bool = False, progress: Progress | None = None) -> Rollback:
+    """Undo the cutover of a plan: point every table, view and namespace to its old place again. Safe to call again
+    after any interruption. Nothing is deleted.
+
+    Raises RollbackRefused, with what would be lost, if something was committed at the target since the cutover, unless
+    ``discard_newer``; MigrationFailed if the old buckets lack files that a table needs.
+    """
+    with open_plan(path, progress=progress) as plan:
+        return plan.roll_back(discard_newer=discard_newer)
+
+
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
     """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`."""
     progress = progress or Progress()
@@ -296,6 +317,7 @@ __all__ = [
     "policy_of_plan",
     "policy_of_settings",
     "relocate_table",
+    "rollback_lake",
     "show_plan",
     "verify_lake",
 ]

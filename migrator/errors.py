@@ -153,6 +153,12 @@ class CutoverIncomplete(MigratorError):
     exit_code = EXIT_FAILED
 
 
+class RollbackRefused(MigratorError):
+    """Going back would lose what was committed at the target since the cutover. Nothing was changed."""
+
+    exit_code = EXIT_FAILED
+
+
 class MigrationFailed(MigratorError):
     """A step failed, or the target is not as planned. Nothing was cut over after it."""
 

@@ -22,6 +22,7 @@ LAYERS = (
     "reporting",
     "migration",
     # The flow, from its end to its beginning.
+    "rollback",
     "verifying",
     "cutover",
     "rewriting",
@@ -58,6 +59,7 @@ WITH_SQL = (
     "verifying",
     "reporting",
     "run",
+    "rollback",
 )
 """The layers that query the plan file. Catalogs have SQL of their own, on the databases of others."""
 

@@ -29,7 +29,7 @@ SELECT o.id FROM {SOURCE_PAGE} l CROSS JOIN objects o WHERE o.bucket = ? AND o.k
 """
 # What was listed and is not in the plan, or has another ETag there and must not; with the planned size, if any.
 _DIFFERENT = f"""
-SELECT l.key, l.size, o.size FROM {SOURCE_PAGE} l LEFT JOIN objects o ON o.bucket = ? AND o.key = l.key
+SELECT l.key, l.size, o.size, o.id FROM {SOURCE_PAGE} l LEFT JOIN objects o ON o.bucket = ? AND o.key = l.key
 WHERE o.id IS NULL OR o.{_MINDED} AND o.etag <> l.etag ORDER BY l.key
 """
 
@@ -44,25 +44,37 @@ def find_source_changes(
     changes = SourceChanges()
     layout, db = plan.layout, plan.db
     left = left_folders(plan)
-    db.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id INTEGER PRIMARY KEY)")
-    db.execute("DELETE FROM seen")
+    for table in ("seen", "altered"):
+        db.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY)")
+        db.execute(f"DELETE FROM {table}")
     listing = Listing(db, SOURCE_PAGE)
     for bucket, page in list_sources(store, source_places(layout) if places is None else places, progress):
         listing.clear()
         listing.add(page)
         db.execute(_SEEN, (bucket,))
-        for key, size, known in db.execute(_DIFFERENT, (bucket,)).fetchall():
+        for key, size, known, object_id in db.execute(_DIFFERENT, (bucket,)).fetchall():
             if known is None and _moves(plan, layout, left, bucket, key, size):
                 changes.added += 1
                 changes.example("+", f"s3://{bucket}/{key}")
             elif known is not None and not is_hadoop_marker(key, size + known):
                 changes.changed += 1
+                db.execute("INSERT OR IGNORE INTO altered VALUES (?)", (object_id,))
                 changes.example("*", f"s3://{bucket}/{key}")
     gone = f"FROM objects WHERE {_MINDED} AND action <> '{SKIP}' AND id NOT IN (SELECT id FROM seen)"
     (changes.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
     for bucket, key in db.execute(f"SELECT bucket, key {gone} LIMIT {EXAMPLES}").fetchall():
         changes.example("-", f"s3://{bucket}/{key}")
     return changes
+
+
+def is_lost(plan: PlanFile, bucket: str, key: str) -> bool:
+    """True if the last :func:`find_source_changes` did not find the planned object here, or found another one."""
+    query = (
+        "SELECT id NOT IN (SELECT id FROM seen) OR id IN (SELECT id FROM altered) FROM objects"
+        " WHERE bucket = ? AND key = ?"
+    )
+    row = plan.db.execute(query, (bucket, key)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str, size: int) -> bool:

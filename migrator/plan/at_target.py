@@ -24,6 +24,7 @@ from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import keys_under
 from migrator.store import Store
+from migrator.target import GivenUp
 
 MAX_READ = 200
 """How many metadata files of one folder at the target are read, the newest first."""
@@ -70,6 +71,7 @@ class TargetSide:
         found: FoundTable,
         problems: Problems,
         rules: advice.Rules,
+        given_up: GivenUp,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -77,6 +79,7 @@ class TargetSide:
         self._found = found
         self._problems = problems
         self._rules = rules
+        self._given_up = given_up
 
     # -- Hadoop tables -------------------------------------------------------------------------------
 
@@ -95,7 +98,7 @@ class TargetSide:
         hint = self._store.get(bucket, f"{folder}/{VERSION_HINT_FILE}").data
         name = current_version(names, hint)
         there = self._readable(self._read(f"{folder}/{name}")) if name else None
-        if there is None:
+        if there is None or self._was_rolled_back(there):
             return None
         label, ours = self._problems.label, metadata_version(self._found.metadata.rpartition("/")[2]) or 0
         if there.uuid != metadata.table_uuid or not isinstance(there.metadata, TableMetadata):
@@ -160,6 +163,8 @@ class TargetSide:
         newest: TargetMetadata | None = None
         foreign: TargetMetadata | None = None
         for there in self._not_copied(new_metadata):
+            if self._was_rolled_back(there):
+                continue
             if there.uuid != ours.uuid or there.uuid is None:
                 foreign = max(filter(None, (foreign, there)), key=lambda t: t.age)
             elif not _is_past(there, ours):
@@ -213,6 +218,11 @@ class TargetSide:
             return TargetMetadata(uri, read_view(data, uri) if view else read_metadata(data, uri))
         except Unreadable as error:
             return error
+
+    def _was_rolled_back(self, there: TargetMetadata) -> bool:
+        """True if a rollback gave this state of the table up: the table lives in the old place again."""
+        at = Location.parse(there.uri)
+        return at is not None and at.key in self._given_up.tables | self._given_up.commits
 
     def _add_ahead(self, there: TargetMetadata, location: str, how: str) -> None:
         message = (

@@ -35,6 +35,7 @@ from migrator.planfile.rows import (
 from migrator.planfile.table_folders import folders_of
 from migrator.store import Store
 from migrator.store.endpoints import without_userinfo
+from migrator.target import GivenUp
 
 
 @dataclass
@@ -159,7 +160,9 @@ class TableContext:
             self.give_role(f"s3://{bucket}/{folder}/{VERSION_HINT_FILE}", ROLE_VERSION_HINT, state)
 
 
-def new_context(plan: PlanFile, store: Store, layout: Layout, found: FoundTable, rules: Rules) -> TableContext:
+def new_context(
+    plan: PlanFile, store: Store, layout: Layout, found: FoundTable, rules: Rules, given_up: GivenUp
+) -> TableContext:
     """Add the table to the plan, with nothing known of it but where it is."""
     table_id = plan.add_table(
         catalog=found.catalog.name if found.catalog else None,
@@ -171,5 +174,5 @@ def new_context(plan: PlanFile, store: Store, layout: Layout, found: FoundTable,
         state=TO_REWRITE,
     )
     problems = Problems(plan, layout, found)
-    target = TargetSide(plan, store, layout, found, problems, rules)
+    target = TargetSide(plan, store, layout, found, problems, rules, given_up)
     return TableContext(plan, store, layout, found, table_id, problems, target, TableMarks(plan, table_id))

@@ -26,6 +26,7 @@ from migrator.plan.table_marks import prepare_marks
 from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
 from migrator.store import Store
+from migrator.target import given_up, read_records
 
 
 def plan_tables(
@@ -47,7 +48,8 @@ def plan_tables(
     report_stray_metadata(plan, layout, discovery)
     _plan_namespaces(plan, layout, catalogs)
     rules, left = Rules(plan, layout), frozenset(leave)
-    tables = [new_context(plan, store, layout, found, rules) for found in discovery.tables]
+    back = given_up(read_records(store, layout.target_bucket))
+    tables = [new_context(plan, store, layout, found, rules, back) for found in discovery.tables]
     claims = []
     with progress.stage("reading tables", objects=len(tables)) as stage:
         # Those that stay come first, so that the others can take the files that they share with them.

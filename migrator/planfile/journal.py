@@ -29,7 +29,7 @@ COMMIT_SECONDS = 1.0
 
 STARTED, COPIED, REWRITTEN, COMPARED, LATE = "started", "copied", "rewritten", "compared", "late-changes"
 CUTOVER_BEGUN, CUTOVER_DONE, VERIFIED, FINISHED = "cutover-begun", "cutover-done", "verified", "finished"
-ROLLBACK_BEGUN, ROLLED_BACK = "rollback-begun", "rolled-back"
+ROLLBACK_BEGUN, CATALOG_PUT_BACK, ROLLED_BACK = "rollback-begun", "catalog-put-back", "rolled-back"
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 TABLE_SWAPPED = "table-swapped"
@@ -163,6 +163,12 @@ class Journal:
                 self._db.execute("ROLLBACK")
 
     # -- reading -------------------------------------------------------------------------------------
+
+    @property
+    def was_rolled_back(self) -> bool:
+        """True if there was a rollback, and no run of a migration since."""
+        query = "SELECT event FROM events WHERE event IN (?, ?) ORDER BY id DESC LIMIT 1"
+        return bool(self._db.execute(query, (STARTED, ROLLED_BACK)).fetchone() == (ROLLED_BACK,))
 
     def has(self, event: str) -> bool:
         """True if this event happened since the last rollback."""

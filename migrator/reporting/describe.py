@@ -43,7 +43,7 @@ MAX_CHECKPOINTS = 50
 @dataclass(frozen=True)
 class StatusSummary:
     """How far a plan has come. Sizes are in bytes. ``phase`` is one of: blocked, planned, copying,
-    rewriting, ready for cutover, cutting over, cut over in part, cut over, finished.
+    rewriting, ready for cutover, cutting over, cut over in part, cut over, finished, rolled back.
     ``versions`` are older versions and delete markers."""
 
     plan: str
@@ -63,6 +63,11 @@ class StatusSummary:
     """The newer plan that was carried out at the target, if there is one."""
     not_checked: str | None = None
     """What could not be found out, and why."""
+
+    @property
+    def can_roll_back(self) -> bool:
+        """True if a cutover has begun, and was not rolled back since."""
+        return self.phase in ("cutting over", "cut over in part", "cut over", "finished")
 
     @property
     def complete(self) -> bool:
@@ -334,6 +339,8 @@ def _phase(plan: PlanFile, journal: Journal) -> str:
         return "cut over in part" if journal.swapped() else "cutting over"
     if plan.blocked:
         return "blocked"
+    if journal.was_rolled_back:
+        return "rolled back"
     left = f"FROM objects WHERE {TO_WRITE} AND {PENDING}"
     copies = plan.db.execute(f"SELECT count(*) {left} AND role = ''").fetchone()[0]
     rewrites = plan.db.execute(f"SELECT count(*) {left} AND role NOT IN ('', '{ROLE_VERSION_HINT}')").fetchone()[0]

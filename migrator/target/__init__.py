@@ -7,13 +7,15 @@ wrote. ``compare``: how the target differs from the plan. ``guard``: these check
 from migrator.target.compare import Changes, holds_only_copies
 from migrator.target.guard import TargetGuard, superseded_error
 from migrator.target.ledger import Ledger
-from migrator.target.record import PlanRecord, read_records, superseded_by
+from migrator.target.record import GivenUp, PlanRecord, given_up, read_records, superseded_by
 
 __all__ = [
     "Changes",
+    "GivenUp",
     "Ledger",
     "PlanRecord",
     "TargetGuard",
+    "given_up",
     "holds_only_copies",
     "read_records",
     "superseded_by",

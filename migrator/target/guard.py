@@ -20,6 +20,7 @@ from migrator.target.record import (
     COPYING,
     CUT_OVER,
     CUTTING_OVER,
+    ROLLED_BACK,
     PlanRecord,
     new_record,
     now,
@@ -101,6 +102,14 @@ class TargetGuard:
             {"table": t.identifier, "uuid": t.uuid, "old": t.old_metadata, "new": t.new_metadata} for t in tables
         ]
         self._write(CUT_OVER if complete else CUTTING_OVER, moved)
+
+    def note_rollback(self, discarded: Iterable[str]) -> None:
+        """Record that the tables are in the old place again. ``discarded``: metadata files at the target that were
+        written there after the cutover. A target that is gone has no record."""
+        if self._store.bucket_exists(self.bucket):
+            record = self.record() or new_record(self._plan)
+            self._record = replace(record, discarded=sorted({*record.discarded, *discarded}))
+            self._write(ROLLED_BACK)
 
     def _write(self, state: str, tables: list[Mapping[str, str | None]] | None = None) -> None:
         record = self._record or new_record(self._plan)

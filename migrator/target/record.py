@@ -15,13 +15,13 @@ from typing import Any
 
 from migrator._version import __version__
 from migrator.errors import MigrationFailed, NotFound, first_names
-from migrator.layout import Layout
+from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
 from migrator.store import OWN_PREFIX, Content, Store
 
 RECORDS = f"{OWN_PREFIX}plans/"
 
-COPYING, CUTTING_OVER, CUT_OVER = "copying", "cutting over", "cut over"
+COPYING, CUTTING_OVER, CUT_OVER, ROLLED_BACK = "copying", "cutting over", "cut over", "rolled back"
 """States of a record, in their order. "cutting over": some catalogs may be swapped and others not."""
 
 
@@ -43,6 +43,8 @@ class PlanRecord:
     state: str
     layout: Mapping[str, str | bool]
     tables: Sequence[Mapping[str, str | None]] = field(default_factory=list)
+    discarded: Sequence[str] = ()
+    """The metadata files at the target that a rollback gave up: commits after the cutover."""
     log_entries: int = 0
     log_digest: str = ""
     """How many entries the log of the plan had when this record was written, and the digest of the last one."""
@@ -94,6 +96,34 @@ def write_record(store: Store, bucket: str, record: PlanRecord) -> None:
     store.put(bucket, f"{RECORDS}{record.plan_id}.json", Content(json.dumps(asdict(record), indent=1).encode(), ""))
 
 
+@dataclass(frozen=True)
+class GivenUp:
+    """What rollbacks have given up at a target, as keys: ``tables`` are the metadata files that a cutover pointed to,
+    ``commits`` those that were written on top of them. A later plan does not take them for the table's present state.
+    """
+
+    tables: frozenset[str] = frozenset()
+    commits: frozenset[str] = frozenset()
+
+
+def given_up(records: Iterable[PlanRecord]) -> GivenUp:
+    """What is given up, as the records say. ``records``: the oldest plan first."""
+    tables: set[str] = set()
+    commits: set[str] = set()
+    for record in records:
+        named = _keys(str(table["new"]) for table in record.tables)
+        if record.state == ROLLED_BACK:
+            tables |= named
+            commits |= _keys(record.discarded)
+        else:
+            tables -= named
+    return GivenUp(frozenset(tables), frozenset(commits))
+
+
+def _keys(uris: Iterable[str]) -> set[str]:
+    return {at.key for uri in uris if (at := Location.parse(uri)) is not None}
+
+
 def superseded_by(records: Iterable[PlanRecord], plan: PlanFile) -> PlanRecord | None:
     """The newest plan that was made later than ``plan``, for some of the same prefixes, and was carried out."""
     mine = plan.header()["plan_id"]
@@ -123,6 +153,8 @@ def _parsed(data: bytes, place: str) -> PlanRecord:
         [str(table["table"]) for table in record.tables]
         if not all(isinstance(getattr(record, name), str) for name in ("plan_id", "plan", "created", "updated")):
             raise TypeError("a name is not text")
+        if not all(isinstance(uri, str) for uri in record.discarded):
+            raise TypeError("a discarded metadata file is not text")
         if not isinstance(record.log_entries, int) or not isinstance(record.log_digest, str):
             raise TypeError("the end of the log is not a number and a digest")
     except Exception as error:

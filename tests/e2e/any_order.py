@@ -32,7 +32,7 @@ if __name__ == "__main__":
 
 from e2e.killed import Ended, Migrations
 from e2e.small_lake import OLD, PLAIN, TARGET, HadoopTable, Listing, SmallLake, SqlTable, mapped
-from migrator.api import load_settings, plan_lake, plan_status, verify_lake
+from migrator.api import load_settings, plan_lake, plan_status, rollback_lake, verify_lake
 from migrator.demo.server import Server
 from migrator.errors import MigratorError
 from migrator.planfile.journal import CUTOVER_BEGUN, FINISHED
@@ -225,6 +225,40 @@ class AnyOrder(RuleBasedStateMachine):
             self._changed(source="")
 
     # -- migrator ------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.plans)
+    @rule(age=AGE, discard=SELDOM)
+    def roll_back(self, age: int, discard: bool) -> None:
+        """Undo a cutover. Whoever uses a Hadoop catalog then reads the old warehouse again."""
+        with self._step("roll_back", age, discard):
+            before = self._see()
+            done = self._call(lambda: rollback_lake(self._chosen(age).path, discard_newer=discard))
+            refused = isinstance(done, MigratorError) or done.nothing_to_do
+            self._hold("a rollback writes no object", self.lake.listing(TARGET) == before.target, "the target changed")
+            for bucket in OLD:
+                self._hold("old buckets are only read", self.lake.listing(bucket) == self.old[bucket], bucket)
+            for known in self.tables:
+                if isinstance(known.table, HadoopTable) and not refused and done.by_hint:
+                    known.table.set_pointer(f"{known.table.location}/")
+            self._note_pointers()
+            if refused:
+                now = [known.pointer for known in self.tables]
+                self._hold(
+                    "a refused rollback changes no pointer", now == before.pointers, f"{before.pointers} → {now}"
+                )
+                return
+            given_up = {place.table.name for place in done.discarded}
+            for known, rows in zip(self.tables, before.rows, strict=True):
+                now_there = self._rows(known)
+                if known.table.name in given_up:
+                    known.forked = known.forked or isinstance(known.table, HadoopTable)
+                    known.committed = set(now_there)
+                else:
+                    self._hold("a rollback loses no row", now_there >= rows, f"{known}: {sorted(rows)} → {now_there}")
+                if known.table.name in {name.rpartition(".")[2] for name in done.put_back}:
+                    self._hold("what is put back is in the old place", not known.moved, f"{known}")
+            self._chosen(age).cut_over = False
+            self._changed(source="")
 
     @precondition(lambda self: len(self.plans) < 2 or self.plans[-2].changed)
     @rule()

@@ -1,0 +1,46 @@
+"""``migrator rollback``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from migrator.cli.options import json_option, plan_argument
+from migrator.cli.terminal import ask, progress, say, say_json
+
+
+@click.command()
+@plan_argument
+@click.option(
+    "--discard-newer",
+    is_flag=True,
+    help="Also go back where something was committed at the target since the cutover. The tables lose these commits; "
+    "their files stay at the target.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before starting.")
+@json_option
+def rollback(plan: Path, discard_newer: bool, yes: bool, as_json: bool) -> None:
+    """Undo the cutover of PLAN: point every table, view and namespace to its old place again.
+
+    \b
+    Example:
+      migrator rollback plans/lake.db
+      migrator rollback plans/lake.db --discard-newer --yes
+
+    Stop the writers first. Refuses, with the snapshots that would be lost, if something was committed at the target
+    since. Nothing is deleted. If it was interrupted, run the same command again: it continues.
+    """
+    from migrator import api
+    from migrator.reporting.rollback import rollback_question, rollback_report
+
+    with api.open_plan(plan, progress=progress(as_json=as_json)) as opened:
+        described = opened.describe()
+        status = opened.status()
+        if status.can_roll_back and not yes:
+            ask(rollback_question(described, discard_newer=discard_newer))
+        done = opened.roll_back(discard_newer=discard_newer)
+    if as_json:
+        say_json({"plan": described["plan"], **done.to_json()})
+    else:
+        say(rollback_report(done, described))

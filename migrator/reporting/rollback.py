@@ -1,0 +1,54 @@
+"""The report of ``migrator rollback``: which tables are in the old place again, and what the user must change back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migrator.findings import counted
+from migrator.reporting.description import PlanDescription
+from migrator.reporting.rendering import Grid, Report, line, unwrapped
+
+if TYPE_CHECKING:
+    from migrator.rollback.stage import Rollback
+
+
+def rollback_question(plan: PlanDescription, *, discard_newer: bool) -> str:
+    """What ``rollback`` asks before it starts."""
+    losing = ", also of tables that would lose commits" if discard_newer else ""
+    return f"Point {counted(plan['pointers']['total'], 'pointer')} to the old buckets again{losing}, now?"
+
+
+def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
+    """How a rollback ended. ``plan``: as described before."""
+    if done.nothing_to_do:
+        return [line("Nothing to roll back: this plan changed no pointer, or was rolled back already.", style="green")]
+    report: Report = [
+        line(
+            f"Rolled back: {counted(len(done.put_back), 'table')} and {counted(done.namespaces, 'namespace property')} "
+            "point to the old place again.",
+            style="green",
+        )
+    ]
+    if done.already:
+        report.append(line(f"{counted(len(done.already), 'table')} were there already."))
+    if done.by_hint:
+        report.append(
+            line(f"{counted(len(done.by_hint), 'table')} of Hadoop catalogs: their old place was never changed.")
+        )
+    if done.discarded:
+        report.append(line("Given up, as asked; the files are still at the target:", style="yellow"))
+        report += [line(f"  {place.lost}") for place in done.discarded]
+    if done.kept_properties:
+        report.append(line("Set to something else since, and left so:", style="yellow"))
+        report += [line(f"  {kept}") for kept in done.kept_properties]
+    rows = [(c["what"], c["after"], "→", c["before"]) for c in plan["changes"]]
+    return [
+        *report,
+        line(),
+        line("What you must change back now", style="bold"),
+        Grid(("", "now", "", "before"), rows),
+        line("  Restart running engines: a session that has a table in its cache still writes to the target."),
+        line(),
+        line("To migrate again: the same plan, or a new one if the old buckets were written to meanwhile:"),
+        unwrapped(f"  migrator migrate {plan['plan']}"),
+    ]

@@ -1,0 +1,171 @@
+"""The order of a rollback: look where the tables are, check that the old place is whole, put every pointer back.
+
+Nothing is deleted: what was written at the target stays there. Each step may be repeated: after a crash each table is
+old or new, never neither, and the same command goes on (issue 14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
+from migrator.errors import MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
+from migrator.planfile.journal import CATALOG_PUT_BACK, CUTOVER_BEGUN, ROLLBACK_BEGUN, ROLLED_BACK
+from migrator.planfile.repoints import repoints_of
+from migrator.planfile.rows import ROLE_VERSION_HINT
+from migrator.rollback.old_place import check_old_tables
+from migrator.rollback.places import CUT_OVER, GONE, NEWER, OLD, TablePlace, find_places, with_losses
+from migrator.run import Run
+from migrator.target.lease import lease
+
+SHOWN = 10
+"""How many tables a message names."""
+
+
+@dataclass
+class Rollback:
+    """What a rollback did. Tables are named ``catalog.namespace.table``."""
+
+    put_back: list[str] = field(default_factory=list)
+    """Tables and views whose pointers this run set to the old place."""
+    already: list[str] = field(default_factory=list)
+    """Those that were in the old place already."""
+    by_hint: list[str] = field(default_factory=list)
+    """Tables of Hadoop catalogs. Their old place has its own version hint, which no migration changes, so there is no
+    pointer to put back: who reads the old warehouse, reads the old tables."""
+    discarded: list[TablePlace] = field(default_factory=list)
+    """Those that had been changed at the target. Their newer metadata files stay there."""
+    namespaces: int = 0
+    """Namespace properties that this run set to the old place."""
+    kept_properties: list[str] = field(default_factory=list)
+    """Namespace properties that somebody has set to something else since. They stay."""
+    nothing_to_do: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys and values of ``migrator rollback --json``, but for the plan's path."""
+        return {
+            "nothing_to_do": self.nothing_to_do,
+            "put_back": self.put_back,
+            "already": self.already,
+            "by_hint": self.by_hint,
+            "namespaces": self.namespaces,
+            "kept_properties": self.kept_properties,
+            "discarded": [
+                {"table": place.table.identifier, "metadata": place.metadata, "lost": place.lost}
+                for place in self.discarded
+            ],
+        }
+
+
+def roll_back(run: Run, *, discard_newer: bool = False) -> Rollback:
+    """Point every table, view and namespace that this plan has cut over to its old place again.
+
+    ``discard_newer``: also tables that were changed at the target since; without it, RollbackRefused names what would
+    be lost. Raises MigrationFailed if the old place lacks files that a table needs. In both cases nothing was changed.
+    """
+    if not run.journal.has(CUTOVER_BEGUN):
+        return Rollback(nothing_to_do=True)
+    bucket = run.layout.target_bucket
+    if not run.store.bucket_exists(bucket):  # lost: all the more reason to go back, and nobody else can migrate there
+        return _roll_back(run, discard_newer)
+    with lease(run.store, bucket, run.plan.path) as held:
+        return _roll_back(run, discard_newer, held.check)
+
+
+def _roll_back(run: Run, discard_newer: bool, check_lease: Callable[[], None] = lambda: None) -> Rollback:
+    places = find_places(run)
+    losing = [with_losses(run, place) for place in places if place.place in (NEWER, GONE)]
+    if losing and not discard_newer:
+        raise _refusal(losing)
+    going = [place for place in places if place.place in (CUT_OVER, NEWER)]
+    check_old_tables(run, [place.table for place in going])
+    result = Rollback(
+        put_back=[place.table.identifier for place in going if place.stored],
+        already=[place.table.identifier for place in places if place.place == OLD],
+        by_hint=[place.table.identifier for place in going if not place.stored],
+        discarded=losing,
+    )
+    pointers = {p.table.identifier: {"from": p.metadata, "to": p.table.old_metadata} for p in going}
+    run.journal.event(ROLLBACK_BEGUN, pointers=pointers, lost=[place.lost for place in losing])
+    check_lease()
+    for catalog in run.catalogs.values():
+        if catalog.stores_pointers:
+            _put_back(run, catalog, going, result)
+    _end(run, places)
+    return result
+
+
+def _refusal(losing: Sequence[TablePlace]) -> RollbackRefused:
+    lines = first_lines([place.lost for place in losing])
+    return RollbackRefused(
+        f"{len(losing)} tables were changed at the target since the cutover. Going back would lose this:\n{lines}\n"
+        "No pointer was changed.",
+        next_move="Add --discard-newer to go back all the same. Nothing is deleted: the files stay at the target.",
+    )
+
+
+def _put_back(run: Run, catalog: Catalog, going: Iterable[TablePlace], result: Rollback) -> None:
+    """Swap the pointers of one catalog back: in one transaction where it can, else table by table."""
+    mine = [place for place in going if place.stored and place.table.catalog == catalog.name]
+    tables = [
+        Repoint(p.table.namespace, p.table.name, p.metadata or "", p.table.old_metadata, p.table.kind) for p in mine
+    ]
+    namespaces = _namespaces(run, catalog, result)
+    if not tables and not namespaces:
+        return
+    try:
+        if catalog.swaps_together:
+            catalog.repoint(tables, namespaces)
+        else:
+            for table in tables:
+                catalog.repoint([table], [])
+            catalog.repoint([], namespaces)
+    except MigratorError as error:
+        raise _incomplete(run, error) from error
+    result.namespaces += len(namespaces)
+    run.journal.event(CATALOG_PUT_BACK, catalog=catalog.name, tables=[place.table.identifier for place in mine])
+
+
+def _namespaces(run: Run, catalog: Catalog, result: Rollback) -> list[NamespaceRepoint]:
+    """The namespace properties to put back. What somebody has set to another value since stays as it is."""
+    _, changes = repoints_of(run.plan, catalog.name)
+    now = {(namespace, key): value for namespace, key, value in catalog.namespace_properties()} if changes else {}
+    back = []
+    for change in changes:
+        value = now.get((change.namespace, change.key))
+        if value == change.new:
+            back.append(NamespaceRepoint(change.namespace, change.key, change.new, change.expected))
+        elif value != change.expected:
+            result.kept_properties.append(f"{catalog.name}.{change.namespace} {change.key}: {value}")
+    return back
+
+
+def _end(run: Run, places: Sequence[TablePlace]) -> None:
+    """Check that every table is back, and record it: in the journal, and at the target for later plans."""
+    left = [p.table.identifier for p in find_places(run) if p.stored and p.place in (CUT_OVER, NEWER)]
+    if left:
+        raise MigrationFailed(
+            f"{len(left)} tables are at the target again:\n{first_lines(left)}\n",
+            next_move="Stop whoever changes pointers, and run the same command again.",
+        )
+    hints = run.plan.db.execute("SELECT id FROM objects WHERE role = ?", (ROLE_VERSION_HINT,)).fetchall()
+    run.journal.forget(object_id for (object_id,) in hints)
+    run.journal.commit()
+    run.guard.note_rollback(place.metadata for place in places if place.place == NEWER and place.metadata)
+    run.journal.event(ROLLED_BACK, tables=len(places))
+
+
+def _incomplete(run: Run, error: MigratorError) -> MigratorError:
+    """What a failed rollback has left: some tables in the old place, others at the target."""
+    places = [place for place in find_places(run) if place.stored]
+    back = [place.table.identifier for place in places if place.place == OLD]
+    left = [place.table.identifier for place in places if place.place != OLD]
+    if not back:
+        return error
+    return MigrationFailed(
+        f"The rollback is incomplete: {len(back)} tables are in the old place ({first_names(back, SHOWN)}); "
+        f"{len(left)} are not ({first_names(left, SHOWN)}). {error.message}",
+        next_move=f"{error.next_move} Then run the same command again: it finishes the rollback.".lstrip(),
+    )

@@ -1,0 +1,281 @@
+"""Going back after a cutover, on a real server: readers not ours see the old lake again, and nothing was deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
+from migrator import api
+from migrator.config import load
+from migrator.demo.server import Server
+from migrator.errors import MigrationFailed, MigratorError, PlanStale, RollbackRefused
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def built(server: Server, tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
+    return SmallLake(server, tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture
+def lake(built: SmallLake, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
+    for name, value in built.server.environ().items():
+        monkeypatch.setenv(name, value)
+    built.reset()
+    return built
+
+
+def plan_of(lake: SmallLake, tmp_path: Path, name: str = "p") -> Path:
+    path = tmp_path / f"{name}.db"
+    described = api.plan_lake(load(lake.config), path)
+    assert not described["blocked"], described["findings"]
+    return path
+
+
+def state(lake: SmallLake) -> dict[str, tuple[str, frozenset[int]]]:
+    return {table.name: (table.pointer, lake.read(table.pointer)) for table in lake.tables}
+
+
+def sql_state(lake: SmallLake) -> dict[str, tuple[str, frozenset[int]]]:
+    tables = [table for table in lake.tables if not isinstance(table, HadoopTable)]
+    return {table.name: (table.pointer, lake.read(table.pointer)) for table in tables}
+
+
+def back_to_the_old_warehouse(lake: SmallLake) -> None:
+    """What the user of a Hadoop catalog does: the engines read the old warehouse again."""
+    for table in lake.tables:
+        if isinstance(table, HadoopTable):
+            table.set_pointer(f"{table.location}/")
+
+
+def contents(lake: SmallLake) -> dict[str, dict[str, str]]:
+    return {bucket: {key: etag for key, (_, etag, _) in lake.listing(bucket).items()} for bucket in (*OLD, TARGET)}
+
+
+def test_after_a_rollback_the_old_lake_is_as_before_and_nothing_was_deleted(lake: SmallLake, tmp_path: Path) -> None:
+    before, plan = state(lake), plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan).ok
+    assert all(pointer.startswith(f"s3://{TARGET}/") for pointer, _ in state(lake).values())
+    everything = contents(lake)
+    done = api.rollback_lake(plan)
+    back_to_the_old_warehouse(lake)
+    assert state(lake) == before
+    assert contents(lake) == everything
+    assert sorted(done.put_back) == ["one.db.a", "two.db.b"]
+    assert done.by_hint == ["local.ops.h"]
+    assert api.plan_status(plan).phase == "rolled back"
+    again = api.rollback_lake(plan)
+    assert again.nothing_to_do and state(lake) == before
+    log = api.plan_log(plan)
+    assert log.intact and [entry.event for entry in log.entries][-1] == "rolled-back"
+    pointers = next(e.detail["pointers"] for e in log.entries if e.event == "rollback-begun")
+    assert pointers["one.db.a"]["to"] == before["a"][0]
+
+
+def test_a_plan_that_changed_nothing_has_nothing_to_roll_back(lake: SmallLake, tmp_path: Path) -> None:
+    before, plan = state(lake), plan_of(lake, tmp_path)
+    assert api.rollback_lake(plan).nothing_to_do
+    api.migrate_lake(plan, cutover=False)
+    assert api.rollback_lake(plan).nothing_to_do and state(lake) == before
+
+
+def test_the_same_plan_is_carried_out_again_after_a_rollback(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    cut_over = state(lake)
+    api.rollback_lake(plan)
+    migration = api.migrate_lake(plan)
+    assert migration.ok and not migration.nothing_to_do
+    assert state(lake) == cut_over
+    assert migration.outcome.copied == 0
+    api.rollback_lake(plan)
+    assert sql_state(lake)["a"][0].startswith("s3://bronze/")
+
+
+def test_the_old_lake_is_used_after_a_rollback_and_migrated_anew(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    api.rollback_lake(plan)
+    back_to_the_old_warehouse(lake)
+    for number, table in enumerate(lake.tables):
+        table.commit(range(5000 + number * 10, 5003 + number * 10))
+    used = {name: rows for name, (_, rows) in state(lake).items()}
+    with pytest.raises(PlanStale):
+        api.migrate_lake(plan)
+    assert {name: rows for name, (_, rows) in state(lake).items()} == used
+    new = plan_of(lake, tmp_path, "q")
+    assert api.migrate_lake(new).ok
+    for table in lake.tables:
+        if isinstance(table, HadoopTable):
+            table.set_pointer(f"s3://{TARGET}/")
+    for bucket in OLD:
+        lake.empty(bucket)
+    assert {name: rows for name, (_, rows) in state(lake).items()} == used
+    assert api.verify_lake(new).ok
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_commits_since_the_cutover_are_named_and_never_lost_silently(
+    lake: SmallLake, tmp_path: Path, number: int
+) -> None:
+    before, plan = state(lake), plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    table = lake.tables[number]
+    table.commit(range(7000, 7004))
+    now = state(lake)
+    with pytest.raises(RollbackRefused) as caught:
+        api.rollback_lake(plan)
+    said = str(caught.value)
+    assert f".{table.name}: snapshot" in said and "4 rows added" in said and "--discard-newer" in said
+    assert state(lake) == now
+    everything = contents(lake)
+    done = api.rollback_lake(plan, discard_newer=True)
+    assert [place.table.name for place in done.discarded] == [table.name]
+    back_to_the_old_warehouse(lake)
+    assert state(lake) == before and contents(lake) == everything
+    if isinstance(table, HadoopTable):  # a reader at the target would follow the later version that is still there
+        described = api.plan_lake(load(lake.config), tmp_path / "q.db")
+        assert described["blocked"] and any(f["code"] == "target-not-empty" for f in described["findings"])
+    else:
+        new = plan_of(lake, tmp_path, "q")
+        assert api.migrate_lake(new).ok
+        assert {name: rows for name, (_, rows) in sql_state(lake).items()} == {
+            name: rows for name, (_, rows) in before.items() if name in sql_state(lake)
+        }
+
+
+def test_a_dropped_table_is_named_and_stays_dropped(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.catalog("one", lake.database("one")).drop_table("db.a")
+    with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed"):
+        api.rollback_lake(plan)
+    done = api.rollback_lake(plan, discard_newer=True)
+    assert done.put_back == ["two.db.b"]
+
+
+@pytest.mark.parametrize("which", ["data", "manifest", "metadata"])
+@pytest.mark.parametrize("how", ["removed", "changed"])
+def test_a_table_whose_old_files_are_gone_stays_at_the_target(
+    lake: SmallLake, tmp_path: Path, which: str, how: str
+) -> None:
+    plan = plan_of(lake, tmp_path)
+    old = lake.tables[0].pointer.removeprefix("s3://bronze/")
+    keys = list(lake.listing("bronze", "wh/a/"))
+    key = {
+        "data": next(key for key in keys if key.endswith(".parquet")),
+        "manifest": next(key for key in keys if key.endswith(".avro") and "snap-" not in key),
+        "metadata": old,
+    }[which]
+    api.migrate_lake(plan)
+    now = state(lake)
+    if how == "removed":
+        lake.delete("bronze", key)
+    else:
+        lake.put("bronze", key, b"something else")
+    with pytest.raises(MigrationFailed, match=r"tables cannot go back(?s:.)*one\.db\.a"):
+        api.rollback_lake(plan)
+    assert state(lake) == now
+
+
+def test_what_no_table_needs_may_be_gone(lake: SmallLake, tmp_path: Path) -> None:
+    before, plan = sql_state(lake), plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.delete("bronze", "plain/b")
+    lake.put("gold", "d", b"changed")
+    api.rollback_lake(plan)
+    assert sql_state(lake) == before
+
+
+def test_a_lost_target_is_all_the_more_reason_to_go_back(lake: SmallLake, tmp_path: Path) -> None:
+    before, plan = sql_state(lake), plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.empty(TARGET)
+    lake.client.delete_bucket(Bucket=TARGET)
+    try:
+        api.rollback_lake(plan)
+        assert sql_state(lake) == before
+    finally:
+        lake.client.create_bucket(Bucket=TARGET)
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:
+    """Die right before the ``step``-th thing that a rollback writes: an entry of the log, a catalog, an object."""
+    from migrator.catalogs.sql import SqlCatalog
+    from migrator.planfile.journal import Journal
+    from migrator.store import Store
+
+    count = [0]
+
+    def dying(call: Any) -> Any:
+        def wrapped(*arguments: Any, **named: Any) -> Any:
+            count[0] += 1
+            if count[0] == step:
+                raise KeyboardInterrupt
+            return call(*arguments, **named)
+
+        return wrapped
+
+    for kind, name in ((Journal, "event"), (Journal, "forget"), (SqlCatalog, "repoint"), (Store, "put")):
+        monkeypatch.setattr(kind, name, dying(getattr(kind, name)))
+    return count
+
+
+def test_killed_at_any_step_each_table_is_old_or_new_and_the_same_command_goes_on(
+    lake: SmallLake, tmp_path: Path
+) -> None:
+    before, plan = sql_state(lake), plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    after = sql_state(lake)
+    step, steps = 1, 0
+    while True:
+        with pytest.MonkeyPatch.context() as patch:
+            count = crash_at(patch, step)
+            with suppress(KeyboardInterrupt):
+                api.rollback_lake(plan)
+            steps = max(steps, count[0])
+        now = sql_state(lake)
+        assert all(at in (before[name], after[name]) for name, at in now.items())
+        if count[0] < step:
+            break
+        api.rollback_lake(plan)
+        assert sql_state(lake) == before
+        assert api.plan_status(plan).phase == "rolled back"
+        assert api.migrate_lake(plan).ok
+        assert sql_state(lake) == after
+        step += 1
+    assert step > 6, "a rollback has at least so many steps"
+
+
+def test_one_catalog_that_fails_leaves_the_other_told_apart(
+    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, plan = sql_state(lake), plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    from migrator.catalogs.sql import SqlCatalog
+    from migrator.errors import CatalogError
+
+    repoint = SqlCatalog.repoint
+
+    def refuse(self: SqlCatalog, *arguments: Any) -> None:
+        if self.name == "two":
+            raise CatalogError("Catalog 'two' refuses.")
+        repoint(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlCatalog, "repoint", refuse)
+        with pytest.raises(MigratorError, match=r"incomplete: 1 tables .*one\.db\.a.*two\.db\.b.*refuses"):
+            api.rollback_lake(plan)
+    done = api.rollback_lake(plan)
+    assert done.already == ["one.db.a"] and done.put_back == ["two.db.b"]
+    assert sql_state(lake) == before
