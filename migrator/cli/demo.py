@@ -14,8 +14,10 @@ from migrator.cli.terminal import progress, say
     "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep the plan and the server's data in DIR."
 )
 def demo(keep: Path | None) -> None:
-    """Watch a migration: a real S3 server, an old-style lake, the plan, the move, the old buckets deleted,
-    and the same queries before and after. Takes under a minute and leaves nothing behind.
+    """Migrate a small example lake on a local S3 server.
+
+    Creates a lake of several buckets, plans and migrates it, deletes the old buckets, and runs the same queries
+    before and after. Takes under a minute and deletes everything that it created.
 
     \b
     Example:

@@ -14,16 +14,16 @@ KNOWN = [*CODES, *AT_MIGRATION]
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The codes that the shell proposes."""
+    """The codes that complete what was typed in the shell."""
     return [code for code in KNOWN if code.startswith(incomplete)]
 
 
 @click.command()
 @click.argument("code", required=False, shell_complete=_complete)
-@click.option("--config-example", is_flag=True, help="Print an example configuration (lake.toml) that explains itself.")
+@click.option("--config-example", is_flag=True, help="Print an example configuration (lake.toml) with comments.")
 @click.option("--json-keys", is_flag=True, help="Print what the keys of --json mean, command by command.")
 def explain(code: str | None, config_example: bool, json_keys: bool) -> None:
-    """Say what a finding's CODE means, why it matters and what to do. Without CODE, list all codes.
+    """Explain a finding's CODE: its meaning, and what to do. Without CODE, list all codes.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The command ``migrator``: the group of all commands, and what becomes of errors and Ctrl-C."""
+"""The command ``migrator``: the group of all commands. Turns errors and Ctrl-C into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _Main(click.Group):
             ctx.exit(EXIT_ERROR)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they were added: that of a migration."""
+        """In the order in which they were added, which is that of a migration."""
         return list(self.commands)
 
 
@@ -68,14 +68,14 @@ class _Main(click.Group):
 @click.version_option(__version__, prog_name="migrator")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Move a data lake from many S3 buckets into one, Iceberg tables included, and prove it.
+    """Move a data lake, with its Iceberg tables, from many S3 buckets into one.
 
     \b
     Example:
-      migrator demo                                     # see it work, on a server of its own
-      migrator plan --endpoint-url http://minio:9000    # read-only: what would happen
-      migrator migrate plans/data-lake-….db             # do exactly that
-      migrator verify plans/data-lake-….db              # prove it, with the old buckets gone
+      migrator demo                                     # try it, on a local S3 server
+      migrator plan --endpoint-url http://minio:9000    # show what would happen
+      migrator migrate plans/data-lake-….db             # carry out that plan
+      migrator verify plans/data-lake-….db              # compare the target with the plan
 
     Credentials come from the usual AWS places (AWS_PROFILE, AWS_ACCESS_KEY_ID, …) only.
 

@@ -63,8 +63,8 @@ def migrate(
         plan = Path(described["plan"])
     elif is_given(lake) or is_given(planning):
         raise click.UsageError(
-            "PLAN holds all of this already: leave out --config, --endpoint-url, --target, --target-endpoint-url, "
-            "--catalog, --all-versions, --object-lock, --leave."
+            "PLAN already contains these settings: leave out --config, --endpoint-url, --target, "
+            "--target-endpoint-url, --catalog, --all-versions, --object-lock, --leave."
         )
     with api.open_plan(plan, progress=bars) as opened:
         described = described or opened.describe()

@@ -25,7 +25,7 @@ Decorator = Callable[[Command], Command]
 
 @dataclass(frozen=True)
 class LakeOptions:
-    """Which lake is meant."""
+    """The options that select a lake."""
 
     config: Path | None = None
     endpoint_url: str | None = None
@@ -202,15 +202,15 @@ copy_options = _together(
         type=click.Choice(VERIFY),
         default=AUTO,
         show_default=True,
-        help="When to read a copy and its source and compare their bytes; auto: where no ETag or checksum proves that "
-        "they are equal.",
+        help="When to compare the bytes of a copy with those of its source; auto: only where no ETag or checksum "
+        "proves that they are equal.",
     ),
     click.option(
         "--max-failures",
         type=click.IntRange(min=1),
         default=MAX_FAILURES,
         show_default=True,
-        help="Stop after this number of objects could not be copied.",
+        help="Stop when this number of objects could not be copied.",
     ),
     click.option(
         "--files-from",

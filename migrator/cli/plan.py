@@ -14,7 +14,7 @@ from migrator.errors import EXIT_FAILED, EXIT_PENDING
 @click.command()
 @lake_options
 @plan_options
-@click.option("--no-preflight", is_flag=True, help="Do not test, while planning, what migrating will need.")
+@click.option("--no-preflight", is_flag=True, help="Skip the preflight described above.")
 @click.option(
     "--accept",
     multiple=True,
@@ -39,10 +39,11 @@ def plan(
     as_json: bool,
     detailed_exitcode: bool,
 ) -> None:
-    """Show what a migration would do, and write it to a plan file. Changes nothing.
+    """Show what a migration would do, and write it to a plan file. Moves nothing.
 
-    A preflight tests what migrating will need: it reads samples of the old buckets, writes some empty objects to
-    the target and deletes them again, and changes a pointer in a transaction that is rolled back.
+    The preflight tests the permissions and features that the migration needs. It reads samples of the old buckets,
+    writes some empty objects to the target and deletes them again, and changes a pointer in a transaction that is
+    rolled back.
 
     \b
     Example:

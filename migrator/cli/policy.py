@@ -12,7 +12,7 @@ from migrator.cli.options import optional_plan_argument
 
 @click.command()
 @optional_plan_argument
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A lake.toml, before there is a plan.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Use this lake.toml instead of a PLAN.")
 @click.option(
     "--side",
     type=click.Choice(("both", "source", "target")),
@@ -22,7 +22,9 @@ from migrator.cli.options import optional_plan_argument
 )
 @click.option("--mc", is_flag=True, help="Print the mc commands that attach the policy to a MinIO user.")
 def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
-    """Print the least policy that migrating the buckets of PLAN needs, for AWS IAM and MinIO.
+    """Print a least-privilege policy for the migration of PLAN.
+
+    The policy allows only what the migration needs. AWS IAM and MinIO accept it.
 
     \b
     Example:
@@ -32,7 +34,7 @@ def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
     If the target belongs to another account, use the policy of --side target there.
     """
     if (plan is None) == (config is None):
-        raise click.UsageError("Name either a PLAN or a --config.")
+        raise click.UsageError("Give either a PLAN or --config.")
     from migrator import api
     from migrator.plan.policy import mc_commands
 

@@ -18,10 +18,10 @@ from migrator.cli.terminal import progress, say, say_json
     "--also",
     multiple=True,
     metavar="OLD=NEW",
-    help="Another prefix that moves, for files outside the table's location. OLD may be a path of any file system, "
-    "such as hdfs://host:8020/data: then its files are at NEW already. Repeatable.",
+    help="Another prefix that moves, for files outside the table's location. If OLD is not in S3, such as "
+    "hdfs://host:8020/data, its files must already be at NEW. Repeatable.",
 )
-@click.option("--no-copy", is_flag=True, help="Only rewrite: the data files are at the new place, or will be.")
+@click.option("--no-copy", is_flag=True, help="Do not copy data files: they are at the new place already, or will be.")
 @endpoint_url_option
 @json_option
 def relocate(
@@ -33,10 +33,10 @@ def relocate(
     Example:
       migrator relocate s3://backup/wh/t/metadata/00007-….metadata.json --to s3://data-lake/wh/t
 
-    The table may be a copy whose paths still name the place that it was copied from. --to may be the place
-    where the table is now: then the data files stay, and the rewritten files go to a folder "relocated"
-    beside them. Nothing is overwritten. Paths keep their scheme (s3, s3a, s3n); those of a table that came
-    from another file system (hdfs, file, gs, …) get the scheme of --to.
+    The table may be a copy in which paths still name the original place. If --to is the place where the table
+    is now, the data files stay, and the rewritten files go to a folder "relocated" beside them. Nothing is
+    overwritten. Paths keep their scheme (s3, s3a, s3n). Paths of another file system (hdfs, file, gs, …) get
+    the scheme of --to.
     """
     pairs = [_pair(text) for text in also]
     from migrator import api

@@ -13,7 +13,9 @@ from migrator.errors import EXIT_FAILED
 @lake_options
 @json_option
 def tables(lake: LakeOptions, as_json: bool) -> None:
-    """List every Iceberg table: format, sizes, deletes, writers, features, and if it can be migrated.
+    """List every Iceberg table, and whether it can be migrated.
+
+    Shows the format, sizes, deletes, writers and features of each table.
 
     \b
     Example:

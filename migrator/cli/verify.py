@@ -16,14 +16,16 @@ from migrator.errors import EXIT_FAILED
 @click.option("--deep", is_flag=True, help="Also compare every row, and the bytes of every copied object.")
 @json_option
 def verify(plan: Path, deep: bool, as_json: bool) -> None:
-    """Compare the target with PLAN: every object, every file of every table, every snapshot's rows.
+    """Compare the target with PLAN.
+
+    Compares every object, every file of every table, and the number of rows of every snapshot.
 
     \b
     Example:
       migrator verify --deep plans/lake.db
 
-    Does not need the old buckets; only --deep compares with them, as far as they exist. Exits with 3 if anything
-    differs or cannot be read. Counts what could not be compared, and gives the reason.
+    Does not need the old buckets. Only --deep reads them, where they still exist. Exits with 3 if anything differs
+    or cannot be read. Counts what could not be compared, and gives the reason.
     """
     from migrator import api
     from migrator.reporting.json_forms import verification_json

@@ -89,7 +89,7 @@ CODES: dict[str, tuple[str, str]] = {
     "collapsed-path": (WARN, "a path contains //; only readers that treat // as / find its object"),
     "dangling-deletes": (
         WARN,
-        "position deletes name data files that no layout rule covers; they apply to nothing",
+        "position deletes name data files that no layout rule covers; they delete no rows",
     ),
     "empty-catalog": (WARN, "a given catalog has no tables; engines may use another name for it"),
     "missing-history": (

@@ -105,11 +105,11 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "key-collision": Explanation(
         "Two old objects would get the same key in the target. One would overwrite the other.",
-        "Give one of the sources a rule of its own that leads elsewhere, or a rule = false.",
+        "Give one of the sources a rule of its own with another target prefix, or a rule = false.",
         _TWO_RULES,
     ),
     "key-too-long": Explanation(
-        "S3 keys may have 1,024 bytes. With the target's prefix in front, this one is longer.",
+        "An S3 key may have at most 1,024 bytes. With the prefix of the target, this one would be longer.",
         "Choose a shorter target prefix for its rule.",
         '[layout]\n"s3://a-bucket-with-a-long-name/" = "a/"',
     ),
@@ -158,7 +158,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "target-differs": Explanation(
         "The target has another, newer object at the key of this object. The copy would overwrite it.",
-        "Move one of the two away, or give the old one a rule of its own that leads elsewhere.",
+        "Move one of the two away, or give the old one a rule of its own with another target prefix.",
         _TWO_RULES,
     ),
     "target-not-versioned": Explanation(
@@ -170,12 +170,12 @@ EXPLANATIONS: dict[str, Explanation] = {
     "target-not-empty": Explanation(
         "Where the table would go, the target has metadata of another table, or newer metadata. Readers would use that "
         "metadata.",
-        "Move what is there away, or give this table a rule of its own that leads elsewhere.",
+        "Move what is there away, or give this table a rule of its own with another target prefix.",
         _TWO_RULES,
     ),
     "unmapped-path": Explanation(
-        "The table refers to a path that no rule of the layout covers, so its new path is unknown. With the old path "
-        "the table would still need the old place.",
+        "The table refers to a path that no rule of the layout covers, so its new path is unknown. A table "
+        "that kept the old path would still need the old bucket.",
         "Add a rule for that path. A rule = false leaves what is there where it is.",
         '[layout]\n"s3://landing/imported/" = "bronze/imported/"',
     ),
@@ -192,12 +192,12 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "dangling-deletes": Explanation(
         "A file of position deletes names data files under no rule. The table does not have these files any more, so "
-        "the deletes apply to nothing; their paths stay as they are.",
+        "the deletes delete no rows; their paths stay as they are.",
         "Nothing. Rewriting position deletes in the table removes them.",
         "CALL cat.system.rewrite_position_delete_files(table => 'db.t')",
     ),
     "empty-catalog": Explanation(
-        "One SQL database can hold several catalogs, told apart by name. The catalog with the name that you gave has "
+        "One SQL database can hold several catalogs, each with a name. The catalog with the name that you gave has "
         "no tables. The tables may be in a catalog with another name; they would not be cut over.",
         "Use the name that the engines use, as in spark.sql.catalog.NAME.",
         "migrator plan --catalog NAME …",
@@ -255,13 +255,13 @@ EXPLANATIONS: dict[str, Explanation] = {
     "versioned-bucket": Explanation(
         "The bucket keeps older versions of its objects. Without --all-versions only the current versions are copied; "
         "the older ones are lost when the old bucket is deleted.",
-        "Add --all-versions to copy them, too. For tables, Iceberg's snapshots are what counts, not these.",
+        "Add --all-versions to copy them, too. Iceberg tables do not need them: they have snapshots.",
         "migrator plan --all-versions …",
     ),
     "versions-too-late": Explanation(
         "The target already has the current version of the object. S3 orders versions by the time of writing, so older "
         "versions cannot be added before it.",
-        "If you need them, use an empty target and --all-versions from the first plan on.",
+        "If you need them, use an empty target bucket, and --all-versions already in the first plan.",
     ),
     "versions-unlisted": Explanation(
         "The server's listing of versions lacks objects that its plain listing has. It may lack versions of deleted "
@@ -327,7 +327,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "tables-overlap": Explanation(
         "The layout would put two tables into the same folder, or one inside the other. Their files would mix, and a "
         "clean-up of one table could delete files of the other.",
-        "Give one of them a rule of its own that leads to another folder.",
+        "Give one of them a rule of its own with another target prefix.",
         _TWO_RULES,
     ),
     "target-ahead": Explanation(
@@ -382,7 +382,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "catalog-read-only": Explanation(
         "The catalog's database cannot be written to, so the cutover could not change its pointers.",
-        "Use a user or a file that may write. The preflight tries it in a transaction that it rolls back.",
+        "Use a database user, or a database file, with the right to write. The preflight tries it in a transaction "
+        "that it rolls back.",
         "GRANT UPDATE ON iceberg_tables TO migrator",
     ),
     "key-refused": Explanation(

@@ -96,6 +96,11 @@ def parse(text: str, place: str) -> Any:
 _MISSING = object()
 
 
+def read_object(data: bytes, place: str) -> Object:
+    """The JSON object of a metadata file, compressed or not. Raises Unreadable if it is truncated or no JSON object."""
+    return Object(parse(read_text(data, place)[0], place), place, "")
+
+
 class Object:
     """A JSON object whose values must have certain types; null counts as missing.
 

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.json_text import Object, Path, Token, label, parse, read_text, replace_strings, strings
+from migrator.iceberg.json_text import (
+    Object,
+    Path,
+    Token,
+    label,
+    parse,
+    read_object,
+    read_text,
+    replace_strings,
+    strings,
+)
 
 _FORMAT_VERSIONS = (1, 2, 3)
 """Drafts of version 4 have paths in other places, so their tables are refused: some paths could be missed."""
@@ -89,7 +99,7 @@ def read_metadata(data: bytes, place: str) -> TableMetadata:
     Raises Unreadable if it is truncated, no JSON object, of an unknown format version, or if a key that the
     spec demands is missing or of a wrong type.
     """
-    top = Object(parse(read_text(data, place)[0], place), place, "")
+    top = read_object(data, place)
     version = top.integer("format-version")
     if version not in _FORMAT_VERSIONS:
         reason = f"its format-version is {version}, and only versions 1, 2 and 3 of the table format are supported"

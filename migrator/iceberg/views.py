@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.json_text import Object, Token, parse, read_text, replace_strings
+from migrator.iceberg.json_text import Token, parse, read_object, read_text, replace_strings
 from migrator.iceberg.metadata import map_property
 
 
@@ -39,7 +39,7 @@ def read_view(data: bytes, place: str) -> ViewMetadata:
     Raises Unreadable if it is truncated, no JSON object, of an unknown format version, or if a key that the
     spec demands is missing or of a wrong type.
     """
-    top = Object(parse(read_text(data, place)[0], place), place, "")
+    top = read_object(data, place)
     version = top.integer("format-version")
     if version != 1:
         reason = f"it is a view, and its format-version is {version}; only version 1 of the view format is supported"

@@ -6,8 +6,7 @@ twice in one plan is proposed for two different places.
 
 from __future__ import annotations
 
-import json
-
+from migrator.inventory.located import rule_text
 from migrator.inventory.tables import FoundTable
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import is_s3
@@ -33,9 +32,9 @@ def leave(found: FoundTable, layout: Layout) -> str:
     root = root_of(found.metadata)
     if not is_s3(found.metadata) and layout.recorded_rule(found.metadata) is not None:
         folder = found.metadata.rpartition("/")[0].removesuffix("/metadata")
-        moves.append(f"{json.dumps(folder + '/', ensure_ascii=False)} = false in [layout] leaves it where it is")
+        moves.append(f"{rule_text(folder, None)} in [layout] leaves it where it is")
     if root is not None and root.bucket in layout.buckets and not _has_rule(layout, root.bucket, root.key):
-        moves.append(f"{_toml(root)} = false in [layout] leaves its folder where it is")
+        moves.append(f"{rule_text(root.uri, None)} in [layout] leaves its folder where it is")
     if found.catalog is not None:
         moves.append(f"--leave {found.label} leaves the table and its pointer as they are")
     return f"Or leave it out: {', or '.join(moves)}." if moves else "Or leave it out with a layout rule = false."
@@ -43,7 +42,7 @@ def leave(found: FoundTable, layout: Layout) -> str:
 
 def leave_folder(layout: Layout, bucket: str, folder: str) -> str:
     """The rule that leaves a folder of an old bucket where it is; "" is the whole bucket."""
-    rule = f"{json.dumps(f's3://{bucket}/{folder}'.rstrip('/') + '/', ensure_ascii=False)} = false in [layout]"
+    rule = f"{rule_text(f's3://{bucket}/{folder}'.rstrip('/'), None)} in [layout]"
     return rule + (", in place of the rule that is there" if _has_rule(layout, bucket, folder) else "")
 
 
@@ -72,7 +71,7 @@ class Rules:
             return None
         self._taken.add(new)
         mapping = {**self._layout.to_mapping(), f"s3://{at.bucket}/{prefix}/": f"{new}/"}
-        rule = f"{_toml(Location('s3', at.bucket, prefix))} = {json.dumps(new + '/', ensure_ascii=False)}"
+        rule = rule_text(f"s3://{at.bucket}/{prefix}", new)
         return rule, Layout.from_mapping(self._layout.target_bucket, mapping)
 
     def _is_free(self, prefix: str) -> bool:
@@ -88,7 +87,3 @@ class Rules:
 
 def _has_rule(layout: Layout, bucket: str, prefix: str) -> bool:
     return any((rule.bucket, rule.prefix) == (bucket, prefix) for rule in layout.rules)
-
-
-def _toml(at: Location) -> str:
-    return json.dumps(f"s3://{at.bucket}/{at.key}/", ensure_ascii=False)

@@ -56,7 +56,7 @@ def _rule(plan: PlanFile, layout: Layout, path: str, metadata: str, location: st
         folder, _, last = at.key.rpartition("/")[0].rpartition("/")
         target = layout.map_key(at.bucket, folder) if last == "metadata" and folder else None
         if target:
-            return _toml(base, target)
+            return rule_text(base, target)
     folder, _, name = whole.rpartition("/")
     query = "SELECT target FROM objects WHERE target IS NOT NULL AND substr(target, -length(:name)) = :name LIMIT 2"
     found = [target for (target,) in plan.db.execute(query, {"name": f"/{name}"})] if name and folder else []
@@ -67,8 +67,13 @@ def _rule(plan: PlanFile, layout: Layout, path: str, metadata: str, location: st
         if folder.rpartition("/")[2] != new.rpartition("/")[2]:
             break
         folder, new = parent, new.rpartition("/")[0]
-    return _toml(folder, new)
+    return rule_text(folder, new)
 
 
-def _toml(old: str, new: str) -> str:
-    return f"{json.dumps(old + '/', ensure_ascii=False)} = {json.dumps(new + '/', ensure_ascii=False)}"
+def rule_text(old: str, new: str | None) -> str:
+    """A rule as a line of ``[layout]``; ``new`` None: what is under ``old`` stays. Neither has a slash at its end."""
+    return f"{_toml(old)} = {'false' if new is None else _toml(new)}"
+
+
+def _toml(folder: str) -> str:
+    return json.dumps(f"{folder}/", ensure_ascii=False)

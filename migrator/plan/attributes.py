@@ -21,6 +21,7 @@ from migrator.progress import Progress
 from migrator.store import Store
 from migrator.store.bucket_settings import LOCK, OWNERSHIP, BucketSettings
 from migrator.store.look import ARCHIVES, Look, Seen
+from migrator.store.server_errors import place_of
 
 SAMPLE = 50
 """How many objects of a bucket are read."""
@@ -111,7 +112,7 @@ class _Archived:
     @property
     def place(self) -> str:
         """The object as a URI, with its version id."""
-        return f"s3://{self.bucket}/{self.key}" + (f" (version {self.version_id})" if self.version_id else "")
+        return place_of(self.bucket, self.key, self.version_id or None)
 
 
 def _find_archived(plan: PlanFile, store: Store, layout: Layout, needs: Needs) -> None:

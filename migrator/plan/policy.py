@@ -6,23 +6,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from migrator.store import bucket_settings
+
 BUCKET, OBJECTS = "bucket", "objects"
 
-SETTINGS = (
-    "s3:GetBucketAcl",
-    "s3:GetBucketCORS",
-    "s3:GetBucketLogging",
-    "s3:GetBucketNotification",
-    "s3:GetBucketObjectLockConfiguration",
-    "s3:GetBucketOwnershipControls",
-    "s3:GetBucketPolicy",
-    "s3:GetBucketPublicAccessBlock",
-    "s3:GetBucketTagging",
-    "s3:GetBucketWebsite",
-    "s3:GetEncryptionConfiguration",
-    "s3:GetLifecycleConfiguration",
-    "s3:GetReplicationConfiguration",
-)
+SETTINGS = tuple(sorted(setting.action for setting in bucket_settings.SETTINGS))
 """For reading the settings of buckets. Optional: without them a plan reports what it could not read."""
 
 NOT_OF_MINIO = frozenset(

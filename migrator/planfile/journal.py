@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
@@ -84,12 +84,7 @@ class Journal:
 
     def forget(self, object_ids: Iterable[int]) -> None:
         """These objects are no longer at the target: they are to be copied or rewritten again."""
-        rows = [(object_id,) for object_id in object_ids]
-        if rows:
-            with self._plan.writing():
-                self._begin()
-                self._db.executemany("DELETE FROM done WHERE object_id = ?", rows)
-            self._count(len(rows))
+        self._write("DELETE FROM done WHERE object_id = ?", [(object_id,) for object_id in object_ids])
 
     def start_replaceable(self) -> None:
         """Nothing at the target may be replaced, until :meth:`may_replace` says so."""
@@ -99,19 +94,19 @@ class Journal:
 
     def may_replace(self, etags: Iterable[tuple[int, str]]) -> None:
         """(object id, ETag) of what is at the target, is migrator's own, and may be replaced."""
-        rows = list(etags)
-        if rows:
-            with self._plan.writing():
-                self._begin()
-                self._db.executemany("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", rows)
-            self._count(len(rows))
+        self._write("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", list(etags))
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
         """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
+        self._write("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", list(etags.items()))
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not rows:  # do not open a transaction that no row would commit
+            return
         with self._plan.writing():
             self._begin()
-            self._db.executemany("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", etags.items())
-        self._count(len(etags))
+            self._db.executemany(statement, rows)
+        self._count(len(rows))
 
     def _begin(self) -> None:
         if not self._rows:

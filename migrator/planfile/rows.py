@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from migrator.store import StoredObject
+from migrator.store.server_errors import place_of
 
 COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP = "copy", "overwrite", "same", "rewrite", "conflict", "skip"
 ACTIONS = (COPY, OVERWRITE, SAME, REWRITE, CONFLICT, SKIP)
@@ -86,7 +87,7 @@ class PlannedVersion:
     @property
     def place(self) -> str:
         """The source, as a URI with its version id."""
-        return f"s3://{self.bucket}/{self.key} (version {self.version_id})"
+        return place_of(self.bucket, self.key, self.version_id)
 
     @property
     def stored(self) -> StoredObject:

@@ -90,7 +90,7 @@ class Change:
 
 
 def describe_plan(plan: PlanFile) -> PlanDescription:
-    """All of a plan but its object rows; ``migrator/reference/json-keys.md`` documents the keys."""
+    """All of a plan except its object rows; ``migrator/reference/json-keys.md`` documents the keys."""
     header = plan.header()
     by_rule = _actions_by_rule(plan)
     actions = _summed(by_rule.values())

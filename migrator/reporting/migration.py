@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from migrator.results import RunResult
 
 CHECKSUMS = {
-    KIND_CHANGED: "came with a checksum over all bytes (FULL_OBJECT) instead of one over the parts (COMPOSITE), because"
-    " this server copies no parts into an upload that keeps a checksum",
-    LOST: "came without the checksum that the old server keeps with the original",
+    KIND_CHANGED: "got a checksum over all bytes (FULL_OBJECT) instead of one over the parts (COMPOSITE): this server "
+    "cannot copy parts into an upload with a checksum",
+    LOST: "got no checksum, although the old server keeps one with the source",
 }
-"""What became of the checksum of an object, where it is not the one in the old bucket."""
+"""Why the checksum of a copy is not that of its source. Follows "1 object" or "2 objects"."""
 
 
 def migration_report(migration: Migration, plan: PlanDescription) -> Report:
@@ -101,7 +101,7 @@ def _done(done: RunResult, plan: PlanDescription) -> Report:
 
 
 def _next_after_no_cutover(plan: PlanDescription, name: str) -> Report:
-    """What to do after ``migrate --no-cutover``: a way that also works if the lake was written to meanwhile."""
+    """What to do after ``migrate --no-cutover``. The first way also works if the lake was written to meanwhile."""
     return [
         line("No cutover yet: readers and writers still use the old buckets."),
         line("Next, once all writers have stopped, plan again and migrate the new plan:", style="bold"),

@@ -82,7 +82,7 @@ def question(plan: PlanDescription, *, cutover: bool) -> str:
     work = (
         f"opy {counted(copies(actions), 'object')} and rewrite {counted(actions['rewrite']['objects'], 'table file')}"
     )
-    begin = f"C{work}" if plan["phase"] == "planned" else f"Continue: c{work} (nothing that is done is done again)"
+    begin = f"C{work}" if plan["phase"] == "planned" else f"Continue: c{work} (finished work is not repeated)"
     return f"{begin}, then {change}, now?" if cutover else f"{begin} now, and change no pointer yet?"
 
 
@@ -202,5 +202,5 @@ def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     if phase in ("cut over", "finished"):
         return [line(f"Carried out ({phase}). To verify: migrator verify {name}", style="green")]
     states = {"ready for cutover": "Copied and rewritten; only the cutover is left."}
-    state = states.get(phase, f"In progress ({phase}): nothing that is done is done again.")
+    state = states.get(phase, f"In progress ({phase}): finished work is not repeated.")
     return [line(state if starting else f"{state} To continue: migrator migrate {name}", style="green")]

@@ -21,7 +21,7 @@ INDENT = 2
 HANGING = 4
 """How much further the rest of a wrapped line is indented than its beginning."""
 MIN_WIDTH = 40
-"""A terminal that is narrower gets lines of this width: wrapping them at every word helps nobody."""
+"""The least width of lines. They are no shorter in a narrower terminal: a line of one word is hard to read."""
 MIN_COLUMN = 12
 """Up to this width, a column of words keeps its width where a table is too wide for the terminal."""
 MAX_WRAPPED_ROWS = 500

@@ -17,7 +17,7 @@ PASSED = ("✔", "green")
 NOTES = 10
 """How many notes of a check are shown."""
 REASONS = 3
-"""How many reasons the last lines repeat for what was not compared."""
+"""How many reasons for what was not compared the last lines name."""
 
 
 def verification_report(verification: Verification) -> Report:
@@ -76,7 +76,7 @@ def _failures(verification: Verification) -> Report:
     if differences:
         report.append(line(f"{counted(differences, 'difference')}.", style="red"))
     if errors:
-        text = f"{counted(errors, 'read')} failed, which proves nothing: run the same command again."
+        text = f"{counted(errors, 'read')} failed, so something could not be compared: run the same command again."
         report.append(line(text, style="red"))
     return report
 

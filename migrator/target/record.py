@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -149,6 +149,7 @@ def _parsed(data: bytes, place: str) -> PlanRecord:
         given: dict[str, Any] = json.loads(data)
         names = [f.name for f in fields(PlanRecord) if f.name in given or f.default is MISSING]
         record = PlanRecord(**{name: given[name] for name in names})
+        record = replace(record, discarded=tuple(record.discarded))
         Layout.from_mapping("bucket-of-the-target", record.layout)
         [str(table["table"]) for table in record.tables]
         if not all(isinstance(getattr(record, name), str) for name in ("plan_id", "plan", "created", "updated")):

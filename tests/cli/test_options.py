@@ -94,7 +94,7 @@ def test_given_is_what_the_command_line_has() -> None:
 )
 def test_migrate_takes_a_plan_or_the_options_of_one(given: str) -> None:
     result = CliRunner().invoke(main, ["migrate", "p.db", given])
-    assert result.exit_code == 2 and "PLAN holds all of this already" in result.stderr
+    assert result.exit_code == 2 and "PLAN already contains these settings" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
-"""Rows are inserted many at a time, in whatever number they come."""
+"""Rows are inserted many at a time, in whatever number they come; further connections read."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from migrator.planfile.connecting import MOST_VALUES, insert_rows
+from migrator.planfile.connecting import MOST_VALUES, Readers, insert_rows
 
 WIDTH = 3
 FULL = MOST_VALUES // WIDTH
@@ -29,3 +30,16 @@ def test_a_row_that_is_refused_is_an_error() -> None:
         db.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
         with pytest.raises(sqlite3.IntegrityError):
             insert_rows(db, "INSERT INTO t", [(1,), (2,), (1,)])
+
+
+def test_readers_change_to_another_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        with closing(sqlite3.connect(tmp_path / name)) as db, db:
+            db.execute("CREATE TABLE t AS SELECT ? AS name", (name,))
+    readers = Readers(tmp_path / "a", "ro")
+    assert readers.first_row("SELECT name FROM t", ()) == ("a",)
+    readers.change_to(tmp_path / "b", "ro")
+    assert readers.first_row("SELECT name FROM t WHERE name = ?", ("b",)) == ("b",)
+    with closing(readers.connect()) as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        db.execute("DELETE FROM t")
+    readers.close()
