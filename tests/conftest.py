@@ -12,6 +12,8 @@ import pytest
 import sqlalchemy as sa
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
+from moto.s3 import urls as moto_urls
+from moto.s3.models import S3Backend
 from sqlalchemy.pool import NullPool
 
 from migrator.store import Store
@@ -32,19 +34,46 @@ def _parsed(path: str) -> Any:
 
 JSONFileLoader.load_file = lambda _, file_path: _parsed(file_path)
 
+# For every request, moto imports the module of its URLs anew, twice, and builds all URLs from it: a third of the time
+# of a test. They would only be others if MOTO_S3_CUSTOM_ENDPOINTS changed meanwhile.
+S3Backend._url_module = property(lambda _: moto_urls)  # type: ignore[assignment]
+_build_urls = S3Backend.urls.fget  # type: ignore[attr-defined]
+_urls = functools.cache(lambda: _build_urls(S3Backend("us-east-1", "123456789012")))
+S3Backend.urls = property(lambda _: _urls())  # type: ignore[assignment,method-assign]
+
 
 SLOW_FOLDERS = ("bench", "demo", "e2e", "engines", "servers")
 """All tests in these are slow: they start a server, an engine, or other programs."""
+LONGEST = (
+    "test_engines.py",
+    "test_fifty_kills_at_random_instants",
+    "test_the_old_server_may_go",
+    "test_planning_ten_times_the_objects_takes_no_more_memory",
+    "test_any_order",
+)
+"""Each of these keeps a worker busy for a minute or more. They begin first, so that none of them is the last one."""
+TOGETHER = ("test_faults.py", "test_faulty_operations.py", "test_listing.py", "test_two_servers.py", "test_versions.py")
+"""Files in e2e whose tests share what a fixture made for the file, and must not be built by two workers."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m chooses
+@pytest.hookimpl(tryfirst=True)  # before -m chooses, and before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, and begin with those files: at the end, workers share many short ones, and none is idle."""
+    """Mark what is slow, and begin with it: at the end, workers share many short tests, and none is idle.
+
+    With ``--dist loadgroup``, the tests of a file stay together, but for those in e2e, which any worker can run.
+    """
     for item in items:
-        if item.path.relative_to(TESTS).parts[0] in SLOW_FOLDERS:
+        folder, name = item.path.relative_to(TESTS).parts[0], item.path.name
+        if folder in SLOW_FOLDERS:
             item.add_marker("slow")
+        if folder != "e2e" or (name in TOGETHER and not _is_longest(item)):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (not _is_longest(item), item.path not in slow))
+
+
+def _is_longest(item: pytest.Item) -> bool:
+    return any(name in item.nodeid for name in LONGEST)
 
 
 @pytest.fixture(autouse=True)

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from e2e.world import Contents, World, build_world
+from e2e.world import Contents, Template, World
 
 
 @pytest.fixture(scope="session")
-def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def template(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Template:
+    """The lake that is written once in a run, whatever the number of workers."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = hasattr(request.config, "workerinput")  # of pytest-xdist: its folder is inside of the run's
+    return Template((base.parent if is_worker else base) / "template")
+
+
+@pytest.fixture(scope="session")
+def shared_world(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One lake for all tests that leave the old buckets as they were."""
-    with build_world(tmp_path_factory.mktemp("world")) as world:
+    with template.world(tmp_path_factory.mktemp("world")) as world:
         yield world
 
 
@@ -47,9 +55,9 @@ def expected(world: World, _untroubled: dict[str, Contents]) -> Contents:
 
 
 @pytest.fixture
-def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def own_world(template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A lake of the test's own, to be destroyed."""
-    with build_world(tmp_path) as world:
+    with template.world(tmp_path) as world:
         for name, value in world.server.environ().items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(tmp_path)

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from e2e.warm import WarmProcesses
 from e2e.world import Contents, World
 from migrator.planfile import log
 from migrator.store import LEASE_KEY
@@ -83,16 +84,17 @@ def test_fifty_kills_at_random_instants(world: World, expected: Contents) -> Non
     dice = random.Random(50)
     pristine = world.catalog_file.read_bytes()
     phases, finished, kills, plan = Counter[str](), 0, 0, world.plan("0.db")
+    processes = WarmProcesses(world.folder)
     while kills < RANDOM_KILLS:
-        process = start("migrate", plan, "--yes")
         begun = runs(plan)
-        while runs(plan) == begun and process.poll() is None:
+        process = processes.start("migrate", plan, "--yes")
+        while runs(plan) == begun and process.is_alive():
             time.sleep(0.01)
-        time.sleep(dice.uniform(0, 1.5) if dice.random() < 0.8 else dice.uniform(1.5, 6))
+        process.join(dice.uniform(0, 1.5) if dice.random() < 0.8 else dice.uniform(1.5, 6))
         process.kill()
-        _, errors = process.communicate()
-        assert process.returncode in (-signal.SIGKILL, 0), errors.decode()
-        if process.returncode == 0:
+        process.join()
+        assert process.exitcode in (-signal.SIGKILL, 0), processes.output()
+        if process.exitcode == 0:
             finished += 1
             assert world.contents() == expected
             world.remove_target()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,11 +102,67 @@ class World:
 
 @contextmanager
 def build_world(folder: Path, *, objects: int = 100, catalog_uri: str | None = None) -> Iterator[World]:
+    """A world whose lake was written just now."""
     with Server() as server:
-        lake = old_lake.build(server, folder, objects=objects, catalog_uri=catalog_uri)
-        world = World(server, lake, folder)
-        world.client.create_bucket(Bucket="aside")  # see World.replaced
-        world.config.write_text(lake.toml(server))
-        if catalog_uri is None:
-            shutil.copy(folder / "catalog.db", folder / "catalog.pristine")
-        yield world
+        yield _fill(server, folder, objects, catalog_uri)
+
+
+def _fill(server: Server, folder: Path, objects: int, catalog_uri: str | None = None) -> World:
+    lake = old_lake.build(server, folder, objects=objects, catalog_uri=catalog_uri)
+    world = World(server, lake, folder)
+    world.client.create_bucket(Bucket="aside")  # see World.replaced
+    world.config.write_text(lake.toml(server))
+    if catalog_uri is None:
+        shutil.copy(folder / "catalog.db", folder / "catalog.pristine")
+    return world
+
+
+# -- worlds that begin as copies -------------------------------------------------------------------------
+
+
+class _FilledServer(Server):
+    """A server that begins with a copy of another one's data."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__()
+        self._data = data
+
+    def _command(self) -> list[str]:
+        # What the master keeps for itself names the other server's port; buckets and objects lie in the other files.
+        shutil.copytree(self._data, self._folder / "data", ignore=shutil.ignore_patterns("m[0-9]*", "raft"))
+        return super()._command()
+
+
+class Template:
+    """A lake that is written once, by the first of all pytest workers that needs it. Worlds begin as copies of it."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder``: the same for all workers; it need not exist."""
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def world(self, folder: Path) -> Iterator[World]:
+        """A world with a server of its own, its catalog in ``folder``."""
+        with (self._folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (self._folder / "lake.json").exists():
+                self._write()
+        with _FilledServer(self._folder / "data") as server:
+            for name in ("catalog.db", "catalog.pristine"):
+                shutil.copy(self._folder / "catalog.pristine", folder / name)
+            written = json.loads((self._folder / "lake.json").read_text())
+            lake = old_lake.Lake(**written)
+            lake.catalogs["iceberg"]["uri"] = f"sqlite:///{folder / 'catalog.db'}"
+            world = World(server, lake, folder)
+            world.config.write_text(lake.toml(server))
+            yield world
+
+    def _write(self) -> None:
+        with Server() as server:
+            lake = _fill(server, self._folder, 100).lake
+            # Every answer to a write came after it: killed, the server leaves all of it in its files.
+            server._process.kill()
+            server._process.wait()
+            shutil.copytree(server._folder / "data", self._folder / "data")
+        (self._folder / "lake.json").write_text(json.dumps(vars(lake)))
