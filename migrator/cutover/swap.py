@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrator.catalogs import Catalog
 from migrator.copying.stage import copy_versions
 from migrator.cutover.pointers import check_unmoved_since_planning, count_pointers
-from migrator.errors import CutoverIncomplete, MigratorError
+from migrator.errors import CutoverIncomplete, MigratorError, first_names
 from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, TABLE_SWAPPED
 from migrator.planfile.queries import pending_rewrites
 from migrator.planfile.repoints import repoints_of
@@ -92,10 +92,7 @@ def _incomplete(tables: list[PlannedTable], live: frozenset[int], error: Migrato
     left = [t.identifier for t in pointed if t.id not in live]
     return CutoverIncomplete(
         f"The cutover is incomplete: {len(moved)} of {len(pointed)} tables are cut over and live at the target "
-        f"({_first(moved)}); {len(left)} are not, and live in the old place ({_first(left)}). {error.message}",
+        f"({first_names(moved, SHOWN)}); {len(left)} are not, and live in the old place "
+        f"({first_names(left, SHOWN)}). {error.message}",
         next_move=f"{error.next_move} Then run the same command again: it finishes the cutover.".lstrip(),
     )
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
