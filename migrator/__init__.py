@@ -1,8 +1,9 @@
 """migrator: move a multi-bucket data lake into one bucket, Iceberg tables included, and prove it.
 
 The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
-``cutover``, ``verifying``, ``reporting``. :mod:`migrator.migration` has the order of a migration: read it first.
-:mod:`migrator.api` has the functions that Python programs call; ``cli`` calls them, too. docs/design.md has the rest.
+``cutover``, ``verifying``, ``retiring`` (deleting the old objects), ``reporting``. :mod:`migrator.migration` has the
+order of a migration: read it first. :mod:`migrator.api` has the functions that Python programs call; ``cli`` calls
+them, too. docs/design.md has the rest.
 """
 
 from __future__ import annotations
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
         plan_log,
         plan_status,
         relocate_table,
+        retire_lake,
         show_plan,
         verify_lake,
     )
     from migrator.config import Settings
     from migrator.migration import Migration
     from migrator.reporting.description import PlanDescription, TableDescription
+    from migrator.retiring.results import Retirement
     from migrator.verifying.checks import Verification
 
 __all__ = [
     "Migration",
     "PlanDescription",
+    "Retirement",
     "Settings",
     "TableDescription",
     "Verification",
@@ -45,6 +49,7 @@ __all__ = [
     "plan_log",
     "plan_status",
     "relocate_table",
+    "retire_lake",
     "show_plan",
     "verify_lake",
 ]
@@ -52,6 +57,7 @@ __all__ = [
 _HOMES = {
     "Migration": "migrator.migration",
     "PlanDescription": "migrator.reporting.description",
+    "Retirement": "migrator.retiring.results",
     "Settings": "migrator.config",
     "TableDescription": "migrator.reporting.description",
     "Verification": "migrator.verifying.checks",

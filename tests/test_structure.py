@@ -22,6 +22,7 @@ LAYERS = (
     "reporting",
     "migration",
     # The flow, from its end to its beginning.
+    "retiring",
     "verifying",
     "cutover",
     "rewriting",
@@ -56,6 +57,7 @@ WITH_SQL = (
     "rewriting",
     "cutover",
     "verifying",
+    "retiring",
     "reporting",
     "run",
 )

@@ -17,6 +17,7 @@ from migrator.cli.migrate import migrate
 from migrator.cli.plan import plan
 from migrator.cli.policy import policy
 from migrator.cli.relocate import relocate
+from migrator.cli.retire import retire
 from migrator.cli.show import show
 from migrator.cli.status import status
 from migrator.cli.tables import tables
@@ -32,7 +33,7 @@ from migrator.errors import (
     outside_error,
 )
 
-COMMANDS = (plan, tables, show, relocate, migrate, status, verify, log, policy, explain, demo)
+COMMANDS = (plan, tables, show, relocate, migrate, status, verify, retire, log, policy, explain, demo)
 """In the order in which ``--help`` lists them."""
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
