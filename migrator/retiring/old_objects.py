@@ -160,12 +160,15 @@ class OldObjects:
 
     def _of_key(self, bucket: OldBucket, key: str, versions: list[StoredVersion]) -> Iterator[Choice | None]:
         """Decide about the versions of one key, the newest first. Where somebody wrote to the key, or deleted it, since
-        planning, all of it stays."""
+        planning, all of it stays. The server's order says so, whatever the clocks of its nodes said."""
         planned, known = self._planned(bucket.name, key), self._known(bucket.name, key)
         decisions = [self._of_version(bucket.name, version, planned, known) for version in versions]
-        newest = decisions[0][1]
-        written = newest in (CHANGED, WRITTEN_AGAIN, NOT_PLANNED) and bool(planned or known)
+        written = decisions[0][1] in (CHANGED, WRITTEN_AGAIN, NOT_PLANNED, OLDER) and bool(planned or known)
+        below = False  # the planned version, or one that the plan copied, is newer
         for version, (kind, reason) in zip(versions, decisions, strict=True):
+            if reason == CHANGED and below:
+                reason = OLDER
+            below |= not reason
             reason = KEY_CHANGED if written and not reason else reason
             place = f"s3://{bucket.name}/{key} (version {version.version_id})"
             if reason:
