@@ -1,9 +1,9 @@
 """migrator: move a multi-bucket data lake into one bucket, Iceberg tables included, and prove it.
 
 The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
-``cutover``, ``verifying``, ``reporting``; ``rollback`` is the way back.
-:mod:`migrator.migration` has the order of a migration: read it first.
-:mod:`migrator.api` has the functions that Python programs call; ``cli`` calls them, too. docs/design.md has the rest.
+``cutover``, ``verifying``, ``reporting``; ``rollback`` is the way back, ``retiring`` deletes the old objects.
+:mod:`migrator.migration` has the order of a migration: read it first. :mod:`migrator.api` has the functions that Python
+programs call; ``cli`` calls them, too. docs/design.md has the rest.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         plan_log,
         plan_status,
         relocate_table,
+        retire_lake,
         rollback_lake,
         show_plan,
         verify_lake,
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from migrator.config import Settings
     from migrator.migration import Migration
     from migrator.reporting.description import PlanDescription, TableDescription
+    from migrator.retiring.results import Retirement
     from migrator.rollback.stage import Rollback
     from migrator.verifying.checks import Verification
 
 __all__ = [
     "Migration",
     "PlanDescription",
+    "Retirement",
     "Rollback",
     "Settings",
     "TableDescription",
@@ -49,6 +52,7 @@ __all__ = [
     "plan_log",
     "plan_status",
     "relocate_table",
+    "retire_lake",
     "rollback_lake",
     "show_plan",
     "verify_lake",
@@ -57,6 +61,7 @@ __all__ = [
 _HOMES = {
     "Migration": "migrator.migration",
     "PlanDescription": "migrator.reporting.description",
+    "Retirement": "migrator.retiring.results",
     "Rollback": "migrator.rollback.stage",
     "Settings": "migrator.config",
     "TableDescription": "migrator.reporting.description",

@@ -29,7 +29,7 @@ from migrator.errors import MigratorError, PlanStale
 from migrator.layout import MEDALLION, Layout
 from migrator.migration import Choices, Migration, carry_out
 from migrator.plan.build import build_plan
-from migrator.plan.policy import least_policy
+from migrator.plan.policy import least_policy, retire_policy
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.planfile.log import digest_at
@@ -37,6 +37,8 @@ from migrator.progress import Progress
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
 from migrator.reporting.description import PlanDescription, TableDescription
 from migrator.reporting.log import PlanLog, read_log
+from migrator.retiring.results import Retirement
+from migrator.retiring.retire import RetireOptions, Retiring, check_confirmed, retire
 from migrator.rewriting.relocate import Relocation, relocate
 from migrator.rollback.stage import Rollback, roll_back
 from migrator.run import Run
@@ -238,6 +240,12 @@ def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress |
         return _policy(plan.layout, side, all_versions=versions, object_lock=locks, make_target=missing)
 
 
+def retire_policy_of_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """The permissions that :func:`retire_lake` needs in the old buckets of a plan, beside those of the least policy."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return retire_policy(plan.layout.moved_buckets)
+
+
 def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
     """The least policy for the buckets of a lake.toml, without asking any server: so for all medallion buckets where
     it has no [layout], and with the right to create the target."""
@@ -301,6 +309,36 @@ def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | No
         return verification
 
 
+def retire_lake(
+    path: str | Path,
+    *,
+    confirm: str | None = None,
+    cooling: str = "7d",
+    accept: Collection[str] = (),
+    remove_buckets: bool = False,
+    progress: Progress | None = None,
+) -> Retirement:
+    """Show what of the old buckets would be deleted, or delete it for good if ``confirm`` is the name of the target.
+
+    ``cooling``: how long ago the plan must have been finished (``7d``, ``12h``, ``0``). ``accept``: codes of
+    :data:`migrator.findings.ACCEPTABLE_AT_RETIRE`. ``remove_buckets``: also remove old buckets that are empty then.
+    Raises RetireRefused, PlanStale or PlanBusy before anything is deleted, ConfigError if ``confirm`` is another name.
+    Objects that the server refuses to delete are in the result: look at ``Retirement.ok``.
+    """
+    progress = progress or Progress()
+    options = RetireOptions(cooling, confirm, tuple(accept), remove_buckets)
+    deletes = confirm is not None
+    with ExitStack() as stack:
+        plan = stack.enter_context(PlanFile.open(Path(path), progress, read_only=True))
+        check_confirmed(plan, options)
+        if deletes:
+            plan.allow_writing(progress)
+            stack.enter_context(plan.lock())
+        store, catalogs = stack.enter_context(_connected(plan))
+        journal = stack.enter_context(Journal(plan))
+        return retire(Retiring(plan, store, catalogs, journal, progress, options))
+
+
 __all__ = [
     "Choices",
     "CopySettings",
@@ -317,6 +355,8 @@ __all__ = [
     "policy_of_plan",
     "policy_of_settings",
     "relocate_table",
+    "retire_lake",
+    "retire_policy_of_plan",
     "rollback_lake",
     "show_plan",
     "verify_lake",

@@ -165,6 +165,12 @@ class MigrationFailed(MigratorError):
     exit_code = EXIT_FAILED
 
 
+class RetireRefused(MigratorError):
+    """The old buckets must not be deleted now. Nothing was deleted."""
+
+    exit_code = EXIT_FAILED
+
+
 # -- what is shown of an error -----------------------------------------------------------------------------
 
 DEBUG = "MIGRATOR_DEBUG"

@@ -20,7 +20,7 @@ from migrator.catalogs import Catalog
 from migrator.cli import main
 from migrator.config import load
 from migrator.errors import EXIT_CODES
-from migrator.findings import ACCEPTABLE, AT_MIGRATION, CODES
+from migrator.findings import ACCEPTABLE, AT_MIGRATION, AT_RETIRE, CODES
 from migrator.findings.explanations import EXPLANATIONS
 from migrator.layout import MEDALLION, Layout
 from migrator.plan.policy import least_policy
@@ -70,14 +70,14 @@ def test_findings() -> None:
     acceptable = " and ".join(", ".join(f"`{code}`" for code in sorted(ACCEPTABLE)).rsplit(", ", 1))
     text = " ".join((DOCS / "findings.md").read_text().split())
     assert acceptable in text
-    assert all(f"`{code}`" in text for code in AT_MIGRATION)
+    assert all(f"`{code}`" in text for code in (*AT_MIGRATION, *AT_RETIRE))
 
 
 def test_every_code_is_explained() -> None:
-    assert {*CODES, *AT_MIGRATION} <= set(EXPLANATIONS)
+    assert {*CODES, *AT_MIGRATION, *AT_RETIRE} <= set(EXPLANATIONS)
     for code, explanation in EXPLANATIONS.items():
         assert all(text.endswith(".") for text in explanation[:2]), code
-    for code in (*CODES, *AT_MIGRATION):
+    for code in (*CODES, *AT_MIGRATION, *AT_RETIRE):
         shown = CliRunner().invoke(main, ["explain", code])
         assert shown.exit_code == 0 and EXPLANATIONS[code].why in shown.output
         assert code in CliRunner().invoke(main, ["explain"]).output

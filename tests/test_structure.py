@@ -23,6 +23,7 @@ LAYERS = (
     "migration",
     # The flow, from its end to its beginning.
     "rollback",
+    "retiring",
     "verifying",
     "cutover",
     "rewriting",
@@ -57,6 +58,7 @@ WITH_SQL = (
     "rewriting",
     "cutover",
     "verifying",
+    "retiring",
     "reporting",
     "run",
     "rollback",

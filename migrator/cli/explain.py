@@ -8,9 +8,9 @@ import click
 
 from migrator import reference
 from migrator.cli.terminal import say
-from migrator.findings import AT_MIGRATION, CODES
+from migrator.findings import AT_MIGRATION, AT_RETIRE, CODES
 
-KNOWN = [*CODES, *AT_MIGRATION]
+KNOWN = [*CODES, *AT_MIGRATION, *AT_RETIRE]
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

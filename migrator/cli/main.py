@@ -17,6 +17,7 @@ from migrator.cli.migrate import migrate
 from migrator.cli.plan import plan
 from migrator.cli.policy import policy
 from migrator.cli.relocate import relocate
+from migrator.cli.retire import retire
 from migrator.cli.rollback import rollback
 from migrator.cli.show import show
 from migrator.cli.status import status
@@ -33,7 +34,7 @@ from migrator.errors import (
     outside_error,
 )
 
-COMMANDS = (plan, tables, show, relocate, migrate, status, verify, rollback, log, policy, explain, demo)
+COMMANDS = (plan, tables, show, relocate, migrate, status, verify, rollback, retire, log, policy, explain, demo)
 """In the order in which ``--help`` lists them."""
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())

@@ -20,8 +20,11 @@ from migrator.cli.options import optional_plan_argument
     show_default=True,
     help="Only the permissions to read the old buckets, or only those to write the target.",
 )
+@click.option(
+    "--for-retire", is_flag=True, help="Only the permissions to delete the old objects, which retire needs in addition."
+)
 @click.option("--mc", is_flag=True, help="Print the mc commands that attach the policy to a MinIO user.")
-def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
+def policy(plan: Path | None, config: Path | None, side: str, for_retire: bool, mc: bool) -> None:
     """Print a least-privilege policy for the migration of PLAN.
 
     The policy allows only what the migration needs. AWS IAM and MinIO accept it.
@@ -31,12 +34,21 @@ def policy(plan: Path | None, config: Path | None, side: str, mc: bool) -> None:
       migrator policy plans/lake.db > policy.json
       migrator policy --config lake.toml --mc
 
-    If the target belongs to another account, use the policy of --side target there.
+    If the target belongs to another account, use the policy of --side target there. Nothing but retire deletes objects
+    in the old buckets: attach the policy of --for-retire only for that.
     """
     if (plan is None) == (config is None):
         raise click.UsageError("Give either a PLAN or --config.")
     from migrator import api
     from migrator.plan.policy import mc_commands
 
-    least = api.policy_of_plan(plan, side) if plan else api.policy_of_settings(api.load_settings(config or ""), side)
-    click.echo(mc_commands(least) if mc else json.dumps(least, indent=2), nl=not mc)
+    name = "migrator-retire" if for_retire else "migrator"
+    if for_retire:
+        if plan is None or side != "both":
+            raise click.UsageError("--for-retire needs a PLAN, and no --side.")
+        least = api.retire_policy_of_plan(plan)
+    elif plan is not None:
+        least = api.policy_of_plan(plan, side)
+    else:
+        least = api.policy_of_settings(api.load_settings(config or ""), side)
+    click.echo(mc_commands(least, name) if mc else json.dumps(least, indent=2), nl=not mc)

@@ -190,6 +190,17 @@ AT_MIGRATION = {
 }
 """Codes of findings that ``migrate`` may report before the cutover; ``migrate --accept`` takes them."""
 
+NOT_COMPARED, CHANGED_AT_TARGET, UNREGISTERED = "not-compared", "changed-at-target", "uncatalogued-table"
+AT_RETIRE = {
+    NOT_COMPARED: "something could not be compared or read; whether it needs the old buckets is not known",
+    CHANGED_AT_TARGET: "copies were changed or removed at the target since the cutover; their originals stay",
+}
+"""Codes of findings that only ``retire`` reports."""
+CARRIERS = ("delta-log", "file-source-log", "flink-checkpoint", "hudi-log", "sink-log", "symlink-manifest")
+"""Codes of files beside Iceberg tables that hold absolute paths."""
+ACCEPTABLE_AT_RETIRE = (*AT_RETIRE, *CARRIERS, "path-in-text", "scripts-unchanged", UNREGISTERED)
+"""Codes that ``retire --accept`` takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -222,8 +233,10 @@ class Finding:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number with its noun: ``1 table``, ``2 tables``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """A number with its noun: ``1 table``, ``2 tables``, ``2 properties``."""
+    if count == 1:
+        return f"{count:,} {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("ty") else f"{count:,} {noun}s"
 
 
 EXAMPLES = 20

@@ -418,5 +418,18 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Repair the table in the old place and plan again. Or accept the finding to move the table as it is.",
         "migrator migrate plans/lake.db --accept unreadable-before",
     ),
+    "not-compared": Explanation(
+        "Before retire deletes the sources, it verifies the target again and reads what may still name an old place. "
+        "Something could not be compared or read, so it is not known whether the old objects are needed for it.",
+        "Read the lines: they say what it is and why. If it does not matter, accept it.",
+        "migrator retire plans/lake.db --accept not-compared",
+    ),
+    "changed-at-target": Explanation(
+        "Copies at the target are no longer as migrator wrote them, or are gone. People and table maintenance may have "
+        "done that, for the lake lives there. But the copies may also have been lost.",
+        "Look at the objects that are named. If it was wanted, accept it: the originals of these objects stay in the "
+        "old buckets.",
+        "migrator retire plans/lake.db --accept changed-at-target",
+    ),
 }
 """Code → explanation."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
@@ -92,12 +92,22 @@ class _Judgement:
     trouble: str = ""
 
 
+IN_OLD_BUCKETS = f"SELECT bucket, key, size, etag FROM objects WHERE {PLAIN_COPIES} AND size > 0 AND ({NARROW})"
+"""The files in the old buckets that are looked at."""
+
+
 def find_carriers(plan: PlanFile, store: Store, layout: Layout) -> None:
     """Add a finding for every log, checkpoint or manifest that holds, or may hold, paths to what moves."""
-    units, passed_over = _units(plan)
+    for finding in carrier_findings(plan.db.execute(IN_OLD_BUCKETS), store, layout):
+        plan.add_finding(finding)
+
+
+def carrier_findings(files: Iterable[tuple[str, str, int, str]], store: Store, layout: Layout) -> Iterator[Finding]:
+    """The findings about these files: (bucket, key, size in bytes, ETag) each."""
+    units, passed_over = _units(files)
     for code, (place, count) in passed_over.items():
         message = f"{SAID[code]}, one of {count:,} that were not looked at: there are too many"
-        plan.add_finding(Finding.of(code, place, message, "Look at them yourself.", count=count, severity=WARN))
+        yield Finding.of(code, place, message, "Look at them yourself.", count=count, severity=WARN)
     reader = _Reader(store, layout, max(1, min(MOST_FILES, MOST_READS // max(1, len(units)))))
     found: dict[tuple[str, str, str], Finding] = {}
     for outcome in run_in_threads(reader.judge, units, workers=WORKERS):
@@ -115,21 +125,18 @@ def find_carriers(plan: PlanFile, store: Store, layout: Layout) -> None:
         kinds.setdefault((finding.code, finding.severity), []).append(finding)
     for findings in kinds.values():
         for one, count in first_of(findings, EXAMPLES):
-            plan.add_finding(
-                Finding.of(one.code, one.place, one.message, one.next_move, count=count, severity=one.severity)
-            )
+            yield Finding.of(one.code, one.place, one.message, one.next_move, count=count, severity=one.severity)
 
 
 def _worst_first(finding: Finding) -> tuple[int, str]:
     return (BLOCK, WARN, INFO).index(finding.severity), finding.place
 
 
-def _units(plan: PlanFile) -> tuple[list[_Log], dict[str, tuple[str, int]]]:
+def _units(files: Iterable[tuple[str, str, int, str]]) -> tuple[list[_Log], dict[str, tuple[str, int]]]:
     """The logs, and by code the first of the files that belong to none of them and how many these are."""
-    query = f"SELECT bucket, key, size, etag FROM objects WHERE {PLAIN_COPIES} AND size > 0 AND ({NARROW})"
     units: dict[tuple[str, str, str], _Log] = {}
     passed_over: dict[str, tuple[str, int]] = {}
-    for bucket, key, size, etag in plan.db.execute(query):
+    for bucket, key, size, etag in files:
         carrier = carrier_of(key)
         if carrier is None:
             continue

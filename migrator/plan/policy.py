@@ -30,6 +30,7 @@ ACTIONS: dict[str, str] = {
     **dict.fromkeys(SETTINGS, BUCKET),
     "s3:AbortMultipartUpload": OBJECTS,
     "s3:CreateBucket": BUCKET,
+    "s3:DeleteBucket": BUCKET,
     "s3:DeleteObject": OBJECTS,
     "s3:DeleteObjectVersion": OBJECTS,
     "s3:GetBucketVersioning": BUCKET,
@@ -96,6 +97,15 @@ MAKE_TARGET = ("s3:CreateBucket",)
 MAKE_VERSIONED = ("s3:PutBucketVersioning",)
 """For creating the target bucket."""
 
+RETIRE = ("s3:DeleteBucket", "s3:DeleteObject", "s3:DeleteObjectVersion")
+"""For an old bucket, in addition, while ``migrator retire`` runs. s3:DeleteBucket is only needed for --remove-buckets,
+s3:DeleteObjectVersion only for buckets that keep versions."""
+
+
+def retire_policy(sources: Iterable[str]) -> dict[str, Any]:
+    """The policy that ``migrator retire`` needs beside the least one. ``sources``: the old buckets."""
+    return {"Version": "2012-10-17", "Statement": _statements("RetireOldBuckets", RETIRE, sorted(sources))}
+
 
 def least_policy(
     sources: Iterable[str],
@@ -132,7 +142,7 @@ def _statements(name: str, actions: Iterable[str], buckets: list[str]) -> list[d
     ]
 
 
-def mc_commands(policy: dict[str, Any]) -> str:
+def mc_commands(policy: dict[str, Any], name: str = "migrator") -> str:
     """The commands that give a MinIO user this policy, without the actions that MinIO does not know. The user replaces
     ALIAS and USER."""
     statements = [
@@ -141,6 +151,6 @@ def mc_commands(policy: dict[str, Any]) -> str:
     ]
     document = json.dumps({**policy, "Statement": statements}, indent=2)
     return (
-        f"mc admin policy create ALIAS migrator /dev/stdin <<'POLICY'\n{document}\nPOLICY\n"
-        "mc admin policy attach ALIAS migrator --user USER\n"
+        f"mc admin policy create ALIAS {name} /dev/stdin <<'POLICY'\n{document}\nPOLICY\n"
+        f"mc admin policy attach ALIAS {name} --user USER\n"
     )

@@ -13,7 +13,7 @@ from migrator.findings import BLOCK
 from migrator.inventory.features import TableFeatures
 from migrator.layout import Layout, Rule
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, Journal
+from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, RETIRE_BEGUN, RETIRED, Journal
 from migrator.planfile.queries import PENDING, PENDING_VERSIONS, TO_WRITE, below, keys_under
 from migrator.planfile.rows import (
     ACTIONS,
@@ -331,6 +331,8 @@ def _checkpoints(plan: PlanFile) -> list[str]:
 
 
 def _phase(plan: PlanFile, journal: Journal) -> str:
+    if journal.has(RETIRE_BEGUN):
+        return "retired" if journal.last(RETIRED).get("ok") else "retiring"
     if journal.has(FINISHED):
         return "finished"
     if journal.has(CUTOVER_DONE):

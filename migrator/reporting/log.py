@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.findings import counted
 from migrator.planfile import log
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import COMPARED, COPIED, VERIFIED
+from migrator.planfile.journal import COMPARED, COPIED, RETIRE_BEGUN, RETIRED, VERIFIED
 from migrator.reporting.rendering import Grid, Report, line, printable, size
 
 MAX_VALUE = 200
@@ -79,6 +80,12 @@ def _numbers(event: str, detail: Mapping[str, Any]) -> str:
         counts = {key: sum(check[key] for check in checks) for key in ("checked", "failed", "not_compared")}
         numbers = f"{len(checks)} checks: {counts['checked']:,} compared, {counts['failed']:,} differ"
         return f"{numbers}, {counts['not_compared']:,} not compared"
+    if event in (RETIRE_BEGUN, RETIRED):
+        buckets = detail["buckets"].values()
+        total, bytes_ = (sum(bucket[key] for bucket in buckets) for key in ("objects", "bytes"))
+        failed = sum(bucket.get("not_deleted", 0) for bucket in buckets)
+        numbers = f"{total:,} objects ({size(bytes_)}) of {counted(len(buckets), 'bucket')}"
+        return f"{numbers}, {failed:,} not deleted" if failed else numbers
     return ", ".join(f"{key} {_short(value)}" for key, value in detail.items())
 
 

@@ -199,7 +199,7 @@ def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     if phase == "planned":
         ready = f"Ready. Nothing was changed yet. Next: migrator migrate {name}"
         return [] if starting else [line(ready, style="green")]
-    if phase in ("cut over", "finished"):
+    if phase in ("cut over", "finished", "retiring", "retired"):
         return [line(f"Carried out ({phase}). To verify: migrator verify {name}", style="green")]
     states = {"ready for cutover": "Copied and rewritten; only the cutover is left."}
     state = states.get(phase, f"In progress ({phase}): finished work is not repeated.")

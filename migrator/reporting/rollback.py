@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from migrator.findings import counted
 from migrator.reporting.description import PlanDescription
-from migrator.reporting.rendering import Grid, Report, line, unwrapped
+from migrator.reporting.migration import plan_command
+from migrator.reporting.rendering import Grid, Report, line, printable, unwrapped
 
 if TYPE_CHECKING:
     from migrator.rollback.stage import Rollback
@@ -49,6 +51,15 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
         Grid(("", "now", "", "before"), rows),
         line("  Restart running engines: a session that has a table in its cache still writes to the target."),
         line(),
+        *_to_migrate_again(done, plan),
+    ]
+
+
+def _to_migrate_again(done: Rollback, plan: PlanDescription) -> Report:
+    """A plan that gave commits up no longer describes the target."""
+    if done.discarded:
+        return [line("To migrate again, make a new plan:"), unwrapped(f"  {plan_command(plan)} -o NEW.db")]
+    return [
         line("To migrate again: the same plan, or a new one if the old buckets were written to meanwhile:"),
-        unwrapped(f"  migrator migrate {plan['plan']}"),
+        unwrapped(f"  migrator migrate {shlex.quote(printable(plan['plan']))}"),
     ]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from migrator.catalogs.base import VIEW
 from migrator.cutover.source_changes import find_source_changes, is_lost
 from migrator.errors import MigrationFailed, MigratorError, NotFound, first_lines
+from migrator.findings import counted
 from migrator.iceberg.manifests import DELETED
 from migrator.iceberg.metadata import read_metadata
 from migrator.inventory.table_files import BrokenFile, SourceFile, read_lists, read_manifests
@@ -33,8 +34,8 @@ def check_old_tables(run: Run, tables: Sequence[PlannedTable]) -> None:
             broken.append(f"{table.identifier}: {lost}")
     if broken:
         raise MigrationFailed(
-            f"{len(broken)} of {len(tables)} tables cannot go back. In the old buckets these files, which they need, "
-            f"are missing or were changed. No pointer was changed.\n{first_lines(broken)}\n",
+            f"{len(broken)} of {counted(len(tables), 'table')} cannot go back. In the old buckets these files, which "
+            f"are needed, are missing or were changed. No pointer was changed.\n{first_lines(broken)}\n",
             next_move="Restore the files, for example from the target, and run the same command again.",
         )
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.errors import MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
-from migrator.planfile.journal import CATALOG_PUT_BACK, CUTOVER_BEGUN, ROLLBACK_BEGUN, ROLLED_BACK
+from migrator.findings import counted
+from migrator.planfile.journal import CATALOG_PUT_BACK, CUTOVER_BEGUN, RETIRE_BEGUN, ROLLBACK_BEGUN, ROLLED_BACK
 from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import ROLE_VERSION_HINT
 from migrator.rollback.old_place import check_old_tables
@@ -67,6 +68,11 @@ def roll_back(run: Run, *, discard_newer: bool = False) -> Rollback:
     """
     if not run.journal.has(CUTOVER_BEGUN):
         return Rollback(nothing_to_do=True)
+    if run.journal.has(RETIRE_BEGUN):
+        raise RollbackRefused(
+            f"{run.plan.path} was retired: objects in the old buckets were deleted. No pointer was changed.",
+            next_move="There is no way back after that, but for a backup of the old buckets.",
+        )
     bucket = run.layout.target_bucket
     if not run.store.bucket_exists(bucket):  # lost: all the more reason to go back, and nobody else can migrate there
         return _roll_back(run, discard_newer)
@@ -100,8 +106,8 @@ def _roll_back(run: Run, discard_newer: bool, check_lease: Callable[[], None] = 
 def _refusal(losing: Sequence[TablePlace]) -> RollbackRefused:
     lines = first_lines([place.lost for place in losing])
     return RollbackRefused(
-        f"{len(losing)} tables were changed at the target since the cutover. Going back would lose this:\n{lines}\n"
-        "No pointer was changed.",
+        f"Changed at the target since the cutover: {counted(len(losing), 'table')}. Going back would lose this:\n"
+        f"{lines}\nNo pointer was changed.",
         next_move="Add --discard-newer to go back all the same. Nothing is deleted: the files stay at the target.",
     )
 
@@ -147,7 +153,7 @@ def _end(run: Run, places: Sequence[TablePlace]) -> None:
     left = [p.table.identifier for p in find_places(run) if p.stored and p.place in (CUT_OVER, NEWER)]
     if left:
         raise MigrationFailed(
-            f"{len(left)} tables are at the target again:\n{first_lines(left)}\n",
+            f"{counted(len(left), 'table')} at the target again:\n{first_lines(left)}\n",
             next_move="Stop whoever changes pointers, and run the same command again.",
         )
     hints = run.plan.db.execute("SELECT id FROM objects WHERE role = ?", (ROLE_VERSION_HINT,)).fetchall()
@@ -165,7 +171,7 @@ def _incomplete(run: Run, error: MigratorError) -> MigratorError:
     if not back:
         return error
     return MigrationFailed(
-        f"The rollback is incomplete: {len(back)} tables are in the old place ({first_names(back, SHOWN)}); "
-        f"{len(left)} are not ({first_names(left, SHOWN)}). {error.message}",
+        f"The rollback is incomplete. In the old place: {counted(len(back), 'table')} ({first_names(back, SHOWN)}). "
+        f"Not yet: {counted(len(left), 'table')} ({first_names(left, SHOWN)}). {error.message}",
         next_move=f"{error.next_move} Then run the same command again: it finishes the rollback.".lstrip(),
     )

@@ -1,14 +1,15 @@
 """The S3 client of migrator. The rest of the program is handed a :class:`Store`.
 
 ``connection`` makes the boto3 clients of one server; ``buckets``, ``pages``, ``versions``, ``objects``, ``comparing``,
-``writing``, ``copies`` and ``uploads`` send requests through them. ``two_servers`` is the store of a lake whose target
-is on another server. ``wire`` sends requests without boto3, for copies and listings (``listing``), where boto3 is too
-slow.
+``writing``, ``deleting``, ``copies`` and ``uploads`` send requests through them. ``two_servers`` is the store of a lake
+whose target is on another server. ``wire`` sends requests without boto3, for copies and listings (``listing``), where
+boto3 is too slow.
 """
 
 from migrator.store.checksums import Checksum
 from migrator.store.conditional import Conditional, Expected, probe_conditional
 from migrator.store.connection import CONCURRENCY
+from migrator.store.deleting import MOST_DELETIONS, Deletion, NotDeleted, delete_bucket, delete_objects
 from migrator.store.etags import (
     MAX_PARTS,
     RunningETag,
@@ -33,12 +34,15 @@ __all__ = [
     "CONCURRENCY",
     "LEASE_KEY",
     "MAX_PARTS",
+    "MOST_DELETIONS",
     "OWN_PREFIX",
     "Checksum",
     "Conditional",
     "Content",
+    "Deletion",
     "Download",
     "Expected",
+    "NotDeleted",
     "PartCopies",
     "RunningETag",
     "Store",
@@ -46,6 +50,8 @@ __all__ = [
     "StoredVersion",
     "Upload",
     "connect",
+    "delete_bucket",
+    "delete_objects",
     "etag_of_parts",
     "is_md5",
     "is_own",

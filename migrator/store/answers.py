@@ -25,6 +25,7 @@ ROOTS = {
     "ListMultipartUploads": "ListMultipartUploadsResult",
     "ListParts": "ListPartsResult",
     "ListBuckets": "ListAllMyBucketsResult",
+    "DeleteObjects": "DeleteResult",
     "GetObjectTagging": "Tagging",
     "GetBucketVersioning": "Versioning",
     "GetPublicAccessBlock": "PublicAccessBlock",

@@ -111,6 +111,13 @@ class TargetGuard:
             self._record = replace(record, discarded=sorted({*record.discarded, *discarded}))
             self._write(ROLLED_BACK)
 
+    def note_log(self) -> None:
+        """Record the present end of the plan's log, so that entries removed from it show. Only for a plan that has a
+        record."""
+        self._record = self.record()
+        if self._record is not None:
+            self._write(self._record.state)
+
     def _write(self, state: str, tables: list[Mapping[str, str | None]] | None = None) -> None:
         record = self._record or new_record(self._plan)
         if state == COPYING:  # a resumed run does not take back what was cut over

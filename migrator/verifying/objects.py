@@ -13,6 +13,9 @@ from migrator.store import Store
 from migrator.verifying.checks import Check, PrefixTotal, note_comparison
 from migrator.verifying.old_buckets import OldBuckets
 
+OBJECTS_CHECK = "every object of the plan is at the target"
+"""The name of the check of :func:`check_objects`."""
+
 _DIFFERENCES = f"""
 SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
   WHEN o.action = '{CONFLICT}' THEN 'is not what the plan wants there, which is why the plan is blocked'
@@ -49,7 +52,7 @@ def prefix_totals(plan: PlanFile) -> list[PrefixTotal]:
 def check_objects(plan: PlanFile, *, cut_over: bool) -> Check:
     """Is every planned object in the listing of the target, as it was written or as it was while planning? Version
     hints are only expected when the tables are ``cut_over``."""
-    check = Check("every object of the plan is at the target", "objects")
+    check = Check(OBJECTS_CHECK, "objects")
     query = f"SELECT count(*) FROM objects WHERE {MOVES} AND (role <> '{ROLE_VERSION_HINT}' OR ?)"
     (check.checked,) = plan.db.execute(query, (cut_over,)).fetchone()
     for place, target, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from migrator.cli import main
-from migrator.plan.policy import ACTIONS, NOT_OF_MINIO, SOURCE, SOURCE_VERSIONS, TARGET, least_policy
+from migrator.plan.policy import ACTIONS, NOT_OF_MINIO, SOURCE, SOURCE_VERSIONS, TARGET, least_policy, retire_policy
 from migrator.planfile.file import PlanFile
 
 
@@ -68,6 +68,18 @@ def test_one_of_plan_and_configuration(config: Path) -> None:
 
 def test_every_action_is_granted_somewhere() -> None:
     everything = least_policy(["old"], "one", all_versions=True, object_lock=True)
-    granted = {action for statement in everything["Statement"] for action in statement["Action"]}
-    assert granted == set(ACTIONS)
-    assert all(statement["Action"] and statement["Resource"] for statement in everything["Statement"])
+    statements = [*everything["Statement"], *retire_policy(["old"])["Statement"]]
+    assert {action for statement in statements for action in statement["Action"]} == set(ACTIONS)
+    assert all(statement["Action"] and statement["Resource"] for statement in statements)
+
+
+def test_only_the_policy_for_retire_allows_deleting_in_the_old_buckets() -> None:
+    least = least_policy(["old"], "one", all_versions=True, object_lock=True)
+    for statement in least["Statement"]:
+        deletes = [action for action in statement["Action"] if "Delete" in action]
+        assert not deletes or statement["Resource"] == ["arn:aws:s3:::one/*"]
+    retire = retire_policy(["old"])
+    assert {r for statement in retire["Statement"] for r in statement["Resource"]} == {
+        "arn:aws:s3:::old",
+        "arn:aws:s3:::old/*",
+    }

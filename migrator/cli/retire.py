@@ -1,0 +1,73 @@
+"""``migrator retire``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from migrator.cli.options import json_option, plan_argument
+from migrator.cli.terminal import progress, say, say_json
+from migrator.errors import EXIT_FAILED
+from migrator.findings import ACCEPTABLE_AT_RETIRE
+
+
+@click.command()
+@plan_argument
+@click.option(
+    "--cooling",
+    metavar="TIME",
+    default="7d",
+    show_default=True,
+    help="How long ago the migration must have been finished: 7d, 12h, 0.",
+)
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="CODE",
+    type=click.Choice(sorted(ACCEPTABLE_AT_RETIRE)),
+    help='Delete even if this was found; see "migrator explain CODE". Repeatable.',
+)
+@click.option("--remove-buckets", is_flag=True, help="Also remove the old buckets that are empty then.")
+@click.option("--yes", is_flag=True, help="Delete. Without it, only show what would be deleted.")
+@click.option("--confirm", metavar="TARGET", help="With --yes: the name of the target bucket, to confirm.")
+@json_option
+def retire(
+    plan: Path,
+    cooling: str,
+    accept: tuple[str, ...],
+    remove_buckets: bool,
+    yes: bool,
+    confirm: str | None,
+    as_json: bool,
+) -> None:
+    """Delete the objects in the old buckets that PLAN moved, after verifying all copies again.
+
+    \b
+    Example:
+      migrator retire plans/lake.db      # shows what would be deleted
+      migrator retire plans/lake.db --yes --confirm data-lake
+      migrator retire plans/lake.db --yes --confirm data-lake --remove-buckets
+
+    Deletes only what the plan knows and what has not changed since. Refuses while a table, view, namespace, checkpoint
+    or script names an old place. This cannot be undone, and there is no rollback after it.
+    """
+    from migrator import api
+    from migrator.reporting.retirement import retirement_report
+
+    if confirm is not None and not yes:
+        raise click.UsageError("--confirm needs --yes. Without both, nothing is deleted.")
+    retirement = api.retire_lake(
+        plan,
+        confirm=(confirm or "") if yes else None,
+        cooling=cooling,
+        accept=accept,
+        remove_buckets=remove_buckets,
+        progress=progress(as_json=as_json),
+    )
+    if as_json:
+        say_json(retirement.to_json())
+    else:
+        say(retirement_report(retirement, cooling=cooling))
+    if not retirement.ok:
+        raise click.exceptions.Exit(EXIT_FAILED)

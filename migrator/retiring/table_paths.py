@@ -1,0 +1,81 @@
+"""Every path that a table or view names, as its metadata, manifest lists, manifests and position deletes have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.errors import NotFound
+from migrator.iceberg.deletes import delete_paths
+from migrator.iceberg.manifests import DELETED, POSITION_DELETES
+from migrator.iceberg.metadata import paths_in, read_metadata
+from migrator.iceberg.views import is_view_metadata, read_view
+from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, read_lists, read_manifests
+from migrator.layout import Location
+from migrator.store import Store
+
+Named = tuple[str, str]
+"""(a path, the file that names it)"""
+
+
+class TablePaths:
+    """Reads the files of one table. A file that does not exist any more names nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of(self, metadata_location: str) -> Iterator[Named]:
+        """Yield every path. Raises MigratorError for a file that cannot be read."""
+        try:
+            data = self.read(metadata_location)
+        except NotFound:
+            return
+        if is_view_metadata(data, metadata_location):
+            yield read_view(data, metadata_location).location, metadata_location
+            return
+        yield from ((value, metadata_location) for _, value in paths_in(data, metadata_location))
+        metadata = read_metadata(data, metadata_location)
+        manifests = dict.fromkeys(chain.from_iterable(s.manifests for s in metadata.snapshots))
+        for read in read_lists([s.manifest_list for s in metadata.snapshots if s.manifest_list], self._open):
+            if not isinstance(read, BrokenFile):
+                manifests |= dict.fromkeys(manifest.path for manifest in read.manifests)
+                yield from ((manifest.path, read.path) for manifest in read.manifests)
+            elif not isinstance(read.error, NotFound):
+                raise read.error
+        yield from self._of_manifests(manifests)
+
+    def _of_manifests(self, manifests: dict[str, None]) -> Iterator[Named]:
+        deletes: dict[str, None] = {}
+        for read in read_manifests(manifests, self._open):
+            if isinstance(read, BrokenFile):
+                if not isinstance(read.error, NotFound):
+                    raise read.error
+                continue
+            for entry in read.entries:
+                yield entry.path, read.path
+                if entry.referenced_data_file is not None:
+                    yield entry.referenced_data_file, read.path
+                if entry.status != DELETED and entry.content == POSITION_DELETES:
+                    deletes[entry.path] = None
+        for outcome in run_in_threads(self.read, deletes, workers=READERS):
+            if not isinstance(outcome, Failed):
+                yield from ((path, outcome.item) for path in delete_paths(outcome.result, outcome.item))
+            elif not isinstance(outcome.error, NotFound):
+                raise outcome.error
+
+    def read(self, uri: str) -> bytes:
+        """The bytes of a file. Raises NotFound for a path that is not in S3, too."""
+        with self._open(uri).file as file:
+            return file.read()
+
+    def _open(self, uri: str) -> SourceFile:
+        at = Location.parse(uri)
+        if at is None:
+            raise NotFound(f"{uri} is not in S3.")
+        try:
+            return SourceFile(uri, self._store.download(at.bucket, at.key).file)
+        except NotFound:
+            if at.collapsed == at:
+                raise
+            return SourceFile(uri, self._store.download(at.bucket, at.collapsed.key).file)
