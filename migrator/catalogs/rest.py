@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader, required
 from migrator.catalogs.rest_client import RestClient
 from migrator.catalogs.rest_options import OWN_KEYS, RestOptions
-from migrator.catalogs.rest_reading import DROPPED, RestReader, in_threads
+from migrator.catalogs.rest_reading import ASIDE, DROPPED, RestReader, in_threads
 from migrator.catalogs.rest_trial import THROW_AWAY, find_way
 from migrator.catalogs.rest_ways import Way
+from migrator.catalogs.sql import MAX_LOCATION
 
 
 class RestCatalog:
@@ -22,7 +23,7 @@ class RestCatalog:
 
     kind = "rest"
     stores_pointers = True
-    longest_pointer = None
+    longest_pointer: int | None = None
 
     @classmethod
     def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> RestCatalog:
@@ -33,6 +34,7 @@ class RestCatalog:
         """Ask the server for its configuration. Raises ConfigError, or CatalogError if it does not answer."""
         self.name = name
         self._options = RestOptions.of(name, properties)
+        self.longest_pointer = MAX_LOCATION if self._options.backend else None
         self._shown = " ".join(without_secrets(text) for text in (uri, properties.get("warehouse", "")) if text)
         self._client = RestClient(name, {key: value for key, value in properties.items() if key not in OWN_KEYS})
         self._reader = RestReader(self._client)
@@ -71,7 +73,7 @@ class RestCatalog:
             (namespace, key, value)
             for namespace, properties in in_threads(lambda n: self._reader.properties(namespaces[n]), namespaces)
             for key, value in properties.items()
-            if not key.startswith(DROPPED)
+            if not key.startswith((DROPPED, ASIDE))
         )
 
     def current(self, namespace: str, name: str) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import requests
 from pyiceberg.catalog.rest import RestCatalog as PyicebergCatalog
@@ -34,7 +34,7 @@ SHOWN = 200
 UNSUPPORTED = (400, 404, 405, 406, 501)
 """How servers answer to a request that they do not know."""
 _GONE = ("NoSuchTableException", "NoSuchViewException", "NoSuchNamespaceException")
-_BUSY = (429, 502, 503, 504)
+_BUSY = (502, 503, 504)
 _EXPIRED = (401, 419)
 _SECRET_WORDS = ("token", "secret", "credential", "password", "auth", "header.", "key", "ssl")
 
@@ -123,7 +123,7 @@ class RestClient:
             else:
                 if answer.status in _EXPIRED and attempt == 1:
                     self._renew()
-                elif not (answer.status in _BUSY and method == "GET") or attempt == ATTEMPTS:
+                elif not (answer.status == 429 or (answer.status in _BUSY and method == "GET")) or attempt == ATTEMPTS:
                     return answer
             time.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
@@ -327,7 +327,7 @@ def _secrets(properties: Mapping[str, Any]) -> tuple[str, ...]:
         if any(word in key.lower() for word in _SECRET_WORDS) and not str(value).startswith(("http://", "https://")):
             take(value)
         elif isinstance(value, str) and "@" in value:
-            parts = urlsplit(value)
-            found.update([parts.password or "", parts.netloc.rpartition("@")[0].partition(":")[2]])
+            userinfo = value.rpartition("@")[0].rpartition("://")[2]
+            found.update([userinfo.partition(":")[2], unquote(userinfo.partition(":")[2])])
     both = found | {base64.b64encode(value.encode()).decode() for value in found}
     return tuple(sorted((s for s in both if len(s) >= 4 and s not in ("true", "false")), key=len, reverse=True))

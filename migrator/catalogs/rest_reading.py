@@ -6,7 +6,7 @@ these names: it leaves them out of listings, and finds a table that an interrupt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from migrator.catalogs.base import TABLE, VIEW
@@ -21,6 +21,10 @@ OLD, NEW = "__migrator_old", "__migrator_new"
 """The ends of the names of a table's other entry: the one that was put aside, and the one that takes its place."""
 DROPPED = "migrator.dropped."
 """How the namespace property begins that holds the new location of a table between its drop and its registration."""
+
+ASIDE = "migrator.aside."
+"""How the namespace property begins that names an entry of ours beside a table; its value is the table's uuid. Without
+it the entry would have to be loaded, and a server may try for minutes to read metadata whose bucket was deleted."""
 
 Levels = tuple[str, ...]
 Item = TypeVar("Item")
@@ -106,17 +110,21 @@ class RestReader:
             for (kind, name), loaded in in_threads(lambda one: self._client.load(levels, one[1], one[0]), found)
             if loaded
         ]
-        tables: dict[str, str] = {}
+        notes, tables = self.properties(levels), dict[str, str]()
         for base in bases:
-            tables |= self._with_helpers(levels, base, names)
-        dropped = {name: at for name, at in self.dropped(levels).items() if name not in names}
+            tables |= self._with_helpers(levels, base, names, notes)
+        dropped = {name: at for name, at in _dropped(notes).items() if name not in names}
         return [*located, *((TABLE, name, at) for name, at in {**dropped, **tables}.items())]
 
-    def _with_helpers(self, levels: Levels, base: str, names: set[str]) -> dict[str, str]:
+    def _with_helpers(self, levels: Levels, base: str, names: set[str], notes: Mapping[str, str]) -> dict[str, str]:
         """Name → location, for what is to be listed of a table and of the entries that have the names of its helpers:
         those of ours are of the same table, and are left out."""
         table = self._client.load(levels, base) if base in names else None
-        helpers = {base + end: self._helper(levels, base + end, table) for end in (OLD, NEW) if base + end in names}
+        helpers = {
+            base + end: self._helper(levels, base + end, table)
+            for end in (OLD, NEW)
+            if base + end in names and not (table and table.uuid and notes.get(f"{ASIDE}{base}{end}") == table.uuid)
+        }
         gap = _renamed(helpers.get(base + OLD), helpers.get(base + NEW))
         if table is None and gap:
             return {base: gap}
@@ -137,8 +145,7 @@ class RestReader:
 
     def dropped(self, levels: Levels) -> dict[str, str]:
         """Table → new location, for tables that an interrupted swap has dropped and not registered again."""
-        properties = self.properties(levels)
-        return {key[len(DROPPED) :]: value for key, value in properties.items() if key.startswith(DROPPED)}
+        return _dropped(self.properties(levels))
 
     def current(self, namespace: str, name: str) -> str | None:
         """Where a table or view is, also if an interrupted swap has renamed or dropped it; None if it is gone."""
@@ -156,6 +163,10 @@ def in_threads(job: Callable[[Item], Result], items: Iterable[Item]) -> Iterator
         if isinstance(outcome, Failed):
             raise outcome.error
         yield outcome.item, outcome.result
+
+
+def _dropped(properties: Mapping[str, str]) -> dict[str, str]:
+    return {key[len(DROPPED) :]: value for key, value in properties.items() if key.startswith(DROPPED)}
 
 
 def _renamed(old: Loaded | None, new: Loaded | None) -> str | None:

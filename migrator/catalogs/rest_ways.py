@@ -4,13 +4,13 @@ it. The REST specification has no request for it that every server supports, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from migrator.catalogs.base import VIEW, NamespaceRepoint, Repoint
-from migrator.catalogs.rest_client import RestClient
-from migrator.catalogs.rest_reading import DROPPED, NEW, OLD, Levels, RestReader, in_threads
+from migrator.catalogs.rest_client import Loaded, RestClient
+from migrator.catalogs.rest_reading import ASIDE, DROPPED, NEW, OLD, Levels, RestReader, in_threads
 from migrator.errors import PLAN_AGAIN, CannotRepoint, CatalogError, PlanStale
 
 
@@ -120,24 +120,31 @@ class RenameSwap:
 
     def check(self, levels: Levels, table: Repoint) -> None:
         """See :class:`Swap`."""
-        at = self.client.load(levels, table.name)
-        uuids = set() if at is None else {at.uuid}
-        for end in (OLD, NEW):
-            helper = self.client.load(levels, table.name + end)
+        self._check(table, self.client.load(levels, table.name), self._helpers(levels, table))
+
+    def _helpers(self, levels: Levels, table: Repoint) -> dict[str, Loaded | None]:
+        return {end: self.client.load(levels, table.name + end) for end in (OLD, NEW)}
+
+    def _check(self, table: Repoint, at: Loaded | None, helpers: Mapping[str, Loaded | None]) -> None:
+        """A helper may only be the table itself at its new place; or, while the table is renamed, at the old one."""
+        for end, helper in helpers.items():
             if helper is None:
                 continue
-            if helper.location != table.new and not (at is None and helper.location == table.expected):
-                raise self._in_the_way(table, table.name + end)
-            uuids.add(helper.uuid)
-        if len(uuids) > 1:
-            raise self._in_the_way(table, f"{table.name}{OLD} or {table.name}{NEW}")
+            fits = helper.location == table.new or (at is None and helper.location == table.expected)
+            if not fits or (at is not None and helper.uuid != at.uuid):
+                raise CannotRepoint(
+                    f"{named(table)} cannot be swapped by renaming: catalog {self.client.name!r} has an entry "
+                    f"{table.name}{end} beside it, which is not this table at {table.new}.",
+                    next_move="If it is left from an earlier swap, drop it WITHOUT purging it. "
+                    "If it is a table of your own, rename it.",
+                )
 
     def swap(self, levels: Levels, table: Repoint) -> None:
         """See :class:`Swap`."""
         at = self.client.load(levels, table.name)
         if at and at.location == table.new:
             return
-        helpers = {end: self.client.load(levels, table.name + end) for end in (OLD, NEW)}
+        helpers = self._helpers(levels, table)
         spare = next((end for end, helper in helpers.items() if helper and helper.location == table.new), None)
         aside = NEW if spare == OLD else OLD
         if at is None:
@@ -146,7 +153,7 @@ class RenameSwap:
         else:
             if at.location != table.expected:
                 raise stale(self.client, table, at.location)
-            self.check(levels, table)
+            self._check(table, at, helpers)
             if spare is None:
                 spare = NEW
                 register(self.client, levels, table.name + spare, table.new)
@@ -156,6 +163,8 @@ class RenameSwap:
                         f"{table.new} is not the metadata of {named(table)}, or the server did not register it as it "
                         f"is. The table is as it was; {table.name + spare} is beside it."
                     )
+            note = {"updates": {f"{ASIDE}{table.name}{aside}": at.uuid}, "removals": []}
+            self.client.done("POST", self.client.path(levels, "properties"), note)
             self._rename(levels, table.name, table.name + aside)
         # Only now nobody can commit to it any more: so this comparison holds.
         moved = self.client.load(levels, table.name + aside)
@@ -168,14 +177,6 @@ class RenameSwap:
     def _rename(self, levels: Levels, source: str, destination: str) -> None:
         one, other = ({"namespace": list(levels), "name": name} for name in (source, destination))
         self.client.done("POST", "tables/rename", {"source": one, "destination": other})
-
-    def _in_the_way(self, table: Repoint, helper: str) -> CannotRepoint:
-        return CannotRepoint(
-            f"{named(table)} cannot be swapped by renaming: catalog {self.client.name!r} has an entry {helper} beside "
-            f"it, which is not at {table.new}.",
-            next_move="If it is left from an earlier swap, drop it WITHOUT purging it. "
-            "If it is a table of your own, rename it.",
-        )
 
 
 @dataclass

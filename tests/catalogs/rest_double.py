@@ -26,6 +26,7 @@ class RestDouble:
         self.page = 1000
         self.seen: list[str] = []
         self.tokens: set[str] = set()
+        self.tenants: set[str] = set()
         self.commits = 0
 
     def __enter__(self) -> RestDouble:
@@ -35,7 +36,8 @@ class RestDouble:
             def do(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 double.tokens.add(self.headers.get("Authorization", ""))
-                reply = double.answer(self.command, self.path, json.loads(body) if body else {})
+                double.tenants.add(self.headers.get("X-Tenant", ""))
+                reply = double.answer(self.command, self.path, json.loads(body) if body[:1] == b"{" else {})
                 status, content = (
                     (200, reply) if isinstance(reply, bytes) else (reply[0], json.dumps(reply[1]).encode())
                 )

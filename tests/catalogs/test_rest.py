@@ -181,6 +181,30 @@ def test_no_uri() -> None:
         open_catalog("lake", {"type": "rest"}, NoReader())
 
 
+def test_a_token_is_fetched_for_a_credential_and_renewed_when_it_expired(
+    server: RestDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = iter(["first-token", "second-token"])
+    answer = server.answer
+
+    def answering(method: str, url: str, body: dict[str, Any]) -> Any:
+        if url == "/v1/oauth/tokens":
+            return 200, {"access_token": next(tokens), "token_type": "bearer"}
+        if url == "/v1/namespaces" and "Bearer second-token" not in server.tokens:
+            return error(401, "first-token is over")
+        if url == "/v1/namespaces/a/tables/t?snapshots=refs":
+            return error(403, "no, second-token")
+        return answer(method, url, body)
+
+    monkeypatch.setattr(server, "answer", answering)
+    properties = {"type": "rest", "uri": server.uri, "credential": "me:s3cret", "header.X-Tenant": "blue"}
+    refused = pytest.raises(CatalogError, match=r"403 no, \*\*\*")
+    with closing(open_catalog("lake", properties, NoReader())) as catalog, refused as caught:
+        catalog.tables()
+    assert not any(secret in str(caught.value) for secret in ("first-token", "second-token", "s3cret"))
+    assert server.tokens >= {"Bearer first-token", "Bearer second-token"} and server.tenants == {"blue"}
+
+
 # -- overwriting, which no real server here supports -------------------------------------------------------------
 
 

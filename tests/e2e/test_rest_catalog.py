@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 
+from catalogs.contract import NoReader
 from catalogs.servers.java import FIXTURE, NESSIE, JavaServer, Nessie, RestFixture, require
 from migrator.api import migrate_lake
+from migrator.catalogs import open_catalog
 from migrator.catalogs.rest_client import RestClient
 from migrator.cli import main
+from migrator.config import load
 from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
 
@@ -84,8 +88,8 @@ def check_lives_on(catalog: RestCatalog, s3: Server, plan: Path, folder: Path) -
         rows = catalog.load_table(name).scan().to_arrow()["id"].to_pylist()
         assert sorted(rows) == [10 * number, 10 * number + 1, 99]
     assert catalog.load_namespace_properties("gold")["location"] == "s3://data-lake/gold/tables"
-    again = json.loads(run("tables", "--config", folder / "lake.toml", "--json").stdout)["tables"]
-    assert {(t["identifier"], t["state"]) for t in again} == {(f"lake.{name}", "migrated") for name in TABLES}
+    with closing(open_catalog("lake", load(folder / "lake.toml").catalogs["lake"], NoReader())) as ours:
+        assert {f"{t.namespace}.{t.name}" for t in ours.tables()} == set(TABLES)
     for file in folder.glob("plan.db*"):
         assert SECRET.encode() not in file.read_bytes()
 
