@@ -132,11 +132,16 @@ class RenameSwap:
                 continue
             fits = helper.location == table.new or (at is None and helper.location == table.expected)
             if not fits or (at is not None and helper.uuid != at.uuid):
+                move = "If it is left from an earlier swap, drop it WITHOUT purging it. If it is your own, rename it."
+                if at is None:
+                    move = (
+                        f"An earlier swap was interrupted: rename {table.name}{OLD} back to {table.name}, drop "
+                        f"{table.name}{NEW} WITHOUT purging it, and plan again."
+                    )
                 raise CannotRepoint(
                     f"{named(table)} cannot be swapped by renaming: catalog {self.client.name!r} has an entry "
                     f"{table.name}{end} beside it, which is not this table at {table.new}.",
-                    next_move="If it is left from an earlier swap, drop it WITHOUT purging it. "
-                    "If it is a table of your own, rename it.",
+                    next_move=move,
                 )
 
     def swap(self, levels: Levels, table: Repoint) -> None:
@@ -148,7 +153,8 @@ class RenameSwap:
         spare = next((end for end, helper in helpers.items() if helper and helper.location == table.new), None)
         aside = NEW if spare == OLD else OLD
         if at is None:
-            if spare is None or helpers[aside] is None:
+            renamed, beside = helpers[aside], helpers[spare] if spare else None
+            if spare is None or not renamed or not beside or renamed.uuid != beside.uuid:
                 raise stale(self.client, table, None)
         else:
             if at.location != table.expected:
@@ -157,8 +163,8 @@ class RenameSwap:
             if spare is None:
                 spare = NEW
                 register(self.client, levels, table.name + spare, table.new)
-                beside = self.client.load(levels, table.name + spare)
-                if beside is None or beside.location != table.new or beside.uuid != at.uuid:
+                made = self.client.load(levels, table.name + spare)
+                if made is None or made.location != table.new or made.uuid != at.uuid:
                     raise CatalogError(
                         f"{table.new} is not the metadata of {named(table)}, or the server did not register it as it "
                         f"is. The table is as it was; {table.name + spare} is beside it."
