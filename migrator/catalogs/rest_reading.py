@@ -58,6 +58,8 @@ class RestReader:
 
     def levels(self, namespace: str) -> Levels:
         """The levels of a dotted namespace. A level may have dots of its own."""
+        if "." not in namespace:
+            return (namespace,)
         if self._known is None:
             self.namespaces()
         return (self._known or {}).get(namespace) or tuple(namespace.split("."))

@@ -270,13 +270,15 @@ def test_a_crash_before_any_request_can_be_resumed(rest_place: Place, monkeypatc
             crashes += 1
             with place.opened() as catalog:
                 assert catalog.current(asked.namespace, asked.name) in (asked.expected, asked.new)
-            assert list(place.listed()) == [asked.name]
+                assert isinstance(catalog, rest.RestCatalog)
+                # Not tables(), which would list what all other tests have left on this server.
+                assert [name for _, name, _ in catalog._reader.entries((place.namespace,))] == [asked.name]
             with place.opened() as catalog:
                 catalog.repoint([asked], [])
             assert place.seen(table) == (asked.new, [0])
         else:
             raise AssertionError("it never ends")
-    assert crashes >= 4
+    assert crashes >= (2 if place.kind == "REST by backend" else 4)
 
 
 def crashed(place: Place, asked: Repoint, after: int, monkeypatch: pytest.MonkeyPatch) -> bool:
