@@ -98,6 +98,10 @@ class CatalogError(MigratorError):
     """A catalog cannot be read or re-pointed."""
 
 
+class CannotRepoint(CatalogError):
+    """A catalog has no way that is known to work to change these pointers. Nothing was changed."""
+
+
 class Unreadable(MigratorError):
     """A file does not follow its format: it is truncated, damaged, or of an unknown kind."""
 

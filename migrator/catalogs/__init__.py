@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from migrator.catalogs.base import Catalog, CatalogTable, NamespaceRepoint, Repoint, WarehouseReader
 from migrator.errors import ConfigError
@@ -20,8 +21,11 @@ __all__ = [
     "properties_of",
 ]
 
-_CLASSES = {"sql": "SqlCatalog", "hadoop": "HadoopCatalog"}
+_CLASSES = {"sql": "SqlCatalog", "hadoop": "HadoopCatalog", "rest": "RestCatalog"}
 """Type of a catalog → the class in the module of that name. A new catalog needs its file and its entry here."""
+
+_NESTED = ("auth", "ssl")
+"""The properties whose values are mappings: how to authenticate with a REST catalog, and its certificates."""
 
 _TYPES_BY_URI = {"http": "rest", "thrift": "hive", "sqlite": "sql", "postgresql": "sql"}
 """How a URI begins → the type that pyiceberg infers from it."""
@@ -44,11 +48,12 @@ def open_catalog(name: str, properties: Mapping[str, str], reader: WarehouseRead
     return opened.open(name, properties, reader)
 
 
-def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
+def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, Any]:
     """The properties of this catalog: pyiceberg's own configuration, overridden by ``given``.
 
     pyiceberg's is .pyiceberg.yaml and the variables PYICEBERG_CATALOG__NAME__KEY. The result may hold
-    passwords. Raises ConfigError if nothing is known, or if that configuration cannot be read.
+    passwords. All values are texts, but for those of ``auth`` and ``ssl``. Raises ConfigError if nothing is
+    known, or if that configuration cannot be read.
     """
     from pyiceberg.utils.config import Config  # late: pyiceberg takes long to import
 
@@ -61,8 +66,8 @@ def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
             f"pyiceberg's own configuration, consulted for catalog {name!r}, cannot be read.",
             next_move="Check .pyiceberg.yaml and the variables PYICEBERG_CATALOG__….",
         ) from None
-    # A nested value is nothing that pyiceberg itself would understand as a catalog property.
-    known = {key: value for key, value in configured.items() if isinstance(value, str)} | dict(given or {})
+    # Any other nested value is nothing that pyiceberg itself would understand as a catalog property.
+    known = {k: v for k, v in configured.items() if isinstance(v, str) or k in _NESTED} | dict(given or {})
     if not known:
         raise ConfigError(
             f"Nothing is known of catalog {name!r}: there is no [catalogs.{name}] in a lake.toml of this lake, no "

@@ -380,6 +380,13 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Nothing, if it does not belong to the lake. Else add a rule for it.",
         '[layout]\n"s3://landing/" = "landing/"',
     ),
+    "catalog-cannot-repoint": Explanation(
+        "The Iceberg REST specification has no request that changes a table's pointer and that every server supports. "
+        "The plan found no way that is known to work on this server, so the cutover could not be carried out.",
+        "Name a namespace where migrator may try it with throw-away tables, or the database behind the server. "
+        "Where that finds no way, leave the tables out and register them yourself.",
+        '[catalogs.lake]\ntry-namespace = "migrator_try"',
+    ),
     "catalog-read-only": Explanation(
         "The catalog's database cannot be written to, so the cutover could not change its pointers.",
         "Use a database user, or a database file, with the right to write. The preflight tries it in a transaction "

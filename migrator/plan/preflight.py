@@ -14,7 +14,7 @@ from functools import partial
 
 from migrator.catalogs import Catalog
 from migrator.concurrency.threads import Failed, run_in_threads
-from migrator.errors import AccessDenied, CatalogError, NotFound, PlanBusy, StoreError
+from migrator.errors import AccessDenied, CannotRepoint, CatalogError, NotFound, PlanBusy, StoreError
 from migrator.findings import ACCEPTABLE, EXAMPLES, Finding
 from migrator.layout import Layout
 from migrator.plan.odd_keys import odd_keys
@@ -338,6 +338,9 @@ def _try_catalogs(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> None:
             catalog.check_repoint(tables, namespaces)
         except PlanBusy as error:
             plan.add_finding(Finding.of("preflight-incomplete", f"catalog {name}", error.message, error.next_move))
+        except CannotRepoint as error:
+            move = error.next_move or "Leave its tables where they are: [tables] leave."
+            plan.add_finding(Finding.of("catalog-cannot-repoint", f"catalog {name}", error.message, move))
         except CatalogError as error:
             move = f"Let its user write to it, or plan with {_SKIP}."
             plan.add_finding(Finding.of("catalog-read-only", f"catalog {name}", error.message, move))

@@ -55,9 +55,7 @@ def test_hadoop() -> None:
 @pytest.mark.parametrize(
     ("properties", "kind"),
     [
-        ({"type": "rest", "uri": "http://x"}, "rest"),
-        ({"uri": "https://user:wr0ng@x"}, "rest"),
-        ({"uri": "thrift://x"}, "hive"),
+        ({"uri": "thrift://user:wr0ng@x"}, "hive"),
         ({"type": "Glue"}, "glue"),
         ({"py-catalog-impl": "my.Catalog", "uri": "http://x"}, "my.catalog"),
     ],

@@ -1,0 +1,108 @@
+"""What the contract tests need of a catalog: a real one, where pyiceberg writes before and reads after."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog as Pyiceberg
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.types import LongType, NestedField
+
+from migrator.catalogs import Catalog, CatalogTable, Repoint, open_catalog
+from migrator.demo.server import Server
+
+OLD, NEW = "old", "new"
+"""The buckets: tables are made in the one, and their metadata is copied to the other."""
+SCHEMA = Schema(NestedField(1, "id", LongType(), required=False))
+
+
+class NoReader:
+    """These catalogs keep their pointers themselves."""
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        raise AssertionError
+
+    def get(self, bucket: str, key: str) -> bytes:
+        raise AssertionError
+
+
+@dataclass
+class Place:
+    """A catalog on a real server, and a namespace in it that only one test uses."""
+
+    kind: str
+    theirs: Pyiceberg
+    properties: dict[str, str]
+    """What lake.toml has of it."""
+    s3: Server
+    secrets: tuple[str, ...] = ()
+    """What must never be shown."""
+    namespace: str = field(default_factory=lambda: f"n{uuid.uuid4().hex[:8]}")
+
+    @contextmanager
+    def opened(self) -> Iterator[Catalog]:
+        """migrator's catalog, new each time: as another process would open it."""
+        with closing(open_catalog("lake", self.properties, NoReader())) as catalog:
+            yield catalog
+
+    def make(self, name: str, *, namespace: str | None = None, rows: int = 1) -> Table:
+        """A table with some rows, in the old bucket."""
+        identifier = (*(namespace or self.namespace).split("."), name)
+        table = self.theirs.create_table(identifier, SCHEMA)
+        for i in range(rows):
+            table.append(pa.table({"id": [i]}))
+        return self.theirs.load_table(identifier)  # Nessie answers a commit with a location of its own making
+
+    def moved(self, table: Table) -> Repoint:
+        """Copy the table's metadata to the new bucket, as a migration does, and say where it is now."""
+        client, old = self.s3.client(), table.metadata_location
+        new = old.replace(f"s3://{OLD}/", f"s3://{NEW}/")
+        text = client.get_object(Bucket=OLD, Key=_key(old))["Body"].read().decode()
+        location = table.metadata.location
+        text = text.replace(f'"{location}"', '"' + location.replace(f"s3://{OLD}/", f"s3://{NEW}/") + '"')
+        client.put_object(Bucket=NEW, Key=_key(new), Body=text.encode())
+        *namespace, name = table.name()
+        return Repoint(".".join(namespace), name, old, new)
+
+    def seen(self, table: Table) -> tuple[str, list[int]]:
+        """Where a new client finds the table, and its rows."""
+        again = self.theirs.load_table(table.name())
+        return again.metadata_location, sorted(again.scan().to_arrow()["id"].to_pylist())
+
+    def listed(self) -> dict[str, CatalogTable]:
+        """What migrator lists in the test's namespace, by identifier without the catalog and the namespace."""
+        with self.opened() as catalog:
+            tables = [t for t in catalog.tables() if f"{t.namespace}.".startswith(f"{self.namespace}.")]
+        found = {t.identifier.removeprefix(f"lake.{self.namespace}."): t for t in tables}
+        assert len(found) == len(tables)
+        return found
+
+    def everything(self) -> dict[str, Any]:
+        """All that a test could leave behind: objects, namespaces with their properties, and tables."""
+        pages = [self.s3.client().get_paginator("list_objects_v2").paginate(Bucket=b) for b in (OLD, NEW)]
+        keys = sorted(entry["Key"] for some in pages for page in some for entry in page.get("Contents", []))
+        with self.opened() as catalog:
+            tables, properties = catalog.tables(), catalog.namespace_properties()
+        return {
+            "keys": keys,
+            "tables": tables,
+            "properties": properties,
+            "namespaces": sorted(self.theirs.list_namespaces()),
+        }
+
+
+def _key(uri: str) -> str:
+    return uri.split("/", 3)[3]
+
+
+def sql_place(kind: str, uri: str, s3: Server, secrets: tuple[str, ...] = ()) -> Place:
+    """A SQL catalog, as pyiceberg makes it."""
+    theirs = SqlCatalog("lake", uri=uri, warehouse=f"s3://{OLD}/sql/", **s3.properties())
+    return Place(kind, theirs, {"type": "sql", "uri": uri}, s3, secrets)
