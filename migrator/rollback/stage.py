@@ -98,7 +98,7 @@ def _roll_back(run: Run, discard_newer: bool, check_lease: Callable[[], None] = 
     check_lease()
     for catalog in run.catalogs.values():
         if catalog.stores_pointers:
-            _put_back(run, catalog, going, result)
+            _put_back(run, catalog, places, result)
     _end(run, places)
     return result
 
@@ -112,11 +112,17 @@ def _refusal(losing: Sequence[TablePlace]) -> RollbackRefused:
     )
 
 
-def _put_back(run: Run, catalog: Catalog, going: Iterable[TablePlace], result: Rollback) -> None:
-    """Swap the pointers of one catalog back: in one transaction where it can, else table by table."""
-    mine = [place for place in going if place.stored and place.table.catalog == catalog.name]
+def _put_back(run: Run, catalog: Catalog, places: Iterable[TablePlace], result: Rollback) -> None:
+    """Swap the pointers of one catalog back: in one transaction where it can, else table by table.
+
+    A table that is in the old place as planned is among them: a crash between two requests of a swap may have left it
+    without an entry of its name (see :meth:`migrator.catalogs.base.Catalog.repoint`), and this ends that.
+    """
+    mine = [place for place in places if place.stored and place.table.catalog == catalog.name]
     tables = [
-        Repoint(p.table.namespace, p.table.name, p.metadata or "", p.table.old_metadata, p.table.kind) for p in mine
+        Repoint(p.table.namespace, p.table.name, _expected(p), p.table.old_metadata, p.table.kind)
+        for p in mine
+        if p.place in (CUT_OVER, NEWER) or p.metadata == p.table.old_metadata
     ]
     namespaces = _namespaces(run, catalog, result)
     if not tables and not namespaces:
@@ -131,7 +137,16 @@ def _put_back(run: Run, catalog: Catalog, going: Iterable[TablePlace], result: R
     except MigratorError as error:
         raise _incomplete(run, error) from error
     result.namespaces += len(namespaces)
-    run.journal.event(CATALOG_PUT_BACK, catalog=catalog.name, tables=[place.table.identifier for place in mine])
+    run.journal.event(
+        CATALOG_PUT_BACK,
+        catalog=catalog.name,
+        tables=[f"{catalog.name}.{table.namespace}.{table.name}" for table in tables],
+    )
+
+
+def _expected(place: TablePlace) -> str:
+    """The metadata file that the catalog names, or named before a swap that was interrupted."""
+    return (place.table.new_metadata if place.place == OLD else place.metadata) or ""
 
 
 def _namespaces(run: Run, catalog: Catalog, result: Rollback) -> list[NamespaceRepoint]:

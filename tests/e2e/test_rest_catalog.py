@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pyiceberg.types import LongType, NestedField
 
 from catalogs.contract import NoReader
 from catalogs.servers.java import FIXTURE, NESSIE, JavaServer, Nessie, RestFixture, require
-from migrator.api import migrate_lake
+from migrator.api import migrate_lake, rollback_lake
 from migrator.catalogs import open_catalog
 from migrator.catalogs.rest_client import RestClient
 from migrator.cli import main
@@ -94,6 +94,25 @@ def check_lives_on(catalog: RestCatalog, s3: Server, plan: Path, folder: Path) -
         assert SECRET.encode() not in file.read_bytes()
 
 
+def check_the_way_back(catalog: RestCatalog, plan: Path, pointers: dict[str, str]) -> None:
+    """A rollback gives the old pointers and rows again; then the same plan is carried out again."""
+    run("rollback", plan, "--yes")
+    check_is_back(catalog, pointers)
+    run("migrate", plan, "--yes")
+
+
+def check_is_back(catalog: RestCatalog, pointers: dict[str, str]) -> None:
+    for number, name in enumerate(TABLES):
+        table = catalog.load_table(name)
+        assert table.metadata_location == pointers[name]
+        assert sorted(table.scan().to_arrow()["id"].to_pylist()) == [10 * number, 10 * number + 1]
+    assert catalog.load_namespace_properties("gold")["location"] == "s3://gold/tables"
+
+
+def pointers_of(catalog: RestCatalog) -> dict[str, str]:
+    return {name: catalog.load_table(name).metadata_location for name in TABLES}
+
+
 @pytest.mark.parametrize("way", ["rename", "backend", "drop"])
 def test_a_lake_behind_a_rest_server(way: str, s3: Server, tmp_path: Path) -> None:
     require(FIXTURE)
@@ -106,8 +125,10 @@ def test_a_lake_behind_a_rest_server(way: str, s3: Server, tmp_path: Path) -> No
             "drop": {**tried, "allow-drop": "true"},
         }[way]
         catalog = build(server, tmp_path, **properties)
+        pointers = pointers_of(catalog)
         run("plan", "--config", tmp_path / "lake.toml", "-o", plan)
         run("migrate", plan, "--yes")
+        check_the_way_back(catalog, plan, pointers)
         check_lives_on(catalog, s3, plan, tmp_path)
 
 
@@ -116,8 +137,10 @@ def test_a_lake_in_nessie(s3: Server, tmp_path: Path) -> None:
     plan = tmp_path / "plan.db"
     with Nessie(s3, "s3://bronze/wh/") as server:
         catalog = build(server, tmp_path)
+        pointers = pointers_of(catalog)
         run("plan", "--config", tmp_path / "lake.toml", "-o", plan)
         run("migrate", plan, "--yes")
+        check_the_way_back(catalog, plan, pointers)
         check_lives_on(catalog, s3, plan, tmp_path)
 
 
@@ -131,14 +154,23 @@ def test_a_cutover_that_crashes_in_the_gap_is_finished(
     with RestFixture(s3, "s3://bronze/wh", tmp_path / "rest.db") as server:
         tried = {"try-namespace": "migrator_try", "repoint-by": way, "allow-drop": "true"}
         catalog = build(server, tmp_path, **tried)
+        pointers = pointers_of(catalog)
         run("plan", "--config", tmp_path / "lake.toml", "-o", plan)
-        for _ in TABLES:
-            with monkeypatch.context() as patch:
-                patch.setattr(RestClient, "request", crash_in_the_gap(RestClient.request))
-                with pytest.raises(Crash):
-                    migrate_lake(plan)
-            listed = [name for ns in ("sales", "sales.eu", "gold") for name in catalog.list_tables(ns)]
-            assert {".".join(name) for name in listed} != set(TABLES)
+
+        def crash_in_each_gap(command: Callable[[Path], object]) -> None:
+            for _ in TABLES:
+                with monkeypatch.context() as patch:
+                    patch.setattr(RestClient, "request", crash_in_the_gap(RestClient.request))
+                    with pytest.raises(Crash):
+                        command(plan)
+                listed = [name for ns in ("sales", "sales.eu", "gold") for name in catalog.list_tables(ns)]
+                assert {".".join(name) for name in listed} != set(TABLES)
+
+        crash_in_each_gap(migrate_lake)
+        run("migrate", plan, "--yes")
+        crash_in_each_gap(rollback_lake)
+        run("rollback", plan, "--yes")
+        check_is_back(catalog, pointers)
         run("migrate", plan, "--yes")
         check_lives_on(catalog, s3, plan, tmp_path)
 
