@@ -14,9 +14,9 @@ from pyiceberg.catalog.rest import RestCatalog as Pyiceberg
 from catalogs.contract import NEW, OLD, Place, sql_place
 from catalogs.servers.java import FIXTURE, NESSIE, Nessie, RestFixture, require
 from migrator.catalogs import NamespaceRepoint, Repoint, rest
-from migrator.catalogs.rest_client import RestClient
-from migrator.catalogs.rest_reading import RestReader
-from migrator.catalogs.rest_ways import DropSwap, OneByOne, RenameSwap
+from migrator.catalogs.rest.client import RestClient
+from migrator.catalogs.rest.reading import RestReader
+from migrator.catalogs.rest.ways import DropSwap, OneByOne, RenameSwap
 from migrator.demo.server import Server
 from migrator.errors import CatalogError, MigratorError, PlanStale
 from postgres import PASSWORD

@@ -10,9 +10,10 @@ import pytest
 
 from catalogs.contract import NoReader
 from catalogs.rest_double import RestDouble, error
-from migrator.catalogs import Repoint, open_catalog, rest_client
+from migrator.catalogs import Repoint, open_catalog
 from migrator.catalogs.base import Catalog
-from migrator.catalogs.rest_client import RestClient
+from migrator.catalogs.rest import client as rest_client
+from migrator.catalogs.rest.client import RestClient
 from migrator.errors import CannotRepoint, CatalogError, ConfigError, MigratorError, PlanStale
 
 TOKEN = "t0p-secret"
@@ -156,7 +157,7 @@ def test_describes_itself_without_secrets(server: RestDouble) -> None:
     server.replies["GET config"] = 200, server.config
     with opened(server, uri=server.uri, warehouse="s3://me:pa55word@old/wh?x=hidden") as catalog:
         assert catalog.describe() == f"rest {server.uri} s3://old/wh"
-    from migrator.catalogs.rest import without_secrets
+    from migrator.catalogs.rest.catalog import without_secrets
 
     assert without_secrets(uri) == server.uri
 

@@ -19,7 +19,7 @@ from catalogs.contract import NoReader
 from catalogs.servers.java import FIXTURE, NESSIE, JavaServer, Nessie, RestFixture, require
 from migrator.api import migrate_lake, rollback_lake
 from migrator.catalogs import open_catalog
-from migrator.catalogs.rest_client import RestClient
+from migrator.catalogs.rest.client import RestClient
 from migrator.cli import main
 from migrator.config import load
 from migrator.demo.lake import delete_buckets

@@ -1,6 +1,6 @@
 """What a REST catalog has: its namespaces, their properties, and the tables and views in them.
 
-A swap by renaming (see rest_ways.py) keeps a table's other entry under a name of ours beside it. This module knows
+A swap by renaming (see ways.py) keeps a table's other entry under a name of ours beside it. This module knows
 these names: it leaves them out of listings, and finds a table that an interrupted swap has renamed or dropped.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from migrator.catalogs.base import TABLE, VIEW
-from migrator.catalogs.rest_client import Answer, Loaded, RestClient
+from migrator.catalogs.rest.client import Answer, Loaded, RestClient
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import CatalogError
 

@@ -1,6 +1,6 @@
 """Iceberg REST catalogs: lists their tables and views, and re-points them in a way that the server supports.
 
-rest_ways.py and nessie.py have the ways, rest_trial.py finds out which one the server supports.
+ways.py and nessie.py have the ways, trial.py finds out which one the server supports.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader, required
-from migrator.catalogs.rest_client import RestClient
-from migrator.catalogs.rest_options import OWN_KEYS, RestOptions
-from migrator.catalogs.rest_reading import ASIDE, DROPPED, RestReader, in_threads
-from migrator.catalogs.rest_trial import THROW_AWAY, find_way
-from migrator.catalogs.rest_ways import Way
+from migrator.catalogs.rest.client import RestClient
+from migrator.catalogs.rest.options import OWN_KEYS, RestOptions
+from migrator.catalogs.rest.reading import ASIDE, DROPPED, RestReader, in_threads
+from migrator.catalogs.rest.trial import THROW_AWAY, find_way
+from migrator.catalogs.rest.ways import Way
 from migrator.catalogs.sql import MAX_LOCATION
 
 

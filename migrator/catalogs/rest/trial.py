@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from migrator.catalogs.base import TABLE, VIEW, NamespaceRepoint, Repoint
-from migrator.catalogs.nessie import Nessie
-from migrator.catalogs.rest_backend import Backend
-from migrator.catalogs.rest_client import RestClient
-from migrator.catalogs.rest_options import BACKEND, DROP, NESSIE, RestOptions
-from migrator.catalogs.rest_reading import NEW, OLD, RestReader
-from migrator.catalogs.rest_ways import DropSwap, OneByOne, OverwriteSwap, RenameSwap, Swap, Way, set_properties
+from migrator.catalogs.rest.backend import Backend
+from migrator.catalogs.rest.client import RestClient
+from migrator.catalogs.rest.nessie import Nessie
+from migrator.catalogs.rest.options import BACKEND, DROP, NESSIE, RestOptions
+from migrator.catalogs.rest.reading import NEW, OLD, RestReader
+from migrator.catalogs.rest.ways import DropSwap, OneByOne, OverwriteSwap, RenameSwap, Swap, Way, set_properties
 from migrator.errors import CannotRepoint, CatalogError, PlanStale
 
 THROW_AWAY = "migrator_try_"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from migrator.catalogs.base import NamespaceRepoint, Repoint
-from migrator.catalogs.rest_client import RestClient
-from migrator.catalogs.rest_options import RestOptions
-from migrator.catalogs.rest_reading import RestReader, in_threads
-from migrator.catalogs.rest_ways import check_arrived, named, set_properties
+from migrator.catalogs.rest.client import RestClient
+from migrator.catalogs.rest.options import RestOptions
+from migrator.catalogs.rest.reading import RestReader, in_threads
+from migrator.catalogs.rest.ways import check_arrived, named, set_properties
 from migrator.catalogs.sql import SqlCatalog
 from migrator.errors import CannotRepoint, ConfigError
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from migrator.catalogs.base import VIEW, NamespaceRepoint, Repoint
-from migrator.catalogs.rest_client import Loaded, RestClient
-from migrator.catalogs.rest_reading import ASIDE, DROPPED, NEW, OLD, Levels, RestReader, in_threads
+from migrator.catalogs.rest.client import Loaded, RestClient
+from migrator.catalogs.rest.reading import ASIDE, DROPPED, NEW, OLD, Levels, RestReader, in_threads
 from migrator.errors import PLAN_AGAIN, CannotRepoint, CatalogError, PlanStale
 
 
@@ -34,7 +34,7 @@ class Swap(Protocol):
     """How one table is swapped by requests to the server."""
 
     name: str
-    """One of :data:`migrator.catalogs.rest_options.WAYS`."""
+    """One of :data:`migrator.catalogs.rest.options.WAYS`."""
 
     def check(self, levels: Levels, table: Repoint) -> None:
         """Raises CannotRepoint if something is in the way of this table's swap. Nothing is written."""

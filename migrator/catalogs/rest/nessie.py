@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from migrator.catalogs.base import VIEW, NamespaceRepoint, Repoint
-from migrator.catalogs.rest_client import Answer, RestClient
-from migrator.catalogs.rest_reading import RestReader, in_threads
-from migrator.catalogs.rest_ways import check_arrived, stale
+from migrator.catalogs.rest.client import Answer, RestClient
+from migrator.catalogs.rest.reading import RestReader, in_threads
+from migrator.catalogs.rest.ways import check_arrived, stale
 from migrator.errors import PLAN_AGAIN, CannotRepoint, CatalogError, PlanStale
 
 ATTEMPTS = 5
