@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
@@ -41,6 +42,17 @@ class Snapshot:
     """The manifests named inline; empty where there is a manifest list."""
     summary: dict[str, str]
     key_id: str | None
+
+    def __str__(self) -> str:
+        """For messages: its id, its time, and what its summary says of the writer."""
+        try:
+            at = datetime.fromtimestamp(self.timestamp_ms / 1000, timezone.utc).isoformat(timespec="seconds")
+        except (ValueError, OverflowError, OSError):  # no time that a calendar has
+            at = f"{self.timestamp_ms} ms"
+        rows, said = self.summary.get("added-records"), self.summary
+        writer = " ".join(said[key] for key in ("engine-name", "app-id", "spark.app.id") if key in said)
+        parts = (said.get("operation", "unknown operation"), f"{rows} rows added" if rows else "", writer)
+        return f"snapshot {self.snapshot_id} of {at} ({', '.join(part for part in parts if part)})"
 
 
 @dataclass(frozen=True)

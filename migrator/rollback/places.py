@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 
 from migrator.catalogs.base import VIEW
 from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, read_hint
@@ -20,21 +19,6 @@ GONE = "gone from its catalog"
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """A snapshot that was committed at the target after the cutover. ``rows``: as its summary says, if it does."""
-
-    snapshot_id: int
-    at: str
-    operation: str
-    application: str
-    rows: str
-
-    def __str__(self) -> str:
-        more = "".join(f", {part}" for part in (self.rows and f"{self.rows} rows added", self.application) if part)
-        return f"snapshot {self.snapshot_id} of {self.at} ({self.operation}{more})"
-
-
-@dataclass(frozen=True, slots=True)
 class TablePlace:
     """One table whose pointer the plan changes. ``metadata``: the metadata file that its catalog, or its version hint
     at the target, names now. ``stored``: its catalog stores the pointer. ``commits`` and ``change``: what going back
@@ -44,7 +28,7 @@ class TablePlace:
     place: str
     metadata: str | None
     stored: bool = True
-    commits: tuple[Commit, ...] = ()
+    commits: tuple[Snapshot, ...] = ()
     change: str = ""
 
     @property
@@ -127,7 +111,7 @@ def with_losses(run: Run, place: TablePlace) -> TablePlace:
         return replace(place, change=f"what was committed is not known: {error.message}")
     if current.table_uuid != table.uuid:
         return replace(place, change=f"another table has its name now: {now}")
-    commits = tuple(_commit(s) for s in current.snapshots if s.snapshot_id not in known)
+    commits = tuple(s for s in current.snapshots if s.snapshot_id not in known)
     return replace(place, commits=commits, change="" if commits else f"its metadata was changed; they are {now} now")
 
 
@@ -144,10 +128,3 @@ def _read(run: Run, uri: str) -> TableMetadata:
     if at is None:
         raise NotFound(f"{uri} is not a place in S3.")
     return read_metadata(run.store.get(at.bucket, at.key).data, uri)
-
-
-def _commit(snapshot: Snapshot) -> Commit:
-    at = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, timezone.utc).isoformat(timespec="seconds")
-    said = snapshot.summary
-    application = " ".join(said[key] for key in ("engine-name", "app-id", "spark.app.id") if key in said)
-    return Commit(snapshot.snapshot_id, at, said.get("operation", "?"), application, said.get("added-records", ""))

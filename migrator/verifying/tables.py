@@ -14,7 +14,7 @@ from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import MigratorError, NotFound, Unreadable
 from migrator.iceberg.deletes import delete_paths
 from migrator.iceberg.manifests import DELETED, POSITION_DELETES, Entry
-from migrator.iceberg.metadata import map_property, paths_in, read_metadata
+from migrator.iceberg.metadata import Snapshot, map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.listing import Listing
 from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, read_lists, read_manifests
@@ -73,6 +73,8 @@ class _TableFiles:
         self._accepted = "size-differs" in json.loads(table.problems)
         """Recorded sizes were wrong before, and that was accepted."""
         self._resized = 0
+        self._snapshots: dict[str, Snapshot] = {}
+        """Manifest list or manifest → the first snapshot that has it: its writer."""
 
     def check_view(self, uri: str) -> None:
         """Check the paths of a view. Its SQL stays as it is: the plan has reported the paths that it mentions."""
@@ -95,6 +97,7 @@ class _TableFiles:
         metadata = read_metadata(data, uri)
         lists = [s.manifest_list for s in metadata.snapshots if s.manifest_list]
         manifests: dict[str, int | None] = {m: None for s in metadata.snapshots for m in s.manifests}
+        self._snapshots = {s.manifest_list: s for s in metadata.snapshots if s.manifest_list}
         for read in read_lists(lists, self._open):
             self._files.checked += 1
             if isinstance(read, BrokenFile):
@@ -103,6 +106,8 @@ class _TableFiles:
             for manifest in read.manifests:
                 self._check_path(manifest.path, read.path)
                 manifests[manifest.path] = manifest.length
+                writers = (self._snapshots[read.path], self._snapshots.get(manifest.path, self._snapshots[read.path]))
+                self._snapshots[manifest.path] = min(writers, key=lambda snapshot: snapshot.timestamp_ms)
         with closing(sqlite3.connect("")) as deletes:  # on disk where it grows: a table may have millions of them
             deletes.execute("CREATE TABLE deletes (path TEXT PRIMARY KEY) WITHOUT ROWID")
             self._check_manifests(manifests, deletes)
@@ -150,7 +155,8 @@ class _TableFiles:
     def _check_path(self, path: str, place: str) -> None:
         self._old_paths.checked += 1
         if self._layout.is_source(path):
-            self._old_paths.fail(f"* {place}: {path}")
+            writer = self._snapshots.get(place)
+            self._old_paths.fail(f"* {place}: {path}" + (f", written by {writer}" if writer else ""))
 
     def _must_have_moved(self, label: str, value: str) -> bool:
         """False for what stays as it is: summaries, and properties that only mention a path. The plan reported them."""

@@ -12,6 +12,7 @@ import zstandard
 from iceberg.avro_files import CORPUS, needs_corpus
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg.metadata import (
+    Snapshot,
     is_metadata_file,
     metadata_version,
     paths_in,
@@ -291,3 +292,22 @@ def test_real_tables_change_in_paths_only(file):
     assert out.replace(b"s3://data-lake/", b"") == data
     assert dict(paths_in(out, ""))["location"] == to_lake(table.location)
     assert out.count(b"s3://data-lake/") == sum(to_lake(value) is not None for _, value in paths_in(data, ""))
+
+
+@pytest.mark.parametrize(
+    ("timestamp_ms", "summary", "expected"),
+    [
+        (0, {}, "snapshot 7 of 1970-01-01T00:00:00+00:00 (unknown operation)"),
+        (
+            1_700_000_000_000,
+            {"operation": "append", "added-records": "3", "engine-name": "spark", "app-id": "local-1"},
+            "snapshot 7 of 2023-11-14T22:13:20+00:00 (append, 3 rows added, spark local-1)",
+        ),
+        (1 << 62, {"operation": "delete"}, f"snapshot 7 of {1 << 62} ms (delete)"),
+        (-(1 << 62), {"spark.app.id": "x"}, f"snapshot 7 of {-(1 << 62)} ms (unknown operation, x)"),
+    ],
+)
+def test_a_snapshot_says_when_and_by_whom_it_was_written(
+    timestamp_ms: int, summary: dict[str, str], expected: str
+) -> None:
+    assert str(Snapshot(7, None, 1, timestamp_ms, "s3://b/l.avro", (), summary, None)) == expected
