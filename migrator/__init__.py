@@ -1,7 +1,8 @@
 """migrator: move a multi-bucket data lake into one bucket, Iceberg tables included, and prove it.
 
 The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
-``cutover``, ``verifying``, ``reporting``; ``rollback`` is the way back, ``retiring`` deletes the old objects.
+``cutover``, ``verifying``, ``reporting``. Beside it: ``live`` (a lake in use), ``rollback`` (the way back) and
+``retiring`` (deleting the old objects).
 :mod:`migrator.migration` has the order of a migration: read it first. :mod:`migrator.api` has the functions that Python
 programs call; ``cli`` calls them, too. docs/design.md has the rest.
 """
@@ -15,6 +16,8 @@ from migrator._version import __version__
 
 if TYPE_CHECKING:
     from migrator.api import (
+        copy_lake,
+        cutover_lake,
         list_tables,
         load_settings,
         migrate_lake,
@@ -44,6 +47,8 @@ __all__ = [
     "TableDescription",
     "Verification",
     "__version__",
+    "copy_lake",
+    "cutover_lake",
     "list_tables",
     "load_settings",
     "migrate_lake",

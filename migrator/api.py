@@ -26,12 +26,15 @@ from migrator.config import Settings, load
 from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
 from migrator.errors import MigratorError, PlanStale
-from migrator.layout import MEDALLION, Layout
+from migrator.layout import MEDALLION, Layout, source_places
+from migrator.live.generation import renew
+from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
+from migrator.live.quiet import Stillness, look
 from migrator.migration import Choices, Migration, carry_out
 from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import Journal
+from migrator.planfile.journal import CUTOVER_BEGUN, STARTED, Journal
 from migrator.planfile.log import digest_at
 from migrator.progress import Progress
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
@@ -72,6 +75,23 @@ def _opened(settings: Settings) -> Iterator[tuple[Store, dict[str, Catalog]]]:
             catalogs[name] = open_catalog(name, properties_of(name, given or None), _LiveReader(store))
             stack.callback(catalogs[name].close)
         yield store, catalogs
+
+
+def _settings_to_plan_again(plan: PlanFile) -> Settings:
+    """The settings that this plan was made with."""
+    header = plan.header()
+    return replace(
+        _settings_of(plan),
+        layout=json.loads(header["layout"]),
+        accept=tuple(json.loads(header["accept"])),
+        leave=tuple(json.loads(header["leave"])),
+        all_versions=json.loads(header["all_versions"]),
+        object_lock=json.loads(header["object_lock"]),
+        preflight=json.loads(header["preflight"]),
+        left_out=(),
+        asked=(),
+        path=Path(header["config"]) if header["config"] else None,
+    )
 
 
 def _settings_of(plan: PlanFile) -> Settings:
@@ -284,6 +304,64 @@ def migrate_lake(
         return plan.migrate(Choices(cutover, accept_late, accept), copying)
 
 
+def _renew(path: Path, progress: Progress | None) -> None:
+    """Take in what changed since this plan was made: in a new generation of it, unless it was not begun yet, or was cut
+    over."""
+    with PlanFile.open(path, progress, read_only=True) as plan:
+        journal = Journal(plan)
+        if journal.first(STARTED) is None or journal.has(CUTOVER_BEGUN):
+            return
+        settings = _settings_to_plan_again(plan)
+    with _opened(settings) as (store, catalogs):
+        quiet = progress or Progress()
+        renew(path, lambda fresh: build_plan(fresh, settings, store, catalogs, quiet), quiet)
+
+
+def copy_lake(path: str | Path, *, copying: CopySettings | None = None, progress: Progress | None = None) -> Migration:
+    """Copy what is new, while the lake is in use. Call it as often as you like: each pass takes in what changed since
+    the one before, in a new generation of the same plan. Nothing is rewritten yet, and no pointer changes.
+
+    Raises PlanStale if tables came or went since the plan was approved, PlanBlocked if something blocks now.
+    """
+
+    def copy() -> Migration:
+        with open_plan(path, progress=progress) as plan:
+            return plan.migrate(Choices(cutover=False, copy_only=True), copying)
+
+    return repeated(lambda: _renew(Path(path), progress), copy)
+
+
+def cutover_lake(
+    path: str | Path,
+    *,
+    quiet_for: float = 10,
+    wait: float = 600,
+    accept: Collection[str] = (),
+    copying: CopySettings | None = None,
+    progress: Progress | None = None,
+) -> LiveCutover:
+    """Cut over a lake that was in use until now: wait until pointers and listings have been still for ``quiet_for``
+    seconds, copy what is new, rewrite the tables from their present metadata, compare, swap, verify.
+
+    Raises PlanStale if the lake is still written to after ``wait`` seconds, or while this works; nothing was cut over
+    then. Otherwise as :func:`migrate_lake`.
+    """
+
+    def look_again() -> Stillness:
+        with PlanFile.open(Path(path), progress, read_only=True) as plan, _connected(plan) as (store, catalogs):
+            return look(store, catalogs, source_places(plan.layout), progress or Progress())
+
+    def cut_over() -> Migration:
+        with open_plan(path, progress=progress) as plan:
+            return plan.migrate(Choices(accept=accept), copying)
+
+    with open_plan(path, progress=progress) as plan:
+        begun = plan.status().can_roll_back
+    since = None if begun else quiet_since(look_again, quiet_for, wait)
+    migration = repeated(lambda: _renew(Path(path), progress), cut_over)
+    return LiveCutover(migration, since, held_up(plan_log(path, look=False).entries, since))
+
+
 def rollback_lake(path: str | Path, *, discard_newer: bool = False, progress: Progress | None = None) -> Rollback:
     """Undo the cutover of a plan: point every table, view and namespace to its old place again. Safe to call again
     after any interruption. Nothing is deleted.
@@ -344,6 +422,8 @@ __all__ = [
     "CopySettings",
     "Migration",
     "OpenPlan",
+    "copy_lake",
+    "cutover_lake",
     "default_plan_path",
     "list_tables",
     "load_settings",

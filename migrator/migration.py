@@ -57,6 +57,8 @@ class Choices:
     cutover: bool = True
     accept_late: bool = False
     accept: Collection[str] = ()
+    copy_only: bool = False
+    """Copy, and leave the rest to a later run."""
 
 
 def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
@@ -83,7 +85,7 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         copy_current_objects(run, options)
         note_copied(run)
         run.guard.note_written()  # a kill must not leave copies that a later plan does not recognize as migrator's
-        if run.only is not None:
+        if run.only is not None or choices.copy_only:
             return Migration(run.result, [], None)
         rewrite_tables(run)
         run.journal.event(REWRITTEN, files=run.result.rewritten)

@@ -52,7 +52,17 @@ LONGEST = (
     "test_any_order",
 )
 """Each of these keeps a worker busy for a minute or more. They begin first, so that none of them is the last one."""
-TOGETHER = ("test_faults.py", "test_faulty_operations.py", "test_listing.py", "test_two_servers.py", "test_versions.py")
+TOGETHER = (
+    "test_faults.py",
+    "test_faulty_operations.py",
+    "test_listing.py",
+    "test_live.py",
+    "test_rest_catalog.py",
+    "test_retire.py",
+    "test_rollback.py",
+    "test_two_servers.py",
+    "test_versions.py",
+)
 """Files in e2e whose tests share what a fixture made for the file, and must not be built by two workers."""
 
 

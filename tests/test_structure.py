@@ -20,6 +20,7 @@ LAYERS = (
     "demo",
     "api",
     "reporting",
+    "live",
     "migration",
     # The flow, from its end to its beginning.
     "rollback",

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from migrator._version import __version__
+from migrator.cli.copy import copy
+from migrator.cli.cutover import cutover
 from migrator.cli.demo import demo
 from migrator.cli.explain import explain
 from migrator.cli.log import log
@@ -34,7 +36,23 @@ from migrator.errors import (
     outside_error,
 )
 
-COMMANDS = (plan, tables, show, relocate, migrate, status, verify, rollback, retire, log, policy, explain, demo)
+COMMANDS = (
+    plan,
+    tables,
+    show,
+    relocate,
+    migrate,
+    copy,
+    cutover,
+    status,
+    verify,
+    rollback,
+    retire,
+    log,
+    policy,
+    explain,
+    demo,
+)
 """In the order in which ``--help`` lists them."""
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())

@@ -124,6 +124,19 @@ class Bandwidth(click.ParamType):  # type: ignore[type-arg]
         return count
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """A time: 30s, 10m, 2h, or a number of seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number of seconds. Fails with a usage error."""
+        match = re.fullmatch(r"([0-9]{1,7}(?:\.[0-9]+)?)([smh]?)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a time. Write it like 30s, 10m or 2h.", param, ctx)
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
 class RequestRate(click.ParamType):  # type: ignore[type-arg]
     """A number of requests per second."""
 

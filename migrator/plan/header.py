@@ -47,6 +47,9 @@ def plan_header(
         "left_out": json.dumps(needs.left_out),
         "asked": json.dumps(needs.asked),
         "object_lock": json.dumps(settings.object_lock),
+        "leave": json.dumps(settings.leave),
+        "accept": json.dumps(settings.accept),
+        "preflight": json.dumps(settings.preflight),
         "locks": json.dumps(needs.locks),
     }
 

@@ -19,6 +19,10 @@ from typing import Any
 
 from migrator._version import __version__
 
+RENEWED = "renewed"
+"""The plan was made anew (:mod:`migrator.live.generation`). Its detail: ``digest`` of the new plan, and ``base``, the
+digest of the first one, over which the first entry has its own."""
+
 _COLUMNS = "id, at, event, detail, who, version"
 _LAST = "SELECT id, digest FROM events ORDER BY id DESC LIMIT 1"
 
@@ -51,7 +55,7 @@ def append(db: sqlite3.Connection, event: str, detail: Mapping[str, Any]) -> Non
     db.execute("BEGIN IMMEDIATE")  # the digest before this one must still be the last when it is written
     try:
         last = db.execute(_LAST).fetchone()
-        before = last[1] if last else _plan_digest(db)
+        before = last[1] if last else base(db)
         at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         values = ((last[0] if last else 0) + 1, at, event, json.dumps(detail), _who(), __version__)
         row = (*values, _digest(before, values))
@@ -74,28 +78,45 @@ def entries(db: sqlite3.Connection) -> list[Entry]:
 def first_changed(db: sqlite3.Connection) -> int | None:
     """The number of the first entry that is not as migrator wrote it, or that follows one that was removed; None if
     there is none. Entries that were removed from the end do not show here: see :func:`head`."""
-    before = _plan_digest(db)
+    before, planned, renewed = base(db), "", 0
     for expected, (*values, digest) in enumerate(
         db.execute(f"SELECT {_COLUMNS}, digest FROM events ORDER BY id"), start=1
     ):
         if values[0] != expected or digest != _digest(before, values):
             return expected
         before = digest
-    return None
+        if values[2] == RENEWED:
+            planned, renewed = json.loads(values[3])["digest"], expected
+    return renewed if planned and planned != _plan_digest(db) else None
 
 
 def head(db: sqlite3.Connection) -> tuple[int, str]:
     """(number, digest) of the last entry; (0, digest of the plan) if there is none."""
     last: tuple[int, str] | None = db.execute(_LAST).fetchone()
-    return last or (0, _plan_digest(db))
+    return last or (0, base(db))
 
 
 def digest_at(db: sqlite3.Connection, number: int) -> str | None:
     """The digest of an entry, as :func:`head` returned it when the entry was the last; None if there is no such one."""
     if number == 0:
-        return _plan_digest(db)
+        return base(db)
     row = db.execute("SELECT digest FROM events WHERE id = ?", (number,)).fetchone()
     return row[0] if row else None
+
+
+def base(db: sqlite3.Connection) -> str:
+    """The digest of the plan in its first generation, over which the first entry has its own."""
+    query = "SELECT json_extract(detail, '$.base') FROM events WHERE event = ? ORDER BY id LIMIT 1"
+    renewed = db.execute(query, (RENEWED,)).fetchone()
+    return str(renewed[0]) if renewed else _plan_digest(db)
+
+
+def take_over(source: sqlite3.Connection, db: sqlite3.Connection) -> None:
+    """Copy all entries of the old generation of a plan into the new one, which has none yet, as they are. Then add one
+    that says which plan follows."""
+    rows = source.execute(f"SELECT {_COLUMNS}, digest FROM events ORDER BY id").fetchall()
+    db.executemany(f"INSERT INTO events ({_COLUMNS}, digest) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    append(db, RENEWED, {"base": base(source), "digest": _plan_digest(db)})
 
 
 def _plan_digest(db: sqlite3.Connection) -> str:

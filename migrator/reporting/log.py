@@ -86,7 +86,9 @@ def _numbers(event: str, detail: Mapping[str, Any]) -> str:
         failed = sum(bucket.get("not_deleted", 0) for bucket in buckets)
         numbers = f"{total:,} objects ({size(bytes_)}) of {counted(len(buckets), 'bucket')}"
         return f"{numbers}, {failed:,} not deleted" if failed else numbers
-    return ", ".join(f"{key} {_short(value)}" for key, value in detail.items())
+    if event == log.RENEWED:
+        return f"digest of the plan {detail['digest'][:16]}…"
+    return ", ".join(f"{key} {_short(value)}" for key, value in detail.items() if value != [])
 
 
 def _short(value: Any) -> str:

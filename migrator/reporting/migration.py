@@ -89,7 +89,12 @@ def _done(done: RunResult, plan: PlanDescription) -> Report:
     planned = copies(plan["actions"]), plan["actions"]["rewrite"]["objects"]
     if plan["phase"] != "planned" and (done.copied, done.rewritten) != planned:
         text += f" (Of {planned[0]:,} and {planned[1]:,} in the plan: earlier runs did the others.)"
-    report: Report = [line(text)]
+    return [line(text), *proof_lines(done)]
+
+
+def proof_lines(done: RunResult) -> Report:
+    """What proves the copies equal to their sources, and the checksums that did not arrive as they were."""
+    report: Report = []
     if done.proofs:
         proofs = ", ".join(f"{proof} {count:,}" for proof, count in done.proofs.most_common())
         rate = f" at {done.copied / done.copy_seconds:,.0f} objects/s" if done.copy_seconds > 1 else ""

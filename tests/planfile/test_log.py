@@ -123,3 +123,39 @@ def test_a_rollback_ends_what_counts_as_cut_over_but_not_that_the_plan_was_begun
         assert journal.first(STARTED) is not None
         journal.event(CATALOG_SWAPPED, catalog="lake")
         assert journal.swapped() == {"lake"}
+
+
+@pytest.fixture
+def renewed(path: Path, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A new generation of a plan with two entries."""
+    for name in "ab":
+        log.append(db, name, {})
+    new = path.with_name("q.db")
+    with PlanFile.create(new) as plan:
+        plan.seal({"target_bucket": "data-lake", "layout": "{}", "made": "later"})
+    with closing(connect(new, "rw")) as connection:
+        log.take_over(db, connection)
+        yield connection
+
+
+def test_a_new_generation_goes_on_with_the_log_of_the_old_one(
+    db: sqlite3.Connection, renewed: sqlite3.Connection
+) -> None:
+    log.append(renewed, "c", {})
+    assert [entry.event for entry in log.entries(renewed)] == ["a", "b", log.RENEWED, "c"]
+    assert log.first_changed(renewed) is None
+    assert log.entries(renewed)[:2] == log.entries(db)
+    number, digest = log.head(db)
+    assert log.digest_at(renewed, number) == digest and log.base(renewed) == log.base(db)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_changed_entry_shows_in_a_new_generation_too(renewed: sqlite3.Connection, number: int) -> None:
+    renewed.execute("DROP TRIGGER events_stay")
+    renewed.execute("UPDATE events SET who = 'another' WHERE id = ?", (number,))
+    assert log.first_changed(renewed) == number
+
+
+def test_another_plan_under_the_same_log_shows(renewed: sqlite3.Connection) -> None:
+    renewed.execute("UPDATE header SET value = 'another' WHERE key = 'digest'")
+    assert log.first_changed(renewed) == 3

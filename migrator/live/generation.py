@@ -1,0 +1,68 @@
+"""A new generation of a plan: the same plan file, made anew from the lake as it is now, with the log of the old one.
+
+What was copied is at the target and recognized there, so the new generation copies only what is new. It takes the place
+of the old one only if what was approved still holds: the layout and the servers, which are those of the old one, the
+tables, and that nothing blocks (issue 14).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from migrator.errors import PlanStale, first_names
+from migrator.planfile import log
+from migrator.planfile.connecting import connect
+from migrator.planfile.file import PlanFile
+from migrator.planfile.place import plan_lock
+from migrator.progress import Progress
+
+SHOWN = 10
+
+
+def renew(path: Path, build: Callable[[Path], None], progress: Progress) -> None:
+    """Make the plan anew. ``build`` writes a sealed plan with the settings of this one to the path that it is given.
+
+    Raises PlanStale if tables came or went since the plan was approved. A plan with findings that block is made all the
+    same; to carry it out is refused. After an error, or a kill, the old generation is still there.
+    """
+    place = Path(os.path.realpath(path))
+    fresh = place.parent / f".{uuid.uuid4().hex}.generation"
+    with plan_lock(place, "is being carried out by another process.", next_move="Wait for it."):
+        try:
+            with PlanFile.open(place, progress, read_only=True) as old:
+                tables = _tables(old)
+            build(fresh)
+            with PlanFile.open_unchecked(fresh) as new:
+                _check_tables(path, tables, _tables(new))
+            _take_over_log(place, fresh)
+            fresh.replace(place)
+        finally:
+            for left in (fresh, *(fresh.with_name(fresh.name + end) for end in ("-journal", "-wal", "-shm", ".lock"))):
+                left.unlink(missing_ok=True)
+
+
+def _tables(plan: PlanFile) -> set[str]:
+    """The tables and views that a catalog names."""
+    return {table.identifier for table in plan.tables() if table.catalog is not None}
+
+
+def _check_tables(path: Path, approved: set[str], now: set[str]) -> None:
+    changes = [("new", sorted(now - approved)), ("gone", sorted(approved - now))]
+    said = "; ".join(f"{what}: {first_names(names, SHOWN)}" for what, names in changes if names)
+    if said:
+        raise PlanStale(
+            f"The catalogs do not have the tables that {path} was approved for: {said}. The plan stays as it was.",
+            next_move='Run "migrator plan" again, and approve the new plan: what is copied already is recognized.',
+        )
+
+
+def _take_over_log(old: Path, new: Path) -> None:
+    """Give the new generation the log of the old one."""
+    with closing(connect(new, "rw")) as db:
+        with closing(connect(old, "ro")) as source:
+            log.take_over(source, db)
+        db.execute("PRAGMA journal_mode=DELETE")

@@ -1,0 +1,70 @@
+"""The passes over a lake that is in use, and for how long a cutover held its writers up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from time import monotonic
+
+from migrator.errors import CutoverIncomplete, PlanStale
+from migrator.live.quiet import Stillness, wait_until_quiet
+from migrator.migration import Migration
+from migrator.planfile.journal import CATALOG_SWAPPED, TABLE_SWAPPED
+from migrator.planfile.log import Entry
+
+PASSES = 5
+"""How often a pass is made anew because the lake changed meanwhile, before that is reported."""
+
+
+@dataclass(frozen=True)
+class LiveCutover:
+    """A cutover of a lake that was in use. ``quiet_since``: when its writers had stopped; None if this only finished a
+    cutover that had begun before. ``held_up``: table → for how many seconds its writers had to wait."""
+
+    migration: Migration
+    quiet_since: datetime | None
+    held_up: Mapping[str, float] = field(default_factory=dict)
+
+
+def repeated(renew: Callable[[], None], carry_out: Callable[[], Migration]) -> Migration:
+    """Make a plan anew and carry it out, again if the lake changed meanwhile: that is ordinary in a lake in use.
+
+    Raises what ``renew`` raises, and PlanStale if the lake changed during each of several passes.
+    """
+    for _ in range(PASSES - 1):
+        renew()
+        try:
+            return carry_out()
+        except CutoverIncomplete:
+            raise
+        except PlanStale:
+            continue
+    renew()
+    return carry_out()
+
+
+def quiet_since(look_again: Callable[[], Stillness], quiet_for: float, wait: float) -> datetime:
+    """Wait until the lake is still; see :func:`migrator.live.quiet.wait_until_quiet`. Returns since when it is."""
+    since = wait_until_quiet(look_again, quiet_for, wait)
+    return datetime.now(timezone.utc) - timedelta(seconds=monotonic() - since)
+
+
+def held_up(entries: Iterable[Entry], since: datetime | None) -> dict[str, float]:
+    """Table → seconds from ``since`` until its pointer changed, as the log says; empty if ``since`` is None."""
+    waited: dict[str, float] = {}
+    if since is None:
+        return waited
+    for entry in entries:
+        at = datetime.fromisoformat(entry.at.replace("Z", "+00:00"))
+        if at < since:
+            continue
+        if entry.event == CATALOG_SWAPPED:
+            names = [str(name) for name in entry.detail["tables"]]
+        elif entry.event == TABLE_SWAPPED:
+            names = [".".join(str(entry.detail[part]) for part in ("catalog", "namespace", "table"))]
+        else:
+            continue
+        for name in names:
+            waited.setdefault(name, (at - since).total_seconds())
+    return waited

@@ -1,0 +1,80 @@
+"""Waits until nobody writes to the old buckets: until the pointers of the tables, and the listings, have been still."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from migrator.catalogs import Catalog
+from migrator.errors import PlanStale, first_names
+from migrator.inventory.listing import list_sources
+from migrator.progress import Progress
+from migrator.store import Store
+
+SHOWN = 5
+POLLS = 4
+"""How often the lake is looked at, at least, while it must be still."""
+
+
+@dataclass(frozen=True)
+class Stillness:
+    """What must not change: the metadata file of each table, and (objects, bytes, digest) of each old bucket."""
+
+    pointers: Mapping[str, str]
+    buckets: Mapping[str, tuple[int, int, int]]
+
+    def changed_since(self, before: Stillness) -> list[str]:
+        """The names of the tables and buckets that are not as they were."""
+        tables = {n for n, _ in self.pointers.items() ^ before.pointers.items()}
+        buckets = {f"s3://{n}/" for n, _ in self.buckets.items() ^ before.buckets.items()}
+        return [*sorted(tables), *sorted(buckets)]
+
+
+def look(
+    store: Store, catalogs: Mapping[str, Catalog], places: Sequence[tuple[str, str]], progress: Progress
+) -> Stillness:
+    """The lake as it is now, in flat memory. Raises StoreError or CatalogError."""
+    buckets = {bucket: (0, 0, 0) for bucket, _ in places}
+    for bucket, page in list_sources(store, places, progress):
+        count, size, digest = buckets[bucket]
+        for found in page:  # a sum, because a listing has no order
+            one = hashlib.blake2b(f"{found.key}\0{found.etag}\0{found.modified}".encode(), digest_size=8).digest()
+            digest = (digest + int.from_bytes(one, "big")) & (1 << 64) - 1
+        buckets[bucket] = (count + len(page), size + sum(found.size for found in page), digest)
+    pointers = {t.identifier: t.metadata_location for catalog in catalogs.values() for t in catalog.tables()}
+    return Stillness(pointers, buckets)
+
+
+def wait_until_quiet(
+    look_again: Callable[[], Stillness],
+    quiet_for: float,
+    wait: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> float:
+    """Return since when the lake has been still, by ``clock``: when the look began that first saw it as it is now. It
+    was still for ``quiet_for`` seconds after the end of that look.
+
+    Raises PlanStale, with what is still written to, if that is not so within ``wait`` seconds.
+    """
+    began = since = clock()
+    seen, changed = look_again(), ["nothing was compared yet"]
+    seen_at = clock()
+    while True:
+        sleep(quiet_for / POLLS)
+        looked = clock()
+        now = look_again()
+        if now != seen:
+            changed = now.changed_since(seen)
+            seen, since, seen_at = now, looked, clock()
+        elif looked - seen_at >= quiet_for:
+            return since
+        if clock() - began > wait + quiet_for:
+            raise PlanStale(
+                f"The lake is still written to, after {wait:,.0f} s: {first_names(changed, SHOWN)}. "
+                "Nothing was cut over.",
+                next_move="Stop the writers, and run the same command again; or wait longer with --wait.",
+            )

@@ -1,0 +1,56 @@
+"""The reports of ``migrator copy`` and ``migrator cutover``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from migrator.findings import counted
+from migrator.reporting.description import PlanDescription
+from migrator.reporting.migration import migration_report, proof_lines
+from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
+
+if TYPE_CHECKING:
+    from migrator.live.passes import LiveCutover
+    from migrator.migration import Migration
+
+TABLES = 20
+"""How many tables the report of a cutover names."""
+
+
+def copy_report(done: Migration, plan: PlanDescription) -> Report:
+    """What a pass copied, and what comes next."""
+    name, result = shlex.quote(printable(plan["plan"])), done.outcome
+    versions = f", {counted(result.copied_versions, 'older version')}" if result.copied_versions else ""
+    copied = f"Copied {counted(result.copied, 'object')} ({size(result.copied_bytes)}){versions}."
+    nothing = done.nothing_to_do or not (result.copied or result.copied_versions)
+    report: Report = [line("Nothing new to copy.", style="green")] if nothing else [line(copied), *proof_lines(result)]
+    return [
+        *report,
+        line("Readers and writers still use the old buckets. Next:"),
+        unwrapped(f"  migrator copy {name}       # again: only what is new"),
+        unwrapped(f"  migrator cutover {name}    # once the writers have stopped"),
+    ]
+
+
+def cutover_question(plan: PlanDescription) -> str:
+    """What ``cutover`` asks before it starts."""
+    pointers = counted(plan["pointers"]["total"], "pointer")
+    return f"Wait until nobody writes any more, copy what is new, and change {pointers}, now?"
+
+
+def cutover_report(done: LiveCutover, plan: PlanDescription) -> Report:
+    """The report of the migration, with how long writers were held up."""
+    report = migration_report(done.migration, plan)
+    if done.quiet_since is None or not done.held_up:
+        return report
+    longest = max(done.held_up.values())
+    rows = sorted(done.held_up.items(), key=lambda item: -item[1])[:TABLES]
+    more = len(done.held_up) - len(rows)
+    return [
+        *report,
+        line(),
+        line(f"Writers were held up for {longest:,.1f} s, from {done.quiet_since:%H:%M:%S} UTC on.", style="bold"),
+        Grid(("table", "seconds until its pointer changed"), [(n, f"{s:,.1f}") for n, s in rows], numbers=(1,)),
+        *([line(f"  … and {more:,} more")] if more else []),
+    ]

@@ -1,0 +1,238 @@
+"""A lake in use: copied while writers write, again and again, and cut over once they have stopped. No row is lost, none
+is there twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
+from migrator import api
+from migrator.config import load
+from migrator.demo.server import Server
+from migrator.errors import PlanBlocked, PlanStale
+from migrator.planfile.log import RENEWED
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def built(server: Server, tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
+    return SmallLake(server, tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture
+def lake(built: SmallLake, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
+    for name, value in built.server.environ().items():
+        monkeypatch.setenv(name, value)
+    built.reset()
+    return built
+
+
+@pytest.fixture
+def plan(lake: SmallLake, tmp_path: Path) -> Path:
+    path = tmp_path / "p.db"
+    assert not api.plan_lake(load(lake.config), path)["blocked"]
+    return path
+
+
+def rows(lake: SmallLake) -> dict[str, frozenset[int]]:
+    return {table.name: lake.read(table.pointer) for table in lake.tables}
+
+
+def check_moved(lake: SmallLake, plan: Path, expected: dict[str, frozenset[int]], *plain: str) -> None:
+    """With the old buckets gone, every row is at the target."""
+    for bucket in OLD:
+        lake.empty(bucket)
+    assert all(table.pointer.startswith(f"s3://{TARGET}/") for table in lake.tables)
+    assert rows(lake) == expected
+    assert set(plain) <= set(lake.listing(TARGET))
+    assert api.verify_lake(plan).ok
+
+
+def test_each_pass_takes_only_what_is_new_and_the_cutover_the_present_tables(lake: SmallLake, plan: Path) -> None:
+    before = [table.pointer for table in lake.tables]
+    first = api.copy_lake(plan)
+    assert first.outcome.copied == 8 and first.outcome.rewritten == 0 and first.verification is None
+    assert [table.pointer for table in lake.tables] == before
+    for number, table in enumerate(lake.tables):
+        table.commit([5000 + number])
+    lake.put("bronze", "plain/new", b"new")
+    lake.put("gold", "plain/a", b"changed")
+    second = api.copy_lake(plan)
+    assert second.outcome.copied == 5  # a data file for each table, and two plain objects
+    third = api.copy_lake(plan)
+    assert third.outcome.copied == 0
+    for number, table in enumerate(lake.tables):
+        table.commit([6000 + number])
+    expected = rows(lake)
+    done = api.cutover_lake(plan, quiet_for=0)
+    assert done.migration.ok and done.migration.outcome.copied == 3
+    assert set(done.held_up) == {"one.db.a", "two.db.b", "local.ops.h"} and min(done.held_up.values()) > 0
+    log = api.plan_log(plan)
+    assert log.intact and [entry.event for entry in log.entries].count(RENEWED) >= 3
+    check_moved(lake, plan, expected, "bronze/plain/new", "gold/plain/a")
+    assert lake.get(TARGET, "gold/plain/a") == b"changed"
+
+
+def test_a_cutover_without_any_copy_before(lake: SmallLake, plan: Path) -> None:
+    expected = rows(lake)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    check_moved(lake, plan, expected)
+
+
+def test_what_changed_since_planning_is_taken_in_by_the_first_pass(lake: SmallLake, plan: Path) -> None:
+    lake.put("gold", "d", b"changed before the first pass")
+    lake.tables[0].commit([5000])
+    expected = rows(lake)
+    api.copy_lake(plan)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    check_moved(lake, plan, expected)
+    assert lake.get(TARGET, "gold/d") == b"changed before the first pass"
+
+
+def test_writers_write_all_through_the_copies(lake: SmallLake, plan: Path) -> None:
+    written: list[int] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 8000
+        while not stop.is_set():
+            lake.tables[0].commit([number])
+            lake.put("bronze", f"plain/{number}", b"x")
+            written.append(number)
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            before = len(written)
+            api.copy_lake(plan)
+            while len(written) == before:  # it writes between the passes, too
+                stop.wait(0.05)
+    finally:
+        stop.set()
+        writer.join()
+    expected = rows(lake)
+    assert set(written) <= expected["a"]
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    check_moved(lake, plan, expected, *(f"bronze/plain/{number}" for number in written))
+
+
+@pytest.mark.parametrize("what", ["commit", "object"])
+def test_a_write_between_the_stillness_and_the_swap_is_taken_in(
+    lake: SmallLake, plan: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer comes right before the last look: the pass is made again, and nothing is lost."""
+    from migrator import migration
+
+    check, done = migration.check_target, []
+
+    def write_once(run: Any) -> None:
+        check(run)
+        if not done:
+            done.append(True)
+            lake.tables[0].commit([9000]) if what == "commit" else lake.put("gold", "late", b"late")
+
+    monkeypatch.setattr(migration, "check_target", write_once)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    assert done
+    expected = rows(lake)
+    assert (9000 in expected["a"]) == (what == "commit")
+    check_moved(lake, plan, expected, *([] if what == "commit" else ["gold/late"]))
+
+
+def test_a_lake_that_is_never_still_is_not_cut_over(lake: SmallLake, plan: Path) -> None:
+    from migrator import api as module
+
+    look, number = module.look, iter(range(9000, 9999))
+
+    def look_and_write(*arguments: Any) -> Any:
+        lake.put("gold", "busy", str(next(number)).encode())
+        return look(*arguments)
+
+    before = [table.pointer for table in lake.tables]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "look", look_and_write)
+        with pytest.raises(PlanStale, match=r"still written to, .*s3://gold/"):
+            api.cutover_lake(plan, quiet_for=0.2, wait=0)
+    assert [table.pointer for table in lake.tables] == before
+
+
+@pytest.mark.parametrize("change", ["new", "gone"])
+def test_tables_that_come_or_go_need_a_new_approval(lake: SmallLake, plan: Path, change: str) -> None:
+    api.copy_lake(plan)
+    catalog = lake.catalog("one", lake.database("one"))
+    if change == "new":
+        catalog.create_table("db.more", schema=catalog.load_table("db.a").schema(), location="s3://bronze/wh/more")
+    else:
+        catalog.drop_table("db.a")
+    before = plan.read_bytes()
+    for command in (api.copy_lake, api.cutover_lake):
+        options = {"quiet_for": 0} if command is api.cutover_lake else {}
+        with pytest.raises(PlanStale, match=rf"{change}: one\.db\.(more|a)\."):
+            command(plan, **options)  # type: ignore[operator]
+    assert plan.read_bytes() == before
+
+
+def test_what_blocks_now_stops_it(lake: SmallLake, plan: Path) -> None:
+    api.copy_lake(plan)
+    lake.put(TARGET, "gold/x", b"somebody's")
+    lake.put("gold", "x", b"ours")
+    with pytest.raises(PlanBlocked, match="gold/x"):
+        api.copy_lake(plan)
+    assert lake.get(TARGET, "gold/x") == b"somebody's"
+
+
+def test_killed_while_the_plan_is_made_anew_the_old_generation_is_there(lake: SmallLake, plan: Path) -> None:
+    from migrator.planfile import log
+
+    api.copy_lake(plan)
+    lake.put("gold", "more", b"more")
+    for name in ("take_over", "append"):
+        before = plan.read_bytes()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(log, name, _dies)
+            with pytest.raises(KeyboardInterrupt):
+                api.copy_lake(plan)
+        assert plan.read_bytes() == before
+        assert [file.name for file in plan.parent.iterdir() if "generation" in file.name] == []
+    assert api.copy_lake(plan).outcome.copied == 1
+
+
+def _dies(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_after_the_cutover_both_commands_have_nothing_to_do(lake: SmallLake, plan: Path) -> None:
+    api.cutover_lake(plan, quiet_for=0)
+    lake.tables[0].commit([5000])  # at the target: it is in use there
+    assert api.copy_lake(plan).nothing_to_do
+    again = api.cutover_lake(plan, quiet_for=0)
+    assert again.migration.nothing_to_do and again.quiet_since is None and again.held_up == {}
+
+
+def test_rolled_back_used_and_cut_over_again_with_the_same_plan(lake: SmallLake, plan: Path) -> None:
+    api.cutover_lake(plan, quiet_for=0)
+    api.rollback_lake(plan)
+    for number, table in enumerate(lake.tables):
+        if isinstance(table, HadoopTable):
+            table.set_pointer(f"{table.location}/")
+        table.commit([5000 + number])
+    expected = rows(lake)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    for table in lake.tables:
+        if isinstance(table, HadoopTable):
+            table.set_pointer(f"s3://{TARGET}/")
+    log = api.plan_log(plan)
+    assert log.intact and {"rolled-back", RENEWED} <= {entry.event for entry in log.entries}
+    check_moved(lake, plan, expected)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from migrator.live.passes import LiveCutover
+from migrator.migration import Migration
+from migrator.reporting.live import copy_report, cutover_question, cutover_report
+from migrator.reporting.rendering import render
+from migrator.results import RunResult
+from migrator.verifying.checks import Verification
+from reporting.described import plan
+
+
+def test_a_pass_says_what_it_copied_and_what_comes_next() -> None:
+    text = render(copy_report(Migration(RunResult(copied=5, copied_bytes=2048), [], None), plan()))
+    assert "Copied 5 objects (2.0 KiB)" in text
+    assert "migrator copy plans/p.db" in text and "migrator cutover plans/p.db" in text and "rewrote" not in text
+    nothing = render(copy_report(Migration(RunResult(), [], None, nothing_to_do=True), plan()))
+    assert nothing.startswith("Nothing new to copy.")
+
+
+def test_a_cutover_says_how_long_writers_were_held_up() -> None:
+    migration = Migration(RunResult(pointers=2), [], Verification(cut_over=True))
+    since = datetime(2026, 11, 26, 10, 0, 10, tzinfo=timezone.utc)
+    described: Any = plan()
+    text = render(cutover_report(LiveCutover(migration, since, {"lake.db.a": 2.54, "lake.db.b": 14.0}), described))
+    assert "Writers were held up for 14.0 s, from 10:00:10 UTC on." in text
+    assert text.index("lake.db.b") < text.index("lake.db.a") and "2.5" in text
+    assert "held up" not in render(cutover_report(LiveCutover(migration, None), described))
+    many = LiveCutover(migration, since, {f"t{n}": float(n) for n in range(50)})
+    assert "… and 30 more" in render(cutover_report(many, described))
+
+
+def test_the_question_names_the_pointers() -> None:
+    assert "change" in cutover_question(plan()) and cutover_question(plan()).endswith("now?")
