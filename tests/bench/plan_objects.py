@@ -26,7 +26,7 @@ from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.progress import TerminalProgress
 from migrator.reporting.describe import describe_plan
-from migrator.store import Store, StoredObject
+from migrator.store import OWN_PREFIX, Store, StoredObject
 from migrator.store.bucket_settings import BucketSettings
 from migrator.store.uploads import Uploads
 
@@ -64,6 +64,8 @@ class SyntheticStore(Store):
         return False
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
+        if prefix.startswith(OWN_PREFIX):  # nothing of an earlier migration
+            return
         here = BUCKETS if bucket == "data-lake" else (bucket,)
         step = 10 if bucket == "data-lake" else 1
         for name in here:

@@ -13,7 +13,8 @@ from pyiceberg.catalog.rest import RestCatalog as Pyiceberg
 
 from catalogs.contract import NEW, OLD, Place, sql_place
 from catalogs.servers.java import FIXTURE, NESSIE, Nessie, RestFixture, require
-from migrator.catalogs import NamespaceRepoint, Repoint, rest
+from migrator.catalogs import NamespaceRepoint, Repoint
+from migrator.catalogs.rest import catalog as rest_catalog
 from migrator.catalogs.rest.client import RestClient
 from migrator.catalogs.rest.reading import RestReader
 from migrator.catalogs.rest.ways import DropSwap, OneByOne, RenameSwap
@@ -254,7 +255,7 @@ def test_a_crash_before_any_request_can_be_resumed(rest_place: Place, monkeypatc
             drops = place.kind == "REST by drop"
             return OneByOne(client, reader, DropSwap(client, reader) if drops else RenameSwap(client))
 
-        monkeypatch.setattr(rest, "find_way", found)
+        monkeypatch.setattr(rest_catalog, "find_way", found)
     for back in (False, True):
         for after in range(100):
             for identifier in place.theirs.list_tables(place.namespace):
@@ -270,7 +271,7 @@ def test_a_crash_before_any_request_can_be_resumed(rest_place: Place, monkeypatc
             crashes += 1
             with place.opened() as catalog:
                 assert catalog.current(asked.namespace, asked.name) in (asked.expected, asked.new)
-                assert isinstance(catalog, rest.RestCatalog)
+                assert isinstance(catalog, rest_catalog.RestCatalog)
                 # Not tables(), which would list what all other tests have left on this server.
                 assert [name for _, name, _ in catalog._reader.entries((place.namespace,))] == [asked.name]
             with place.opened() as catalog:
