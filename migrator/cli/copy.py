@@ -15,14 +15,14 @@ from migrator.cli.terminal import progress, say, say_json
 @copy_options
 @json_option
 def copy(plan: Path, copying: CopyOptions, as_json: bool) -> None:
-    """Copy what is new of PLAN's lake while it is in use. Run it as often as you like.
+    """Copy what is new, while the lake is in use.
 
     \b
     Example:
       migrator copy plans/lake.db        # while writers write
       migrator copy plans/lake.db        # again: only what is new
 
-    Once the writers have stopped, "migrator cutover" finishes the migration.
+    Run it as often as you like. Once the writers have stopped, "migrator cutover" finishes the migration.
 
     Changes since the plan was made are taken in, by making the plan anew under the same name. That stops if tables came
     or went, or if something blocks now. No pointer changes.

@@ -34,7 +34,7 @@ from migrator.findings import AT_MIGRATION
 def cutover(
     plan: Path, quiet_for: float, wait: float, accept: tuple[str, ...], yes: bool, copying: CopyOptions, as_json: bool
 ) -> None:
-    """Wait until nobody writes to PLAN's lake any more, and finish its migration.
+    """Wait until nobody writes, and cut over.
 
     \b
     Example:

@@ -41,7 +41,7 @@ def retire(
     confirm: str | None,
     as_json: bool,
 ) -> None:
-    """Delete the objects in the old buckets that PLAN moved, after verifying all copies again.
+    """Delete what PLAN has moved from the old buckets.
 
     \b
     Example:
@@ -49,8 +49,9 @@ def retire(
       migrator retire plans/lake.db --yes --confirm data-lake
       migrator retire plans/lake.db --yes --confirm data-lake --remove-buckets
 
-    Deletes only what the plan knows and what has not changed since. Refuses while a table, view, namespace, checkpoint
-    or script names an old place. This cannot be undone, and there is no rollback after it.
+    Verifies all copies again first. Deletes only what the plan knows and what has not changed since. Refuses while a
+    table, view, namespace, checkpoint or script names an old place. This cannot be undone, and there is no rollback
+    after it.
     """
     from migrator import api
     from migrator.reporting.retirement import retirement_report

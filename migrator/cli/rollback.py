@@ -21,15 +21,16 @@ from migrator.cli.terminal import ask, progress, say, say_json
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @json_option
 def rollback(plan: Path, discard_newer: bool, yes: bool, as_json: bool) -> None:
-    """Undo the cutover of PLAN: point every table, view and namespace to its old place again.
+    """Undo the cutover of PLAN.
 
     \b
     Example:
       migrator rollback plans/lake.db
       migrator rollback plans/lake.db --discard-newer --yes
 
-    Stop the writers first. Refuses, with the snapshots that would be lost, if something was committed at the target
-    since. Nothing is deleted. If it was interrupted, run the same command again: it continues.
+    Every table, view and namespace points to its old place again. Stop the writers first. Refuses, with the snapshots
+    that would be lost, if something was committed at the target since. Nothing is deleted. If it was interrupted, run
+    the same command again: it continues.
     """
     from migrator import api
     from migrator.reporting.rollback import rollback_question, rollback_report
