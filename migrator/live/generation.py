@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -21,22 +21,26 @@ from migrator.planfile.place import plan_lock
 from migrator.progress import Progress
 
 SHOWN = 10
+SAME = ("endpoint_url", "target_endpoint_url", "target_bucket", "layout", "catalogs")
+"""What the header of a new generation must have like the old one. None of it holds a secret."""
 
 
 def renew(path: Path, build: Callable[[Path], None], progress: Progress) -> None:
     """Make the plan anew. ``build`` writes a sealed plan with the settings of this one to the path that it is given.
 
-    Raises PlanStale if tables came or went since the plan was approved. A plan with findings that block is made all the
-    same; to carry it out is refused. After an error, or a kill, the old generation is still there.
+    Raises PlanStale if tables came or went since the plan was approved, or if a catalog is another one now. A plan with
+    findings that block is made all the same; to carry it out is refused. After an error, or a kill, the old generation
+    is still there.
     """
     place = Path(os.path.realpath(path))
     fresh = place.parent / f".{uuid.uuid4().hex}.generation"
     with plan_lock(place, "is being carried out by another process.", next_move="Wait for it."):
         try:
             with PlanFile.open(place, progress, read_only=True) as old:
-                tables = _tables(old)
+                tables, header = _tables(old), old.header()
             build(fresh)
             with PlanFile.open_unchecked(fresh) as new:
+                _check_places(path, header, new.header())
                 _check_tables(path, tables, _tables(new))
             _take_over_log(place, fresh)
             fresh.replace(place)
@@ -48,6 +52,17 @@ def renew(path: Path, build: Callable[[Path], None], progress: Progress) -> None
 def _tables(plan: PlanFile) -> set[str]:
     """The tables and views that a catalog names."""
     return {table.identifier for table in plan.tables() if table.catalog is not None}
+
+
+def _check_places(path: Path, approved: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """The servers, catalogs and layout are the approved ones: lake.toml may have been edited since."""
+    changed = [name for name in SAME if approved[name] != now[name]]
+    if changed:
+        raise PlanStale(
+            f"{path} was approved for {changed[0]} {approved[changed[0]]}, which is {now[changed[0]]} now. The plan "
+            "stays as it was.",
+            next_move='Mend the configuration, or run "migrator plan" again.',
+        )
 
 
 def _check_tables(path: Path, approved: set[str], now: set[str]) -> None:

@@ -184,6 +184,23 @@ def test_tables_that_come_or_go_need_a_new_approval(lake: SmallLake, plan: Path,
     assert plan.read_bytes() == before
 
 
+def test_another_catalog_needs_a_new_approval(lake: SmallLake, plan: Path) -> None:
+    """The same names in another database are not what was approved."""
+    api.copy_lake(plan)
+    config, other = lake.config.read_text(), lake.folder / "other.sqlite"
+    other.write_bytes((lake.folder / "one.sqlite").read_bytes())
+    before = plan.read_bytes()
+    lake.config.write_text(config.replace("/one.sqlite", "/other.sqlite"))
+    try:
+        for command in (api.copy_lake, api.cutover_lake):
+            with pytest.raises(PlanStale, match=r"other\.sqlite"):
+                command(plan)
+    finally:
+        lake.config.write_text(config)
+        other.unlink()
+    assert plan.read_bytes() == before
+
+
 def test_what_blocks_now_stops_it(lake: SmallLake, plan: Path) -> None:
     api.copy_lake(plan)
     lake.put(TARGET, "gold/x", b"somebody's")
