@@ -469,3 +469,17 @@ def _assert_no_secret(error: BaseException | None) -> None:
         for secret in (PASSWORD, "wr0ng"):
             assert secret not in f"{error} {error!r}"
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def test_how_to_adopt_is_a_statement_that_points_the_table_there(lake: str) -> None:
+    with closing(SqlCatalog("lake", lake)) as catalog:
+        table = catalog.tables()[0]
+        new = "s3://b/it's/new.metadata.json"
+        advice = catalog.how_to_adopt(table.namespace, table.name, new)
+        statement = advice.partition("UPDATE")
+        assert advice.startswith("point the catalog at it and plan again: UPDATE ") and advice.endswith(";")
+        engine = sa.create_engine(lake)
+        with engine.begin() as connection:
+            assert connection.exec_driver_sql(f"UPDATE{statement[2]}").rowcount == 1
+        engine.dispose()
+        assert catalog.current(table.namespace, table.name) == new
