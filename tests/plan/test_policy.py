@@ -62,8 +62,8 @@ def test_for_mc_it_is_a_script(config: Path) -> None:
 
 
 def test_one_of_plan_and_configuration(config: Path) -> None:
-    assert "either a PLAN or a --config" in run(exit_code=2)
-    assert "either a PLAN or a --config" in run(config, "--config", config, exit_code=2)
+    assert "either a PLAN or --config" in run(exit_code=2)
+    assert "either a PLAN or --config" in run(config, "--config", config, exit_code=2)
 
 
 def test_every_action_is_granted_somewhere() -> None:
