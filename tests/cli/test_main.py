@@ -89,7 +89,9 @@ def test_each_example_in_the_help_is_a_command_that_runs(command: click.Command)
     for name, *arguments in examples(command.help or ""):
         assert command is main or name == command.name
         example = next(other for other in COMMANDS if other.name == name)
-        with example.make_context(name, arguments) as context:
+        # With the group's context: click keeps the names of the help option that it sees first.
+        parent = click.Context(main, info_name="migrator", **main.context_settings)
+        with example.make_context(name, arguments, parent=parent) as context:
             assert context.command is example
 
 
