@@ -67,14 +67,10 @@ def find_source_changes(
     return changes
 
 
-def is_lost(plan: PlanFile, bucket: str, key: str) -> bool:
-    """True if the last :func:`find_source_changes` did not find the planned object here, or found another one."""
-    query = (
-        "SELECT id NOT IN (SELECT id FROM seen) OR id IN (SELECT id FROM altered) FROM objects"
-        " WHERE bucket = ? AND key = ?"
-    )
-    row = plan.db.execute(query, (bucket, key)).fetchone()
-    return row is not None and bool(row[0])
+def is_lost(plan: PlanFile, object_id: int) -> bool:
+    """True if the last :func:`find_source_changes` did not find this planned object, or found another in its place."""
+    query = "SELECT ? NOT IN (SELECT id FROM seen) OR ? IN (SELECT id FROM altered)"
+    return bool(plan.db.execute(query, (object_id, object_id)).fetchone()[0])
 
 
 def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str, size: int) -> bool:

@@ -14,8 +14,10 @@ from io import SEEK_END
 from typing import BinaryIO, NamedTuple
 
 from migrator.concurrency.threads import Failed, run_in_threads
-from migrator.errors import MigratorError, Unreadable
+from migrator.errors import MigratorError, NotFound, Unreadable
 from migrator.iceberg.manifests import Entry, ManifestFile, read_manifest, read_manifest_list
+from migrator.layout import Location
+from migrator.store import Store
 
 READERS = 8
 """How many threads read manifests. Few: each manifest may be many megabytes, and parsing takes most of the time."""
@@ -30,6 +32,19 @@ class SourceFile(NamedTuple):
 
 OpenFile = Callable[[str], SourceFile]
 """Opens the file that a path in the table stands for. Runs in several threads. May raise any MigratorError."""
+
+
+def open_at(store: Store, path: str, at: Location | None) -> SourceFile:
+    """Open the file that a path in a table stands for, which is ``at``: under its literal key, or else under the key
+    that Hadoop's S3A makes of it. Raises NotFound if it is not in S3 (``at`` is None) or not there."""
+    if at is None:
+        raise NotFound(f"{path} is not in S3.")
+    try:
+        return SourceFile(path, store.download(at.bucket, at.key).file)
+    except NotFound:
+        if at.collapsed == at:
+            raise
+        return SourceFile(path, store.download(at.bucket, at.collapsed.key).file)
 
 
 @dataclass(frozen=True, slots=True)

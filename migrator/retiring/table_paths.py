@@ -11,7 +11,7 @@ from migrator.iceberg.deletes import delete_paths
 from migrator.iceberg.manifests import DELETED, POSITION_DELETES
 from migrator.iceberg.metadata import paths_in, read_metadata
 from migrator.iceberg.views import is_view_metadata, read_view
-from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, read_lists, read_manifests
+from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, open_at, read_lists, read_manifests
 from migrator.layout import Location
 from migrator.store import Store
 
@@ -70,12 +70,4 @@ class TablePaths:
             return file.read()
 
     def _open(self, uri: str) -> SourceFile:
-        at = Location.parse(uri)
-        if at is None:
-            raise NotFound(f"{uri} is not in S3.")
-        try:
-            return SourceFile(uri, self._store.download(at.bucket, at.key).file)
-        except NotFound:
-            if at.collapsed == at:
-                raise
-            return SourceFile(uri, self._store.download(at.bucket, at.collapsed.key).file)
+        return open_at(self._store, uri, Location.parse(uri))

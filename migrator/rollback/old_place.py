@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from migrator.catalogs.base import VIEW
 from migrator.cutover.source_changes import find_source_changes, is_lost
-from migrator.errors import MigrationFailed, MigratorError, NotFound, first_lines
+from migrator.errors import MigrationFailed, MigratorError, first_lines
 from migrator.findings import counted
 from migrator.iceberg.manifests import DELETED
 from migrator.iceberg.metadata import read_metadata
-from migrator.inventory.table_files import BrokenFile, SourceFile, read_lists, read_manifests
+from migrator.inventory.table_files import BrokenFile, SourceFile, open_at, read_lists, read_manifests
+from migrator.planfile.objects import object_named
 from migrator.planfile.rows import PlannedTable
 from migrator.run import Run
 
@@ -41,8 +42,8 @@ def check_old_tables(run: Run, tables: Sequence[PlannedTable]) -> None:
 
 
 def _is_lost(run: Run, path: str) -> bool:
-    at = run.layout.place_of(path)
-    return at is not None and is_lost(run.plan, at.bucket, at.key)
+    planned = object_named(run.plan, path)
+    return planned is not None and is_lost(run.plan, planned.id)
 
 
 def _files(run: Run, table: PlannedTable) -> Iterator[str]:
@@ -50,10 +51,7 @@ def _files(run: Run, table: PlannedTable) -> Iterator[str]:
     or a manifest cannot be read."""
 
     def open_file(path: str) -> SourceFile:
-        at = run.layout.place_of(path)
-        if at is None:
-            raise NotFound(f"{path} is not a place in S3.")
-        return SourceFile(path, run.store.download(at.bucket, at.key).file)
+        return open_at(run.store, path, run.layout.place_of(path))
 
     yield table.old_metadata
     if table.kind == VIEW:

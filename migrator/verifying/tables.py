@@ -17,7 +17,7 @@ from migrator.iceberg.manifests import DELETED, POSITION_DELETES, Entry
 from migrator.iceberg.metadata import Snapshot, map_property, paths_in, read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.listing import Listing
-from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, read_lists, read_manifests
+from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, open_at, read_lists, read_manifests
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import SAME_AS_SOURCE
@@ -199,15 +199,7 @@ class _TableFiles:
 
     def _open(self, uri: str) -> SourceFile:
         """The file at the target that a path stands for. Raises NotFound for a path that is not in S3, too."""
-        at = Location.parse(uri)
-        if at is None:
-            raise NotFound(f"{uri} is not in S3.")
-        try:
-            return SourceFile(uri, self._store.download(at.bucket, at.key).file)
-        except NotFound:
-            if at.collapsed == at:
-                raise
-            return SourceFile(uri, self._store.download(at.bucket, at.collapsed.key).file)
+        return open_at(self._store, uri, Location.parse(uri))
 
     def _read(self, uris: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield (URI, bytes) for those that can be read; the others fail the check."""
