@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from e2e.small_lake import OLD, SmallLake
 from e2e.world import Contents, Template, World
+from migrator.demo.server import Server
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +64,22 @@ def own_world(template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(tmp_path)
         yield world
+
+
+@pytest.fixture(scope="module")
+def small_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallLake]:
+    """One small lake for the tests of a file, on a server of its own."""
+    with Server() as server:
+        yield SmallLake(server, tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture
+def lake(small_lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
+    """The small lake as in the beginning, with an empty target. The test may remove its old buckets."""
+    for name, value in small_lake.server.environ().items():
+        monkeypatch.setenv(name, value)
+    there = {bucket["Name"] for bucket in small_lake.client.list_buckets()["Buckets"]}
+    for bucket in set(OLD) - there:
+        small_lake.client.create_bucket(Bucket=bucket)
+    small_lake.reset()
+    return small_lake

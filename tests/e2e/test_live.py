@@ -4,7 +4,6 @@ is there twice."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,8 @@ import pytest
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
 from migrator import api
 from migrator.config import load
-from migrator.demo.server import Server
 from migrator.errors import PlanBlocked, PlanStale
 from migrator.planfile.log import RENEWED
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def built(server: Server, tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
-    return SmallLake(server, tmp_path_factory.mktemp("lake"))
-
-
-@pytest.fixture
-def lake(built: SmallLake, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
-    for name, value in built.server.environ().items():
-        monkeypatch.setenv(name, value)
-    built.reset()
-    return built
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from click.testing import CliRunner, Result
 
 from e2e.small_lake import OLD, TARGET, SmallLake
 from migrator.cli import main
-from migrator.demo.server import Server
 
 ROWS = [frozenset({0, 1}), frozenset({1000, 1001}), frozenset({2000, 2001})]
 
@@ -26,23 +24,6 @@ def run(*arguments: str | Path, exit_code: int = 0) -> Result:
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == exit_code, result.output + result.stderr + repr(result.exception)
     return result
-
-
-@pytest.fixture(scope="module")
-def small_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallLake]:
-    with Server() as server:
-        yield SmallLake(server, tmp_path_factory.mktemp("lake"))
-
-
-@pytest.fixture
-def lake(small_lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
-    for name, value in small_lake.server.environ().items():
-        monkeypatch.setenv(name, value)
-    there = {bucket["Name"] for bucket in small_lake.client.list_buckets()["Buckets"]}
-    for bucket in set(OLD) - there:
-        small_lake.client.create_bucket(Bucket=bucket)
-    small_lake.reset()
-    return small_lake
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,7 @@ import pytest
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
 from migrator import api
 from migrator.config import load
-from migrator.demo.server import Server
 from migrator.errors import MigrationFailed, MigratorError, PlanStale, RollbackRefused
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def built(server: Server, tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
-    return SmallLake(server, tmp_path_factory.mktemp("lake"))
-
-
-@pytest.fixture
-def lake(built: SmallLake, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
-    for name, value in built.server.environ().items():
-        monkeypatch.setenv(name, value)
-    built.reset()
-    return built
 
 
 def plan_of(lake: SmallLake, tmp_path: Path, name: str = "p") -> Path:
