@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -131,6 +131,22 @@ class Catalog(Protocol):
 
     def close(self) -> None:
         """Close all connections. May be called twice."""
+
+
+def repoint_all(
+    catalog: Catalog,
+    tables: Sequence[Repoint],
+    namespaces: Sequence[NamespaceRepoint],
+    done: Callable[[Repoint], None] = lambda table: None,
+) -> None:
+    """Swap these pointers: together where the catalog can, else table by table, with ``done`` after each."""
+    if catalog.swaps_together:
+        catalog.repoint(tables, namespaces)
+        return
+    for table in tables:
+        catalog.repoint([table], [])
+        done(table)
+    catalog.repoint([], namespaces)
 
 
 def required(name: str, kind: str, properties: Mapping[str, str], key: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from migrator.catalogs import Catalog
+from migrator.catalogs import Catalog, Repoint
+from migrator.catalogs.base import repoint_all
 from migrator.copying.stage import copy_versions
 from migrator.cutover.pointers import check_unmoved_since_planning, count_pointers
 from migrator.errors import CutoverIncomplete, MigratorError, first_names
@@ -59,15 +60,13 @@ def _swap_catalogs(run: Run, tables: list[PlannedTable]) -> None:
 def repoint(run: Run, catalog: Catalog) -> None:
     """Swap the pointers of the tables, and the namespaces' properties, that the plan changes in one catalog."""
     tables, namespaces = repoints_of(run.plan, catalog.name)
-    if catalog.swaps_together:
-        catalog.repoint(tables, namespaces)
-        return
     swapped = run.journal.swapped_tables()
-    for table in tables:
-        if (catalog.name, table.namespace, table.name) not in swapped:  # it is in use, and may have moved on
-            catalog.repoint([table], [])
-            run.journal.event(TABLE_SWAPPED, catalog=catalog.name, namespace=table.namespace, table=table.name)
-    catalog.repoint([], namespaces)
+    left = [t for t in tables if (catalog.name, t.namespace, t.name) not in swapped]  # the others may have moved on
+
+    def note(table: Repoint) -> None:
+        run.journal.event(TABLE_SWAPPED, catalog=catalog.name, namespace=table.namespace, table=table.name)
+
+    repoint_all(catalog, left, namespaces, note)
 
 
 def _note_swapped(run: Run, tables: list[PlannedTable], catalog: str) -> None:

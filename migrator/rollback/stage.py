@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
+from migrator.catalogs.base import repoint_all
 from migrator.errors import MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
 from migrator.findings import counted
 from migrator.planfile.journal import CATALOG_PUT_BACK, CUTOVER_BEGUN, RETIRE_BEGUN, ROLLBACK_BEGUN, ROLLED_BACK
@@ -128,12 +129,7 @@ def _put_back(run: Run, catalog: Catalog, places: Iterable[TablePlace], result: 
     if not tables and not namespaces:
         return
     try:
-        if catalog.swaps_together:
-            catalog.repoint(tables, namespaces)
-        else:
-            for table in tables:
-                catalog.repoint([table], [])
-            catalog.repoint([], namespaces)
+        repoint_all(catalog, tables, namespaces)
     except MigratorError as error:
         raise _incomplete(run, error) from error
     result.namespaces += len(namespaces)
