@@ -193,6 +193,11 @@ class Journal:
         row = self._db.execute(query, (event,)).fetchone()
         return dict(json.loads(row[0])) if row else {}
 
+    def each(self, event: str) -> list[dict[str, Any]]:
+        """The details of an event, each time that it happened since the last rollback."""
+        query = f"SELECT detail FROM events WHERE event = ? AND {_SINCE_ROLLBACK} ORDER BY id"
+        return [dict(json.loads(detail)) for (detail,) in self._db.execute(query, (event,))]
+
     def first(self, event: str) -> int | None:
         """When it first happened, in milliseconds since the epoch, whatever was rolled back since."""
         query = "SELECT at FROM events WHERE event = ? ORDER BY id LIMIT 1"

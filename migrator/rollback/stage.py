@@ -170,8 +170,14 @@ def _end(run: Run, places: Sequence[TablePlace]) -> None:
     hints = run.plan.db.execute("SELECT id FROM objects WHERE role = ?", (ROLE_VERSION_HINT,)).fetchall()
     run.journal.forget(object_id for (object_id,) in hints)
     run.journal.commit()
-    run.guard.note_rollback(place.metadata for place in places if place.place == NEWER and place.metadata)
+    run.guard.note_rollback(_given_up(run, places))
     run.journal.event(ROLLED_BACK, tables=len(places))
+
+
+def _given_up(run: Run, places: Sequence[TablePlace]) -> set[str]:
+    """The metadata files at the target that this rollback gave up: also those that it had before it was interrupted."""
+    pointed = {pointer["from"] for begun in run.journal.each(ROLLBACK_BEGUN) for pointer in begun["pointers"].values()}
+    return pointed - {place.table.new_metadata for place in places}
 
 
 def _incomplete(run: Run, error: MigratorError) -> MigratorError:

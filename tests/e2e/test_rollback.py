@@ -12,6 +12,8 @@ from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
 from migrator import api
 from migrator.config import load
 from migrator.errors import MigrationFailed, MigratorError, PlanStale, RollbackRefused
+from migrator.store import Store
+from migrator.target import TargetGuard, read_records
 
 
 def plan_of(lake: SmallLake, tmp_path: Path, name: str = "p") -> Path:
@@ -234,6 +236,28 @@ def test_killed_at_any_step_each_table_is_old_or_new_and_the_same_command_goes_o
         assert sql_state(lake) == after
         step += 1
     assert step > 6, "a rollback has at least so many steps"
+
+
+def test_what_was_given_up_is_known_after_a_kill_too(lake: SmallLake, tmp_path: Path) -> None:
+    """Killed after the pointers were put back, and before the target's record says which commits were given up."""
+    before, plan = sql_state(lake), plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.tables[0].commit([7000])
+    given_up = lake.tables[0].pointer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TargetGuard, "note_rollback", _dies)
+        with pytest.raises(KeyboardInterrupt):
+            api.rollback_lake(plan, discard_newer=True)
+    assert sql_state(lake) == before
+    api.rollback_lake(plan)
+    record = next(record for record in read_records(Store(endpoint_url=lake.server.endpoint_url), TARGET))
+    assert list(record.discarded) == [given_up]
+    back_to_the_old_warehouse(lake)
+    assert api.migrate_lake(plan_of(lake, tmp_path, "q")).ok
+
+
+def _dies(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_one_catalog_that_fails_leaves_the_other_told_apart(
