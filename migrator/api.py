@@ -35,7 +35,6 @@ from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, STARTED, Journal
-from migrator.planfile.log import digest_at
 from migrator.progress import Progress
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
 from migrator.reporting.description import PlanDescription, TableDescription
@@ -243,12 +242,10 @@ def plan_log(path: str | Path, *, look: bool = True, progress: Progress | None =
         if not look or found.changed:
             return found
         try:
-            record = TargetGuard(plan, connect(**_settings_of(plan).connection), Progress()).record()
+            guard = TargetGuard(plan, connect(**_settings_of(plan).connection), Progress())
+            return replace(found, changed=guard.log_difference())
         except MigratorError as error:
             return replace(found, not_checked=error.message)
-        if record is None or digest_at(plan.db, record.log_entries) == record.log_digest:
-            return found
-        return replace(found, changed=f"the target's record has {record.log_entries} entries, and another last one")
 
 
 def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:

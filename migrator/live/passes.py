@@ -11,7 +11,7 @@ from migrator.errors import CutoverIncomplete, PlanStale
 from migrator.live.quiet import Stillness, wait_until_quiet
 from migrator.migration import Migration
 from migrator.planfile.journal import CATALOG_SWAPPED, TABLE_SWAPPED
-from migrator.planfile.log import Entry
+from migrator.planfile.log import Entry, time_of
 
 PASSES = 5
 """How often a pass is made anew because the lake changed meanwhile, before that is reported."""
@@ -56,7 +56,7 @@ def held_up(entries: Iterable[Entry], since: datetime | None) -> dict[str, float
     if since is None:
         return waited
     for entry in entries:
-        at = datetime.fromisoformat(entry.at.replace("Z", "+00:00"))
+        at = time_of(entry.at)
         if at < since:
             continue
         if entry.event == CATALOG_SWAPPED:

@@ -202,7 +202,13 @@ class Journal:
         """When it first happened, in milliseconds since the epoch, whatever was rolled back since."""
         query = "SELECT at FROM events WHERE event = ? ORDER BY id LIMIT 1"
         row = self._db.execute(query, (event,)).fetchone()
-        return int(datetime.fromisoformat(row[0].replace("Z", "+00:00")).timestamp() * 1000) if row else None
+        return int(log.time_of(row[0]).timestamp() * 1000) if row else None
+
+    def last_at(self, event: str) -> datetime | None:
+        """When it happened for the last time since the last rollback; None if it did not."""
+        query = f"SELECT at FROM events WHERE event = ? AND {_SINCE_ROLLBACK} ORDER BY id DESC LIMIT 1"
+        row = self._db.execute(query, (event,)).fetchone()
+        return log.time_of(row[0]) if row else None
 
     def events(self) -> list[dict[str, Any]]:
         """Everything that happened, in order."""

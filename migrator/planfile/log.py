@@ -67,6 +67,11 @@ def append(db: sqlite3.Connection, event: str, detail: Mapping[str, Any]) -> Non
         raise
 
 
+def time_of(at: str) -> datetime:
+    """The time of an entry."""
+    return datetime.fromisoformat(at.replace("Z", "+00:00"))  # Python 3.10 does not read the Z
+
+
 def entries(db: sqlite3.Connection) -> list[Entry]:
     """All entries, the oldest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM events ORDER BY id")
@@ -88,6 +93,12 @@ def first_changed(db: sqlite3.Connection) -> int | None:
         if values[2] == RENEWED:
             planned, renewed = json.loads(values[3])["digest"], expected
     return renewed if planned and planned != _plan_digest(db) else None
+
+
+def difference(db: sqlite3.Connection) -> str:
+    """What :func:`first_changed` found, as a part of a sentence; "" if it found nothing."""
+    changed = first_changed(db)
+    return "" if changed is None else f"entry {changed} is not the one that migrator wrote there"
 
 
 def head(db: sqlite3.Connection) -> tuple[int, str]:

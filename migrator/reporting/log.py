@@ -48,9 +48,8 @@ class PlanLog:
 
 def read_log(plan: PlanFile) -> PlanLog:
     """The log of a plan, checked entry by entry."""
-    header, changed = plan.header(), log.first_changed(plan.db)
-    found = "" if changed is None else f"entry {changed} is not the one that migrator wrote there"
-    return PlanLog(str(plan.path), header["created"], header["digest"], tuple(log.entries(plan.db)), found)
+    header, entries = plan.header(), tuple(log.entries(plan.db))
+    return PlanLog(str(plan.path), header["created"], header["digest"], entries, log.difference(plan.db))
 
 
 def log_report(found: PlanLog) -> Report:

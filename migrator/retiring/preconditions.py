@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from migrator.errors import ConfigError, MigratorError, RetireRefused
 from migrator.planfile import log
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import CUTOVER_DONE, FINISHED, ROLLBACK_BEGUN, ROLLED_BACK, Journal
+from migrator.planfile.journal import CUTOVER_DONE, FINISHED, ROLLBACK_BEGUN, Journal
 from migrator.target import TargetGuard, superseded_error
 from migrator.target.record import CUT_OVER
 
@@ -48,7 +48,7 @@ def check_finished(plan: PlanFile, journal: Journal, cooling: timedelta, now: da
             f"{plan.path} is not cut over: the lake still lives in the old buckets.",
             next_move=f"Carry it out first: migrator migrate {plan.path}",
         )
-    finished = _finished_at(plan)
+    finished = journal.last_at(FINISHED)
     if finished is None:
         raise RetireRefused(
             f"{plan.path} is cut over, but the verification after it did not pass.",
@@ -68,22 +68,10 @@ def check_finished(plan: PlanFile, journal: Journal, cooling: timedelta, now: da
         )
 
 
-def _finished_at(plan: PlanFile) -> datetime | None:
-    """When the plan was finished since its last rollback; None if it was not."""
-    at = None
-    for entry in log.entries(plan.db):
-        if entry.event == ROLLED_BACK:
-            at = None
-        elif entry.event == FINISHED:
-            at = datetime.fromisoformat(entry.at.replace("Z", "+00:00"))
-    return at
-
-
 def check_log(plan: PlanFile) -> None:
     """No entry of the log was changed, removed or put in. Raises RetireRefused."""
-    changed = log.first_changed(plan.db)
-    if changed is not None:
-        raise _log_changed(plan, f"entry {changed} is not the one that migrator wrote there")
+    if changed := log.difference(plan.db):
+        raise _log_changed(plan, changed)
 
 
 def check_record(plan: PlanFile, guard: TargetGuard) -> None:
@@ -99,8 +87,8 @@ def check_record(plan: PlanFile, guard: TargetGuard) -> None:
             f"{plan.path} is cut over by its log, but the target's record {state}.",
             next_move="Use the plan file with which the migration was carried out.",
         )
-    if log.digest_at(plan.db, record.log_entries) != record.log_digest:
-        raise _log_changed(plan, f"the target's record has {record.log_entries} entries, and another last one")
+    if changed := guard.log_difference():
+        raise _log_changed(plan, changed)
 
 
 def _log_changed(plan: PlanFile, what: str) -> MigratorError:

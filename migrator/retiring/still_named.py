@@ -22,6 +22,7 @@ from migrator.layout import Layout, Location
 from migrator.plan.carriers import carrier_findings
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import object_named
+from migrator.planfile.queries import SAME_AS_SOURCE
 from migrator.planfile.rows import LEFT, SKIP, PlannedTable
 from migrator.retiring.proof import RETIRABLE
 from migrator.retiring.table_paths import TablePaths
@@ -36,7 +37,7 @@ WORKERS = 16
 _S3_URI = re.compile(r"s3[an]?://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(?:/[^\s\"'`,;()<>\[\]{}|]*)?")
 _ENDINGS = ("py", "sql", "sh", "scala", "r", "ipynb", "yml", "yaml", "conf", "properties", "toml")
 _IS_SCRIPT = " OR ".join(["o.target GLOB 'scripts/*'", *(f"o.target LIKE '%.{ending}'" for ending in _ENDINGS)])
-_COPIES = "o.action IN ('copy', 'overwrite', 'same') AND o.role = '' AND t.size > 0"
+_COPIES = f"{SAME_AS_SOURCE} AND t.size > 0"
 _SCRIPTS = (
     f"SELECT t.key FROM objects o JOIN {TARGET} t ON t.key = o.target"
     f" WHERE {_COPIES} AND ({_IS_SCRIPT}) AND t.size <= {MOST_SCRIPT_BYTES} LIMIT {MOST_SCRIPTS}"

@@ -51,6 +51,14 @@ class TargetGuard:
         records = read_records(self._store, self.bucket)
         return next((record for record in records if record.plan_id == self._id), None)
 
+    def log_difference(self) -> str:
+        """How the log of the plan differs from its end as the record has it, as a part of a sentence; "" if it does
+        not, or if there is no record."""
+        record = self.record()
+        if record is None or log.digest_at(self._plan.db, record.log_entries) == record.log_digest:
+            return ""
+        return f"the target's record has {record.log_entries} entries, and another last one"
+
     def begin(self, journal: Journal, *, recognize: bool, live: frozenset[int]) -> Conditional:
         """Compare the target with the plan, and write the plan's record there. Call it before the first write of a run.
 
