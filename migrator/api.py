@@ -29,12 +29,12 @@ from migrator.errors import MigratorError, PlanStale
 from migrator.layout import MEDALLION, Layout, source_places
 from migrator.live.generation import renew
 from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
-from migrator.live.quiet import Stillness, look
+from migrator.live.quiet import look
 from migrator.migration import Choices, Migration, carry_out
 from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import CUTOVER_BEGUN, STARTED, Journal
+from migrator.planfile.journal import CUTOVER_BEGUN, Journal
 from migrator.progress import Progress
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
 from migrator.reporting.description import PlanDescription, TableDescription
@@ -302,16 +302,15 @@ def migrate_lake(
 
 
 def _renew(path: Path, progress: Progress | None) -> None:
-    """Take in what changed since this plan was made: in a new generation of it, unless it was not begun yet, or was cut
-    over."""
-    with PlanFile.open(path, progress, read_only=True) as plan:
-        journal = Journal(plan)
-        if journal.first(STARTED) is None or journal.has(CUTOVER_BEGUN):
-            return
-        settings = _settings_to_plan_again(plan)
-    with _opened(settings) as (store, catalogs):
-        quiet = progress or Progress()
-        renew(path, lambda fresh: build_plan(fresh, settings, store, catalogs, quiet), quiet)
+    """Take in what changed since this plan was made; see :func:`migrator.live.generation.renew`."""
+    progress = progress or Progress()
+
+    def build(old: PlanFile, fresh: Path) -> None:
+        settings = _settings_to_plan_again(old)
+        with _opened(settings) as (store, catalogs):
+            build_plan(fresh, settings, store, catalogs, progress)
+
+    renew(path, build, progress)
 
 
 def copy_lake(path: str | Path, *, copying: CopySettings | None = None, progress: Progress | None = None) -> Migration:
@@ -344,17 +343,16 @@ def cutover_lake(
     then. Otherwise as :func:`migrate_lake`.
     """
 
-    def look_again() -> Stillness:
-        with PlanFile.open(Path(path), progress, read_only=True) as plan, _connected(plan) as (store, catalogs):
-            return look(store, catalogs, source_places(plan.layout), progress or Progress())
-
     def cut_over() -> Migration:
         with open_plan(path, progress=progress) as plan:
             return plan.migrate(Choices(accept=accept), copying)
 
-    with open_plan(path, progress=progress) as plan:
-        begun = plan.status().can_roll_back
-    since = None if begun else quiet_since(look_again, quiet_for, wait)
+    since = None
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        if not Journal(plan).has(CUTOVER_BEGUN):
+            with _connected(plan) as (store, catalogs):
+                places = source_places(plan.layout)
+                since = quiet_since(lambda: look(store, catalogs, places, progress or Progress()), quiet_for, wait)
     migration = repeated(lambda: _renew(Path(path), progress), cut_over)
     return LiveCutover(migration, since, held_up(plan_log(path, look=False).entries, since))
 

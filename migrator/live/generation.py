@@ -17,6 +17,7 @@ from migrator.errors import PlanStale, first_names
 from migrator.planfile import log
 from migrator.planfile.connecting import connect
 from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import CUTOVER_BEGUN, STARTED, Journal
 from migrator.planfile.place import plan_lock
 from migrator.progress import Progress
 
@@ -25,8 +26,10 @@ SAME = ("endpoint_url", "target_endpoint_url", "target_bucket", "layout", "catal
 """What the header of a new generation must have like the old one. None of it holds a secret."""
 
 
-def renew(path: Path, build: Callable[[Path], None], progress: Progress) -> None:
-    """Make the plan anew. ``build`` writes a sealed plan with the settings of this one to the path that it is given.
+def renew(path: Path, build: Callable[[PlanFile, Path], None], progress: Progress) -> None:
+    """Make the plan anew, unless it was not begun yet, or was cut over.
+
+    ``build`` takes the old generation, and the path to which it writes a sealed plan with the same settings.
 
     Raises PlanStale if tables came or went since the plan was approved, or if a catalog is another one now. A plan with
     findings that block is made all the same; to carry it out is refused. After an error, or a kill, the old generation
@@ -37,8 +40,11 @@ def renew(path: Path, build: Callable[[Path], None], progress: Progress) -> None
     with plan_lock(place, "is being carried out by another process.", next_move="Wait for it."):
         try:
             with PlanFile.open(place, progress, read_only=True) as old:
+                journal = Journal(old)
+                if journal.first(STARTED) is None or journal.has(CUTOVER_BEGUN):
+                    return
                 tables, header = _tables(old), old.header()
-            build(fresh)
+                build(old, fresh)
             with PlanFile.open_unchecked(fresh) as new:
                 _check_places(path, header, new.header())
                 _check_tables(path, tables, _tables(new))
