@@ -61,7 +61,7 @@ def reports(name: str) -> dict[str, Report]:
         not_checked=name,
     )
     bad_table = table(identifier=name, features=[name], writers=[name], problems=[name], migratable=False)
-    relocation = Relocation(name, name, format_version=2, snapshots=1, notes=[name])
+    relocation = Relocation(metadata_location=name, location=name, format_version=2, snapshots=1, notes=[name])
     return {
         "plan": plan_report(described),
         "verification": verification_report(verification),

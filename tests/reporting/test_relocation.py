@@ -8,8 +8,8 @@ from migrator.rewriting.relocate import Relocation
 def test_a_relocation_ends_in_the_command_that_registers_the_table() -> None:
     location = "s3://new/l'x\\y"
     done = Relocation(
-        f"{location}/metadata/1.metadata.json",
-        location,
+        metadata_location=f"{location}/metadata/1.metadata.json",
+        location=location,
         format_version=2,
         snapshots=4,
         rewritten=12,
