@@ -204,13 +204,13 @@ class OpenPlan:
             run = Run(plan, store, catalogs, journal, self._progress, copying.max_failures, copying.only)
             return carry_out(run, copying.options, choices or Choices())
 
-    def roll_back(self, *, discard_newer: bool = False) -> Rollback:
+    def roll_back(self, *, discard_newer: bool = False, bring_back: bool = False) -> Rollback:
         """Undo the cutover; see :func:`rollback_lake`."""
         plan = self._plan
         plan.allow_writing(self._progress)
         with _connected(plan) as (store, catalogs), plan.lock(), Journal(plan) as journal:
             run = Run(plan, store, catalogs, journal, self._progress, MAX_FAILURES)
-            return roll_back(run, discard_newer=discard_newer)
+            return roll_back(run, discard_newer=discard_newer, bring_back=bring_back)
 
 
 @contextmanager
@@ -357,15 +357,18 @@ def cutover_lake(
     return LiveCutover(migration, since, held_up(plan_log(path, look=False).entries, since))
 
 
-def rollback_lake(path: str | Path, *, discard_newer: bool = False, progress: Progress | None = None) -> Rollback:
+def rollback_lake(
+    path: str | Path, *, discard_newer: bool = False, bring_back: bool = False, progress: Progress | None = None
+) -> Rollback:
     """Undo the cutover of a plan: point every table, view and namespace to its old place again. Safe to call again
     after any interruption. Nothing is deleted.
 
     Raises RollbackRefused, with what would be lost, if something was committed at the target since the cutover, unless
-    ``discard_newer``; MigrationFailed if the old buckets lack files that a table needs.
+    it is to be kept (``bring_back``: copied and rewritten to the old place) or lost (``discard_newer``; with both, what
+    cannot be kept is lost); MigrationFailed if the old buckets lack files that a table needs.
     """
     with open_plan(path, progress=progress) as plan:
-        return plan.roll_back(discard_newer=discard_newer)
+        return plan.roll_back(discard_newer=discard_newer, bring_back=bring_back)
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:

@@ -13,24 +13,30 @@ from migrator.cli.terminal import ask, progress, say, say_json
 @click.command()
 @plan_argument
 @click.option(
+    "--bring-back",
+    is_flag=True,
+    help="Keep what was committed at the target since the cutover: copy and rewrite it to the old buckets first.",
+)
+@click.option(
     "--discard-newer",
     is_flag=True,
     help="Also go back where something was committed at the target since the cutover. The tables lose these commits; "
-    "their files stay at the target.",
+    "their files stay at the target. With --bring-back: only of tables whose commits cannot be kept.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @json_option
-def rollback(plan: Path, discard_newer: bool, yes: bool, as_json: bool) -> None:
+def rollback(plan: Path, bring_back: bool, discard_newer: bool, yes: bool, as_json: bool) -> None:
     """Undo the cutover of PLAN.
 
     \b
     Example:
       migrator rollback plans/lake.db
+      migrator rollback plans/lake.db --bring-back
       migrator rollback plans/lake.db --discard-newer --yes
 
     Every table, view and namespace points to its old place again. Stop the writers first. Refuses, with the snapshots
-    that would be lost, if something was committed at the target since. Nothing is deleted. If it was interrupted, run
-    the same command again: it continues.
+    that would be lost, if something was committed at the target since: choose --bring-back or --discard-newer. Nothing
+    is deleted. If it was interrupted, run the same command again: it continues.
     """
     from migrator import api
     from migrator.reporting.rollback import rollback_question, rollback_report
@@ -39,8 +45,8 @@ def rollback(plan: Path, discard_newer: bool, yes: bool, as_json: bool) -> None:
         described = opened.describe()
         status = opened.status()
         if status.can_roll_back and not yes:
-            ask(rollback_question(described, discard_newer=discard_newer))
-        done = opened.roll_back(discard_newer=discard_newer)
+            ask(rollback_question(described, discard_newer=discard_newer, bring_back=bring_back))
+        done = opened.roll_back(discard_newer=discard_newer, bring_back=bring_back)
     if as_json:
         say_json({"plan": described["plan"], **done.to_json()})
     else:

@@ -7,7 +7,7 @@ there is one answer to "where does this go". Paths are opaque strings: nothing i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from migrator.errors import ConfigError, redacted
@@ -200,14 +200,18 @@ class Layout:
         """
         if is_s3(path) or (new := Location.parse(self._map_recorded(path) or "")) is None:
             return Location.parse(path)
+        return next((Location("s3", bucket, key) for bucket, key in self.sources_of(new.key)), None)
+
+    def sources_of(self, key: str) -> Iterator[tuple[str, str]]:
+        """The (bucket, key) of every old place from which an object goes to this key in the target bucket: several if
+        several rules lead there. The rule with the longest target prefix comes first."""
         for rule in sorted(self.rules, key=lambda rule: -len(rule.target or "")):
-            if rule.target is None or not Rule("", rule.target, "").covers(new.key):
+            if rule.target is None or not Rule("", rule.target, "").covers(key):
                 continue
-            rest = new.key[len(rule.target) + 1 :] if rule.target else new.key
-            key = f"{rule.prefix}/{rest}" if rule.prefix and rest else rule.prefix or rest
-            if self.map_key(rule.bucket, key) == new.key:
-                return Location("s3", rule.bucket, key)
-        return None
+            rest = key[len(rule.target) + 1 :] if rule.target else key
+            old = f"{rule.prefix}/{rest}" if rule.prefix and rest else rule.prefix or rest
+            if self.map_key(rule.bucket, old) == key:
+                yield rule.bucket, old
 
     def is_source(self, uri: str) -> bool:
         """True if ``uri`` is in one of the source buckets, moved or not, or if a rule maps this path outside of S3."""

@@ -30,6 +30,8 @@ COMMIT_SECONDS = 1.0
 STARTED, COPIED, REWRITTEN, COMPARED, LATE = "started", "copied", "rewritten", "compared", "late-changes"
 CUTOVER_BEGUN, CUTOVER_DONE, VERIFIED, FINISHED = "cutover-begun", "cutover-done", "verified", "finished"
 ROLLBACK_BEGUN, CATALOG_PUT_BACK, ROLLED_BACK = "rollback-begun", "catalog-put-back", "rolled-back"
+BROUGHT_BACK = "brought-back"
+"""What was committed to one table at the target is in the old place, too; no pointer names it there yet."""
 RETIRE_BEGUN, RETIRED = "retire-begun", "retired"
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""

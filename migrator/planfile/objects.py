@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import WRITTEN_OR_SAME
 from migrator.planfile.rows import OBJECT_COLUMNS, PlannedObject
 
 
@@ -18,6 +19,13 @@ def objects_by_id(plan: PlanFile, ids: Iterable[int]) -> Iterator[PlannedObject]
 def object_at(plan: PlanFile, bucket: str, key: str) -> PlannedObject | None:
     """The object with this source key, from any thread."""
     row = plan.lookup(f"SELECT {OBJECT_COLUMNS} FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
+    return PlannedObject(*row) if row else None
+
+
+def object_moved_to(plan: PlanFile, key: str) -> PlannedObject | None:
+    """The object that the plan moves to this key in the target bucket, from any thread."""
+    query = f"SELECT {OBJECT_COLUMNS} FROM objects WHERE target = ? AND {WRITTEN_OR_SAME}"
+    row = plan.lookup(query, (key,))
     return PlannedObject(*row) if row else None
 
 

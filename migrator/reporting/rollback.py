@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 from migrator.findings import counted
 from migrator.reporting.description import PlanDescription
 from migrator.reporting.migration import plan_command
-from migrator.reporting.rendering import Grid, Report, line, printable, unwrapped
+from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
 
 if TYPE_CHECKING:
     from migrator.rollback.stage import Rollback
 
 
-def rollback_question(plan: PlanDescription, *, discard_newer: bool) -> str:
+def rollback_question(plan: PlanDescription, *, discard_newer: bool, bring_back: bool) -> str:
     """What ``rollback`` asks before it starts."""
     losing = ", also of tables that would lose commits" if discard_newer else ""
-    return f"Point {counted(plan['pointers']['total'], 'pointer')} to the old buckets again{losing}, now?"
+    first = "Copy what was committed since to the old buckets, and point" if bring_back else "Point"
+    return f"{first} {counted(plan['pointers']['total'], 'pointer')} to the old buckets again{losing}, now?"
 
 
 def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
@@ -37,12 +38,19 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
         report.append(
             line(f"{counted(len(done.by_hint), 'table')} of Hadoop catalogs: their old place was never changed.")
         )
+    for kept in done.brought_back:
+        report.append(
+            line(
+                f"{kept.table} kept {counted(kept.commits, 'commit')}: copied {counted(kept.copied, 'file')} "
+                f"({size(kept.copied_bytes)}) and rewrote {counted(kept.rewritten, 'file')} to the old place."
+            )
+        )
     if done.discarded:
         report.append(line("Given up, as asked; the files are still at the target:", style="yellow"))
         report += [line(f"  {place.lost}") for place in done.discarded]
     if done.kept_properties:
         report.append(line("Set to something else since, and left so:", style="yellow"))
-        report += [line(f"  {kept}") for kept in done.kept_properties]
+        report += [line(f"  {left}") for left in done.kept_properties]
     rows = [(c["what"], c["after"], "→", c["before"]) for c in plan["changes"]]
     return [
         *report,
@@ -56,8 +64,8 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
 
 
 def _to_migrate_again(done: Rollback, plan: PlanDescription) -> Report:
-    """A plan that gave commits up no longer describes the target."""
-    if done.discarded:
+    """After commits were given up or brought back, the plan no longer describes the target or the old tables."""
+    if done.discarded or done.brought_back:
         return [line("To migrate again, make a new plan:"), unwrapped(f"  {plan_command(plan)} -o NEW.db")]
     return [
         line("To migrate again: the same plan, or a new one if the old buckets were written to meanwhile:"),

@@ -34,10 +34,13 @@ CREATE TABLE files (
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file that is at its new place already, as the table there needs it. ``size`` in bytes; ``deletes``: what a
-    manifest records of it if it is a file of position deletes that differs from the one at the old place."""
+    """A file that is at its new place already, as the table there needs it.
 
-    size: int
+    ``size`` in bytes; None to keep the one that is recorded. ``deletes``: what a manifest records of it, if it is a
+    file of position deletes that differs from the one at the old place.
+    """
+
+    size: int | None
     deletes: DeleteFile | None = None
 
 
@@ -195,7 +198,8 @@ class TableMover:
             for manifest in read.manifests:
                 self._listed_in.setdefault(manifest.path, read.path)
                 if (there := self._route.known(manifest.path)) is not None:
-                    self._measured.lengths[manifest.path] = there.size
+                    if there.size is not None:
+                        self._measured.lengths[manifest.path] = there.size
                     continue
                 known = found.setdefault(manifest.path, manifest)
                 if known is not None and known.length != manifest.length:

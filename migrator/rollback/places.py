@@ -22,7 +22,8 @@ GONE = "gone from its catalog"
 class TablePlace:
     """One table whose pointer the plan changes. ``metadata``: the metadata file that its catalog, or its version hint
     at the target, names now. ``stored``: its catalog stores the pointer. ``commits`` and ``change``: what going back
-    would lose; see :func:`with_losses`."""
+    would lose; see :func:`with_losses`. ``back_to``: the metadata file in the old place to point to, if it is not the
+    planned one."""
 
     table: PlannedTable
     place: str
@@ -30,6 +31,12 @@ class TablePlace:
     stored: bool = True
     commits: tuple[Snapshot, ...] = ()
     change: str = ""
+    back_to: str | None = None
+
+    @property
+    def old_metadata(self) -> str:
+        """The metadata file in the old place to which going back points the table."""
+        return self.back_to or self.table.old_metadata
 
     @property
     def lost(self) -> str:

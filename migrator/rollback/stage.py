@@ -7,16 +7,24 @@ old or new, never neither, and the same command goes on (issue 14).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.catalogs.base import repoint_all
 from migrator.errors import MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
 from migrator.findings import counted
-from migrator.planfile.journal import CATALOG_PUT_BACK, CUTOVER_BEGUN, RETIRE_BEGUN, ROLLBACK_BEGUN, ROLLED_BACK
+from migrator.planfile.journal import (
+    BROUGHT_BACK,
+    CATALOG_PUT_BACK,
+    CUTOVER_BEGUN,
+    RETIRE_BEGUN,
+    ROLLBACK_BEGUN,
+    ROLLED_BACK,
+)
 from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import ROLE_VERSION_HINT
+from migrator.rollback.bring_back import BroughtBack, bring_back, not_brought_back, write_hint
 from migrator.rollback.old_place import check_old_tables
 from migrator.rollback.places import CUT_OVER, GONE, NEWER, OLD, TablePlace, find_places, with_losses
 from migrator.run import Run
@@ -37,6 +45,8 @@ class Rollback:
     by_hint: list[str] = field(default_factory=list)
     """Tables of Hadoop catalogs. Their old place has its own version hint, which no migration changes, so there is no
     pointer to put back: who reads the old warehouse, reads the old tables."""
+    brought_back: list[BroughtBack] = field(default_factory=list)
+    """Those that had been changed at the target, and keep these changes in the old place."""
     discarded: list[TablePlace] = field(default_factory=list)
     """Those that had been changed at the target. Their newer metadata files stay there."""
     namespaces: int = 0
@@ -54,6 +64,7 @@ class Rollback:
             "by_hint": self.by_hint,
             "namespaces": self.namespaces,
             "kept_properties": self.kept_properties,
+            "brought_back": [asdict(brought) for brought in self.brought_back],
             "discarded": [
                 {"table": place.table.identifier, "metadata": place.metadata, "lost": place.lost}
                 for place in self.discarded
@@ -61,11 +72,13 @@ class Rollback:
         }
 
 
-def roll_back(run: Run, *, discard_newer: bool = False) -> Rollback:
+def roll_back(run: Run, *, discard_newer: bool = False, bring_back: bool = False) -> Rollback:
     """Point every table, view and namespace that this plan has cut over to its old place again.
 
-    ``discard_newer``: also tables that were changed at the target since; without it, RollbackRefused names what would
-    be lost. Raises MigrationFailed if the old place lacks files that a table needs. In both cases nothing was changed.
+    Tables that were changed at the target since: with ``bring_back`` they keep these changes in the old place, with
+    ``discard_newer`` they lose them; without either, RollbackRefused names what would be lost. With both, what cannot
+    be brought back is lost. Raises MigrationFailed if the old place lacks files that a table needs. No pointer was
+    changed then.
     """
     if not run.journal.has(CUTOVER_BEGUN):
         return Rollback(nothing_to_do=True)
@@ -75,28 +88,45 @@ def roll_back(run: Run, *, discard_newer: bool = False) -> Rollback:
             next_move="There is no way back after that, but for a backup of the old buckets.",
         )
     bucket = run.layout.target_bucket
+    newer = Newer(discard=discard_newer, bring_back=bring_back)
     if not run.store.bucket_exists(bucket):  # lost: all the more reason to go back, and nobody else can migrate there
-        return _roll_back(run, discard_newer)
+        return _roll_back(run, newer)
     with lease(run.store, bucket, run.plan.path) as held:
-        return _roll_back(run, discard_newer, held.check)
+        return _roll_back(run, newer, held.check)
 
 
-def _roll_back(run: Run, discard_newer: bool, check_lease: Callable[[], None] = lambda: None) -> Rollback:
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """What is to become of what was committed at the target since the cutover."""
+
+    discard: bool
+    bring_back: bool
+
+
+def _roll_back(run: Run, newer: Newer, check_lease: Callable[[], None] = lambda: None) -> Rollback:
     places = find_places(run)
-    losing = [with_losses(run, place) for place in places if place.place in (NEWER, GONE)]
-    if losing and not discard_newer:
+    changed = [with_losses(run, place) for place in places if place.place in (NEWER, GONE)]
+    losing = changed if not newer.bring_back else [place for place in changed if place.place == GONE]
+    if losing and not newer.discard:
         raise _refusal(losing)
     going = [place for place in places if place.place in (CUT_OVER, NEWER)]
     check_old_tables(run, [place.table for place in going])
+    brought = _bring_back(run, changed, newer, check_lease) if newer.bring_back else {}
     result = Rollback(
         put_back=[place.table.identifier for place in going if place.stored],
         already=[place.table.identifier for place in places if place.place == OLD],
         by_hint=[place.table.identifier for place in going if not place.stored],
-        discarded=losing,
+        brought_back=list(brought.values()),
+        discarded=[place for place in changed if place.table.identifier not in brought],
     )
-    pointers = {p.table.identifier: {"from": p.metadata, "to": p.table.old_metadata} for p in going}
-    run.journal.event(ROLLBACK_BEGUN, pointers=pointers, lost=[place.lost for place in losing])
+    old = {name: done.metadata for name, done in brought.items()}
+    places = [replace(place, back_to=old.get(place.table.identifier)) for place in places]
+    pointers = {p.table.identifier: {"from": p.metadata, "to": p.old_metadata} for p in places if p.place != OLD}
+    run.journal.event(ROLLBACK_BEGUN, pointers=pointers, lost=[place.lost for place in result.discarded])
     check_lease()
+    for done in result.brought_back:
+        if done.by_hint:
+            write_hint(run, done)
     for catalog in run.catalogs.values():
         if catalog.stores_pointers:
             _put_back(run, catalog, places, result)
@@ -104,12 +134,34 @@ def _roll_back(run: Run, discard_newer: bool, check_lease: Callable[[], None] = 
     return result
 
 
+def _bring_back(
+    run: Run, changed: Sequence[TablePlace], newer: Newer, check_lease: Callable[[], None]
+) -> dict[str, BroughtBack]:
+    """Bring the commits of these tables to the old place: identifier → what was done. Raises MigrationFailed for the
+    first that cannot be, unless such are to be discarded."""
+    brought = {}
+    for place in changed:
+        if place.place != NEWER:
+            continue
+        check_lease()
+        try:
+            done = bring_back(run, place)
+        except MigratorError as error:
+            if newer.discard:
+                continue
+            raise not_brought_back(place.table.identifier, error) from error
+        brought[place.table.identifier] = done
+        run.journal.event(BROUGHT_BACK, **asdict(done))
+    return brought
+
+
 def _refusal(losing: Sequence[TablePlace]) -> RollbackRefused:
     lines = first_lines([place.lost for place in losing])
     return RollbackRefused(
         f"Changed at the target since the cutover: {counted(len(losing), 'table')}. Going back would lose this:\n"
         f"{lines}\nNo pointer was changed.",
-        next_move="Add --discard-newer to go back all the same. Nothing is deleted: the files stay at the target.",
+        next_move="Add --bring-back to keep these changes in the old place, or --discard-newer to go back without "
+        "them. Nothing is deleted: the files stay at the target.",
     )
 
 
@@ -119,12 +171,17 @@ def _put_back(run: Run, catalog: Catalog, places: Iterable[TablePlace], result: 
     A table that is in the old place as planned is among them: a crash between two requests of a swap may have left it
     without an entry of its name (see :meth:`migrator.catalogs.base.Catalog.repoint`), and this ends that.
     """
-    mine = [place for place in places if place.stored and place.table.catalog == catalog.name]
-    tables = [
-        Repoint(p.table.namespace, p.table.name, _expected(p), p.table.old_metadata, p.table.kind)
-        for p in mine
-        if p.place in (CUT_OVER, NEWER) or p.metadata == p.table.old_metadata
-    ]
+    begun = _begun(run)
+    tables = []
+    for place in places:
+        if not place.stored or place.table.catalog != catalog.name or place.place == GONE:
+            continue
+        expected, old = place.metadata or "", place.old_metadata
+        if place.place == OLD:
+            expected, old = begun.get((place.table.identifier, expected), (place.table.new_metadata or "", old))
+            if old != place.metadata:  # somebody else has set it to this
+                continue
+        tables.append(Repoint(place.table.namespace, place.table.name, expected, old, place.table.kind))
     namespaces = _namespaces(run, catalog, result)
     if not tables and not namespaces:
         return
@@ -140,9 +197,13 @@ def _put_back(run: Run, catalog: Catalog, places: Iterable[TablePlace], result: 
     )
 
 
-def _expected(place: TablePlace) -> str:
-    """The metadata file that the catalog names, or named before a swap that was interrupted."""
-    return (place.table.new_metadata if place.place == OLD else place.metadata) or ""
+def _begun(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
+    """(table, metadata file in the old place) → the swap back that this plan has begun: from where, and to where."""
+    return {
+        (name, pointer["to"]): (pointer["from"] or "", pointer["to"])
+        for begun in run.journal.each(ROLLBACK_BEGUN)
+        for name, pointer in begun["pointers"].items()
+    }
 
 
 def _namespaces(run: Run, catalog: Catalog, result: Rollback) -> list[NamespaceRepoint]:
@@ -176,7 +237,7 @@ def _end(run: Run, places: Sequence[TablePlace]) -> None:
 
 def _given_up(run: Run, places: Sequence[TablePlace]) -> set[str]:
     """The metadata files at the target that this rollback gave up: also those that it had before it was interrupted."""
-    pointed = {pointer["from"] for begun in run.journal.each(ROLLBACK_BEGUN) for pointer in begun["pointers"].values()}
+    pointed = {source for source, _ in _begun(run).values() if source}
     return pointed - {place.table.new_metadata for place in places}
 
 

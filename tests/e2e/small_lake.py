@@ -35,6 +35,8 @@ PLAIN = {
 }
 """The keys that are no table's, and what is there in the beginning."""
 
+Saved = tuple[dict[str, dict[str, tuple[str, bytes]]], dict[Path, bytes]]
+"""Bucket → key → (ETag, content), and the catalogs' databases."""
 Listing = dict[str, tuple[int, str, Any]]
 """Key → size, ETag, time of the last change."""
 
@@ -62,8 +64,7 @@ class SmallLake:
             self.put(bucket, key, data)
         for number, table in enumerate(self.tables):
             table.create(range(number * 1000, number * 1000 + 2))
-        self._beginning = {bucket: self._contents(bucket) for bucket in OLD}
-        self._databases = {path: path.read_bytes() for path in folder.glob("*.sqlite")}
+        self._beginning = self.saved()
         self.config.write_text(self._toml())
 
     def _toml(self) -> str:
@@ -81,36 +82,44 @@ class SmallLake:
 
     # -- putting it back -----------------------------------------------------------------------------
 
-    def reset(self) -> None:
-        """As in the beginning, with an empty target."""
+    def saved(self) -> Saved:
+        """All of the lake as it is now, for :meth:`restore`."""
+        contents = {bucket: self._contents(bucket) for bucket in (*OLD, TARGET)}
+        return contents, {path: path.read_bytes() for path in self.folder.glob("*.sqlite")}
+
+    def restore(self, saved: Saved) -> None:
+        """As it was then. Engines read Hadoop's tables at the target if there is a version hint."""
+        contents, databases = saved
         for table in self.tables:
             table.forget()
-        self.empty(TARGET)
-        for bucket, contents in self._beginning.items():
-            now = self.listing(bucket)
-            self._delete(bucket, now.keys() - contents.keys())
-            for key, (etag, data) in contents.items():
-                if key not in now or now[key][1] != etag:
+        for bucket, wanted in contents.items():
+            self._abort_uploads(bucket)
+            now = {key: etag for key, (_, etag, _) in self.listing(bucket, own=True).items()}
+            self._delete(bucket, now.keys() - wanted.keys())
+            for key, (etag, data) in wanted.items():
+                if now.get(key) != etag:
                     self.put(bucket, key, data)
-        for path, content in self._databases.items():
+        for path, content in databases.items():
             path.write_bytes(content)
 
+    def reset(self) -> None:
+        """As in the beginning, with an empty target."""
+        self.restore(self._beginning)
+
     def empty(self, bucket: str) -> None:
+        self._abort_uploads(bucket)
+        self._delete(bucket, self.listing(bucket, own=True))
+
+    def _abort_uploads(self, bucket: str) -> None:
         for upload in self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
             self.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-        self._delete(bucket, [*self.listing(bucket), *self._own(bucket)])
-
-    def _own(self, bucket: str) -> list[str]:
-        """The keys of what migrator keeps for itself: what an earlier sequence wrote must not be known to the next."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=OWN)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def _delete(self, bucket: str, keys: Iterable[str]) -> None:
         if doomed := [{"Key": key} for key in keys]:
             self.client.delete_objects(Bucket=bucket, Delete={"Objects": doomed})
 
     def _contents(self, bucket: str) -> dict[str, tuple[str, bytes]]:
-        return {key: (etag, self.get(bucket, key)) for key, (_, etag, _) in self.listing(bucket).items()}
+        return {key: (etag, self.get(bucket, key)) for key, (_, etag, _) in self.listing(bucket, own=True).items()}
 
     # -- objects -------------------------------------------------------------------------------------
 
@@ -131,12 +140,12 @@ class SmallLake:
     def delete(self, bucket: str, key: str) -> None:
         self.client.delete_object(Bucket=bucket, Key=key)
 
-    def listing(self, bucket: str, prefix: str = "") -> Listing:
-        """What is in a bucket, without migrator's own."""
+    def listing(self, bucket: str, prefix: str = "", *, own: bool = False) -> Listing:
+        """What is in a bucket. ``own``: also what migrator keeps there for itself."""
         found: Listing = {}
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
-                if not entry["Key"].startswith(OWN):
+                if own or not entry["Key"].startswith(OWN):
                     found[entry["Key"]] = (entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
         return found
 
@@ -148,6 +157,13 @@ class SmallLake:
         rows = table.scan().to_arrow()["id"].to_pylist()
         assert len(rows) == len(set(rows)), f"{metadata} has rows twice: {sorted(rows)}"
         return frozenset(rows)
+
+    def snapshots(self, metadata: str) -> dict[int, frozenset[int]]:
+        """Snapshot id → its rows, by one of a table's metadata files."""
+        table = StaticTable.from_metadata(metadata, self.server.properties())
+        read = (table.scan(snapshot_id=snapshot.snapshot_id).to_arrow() for snapshot in table.snapshots())
+        ids = [snapshot.snapshot_id for snapshot in table.snapshots()]
+        return dict(zip(ids, (frozenset(rows["id"].to_pylist()) for rows in read), strict=True))
 
 
 def rows_of(numbers: Iterable[int]) -> pa.Table:

@@ -1,0 +1,211 @@
+"""Taking commits home: what was committed at the target since the cutover is copied and rewritten to the old place.
+
+Data files are copied. Metadata, manifests and position deletes are rewritten with the layout the other way. What the
+migration itself had brought is in the old place already, and is not written again. Nothing in the old place is
+overwritten: rewritten files get names of their own there, so that a later migration finds their names free, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from migrator.catalogs.base import VIEW
+from migrator.catalogs.hadoop import VERSION_HINT_FILE, read_hint
+from migrator.cutover.source_changes import is_lost
+from migrator.errors import CatalogError, MigrationFailed, MigratorError, UnmappedPath
+from migrator.iceberg.deletes import rewrite_deletes
+from migrator.iceberg.manifests import DeleteFile
+from migrator.iceberg.metadata import metadata_version, read_metadata
+from migrator.iceberg.views import rewrite_view
+from migrator.layout import Location
+from migrator.planfile.objects import object_moved_to
+from migrator.planfile.rows import REWRITE, ROLE_DELETES, PlannedObject
+from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
+from migrator.rollback.places import TablePlace
+from migrator.run import Run
+from migrator.store import Content
+from migrator.verifying.pyiceberg_reader import count_rows, open_table
+
+SUFFIX = "-back"
+"""Ends the name, before the extension, of a file that was rewritten for the old place."""
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtBack:
+    """A table or view whose commits are in the old place, too. ``metadata``: its metadata file there."""
+
+    table: str
+    metadata: str
+    by_hint: bool
+    """A version hint names it, no catalog entry."""
+    commits: int
+    copied: int = 0
+    copied_bytes: int = 0
+    rewritten: int = 0
+
+
+def bring_back(run: Run, place: TablePlace) -> BroughtBack:
+    """Write the present state of a table that was changed at the target to its old place. Its catalog still points to
+    the target afterwards. May be repeated after any interruption.
+
+    Raises MigrationFailed if a snapshot has other rows there, or if files that it needs are missing in the old place;
+    CatalogError if the old place has been written to since; what :meth:`TableMover.run` raises.
+    """
+    table, uri = place.table, place.metadata or ""
+    route = _Homewards(run, place)
+    if run.layout.recorded:
+        raise MigrationFailed(
+            f"{table.identifier}: [layout] has rules for paths outside of S3. Its old files name such paths, and new "
+            "ones could not name them in the same way.",
+            next_move="Use --discard-newer, and write these commits again in the old place.",
+        )
+    if route.known(uri) is not None:  # somebody has set the table to an earlier state
+        return BroughtBack(table.identifier, route.new_path(uri) or "", not place.stored, 0)
+    data = run.store.get(*_bucket_and_key(uri)).data
+    if table.kind == VIEW:
+        route.rewritten([uri])
+        new = route.new_path(uri) or ""
+        _put(run, new, rewrite_view(data, route.new_path, uri))
+        return BroughtBack(table.identifier, new, not place.stored, 1, rewritten=1)
+    if read_metadata(data, uri).table_uuid != table.uuid:
+        raise MigrationFailed(
+            f"{table.identifier}: another table has its name now, {uri}.",
+            next_move="Give it another name, or use --discard-newer.",
+        )
+    moved = Moved()
+    TableMover(run.store, uri, data, route, moved, run.progress).run(uri)
+    new = route.new_path(uri) or ""
+    _check_rows(run, place, new)
+    commits = len(place.commits)
+    return BroughtBack(
+        table.identifier, new, not place.stored, commits, moved.copied, moved.copied_bytes, moved.rewritten
+    )
+
+
+class _Homewards:
+    """The route of a table's files from the target to the old place; see :class:`.table_mover.Route`."""
+
+    def __init__(self, run: Run, place: TablePlace) -> None:
+        self._run, self._place = run, place
+        self._plan, self._layout = run.plan, run.layout
+        old = place_in_s3(place.table.old_metadata)
+        self._home = self._layout.rule_for(old.bucket, old.key)
+        self._renamed: frozenset[str] = frozenset()
+
+    def source(self, path: str) -> Location | None:
+        """Where the object of a path is now."""
+        return Location.parse(path)
+
+    def new_path(self, path: str) -> str | None:
+        """The path in the old place. What is outside of the target bucket stays where it is."""
+        at = Location.parse(path)
+        if at is None or at.bucket != self._layout.target_bucket:
+            return path if at else None
+        back = self._old_place(at.key)
+        if back is None:
+            return None
+        bucket, key = back
+        return f"{at.scheme}://{bucket}/{_with_suffix(key) if path in self._renamed else key}"
+
+    def _old_place(self, key: str) -> tuple[str, str] | None:
+        """The place of a target key in the old buckets. Where several rules lead to the key, it is that of the object
+        that the plan has moved there, or else that of the rule that the table itself is under."""
+        places = list(self._layout.sources_of(key))
+        if len(places) > 1:
+            planned = self._planned(key)
+            known = planned and next((p for p in places if planned.place == Location("s3", *p).collapsed.uri), None)
+            home = [place for place in places if self._layout.rule_for(*place) == self._home]
+            places = [known] if known else home
+        return places[0] if places else None
+
+    def known(self, path: str) -> KnownFile | None:
+        """What this plan has moved to the target is in the old place, as it was."""
+        at = Location.parse(path)
+        if at is None:
+            return None
+        if at.bucket != self._layout.target_bucket:
+            return KnownFile(None)
+        planned = self._planned(at.key)
+        if planned is None:
+            return None
+        if is_lost(self._plan, planned.id):
+            raise MigrationFailed(
+                f"{self._place.table.identifier}: {planned.place}, which it needs, is missing in the old place or was "
+                "changed. No pointer was changed.",
+                next_move="Restore the file, for example from the target, and run the same command again.",
+            )
+        return KnownFile(planned.size, self._old_deletes(planned))
+
+    def _planned(self, key: str) -> PlannedObject | None:
+        """The object that the plan has moved to this key, spelled literally or as Hadoop's S3A spells it."""
+        spellings = dict.fromkeys((key, Location("s3", "", key).collapsed.key))
+        return next((planned for spelling in spellings if (planned := object_moved_to(self._plan, spelling))), None)
+
+    def _old_deletes(self, planned: PlannedObject) -> DeleteFile | None:
+        """The size and bounds of the position deletes in the old place; None for another file, or an unchanged one."""
+        if planned.role != ROLE_DELETES or planned.action != REWRITE:
+            return None
+        data = self._run.store.get(planned.bucket, planned.key, etag=planned.etag).data
+        return rewrite_deletes(data, lambda path: path, planned.place).file
+
+    def rewritten(self, paths: Sequence[str]) -> None:
+        """Files that are rewritten get a name of their own, but for the metadata files of Hadoop catalogs, whose names
+        have a meaning."""
+        self._renamed = frozenset(path for path in paths if self._place.stored or not path.endswith(".metadata.json"))
+
+
+def _with_suffix(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    stem, dot, extension = name.partition(".")
+    return f"{folder}{slash}{stem}{SUFFIX}{dot}{extension}"
+
+
+def _bucket_and_key(uri: str) -> tuple[str, str]:
+    at = place_in_s3(uri)
+    return at.bucket, at.key
+
+
+def _put(run: Run, uri: str, data: bytes) -> None:
+    run.store.put(*_bucket_and_key(uri), Content(data, ""), replace=False)
+
+
+def _check_rows(run: Run, place: TablePlace, new: str) -> None:
+    """Each snapshot that was brought back has the same number of rows in both places, read by pyiceberg."""
+    both = [
+        open_table(uri, run.store.reader_properties(_bucket_and_key(uri)[0])) for uri in (place.metadata or "", new)
+    ]
+    for commit in place.commits:
+        there, here = (count_rows(table, commit.snapshot_id) for table in both)
+        if there != here:
+            raise MigrationFailed(
+                f"{place.table.identifier}: {commit} has {there:,} rows at the target, and {here:,} in the old place. "
+                "No pointer was changed.",
+                next_move="Please report this. The table stays at the target.",
+            )
+
+
+def write_hint(run: Run, brought: BroughtBack) -> None:
+    """Let the version hint of the old warehouse of a Hadoop catalog name what was brought back. Raises CatalogError if
+    somebody else changes it."""
+    bucket, key = _bucket_and_key(brought.metadata)
+    folder, _, name = key.rpartition("/")
+    hint = f"{folder}/{VERSION_HINT_FILE}"
+    version = str(metadata_version(name) or "").encode()
+    if read_hint(lambda: run.store.get(bucket, hint).data) == version:
+        return
+    present = run.store.find(bucket, hint)
+    if run.store.put_if(bucket, hint, version, etag=present.etag if present else None) is None:
+        raise CatalogError(
+            f"{brought.table}: s3://{bucket}/{hint} was changed meanwhile, by a writer in the old place.",
+            next_move="Stop the writers, and run the same command again.",
+        )
+
+
+def not_brought_back(identifier: str, error: MigratorError) -> MigrationFailed:
+    """The error that ends a rollback because the commits of one table cannot be taken along."""
+    next_move = error.next_move
+    if isinstance(error, UnmappedPath):
+        next_move = "Use --discard-newer, and write these commits again in the old place."
+    message = f"{identifier}: what was committed at the target cannot be brought back. {error.message}"
+    return MigrationFailed(f"{message} No pointer was changed.", next_move=next_move)

@@ -1,0 +1,216 @@
+"""Going back and keeping what was committed at the target since, on a real server. pyiceberg writes and reads."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
+from e2e.test_rollback import back_to_the_old_warehouse, contents, plan_of, sql_state, state
+from migrator import api
+from migrator.config import load
+from migrator.errors import MigrationFailed, RollbackRefused
+from migrator.store import Store
+
+
+def lose_the_target(lake: SmallLake) -> None:
+    lake.empty(TARGET)
+
+
+def test_commits_at_the_target_are_there_after_the_way_back_and_without_the_target(
+    lake: SmallLake, tmp_path: Path
+) -> None:
+    plan = plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan).ok
+    old = {bucket: lake.listing(bucket) for bucket in OLD}
+    for number, table in enumerate(lake.tables):
+        table.commit(range(7000 + number * 10, 7003 + number * 10))
+        table.commit([8000 + number])
+    used = {name: rows for name, (_, rows) in state(lake).items()}
+    with pytest.raises(RollbackRefused, match="--bring-back"):
+        api.rollback_lake(plan)
+    at_target = lake.listing(TARGET)
+    done = api.rollback_lake(plan, bring_back=True)
+    assert sorted((b.table, b.commits, b.copied) for b in done.brought_back) == [
+        ("local.ops.h", 2, 2),
+        ("one.db.a", 2, 2),
+        ("two.db.b", 2, 2),
+    ]
+    assert not done.discarded
+    assert lake.listing(TARGET) == at_target, "nothing at the target was touched"
+    hint = "hwh/ops/h/metadata/version-hint.text"
+    for bucket in OLD:
+        now = lake.listing(bucket)
+        assert {key: now[key] for key in old[bucket] if key != hint} == {
+            key: entry for key, entry in old[bucket].items() if key != hint
+        }, "nothing in the old buckets was overwritten"
+    back_to_the_old_warehouse(lake)
+    lose_the_target(lake)
+    assert {name: rows for name, (_, rows) in state(lake).items()} == used
+    for table in lake.tables:
+        table.commit([9999])
+    assert all(rows == used[name] | {9999} for name, (_, rows) in state(lake).items())
+
+
+def test_every_snapshot_can_be_read_in_the_old_place(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    for number in range(3):
+        lake.tables[0].commit([7000 + number])
+    snapshots = lake.snapshots(lake.tables[0].pointer)
+    api.rollback_lake(plan, bring_back=True)
+    lose_the_target(lake)
+    assert lake.snapshots(lake.tables[0].pointer) == snapshots and len(snapshots) == 4
+
+
+def test_the_lake_that_was_brought_back_is_migrated_anew_and_back_again(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    for table in lake.tables[:2]:
+        table.commit([7000])
+    api.rollback_lake(plan, bring_back=True)
+    for table in lake.tables[:2]:
+        table.commit([7001])
+    used = {name: rows for name, (_, rows) in sql_state(lake).items()}
+    again = plan_of(lake, tmp_path, "again")
+    assert api.migrate_lake(again).ok
+    assert {name: rows for name, (_, rows) in sql_state(lake).items()} == used
+    for table in lake.tables[:2]:
+        table.commit([7002])
+    used = {name: rows | {7002} for name, rows in used.items()}
+    api.rollback_lake(again, bring_back=True)
+    lose_the_target(lake)
+    assert {name: rows for name, (_, rows) in sql_state(lake).items()} == used
+    third = plan_of(lake, tmp_path, "third")
+    assert api.migrate_lake(third).ok
+    for bucket in OLD:
+        lake.empty(bucket)
+    assert {name: rows for name, (_, rows) in sql_state(lake).items()} == used
+    assert api.verify_lake(third).ok
+
+
+def test_rows_that_were_deleted_at_the_target_stay_deleted(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    table = lake.tables[0]
+    table.commit(range(7000, 7010))
+    lake.catalog("one", lake.database("one")).load_table("db.a").delete("id >= 7004 or id = 0")
+    used = lake.read(table.pointer)
+    assert 0 not in used and 7003 in used and 7004 not in used
+    api.rollback_lake(plan, bring_back=True)
+    lose_the_target(lake)
+    assert lake.read(table.pointer) == used
+
+
+def test_an_earlier_state_is_kept_too(lake: SmallLake, tmp_path: Path) -> None:
+    """Somebody has set the table, at the target, to a metadata file that the migration brought there."""
+    plan = plan_of(lake, tmp_path)
+    before = sql_state(lake)
+    api.migrate_lake(plan)
+    first = next(key for key in lake.listing(TARGET, "bronze/wh/a/metadata/") if "/00000-" in key)
+    lake.tables[0].set_pointer(f"s3://{TARGET}/{first}")
+    done = api.rollback_lake(plan, bring_back=True)
+    assert [brought.metadata for brought in done.brought_back] == [f"s3://{first.replace('bronze/', 'bronze/', 1)}"]
+    assert lake.read(lake.tables[0].pointer) == frozenset()
+    assert lake.tables[0].pointer.startswith("s3://bronze/wh/a/metadata/00000-")
+    assert sql_state(lake)["b"] == before["b"]
+
+
+def test_a_dropped_table_needs_a_word_more(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.catalog("one", lake.database("one")).drop_table("db.a")
+    lake.tables[1].commit([7000])
+    with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed"):
+        api.rollback_lake(plan, bring_back=True)
+    done = api.rollback_lake(plan, bring_back=True, discard_newer=True)
+    assert done.put_back == ["two.db.b"] and [b.table for b in done.brought_back] == ["two.db.b"]
+    assert 7000 in lake.read(lake.tables[1].pointer)
+
+
+def test_what_is_in_the_way_in_the_old_place_is_not_overwritten(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    table = lake.tables[0]
+    before = set(lake.listing(TARGET))
+    table.commit([7000])
+    data = next(key for key in set(lake.listing(TARGET)) - before if key.endswith(".parquet"))
+    lake.put("bronze", data.removeprefix("bronze/"), b"somebody's")
+    now = state(lake)
+    with pytest.raises(MigrationFailed, match=r"one\.db\.a: what was committed(?s:.)*exists already(?s:.)*No pointer"):
+        api.rollback_lake(plan, bring_back=True)
+    assert state(lake) == now and lake.get("bronze", data.removeprefix("bronze/")) == b"somebody's"
+    done = api.rollback_lake(plan, bring_back=True, discard_newer=True)
+    assert [place.table.identifier for place in done.discarded] == ["one.db.a"]
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:
+    """Die right before the ``step``-th thing that is written: an entry of the log, a catalog, an object."""
+    from migrator.catalogs.sql import SqlCatalog
+    from migrator.planfile.journal import Journal
+
+    count = [0]
+
+    def dying(call: Any) -> Any:
+        def wrapped(*arguments: Any, **named: Any) -> Any:
+            count[0] += 1
+            if count[0] == step:
+                raise KeyboardInterrupt
+            return call(*arguments, **named)
+
+        return wrapped
+
+    writes = ((Journal, "event"), (SqlCatalog, "repoint"), (Store, "put"), (Store, "upload"), (Store, "copy"))
+    for kind, name in writes:
+        monkeypatch.setattr(kind, name, dying(getattr(kind, name)))
+    monkeypatch.setattr(Store, "put_if", dying(Store.put_if))
+    return count
+
+
+def test_killed_at_any_step_no_row_is_lost_and_the_same_command_finishes(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan).ok
+    for table in lake.tables[1:]:
+        table.commit([7000])
+    used = {name: rows for name, (_, rows) in state(lake).items()}
+    saved, planned = lake.saved(), plan.read_bytes()
+    step = 1
+    while True:
+        with pytest.MonkeyPatch.context() as patch:
+            count = crash_at(patch, step)
+            with suppress(KeyboardInterrupt):
+                api.rollback_lake(plan, bring_back=True)
+            finished = count[0] < step
+        assert {name: rows for name, (_, rows) in sql_state(lake).items()} == {
+            name: used[name] for name in sql_state(lake)
+        }
+        done = api.rollback_lake(plan, bring_back=True)
+        assert done.nothing_to_do == finished
+        assert all(pointer.startswith(("s3://bronze/", "s3://gold/")) for pointer, _ in sql_state(lake).values())
+        back_to_the_old_warehouse(lake)
+        lose_the_target(lake)
+        assert {name: rows for name, (_, rows) in state(lake).items()} == used
+        if finished:
+            break
+        lake.restore(saved)
+        plan.write_bytes(planned)
+        step += 1
+    assert step > 15, "it has at least so many steps"
+
+
+def test_a_plan_after_it_knows_the_target(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.tables[0].commit([7000])
+    everything = contents(lake)[TARGET]
+    api.rollback_lake(plan, bring_back=True)
+    described = api.plan_lake(load(lake.config), tmp_path / "q.db")
+    assert not described["blocked"], described["findings"]
+    assert api.plan_status(plan).phase == "rolled back"
+    log = api.plan_log(plan)
+    assert log.intact and "brought-back" in [entry.event for entry in log.entries]
+    assert contents(lake)[TARGET] == everything
+    assert isinstance(lake.tables[2], HadoopTable)
