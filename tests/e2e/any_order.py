@@ -227,16 +227,17 @@ class AnyOrder(RuleBasedStateMachine):
     # -- migrator ------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.plans)
-    @rule(age=AGE, discard=SELDOM)
-    def roll_back(self, age: int, discard: bool) -> None:
+    @rule(age=AGE, discard=SELDOM, keep=SELDOM)
+    def roll_back(self, age: int, discard: bool, keep: bool) -> None:
         """Undo a cutover. Whoever uses a Hadoop catalog then reads the old warehouse again."""
-        with self._step("roll_back", age, discard):
+        with self._step("roll_back", age, discard, keep):
             before = self._see()
-            done = self._call(lambda: rollback_lake(self._chosen(age).path, discard_newer=discard))
+            path = self._chosen(age).path
+            done = self._call(lambda: rollback_lake(path, discard_newer=discard, bring_back=keep))
             refused = isinstance(done, MigratorError) or done.nothing_to_do
             self._hold("a rollback writes no object", self.lake.listing(TARGET) == before.target, "the target changed")
             for bucket in OLD:
-                self._hold("old buckets are only read", self.lake.listing(bucket) == self.old[bucket], bucket)
+                self._see_what_came_home(bucket, keep)
             for known in self.tables:
                 if isinstance(known.table, HadoopTable) and not refused and done.by_hint:
                     known.table.set_pointer(f"{known.table.location}/")
@@ -248,9 +249,13 @@ class AnyOrder(RuleBasedStateMachine):
                 )
                 return
             given_up = {place.table.name for place in done.discarded}
+            kept = {brought.table.rpartition(".")[2] for brought in done.brought_back}
             for known, rows in zip(self.tables, before.rows, strict=True):
                 now_there = self._rows(known)
-                if known.table.name in given_up:
+                if known.table.name in kept:
+                    known.forked = known.forked or isinstance(known.table, HadoopTable)
+                    self._hold("what is brought back is whole", now_there == rows, f"{known}: {rows} → {now_there}")
+                elif known.table.name in given_up:
                     known.forked = known.forked or isinstance(known.table, HadoopTable)
                     known.committed = set(now_there)
                 else:
@@ -259,6 +264,15 @@ class AnyOrder(RuleBasedStateMachine):
                     self._hold("what is put back is in the old place", not known.moved, f"{known}")
             self._chosen(age).cut_over = False
             self._changed(source="")
+
+    def _see_what_came_home(self, bucket: str, keep: bool) -> None:
+        """A rollback that keeps commits writes new keys to the old buckets, and sets a version hint."""
+        before, now = self.old[bucket], self.lake.listing(bucket)
+        came = {key for key in now if key not in before or key.endswith("/version-hint.text")} if keep else set()
+        same = {key: entry for key, entry in now.items() if key not in came}
+        was = {key: entry for key, entry in before.items() if key not in came}
+        self._hold("a rollback overwrites nothing in the old buckets", same == was, bucket)
+        self.old[bucket] = now
 
     @precondition(lambda self: len(self.plans) < 2 or self.plans[-2].changed)
     @rule()

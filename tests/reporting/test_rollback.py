@@ -50,5 +50,5 @@ def test_nothing_to_roll_back() -> None:
 
 
 def test_the_question_says_if_commits_will_be_lost() -> None:
-    assert rollback_question(PLAN, discard_newer=False) == "Point 2 pointers to the old buckets again, now?"
-    assert "would lose commits" in rollback_question(PLAN, discard_newer=True)
+    assert rollback_question(PLAN, discard_newer=False, bring_back=False) == "Point 2 pointers to the old buckets again, now?"
+    assert "would lose commits" in rollback_question(PLAN, discard_newer=True, bring_back=False)
