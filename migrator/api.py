@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,6 +36,7 @@ from migrator.plan.policy import least_policy, retire_policy
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, Journal
 from migrator.progress import Progress
+from migrator.repair.stage import Repair, repair_tables
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
 from migrator.reporting.description import PlanDescription, TableDescription
 from migrator.reporting.log import PlanLog, read_log
@@ -371,6 +372,22 @@ def rollback_lake(
         return plan.roll_back(discard_newer=discard_newer, bring_back=bring_back)
 
 
+def repair_lake(path: str | Path, *, change: bool, progress: Progress | None = None) -> Repair:
+    """Find the tables that name files in the old buckets since the cutover of a plan, and, if ``change``, move these
+    files to the target and commit metadata that names them there. Look at ``Repair.ok``.
+
+    Raises MigrationFailed if the plan is not cut over, PlanBusy if another run holds the target.
+    """
+    progress = progress or Progress()
+    with (
+        PlanFile.open(Path(path), progress, read_only=not change) as plan,
+        _connected(plan) as (store, catalogs),
+        plan.lock() if change else nullcontext(),
+        Journal(plan) as journal,
+    ):
+        return repair_tables(Run(plan, store, catalogs, journal, progress, MAX_FAILURES), change=change)
+
+
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
     """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`."""
     progress = progress or Progress()
@@ -433,6 +450,7 @@ __all__ = [
     "policy_of_plan",
     "policy_of_settings",
     "relocate_table",
+    "repair_lake",
     "retire_lake",
     "retire_policy_of_plan",
     "rollback_lake",

@@ -23,6 +23,7 @@ LAYERS = (
     "live",
     "migration",
     # The flow, from its end to its beginning.
+    "repair",
     "rollback",
     "retiring",
     "verifying",

@@ -19,6 +19,7 @@ from migrator.cli.migrate import migrate
 from migrator.cli.plan import plan
 from migrator.cli.policy import policy
 from migrator.cli.relocate import relocate
+from migrator.cli.repair import repair
 from migrator.cli.retire import retire
 from migrator.cli.rollback import rollback
 from migrator.cli.show import show
@@ -47,6 +48,7 @@ COMMANDS = (
     status,
     verify,
     rollback,
+    repair,
     retire,
     log,
     policy,

@@ -32,6 +32,9 @@ CUTOVER_BEGUN, CUTOVER_DONE, VERIFIED, FINISHED = "cutover-begun", "cutover-done
 ROLLBACK_BEGUN, CATALOG_PUT_BACK, ROLLED_BACK = "rollback-begun", "catalog-put-back", "rolled-back"
 BROUGHT_BACK = "brought-back"
 """What was committed to one table at the target is in the old place, too; no pointer names it there yet."""
+REPAIRED = "repaired"
+"""One table at the target named files in the old buckets, which a writer had committed after the cutover; now it names
+copies of them."""
 RETIRE_BEGUN, RETIRED = "retire-begun", "retired"
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""

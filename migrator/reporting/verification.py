@@ -75,6 +75,8 @@ def _failures(verification: Verification) -> Report:
     report: Report = []
     if differences:
         report.append(line(f"{counted(differences, 'difference')}.", style="red"))
+    if verification.cut_over and any(check.failed for check in verification.checks if check.unit == "paths"):
+        report.append(line('Old paths were committed after the cutover: "migrator repair PLAN" moves their files.'))
     if errors:
         text = f"{counted(errors, 'read')} failed, so something could not be compared: run the same command again."
         report.append(line(text, style="red"))

@@ -126,12 +126,18 @@ class TableMover:
         self.result = result
 
     def run(self, current: str, *, copy: bool = True) -> None:
-        """Copy and rewrite. ``current``: the path of the metadata file, as the table itself would spell it. ``copy``
-        False: write only what must be rewritten.
+        """Copy and rewrite all files of the table. ``current``: the path of the metadata file, as the table itself
+        would spell it. ``copy`` False: write only what must be rewritten.
 
         Raises Unreadable and UnmappedPath for what is in the way, NotFound for a missing live file, Occupied if
         something else is at a new place already.
         """
+        self.move_files(current, copy=copy)
+        for _ in self._rewrite(ROLE_CURRENT, [current], 0):
+            pass
+
+    def move_files(self, current: str, *, copy: bool = True) -> None:
+        """As :meth:`run`, but for the metadata file itself, which is left to the caller."""
         metadata = self._metadata
         if metadata.encryption_keys:
             raise Unreadable(self._uri, "its table is encrypted, and key metadata cannot be carried over yet")
@@ -153,7 +159,7 @@ class TableMover:
         size = sum(m.length for m in manifests.values() if m is not None)
         for path, written in self._rewrite(ROLE_MANIFEST, manifests, size):
             self._measured.lengths[path] = written.size
-        for role, paths in ((ROLE_MANIFEST_LIST, lists), (ROLE_METADATA, history), (ROLE_CURRENT, [current])):
+        for role, paths in ((ROLE_MANIFEST_LIST, lists), (ROLE_METADATA, history)):
             for _ in self._rewrite(role, paths, 0):
                 pass
 

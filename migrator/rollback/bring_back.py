@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from migrator.catalogs.base import VIEW
-from migrator.catalogs.hadoop import VERSION_HINT_FILE, read_hint
+from migrator.cutover.places import TablePlace
 from migrator.cutover.source_changes import is_lost
-from migrator.errors import CatalogError, MigrationFailed, MigratorError, UnmappedPath
+from migrator.errors import MigrationFailed, MigratorError, UnmappedPath
 from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.manifests import DeleteFile
-from migrator.iceberg.metadata import metadata_version, read_metadata
+from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import rewrite_view
 from migrator.layout import Location
 from migrator.planfile.objects import object_moved_to
 from migrator.planfile.rows import REWRITE, ROLE_DELETES, PlannedObject
 from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
-from migrator.rollback.places import TablePlace
 from migrator.run import Run
 from migrator.store import Content
 from migrator.verifying.pyiceberg_reader import count_rows, open_table
@@ -50,7 +49,7 @@ def bring_back(run: Run, place: TablePlace) -> BroughtBack:
     the target afterwards. May be repeated after any interruption.
 
     Raises MigrationFailed if a snapshot has other rows there, or if files that it needs are missing in the old place;
-    CatalogError if the old place has been written to since; what :meth:`TableMover.run` raises.
+    Occupied if something else is in the way there; what :meth:`TableMover.run` raises.
     """
     table, uri = place.table, place.metadata or ""
     route = _Homewards(run, place)
@@ -183,23 +182,6 @@ def _check_rows(run: Run, place: TablePlace, new: str) -> None:
                 "No pointer was changed.",
                 next_move="Please report this. The table stays at the target.",
             )
-
-
-def write_hint(run: Run, brought: BroughtBack) -> None:
-    """Let the version hint of the old warehouse of a Hadoop catalog name what was brought back. Raises CatalogError if
-    somebody else changes it."""
-    bucket, key = _bucket_and_key(brought.metadata)
-    folder, _, name = key.rpartition("/")
-    hint = f"{folder}/{VERSION_HINT_FILE}"
-    version = str(metadata_version(name) or "").encode()
-    if read_hint(lambda: run.store.get(bucket, hint).data) == version:
-        return
-    present = run.store.find(bucket, hint)
-    if run.store.put_if(bucket, hint, version, etag=present.etag if present else None) is None:
-        raise CatalogError(
-            f"{brought.table}: s3://{bucket}/{hint} was changed meanwhile, by a writer in the old place.",
-            next_move="Stop the writers, and run the same command again.",
-        )
 
 
 def not_brought_back(identifier: str, error: MigratorError) -> MigrationFailed:

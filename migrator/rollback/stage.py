@@ -12,6 +12,8 @@ from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.catalogs.base import repoint_all
+from migrator.cutover.hints import point_hint_to
+from migrator.cutover.places import CUT_OVER, GONE, NEWER, OLD, TablePlace, find_places
 from migrator.errors import MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
 from migrator.findings import counted
 from migrator.planfile.journal import (
@@ -24,9 +26,10 @@ from migrator.planfile.journal import (
 )
 from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import ROLE_VERSION_HINT
-from migrator.rollback.bring_back import BroughtBack, bring_back, not_brought_back, write_hint
+from migrator.rewriting.table_mover import place_in_s3
+from migrator.rollback.bring_back import BroughtBack, bring_back, not_brought_back
+from migrator.rollback.losses import with_losses
 from migrator.rollback.old_place import check_old_tables
-from migrator.rollback.places import CUT_OVER, GONE, NEWER, OLD, TablePlace, find_places, with_losses
 from migrator.run import Run
 from migrator.target.lease import lease
 
@@ -126,7 +129,7 @@ def _roll_back(run: Run, newer: Newer, check_lease: Callable[[], None] = lambda:
     check_lease()
     for done in result.brought_back:
         if done.by_hint:
-            write_hint(run, done)
+            point_hint_to(run.store, done.table, place_in_s3(done.metadata))
     for catalog in run.catalogs.values():
         if catalog.stores_pointers:
             _put_back(run, catalog, places, result)

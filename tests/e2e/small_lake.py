@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
-from pyiceberg.table import StaticTable
+from pyiceberg.table import StaticTable, Table
 from pyiceberg.types import LongType, NestedField
 
 from migrator.demo.server import Server
@@ -187,6 +187,10 @@ class SqlTable:
             self._open = self._lake.catalog(self._catalog_name, self._lake.database(self._catalog_name))
         return self._open
 
+    def load(self) -> Table:
+        """The table as pyiceberg opens it now."""
+        return self._catalog().load_table(f"db.{self.name}")
+
     def forget(self) -> None:
         """Close the catalog: its database is about to be replaced."""
         if self._open is not None:
@@ -205,7 +209,7 @@ class SqlTable:
 
     def commit(self, numbers: Iterable[int], **_: bool) -> None:
         """Append rows where the pointer is."""
-        self._catalog().load_table(f"db.{self.name}").append(rows_of(numbers))
+        self.load().append(rows_of(numbers))
 
 
 class HadoopTable:

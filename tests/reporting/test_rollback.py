@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from migrator.cutover.places import NEWER, TablePlace
 from migrator.iceberg.metadata import Snapshot
 from migrator.planfile.rows import PlannedTable
 from migrator.reporting.rendering import render
 from migrator.reporting.rollback import rollback_question, rollback_report
-from migrator.rollback.places import NEWER, TablePlace
 from migrator.rollback.stage import Rollback
 
 PLAN: Any = {
@@ -50,5 +50,8 @@ def test_nothing_to_roll_back() -> None:
 
 
 def test_the_question_says_if_commits_will_be_lost() -> None:
-    assert rollback_question(PLAN, discard_newer=False, bring_back=False) == "Point 2 pointers to the old buckets again, now?"
+    assert (
+        rollback_question(PLAN, discard_newer=False, bring_back=False)
+        == "Point 2 pointers to the old buckets again, now?"
+    )
     assert "would lose commits" in rollback_question(PLAN, discard_newer=True, bring_back=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from migrator.catalogs.base import VIEW
 from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, read_hint
-from migrator.errors import MigratorError, NotFound
-from migrator.iceberg.metadata import Snapshot, TableMetadata, read_metadata
+from migrator.errors import NotFound
+from migrator.iceberg.metadata import Snapshot
 from migrator.layout import Location
 from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, PlannedTable
 from migrator.run import Run
@@ -20,10 +19,13 @@ GONE = "gone from its catalog"
 
 @dataclass(frozen=True, slots=True)
 class TablePlace:
-    """One table whose pointer the plan changes. ``metadata``: the metadata file that its catalog, or its version hint
-    at the target, names now. ``stored``: its catalog stores the pointer. ``commits`` and ``change``: what going back
-    would lose; see :func:`with_losses`. ``back_to``: the metadata file in the old place to point to, if it is not the
-    planned one."""
+    """One table whose pointer the plan changes.
+
+    ``metadata``: the metadata file that its catalog, or its version hint at the target, names now. ``stored``: its
+    catalog stores the pointer. ``commits`` and ``change``: what going back would lose; see
+    :func:`migrator.rollback.losses.with_losses`. ``back_to``: the metadata file in the old place to point to, if it is
+    not the planned one.
+    """
 
     table: PlannedTable
     place: str
@@ -97,41 +99,3 @@ def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:
         return TablePlace(table, GONE, None, stored=False)
     now = f"{table.new_metadata.rpartition('/')[0]}/{name}"
     return TablePlace(table, CUT_OVER if now == table.new_metadata else NEWER, now, stored=False)
-
-
-# -- what was committed since ------------------------------------------------------------------------------
-
-
-def with_losses(run: Run, place: TablePlace) -> TablePlace:
-    """The same place, with what going back would lose: the snapshots that were committed since the cutover."""
-    if place.place == GONE:
-        return replace(place, change="it was dropped or renamed since; it stays so")
-    if place.place != NEWER or place.metadata is None:
-        return place
-    table, now = place.table, place.metadata
-    if table.kind == VIEW:
-        return replace(place, change=f"the view was changed; it is {now} now")
-    try:
-        current = _read(run, now)
-        known = {snapshot.snapshot_id for snapshot in _at_the_cutover(run, table).snapshots}
-    except MigratorError as error:
-        return replace(place, change=f"what was committed is not known: {error.message}")
-    if current.table_uuid != table.uuid:
-        return replace(place, change=f"another table has its name now: {now}")
-    commits = tuple(s for s in current.snapshots if s.snapshot_id not in known)
-    return replace(place, commits=commits, change="" if commits else f"its metadata was changed; they are {now} now")
-
-
-def _at_the_cutover(run: Run, table: PlannedTable) -> TableMetadata:
-    """The table as the cutover left it. Its engine may have removed that file since; the old place has another one."""
-    try:
-        return _read(run, table.new_metadata or "")
-    except NotFound:
-        return _read(run, table.old_metadata)
-
-
-def _read(run: Run, uri: str) -> TableMetadata:
-    at = run.layout.place_of(uri)
-    if at is None:
-        raise NotFound(f"{uri} is not a place in S3.")
-    return read_metadata(run.store.get(at.bucket, at.key).data, uri)

@@ -1,0 +1,220 @@
+"""Writers that had the old table in their cache during a cutover, and the repair of what they committed. On a real
+server; pyiceberg writes and reads, and the old buckets are emptied before the last reading."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyiceberg.table import StaticTable, Table
+
+from e2e.small_lake import OLD, TARGET, SmallLake, SqlTable, rows_of
+from e2e.test_rollback import plan_of, sql_state, state
+from migrator import api
+from migrator.errors import MigrationFailed
+from migrator.reporting.rendering import render
+from migrator.reporting.verification import verification_report
+from migrator.store import Store
+
+
+def in_cache(table: Any) -> Table:
+    """The table as an engine has it that opened it now."""
+    assert isinstance(table, SqlTable)
+    return table.load()
+
+
+def lose_the_old_buckets(lake: SmallLake) -> None:
+    for bucket in OLD:
+        lake.empty(bucket)
+
+
+def names_old(lake: SmallLake, metadata: str) -> bool:
+    """True if any file of the table names an old bucket, as pyiceberg reads it."""
+    table = StaticTable.from_metadata(metadata, lake.server.properties())
+    lists = {snapshot.manifest_list for snapshot in table.snapshots()}
+    manifests = [m for snapshot in table.snapshots() for m in snapshot.manifests(table.io)]
+    files = {e.data_file.file_path for m in manifests for e in m.fetch_manifest_entry(table.io)}
+    return any(not p.startswith(f"s3://{TARGET}/") for p in (*lists, *(m.manifest_path for m in manifests), *files))
+
+
+def test_what_a_stale_writer_committed_is_moved_to_the_target(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    assert api.migrate_lake(plan).ok
+    stale.append(rows_of([7000, 7001]))
+    lake.tables[0].commit([7002])
+    used = {name: rows for name, (_, rows) in state(lake).items()}
+    assert {7000, 7001, 7002} <= used["a"] and names_old(lake, lake.tables[0].pointer)
+    verification = api.verify_lake(plan)
+    assert not verification.ok and "migrator repair PLAN" in render(verification_report(verification), 120)
+    everything = {bucket: lake.listing(bucket) for bucket in (*OLD, TARGET)}
+    pointer = lake.tables[0].pointer
+
+    looked = api.repair_lake(plan, change=False)
+    assert not looked.ok and [table.table for table in looked.tables] == ["one.db.a"]
+    assert looked.tables[0].snapshots and "2 rows added" in looked.tables[0].snapshots[0]
+    assert {bucket: lake.listing(bucket) for bucket in (*OLD, TARGET)} == everything
+    assert lake.tables[0].pointer == pointer
+
+    done = api.repair_lake(plan, change=True)
+    assert done.ok and done.tables[0].copied == 1 and done.checked == 3
+    for bucket in (*OLD, TARGET):
+        now = lake.listing(bucket)
+        assert {key: now[key] for key in everything[bucket]} == everything[bucket], "nothing was overwritten"
+        assert bucket == TARGET or now == everything[bucket], "old buckets are only read"
+    assert api.repair_lake(plan, change=True).tables == []
+    lose_the_old_buckets(lake)
+    assert {name: rows for name, (_, rows) in state(lake).items()} == used
+    assert not names_old(lake, lake.tables[0].pointer)
+    assert api.verify_lake(plan).ok
+    lake.tables[0].commit([7003])
+    assert lake.read(lake.tables[0].pointer) == used["a"] | {7003}
+
+
+def test_the_commit_is_a_replace_and_the_one_before_has_a_tag(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    api.migrate_lake(plan)
+    stale.append(rows_of([7000]))
+    before = StaticTable.from_metadata(lake.tables[0].pointer, lake.server.properties())
+    read = lake.snapshots(lake.tables[0].pointer)
+    done = api.repair_lake(plan, change=True).tables[0]
+    lose_the_old_buckets(lake)
+    after = StaticTable.from_metadata(lake.tables[0].pointer, lake.server.properties())
+    current, last = after.current_snapshot(), before.current_snapshot()
+    assert current is not None and last is not None and current.summary is not None
+    assert current.summary.operation.value == "replace" and current.parent_snapshot_id == last.snapshot_id
+    assert current.snapshot_id == done.snapshot_id and current.sequence_number == (last.sequence_number or 0) + 1
+    assert after.metadata.last_sequence_number == current.sequence_number
+    assert after.refs()[done.tag or ""].snapshot_id == last.snapshot_id
+    assert after.metadata.metadata_log[-1].metadata_file == done.metadata
+    assert after.metadata.snapshot_log[-1].snapshot_id == current.snapshot_id
+    now = lake.snapshots(lake.tables[0].pointer)
+    assert {key: now[key] for key in read} == read and now[current.snapshot_id] == read[last.snapshot_id]
+    assert api.plan_log(plan).intact and "repaired" in [entry.event for entry in api.plan_log(plan).entries]
+
+
+def test_a_lake_without_stale_writers_is_left_alone(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    with pytest.raises(MigrationFailed, match="is not cut over"):
+        api.repair_lake(plan, change=True)
+    api.migrate_lake(plan)
+    for table in lake.tables:
+        table.commit([7000])
+    before, listed = state(lake), lake.listing(TARGET)
+    done = api.repair_lake(plan, change=True)
+    assert done.ok and not done.tables and done.checked == 3
+    assert state(lake) == before and lake.listing(TARGET) == listed
+
+
+def test_a_stale_commit_that_is_no_longer_current_is_repaired_without_a_snapshot(
+    lake: SmallLake, tmp_path: Path
+) -> None:
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    api.migrate_lake(plan)
+    stale.append(rows_of([7000]))
+    in_cache(lake.tables[0]).overwrite(rows_of([1]))
+    read = lake.snapshots(lake.tables[0].pointer)
+    api.repair_lake(plan, change=True)
+    lose_the_old_buckets(lake)
+    now = lake.snapshots(lake.tables[0].pointer)
+    assert {key: now[key] for key in read} == read
+    assert not names_old(lake, lake.tables[0].pointer) and api.verify_lake(plan).ok
+
+
+def test_a_file_that_is_gone_stops_no_other_table(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    stale = [in_cache(table) for table in lake.tables[:2]]
+    api.migrate_lake(plan)
+    known = set(lake.listing("bronze"))
+    for table in stale:
+        table.append(rows_of([7000]))
+    lost = next(key for key in set(lake.listing("bronze")) - known if key.endswith(".parquet"))
+    lake.delete("bronze", lost)
+    pointer = lake.tables[0].pointer
+    done = api.repair_lake(plan, change=True)
+    assert not done.ok
+    trouble = {table.table: table.trouble for table in done.tables}
+    assert lost in trouble["one.db.a"] and "is missing" in trouble["one.db.a"] and not trouble["two.db.b"]
+    assert lake.tables[0].pointer == pointer
+    lose_the_old_buckets(lake)
+    assert 7000 in lake.read(lake.tables[1].pointer)
+
+
+def test_a_repaired_table_can_go_back(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    api.migrate_lake(plan)
+    stale.append(rows_of([7000]))
+    api.repair_lake(plan, change=True)
+    used = lake.read(lake.tables[0].pointer)
+    api.rollback_lake(plan, bring_back=True)
+    lake.empty(TARGET)
+    assert lake.read(lake.tables[0].pointer) == used
+
+
+def test_killed_at_any_step_the_table_reads_as_before(lake: SmallLake, tmp_path: Path) -> None:
+    from migrator.catalogs.sql import SqlCatalog
+    from migrator.planfile.journal import Journal
+
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    api.migrate_lake(plan)
+    stale.append(rows_of([7000]))
+    used, saved, planned = sql_state(lake)["a"][1], lake.saved(), plan.read_bytes()
+    step = 1
+    while True:
+        count = [0]
+
+        def dying(call: Any, count: list[int] = count, step: int = step) -> Any:
+            def wrapped(*arguments: Any, **named: Any) -> Any:
+                count[0] += 1
+                if count[0] == step:
+                    raise KeyboardInterrupt
+                return call(*arguments, **named)
+
+            return wrapped
+
+        with pytest.MonkeyPatch.context() as patch:
+            for kind, name in (
+                (Journal, "event"), (SqlCatalog, "repoint"), (Store, "put"), (Store, "upload"), (Store, "copy"),
+            ):  # fmt: skip
+                patch.setattr(kind, name, dying(getattr(kind, name)))
+            with suppress(KeyboardInterrupt):
+                api.repair_lake(plan, change=True)
+        assert lake.read(lake.tables[0].pointer) == used
+        assert api.repair_lake(plan, change=True).ok
+        lose_the_old_buckets(lake)
+        assert lake.read(lake.tables[0].pointer) == used and not names_old(lake, lake.tables[0].pointer)
+        if count[0] < step:
+            break
+        lake.restore(saved)
+        plan.write_bytes(planned)
+        step += 1
+    assert step > 6, "it has at least so many steps"
+
+
+def test_the_command_looks_first_and_says_who_wrote_it(lake: SmallLake, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from migrator.cli.main import main
+
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    api.migrate_lake(plan)
+    stale.append(rows_of([7000]))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        ended = CliRunner().invoke(main, ["repair", str(plan), *arguments])
+        return ended.exit_code, ended.stdout
+
+    code, text = run()
+    assert code == 3 and "one.db.a names" in text and "written by snapshot" in text and "--yes" in text
+    code, text = run("--yes")
+    assert code == 0 and "Repaired 1 of 1 table" in text and "migrator verify" in text
+    code, text = run("--yes", "--json")
+    assert code == 0 and json.loads(text)["tables"] == []
