@@ -25,7 +25,12 @@ from postgres import PASSWORD
 pytestmark = pytest.mark.slow
 
 REST = ("REST by backend", "REST by rename", "REST by drop", "Nessie")
-KINDS = ("SQL on SQLite", "SQL on Postgres", *REST)
+KINDS = (
+    "SQL on SQLite",
+    "SQL on Postgres",
+    "SQL on MariaDB",
+    *REST,
+)
 TRY = {"try-namespace": "migrator_try"}
 
 
@@ -69,6 +74,8 @@ def made_place(kind: str, request: pytest.FixtureRequest, s3: Server, tmp_path: 
         place = sql_place(kind, f"sqlite:///{tmp_path}/sql.db", s3)
     elif kind == "SQL on Postgres":
         place = sql_place(kind, request.getfixturevalue("postgres_database"), s3, (PASSWORD,))
+    elif kind == "SQL on MariaDB":
+        place = sql_place(kind, request.getfixturevalue("mariadb_database"), s3, (PASSWORD,))
     else:
         server: RestFixture | Nessie = request.getfixturevalue("nessie" if kind == "Nessie" else "fixture")
         token = "t0p-secret-of-the-catalog"
