@@ -25,6 +25,8 @@ _CLASSES = {
     "sql": "SqlCatalog",
     "hadoop": "HadoopCatalog",
     "rest": "RestCatalog",
+    "glue": "GlueCatalog",
+    "dynamodb": "DynamoDbCatalog",
 }
 """Type of a catalog → the class in the module of that name. A new catalog needs its file and its entry here."""
 

@@ -103,6 +103,7 @@ CODES: dict[str, tuple[str, str]] = {
     "left-table": (WARN, "a table is left where it is because [tables] leave or --leave names it"),
     "target-unreadable": (WARN, "the target already has metadata where a table goes, and it cannot be read"),
     "other-catalog": (WARN, "another catalog in the same database has tables in the old buckets, but was not given"),
+    "other-tables": (WARN, "a catalog has tables in the old buckets that are no Iceberg tables, or belong to others"),
     "merged-folders": (
         WARN,
         "two old folders become one folder at the target; its readers then read the files of both",

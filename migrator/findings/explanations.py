@@ -369,6 +369,13 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Give that catalog, too.",
         "migrator plan --catalog iceberg --catalog NAME …",
     ),
+    "other-tables": Explanation(
+        "The catalog also has tables whose location is in the old buckets, but that migrator does not change: Hive "
+        "tables of Parquet or CSV files, Delta tables, and links to tables of other accounts. Their files are copied "
+        "like all other objects.",
+        "Set their locations, and those of their partitions, to the new place at the cutover.",
+        "ALTER TABLE sales.raw SET LOCATION 's3://data-lake/bronze/raw'",
+    ),
     "merged-folders": Explanation(
         "Two folders of different old places become one folder at the target. Readers of the whole folder then read "
         "the files of both.",
