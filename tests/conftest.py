@@ -58,6 +58,7 @@ TOGETHER = (
     "test_faulty_operations.py",
     "test_listing.py",
     "test_live.py",
+    "test_other_catalogs.py",
     "test_rest_catalog.py",
     "test_retire.py",
     "test_rollback.py",

@@ -44,8 +44,9 @@ def find_neighbours(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catal
             if named or layout.map_uri(row.metadata_location) in (None, row.metadata_location):
                 continue
             seen[where] = seen.get(where, 0) + 1
-            if len(found.setdefault(where, [])) < 3:
-                found[where].append(".".join(part for part in (row.namespace, row.name) if part))
+            name = ".".join(part for part in (row.namespace, row.name) if part)
+            if name not in found.setdefault(where, []) and len(found[where]) < 3:
+                found[where].append(name)
         counts |= seen  # the same database may be given twice
     for (database, schema, name, reason), count in counts.items():
         place = f"{name} in schema {schema} of {database}" if schema else f"{name} in {database}"

@@ -12,7 +12,6 @@ import pytest
 from pyiceberg.catalog.rest import RestCatalog as Pyiceberg
 
 from catalogs.contract import NEW, OLD, Place, dynamodb_place, glue_place, sql_place
-from catalogs.servers.aws import Aws
 from catalogs.servers.java import FIXTURE, NESSIE, Nessie, RestFixture, require
 from migrator.catalogs import NamespaceRepoint, Repoint
 from migrator.catalogs.rest import catalog as rest_catalog
@@ -59,12 +58,6 @@ def fixture(s3: Server) -> Iterator[RestFixture]:
 def nessie(s3: Server) -> Iterator[Nessie]:
     require(NESSIE)
     with Nessie(s3, f"s3://{OLD}/nessie/") as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[Aws]:
-    with Aws() as server:
         yield server
 
 
