@@ -141,7 +141,14 @@ def _connects(name: str, engine: sa.Engine, url: sa.URL) -> Callable[..., Any]:
     # Each swap is one transaction, whatever the URI says. The flag FOUND_ROWS, which counts the rows that match and not
     # only those that change, is SQLAlchemy's.
     options = {"connect_timeout": CONNECT_SECONDS, "charset": "utf8mb4", **options, "autocommit": False}
-    return lambda *_: driver.connect(**options)
+
+    def connect(*_: object) -> Any:
+        try:
+            return driver.connect(**options)
+        except (OSError, RuntimeError, TypeError, ValueError) as error:  # of its TLS files, of the package cryptography
+            raise driver.OperationalError(str(error)) from None
+
+    return connect
 
 
 # -- what SQL does differently on MySQL ------------------------------------------------------------------

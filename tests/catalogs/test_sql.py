@@ -628,3 +628,18 @@ def test_the_driver_of_mysql_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "pymysql", None)
     with pytest.raises(ConfigError, match=r"pip install 'lake-migrator\[mysql\]'"):
         SqlCatalog("lake", "mysql://lake:secret@127.0.0.1/x")
+
+
+def test_tls_files_of_mysql_that_are_missing(mariadb_database: str) -> None:
+    with pytest.raises(CatalogError, match="No such file") as caught:
+        SqlCatalog("lake", f"{mariadb_database}?ssl_ca=/nowhere/ca.pem")
+    _assert_no_secret(caught.value)
+
+
+def test_a_password_that_needs_a_package_says_which(mariadb_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(**_: object) -> None:
+        raise RuntimeError("'cryptography' package is required for caching_sha2_password")
+
+    monkeypatch.setattr("pymysql.connect", lacking)
+    with pytest.raises(CatalogError, match="'cryptography' package is required"):
+        SqlCatalog("lake", mariadb_database)
