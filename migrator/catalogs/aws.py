@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from migrator.errors import PLAN_AGAIN, CatalogError, ConfigError, PlanStale, redacted
 from migrator.store.endpoints import check_endpoint
@@ -67,6 +68,14 @@ class Service:
     def _property(self, key: str) -> str | None:
         return self._properties.get(f"{self._service}.{key}") or self._properties.get(f"client.{key}")
 
+    @property
+    def _check_endpoint(self) -> str:
+        service = self._service
+        return (
+            f"Check {service}.endpoint, {service}.region, the credentials and the network. Without {service}.endpoint, "
+            "boto3 takes AWS_ENDPOINT_URL, which may be meant for an S3 server: set AWS_ENDPOINT_URL_S3 instead."
+        )
+
     @contextmanager
     def errors(self, place: str) -> Iterator[None]:
         """Raises CatalogError instead of botocore's errors. ``place``: what the request was for, "table db.t", say."""
@@ -74,10 +83,16 @@ class Service:
             yield
         except ClientError as error:
             raise self._refused(place, error) from None
+        except (KeyError, ResponseParserError) as error:
+            raise CatalogError(
+                f"Catalog {self._catalog!r}: {self.endpoint} gave an answer for {place} that is not one of "
+                f"{self._service}: {self._shown(f'{type(error).__name__} {error}')}.",
+                next_move=self._check_endpoint,
+            ) from None
         except (BotoCoreError, ValueError) as error:  # ValueError: boto3 could not read the answer
             raise CatalogError(
                 f"Catalog {self._catalog!r} ({self.endpoint}) did not answer for {place}: {self._shown(str(error))}.",
-                next_move=f"Check {self._service}.endpoint, {self._service}.region, the credentials and the network.",
+                next_move=self._check_endpoint,
             ) from None
 
     def _refused(self, place: str, error: ClientError) -> CatalogError:
@@ -96,7 +111,10 @@ class Service:
             return CatalogError(
                 f"Catalog {self._catalog!r} does not allow {action} on {place} ({reason}).", next_move=move
             )
-        return CatalogError(f"Catalog {self._catalog!r}: {action} of {place} failed ({reason}).")
+        return CatalogError(
+            f"Catalog {self._catalog!r} ({self.endpoint}): {action} of {place} failed ({reason}).",
+            next_move=self._check_endpoint if code.isdigit() else "",  # an answer without a code of the service
+        )
 
     def _shown(self, text: str) -> str:
         """The beginning of a text of boto3 or of the service, in one line, without what was configured as secret."""

@@ -54,7 +54,7 @@ class DynamoDbCatalog:
         self._client = self._service.client
         self._table = properties.get("table-name") or properties.get("dynamodb.table-name") or DEFAULT_TABLE
         with self._service.errors(f"table {self._table}"):
-            self._client.scan(TableName=self._table, Limit=1)
+            self._client.scan(TableName=self._table, Limit=1)["Items"]
 
     def describe(self) -> str:
         """See :class:`Catalog`."""

@@ -53,7 +53,7 @@ class GlueCatalog:
         self._id = properties.get("glue.id", "")
         self._of = {"CatalogId": self._id} if self._id else {}
         with self._service.errors("the catalog"):
-            self._client.get_databases(**self._of, MaxResults=1)
+            self._client.get_databases(**self._of, MaxResults=1)["DatabaseList"]
 
     def describe(self) -> str:
         """See :class:`Catalog`."""
@@ -136,12 +136,12 @@ class GlueCatalog:
     def _get(self, database: str, name: str) -> Entry | None:
         with self._service.errors(f"table {database}.{name}"):
             try:
-                answer = self._client.get_table(**self._of, DatabaseName=database, Name=name)
+                table = self._client.get_table(**self._of, DatabaseName=database, Name=name)["Table"]
             except ClientError as error:
                 if code_of(error) != _MISSING:
                     raise
                 return None
-        return {"DatabaseName": database, **answer["Table"]}
+        return {"DatabaseName": database, **table}
 
     # -- the swap ------------------------------------------------------------------------------------
 

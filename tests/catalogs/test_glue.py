@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from catalogs.contract import NoReader
@@ -322,7 +324,7 @@ def test_errors_name_the_missing_action_and_never_a_secret(aws: Aws, database: s
             catalog._client.get_table = denied("GetTable", code, quoted)
             assert_no_secret(lambda: catalog.current("a", "b"), f"refuses the credentials \\({code}\\)")
         catalog._client.get_table = denied("GetTable", "InternalServiceException", quoted)
-        assert_no_secret(lambda: catalog.current("a", "b"), "glue:GetTable of table a.b failed")
+        assert_no_secret(lambda: catalog.current("a", "b"), r"\(http://.*: glue:GetTable of table a\.b failed")
         shown = f"{catalog.describe()} {catalog!r}"
         assert not any(secret in shown for secret in (KEY, SECRET, TOKEN))
 
@@ -370,3 +372,29 @@ def test_the_catalog_id_is_sent_with_every_request(aws: Aws, database: str) -> N
     assert {"GetTables", "GetDatabases", "GetTable", "UpdateTable", "UpdateDatabase", "GetDatabase"} <= {
         n for n, _ in asked
     }
+
+
+@pytest.mark.parametrize("kind", ["glue", "dynamodb"])
+@pytest.mark.parametrize(("status", "body"), [(200, b"<html>Log in</html>"), (403, b"<Error/>"), (200, b"{}")])
+def test_an_answer_of_another_server(kind: str, status: int, body: bytes) -> None:
+    """Such as that of an S3 server, for which AWS_ENDPOINT_URL was set."""
+
+    given = {
+        "type": kind,
+        "client.region": "us-east-1",
+        "client.access-key-id": KEY,
+        "client.secret-access-key": SECRET,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.endpoint.Endpoint._send", lambda self, request: raw(request, status, body))
+        with pytest.raises(CatalogError, match=f"https://{kind}.us-east-1.amazonaws.com") as caught:
+            open_catalog("lake", given, NoReader())
+    assert "AWS_ENDPOINT_URL_S3" in caught.value.next_move
+
+
+def raw(request: Any, status: int, body: bytes) -> AWSResponse:
+    class Body(io.BytesIO):
+        def stream(self, **_: object) -> Iterator[bytes]:
+            yield self.read()
+
+    return AWSResponse(request.url, status, {}, Body(body))
