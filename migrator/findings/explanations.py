@@ -395,9 +395,9 @@ EXPLANATIONS: dict[str, Explanation] = {
         '[catalogs.lake]\ntry-namespace = "migrator_try"',
     ),
     "catalog-read-only": Explanation(
-        "The catalog's database cannot be written to, so the cutover could not change its pointers.",
-        "Use a database user, or a database file, with the right to write. The preflight tries it in a transaction "
-        "that it rolls back.",
+        "The catalog cannot be written to, so the cutover could not change its pointers. The finding has its answer.",
+        "Use a database user, a database file or an IAM role with the right to write. The preflight tries it without a "
+        "change: in a transaction that it rolls back, or with a request that the service must refuse.",
         "GRANT UPDATE ON iceberg_tables TO migrator",
     ),
     "key-refused": Explanation(
