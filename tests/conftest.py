@@ -16,6 +16,7 @@ from moto.s3 import urls as moto_urls
 from moto.s3.models import S3Backend
 from sqlalchemy.pool import NullPool
 
+from mariadb import mariadb_server
 from migrator.store import Store
 from postgres import postgres_server
 
@@ -58,6 +59,7 @@ TOGETHER = (
     "test_faulty_operations.py",
     "test_listing.py",
     "test_live.py",
+    "test_other_catalogs.py",
     "test_rest_catalog.py",
     "test_retire.py",
     "test_rollback.py",
@@ -127,3 +129,19 @@ def postgres_database(postgres_uri: str) -> str:
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     return sa.make_url(postgres_uri).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def mariadb_uri() -> Iterator[str]:
+    with mariadb_server() as uri:
+        yield uri
+
+
+@pytest.fixture
+def mariadb_database(mariadb_uri: str) -> str:
+    """The URI of a new, empty database. Its texts compare as they do by default: without regard to case."""
+    name = f"test_{uuid.uuid4().hex}"
+    engine = sa.create_engine(mariadb_uri, poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    return sa.make_url(mariadb_uri).set(database=name).render_as_string(hide_password=False)

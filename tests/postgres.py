@@ -29,22 +29,23 @@ def postgres_server() -> Iterator[str]:
     """
     programs = _find_programs()
     if programs is None:
-        _give_up("no PostgreSQL server is installed")
+        give_up("no PostgreSQL server is installed")
     with tempfile.TemporaryDirectory(prefix="migrator-postgres-", ignore_cleanup_errors=True) as directory:
         place = Path(directory)
-        who = _unprivileged()
+        who = unprivileged("postgres")
         if who:
             os.chown(place, who["user"], who["group"])
         port = _start(programs, place, who)
         try:
             yield f"postgresql+psycopg2://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"
         finally:
-            _run([programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", place / "data"], place, who)
+            run([programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", place / "data"], place, who)
 
 
-def _give_up(why: str) -> NoReturn:
-    if os.environ.get(REQUIRED) == "1":
-        pytest.fail(f"{REQUIRED}=1, but {why}")
+def give_up(why: str, required: str = REQUIRED) -> NoReturn:
+    """Skip the test, or fail it if this variable says that the server is required."""
+    if os.environ.get(required) == "1":
+        pytest.fail(f"{required}=1, but {why}")
     pytest.skip(why)
 
 
@@ -57,17 +58,17 @@ def _find_programs() -> Path | None:
     return next((c for c in candidates if all((c / program).exists() for program in _PROGRAMS)), None)
 
 
-def _unprivileged() -> dict[str, int]:
-    """Whom to run as: PostgreSQL refuses to be run by root."""
+def unprivileged(*names: str) -> dict[str, int]:
+    """Whom to run as, the first of these users that exists: database servers refuse to be run by root."""
     if os.geteuid() != 0:
         return {}
-    for name in ("postgres", "nobody"):
+    for name in (*names, "nobody"):
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         return {"user": entry.pw_uid, "group": entry.pw_gid}
-    _give_up("PostgreSQL refuses root, and there is no other user to run it as")
+    pytest.fail("a database server refuses root, and there is no other user to run it as")
 
 
 def _start(programs: Path, place: Path, who: dict[str, int]) -> int:
@@ -76,13 +77,13 @@ def _start(programs: Path, place: Path, who: dict[str, int]) -> int:
     if who:
         os.chown(secret, who["user"], who["group"])
     initdb = [programs / "initdb", "-D", place / "data", "-U", USER, "-A", "scram-sha-256", "-E", "UTF8"]
-    _run([*initdb, f"--pwfile={secret}", "--no-locale", "--no-sync"], place, who)
+    run([*initdb, f"--pwfile={secret}", "--no-locale", "--no-sync"], place, who)
     for attempt in range(3):  # somebody else may take the free port before the server does
-        port = _free_port()
+        port = free_port()
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
         start = [programs / "pg_ctl", "start", "-w", "-D", place / "data", "-l", place / "log", "-o", options]
         try:
-            _run(start, place, who)
+            run(start, place, who)
         except subprocess.CalledProcessError:
             if attempt == 2:
                 raise
@@ -91,7 +92,8 @@ def _start(programs: Path, place: Path, who: dict[str, int]) -> int:
     raise AssertionError("unreachable")
 
 
-def _run(command: list[Any], place: Path, who: dict[str, int]) -> None:
+def run(command: list[Any], place: Path, who: dict[str, int]) -> None:
+    """Run a program of a server as this user, with its output in a file of the folder."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     groups: dict[str, Any] = {**who, "extra_groups": []} if who else {}
     # Not captured through pipes: the server inherits them, and they would never close.
@@ -99,7 +101,8 @@ def _run(command: list[Any], place: Path, who: dict[str, int]) -> None:
         subprocess.run(command, cwd=place, env=environment, stdout=output, stderr=output, check=True, **groups)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

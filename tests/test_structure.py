@@ -73,6 +73,9 @@ WITHOUT_S3 = ("iceberg", "layout", "findings", "concurrency", "reporting", "erro
 PURE = ("inventory/carriers.py", "inventory/bucket_settings.py")
 """Modules of other layers that do not either."""
 
+CATALOG_SERVICES = ("catalogs/aws.py", "catalogs/dynamodb.py", "catalogs/glue.py")
+"""The modules that use boto3 for the services of AWS that keep catalogs, not for S3."""
+
 FUNCTION_LINES, CLASS_LINES = 40, 250
 """The longest function and the longest class, each without its docstring."""
 
@@ -121,7 +124,10 @@ def test_the_root_of_the_package_is_small() -> None:
 def test_only_the_store_and_the_demos_server_talk_to_s3() -> None:
     client = re.compile(r"^\s*(import|from) (boto3|botocore|aiobotocore|s3fs)\b", re.MULTILINE)
     users = {name_of(module) for module in MODULES if client.search(module.read_text())}
-    assert {user for user in users if not user.startswith("store/")} == {"demo/server.py"}
+    others = {user for user in users if not user.startswith("store/")}
+    assert others == {"demo/server.py", *CATALOG_SERVICES}
+    for name in CATALOG_SERVICES:
+        assert not re.search(r"[\"']s3[\"']", (PACKAGE / name).read_text()), f"{name} talks to S3"
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if layer_of(m) in WITHOUT_S3 or name_of(m) in PURE], ids=name_of)

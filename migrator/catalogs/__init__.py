@@ -21,14 +21,27 @@ __all__ = [
     "properties_of",
 ]
 
-_CLASSES = {"sql": "SqlCatalog", "hadoop": "HadoopCatalog", "rest": "RestCatalog"}
+_CLASSES = {
+    "sql": "SqlCatalog",
+    "hadoop": "HadoopCatalog",
+    "rest": "RestCatalog",
+    "glue": "GlueCatalog",
+    "dynamodb": "DynamoDbCatalog",
+}
 """Type of a catalog → the class in the module of that name. A new catalog needs its file and its entry here."""
 
 _NESTED = ("auth", "ssl")
 """The properties whose values are mappings: how to authenticate with a REST catalog, and its certificates."""
 
-_TYPES_BY_URI = {"http": "rest", "thrift": "hive", "sqlite": "sql", "postgresql": "sql"}
-"""How a URI begins → the type that pyiceberg infers from it."""
+_TYPES_BY_URI = {
+    "http": "rest",
+    "thrift": "hive",
+    "sqlite": "sql",
+    "postgresql": "sql",
+    "mysql": "sql",
+    "mariadb": "sql",
+}
+"""How a URI begins → the type that pyiceberg infers from it; from those of MySQL it infers none."""
 
 
 def open_catalog(name: str, properties: Mapping[str, str], reader: WarehouseReader) -> Catalog:

@@ -32,7 +32,8 @@ class CatalogTable:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A table or view that another catalog keeps in the same database, perhaps in another schema of it."""
+    """A table or view that another catalog keeps in the same database, perhaps in another schema of it; or one of the
+    same catalog that is not for migrator to re-point."""
 
     schema: str
     """Empty for the schema that the catalog itself is in."""
@@ -40,6 +41,9 @@ class Neighbour:
     namespace: str
     name: str
     metadata_location: str
+    """The table's folder if it is not an Iceberg table."""
+    reason: str = ""
+    """What it is, "not an Iceberg table", say, if migrator cannot re-point it; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

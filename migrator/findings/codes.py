@@ -33,7 +33,7 @@ CODES: dict[str, tuple[str, str]] = {
         "an object is encrypted with a customer-provided key (SSE-C), so it cannot be copied",
     ),
     "catalog-cannot-repoint": (BLOCK, "a catalog's server has no known way to change the pointers of its tables"),
-    "catalog-read-only": (BLOCK, "a SQL catalog cannot be written to, so its pointers could not be changed"),
+    "catalog-read-only": (BLOCK, "a catalog cannot be written to, so its pointers could not be changed"),
     "delta-log": (BLOCK, "a Delta table's log holds absolute paths, which are not rewritten yet"),
     "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be rewritten yet"),
     "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),
@@ -103,6 +103,7 @@ CODES: dict[str, tuple[str, str]] = {
     "left-table": (WARN, "a table is left where it is because [tables] leave or --leave names it"),
     "target-unreadable": (WARN, "the target already has metadata where a table goes, and it cannot be read"),
     "other-catalog": (WARN, "another catalog in the same database has tables in the old buckets, but was not given"),
+    "other-tables": (WARN, "a catalog has tables in the old buckets that are no Iceberg tables, or belong to others"),
     "merged-folders": (
         WARN,
         "two old folders become one folder at the target; its readers then read the files of both",

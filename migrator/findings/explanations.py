@@ -369,6 +369,13 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Give that catalog, too.",
         "migrator plan --catalog iceberg --catalog NAME …",
     ),
+    "other-tables": Explanation(
+        "The catalog also has tables whose location is in the old buckets, but that migrator does not change: Hive "
+        "tables of Parquet or CSV files, Delta tables, and links to tables of other accounts. Their files are copied "
+        "like all other objects.",
+        "Set their locations, and those of their partitions, to the new place at the cutover.",
+        "ALTER TABLE sales.raw SET LOCATION 's3://data-lake/bronze/raw'",
+    ),
     "merged-folders": Explanation(
         "Two folders of different old places become one folder at the target. Readers of the whole folder then read "
         "the files of both.",
@@ -388,9 +395,9 @@ EXPLANATIONS: dict[str, Explanation] = {
         '[catalogs.lake]\ntry-namespace = "migrator_try"',
     ),
     "catalog-read-only": Explanation(
-        "The catalog's database cannot be written to, so the cutover could not change its pointers.",
-        "Use a database user, or a database file, with the right to write. The preflight tries it in a transaction "
-        "that it rolls back.",
+        "The catalog cannot be written to, so the cutover could not change its pointers. The finding has its answer.",
+        "Use a database user, a database file or an IAM role with the right to write. The preflight tries it without a "
+        "change: in a transaction that it rolls back, or with a request that the service must refuse.",
         "GRANT UPDATE ON iceberg_tables TO migrator",
     ),
     "key-refused": Explanation(

@@ -31,27 +31,40 @@ def find_buckets(plan: PlanFile, store: Store, layout: Layout) -> None:
 
 
 def find_neighbours(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catalog]) -> None:
-    """Report the other catalogs in the given ones' databases that have tables in the old buckets."""
+    """Report what has tables in the old buckets and is not re-pointed: other catalogs in the given ones' databases, and
+    tables of the given ones that are no Iceberg tables or belong to others."""
     given = {(catalog.describe(), name) for name, catalog in catalogs.items()}
-    found: dict[tuple[str, str, str], list[str]] = {}
-    counts: dict[tuple[str, str, str], int] = {}
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    counts: dict[tuple[str, str, str, str], int] = {}
     for catalog in catalogs.values():
-        seen: dict[tuple[str, str, str], int] = {}
+        seen: dict[tuple[str, str, str, str], int] = {}
         for row in catalog.neighbours():
-            where = (catalog.describe(), row.schema, row.catalog)
-            named = not row.schema and (catalog.describe(), row.catalog) in given
+            where = (catalog.describe(), row.schema, row.catalog, row.reason)
+            named = not row.schema and not row.reason and (catalog.describe(), row.catalog) in given
             if named or layout.map_uri(row.metadata_location) in (None, row.metadata_location):
                 continue
             seen[where] = seen.get(where, 0) + 1
-            if len(found.setdefault(where, [])) < 3:
-                found[where].append(".".join(part for part in (row.namespace, row.name) if part))
+            name = ".".join(part for part in (row.namespace, row.name) if part)
+            if name not in found.setdefault(where, []) and len(found[where]) < 3:
+                found[where].append(name)
         counts |= seen  # the same database may be given twice
-    for (database, schema, name), count in counts.items():
+    for (database, schema, name, reason), count in counts.items():
         place = f"{name} in schema {schema} of {database}" if schema else f"{name} in {database}"
-        message = f"has {count} tables in the old buckets, such as {', '.join(found[database, schema, name])}"
+        examples = ", ".join(found[database, schema, name, reason])
+        if reason:
+            plan.add_finding(_other_tables(place, count, examples, reason))
+            continue
+        message = f"has {count} tables in the old buckets, such as {examples}"
         message += ", and is not given: its pointers stay, and lead nowhere when the old buckets are dropped"
         move = f"Name it, too: --catalog {name}, or [catalogs.{name}] in lake.toml."
         plan.add_finding(Finding.of("other-catalog", place, message, move, count=count))
+
+
+def _other_tables(place: str, count: int, examples: str, reason: str) -> Finding:
+    message = f"names {count} places in the old buckets that are not changed, such as that of {examples} ({reason}): "
+    message += "they lead nowhere when the old buckets are dropped"
+    move = "Change the locations of these tables and of their partitions yourself, or let their owner do it."
+    return Finding.of("other-tables", place, message, move, count=count)
 
 
 def find_merged_folders(plan: PlanFile, layout: Layout) -> None:

@@ -156,6 +156,8 @@ class StillNamed:
                     yield table.identifier, table.metadata_location, True
             for neighbour in catalog.neighbours():
                 at = Location.parse(neighbour.metadata_location)
+                if neighbour.reason and "metadata.json" not in neighbour.metadata_location:
+                    continue  # the folder of a table that is not Iceberg's
                 ours = at is not None and at.bucket in (self._layout.target_bucket, *self._layout.buckets)
                 if at is not None and ours and not moved(self._layout, neighbour.metadata_location):
                     name = f"{neighbour.catalog}.{neighbour.namespace}.{neighbour.name}"

@@ -10,11 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog as Pyiceberg
+from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import LongType, NestedField
 
+from catalogs.servers.aws import Aws, CommittingDynamoDbCatalog
 from migrator.catalogs import Catalog, CatalogTable, Repoint, open_catalog
 from migrator.demo.server import Server
 
@@ -44,6 +46,8 @@ class Place:
     s3: Server
     secrets: tuple[str, ...] = ()
     """What must never be shown."""
+    levels: bool = True
+    """Whether namespaces have levels."""
     namespace: str = field(default_factory=lambda: f"n{uuid.uuid4().hex[:8]}")
 
     @contextmanager
@@ -51,6 +55,10 @@ class Place:
         """migrator's catalog, new each time: as another process would open it."""
         with closing(open_catalog("lake", self.properties, NoReader())) as catalog:
             yield catalog
+
+    def inside(self, *levels: str) -> str:
+        """A second namespace of the test, dotted: below the first one, or beside it where there are no levels."""
+        return ("." if self.levels else "_").join([self.namespace, *levels])
 
     def make(self, name: str, *, namespace: str | None = None, rows: int = 1) -> Table:
         """A table with some rows, in the old bucket."""
@@ -79,8 +87,8 @@ class Place:
     def listed(self) -> dict[str, CatalogTable]:
         """What migrator lists in the test's namespace, by identifier without the catalog and the namespace."""
         with self.opened() as catalog:
-            tables = [t for t in catalog.tables() if f"{t.namespace}.".startswith(f"{self.namespace}.")]
-        found = {t.identifier.removeprefix(f"lake.{self.namespace}."): t for t in tables}
+            tables = [t for t in catalog.tables() if t.namespace.startswith(self.namespace)]
+        found = {t.identifier.removeprefix(f"lake.{self.namespace}")[1:]: t for t in tables}
         assert len(found) == len(tables)
         return found
 
@@ -106,3 +114,21 @@ def sql_place(kind: str, uri: str, s3: Server, secrets: tuple[str, ...] = ()) ->
     """A SQL catalog, as pyiceberg makes it."""
     theirs = SqlCatalog("lake", uri=uri, warehouse=f"s3://{OLD}/sql/", **s3.properties())
     return Place(kind, theirs, {"type": "sql", "uri": uri}, s3, secrets)
+
+
+def glue_place(kind: str, aws: Aws, s3: Server) -> Place:
+    """A Glue catalog of the mock."""
+    keys = {"glue.access-key-id": "glue-key-never-shown", "glue.secret-access-key": "glue-secret-never-shown"}
+    properties = {"glue.endpoint": aws.endpoint_url, "glue.region": "us-east-1", **keys}
+    theirs = GlueCatalog("lake", warehouse=f"s3://{OLD}/glue", **properties, **s3.properties())
+    return Place(kind, theirs, {"type": "glue", **properties}, s3, tuple(keys.values()), levels=False)
+
+
+def dynamodb_place(kind: str, aws: Aws, s3: Server) -> Place:
+    """A DynamoDB catalog of the mock."""
+    keys = {"dynamodb.access-key-id": "dynamo-key-never-shown", "dynamodb.secret-access-key": "dynamo-secret"}
+    properties = {"dynamodb.endpoint": aws.endpoint_url, "dynamodb.region": "us-east-1", **keys}
+    theirs = CommittingDynamoDbCatalog(
+        "lake", aws.client("dynamodb"), warehouse=f"s3://{OLD}/dynamodb", **s3.properties()
+    )
+    return Place(kind, theirs, {"type": "dynamodb", **properties}, s3, tuple(keys.values()), levels=False)

@@ -47,6 +47,13 @@ def test_sql_said_or_inferred(tmp_path: Path, given: dict[str, str]) -> None:
     catalog.close()
 
 
+@pytest.mark.parametrize("uri", ["mysql://u:wr0ng@x", "mysql+pymysql://u:wr0ng@x", "mariadb+pymysql://u:wr0ng@x"])
+def test_a_uri_of_mysql_means_sql(uri: str) -> None:
+    with pytest.raises(ConfigError, match="The uri of catalog 'x' names no database") as caught:
+        open_catalog("x", {"uri": uri}, READER)
+    assert "wr0ng" not in str(caught.value)
+
+
 def test_hadoop() -> None:
     catalog = open_catalog("files", {"type": "hadoop", "warehouse": "s3a://lake/wh"}, READER)
     assert (catalog.name, catalog.kind, catalog.describe()) == ("files", "hadoop", "hadoop s3a://lake/wh")
@@ -56,7 +63,7 @@ def test_hadoop() -> None:
     ("properties", "kind"),
     [
         ({"uri": "thrift://user:wr0ng@x"}, "hive"),
-        ({"type": "Glue"}, "glue"),
+        ({"type": "BigQuery"}, "bigquery"),
         ({"py-catalog-impl": "my.Catalog", "uri": "http://x"}, "my.catalog"),
     ],
 )
@@ -73,7 +80,7 @@ def test_other_types_are_refused_by_name(properties: dict[str, str], kind: str) 
         ({"type": "sql"}, "'uri'"),
         ({"type": "hadoop", "uri": "s3://x"}, "'warehouse'"),
         ({"warehouse": "s3://x"}, "type"),
-        ({"uri": "mysql://u:wr0ng@x"}, "type"),
+        ({"uri": "oracle://u:wr0ng@x"}, "type"),
     ],
 )
 def test_what_is_missing_is_named(properties: dict[str, str], missing: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from catalogs.contract import NoReader
 from catalogs.rest_double import RestDouble, error
@@ -284,3 +285,26 @@ def test_nessies_own_api_on_another_server_does_not_get_the_token(server: RestDo
     server.config = {"overrides": nessie}
     with opened(server) as catalog, pytest.raises(MigratorError, match="on another server"):
         catalog.check_repoint([MOVE], [])
+
+
+# -- the database behind it --------------------------------------------------------------------------------
+
+
+def test_the_database_behind_the_server_may_be_mariadb(server: RestDouble, mariadb_database: str) -> None:
+    engine = sa.create_engine(mariadb_database)
+    columns = "catalog_name, table_namespace, table_name, metadata_location, previous_metadata_location"
+    with engine.begin() as connection:
+        definition = ", ".join(f"{column} VARCHAR(200)" for column in columns.split(", "))
+        connection.exec_driver_sql(f"CREATE TABLE iceberg_tables ({definition})")
+        connection.exec_driver_sql(f"INSERT INTO iceberg_tables VALUES ('prod', 'a', 't', '{MOVE.expected}', NULL)")
+    with opened(server, backend=mariadb_database) as catalog:
+        assert catalog.swaps_together
+        catalog.check_repoint([MOVE], [])
+        with pytest.raises(CatalogError, match="but the server of catalog 'lake' shows it at"):
+            catalog.repoint([MOVE], [])  # the double does not read the database
+        server.tables[("a", "t")] = MOVE.new, server.tables[("a", "t")][1]
+        catalog.repoint([MOVE], [])
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"SELECT {columns} FROM iceberg_tables").all()
+    assert rows == [("prod", "a", "t", MOVE.new, MOVE.expected)]
+    engine.dispose()

@@ -18,11 +18,11 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 from sqlalchemy.pool import NullPool
 
-import migrator.catalogs.sql as sql
+import migrator.catalogs.databases as databases
 from migrator.catalogs import CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.base import Neighbour
 from migrator.catalogs.sql import MAX_LOCATION, SqlCatalog
-from migrator.errors import CatalogError, ConfigError, MigratorError, PlanStale
+from migrator.errors import CatalogError, ConfigError, MigratorError, PlanBusy, PlanStale
 from postgres import PASSWORD
 
 SCHEMA = Schema(NestedField(1, "id", LongType(), required=True))
@@ -133,16 +133,18 @@ def test_the_tables_of_other_catalogs_and_schemas_in_the_same_database(database:
     execute(database, V0_INSERT, c="trino", ns="db", t="theirs", at="s3://b/2")
     execute(database, V0_INSERT, c="trino", ns="db", t="staged", at=None)
     expected = [Neighbour("", "trino", "db", "theirs", "s3://b/2")]
-    if database.startswith("postgresql"):
-        execute(database, "CREATE SCHEMA archive")
-        execute(database, V0.replace("CREATE TABLE ", "CREATE TABLE archive."))
-        insert = V0_INSERT.replace("INSERT INTO ", "INSERT INTO archive.")
+    if not database.startswith("sqlite"):  # schemas of MySQL are databases of the server, which the tests share
+        own = f"{sa.make_url(database).database}_" if database.startswith("mysql") else ""
+        execute(database, f"CREATE SCHEMA {own}archive")
+        execute(database, V0.replace("CREATE TABLE ", f"CREATE TABLE {own}archive."))
+        insert = V0_INSERT.replace("INSERT INTO ", f"INSERT INTO {own}archive.")
         execute(database, insert, c="lake", ns="db", t="old", at="s3://b/3")
-        execute(database, "CREATE SCHEMA odd")
-        execute(database, "CREATE TABLE odd.iceberg_tables (nothing INTEGER)")  # somebody's of that name
-        expected.append(Neighbour("archive", "lake", "db", "old", "s3://b/3"))
+        execute(database, f"CREATE SCHEMA {own}odd")
+        execute(database, f"CREATE TABLE {own}odd.iceberg_tables (nothing INTEGER)")  # somebody's of that name
+        expected.append(Neighbour(f"{own}archive", "lake", "db", "old", "s3://b/3"))
     with opened(database) as catalog:
-        assert list(catalog.neighbours()) == expected
+        others = [n for n in catalog.neighbours() if n.schema in {e.schema for e in expected}]
+        assert others == expected if database.startswith("mysql") else list(catalog.neighbours()) == expected
 
 
 def test_tells_views_from_tables_and_leaves_out_what_has_no_location(lake: str) -> None:
@@ -329,7 +331,7 @@ def test_only_one_of_many_rivals_wins(lake: str) -> None:
 
 
 def test_gives_up_when_somebody_else_holds_the_row(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 1)
     hold = "UPDATE iceberg_tables SET table_name = table_name"
     with opened(lake) as catalog:
         table = catalog.tables()[0]
@@ -337,7 +339,7 @@ def test_gives_up_when_somebody_else_holds_the_row(lake: str, monkeypatch: pytes
         with sa.create_engine(lake, poolclass=NullPool).connect() as holder:
             holder.execute(sa.text(hold))
             assert catalog.current("sales", "orders") == table.metadata_location  # reading does not wait
-            with pytest.raises(CatalogError, match=r"cannot be re-pointed: .*lock"):
+            with pytest.raises(CatalogError, match=r"cannot be re-pointed: .*[Ll]ock"):
                 catalog.repoint([Repoint("sales", "orders", table.metadata_location, "s3://b")], [])
         assert rows(lake) == before
 
@@ -418,8 +420,10 @@ def test_a_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         SqlCatalog("lake", "postgresql://lake:secret@127.0.0.1/x")
 
 
-def test_errors_and_descriptions_never_show_a_password(postgres_database: str) -> None:
-    url = sa.make_url(postgres_database)
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+def test_errors_and_descriptions_never_show_a_password(server: str, request: pytest.FixtureRequest) -> None:
+    database: str = request.getfixturevalue(f"{server}_database")
+    url = sa.make_url(database)
     wrong = url.set(password="wr0ng-secret", query={"password": "wr0ng-secret"})
     unreachable = url.set(port=1)
     elsewhere = url.set(database="not-there")
@@ -428,11 +432,13 @@ def test_errors_and_descriptions_never_show_a_password(postgres_database: str) -
             SqlCatalog("lake", bad.render_as_string(hide_password=False))
         _assert_no_secret(caught.value)
         assert ":***@" in str(caught.value)
-    execute(postgres_database, V0)
-    with opened(f"{postgres_database}?password={PASSWORD}&application_name=x") as catalog:
+    execute(database, V0)
+    with opened(
+        f"{database}?password={PASSWORD}&{'application_name=x' if server == 'postgres' else 'read_timeout=60'}"
+    ) as catalog:
         assert catalog.describe() == f"sql {url.render_as_string(hide_password=True)}"
         assert PASSWORD not in f"{catalog!r} {catalog._reading!r} {catalog._writing!r}"
-        execute(postgres_database, "DROP TABLE iceberg_tables")
+        execute(database, "DROP TABLE iceberg_tables")
         with pytest.raises(CatalogError) as caught:
             catalog.repoint([Repoint("db", "t", "a", "b")], [])
         _assert_no_secret(caught.value)
@@ -447,7 +453,11 @@ def test_errors_and_descriptions_never_show_a_password(postgres_database: str) -
         "postgresql://lake:wr0ng-secret",
         "wr0ng-secret",
         "jdbc:postgresql://host/db?password=wr0ng-secret",
-        "mysql://lake:wr0ng-secret@host/db",
+        "oracle://lake:wr0ng-secret@host/db",
+        "mysql://lake:wr0ng@wr0ng-secret@host/db",
+        "mysql://lake:wr0ng-secret@host",
+        "mysql+pymysql://lake@host/db?passphrase=wr0ng-secret",
+        "mysql+pymysql://lake:wr0ng-secret@host/db?connect_timeout=wr0ng",
         "sqlite://lake:wr0ng-secret@host/db",
         "sqlite://",
         "sqlite:///:memory:",
@@ -483,3 +493,153 @@ def test_how_to_adopt_is_a_statement_that_points_the_table_there(lake: str) -> N
             assert connection.exec_driver_sql(f"UPDATE{statement[2]}").rowcount == 1
         engine.dispose()
         assert catalog.current(table.namespace, table.name) == new
+
+
+# -- MySQL and MariaDB -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("charset", ["utf8mb4", "latin1"])
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("s3://b/Orders", "s3://b/orders"),
+        ("s3://b/orders ", "s3://b/orders"),
+        ("s3://b/orders", "s3://b/orders "),
+        ("s3://b/café", "s3://b/cafe"),
+    ],
+)
+def test_mysql_takes_no_other_pointer_for_the_expected_one(
+    mariadb_database: str, charset: str, asked: str, stored: str
+) -> None:
+    """By the default collation of MySQL, each two of these are equal."""
+    execute(mariadb_database, V0 + f"CHARACTER SET {charset}")
+    execute(mariadb_database, V0_INSERT, c="lake", ns="db", t="t", at=stored)
+    (count,) = execute(mariadb_database, "SELECT count(*) FROM iceberg_tables WHERE metadata_location = :x", x=asked)
+    assert count == (1,)
+    with opened(mariadb_database) as catalog:
+        with pytest.raises(PlanStale, match=r"is .* now"):
+            catalog.repoint([Repoint("db", "t", asked, "s3://c/1")], [])
+        with pytest.raises(PlanStale, match=r"is .* now"):
+            catalog.repoint([Repoint("db", "t", "s3://a/1", asked)], [])  # nor for the new one
+        catalog.repoint([Repoint("db", "t", stored, asked)], [])
+        assert catalog.current("db", "t") == asked
+
+
+def test_mysql_takes_no_other_name_for_the_asked_one(mariadb_database: str) -> None:
+    execute(mariadb_database, V0)
+    with pyiceberg(mariadb_database, Path("/nowhere"), name="lake") as theirs:
+        theirs.create_namespace("Db", {"Location": "s3://b/db"})
+    for catalog_name, namespace in (("LAKE", "other"), ("lake", "Db")):
+        execute(mariadb_database, V0_INSERT, c=catalog_name, ns=namespace, t="T", at="s3://b/1")
+    with opened(mariadb_database) as catalog:
+        assert [t.identifier for t in catalog.tables()] == ["lake.Db.T"]
+        assert [n.catalog for n in catalog.neighbours() if not n.schema] == ["LAKE"]
+        assert catalog.current("Db", "T") == "s3://b/1"
+        for namespace, name in (("db", "T"), ("Db", "t"), ("Db", "T "), ("other", "T")):
+            assert catalog.current(namespace, name) is None
+            with pytest.raises(PlanStale, match="is gone"):
+                catalog.repoint([Repoint(namespace, name, "s3://b/1", "s3://c/1")], [])
+        with pytest.raises(PlanStale, match="is gone"):
+            catalog.repoint([], [NamespaceRepoint("Db", "location", "s3://b/db", "s3://c/db")])
+        catalog.repoint([], [NamespaceRepoint("Db", "Location", "s3://b/db", "s3://c/db")])
+    assert set(rows(mariadb_database).values()) == {("s3://b/1", None)}
+    assert properties(mariadb_database)["Db:Location"] == "s3://c/db"
+
+
+def test_a_swap_to_the_same_place_counts_as_a_match_on_mysql(mariadb_database: str) -> None:
+    """The driver could also count only the rows that change."""
+    execute(mariadb_database, V0)
+    execute(mariadb_database, V0_INSERT, c="lake", ns="db", t="t", at="s3://b/1")
+    with opened(mariadb_database) as catalog, catalog._writing.begin() as connection:
+        assert connection.exec_driver_sql("UPDATE iceberg_tables SET table_name = table_name").rowcount == 1
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+@pytest.mark.parametrize("table", ["iceberg_tables", "iceberg_namespace_properties"])
+def test_a_storage_engine_without_transactions_is_refused(lake: str, table: str) -> None:
+    # The keys of these tables are too long for MyISAM in this character set.
+    execute(lake, f"ALTER TABLE {table} CONVERT TO CHARACTER SET latin1")
+    execute(lake, f"ALTER TABLE {table} ENGINE=MyISAM")
+    before = rows(lake)
+    with opened(lake) as catalog:
+        asked = [Repoint(t.namespace, t.name, t.metadata_location, "s3://b/new") for t in catalog.tables()]
+        for refused in (catalog.check_repoint, catalog.repoint):
+            with pytest.raises(CatalogError, match=f"{table} has the storage engine MyISAM") as caught:
+                refused(asked, [])
+            assert caught.value.next_move == f"ALTER TABLE {table} ENGINE=InnoDB"
+    assert rows(lake) == before
+
+
+def test_mysql_cuts_nothing_off(mariadb_database: str) -> None:
+    execute(mariadb_database, V0.replace("metadata_location VARCHAR(1000)", "metadata_location VARCHAR(20)"))
+    execute(mariadb_database, V0_INSERT, c="lake", ns="db", t="t", at="s3://b/1")
+    with opened(f"{mariadb_database}?init_command=SET+sql_mode%3D%27%27") as catalog:
+        with pytest.raises(CatalogError, match="too long"):
+            catalog.repoint([Repoint("db", "t", "s3://b/1", "s3://b/" + "x" * 20)], [])
+        assert catalog.current("db", "t") == "s3://b/1"
+
+
+def test_reading_mysql_cannot_write(mariadb_database: str) -> None:
+    execute(mariadb_database, V0)
+    with opened(f"{mariadb_database}?autocommit=true") as catalog:
+        with pytest.raises(sa.exc.SQLAlchemyError, match="READ ONLY"), catalog._reading.connect() as reader:
+            reader.exec_driver_sql("DELETE FROM iceberg_tables")
+        with catalog._writing.connect() as writer:  # a transaction is one, whatever the URI says
+            writer.exec_driver_sql("INSERT INTO iceberg_tables VALUES ('a', 'b', 'c', 'd', NULL)")
+            writer.rollback()
+    assert rows(mariadb_database) == {}
+
+
+@pytest.mark.parametrize("driver", ["mysql", "mariadb", "mysql+mysqldb", "mariadb+pymysql"])
+def test_every_uri_of_mysql_means_pymysql(mariadb_database: str, driver: str) -> None:
+    execute(mariadb_database, V0)
+    with opened(mariadb_database.replace("mysql+pymysql", driver)) as catalog:
+        assert catalog.tables() == []
+        assert catalog.describe().startswith(f"sql {driver}://lake:***@127.0.0.1:")
+
+
+def test_a_row_that_somebody_holds_leaves_the_check_undone(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 1)
+    with opened(lake) as catalog:
+        table = catalog.tables()[0]
+        asked = [Repoint(table.namespace, table.name, table.metadata_location, "s3://b/1")]
+        with sa.create_engine(lake, poolclass=NullPool).connect() as holder:
+            holder.execute(sa.text("UPDATE iceberg_tables SET table_name = table_name"))
+            with pytest.raises(PlanBusy):
+                catalog.check_repoint(asked, [])
+        catalog.check_repoint(asked, [])
+
+
+def test_a_user_who_may_only_read_is_found_while_planning(mariadb_database: str) -> None:
+    execute(mariadb_database, V0)
+    execute(mariadb_database, V0_INSERT, c="lake", ns="db", t="t", at="s3://b/1")
+    url = sa.make_url(mariadb_database)
+    execute(mariadb_database, f"GRANT SELECT ON {url.database}.* TO '{url.database[-20:]}'@'%' IDENTIFIED BY 'wr0ng'")
+    reader = url.set(username=url.database[-20:], password="wr0ng").render_as_string(hide_password=False)
+    with opened(reader) as catalog:
+        assert [t.name for t in catalog.tables()] == ["t"]
+        with pytest.raises(CatalogError, match="UPDATE command denied") as caught:
+            catalog.check_repoint([Repoint("db", "t", "s3://b/1", "s3://c/1")], [])
+        assert not isinstance(caught.value, PlanBusy)
+        _assert_no_secret(caught.value)
+
+
+def test_the_driver_of_mysql_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    with pytest.raises(ConfigError, match=r"pip install 'lake-migrator\[mysql\]'"):
+        SqlCatalog("lake", "mysql://lake:secret@127.0.0.1/x")
+
+
+def test_tls_files_of_mysql_that_are_missing(mariadb_database: str) -> None:
+    with pytest.raises(CatalogError, match="No such file") as caught:
+        SqlCatalog("lake", f"{mariadb_database}?ssl_ca=/nowhere/ca.pem")
+    _assert_no_secret(caught.value)
+
+
+def test_a_password_that_needs_a_package_says_which(mariadb_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(**_: object) -> None:
+        raise RuntimeError("'cryptography' package is required for caching_sha2_password")
+
+    monkeypatch.setattr("pymysql.connect", lacking)
+    with pytest.raises(CatalogError, match="'cryptography' package is required"):
+        SqlCatalog("lake", mariadb_database)

@@ -43,6 +43,24 @@ warehouse = "s3n://KEY:{MARKER}7@bronze/wh"
 type = "rest"
 uri = "https://joe:{MARKER}8@host/"
 token = "{MARKER}9"
+[catalogs.my]
+type = "sql"
+uri = "mysql+pymysql://joe:{MARKER}f@127.0.0.1:9/lake?passwd={MARKER}g&ssl_key={MARKER}h"
+[catalogs.my2]
+type = "sql"
+uri = "mysql://joe:{MARKER}f@127.0.0.1:9/lake?secret={MARKER}g"
+[catalogs.glue]
+type = "glue"
+"glue.region" = "us-east-1"
+"glue.endpoint" = "http://joe:{MARKER}i@127.0.0.1:9"
+"glue.secret-access-key" = "{MARKER}j"
+[catalogs.dynamo]
+type = "dynamodb"
+"client.region" = "us-east-1"
+"client.profile-name" = "none"
+"client.access-key-id" = "{MARKER}k"
+"client.secret-access-key" = "{MARKER}l"
+"client.session-token" = "{MARKER}m"
 """
     said = []
 

@@ -214,6 +214,18 @@ def test_other_catalogs_of_the_database_are_named_with_their_counts(lake: Store,
     }
 
 
+def test_tables_that_cannot_be_re_pointed_are_named_even_if_their_catalog_is_given(lake: Store, tmp_path: Path) -> None:
+    pointer = make(lake, "s3a://bronze/db/t").metadata_location
+    places = ("s3://bronze/raw/", "s3://bronze/raw2/day=1", "s3://other/raw")
+    rows_beside = [Neighbour("", "lake", "db", "raw", place, "not an Iceberg table") for place in places]
+    described = replan(lake, tmp_path, Named(t=pointer, neighbours=rows_beside))
+    assert not described["blocked"]
+    (finding,) = [f for f in described["findings"] if f["code"] == "other-tables"]
+    assert (finding["place"], finding["count"], finding["severity"]) == ("lake in sql memory", 2, "warn")
+    assert "such as that of db.raw (not an Iceberg table)" in finding["message"]
+    assert not [f for f in described["findings"] if f["code"] == "other-catalog"]
+
+
 def test_a_rule_that_leaves_a_bucket_out_needs_no_bucket(lake: Store, tmp_path: Path) -> None:
     lake.put("bronze", "x", Content(b"x", ""))
     layout = {**LAYOUT, "s3://retired/": False, "s3://gone/a/": False}

@@ -262,9 +262,9 @@ def test_a_catalog_is_tried_and_left_as_it_was(
     py.engine.dispose()
     table(lake)
     if state == "read-only":  # root may write to any file, but not to such a database
-        real = sql._engine
-        monkeypatch.setattr(sql, "_engine", lambda name, url, write: real(name, url, write=False))
-    monkeypatch.setattr("migrator.catalogs.sql.LOCK_SECONDS", 0)
+        real = sql.engine_for
+        monkeypatch.setattr(sql, "engine_for", lambda name, url, write: real(name, url, write=False))
+    monkeypatch.setattr("migrator.catalogs.databases.LOCK_SECONDS", 0)
     catalog = SqlCatalog("c", uri)
     holder = sqlite3.connect(database, isolation_level=None)
     if state == "held":

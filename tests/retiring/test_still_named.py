@@ -77,9 +77,9 @@ def table_at_target(lake: Looking) -> None:
     lake.catalog.pointers["new"] = "s3a://data-lake/new/metadata/00000-a.metadata.json"
 
 
-def neighbour(uri: str) -> Callable[[Looking], None]:
+def neighbour(uri: str, reason: str = "") -> Callable[[Looking], None]:
     def add(lake: Looking) -> None:
-        lake.catalog._neighbours = [Neighbour("", "dev", "db", "n", uri)]
+        lake.catalog._neighbours = [Neighbour("", "dev", "db", "n", uri, reason)]
 
     return add
 
@@ -92,6 +92,7 @@ STOPS: dict[str, Callable[[Looking], None]] = {
     "a namespace with the root of a bucket": lambda lake: lake.properties.append(("db", "location", "s3://bronze")),
     "a namespace in a longer text": lambda lake: lake.properties.append(("db", "note", "see s3://warehouse/db/x.")),
     "another catalog's row": neighbour(OTHER),
+    "a table that is not Iceberg's": neighbour("s3://bronze/raw", "not an Iceberg table"),
     "a table of another bucket": outside_table,
     "a table made at the target": table_at_target,
 }
@@ -109,6 +110,7 @@ GOES_ON: dict[str, Callable[[Looking], None]] = {
     "a namespace elsewhere": lambda lake: lake.properties.append(("db", "location", "s3://elsewhere/db")),
     "a bucket with a longer name": lambda lake: lake.properties.append(("db", "location", "s3://bronze2/db")),
     "a row elsewhere": neighbour("s3://elsewhere/n.metadata.json"),
+    "a table at the target that is not Iceberg's": neighbour("s3://data-lake/bronze/raw", "not an Iceberg table"),
     "a table that was dropped": lambda lake: lake.catalog.pointers.pop("t0") and None,
 }
 
