@@ -316,7 +316,8 @@ def _renew(path: Path, progress: Progress | None) -> None:
 
 def copy_lake(path: str | Path, *, copying: CopySettings | None = None, progress: Progress | None = None) -> Migration:
     """Copy what is new, while the lake is in use. Call it as often as you like: each pass takes in what changed since
-    the one before, in a new generation of the same plan. Nothing is rewritten yet, and no pointer changes.
+    the one before, in a new generation of the same plan. The tables are rewritten and compared at the target as they
+    are now, so that the cutover has less to do. No pointer changes.
 
     Raises PlanStale if tables came or went since the plan was approved, PlanBlocked if something blocks now.
     """

@@ -25,8 +25,9 @@ from migrator.cutover.checks import (
 )
 from migrator.cutover.pointers import check_unmoved_since_planning
 from migrator.cutover.swap import swap_pointers
-from migrator.errors import MigrationFailed, MigratorError
-from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, REWRITTEN, VERIFIED
+from migrator.errors import MigrationFailed, MigratorError, PlanStale
+from migrator.planfile.compared import table_digests
+from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, VERIFIED
 from migrator.results import RunResult
 from migrator.rewriting.stage import rewrite_tables
 from migrator.run import Run
@@ -43,6 +44,8 @@ class Migration:
     compared: list[Check]
     verification: Verification | None
     nothing_to_do: bool = False
+    not_prepared: str = ""
+    """Why a pass that only copies could not rewrite and compare everything already; the cutover does that."""
 
     @property
     def ok(self) -> bool:
@@ -58,7 +61,7 @@ class Choices:
     accept_late: bool = False
     accept: Collection[str] = ()
     copy_only: bool = False
-    """Copy, and leave the rest to a later run."""
+    """Copy, and prepare what can be: rewrite, count and compare the tables as they are now. Later runs do the rest."""
 
 
 def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
@@ -85,15 +88,11 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         copy_current_objects(run, options)
         note_copied(run)
         run.guard.note_written()  # a kill must not leave copies that a later plan does not recognize as migrator's
-        if run.only is not None or choices.copy_only:
+        if run.only is not None:
             return Migration(run.result, [], None)
-        rewrite_tables(run)
-        run.journal.event(REWRITTEN, files=run.result.rewritten)
-        verifier.count_old_rows(run.journal, choices.accept)
-        check_target(run)
-        compared = verifier.compare_tables()
-        run.journal.event(COMPARED, checks=[check.summary() for check in compared])
-        _refuse_differences(compared)
+        if choices.copy_only:
+            return _prepared(run, verifier, choices)
+        compared = _rewrite_and_compare(run, verifier, choices)
         if not choices.cutover:
             return Migration(run.result, compared, None)
         check_sources(run, accept_late=choices.accept_late)
@@ -101,6 +100,29 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         swap_pointers(run)
         # Where there was no pointer to swap, the target is still what check_target listed.
         return Migration(run.result, compared, _verified(run, verifier, listed=run.result.pointers == 0))
+
+
+def _rewrite_and_compare(run: Run, verifier: Verifier, choices: Choices) -> list[Check]:
+    """Rewrite the tables, and compare them with the old ones. Raises MigrationFailed if one of them differs."""
+    rewrite_tables(run)
+    run.journal.event(REWRITTEN, files=run.result.rewritten)
+    verifier.count_old_rows(run.journal, choices.accept)
+    check_target(run)
+    compared = verifier.compare_tables()
+    run.journal.event(COMPARED, checks=[check.summary() for check in compared])
+    _refuse_differences(compared)
+    run.journal.compared(table_digests(run.plan))
+    return compared
+
+
+def _prepared(run: Run, verifier: Verifier, choices: Choices) -> Migration:
+    """While the lake is in use, do as much as possible before the cutover, which must wait for it. A file that a writer
+    removes meanwhile is no error here: the next pass, or the cutover, has a new plan."""
+    try:
+        return Migration(run.result, _rewrite_and_compare(run, verifier, choices), None)
+    except (PlanStale, MigrationFailed) as error:
+        run.journal.event(NOT_PREPARED, reason=error.message)
+        return Migration(run.result, [], None, not_prepared=error.message)
 
 
 def _without_anything_to_do(run: Run) -> Migration:

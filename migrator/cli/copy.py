@@ -22,7 +22,8 @@ def copy(plan: Path, copying: CopyOptions, as_json: bool) -> None:
       migrator copy plans/lake.db        # while writers write
       migrator copy plans/lake.db        # again: only what is new
 
-    Run it as often as you like. Once the writers have stopped, "migrator cutover" finishes the migration.
+    Run it as often as you like. It also rewrites and compares the tables at the target as they are now, so that
+    "migrator cutover" has less to do. That finishes the migration once the writers have stopped.
 
     Changes since the plan was made are taken in, by making the plan anew under the same name. That stops if tables came
     or went, or if something blocks now. No pointer changes.

@@ -1,8 +1,8 @@
 """A new generation of a plan: the same plan file, made anew from the lake as it is now, with the log of the old one.
 
-What was copied is at the target and recognized there, so the new generation copies only what is new. It takes the place
-of the old one only if what was approved still holds: the layout and the servers, which are those of the old one, the
-tables, and that nothing blocks (issue 14).
+What was copied is at the target and recognized there, and what was rewritten, counted and compared is carried over, so
+the new generation does only what is new. It takes the place of the old one only if what was approved still holds: the
+layout and the servers, which are those of the old one, the tables, and that nothing blocks (issue 14).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from migrator.errors import PlanStale, first_names
 from migrator.planfile import log
+from migrator.planfile.carry_over import carry_over
 from migrator.planfile.connecting import connect
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, STARTED, Journal
@@ -48,7 +49,7 @@ def renew(path: Path, build: Callable[[PlanFile, Path], None], progress: Progres
             with PlanFile.open_unchecked(fresh) as new:
                 _check_places(path, header, new.header())
                 _check_tables(path, tables, _tables(new))
-            _take_over_log(place, fresh)
+            _take_over(place, fresh)
             fresh.replace(place)
         finally:
             for left in (fresh, *(fresh.with_name(fresh.name + end) for end in ("-journal", "-wal", "-shm", ".lock"))):
@@ -81,9 +82,10 @@ def _check_tables(path: Path, approved: set[str], now: set[str]) -> None:
         )
 
 
-def _take_over_log(old: Path, new: Path) -> None:
-    """Give the new generation the log of the old one."""
+def _take_over(old: Path, new: Path) -> None:
+    """Give the new generation the log of the old one, and what of its work still holds."""
     with closing(connect(new, "rw")) as db:
         with closing(connect(old, "ro")) as source:
             log.take_over(source, db)
+            carry_over(source, db)
         db.execute("PRAGMA journal_mode=DELETE")

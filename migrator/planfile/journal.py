@@ -28,6 +28,8 @@ COMMIT_ROWS = 5000
 COMMIT_SECONDS = 1.0
 
 STARTED, COPIED, REWRITTEN, COMPARED, LATE = "started", "copied", "rewritten", "compared", "late-changes"
+NOT_PREPARED = "not-prepared"
+"""A pass over a lake in use has copied, but not rewritten and compared everything; its detail says why."""
 CUTOVER_BEGUN, CUTOVER_DONE, VERIFIED, FINISHED = "cutover-begun", "cutover-done", "verified", "finished"
 ROLLBACK_BEGUN, CATALOG_PUT_BACK, ROLLED_BACK = "rollback-begun", "catalog-put-back", "rolled-back"
 BROUGHT_BACK = "brought-back"
@@ -139,6 +141,10 @@ class Journal:
                 " trouble = excluded.trouble",
                 (table_id, _stored(snapshot_id), *astuple(baseline)),
             )
+
+    def compared(self, digests: Mapping[int, str]) -> None:
+        """These tables read as the old ones do: table id → digest, see :mod:`migrator.planfile.compared`."""
+        self._write("INSERT OR REPLACE INTO compared VALUES (?, ?)", list(digests.items()))
 
     def commit(self) -> None:
         """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""

@@ -1,6 +1,6 @@
 """The tables of a plan file: the plan itself, which is sealed, and the journal, which grows."""
 
-FORMAT = 7
+FORMAT = 8
 """The number of this format. A plan can be used by every version of migrator that has the same number."""
 
 SCHEMA = """
@@ -44,6 +44,8 @@ CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN
 CREATE TABLE baselines (
   table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT, trouble TEXT,
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
+-- tables that were compared with the old ones, with a digest over their files
+CREATE TABLE compared (table_id INTEGER PRIMARY KEY, digest TEXT NOT NULL);
 """
 SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "findings")
 """The tables whose content never changes after planning. The header is sealed, too."""

@@ -25,6 +25,11 @@ def copy_report(done: Migration, plan: PlanDescription) -> Report:
     copied = f"Copied {counted(result.copied, 'object')} ({size(result.copied_bytes)}){versions}."
     nothing = done.nothing_to_do or not (result.copied or result.copied_versions)
     report: Report = [line("Nothing new to copy.", style="green")] if nothing else [line(copied), *proof_lines(result)]
+    if done.not_prepared:
+        report.append(line(f"Left to the cutover: {done.not_prepared}", style="yellow"))
+    elif done.outcome.rewritten:
+        files = counted(result.rewritten, "table file")
+        report.append(line(f"Rewrote {files} and compared their tables, so that the cutover need not."))
     return [
         *report,
         line("Readers and writers still use the old buckets. Next:"),

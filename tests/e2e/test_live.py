@@ -12,7 +12,7 @@ import pytest
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
 from migrator import api
 from migrator.config import load
-from migrator.errors import PlanBlocked, PlanStale
+from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale
 from migrator.planfile.log import RENEWED
 
 
@@ -40,7 +40,8 @@ def check_moved(lake: SmallLake, plan: Path, expected: dict[str, frozenset[int]]
 def test_each_pass_takes_only_what_is_new_and_the_cutover_the_present_tables(lake: SmallLake, plan: Path) -> None:
     before = [table.pointer for table in lake.tables]
     first = api.copy_lake(plan)
-    assert first.outcome.copied == 8 and first.outcome.rewritten == 0 and first.verification is None
+    assert first.outcome.copied == 8 and first.outcome.rewritten > 0 and first.verification is None
+    assert not first.not_prepared and not any(check.failed for check in first.compared)
     assert [table.pointer for table in lake.tables] == before
     for number, table in enumerate(lake.tables):
         table.commit([5000 + number])
@@ -48,13 +49,15 @@ def test_each_pass_takes_only_what_is_new_and_the_cutover_the_present_tables(lak
     lake.put("gold", "plain/a", b"changed")
     second = api.copy_lake(plan)
     assert second.outcome.copied == 5  # a data file for each table, and two plain objects
+    assert second.outcome.rewritten == 9  # a manifest, a manifest list and metadata for each table
     third = api.copy_lake(plan)
-    assert third.outcome.copied == 0
+    assert third.outcome.copied == 0 and third.outcome.rewritten == 0
+    assert any("3 tables compared in an earlier pass" in note for check in third.compared for note in check.notes)
     for number, table in enumerate(lake.tables):
         table.commit([6000 + number])
     expected = rows(lake)
     done = api.cutover_lake(plan, quiet_for=0)
-    assert done.migration.ok and done.migration.outcome.copied == 3
+    assert done.migration.ok and done.migration.outcome.copied == 3 and done.migration.outcome.rewritten == 9
     assert set(done.held_up) == {"one.db.a", "two.db.b", "local.ops.h"} and min(done.held_up.values()) > 0
     log = api.plan_log(plan)
     assert log.intact and [entry.event for entry in log.entries].count(RENEWED) >= 3
@@ -231,4 +234,52 @@ def test_rolled_back_used_and_cut_over_again_with_the_same_plan(lake: SmallLake,
             table.set_pointer(f"s3://{TARGET}/")
     log = api.plan_log(plan)
     assert log.intact and {"rolled-back", RENEWED} <= {entry.event for entry in log.entries}
+    check_moved(lake, plan, expected)
+
+
+@pytest.mark.parametrize("what", ["removed", "changed"])
+def test_what_happens_at_the_target_between_the_passes_is_found(lake: SmallLake, plan: Path, what: str) -> None:
+    """A file that was rewritten and compared is not trusted because an earlier pass has written it."""
+    api.copy_lake(plan)
+    key = next(key for key in lake.listing(TARGET, "bronze/wh/a/metadata/") if "-m0.avro" in key)
+    expected = rows(lake)
+    if what == "removed":
+        lake.delete(TARGET, key)
+        assert api.cutover_lake(plan, quiet_for=0).migration.ok
+        check_moved(lake, plan, expected)
+        return
+    lake.put(TARGET, key, b"somebody's")
+    with pytest.raises(MigratorError):
+        api.cutover_lake(plan, quiet_for=0)
+    assert rows(lake) == expected and lake.get(TARGET, key) == b"somebody's"
+
+
+def test_a_table_that_is_set_back_or_made_anew_between_the_passes(lake: SmallLake, plan: Path) -> None:
+    first = lake.tables[0].pointer
+    lake.tables[0].commit([5000])
+    api.copy_lake(plan)
+    lake.tables[0].set_pointer(first)
+    lake.tables[0].commit([6000])
+    expected = rows(lake)
+    assert 5000 not in expected["a"] and 6000 in expected["a"]
+    api.copy_lake(plan)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    check_moved(lake, plan, expected)
+
+
+def test_files_that_vanish_while_a_pass_reads_are_left_to_the_cutover(
+    lake: SmallLake, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from migrator import migration
+
+    def vanished(run: Any) -> None:
+        raise MigrationFailed("a manifest vanished")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "rewrite_tables", vanished)
+        done = api.copy_lake(plan)
+    assert done.not_prepared == "a manifest vanished" and done.outcome.copied == 8
+    assert "not-prepared" in [entry.event for entry in api.plan_log(plan).entries]
+    expected = rows(lake)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
     check_moved(lake, plan, expected)
