@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _CLASSES = {"sql": "SqlCatalog", "hadoop": "HadoopCatalog", "rest": "RestCatalog"}
+_CLASSES["hive"] = "HiveCatalog"
 """Type of a catalog → the class in the module of that name. A new catalog needs its file and its entry here."""
 
 _NESTED = ("auth", "ssl")

@@ -10,12 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog as Pyiceberg
+from pyiceberg.catalog.hive import HiveCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import LongType, NestedField
 
-from migrator.catalogs import Catalog, CatalogTable, Repoint, open_catalog
+from catalogs.servers.java import HiveMetastore
+from migrator.catalogs import Catalog, CatalogTable, Repoint, WarehouseReader, open_catalog
 from migrator.demo.server import Server
 
 OLD, NEW = "old", "new"
@@ -34,6 +36,20 @@ class NoReader:
 
 
 @dataclass
+class S3Reader:
+    """Reads the metadata that a table gets, for the catalogs that store its location too."""
+
+    s3: Server
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        raise AssertionError
+
+    def get(self, bucket: str, key: str) -> bytes:
+        content: bytes = self.s3.client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return content
+
+
+@dataclass
 class Place:
     """A catalog on a real server, and a namespace in it that only one test uses."""
 
@@ -44,13 +60,20 @@ class Place:
     s3: Server
     secrets: tuple[str, ...] = ()
     """What must never be shown."""
+    levels: bool = True
+    """Whether namespaces have levels."""
+    reader: WarehouseReader = field(default_factory=NoReader)
     namespace: str = field(default_factory=lambda: f"n{uuid.uuid4().hex[:8]}")
 
     @contextmanager
     def opened(self) -> Iterator[Catalog]:
         """migrator's catalog, new each time: as another process would open it."""
-        with closing(open_catalog("lake", self.properties, NoReader())) as catalog:
+        with closing(open_catalog("lake", self.properties, self.reader)) as catalog:
             yield catalog
+
+    def inside(self, *levels: str) -> str:
+        """A second namespace of the test, dotted: below the first one, or beside it where there are no levels."""
+        return ("." if self.levels else "_").join([self.namespace, *levels])
 
     def make(self, name: str, *, namespace: str | None = None, rows: int = 1) -> Table:
         """A table with some rows, in the old bucket."""
@@ -79,8 +102,8 @@ class Place:
     def listed(self) -> dict[str, CatalogTable]:
         """What migrator lists in the test's namespace, by identifier without the catalog and the namespace."""
         with self.opened() as catalog:
-            tables = [t for t in catalog.tables() if f"{t.namespace}.".startswith(f"{self.namespace}.")]
-        found = {t.identifier.removeprefix(f"lake.{self.namespace}."): t for t in tables}
+            tables = [t for t in catalog.tables() if t.namespace.startswith(self.namespace)]
+        found = {t.identifier.removeprefix(f"lake.{self.namespace}")[1:]: t for t in tables}
         assert len(found) == len(tables)
         return found
 
@@ -106,3 +129,16 @@ def sql_place(kind: str, uri: str, s3: Server, secrets: tuple[str, ...] = ()) ->
     """A SQL catalog, as pyiceberg makes it."""
     theirs = SqlCatalog("lake", uri=uri, warehouse=f"s3://{OLD}/sql/", **s3.properties())
     return Place(kind, theirs, {"type": "sql", "uri": uri}, s3, secrets)
+
+
+def hive_place(kind: str, server: HiveMetastore) -> Place:
+    """A Hive Metastore, which pyiceberg reads and writes with a client of its own."""
+    properties = {"type": "hive", "uri": server.uri}
+    return Place(
+        kind,
+        HiveCatalog("lake", **server.properties()),
+        properties,
+        server.s3,
+        levels=False,
+        reader=S3Reader(server.s3),
+    )

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.rest import RestCatalog as Pyiceberg
 
-from catalogs.contract import NEW, OLD, Place, sql_place
+from catalogs.contract import NEW, OLD, Place, hive_place, sql_place
 from catalogs.servers.java import FIXTURE, NESSIE, Nessie, RestFixture, require
 from migrator.catalogs import NamespaceRepoint, Repoint
 from migrator.catalogs.rest import catalog as rest_catalog
@@ -26,15 +26,8 @@ pytestmark = pytest.mark.slow
 
 REST = ("REST by backend", "REST by rename", "REST by drop", "Nessie")
 KINDS = ("SQL on SQLite", "SQL on Postgres", *REST)
+KINDS += ("Hive",)
 TRY = {"try-namespace": "migrator_try"}
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[Server]:
-    with Server() as server:
-        for bucket in (OLD, NEW):
-            server.client().create_bucket(Bucket=bucket)
-        yield server
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +62,8 @@ def made_place(kind: str, request: pytest.FixtureRequest, s3: Server, tmp_path: 
         place = sql_place(kind, f"sqlite:///{tmp_path}/sql.db", s3)
     elif kind == "SQL on Postgres":
         place = sql_place(kind, request.getfixturevalue("postgres_database"), s3, (PASSWORD,))
+    elif kind == "Hive":
+        place = hive_place(kind, request.getfixturevalue("hive"))
     else:
         server: RestFixture | Nessie = request.getfixturevalue("nessie" if kind == "Nessie" else "fixture")
         token = "t0p-secret-of-the-catalog"
@@ -88,20 +83,21 @@ def made_place(kind: str, request: pytest.FixtureRequest, s3: Server, tmp_path: 
 
 
 def test_lists_what_pyiceberg_made(place: Place) -> None:
-    place.theirs.create_namespace((place.namespace, "eu"))
-    place.theirs.create_namespace((place.namespace, "eu", "north"))
-    tables = [place.make("t"), place.make("t", namespace=f"{place.namespace}.eu.north", rows=2)]
+    north = place.inside("eu", "north")
+    place.theirs.create_namespace(place.inside("eu"))
+    place.theirs.create_namespace(north)
+    tables = [place.make("t"), place.make("t", namespace=north, rows=2)]
     listed = place.listed()
     assert {name: t.metadata_location for name, t in listed.items()} == {
         "t": tables[0].metadata_location,
-        "eu.north.t": tables[1].metadata_location,
+        f"{north[len(place.namespace) + 1 :]}.t": tables[1].metadata_location,
     }
     assert {t.kind for t in listed.values()} == {"table"}
     with place.opened() as catalog:
         assert catalog.current(place.namespace, "t") == tables[0].metadata_location
-        assert catalog.current(f"{place.namespace}.eu.north", "t") == tables[1].metadata_location
+        assert catalog.current(north, "t") == tables[1].metadata_location
         assert catalog.current(place.namespace, "nothing") is None
-        assert catalog.current(f"{place.namespace}.nowhere", "t") is None
+        assert catalog.current(place.inside("nowhere"), "t") is None
 
 
 def test_describes_itself_without_secrets_and_always_the_same(place: Place) -> None:
@@ -171,9 +167,9 @@ def test_a_table_that_is_gone(place: Place) -> None:
 
 
 def test_tables_of_nested_namespaces_and_their_locations(place: Place) -> None:
-    nested = f"{place.namespace}.eu"
+    nested = place.inside("eu")
     old, new = (f"s3://{bucket}/there/eu" for bucket in (OLD, NEW))
-    place.theirs.create_namespace((place.namespace, "eu"), {"location": old, "owner": "me"})
+    place.theirs.create_namespace(nested, {"location": old, "owner": "me"})
     there = place.moved(place.make("t", namespace=nested))
     change = NamespaceRepoint(nested, "location", old, new)
     with place.opened() as catalog:
@@ -185,7 +181,7 @@ def test_tables_of_nested_namespaces_and_their_locations(place: Place) -> None:
         assert catalog.current(nested, "t") == there.new
         with pytest.raises(PlanStale):
             catalog.repoint([], [NamespaceRepoint(nested, "location", "s3://elsewhere/", old)])
-    properties = place.theirs.load_namespace_properties((place.namespace, "eu"))
+    properties = place.theirs.load_namespace_properties(nested)
     assert properties["location"] == new and properties["owner"] == "me"
     assert not [key for key in properties if key.startswith("migrator.dropped")]
 
