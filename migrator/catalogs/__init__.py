@@ -96,6 +96,6 @@ def _type_of(name: str, properties: Mapping[str, str]) -> str:
     if inferred is None:
         raise ConfigError(
             f"Catalog {name!r} does not say its type, and it has no uri that would tell.",
-            next_move='Set its type to "sql" and its uri, or its type to "hadoop" and its warehouse.',
+            next_move='Set its type to "sql", "rest" or "hive" and its uri, or its type to "hadoop" and its warehouse.',
         )
     return inferred

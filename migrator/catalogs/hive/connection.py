@@ -169,5 +169,5 @@ def _kerberos(socket: Any, host: str, service: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             "The Python packages that Kerberos needs are not installed.",
-            next_move="pip install 'pyiceberg[hive-kerberos]'",
+            next_move="pip install 'pyiceberg[hive-kerberos]' pure-sasl",
         ) from error
