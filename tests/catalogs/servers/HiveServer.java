@@ -25,6 +25,7 @@ public class HiveServer {
     Configuration configuration = MetastoreConf.newMetastoreConf();
     configuration.setClassLoader(HiveServer.class.getClassLoader());
     configuration.set("fs.s3.impl", Directories.class.getName());
+    configuration.set("fs.s3a.impl", Directories.class.getName());
     configuration.set("metastore.warehouse.dir", args[1]);
     configuration.set("javax.jdo.option.ConnectionURL", "jdbc:derby:memory:hive;create=true");
     configuration.set("javax.jdo.option.ConnectionDriverName", "org.apache.derby.jdbc.EmbeddedDriver");
