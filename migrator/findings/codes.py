@@ -33,7 +33,7 @@ CODES: dict[str, tuple[str, str]] = {
         "an object is encrypted with a customer-provided key (SSE-C), so it cannot be copied",
     ),
     "catalog-cannot-repoint": (BLOCK, "a catalog's server has no known way to change the pointers of its tables"),
-    "catalog-read-only": (BLOCK, "a SQL catalog cannot be written to, so its pointers could not be changed"),
+    "catalog-read-only": (BLOCK, "a catalog cannot be written to, so its pointers could not be changed"),
     "delta-log": (BLOCK, "a Delta table's log holds absolute paths, which are not rewritten yet"),
     "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be rewritten yet"),
     "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),

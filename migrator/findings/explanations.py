@@ -388,9 +388,9 @@ EXPLANATIONS: dict[str, Explanation] = {
         '[catalogs.lake]\ntry-namespace = "migrator_try"',
     ),
     "catalog-read-only": Explanation(
-        "The catalog's database cannot be written to, so the cutover could not change its pointers.",
-        "Use a database user, or a database file, with the right to write. The preflight tries it in a transaction "
-        "that it rolls back.",
+        "The catalog cannot be written to, so the cutover could not change its pointers.",
+        "Use a user, or a database file, with the right to write. The preflight tries it in a transaction that it "
+        "rolls back; in a Hive Metastore, by taking and giving back a lock.",
         "GRANT UPDATE ON iceberg_tables TO migrator",
     ),
     "key-refused": Explanation(

@@ -304,6 +304,15 @@ def test_a_broken_connection_is_opened_once_more_for_reading(catalog: Catalog, c
         catalog.current("db", "t")
 
 
+def test_a_metastore_that_answers_too_late_is_not_asked_again(catalog: Catalog, client: Client) -> None:
+    def late() -> Any:
+        raise TTransportException(TTransportException.TIMED_OUT, "read timeout")
+
+    client.broken["get_table_req"] = [late]
+    with pytest.raises(CatalogError, match="read timeout"):
+        catalog.current("db", "t")
+
+
 def test_an_old_metastore_lists_its_tables_in_the_old_way(catalog: Catalog, client: Client) -> None:
     def unknown() -> Any:
         raise TApplicationException(TApplicationException.UNKNOWN_METHOD, "Invalid method name")

@@ -89,7 +89,9 @@ class Connection:
         try:
             try:
                 return self._sent(request)
-            except _BROKEN:
+            except _BROKEN as error:
+                if getattr(error, "type", None) == TTransport.TTransportException.TIMED_OUT:
+                    raise  # it would only wait as long again
                 return self._sent(request)
         except (NoSuchObjectException, MigratorError):
             raise
