@@ -21,8 +21,12 @@ __all__ = [
     "properties_of",
 ]
 
-_CLASSES = {"sql": "SqlCatalog", "hadoop": "HadoopCatalog", "rest": "RestCatalog"}
-_CLASSES["hive"] = "HiveCatalog"
+_CLASSES = {
+    "sql": "SqlCatalog",
+    "hadoop": "HadoopCatalog",
+    "rest": "RestCatalog",
+    "hive": "HiveCatalog",
+}
 """Type of a catalog → the class in the module of that name. A new catalog needs its file and its entry here."""
 
 _NESTED = ("auth", "ssl")
