@@ -69,13 +69,10 @@ def build(hive: HiveMetastore, folder: Path) -> HiveCatalog:
 
 
 def build_clicks(catalog: HiveCatalog, s3: Server) -> None:
-    columns, format_ = [FieldSchema("id", "bigint")], SerDeInfo("", "org.apache.hadoop.hive.serde2.OpenCSVSerde")
     table = Table("clicks", "sales", "me", tableType="EXTERNAL_TABLE", partitionKeys=[FieldSchema("day", "string")])
-    table.sd, table.parameters = StorageDescriptor(columns, CLICKS[""], serdeInfo=format_), {"EXTERNAL": "TRUE"}
+    table.sd, table.parameters = day_storage(CLICKS[""]), {"EXTERNAL": "TRUE"}
     days = [
-        Partition([day.partition("=")[2]], "sales", "clicks", sd=StorageDescriptor(columns, at, serdeInfo=format_))
-        for day, at in CLICKS.items()
-        if day
+        Partition([day.partition("=")[2]], "sales", "clicks", sd=day_storage(at)) for day, at in CLICKS.items() if day
     ]
     with catalog._client as client:
         client.create_table(table)
@@ -84,6 +81,11 @@ def build_clicks(catalog: HiveCatalog, s3: Server) -> None:
         bucket, key = place.removeprefix("s3://").split("/", 1)
         if name:
             s3.client().put_object(Bucket=bucket, Key=f"{key}/part-0.parquet", Body=name.encode())
+
+
+def day_storage(place: str) -> StorageDescriptor:
+    format_ = SerDeInfo("", "org.apache.hadoop.hive.serde2.OpenCSVSerde")
+    return StorageDescriptor([FieldSchema("id", "bigint")], place, serdeInfo=format_)
 
 
 def run(*arguments: object, exit_code: int = 0) -> Result:
@@ -148,6 +150,14 @@ def test_a_lake_in_a_hive_metastore(s3: Server, tmp_path: Path) -> None:
         run("migrate", plan, "--yes")
         assert locations(catalog) == moved(before)
 
+        late = Partition(["3"], "sales", "clicks", sd=day_storage("s3://bronze/clicks/day=3"))
+        with catalog._client as client:
+            client.add_partition(late)
+        said = run("retire", plan, "--cooling", "0", exit_code=3).stderr
+        assert "lake.sales.clicks has the property 'location of partition day=3' with s3://bronze/clicks/day=3" in said
+        with catalog._client as client:
+            client.drop_partition("sales", "clicks", ["3"], False)
+        run("retire", plan, "--cooling", "0", "--yes", "--confirm", "data-lake")
         delete_buckets(s3.client(), BUCKETS)
         run("verify", plan)
         for number, name in enumerate(TABLES):
