@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def jars(pom: Path) -> list[Path]:
-    """The jars that ``pom`` names, brought by Maven. Raises CalledProcessError if Maven cannot bring them."""
+def jars(pom: Path, *, transitive: bool = False) -> list[Path]:
+    """The jars that ``pom`` names, brought by Maven; with ``transitive`` also those that these need. Raises
+    CalledProcessError if Maven cannot bring them."""
 
     def bring(folder: Path) -> None:
-        command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", "-DexcludeTransitive=true"]
-        _run([*command, f"-DoutputDirectory={folder}"])
+        command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
+        _run([*command, f"-DexcludeTransitive={str(not transitive).lower()}", f"-DoutputDirectory={folder}"])
 
     return sorted(_cached(_jars_folder(pom), bring).glob("*.jar"))
 

@@ -27,6 +27,7 @@ _CLASSES = {
     "rest": "RestCatalog",
     "glue": "GlueCatalog",
     "dynamodb": "DynamoDbCatalog",
+    "hive": "HiveCatalog",
 }
 """Type of a catalog → the class in the module of that name. A new catalog needs its file and its entry here."""
 
@@ -108,6 +109,6 @@ def _type_of(name: str, properties: Mapping[str, str]) -> str:
     if inferred is None:
         raise ConfigError(
             f"Catalog {name!r} does not say its type, and it has no uri that would tell.",
-            next_move='Set its type to "sql" and its uri, or its type to "hadoop" and its warehouse.',
+            next_move='Set its type to "sql", "rest" or "hive" and its uri, or its type to "hadoop" and its warehouse.',
         )
     return inferred

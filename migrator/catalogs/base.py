@@ -59,7 +59,8 @@ class Repoint:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceRepoint:
-    """Set this property of a namespace to ``new`` if it is ``expected``."""
+    """Set this property of a namespace to ``new`` if it is ``expected``. A Hive Metastore's tables that are not
+    Iceberg's count as namespaces, too: see :mod:`migrator.catalogs.hive.plain`."""
 
     namespace: str
     key: str

@@ -397,7 +397,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     "catalog-read-only": Explanation(
         "The catalog cannot be written to, so the cutover could not change its pointers. The finding has its answer.",
         "Use a database user, a database file or an IAM role with the right to write. The preflight tries it without a "
-        "change: in a transaction that it rolls back, or with a request that the service must refuse.",
+        "change: in a transaction that it rolls back, with a request that the service must refuse, or, in a Hive "
+        "Metastore, by taking and giving back a lock.",
         "GRANT UPDATE ON iceberg_tables TO migrator",
     ),
     "key-refused": Explanation(

@@ -38,6 +38,8 @@ VERSION_ACTIONS = {
 }
 BUCKETS = 100
 """How many buckets that are not part of the plan are named: each may be one that was forgotten."""
+PROPERTIES = 100
+"""How many changed properties of namespaces are shown: a Hive table has one for each of its partitions."""
 NOTHING_TO_DO = "Nothing to do: the target holds everything, and every pointer points to it."
 
 
@@ -59,9 +61,7 @@ def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
     if plan["tables"]:
         report += [line(), line("Tables", style="bold"), _tables(plan["tables"])]
     if plan["namespaces"]:
-        rows = [(n["catalog"], n["namespace"], n["key"], f"{n['old']} → {n['new']}") for n in plan["namespaces"]]
-        report += [line(), line("Namespace properties", style="bold")]
-        report.append(Grid(("catalog", "namespace", "key", "change"), rows))
+        report += [line(), line("Namespace properties", style="bold"), *_properties(plan["namespaces"])]
     if plan["findings"]:
         report += [line(), line("Findings", style="bold"), *finding_lines(plan["findings"])]
     report += unregistered_in_plan(plan["unregistered"])
@@ -161,6 +161,14 @@ def _tables(tables: list[TableDescription]) -> Grid:
     ]
     head = ("table", "format", "snapshots", "data files", "deletes", "to rewrite", "")
     return Grid(head, rows, numbers=(2, 3, 4, 5))
+
+
+def _properties(changes: list[dict[str, str]]) -> Report:
+    rows = [(n["catalog"], n["namespace"], n["key"], f"{n['old']} → {n['new']}") for n in changes[:PROPERTIES]]
+    report: Report = [Grid(("catalog", "namespace", "key", "change"), rows)]
+    if more := len(changes) - len(rows):
+        report.append(line(f"  … and {more:,} more; migrator show --json has all"))
+    return report
 
 
 def _totals(plan: PlanDescription) -> str:

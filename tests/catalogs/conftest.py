@@ -5,7 +5,26 @@ from pathlib import Path
 
 import pytest
 
+from catalogs.contract import NEW, OLD
 from catalogs.servers.aws import Aws
+from catalogs.servers.java import HIVE, HiveMetastore, require
+from migrator.demo.server import Server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Server]:
+    """A server with the two buckets of the contract."""
+    with Server() as server:
+        for bucket in (OLD, NEW):
+            server.client().create_bucket(Bucket=bucket)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hive(s3: Server) -> Iterator[HiveMetastore]:
+    require(HIVE)
+    with HiveMetastore(s3, f"s3://{OLD}/hive") as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])

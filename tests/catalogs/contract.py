@@ -11,13 +11,15 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.catalog import Catalog as Pyiceberg
 from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.catalog.hive import HiveCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import LongType, NestedField
 
 from catalogs.servers.aws import Aws, CommittingDynamoDbCatalog
-from migrator.catalogs import Catalog, CatalogTable, Repoint, open_catalog
+from catalogs.servers.java import HiveMetastore
+from migrator.catalogs import Catalog, CatalogTable, Repoint, WarehouseReader, open_catalog
 from migrator.demo.server import Server
 
 OLD, NEW = "old", "new"
@@ -36,6 +38,20 @@ class NoReader:
 
 
 @dataclass
+class S3Reader:
+    """Reads the metadata that a table gets, for the catalogs that store its location too."""
+
+    s3: Server
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        raise AssertionError
+
+    def get(self, bucket: str, key: str) -> bytes:
+        content: bytes = self.s3.client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return content
+
+
+@dataclass
 class Place:
     """A catalog on a real server, and a namespace in it that only one test uses."""
 
@@ -48,12 +64,13 @@ class Place:
     """What must never be shown."""
     levels: bool = True
     """Whether namespaces have levels."""
+    reader: WarehouseReader = field(default_factory=NoReader)
     namespace: str = field(default_factory=lambda: f"n{uuid.uuid4().hex[:8]}")
 
     @contextmanager
     def opened(self) -> Iterator[Catalog]:
         """migrator's catalog, new each time: as another process would open it."""
-        with closing(open_catalog("lake", self.properties, NoReader())) as catalog:
+        with closing(open_catalog("lake", self.properties, self.reader)) as catalog:
             yield catalog
 
     def inside(self, *levels: str) -> str:
@@ -132,3 +149,16 @@ def dynamodb_place(kind: str, aws: Aws, s3: Server) -> Place:
         "lake", aws.client("dynamodb"), warehouse=f"s3://{OLD}/dynamodb", **s3.properties()
     )
     return Place(kind, theirs, {"type": "dynamodb", **properties}, s3, tuple(keys.values()), levels=False)
+
+
+def hive_place(kind: str, server: HiveMetastore) -> Place:
+    """A Hive Metastore, which pyiceberg reads and writes with a client of its own."""
+    properties = {"type": "hive", "uri": server.uri}
+    return Place(
+        kind,
+        HiveCatalog("lake", **server.properties()),
+        properties,
+        server.s3,
+        levels=False,
+        reader=S3Reader(server.s3),
+    )

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.rest import RestCatalog as Pyiceberg
 
-from catalogs.contract import NEW, OLD, Place, dynamodb_place, glue_place, sql_place
+from catalogs.contract import NEW, OLD, Place, dynamodb_place, glue_place, hive_place, sql_place
 from catalogs.servers.java import FIXTURE, NESSIE, Nessie, RestFixture, require
 from migrator.catalogs import NamespaceRepoint, Repoint
 from migrator.catalogs.rest import catalog as rest_catalog
@@ -31,17 +31,10 @@ KINDS = (
     "SQL on MariaDB",
     "Glue",
     "DynamoDB",
+    "Hive",
     *REST,
 )
 TRY = {"try-namespace": "migrator_try"}
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[Server]:
-    with Server() as server:
-        for bucket in (OLD, NEW):
-            server.client().create_bucket(Bucket=bucket)
-        yield server
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +73,8 @@ def made_place(kind: str, request: pytest.FixtureRequest, s3: Server, tmp_path: 
         place = sql_place(kind, request.getfixturevalue("mariadb_database"), s3, (PASSWORD,))
     elif kind in ("Glue", "DynamoDB"):
         place = (glue_place if kind == "Glue" else dynamodb_place)(kind, request.getfixturevalue("aws"), s3)
+    elif kind == "Hive":
+        place = hive_place(kind, request.getfixturevalue("hive"))
     else:
         server: RestFixture | Nessie = request.getfixturevalue("nessie" if kind == "Nessie" else "fixture")
         token = "t0p-secret-of-the-catalog"

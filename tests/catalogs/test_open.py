@@ -62,7 +62,7 @@ def test_hadoop() -> None:
 @pytest.mark.parametrize(
     ("properties", "kind"),
     [
-        ({"uri": "thrift://user:wr0ng@x"}, "hive"),
+        ({"type": "in-memory", "uri": "x://user:wr0ng@x"}, "in-memory"),
         ({"type": "BigQuery"}, "bigquery"),
         ({"py-catalog-impl": "my.Catalog", "uri": "http://x"}, "my.catalog"),
     ],

@@ -36,6 +36,23 @@ def test_the_plan_ends_in_its_totals_and_names_the_buckets_beside_it() -> None:
     assert "40 buckets" in totals and all(f"other-{n}" in totals for n in range(40))
 
 
+def test_many_partitions_are_counted_after_the_first_ones() -> None:
+    changes = [
+        {
+            "catalog": "lake",
+            "namespace": "db.t",
+            "key": f"location of partition n={n}",
+            "old": "s3://a",
+            "new": "s3://b",
+        }
+        for n in range(120)
+    ]
+    text = render(plan_report(plan(namespaces=changes[:100])))
+    assert "n=99" in text and "more;" not in text
+    text = render(plan_report(plan(namespaces=changes)))
+    assert "n=99" in text and "n=100" not in text and "… and 20 more; migrator show --json has all" in text
+
+
 @pytest.mark.parametrize("phase", ["copying", "rewriting", "ready for cutover", "cut over", "finished"])
 def test_nothing_was_changed_is_said_only_before_anything_was(phase: str) -> None:
     text = render(plan_report(plan(phase=phase)))

@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 import urllib.error
@@ -19,6 +20,7 @@ from migrator.demo.server import READY_SECONDS, Server
 
 FOLDER = Path(__file__).parent
 FIXTURE, NESSIE = FOLDER / "fixture.xml", FOLDER / "nessie.xml"
+HIVE = FOLDER / "hive.xml"
 REQUIRED = "MIGRATOR_REQUIRE_SERVERS"
 """Set to 1 where no server may be skipped."""
 
@@ -43,12 +45,17 @@ class JavaServer(Server):
         deadline = time.monotonic() + 2 * READY_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.uri}/v1/config", timeout=5):
-                    return
+                self._ask()
+                return
             except (OSError, urllib.error.URLError):
                 time.sleep(0.1)
         tail = (self._folder / "server.log").read_text(errors="replace")[-2000:]
         raise RuntimeError(f"{type(self).__name__} did not start:\n{tail}")
+
+    def _ask(self) -> None:
+        """Raises OSError as long as the server is not ready."""
+        with urllib.request.urlopen(f"{self.uri}/v1/config", timeout=5):
+            pass
 
 
 class RestFixture(JavaServer):
@@ -103,6 +110,27 @@ class Nessie(JavaServer):
         }
         java = [str(newer_java()), "-XX:TieredStopAtLevel=1", "-Xmx512m"]
         return [*java, *(f"-D{name}={value}" for name, value in options.items()), "-jar", str(jar)]
+
+
+class HiveMetastore(JavaServer):
+    """A Hive Metastore with its database in memory. It makes no folders for its tables on S3, as a real one would."""
+
+    @property
+    def uri(self) -> str:
+        return f"thrift://127.0.0.1:{self._ports['s3']}"
+
+    def properties(self) -> dict[str, str]:
+        return {**super().properties(), "type": "hive"}
+
+    def _command(self) -> list[str]:
+        jars = ":".join(str(jar) for jar in fetched.jars(HIVE, transitive=True))
+        java = ["java", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-cp", jars, str(FOLDER / "HiveServer.java")]
+        return [*java, str(self._ports["s3"]), self.warehouse]
+
+    def _ask(self) -> None:
+        # The port is open before the metastore answers.
+        with socket.create_connection(("127.0.0.1", self._ports["s3"]), timeout=5):
+            pass
 
 
 @functools.cache
