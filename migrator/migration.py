@@ -26,7 +26,6 @@ from migrator.cutover.checks import (
 from migrator.cutover.pointers import check_unmoved_since_planning
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
-from migrator.planfile.compared import table_digests
 from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, VERIFIED
 from migrator.results import RunResult
 from migrator.rewriting.stage import rewrite_tables
@@ -111,7 +110,7 @@ def _rewrite_and_compare(run: Run, verifier: Verifier, choices: Choices) -> list
     compared = verifier.compare_tables()
     run.journal.event(COMPARED, checks=[check.summary() for check in compared])
     _refuse_differences(compared)
-    run.journal.compared(table_digests(run.plan))
+    verifier.note_compared(run.journal)
     return compared
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT
+from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, SAME
 
+_REWRITTEN_FILE = f"action IN ('{REWRITE}', '{SAME}') AND role NOT IN ('', '{ROLE_VERSION_HINT}')"
+"""SAME: the plan has found that the whole table is at the target already."""
 _REWRITTEN = f"""
 SELECT o.bucket, o.key, o.etag, o.target, d.size, d.etag, d.proof, x.size, x.lower, x.upper
 FROM objects o JOIN done d ON d.object_id = o.id LEFT JOIN delete_files x ON x.object_id = o.id
-WHERE o.action = '{REWRITE}' AND o.role <> '{ROLE_VERSION_HINT}'
+WHERE {_REWRITTEN_FILE}
 """
 _SAME_FILE = f"""
 SELECT id FROM objects WHERE bucket = ? AND key = ? AND etag = ? AND target = ? AND target_etag = ?
-AND action = '{REWRITE}'
+AND {_REWRITTEN_FILE}
 """
 _NAME = "catalog, namespace, name, kind, uuid, old_location"
 _SAME_TABLE = (
@@ -50,9 +52,11 @@ def _rewritten(old: sqlite3.Connection) -> Iterator[tuple[tuple[str, ...], tuple
 
 def _carry_table(old: sqlite3.Connection, new: sqlite3.Connection, before: int, now: int) -> None:
     """The counts of the table's snapshots, which never change, and that it was compared. What could not be read is
-    tried again."""
+    tried again, and so is the table."""
     counts = "SELECT snapshot_id, rows, digest FROM baselines WHERE table_id = ? AND rows IS NOT NULL"
     for row in old.execute(counts, (before,)).fetchall():
         new.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?, ?, NULL)", (now, *row))
-    for (digest,) in old.execute("SELECT digest FROM compared WHERE table_id = ?", (before,)).fetchall():
-        new.execute("INSERT OR REPLACE INTO compared VALUES (?, ?)", (now, digest))
+    if old.execute("SELECT 1 FROM baselines WHERE table_id = ? AND rows IS NULL", (before,)).fetchone():
+        return
+    for row in old.execute("SELECT metadata, digest FROM compared WHERE table_id = ?", (before,)).fetchall():
+        new.execute("INSERT OR REPLACE INTO compared VALUES (?, ?, ?)", (now, *row))

@@ -1,38 +1,44 @@
 """Which tables were compared with the old ones already, in an earlier pass over a lake in use, and have not changed.
 
-A table has not changed if the same files were rewritten for it, and each has the ETag at the target that it had when
-the table was compared. That the target still has these objects is checked anew before each cutover.
+A table has not changed if its metadata names the same files, and each of them has the ETag, in the old place and at the
+target, that it had when the table was compared.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
 
 from migrator.planfile.file import PlanFile
-from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT
-
-_FILES = f"""
-SELECT o.table_id, o.bucket, o.key, o.etag, o.target, d.etag FROM objects o
-LEFT JOIN done d ON d.object_id = o.id
-WHERE o.table_id IS NOT NULL AND o.action = '{REWRITE}' AND o.role <> '{ROLE_VERSION_HINT}'
-ORDER BY o.table_id, o.target
-"""
+from migrator.planfile.queries import WRITTEN_OR_SAME
+from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedTable
 
 
-def table_digests(plan: PlanFile) -> dict[int, str]:
-    """Id of each table that has rewritten files → a digest over these, with their ETags in both places."""
+def table_digests(plan: PlanFile, listed: str) -> dict[int, str]:
+    """Id of each table → a digest over its files that hold paths, with their ETags in both places. ``listed``: the
+    table with the listing of the target (:data:`migrator.inventory.listing.TARGET`), which must be of this moment."""
+    files = f"""
+    SELECT o.table_id, o.bucket, o.key, o.etag, o.target, t.etag FROM objects o LEFT JOIN {listed} t ON t.key = o.target
+    WHERE o.table_id IS NOT NULL AND o.{WRITTEN_OR_SAME} AND o.role NOT IN ('', '{ROLE_VERSION_HINT}')
+    ORDER BY o.table_id, o.target
+    """
     return {
         table: hashlib.sha256(repr([row[1:] for row in rows]).encode()).hexdigest()
-        for table, rows in groupby(plan.db.execute(_FILES), itemgetter(0))
+        for table, rows in groupby(plan.db.execute(files), itemgetter(0))
     }
 
 
-def compared_tables(plan: PlanFile) -> frozenset[int]:
-    """The ids of the tables that were compared, and have not changed since."""
+def counted_before(plan: PlanFile, tables: Iterable[PlannedTable]) -> set[int]:
+    """The ids of those of these tables of whose snapshots all rows were counted in the old place: the table was
+    compared when it had the same metadata file."""
+    known = dict(plan.db.execute("SELECT table_id, metadata FROM compared"))
+    return {table.id for table in tables if known.get(table.id) == table.old_metadata}
+
+
+def compared_before(plan: PlanFile, listed: str) -> set[int]:
+    """The ids of the tables that were compared, and have not changed since; ``listed`` as in :func:`table_digests`."""
     known = dict(plan.db.execute("SELECT table_id, digest FROM compared"))
-    if not known:
-        return frozenset()
-    now = table_digests(plan)
-    return frozenset(table for table, digest in known.items() if now.get(table) == digest)
+    now = table_digests(plan, listed) if known else {}
+    return {table for table, digest in known.items() if now.get(table) == digest}

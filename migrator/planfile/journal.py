@@ -142,9 +142,10 @@ class Journal:
                 (table_id, _stored(snapshot_id), *astuple(baseline)),
             )
 
-    def compared(self, digests: Mapping[int, str]) -> None:
-        """These tables read as the old ones do: table id → digest, see :mod:`migrator.planfile.compared`."""
-        self._write("INSERT OR REPLACE INTO compared VALUES (?, ?)", list(digests.items()))
+    def compared(self, tables: Iterable[tuple[int, str, str]]) -> None:
+        """These tables read as the old ones do: (table id, its old metadata file, digest over its files); see
+        :mod:`migrator.planfile.compared`."""
+        self._write("INSERT OR REPLACE INTO compared VALUES (?, ?, ?)", list(tables))
 
     def commit(self) -> None:
         """Make durable what was recorded so far. Raises PlanUnusable if it cannot be, or if the plan was deleted."""

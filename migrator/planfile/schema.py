@@ -44,8 +44,8 @@ CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN
 CREATE TABLE baselines (
   table_id INTEGER NOT NULL, snapshot_id INTEGER NOT NULL, rows INTEGER, digest TEXT, trouble TEXT,
   PRIMARY KEY (table_id, snapshot_id)) WITHOUT ROWID;
--- tables that were compared with the old ones, with a digest over their files
-CREATE TABLE compared (table_id INTEGER PRIMARY KEY, digest TEXT NOT NULL);
+-- tables that were compared with the old ones: the old metadata file, and a digest over all files that hold paths
+CREATE TABLE compared (table_id INTEGER PRIMARY KEY, metadata TEXT NOT NULL, digest TEXT NOT NULL);
 """
 SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "findings")
 """The tables whose content never changes after planning. The header is sealed, too."""

@@ -15,8 +15,9 @@ from migrator.catalogs import Catalog
 from migrator.cutover.pointers import needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import counted
+from migrator.inventory.listing import TARGET
 from migrator.inventory.versions import has_versions
-from migrator.planfile.compared import compared_tables
+from migrator.planfile.compared import compared_before, counted_before, table_digests
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, LATE, STARTED, Journal
 from migrator.planfile.rows import PlannedTable
@@ -75,24 +76,30 @@ class Verifier:
 
         Raises MigrationFailed if the old tables cannot be read.
         """
-        self._rows.take_baselines(self._tables_to_compare(), journal, accept)
+        tables = self._moved_tables()
+        counted_already = counted_before(self._plan, tables)
+        self._rows.take_baselines([t for t in tables if t.id not in counted_already], journal, accept)
 
     def compare_tables(self) -> list[Check]:
         """Before the cutover: is every object there as it was written? Compare the tables at the target with the rows
         that were counted, file by file and snapshot by snapshot. The target must have been listed just before
         (:func:`migrator.target.compare.list_target`)."""
         objects = check_objects(self._plan, cut_over=False)
-        tables = self._tables_to_compare()
-        pointers = {table.id: table.new_metadata or "" for table in tables}
+        known = compared_before(self._plan, TARGET)
+        pointers = {table.id: table.new_metadata or "" for table in self._moved_tables() if table.id not in known}
         checks = check_tables(self._plan, self._store, self._rows, pointers, self._progress, deep=False)
-        if known := sum(table.moves for table in self._plan.tables()) - len(tables):
-            checks[0].notes.append(f"{counted(known, 'table')} compared in an earlier pass, and unchanged since")
+        if known:
+            checks[0].notes.append(f"{counted(len(known), 'table')} compared in an earlier pass, and unchanged since")
         return [objects, *checks]
 
-    def _tables_to_compare(self) -> list[PlannedTable]:
-        """The tables that move, but for those that an earlier pass has compared and that have not changed since."""
-        known = compared_tables(self._plan)
-        return [table for table in self._plan.tables() if table.moves and table.id not in known]
+    def note_compared(self, journal: Journal) -> None:
+        """Record that the tables read as the old ones do: :meth:`compare_tables` has just found no difference."""
+        digests = table_digests(self._plan, TARGET)
+        tables = [table for table in self._moved_tables() if table.id in digests]
+        journal.compared((table.id, table.old_metadata, digests[table.id]) for table in tables)
+
+    def _moved_tables(self) -> list[PlannedTable]:
+        return [table for table in self._plan.tables() if table.moves]
 
 
 def _left_behind(journal: Journal) -> SourceChanges | None:
