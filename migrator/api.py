@@ -26,7 +26,7 @@ from migrator.config import Settings, load
 from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
 from migrator.errors import MigratorError, PlanStale
-from migrator.layout import MEDALLION, Layout, source_places
+from migrator.layout import MEDALLION, Layout
 from migrator.live.generation import renew
 from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
 from migrator.live.quiet import look
@@ -35,6 +35,8 @@ from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, Journal
+from migrator.planfile.rows import EARLIER, LATER
+from migrator.planfile.wave import places_in_use
 from migrator.progress import Progress
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
 from migrator.reporting.description import PlanDescription, TableDescription
@@ -84,6 +86,7 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
         layout=json.loads(header["layout"]),
         accept=tuple(json.loads(header["accept"])),
         leave=tuple(json.loads(header["leave"])),
+        only=tuple(json.loads(header["only"])),
         all_versions=json.loads(header["all_versions"]),
         object_lock=json.loads(header["object_lock"]),
         preflight=json.loads(header["preflight"]),
@@ -351,8 +354,13 @@ def cutover_lake(
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
         if not Journal(plan).has(CUTOVER_BEGUN):
             with _connected(plan) as (store, catalogs):
-                places = source_places(plan.layout)
-                since = quiet_since(lambda: look(store, catalogs, places, progress or Progress()), quiet_for, wait)
+                places, others = (
+                    places_in_use(plan),
+                    {t.identifier for t in plan.tables() if t.state in (LATER, EARLIER)},
+                )
+                since = quiet_since(
+                    lambda: look(store, catalogs, places, progress or Progress(), others), quiet_for, wait
+                )
     migration = repeated(lambda: _renew(Path(path), progress), cut_over)
     return LiveCutover(migration, since, held_up(plan_log(path, look=False).entries, since))
 

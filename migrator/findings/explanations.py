@@ -358,6 +358,24 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Nothing, if that is what you want.",
         '[tables]\nleave = ["db.t"]',
     ),
+    "shared-files": Explanation(
+        "A table that [tables] only chooses names files that a table of another wave names, too: the same files were "
+        "registered twice, or the two tables share a folder. The files are copied for the table that moves, and stay "
+        "for the other one, so both can be read.",
+        "Nothing, or choose both tables. Until the other table has moved, retire refuses to delete the files.",
+        '[tables]\nonly = ["gold.*", "silver.orders"]',
+    ),
+    "later-namespace": Explanation(
+        "New tables of a namespace are created at its location. It changes with the wave that moves the last of the "
+        "tables in the namespace. A namespace without tables changes in a plan without [tables] only.",
+        "Nothing.",
+    ),
+    "later-wave": Explanation(
+        "[tables] only chooses the tables that move in this wave, and what lies under their locations. All other "
+        "tables and objects stay in the old buckets.",
+        "Nothing. Move them with another plan: with other patterns, and at last without [tables] only.",
+        '[tables]\nonly = ["silver.*"]',
+    ),
     "target-unreadable": Explanation(
         "Where the table goes, the target already has metadata that cannot be read, so it is unknown which table it "
         "belongs to.",

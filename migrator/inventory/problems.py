@@ -32,6 +32,8 @@ class Problems:
         self.named = found.catalog is not None
         self.copied_as_is = False
         """True if something is wrong with a table that no catalog names, so that it cannot be rewritten."""
+        self.silent = False
+        """True if what is wrong is not to become findings: the table is not part of this wave."""
         self.label = found.label
         self.metadata = found.metadata
         at = locate(plan, layout, found.metadata)
@@ -73,6 +75,8 @@ class Problems:
 
     def note(self, code: str, place: str, message: str, move: str = "") -> None:
         """Add a finding. The first few of each code are named one by one, the others by one more finding."""
+        if self.silent:
+            return
         self._counts[code] = self._counts.get(code, 0) + 1
         if self._counts[code] <= EXAMPLES:
             self._plan.add_finding(Finding.of(code, place, message, move))

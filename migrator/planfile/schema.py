@@ -1,6 +1,6 @@
 """The tables of a plan file: the plan itself, which is sealed, and the journal, which grows."""
 
-FORMAT = 7
+FORMAT = 8
 """The number of this format. A plan can be used by every version of migrator that has the same number."""
 
 SCHEMA = """

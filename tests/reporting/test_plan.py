@@ -36,6 +36,12 @@ def test_the_plan_ends_in_its_totals_and_names_the_buckets_beside_it() -> None:
     assert "40 buckets" in totals and all(f"other-{n}" in totals for n in range(40))
 
 
+def test_the_plan_counts_what_stays_for_a_later_wave() -> None:
+    text = render(plan_report(plan(later={"tables": 1, "objects": 2000, "bytes": 2048})))
+    assert "Left for a later wave: 2,000 objects, 2.0 KiB, 1 table" in text
+    assert "later wave" not in render(plan_report(plan()))
+
+
 @pytest.mark.parametrize("phase", ["copying", "rewriting", "ready for cutover", "cut over", "finished"])
 def test_nothing_was_changed_is_said_only_before_anything_was(phase: str) -> None:
     text = render(plan_report(plan(phase=phase)))
