@@ -61,6 +61,10 @@ CODES: dict[str, tuple[str, str]] = {
     "object-lock": (BLOCK, "objects may be under retention or legal hold, which would not be copied"),
     "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, which are not rewritten yet"),
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
+    "spanning-table": (
+        BLOCK,
+        "a table moves, but a layout rule leaves some of its data files; if accepted, it reads these where they are",
+    ),
     "storage-class-refused": (
         BLOCK,
         "the target does not support the storage class of an object; if accepted, such objects get the default class",
@@ -181,6 +185,7 @@ ACCEPTABLE = (
     "object-lock",
     "sink-log",
     "size-differs",
+    "spanning-table",
     "storage-class-refused",
     "symlink-manifest",
     "tags-unreadable",

@@ -422,6 +422,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Grant the action that the finding names. migrator policy prints all that this plan needs.",
         "migrator policy plans/lake.db",
     ),
+    "spanning-table": Explanation(
+        "Some data files of the table move, and a rule = false leaves others in their bucket. If you accept that, the "
+        "moved table keeps the old paths of the latter and reads them there. The bucket must then be kept until these "
+        "files are moved, too. Only data files on the same server may stay, and no deletes or metadata.",
+        "Accept it, if you move the lake bucket by bucket. Or move these files, too. When their bucket moves later, "
+        "the plan names the table: migrator relocate then moves these files, and you register the result.",
+        '[plan]\naccept = ["spanning-table"]',
+    ),
     "storage-class-refused": Explanation(
         "The target's server does not support the storage class of some objects, and rejects writes with this class.",
         "Accept the finding: such objects then get the target's default class.",

@@ -29,6 +29,7 @@ class Lake:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server, self.folder = server, folder
         self.client = server.client()
+        self._open: SqlCatalog | None = None
         for bucket in OLD:
             self.client.create_bucket(Bucket=bucket)
             self.catalog.create_namespace(bucket, {"location": f"s3://{bucket}/wh"})
@@ -45,12 +46,20 @@ class Lake:
 
     @property
     def catalog(self) -> SqlCatalog:
-        """A catalog that remembers nothing."""
+        """A catalog that remembers nothing. It replaces the one before, whose connections might hold a lock."""
+        self.close()
         uri = f"sqlite:///{self.folder}/catalog.db"
-        return SqlCatalog("ice", uri=uri, warehouse="s3://bronze/wh", **self.server.properties())
+        self._open = SqlCatalog("ice", uri=uri, warehouse="s3://bronze/wh", **self.server.properties())
+        return self._open
+
+    def close(self) -> None:
+        """Close the catalog, so that nobody but migrator uses its database."""
+        if self._open is not None:
+            self._open.close()
 
     def append(self, name: str, ids: range) -> None:
         self.catalog.load_table(name).append(pa.table({"id": pa.array(ids, pa.int64())}))
+        self.close()
 
     def plan(self, name: str, *only: str, layout: dict[str, Any] | None = None, accept: str = "") -> Path:
         """A plan of the tables that match, or of everything."""
@@ -62,6 +71,7 @@ class Lake:
         config = self.folder / f"{name}.toml"
         config.write_text("\n".join(lines))
         path = self.folder / f"{name}.db"
+        self.close()
         self.described = api.plan_lake(load(config), path)
         return path
 
@@ -72,14 +82,20 @@ class Lake:
     def pointers(self) -> dict[str, str]:
         """Table → the bucket of its metadata file."""
         catalog = self.catalog
-        return {name: catalog.load_table(name).metadata_location.split("/")[2] for name in TABLES}
+        found = {name: catalog.load_table(name).metadata_location.split("/")[2] for name in TABLES}
+        self.close()
+        return found
 
     def rows(self) -> dict[str, list[int]]:
         catalog = self.catalog
-        return {name: sorted(catalog.load_table(name).scan().to_arrow()["id"].to_pylist()) for name in TABLES}
+        found = {name: sorted(catalog.load_table(name).scan().to_arrow()["id"].to_pylist()) for name in TABLES}
+        self.close()
+        return found
 
     def location_of(self, namespace: str) -> str:
-        return str(self.catalog.load_namespace_properties(namespace)["location"])
+        location = str(self.catalog.load_namespace_properties(namespace)["location"])
+        self.close()
+        return location
 
     def keys(self, bucket: str) -> set[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
@@ -211,6 +227,7 @@ def test_files_of_two_tables_one_of_which_moves(lake: Lake) -> None:
     assert api.migrate_lake(one).ok and lake.rows() == before
     assert lake.catalog.load_table("bronze.copy").metadata_location == pointer
     assert lake.catalog.load_table("bronze.copy").scan().to_arrow().num_rows == 5
+    lake.close()
     with pytest.raises(RetireRefused, match=r"bronze\.copy"):
         api.retire_lake(one, confirm=TARGET, cooling="0")
 
@@ -227,3 +244,40 @@ def test_part_of_a_namespace_keeps_its_location(lake: Lake) -> None:
     assert "s3://gold/wh" in kept["message"]
     assert api.migrate_lake(one).ok and lake.location_of("gold") == "s3://gold/wh"
     assert api.migrate_lake(lake.plan("two", "gold.*")).ok and lake.location_of("gold") == f"s3://{TARGET}/gold/wh"
+
+
+def test_bucket_after_bucket(lake: Lake) -> None:
+    """``gold.span`` spans the first two waves: it reads the rest of its files where they are, until they move."""
+    before = lake.rows()
+    first: dict[str, Any] = {"s3://gold/": "gold/", "s3://silver/": False, "s3://bronze/": False}
+    lake.plan("refused", layout=first)
+    (span,) = lake.findings("spanning-table")
+    assert lake.described["blocked"] and span["place"] == "ice.gold.span"
+    assert "2 files in s3://silver/" in span["message"] and "no file" in span["message"]
+    one = lake.plan("one", layout=first, accept="spanning-table")
+    assert not lake.described["blocked"], lake.described["findings"]
+    assert api.migrate_lake(one).ok
+    assert lake.pointers() == {"bronze.raw": "bronze", "silver.orders": "silver"} | dict.fromkeys(TABLES[2:], TARGET)
+    lake.append("gold.span", range(980, 982))
+    before["gold.span"] += [980, 981]
+    assert lake.rows() == before and api.verify_lake(one, deep=True).ok
+    retired = api.retire_lake(one, confirm=TARGET, cooling="0", remove_buckets=True)
+    assert retired.ok and lake.keys("silver") and lake.rows() == before
+    assert "gold" not in {bucket["Name"] for bucket in lake.client.list_buckets()["Buckets"]}
+
+    second = {"s3://silver/": "silver/", "s3://bronze/": "bronze/"}
+    two = lake.plan("two", layout=second)
+    assert {f["code"] for f in lake.described["findings"] if f["severity"] == "block"} == {"half-moved"}
+    assert "migrator relocate" in lake.findings("half-moved")[0]["next_move"]
+    at = lake.catalog.load_table("gold.span").metadata_location
+    location = f"s3://{TARGET}/gold/wh/span"
+    moves = [("s3://silver/span-data", f"s3://{TARGET}/silver/span-data")]
+    moved = api.relocate_table(at, location, also=moves, endpoint_url=lake.server.endpoint_url)
+    lake.catalog.drop_table("gold.span")
+    lake.catalog.register_table("gold.span", moved.metadata_location)
+    two.unlink()
+    two = lake.plan("two", layout=second)
+    assert not lake.described["blocked"], lake.described["findings"]
+    assert api.migrate_lake(two).ok
+    lake.drop("silver", "bronze")
+    assert lake.rows() == before and set(lake.pointers().values()) == {TARGET}
