@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         retire_lake,
         rollback_lake,
         show_plan,
+        unfence_lake,
         verify_lake,
     )
     from migrator.config import Settings
@@ -60,6 +61,7 @@ __all__ = [
     "retire_lake",
     "rollback_lake",
     "show_plan",
+    "unfence_lake",
     "verify_lake",
 ]
 

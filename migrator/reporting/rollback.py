@@ -23,7 +23,8 @@ def rollback_question(plan: PlanDescription, *, discard_newer: bool) -> str:
 def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
     """How a rollback ended. ``plan``: as described before."""
     if done.nothing_to_do:
-        return [line("Nothing to roll back: this plan changed no pointer, or was rolled back already.", style="green")]
+        nothing = "Nothing to roll back: this plan changed no pointer, or was rolled back already."
+        return [line(nothing, style="green"), *map(line, done.fence)]
     report: Report = [
         line(
             f"Rolled back: {counted(len(done.put_back), 'table')} and {counted(done.namespaces, 'namespace property')} "
@@ -43,6 +44,7 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
     if done.kept_properties:
         report.append(line("Set to something else since, and left so:", style="yellow"))
         report += [line(f"  {kept}") for kept in done.kept_properties]
+    report += map(line, done.fence)
     rows = [(c["what"], c["after"], "→", c["before"]) for c in plan["changes"]]
     return [
         *report,
