@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         retire_lake,
         rollback_lake,
         show_plan,
+        unfence_lake,
         verify_lake,
     )
     from migrator.config import Settings
@@ -62,6 +63,7 @@ __all__ = [
     "retire_lake",
     "rollback_lake",
     "show_plan",
+    "unfence_lake",
     "verify_lake",
 ]
 

@@ -25,8 +25,9 @@ from migrator.catalogs import Catalog, open_catalog, properties_of
 from migrator.config import Settings, load
 from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
+from migrator.cutover.fence import Lifted, lift_fence, plan_fence, set_fence, standing
 from migrator.errors import MigratorError, PlanStale
-from migrator.layout import MEDALLION, Layout, source_places
+from migrator.layout import MEDALLION, Layout
 from migrator.live.generation import renew
 from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
 from migrator.live.quiet import look
@@ -35,6 +36,8 @@ from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, Journal
+from migrator.planfile.rows import EARLIER, LATER
+from migrator.planfile.wave import places_in_use
 from migrator.progress import Progress
 from migrator.repair.stage import Repair, repair_tables
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
@@ -85,6 +88,7 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
         layout=json.loads(header["layout"]),
         accept=tuple(json.loads(header["accept"])),
         leave=tuple(json.loads(header["leave"])),
+        only=tuple(json.loads(header["only"])),
         all_versions=json.loads(header["all_versions"]),
         object_lock=json.loads(header["object_lock"]),
         preflight=json.loads(header["preflight"]),
@@ -211,7 +215,10 @@ class OpenPlan:
         plan.allow_writing(self._progress)
         with _connected(plan) as (store, catalogs), plan.lock(), Journal(plan) as journal:
             run = Run(plan, store, catalogs, journal, self._progress, MAX_FAILURES)
-            return roll_back(run, discard_newer=discard_newer, bring_back=bring_back)
+            lifted = lift_fence(store, journal).lines if bring_back else []  # it forbids to write to the old buckets
+            result = roll_back(run, discard_newer=discard_newer, bring_back=bring_back)
+            result.fence = [*lifted, *lift_fence(store, journal).lines]
+            return result
 
 
 @contextmanager
@@ -329,17 +336,72 @@ def copy_lake(path: str | Path, *, copying: CopySettings | None = None, progress
     return repeated(lambda: _renew(Path(path), progress), copy)
 
 
+FENCE, FENCE_KEEP = "window", "keep"
+
+
+@contextmanager
+def _journal_of(path: str | Path, progress: Progress | None) -> Iterator[tuple[PlanFile, Store, Journal]]:
+    """A plan, opened for writing and locked, its store and its journal."""
+    progress = progress or Progress()
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        plan.allow_writing(progress)
+        with plan.lock(), Journal(plan) as journal:
+            yield plan, connect(**_settings_of(plan).connection), journal
+
+
+@contextmanager
+def _fenced(path: str | Path, fence: str | None, lift: bool, progress: Progress | None) -> Iterator[Lifted]:
+    """Set the fence, if one is asked for, and afterwards give the old policies back, if ``lift`` or after an error.
+    Yields what becomes of the fence, which is known at the end."""
+    result = Lifted()
+    if fence:
+        with _journal_of(path, progress) as (plan, store, journal):
+            set_fence(store, journal, plan_fence(plan, store, journal))
+    try:
+        yield result
+    except BaseException as error:
+        if fence or lift:
+            _lift_after(error, path, progress)
+        raise
+    if lift:
+        lifted = unfence_lake(path, progress=progress)
+        result.given_back, result.changed = lifted.given_back, lifted.changed
+
+
+def _lift_after(error: BaseException, path: str | Path, progress: Progress | None) -> None:
+    """Give the old policies back after an error, which says what could not be given back."""
+    try:
+        lifted = unfence_lake(path, progress=progress)
+        trouble = " ".join(lifted.lines) if lifted.changed else ""
+    except MigratorError as failed:
+        trouble = f"The fence is still on: {failed} Try again: migrator cutover {path} --unfence"
+    if isinstance(error, MigratorError) and trouble:
+        error.next_move = f"{error.next_move} {trouble}".strip()
+
+
+def unfence_lake(path: str | Path, *, progress: Progress | None = None) -> Lifted:
+    """Give the old buckets of a plan their old policies back, if a cutover with a fence has left it on. A policy that
+    somebody else has changed since stays as it is, and is named."""
+    with _journal_of(path, progress) as (_, store, journal):
+        return lift_fence(store, journal)
+
+
 def cutover_lake(
     path: str | Path,
     *,
     quiet_for: float = 10,
     wait: float = 600,
+    fence: str | None = None,
     accept: Collection[str] = (),
     copying: CopySettings | None = None,
     progress: Progress | None = None,
 ) -> LiveCutover:
     """Cut over a lake that was in use until now: wait until pointers and listings have been still for ``quiet_for``
     seconds, copy what is new, rewrite the tables from their present metadata, compare, swap, verify.
+
+    ``fence``: :data:`FENCE` ("window") denies writes to the old buckets by their policies from the last pass to the
+    end; :data:`FENCE_KEEP` ("keep") leaves that on after a cutover that succeeded. In any other case, a fence that an
+    earlier call has left on is lifted at the end.
 
     Raises PlanStale if the lake is still written to after ``wait`` seconds, or while this works; nothing was cut over
     then. Otherwise as :func:`migrate_lake`.
@@ -351,12 +413,22 @@ def cutover_lake(
 
     since = None
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
-        if not Journal(plan).has(CUTOVER_BEGUN):
+        journal = Journal(plan)
+        lift = fence != FENCE_KEEP and (fence is not None or bool(standing(journal)))
+        if fence:  # what forbids a fence is reported before anything happens
+            plan_fence(plan, connect(**_settings_of(plan).connection), journal)
+        if not journal.has(CUTOVER_BEGUN):
             with _connected(plan) as (store, catalogs):
-                places = source_places(plan.layout)
-                since = quiet_since(lambda: look(store, catalogs, places, progress or Progress()), quiet_for, wait)
-    migration = repeated(lambda: _renew(Path(path), progress), cut_over)
-    return LiveCutover(migration, since, held_up(plan_log(path, look=False).entries, since))
+                places, others = (
+                    places_in_use(plan),
+                    {t.identifier for t in plan.tables() if t.state in (LATER, EARLIER)},
+                )
+                since = quiet_since(
+                    lambda: look(store, catalogs, places, progress or Progress(), others), quiet_for, wait
+                )
+    with _fenced(path, fence, lift, progress) as fenced:
+        migration = repeated(lambda: _renew(Path(path), progress), cut_over)
+    return LiveCutover(migration, since, held_up(plan_log(path, look=False).entries, since), fenced)
 
 
 def rollback_lake(
@@ -434,6 +506,8 @@ def retire_lake(
 
 
 __all__ = [
+    "FENCE",
+    "FENCE_KEEP",
     "Choices",
     "CopySettings",
     "Migration",
@@ -456,5 +530,6 @@ __all__ = [
     "retire_policy_of_plan",
     "rollback_lake",
     "show_plan",
+    "unfence_lake",
     "verify_lake",
 ]

@@ -29,7 +29,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
     "target": ("bucket", "endpoint_url", "region", "profile"),
     "plan": ("accept", "all_versions", "object_lock"),
-    "tables": ("leave",),
+    "tables": ("leave", "only"),
 }
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
 
@@ -53,6 +53,9 @@ class Settings:
     """Codes of blocking findings that the user accepts."""
     leave: tuple[str, ...] = ()
     """Tables that stay where they are: ``namespace.table`` or ``catalog.namespace.table``."""
+    only: tuple[str, ...] = ()
+    """Patterns of the tables that move in this wave; all tables move if there is none. See
+    :func:`migrator.inventory.tables.matches`."""
     all_versions: bool = False
     """Copy older versions of the objects, too."""
     object_lock: bool = False
@@ -159,6 +162,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
         accept=checked_codes(_texts("plan", plan, "accept", "delta-log"), "[plan] accept"),
         leave=_texts("tables", tables, "leave", "db.table"),
+        only=_texts("tables", tables, "only", "gold.*"),
         all_versions=_flag("plan", plan, "all_versions"),
         object_lock=_flag("plan", plan, "object_lock"),
         path=path.resolve(),

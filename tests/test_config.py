@@ -39,6 +39,7 @@ def test_everything(tmp_path: Path) -> None:
         all_versions = true
         [tables]
         leave = ["db.t", "iceberg.db.u"]
+        only = ["gold.*"]
         """,
     )
     settings = load(path)
@@ -54,6 +55,7 @@ def test_everything(tmp_path: Path) -> None:
     assert settings.accept == ("delta-log",)
     assert settings.all_versions
     assert settings.leave == ("db.t", "iceberg.db.u")
+    assert settings.only == ("gold.*",)
 
 
 SOURCE = {"endpoint_url": "http://old", "region": "eu-1", "profile": "lake"}
@@ -109,6 +111,7 @@ def test_options_come_on_top(tmp_path: Path) -> None:
         ('[plan]\nall_versions = "yes"', "must be true or false"),
         ('[tables]\nleave = "db.t"', "\\[tables\\] leave must be a list"),
         ("[tables]\nleaves = []", "unknown key \\[tables\\] leaves. Did you mean 'leave'"),
+        ('[tables]\nonly = "db.t"', "\\[tables\\] only must be a list"),
         ("[source", "not valid TOML"),
     ],
 )

@@ -85,6 +85,29 @@ class CutoverOptions:
     accept: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class LiveOptions:
+    """How a lake in use is cut over. Times are in seconds."""
+
+    quiet_for: float
+    wait: float
+    fence: bool = False
+    fence_keep: bool = False
+    unfence: bool = False
+
+    def check(self) -> None:
+        """Raises UsageError for more than one option about the fence."""
+        if self.fence + self.fence_keep + self.unfence > 1:
+            raise click.UsageError("Give one of --fence, --fence-keep and --unfence.")
+
+    @property
+    def how(self) -> str | None:
+        """The same for :func:`migrator.api.cutover_lake`."""
+        from migrator.api import FENCE, FENCE_KEEP
+
+        return FENCE if self.fence else FENCE_KEEP if self.fence_keep else None
+
+
 def is_given(options: LakeOptions | PlanOptions) -> bool:
     """True if the command line has any of these options."""
     return any(vars(options).values())
@@ -248,4 +271,22 @@ cutover_options = _together(
         type=click.Choice(sorted(AT_MIGRATION)),
         help='Continue even if this was found before the cutover; see "migrator explain CODE". Repeatable.',
     ),
+)
+
+live_options = _together(
+    "live",
+    LiveOptions,
+    click.option(
+        "--quiet-for",
+        type=Duration(),
+        default="10s",
+        show_default=True,
+        help="How long nobody must have written to the old buckets.",
+    ),
+    click.option("--wait", type=Duration(), default="10m", show_default=True, help="How long to wait for that."),
+    click.option(
+        "--fence", is_flag=True, help="Deny writes to the old buckets by their policies until the command has ended."
+    ),
+    click.option("--fence-keep", is_flag=True, help="The same, and leave that on after a cutover that succeeded."),
+    click.option("--unfence", is_flag=True, help="Only give the old buckets their policies back, if a fence is on."),
 )

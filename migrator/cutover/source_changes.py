@@ -4,24 +4,26 @@ Between planning and cutover, writers may have added plain files, which no point
 behind, and nobody would notice. So the old buckets are listed again and compared with the plan.
 
 What the plan leaves where it is may change at will: objects under a rule ``= false``, the files of tables that are
-left out, Hadoop's empty directory markers, and the checksum files of what is rewritten.
+left out, what is not part of this wave, Hadoop's empty directory markers, and the checksum files of what is rewritten.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from migrator.inventory.listing import SOURCE_PAGE, Listing, list_sources
 from migrator.layout import Layout, source_places
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import is_hadoop_marker
-from migrator.planfile.rows import REWRITE, ROLE_CHECKSUM, ROLE_LEFT, SKIP
+from migrator.planfile.rows import REWRITE, ROLE_CHECKSUM, ROLE_LATER, ROLE_LEFT, SKIP
 from migrator.planfile.table_folders import left_folders
+from migrator.planfile.wave import is_wave, wave_folders
 from migrator.progress import Progress
 from migrator.results import EXAMPLES, SourceChanges
 from migrator.store import Store
 
-_MINDED = f"target IS NOT NULL AND role NOT IN ('{ROLE_CHECKSUM}', '{ROLE_LEFT}')"
+_MINDED = f"target IS NOT NULL AND role NOT IN ('{ROLE_CHECKSUM}', '{ROLE_LEFT}', '{ROLE_LATER}')"
 """Which objects of a plan must not change until the cutover."""
 _SEEN = f"""
 INSERT OR IGNORE INTO seen
@@ -44,6 +46,7 @@ def find_source_changes(
     changes = SourceChanges()
     layout, db = plan.layout, plan.db
     left = left_folders(plan)
+    wave = wave_folders(layout, plan.tables()) if is_wave(plan) else None
     for table in ("seen", "altered"):
         db.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY)")
         db.execute(f"DELETE FROM {table}")
@@ -53,7 +56,7 @@ def find_source_changes(
         listing.add(page)
         db.execute(_SEEN, (bucket,))
         for key, size, known, object_id in db.execute(_DIFFERENT, (bucket,)).fetchall():
-            if known is None and _moves(plan, layout, left, bucket, key, size):
+            if known is None and _in_wave(wave, bucket, key) and _moves(plan, layout, left, bucket, key, size):
                 changes.added += 1
                 changes.example("+", f"s3://{bucket}/{key}")
             elif known is not None and not is_hadoop_marker(key, size + known):
@@ -71,6 +74,15 @@ def is_lost(plan: PlanFile, object_id: int) -> bool:
     """True if the last :func:`find_source_changes` did not find this planned object, or found another in its place."""
     query = "SELECT ? NOT IN (SELECT id FROM seen) OR ? IN (SELECT id FROM altered)"
     return bool(plan.db.execute(query, (object_id, object_id)).fetchone()[0])
+
+
+def _in_wave(wave: list[tuple[str, str]] | None, bucket: str, key: str) -> bool:
+    """True if an object with this key moves with a table of the wave. ``wave``: the folders of these tables, as
+    :func:`wave_folders` gives them; None if everything moves."""
+    if wave is None:
+        return True
+    at = bisect_right(wave, (bucket, key)) - 1  # of sorted folders, none inside of another, only this one can hold it
+    return at >= 0 and wave[at][0] == bucket and key.startswith(wave[at][1])
 
 
 def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str, size: int) -> bool:

@@ -358,6 +358,24 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Nothing, if that is what you want.",
         '[tables]\nleave = ["db.t"]',
     ),
+    "shared-files": Explanation(
+        "A table that [tables] only chooses names files that a table of another wave names, too: the same files were "
+        "registered twice, or the two tables share a folder. The files are copied for the table that moves, and stay "
+        "for the other one, so both can be read.",
+        "Nothing, or choose both tables. Until the other table has moved, retire refuses to delete the files.",
+        '[tables]\nonly = ["gold.*", "silver.orders"]',
+    ),
+    "later-namespace": Explanation(
+        "New tables of a namespace are created at its location. It changes with the wave that moves the last of the "
+        "tables in the namespace. A namespace without tables changes in a plan without [tables] only.",
+        "Nothing.",
+    ),
+    "later-wave": Explanation(
+        "[tables] only chooses the tables that move in this wave, and what lies under their locations. All other "
+        "tables and objects stay in the old buckets.",
+        "Nothing. Move them with another plan: with other patterns, and at last without [tables] only.",
+        '[tables]\nonly = ["silver.*"]',
+    ),
     "target-unreadable": Explanation(
         "Where the table goes, the target already has metadata that cannot be read, so it is unknown which table it "
         "belongs to.",
@@ -411,6 +429,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         "The credentials lack a permission that the migration needs. Without it the migration would stop halfway.",
         "Grant the action that the finding names. migrator policy prints all that this plan needs.",
         "migrator policy plans/lake.db",
+    ),
+    "spanning-table": Explanation(
+        "Some data files of the table move, and a rule = false leaves others in their bucket. If you accept that, the "
+        "moved table keeps the old paths of the latter and reads them there. The bucket must then be kept until these "
+        "files are moved, too. Only data files on the same server may stay, and no deletes or metadata.",
+        "Accept it, if you move the lake bucket by bucket. Or move these files, too. When their bucket moves later, "
+        "the plan names the table: migrator relocate then moves these files, and you register the result.",
+        '[plan]\naccept = ["spanning-table"]',
     ),
     "storage-class-refused": Explanation(
         "The target's server does not support the storage class of some objects, and rejects writes with this class.",

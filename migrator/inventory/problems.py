@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from migrator.errors import Unreadable
-from migrator.findings import Finding
+from migrator.findings import WARN, Finding, counted
 from migrator.inventory import advice
 from migrator.inventory.located import locate, ways
 from migrator.inventory.tables import FoundTable
@@ -32,6 +34,8 @@ class Problems:
         self.named = found.catalog is not None
         self.copied_as_is = False
         """True if something is wrong with a table that no catalog names, so that it cannot be rewritten."""
+        self.silent = False
+        """True if what is wrong is not to become findings: the table is not part of this wave."""
         self.label = found.label
         self.metadata = found.metadata
         at = locate(plan, layout, found.metadata)
@@ -71,11 +75,24 @@ class Problems:
             message += "; the table is copied as it is, with its old paths"
         self.note("uncatalogued-broken", place, f"{message} [{code}]", move if code == "unmapped-path" else "")
 
-    def note(self, code: str, place: str, message: str, move: str = "") -> None:
+    def spans(self, moving: Mapping[str, int], staying: Mapping[str, int]) -> None:
+        """Report a table of whose data files some move and others stay. Both: bucket → number of files."""
+
+        def listed(counts: Mapping[str, int]) -> str:
+            return ", ".join(f"{counted(count, 'file')} in s3://{bucket}/" for bucket, count in counts.items())
+
+        message = f"spans what moves ({listed(moving) or 'no file'}) and what a rule leaves ({listed(staying)}): "
+        message += "it goes on reading the latter where they are, so these must be kept"
+        move = 'Accept it: [plan] accept = ["spanning-table"]. Or move these files, too, with a rule in [layout].'
+        self.note("spanning-table", self.label, message, move, severity="" if self.named else WARN)
+
+    def note(self, code: str, place: str, message: str, move: str = "", *, severity: str = "") -> None:
         """Add a finding. The first few of each code are named one by one, the others by one more finding."""
+        if self.silent:
+            return
         self._counts[code] = self._counts.get(code, 0) + 1
         if self._counts[code] <= EXAMPLES:
-            self._plan.add_finding(Finding.of(code, place, message, move))
+            self._plan.add_finding(Finding.of(code, place, message, move, severity=severity))
         elif self._counts[code] == EXAMPLES + 1:
             message = f"{self.label} has more of these than are listed"
             self._plan.add_finding(Finding.of(code, self.metadata, message, move))

@@ -14,8 +14,9 @@ from migrator.inventory.listing import TARGET
 from migrator.layout import Location
 from migrator.planfile.rows import OVERWRITE
 
-OF_MANIFEST, OF_DELETE_ROW = -1, -2
-"""Among the contents of data and delete files (0, 1, 2): a manifest, and a data file that a delete names."""
+OF_MANIFEST, OF_DELETE_ROW, OF_STAYING = -1, -2, -3
+"""Among the contents of data and delete files (0, 1, 2): a manifest, a data file that a delete names, and a data file
+that a rule leaves where it is."""
 
 _SCHEMA = """
 CREATE TEMP TABLE IF NOT EXISTS refs (
@@ -43,11 +44,12 @@ AND NOT EXISTS (SELECT 1 FROM {TARGET} p WHERE r.bucket = :target AND p.key = r.
 # Java matches deletes to data files by the text of their paths, so s3a:// does not delete from s3://.
 _MIXED = f"""
 SELECT {_NAMED}, min(place), min(scheme), max(scheme), count(*) OVER () FROM refs r
-WHERE content IN (0, -2) GROUP BY bucket, key HAVING min(scheme) <> max(scheme)
+WHERE content IN (0, -2, -3) GROUP BY bucket, key HAVING min(scheme) <> max(scheme)
 """
 _SUMS = """
 SELECT content, format, count(*), total(size) FROM (
-  SELECT content, format, max(size) AS size FROM refs WHERE live AND content >= 0 GROUP BY bucket, key)
+  SELECT max(content, 0) AS content, format, max(size) AS size FROM refs
+  WHERE live AND (content >= 0 OR content = -3) GROUP BY bucket, key)
 GROUP BY content, format ORDER BY content, format
 """
 _MISSING = f"""
@@ -61,6 +63,11 @@ SELECT 's3://' || r.bucket || '/' || r.key, r.place, count(*) OVER () FROM refs 
 LEFT JOIN objects o ON o.bucket = r.bucket AND o.key = r.key
 LEFT JOIN {TARGET} p ON r.bucket = :target AND p.key = r.key
 WHERE r.live AND coalesce(o.size, p.size) <> r.size GROUP BY r.bucket, r.key
+"""
+_STAYING = "SELECT bucket, key, max(size), min(place) FROM refs WHERE live AND content = -3 GROUP BY bucket, key"
+_BY_BUCKET = """
+SELECT bucket, count(DISTINCT key) FROM refs WHERE live AND content BETWEEN :low AND :high
+GROUP BY bucket ORDER BY bucket
 """
 _POSITION_DELETES = """
 SELECT 's3://' || r.bucket || '/' || r.key, max(r.live) FROM refs r
@@ -126,6 +133,15 @@ class References:
     def missing(self, limit: int) -> list[tuple[str, str, int]]:
         """(path, what names it, how many such there are in all) of the first live files that do not exist."""
         return self._first(_MISSING, limit)
+
+    def staying(self) -> list[tuple[str, str, int, str]]:
+        """(bucket, key, recorded size, what names it) of the live data files that a rule leaves where they are."""
+        return self._db.execute(_STAYING).fetchall()
+
+    def by_bucket(self, *, staying: bool) -> dict[str, int]:
+        """Bucket → how many live data and delete files it has that move, or that stay."""
+        contents = {"low": OF_STAYING, "high": OF_STAYING} if staying else {"low": 0, "high": 2}
+        return dict(self._db.execute(_BY_BUCKET, contents).fetchall())
 
     def resized(self, limit: int) -> list[tuple[str, str, int]]:
         """The same of the first live files whose size is not the recorded one."""

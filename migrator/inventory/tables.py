@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import partial
 
 from migrator.catalogs import Catalog, CatalogTable
@@ -119,6 +120,32 @@ def check_left(named: Iterable[CatalogTable], leave: Iterable[str]) -> None:
         raise ConfigError(
             f"{name!r} is to be left where it is, but no given catalog has a table of that name.",
             next_move=f"Did you mean {near[0]!r}?" if near else "Correct [tables] leave or --leave.",
+        )
+
+
+def matches(catalog: str | None, namespace: str, name: str, patterns: Iterable[str]) -> bool:
+    """True if one of the patterns of [tables] only matches ``namespace.table`` or ``catalog.namespace.table``.
+
+    In a pattern ``*`` stands for any characters, dots included, ``?`` for one character, and ``[ab]`` for one of these.
+    Upper and lower case differ. A table that no catalog names matches none.
+    """
+    short = ".".join(part for part in (namespace, name) if part)
+    return catalog is not None and any(
+        fnmatchcase(text, pattern) for pattern in patterns for text in (short, f"{catalog}.{short}")
+    )
+
+
+def check_only(named: Iterable[CatalogTable], only: Iterable[str]) -> None:
+    """Raises ConfigError for a pattern in [tables] only that matches no table: a typing error must not leave a table
+    behind."""
+    named = list(named)
+    for pattern in only:
+        if any(matches(table.catalog, table.namespace, table.name, (pattern,)) for table in named):
+            continue
+        near = difflib.get_close_matches(pattern, [table.identifier for table in named], n=1, cutoff=0.4)
+        raise ConfigError(
+            f"[tables] only has {pattern!r}, which matches no table of the given catalogs.",
+            next_move=f"Did you mean {near[0]!r}?" if near else "Correct it, or name the catalog of its tables.",
         )
 
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, UnmappedPath, Unreadable
 from migrator.iceberg.deletes import delete_paths, rewrite_deletes
-from migrator.iceberg.manifests import DELETED, Entry
+from migrator.iceberg.manifests import DATA, DELETED, Entry
 from migrator.iceberg.metadata import TableMetadata
 from migrator.inventory.listing import is_at_target
 from migrator.inventory.located import locate
-from migrator.inventory.problems import EXAMPLES, Problems
-from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, Files, Ref, References
+from migrator.inventory.problems import Problems
+from migrator.inventory.reference_checks import check_existing, check_schemes, check_staying
+from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, OF_STAYING, Files, Ref, References
 from migrator.inventory.table_files import READERS, BrokenFile, OpenFile, SourceFile, read_lists, read_manifests
 from migrator.layout import Layout, Location
-from migrator.layout.recorded import S3_SCHEMES, head, is_s3
+from migrator.layout.recorded import head, is_s3
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import keys_under
 from migrator.store import Store
@@ -40,6 +41,7 @@ class Walker:
         self._layout = layout
         self._problems = problems
         self._refs = References(plan.db, layout.target_bucket)
+        self._one_server = store.ends[0] is store.ends[1]
 
     def walk(self, metadatas: Iterable[TableMetadata], *, strict: bool, skip: Walk | None = None) -> Walk:
         """Read all lists and manifests below ``metadatas``; their entries are noted.
@@ -124,23 +126,30 @@ class Walker:
     def _rows(self, place: str, entries: Iterable[Entry], strict: bool) -> Iterator[Ref]:
         for entry in entries:
             live = entry.status != DELETED
-            if self._layout.map_uri(entry.path) is None:
+            stays = entry.content == DATA and self._may_stay(entry.path)
+            if self._layout.map_uri(entry.path) is None and not stays:
                 if live:
                     raise UnmappedPath(place, entry.path)
                 continue
             if live and entry.referenced_data_file is not None:
-                self._check_mapped(place, [entry.referenced_data_file])
+                if not self._may_stay(entry.referenced_data_file):
+                    self._check_mapped(place, [entry.referenced_data_file])
                 yield from self._named(place, [entry.referenced_data_file])
             if entry.encrypted:
                 self._problems.add("encrypted-table", place, f"names an encrypted file, {entry.path!r}", "")
             yield (
                 *self._placed(entry.path),
                 entry.size,
-                entry.content,
+                OF_STAYING if stays else entry.content,
                 entry.file_format,
                 live and strict,
                 place,
             )
+
+    def _may_stay(self, path: str) -> bool:
+        """True for the path of a data file that a rule leaves where it is. Files that hold paths must move, because
+        these paths change. All files of a table must be on one server."""
+        return self._one_server and self._layout.stays(path)
 
     def _named(self, place: str, paths: Iterable[str]) -> Iterator[Ref]:
         """Data files that deletes name: those that differ from the entry's own path apply to nothing."""
@@ -157,15 +166,11 @@ class Walker:
         return head(path), *((at.bucket, at.key) if at is not None else ("", path))
 
     def check_refs(self) -> None:
-        """Every live file exists, with the size that the metadata records."""
+        """Every live file exists, with the size that the metadata records. Report a table of whose data files a rule
+        leaves some where they are."""
         self._collapse()
-        for uri, place, count in self._refs.missing(EXAMPLES):
-            message = f"refers to {uri}, which does not exist" + (f" ({count} such in all)" if count > 1 else "")
-            self._problems.add("missing-object", place, message, "Restore it, or repair the table first.")
-        for uri, place, count in self._refs.resized(EXAMPLES):
-            message = f"records another size than {uri} has" + (f" ({count} such in all)" if count > 1 else "")
-            move = 'Find out what wrote over it. Or accept it: [plan] accept = ["size-differs"].'
-            self._problems.add("size-differs", place, message, move)
+        check_existing(self._refs, self._problems)
+        check_staying(self._refs, self._store, self._problems)
 
     def _collapse(self) -> None:
         """Find the objects of paths with ``//`` where Hadoop's S3A looks for them: it reads ``a//b`` as ``a/b``."""
@@ -176,14 +181,7 @@ class Walker:
 
     def check_schemes(self) -> None:
         """No data file is named with two schemes. Call it after :meth:`delete_files`."""
-        for uri, place, one, other, count in self._refs.mixed(EXAMPLES):
-            one, other = (f"{name}://" if name in S3_SCHEMES else name for name in (one, other))
-            message = f"names {uri} as {one} and as {other}" + (f" ({count} such in all)" if count > 1 else "")
-            move = (
-                "Rewrite the table's data or deletes first; or accept it, and both schemes are kept as they are: "
-                '[plan] accept = ["mixed-schemes"].'
-            )
-            self._problems.add("mixed-schemes", place, message, move)
+        check_schemes(self._refs, self._problems)
 
     def delete_files(self, *, check: bool) -> list[str]:
         """The files of position deletes. ``check``: read and rewrite each now, in memory, so that nothing fails later;
@@ -203,7 +201,7 @@ class Walker:
                     self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
                 continue
             self._refs.add(self._named(uri, paths))
-            unmapped = [path for path in paths if self._layout.map_uri(path) is None]
+            unmapped = [path for path in paths if self._layout.map_uri(path) is None and not self._may_stay(path)]
             if unmapped:
                 message = f"names {len(unmapped)} data file(s) under no rule, such as {unmapped[0]!r}"
                 self._problems.note("dangling-deletes", uri, message)

@@ -180,6 +180,16 @@ class Layout:
             key += "/"
         return f"{scheme}://{self.target_bucket}" + (f"/{key}" if key or uri.endswith("/") else "")
 
+    def stays(self, uri: str) -> bool:
+        """True for an S3 URI of a place that a rule leaves where it is."""
+        at = Location.parse(uri)
+        rule = self.rule_for(at.bucket, at.key) if at is not None else None
+        return rule is not None and rule.target is None
+
+    def new_path(self, uri: str) -> str | None:
+        """What a moved table calls this file: as :meth:`map_uri`, but a path that :meth:`stays` is kept."""
+        return uri if self.stays(uri) else self.map_uri(uri)
+
     def _map_recorded(self, path: str) -> str | None:
         rule = self.recorded_rule(path)
         key = rule.move(spelled(path)) if rule else None

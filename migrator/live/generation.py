@@ -20,6 +20,7 @@ from migrator.planfile.connecting import connect
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, STARTED, Journal
 from migrator.planfile.place import plan_lock
+from migrator.planfile.rows import EARLIER, LATER
 from migrator.progress import Progress
 
 SHOWN = 10
@@ -57,8 +58,8 @@ def renew(path: Path, build: Callable[[PlanFile, Path], None], progress: Progres
 
 
 def _tables(plan: PlanFile) -> set[str]:
-    """The tables and views that a catalog names."""
-    return {table.identifier for table in plan.tables() if table.catalog is not None}
+    """The tables and views that a catalog names, without those of other waves."""
+    return {t.identifier for t in plan.tables() if t.catalog is not None and t.state not in (LATER, EARLIER)}
 
 
 def _check_places(path: Path, approved: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from time import monotonic
 
+from migrator.cutover.fence import Lifted
 from migrator.errors import CutoverIncomplete, PlanStale
 from migrator.live.quiet import Stillness, wait_until_quiet
 from migrator.migration import Migration
@@ -20,11 +21,13 @@ PASSES = 5
 @dataclass(frozen=True)
 class LiveCutover:
     """A cutover of a lake that was in use. ``quiet_since``: when its writers had stopped; None if this only finished a
-    cutover that had begun before. ``held_up``: table → for how many seconds its writers had to wait."""
+    cutover that had begun before. ``held_up``: table → for how many seconds its writers had to wait. ``fence``: what
+    became of the fence, if there was one."""
 
     migration: Migration
     quiet_since: datetime | None
     held_up: Mapping[str, float] = field(default_factory=dict)
+    fence: Lifted = field(default_factory=Lifted)
 
 
 def repeated(renew: Callable[[], None], carry_out: Callable[[], Migration]) -> Migration:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.catalogs import Catalog
@@ -33,9 +33,14 @@ class Stillness:
 
 
 def look(
-    store: Store, catalogs: Mapping[str, Catalog], places: Sequence[tuple[str, str]], progress: Progress
+    store: Store,
+    catalogs: Mapping[str, Catalog],
+    places: Sequence[tuple[str, str]],
+    progress: Progress,
+    others: Container[str] = (),
 ) -> Stillness:
-    """The lake as it is now, in flat memory. Raises StoreError or CatalogError."""
+    """The lake as it is now, in flat memory. ``others``: the identifiers of the tables that may be in use, because they
+    are not part of this wave. Raises StoreError or CatalogError."""
     buckets = {bucket: (0, 0, 0) for bucket, _ in places}
     for bucket, page in list_sources(store, places, progress):
         count, size, digest = buckets[bucket]
@@ -43,8 +48,8 @@ def look(
             one = hashlib.blake2b(f"{found.key}\0{found.etag}\0{found.modified}".encode(), digest_size=8).digest()
             digest = (digest + int.from_bytes(one, "big")) & (1 << 64) - 1
         buckets[bucket] = (count + len(page), size + sum(found.size for found in page), digest)
-    pointers = {t.identifier: t.metadata_location for catalog in catalogs.values() for t in catalog.tables()}
-    return Stillness(pointers, buckets)
+    named = [table for catalog in catalogs.values() for table in catalog.tables()]
+    return Stillness({t.identifier: t.metadata_location for t in named if t.identifier not in others}, buckets)
 
 
 def wait_until_quiet(

@@ -14,7 +14,7 @@ from migrator.catalogs import Catalog
 from migrator.config import Settings, checked_codes
 from migrator.errors import ConfigError, MigratorError, NotFound
 from migrator.inventory.listing import Listing, list_sources
-from migrator.inventory.tables import check_left, named_tables
+from migrator.inventory.tables import check_left, check_only, named_tables
 from migrator.inventory.versions import (
     compare_histories,
     list_histories,
@@ -97,6 +97,7 @@ def _build(
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = named_tables(plan, catalogs)
     check_left(named, settings.leave)
+    check_only(named, settings.only)
     _list_sources(plan, store, layout, progress)
     histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
     target = Listing(plan.db)
@@ -107,7 +108,7 @@ def _build(
         compare_histories(plan, store, layout, target, progress)
     compare_listings(plan)
     recognize_copies(plan, Ledger(store, layout.target_bucket))
-    plan_tables(plan, store, layout, catalogs, named, progress, settings.leave)
+    plan_tables(plan, store, layout, catalogs, named, progress, settings)
     note_target_metadata(plan, layout)
     compare_contents(plan, store, layout, progress)
     skip_doubled_markers(plan)

@@ -48,6 +48,7 @@ def plan_header(
         "asked": json.dumps(needs.asked),
         "object_lock": json.dumps(settings.object_lock),
         "leave": json.dumps(settings.leave),
+        "only": json.dumps(settings.only),
         "accept": json.dumps(settings.accept),
         "preflight": json.dumps(settings.preflight),
         "locks": json.dumps(needs.locks),

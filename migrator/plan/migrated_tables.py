@@ -35,7 +35,10 @@ def _check_target(table: TableContext, uri: str, new: TableMetadata) -> None:
     table.note_features(walk, new, b"")
     for place, path in _old_paths(table, walk, uri):
         message = f"of {table.label}, which lives at the target, refers to {path}"
-        move = "Stop the writer that still uses old paths, and rewrite what it wrote."
+        move = (
+            "Stop the writer that still uses old paths, and rewrite what it wrote. Or, if these files stayed when the "
+        )
+        move += f"table moved: migrator relocate {uri} --to {new.location} --also OLD=NEW, and register the result."
         table.problems.add("half-moved", place, message, move)
 
 
@@ -81,5 +84,5 @@ def _old_paths(table: TableContext, walk: Walk, uri: str) -> Iterator[tuple[str,
     # Each is reported as one of many.
     for bucket, key, place in named_outside(table.plan.db, layout.target_bucket, most=1000):
         path = f"s3://{bucket}/{key}" if bucket else key
-        if layout.is_source(path):
+        if layout.is_source(path) and not layout.stays(path):
             yield place, path

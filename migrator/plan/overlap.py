@@ -46,6 +46,8 @@ class Claim:
     """Where a table that lives at the target was before."""
     came_before: bool = False
     """An earlier migration has put some of its metadata at the target."""
+    moves: bool = True
+    """False for a table that is not part of this wave."""
 
 
 def claim_of(
@@ -123,6 +125,8 @@ def _overlaps(claims: list[Claim], only: int | None = None) -> Iterator[tuple[in
         for outer in around:
             pair = (outer[1], entry[1])
             if pair[0] == pair[1] or (only is not None and only not in pair):
+                continue
+            if not claims[pair[0]].moves and not claims[pair[1]].moves:
                 continue
             if _is_new(claims[pair[0]], outer[2], claims[pair[1]], entry[2]):
                 yield min(pair), max(pair)

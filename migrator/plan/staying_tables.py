@@ -1,4 +1,5 @@
-"""Planning the tables that stay where they are: those that the user leaves out, and those that no rule moves."""
+"""Planning the tables that stay where they are: those that the user leaves out, those that are not part of this wave,
+and those that no rule moves."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from migrator.iceberg.metadata import TableMetadata, read_metadata
 from migrator.inventory.located import ways
 from migrator.layout import Location
 from migrator.plan.table_context import TableContext
-from migrator.plan.table_marks import STAYS
-from migrator.planfile.rows import LEFT
+from migrator.plan.table_marks import BELONGS_LATER, STAYS
+from migrator.planfile.rows import EARLIER, LATER, LEFT
 from migrator.store import Store
 
 
@@ -19,20 +20,44 @@ def plan_left_table(table: TableContext) -> None:
     message = f"is left at {found.metadata}, as asked: its pointer is not changed and its files are not copied"
     table.plan.add_finding(Finding.of("left-table", table.label, message))
     table.update(state=LEFT)
-    current = None
+    current, _ = _mark_files(table, STAYS)
+    table.keep_folders(STAYS, found.metadata, current.location if current else None)
+
+
+def plan_later_table(table: TableContext) -> None:
+    """The table is not part of this wave: its pointer and its files stay as they are. What it names is noted, so that
+    the tables of this wave take the files that they share with it."""
+    found = table.found
+    moved = table.lives_at_target()
+    table.update(state=EARLIER if moved else LATER)
+    table.problems.silent = True  # what is wrong with the table concerns the wave that moves it
+    current, locations = _mark_files(table, BELONGS_LATER)
+    table.keep_folders(BELONGS_LATER, found.metadata, current.location if current else None)
+    if current is not None:
+        table.claim_places(current, former=locations if moved else None)
+        assert table.claim is not None
+        table.claim.moves = False
+
+
+def _mark_files(table: TableContext, update: str) -> tuple[TableMetadata | None, list[str]]:
+    """Mark the files that are the table's own; see :class:`TableMarks`. Returns its current metadata, None if it cannot
+    be read, and the locations in its older metadata files."""
+    found = table.found
+    current, locations = None, []
     for uri, data in table.walker.read_many(dict.fromkeys((found.metadata, *found.history)), strict=False):
         metadata = _read_if_possible(data, uri)
-        table.marks.keep_one(STAYS, table.walker.locate(uri))
+        table.marks.keep_one(update, table.walker.locate(uri))
         if metadata is None:
             continue
+        locations.append(metadata.location)
         if uri == found.metadata:
             current = metadata
             table.note_identity(metadata)
         walk = table.walker.walk([metadata], strict=False)
         for part in (*walk.lists, *walk.manifests):
-            table.marks.keep_one(STAYS, table.walker.locate(part))
-    table.marks.keep_refs(STAYS)
-    table.keep_folders(STAYS, found.metadata, current.location if current else None)
+            table.marks.keep_one(update, table.walker.locate(part))
+    table.marks.keep_refs(update)
+    return current, locations
 
 
 def _read_if_possible(data: bytes, uri: str) -> TableMetadata | None:

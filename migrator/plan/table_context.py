@@ -76,6 +76,14 @@ class TableContext:
             **more,
         )
 
+    def lives_at_target(self) -> bool:
+        """True if the table's pointer, or for a Hadoop table a version hint, is at the target."""
+        at, hint = Location.parse(self.found.metadata), self.found.hint
+        if at is not None and at.bucket == self.layout.target_bucket:
+            return True
+        folder = hint and self.layout.map_key(*hint)
+        return folder is not None and is_at_target(self.plan, f"{folder}/{VERSION_HINT_FILE}")
+
     def new_walk(self) -> None:
         """Begin a walk with empty :class:`.References`."""
         self.walker = Walker(self.plan, self.store, self.layout, self.problems)

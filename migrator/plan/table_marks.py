@@ -14,9 +14,22 @@ from migrator.inventory.references import IN_OLD_BUCKETS
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import keys_under
-from migrator.planfile.rows import REWRITE, REWRITTEN, ROLE_CHECKSUM, ROLE_LEFT, SAME, SKIP, TO_REWRITE
+from migrator.planfile.rows import (
+    REWRITE,
+    REWRITTEN,
+    ROLE_CHECKSUM,
+    ROLE_LATER,
+    ROLE_LEFT,
+    SAME,
+    SKIP,
+    TO_REWRITE,
+)
 
 _KEPT = "CREATE TEMP TABLE kept (id INTEGER PRIMARY KEY, action TEXT NOT NULL)"
+_NAMED_LATER = """
+CREATE TEMP TABLE named_later (id INTEGER NOT NULL, table_id INTEGER NOT NULL, PRIMARY KEY (id, table_id)) WITHOUT ROWID
+"""
+_NAME_LATER = "INSERT OR IGNORE INTO named_later SELECT id, :table FROM objects WHERE target IS NOT NULL AND id IN "
 _KEEP = "INSERT OR IGNORE INTO kept SELECT id, action FROM objects WHERE target IS NOT NULL AND id IN "
 _TAKE_BACK = f"""
 UPDATE objects SET action = k.action, role = '', table_id = NULL FROM kept AS k
@@ -45,15 +58,21 @@ STAYS = f"""
 UPDATE objects SET table_id = :table, role = '{ROLE_LEFT}', action = '{SKIP}' WHERE target IS NOT NULL AND id IN
 """
 """For the files of a table that is left where it is."""
+BELONGS_LATER = f"""
+UPDATE objects SET table_id = :table, role = '{ROLE_LATER}', action = '{SKIP}' WHERE target IS NOT NULL AND id IN
+"""
+"""For the files of a table that is not part of this wave."""
 
 
 def prepare_marks(plan: PlanFile) -> None:
-    """Create the temporary table that all :class:`TableMarks` of this plan share."""
+    """Create the temporary tables that all :class:`TableMarks` of this plan share. ``named_later`` gets the objects
+    that tables name which are not part of this wave."""
     plan.db.execute(_KEPT)
+    plan.db.execute(_NAMED_LATER)
 
 
 class TableMarks:
-    """Marks the objects of one table. ``update`` is AT_TARGET or STAYS."""
+    """Marks the objects of one table. ``update`` is AT_TARGET, STAYS or BELONGS_LATER."""
 
     def __init__(self, plan: PlanFile, table_id: int) -> None:
         self._db = plan.db
@@ -73,10 +92,12 @@ class TableMarks:
         if at is not None:
             which = "(SELECT id FROM objects WHERE bucket = :bucket AND key = :key)"
             self._keep(update, which, bucket=at.bucket, key=at.key)
+            self._name(update, which, bucket=at.bucket, key=at.key)
 
     def keep_refs(self, update: str) -> None:
         """Mark all objects of the old buckets that the last walk has noted in :class:`.References`."""
         self._keep(update, f"({IN_OLD_BUCKETS})")
+        self._name(update, f"({IN_OLD_BUCKETS})")
 
     def keep_folder(self, update: str, bucket: str, prefix: str) -> None:
         """Mark all objects below the prefix, which ends with a slash, that have no role yet."""
@@ -87,6 +108,10 @@ class TableMarks:
     def take_back(self) -> None:
         """Undo what another table has marked of the objects that the last walk has noted: this table needs them."""
         self._db.execute(_TAKE_BACK)
+
+    def _name(self, update: str, which: str, **parameters: Any) -> None:
+        if update == BELONGS_LATER:
+            self._db.execute(f"{_NAME_LATER} {which}", {"table": self._table_id, **parameters})
 
     def _keep(self, update: str, which: str, **parameters: Any) -> None:
         self._db.execute(f"{_KEEP} {which}", parameters)

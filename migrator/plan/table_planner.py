@@ -8,21 +8,22 @@ from collections.abc import Container, Iterable, Mapping
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import VIEW
 from migrator.catalogs.hadoop import VERSION_HINT_FILE
+from migrator.config import Settings
 from migrator.errors import Unreadable
 from migrator.findings import Finding
 from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.advice import Rules
-from migrator.inventory.listing import is_at_target
 from migrator.inventory.tables import discover, is_named
-from migrator.layout import Layout, Location
+from migrator.layout import Layout
 from migrator.plan.moving_tables import plan_table
 from migrator.plan.moving_views import plan_view
 from migrator.plan.overlap import find_overlaps
-from migrator.plan.staying_tables import plan_left_table, plan_unmapped_table
+from migrator.plan.staying_tables import plan_later_table, plan_left_table, plan_unmapped_table
 from migrator.plan.stray_metadata import report_stray_metadata
 from migrator.plan.table_context import TableContext, new_context
 from migrator.plan.table_marks import prepare_marks
+from migrator.plan.wave import Wave
 from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
 from migrator.store import Store
@@ -36,37 +37,48 @@ def plan_tables(
     catalogs: Mapping[str, Catalog],
     named: Iterable[CatalogTable],
     progress: Progress,
-    leave: Iterable[str] = (),
+    settings: Settings,
 ) -> None:
     """Plan every table that a catalog names (``named``), and every other one that the listing shows. Findings go into
-    the plan. ``leave`` names tables that stay where they are.
+    the plan. The settings say which tables stay where they are.
 
     Raises an error only if a server or a catalog cannot be read.
     """
+    named = list(named)
     discovery = discover(plan, store, layout, catalogs, named, progress)
     prepare_marks(plan)
-    report_stray_metadata(plan, layout, discovery)
-    _plan_namespaces(plan, layout, catalogs)
-    rules, left = Rules(plan, layout), frozenset(leave)
+    wave = Wave(plan, layout, settings.only)
+    _plan_namespaces(plan, layout, catalogs, named, wave)
+    rules, left = Rules(plan, layout), frozenset(settings.leave)
     back = given_up(read_records(store, layout.target_bucket))
     tables = [new_context(plan, store, layout, found, rules, back) for found in discovery.tables]
     claims = []
     with progress.stage("reading tables", objects=len(tables)) as stage:
         # Those that stay come first, so that the others can take the files that they share with them.
-        for table in sorted(tables, key=lambda table: not _may_stay(table, left)):
-            _plan_one(table, left)
+        for table in sorted(tables, key=lambda table: not _may_stay(table, left, wave)):
+            _plan_one(table, left, wave)
+            wave.note(table)
             if table.claim is not None:
                 claims.append(table.claim)
             stage.advance(1)
     find_overlaps(plan, layout, claims, rules)
+    wave.settle()
+    report_stray_metadata(plan, layout, discovery)
 
 
-def _plan_namespaces(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catalog]) -> None:
+def _plan_namespaces(
+    plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catalog], named: Iterable[CatalogTable], wave: Wave
+) -> None:
     """Plan the properties of namespaces that hold an old path."""
+    moved = wave.moved_namespaces(named)
     for catalog in catalogs.values():
         for namespace, key, value in catalog.namespace_properties():
             new = layout.map_uri(value)
-            if new is not None and new != value:
+            if new is None or new == value:
+                continue
+            if moved is not None and (catalog.name, namespace) not in moved:
+                wave.report_namespace(f"{catalog.name}.{namespace}", key, value)
+            else:
                 row = (catalog.name, namespace, key, value, new)
                 plan.db.execute("INSERT INTO namespaces VALUES (?, ?, ?, ?, ?)", row)
 
@@ -77,19 +89,18 @@ def _is_left(table: TableContext, left: Container[str]) -> bool:
     return is_named(catalog, found.namespace, found.name, left)
 
 
-def _may_stay(table: TableContext, left: Container[str]) -> bool:
-    """True if nothing of the table may have to move: it is left out, or seems to live at the target."""
-    at, hint = Location.parse(table.found.metadata), table.found.hint
-    if _is_left(table, left) or (at is not None and at.bucket == table.layout.target_bucket):
-        return True
-    folder = hint and table.layout.map_key(*hint)
-    return folder is not None and is_at_target(table.plan, f"{folder}/{VERSION_HINT_FILE}")
+def _may_stay(table: TableContext, left: Container[str], wave: Wave) -> bool:
+    """True if nothing of the table may have to move: it is left out, not part of this wave, or seems to live at the
+    target."""
+    return _is_left(table, left) or not wave.includes(table.found) or table.lives_at_target()
 
 
-def _plan_one(table: TableContext, left: Container[str]) -> None:
+def _plan_one(table: TableContext, left: Container[str], wave: Wave) -> None:
     table.new_walk()
     if _is_left(table, left):
         plan_left_table(table)
+    elif not wave.includes(table.found):
+        plan_later_table(table)
     elif (new_metadata := table.layout.map_uri(table.found.metadata)) is None:
         plan_unmapped_table(table)
     elif (data := table.walker.read(table.found.metadata)) is not None:

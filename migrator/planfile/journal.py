@@ -38,6 +38,9 @@ REPAIRED = "repaired"
 """One table at the target named files in the old buckets, which a writer had committed after the cutover; now it names
 copies of them."""
 RETIRE_BEGUN, RETIRED = "retire-begun", "retired"
+FENCE_SET, FENCE_LIFTED = "fence-set", "fence-lifted"
+"""Writes to one old bucket are about to be denied by its policy; they are denied no longer. See
+:mod:`migrator.cutover.fence`."""
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 TABLE_SWAPPED = "table-swapped"

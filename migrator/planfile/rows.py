@@ -15,6 +15,10 @@ rewritten; not copied because something else is at its target key; not copied on
 TO_REWRITE, REWRITTEN, MIGRATED, LEFT = "rewrite", "rewritten", "migrated", "left"
 """States of a table: to be rewritten; rewritten at the target, not cut over; living at the target; left where it is
 because the user said so."""
+LATER, EARLIER = "later", "earlier"
+"""States of a table that is not part of this wave: it stays for a later one; an earlier one has moved it."""
+STAYING = (LEFT, LATER, EARLIER)
+"""States of the tables that the plan does not touch."""
 
 REWRITTEN_ROLES = (
     ROLE_DELETES,
@@ -35,6 +39,9 @@ ROLE_CHECKSUM = "checksum"
 
 ROLE_LEFT = "left"
 """The role of the files of a table that stays where it is. They are not copied."""
+
+ROLE_LATER = "later"
+"""The role of all objects that are not part of this wave. They are not copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,11 @@ class PlannedTable:
     def moves(self) -> bool:
         """True if the migration gives the table new metadata at the target."""
         return self.state != MIGRATED and self.new_metadata is not None
+
+    @property
+    def stays(self) -> bool:
+        """True if the plan does not touch the table: it is left out, or not part of this wave."""
+        return self.state in STAYING
 
     @property
     def identifier(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.rows import LEFT
+from migrator.planfile.rows import STAYING
 
 
 def folders_of(metadata: str, location: str | None) -> list[tuple[str, str]]:
@@ -26,11 +26,12 @@ def folders_of(metadata: str, location: str | None) -> list[tuple[str, str]]:
 
 
 def left_folders(plan: PlanFile) -> list[tuple[str, str]]:
-    """The folders of the tables that stay where they are because the user said so, as (bucket, prefix)."""
-    rows = plan.db.execute("SELECT old_metadata, old_location FROM tables WHERE state = ?", (LEFT,)).fetchall()
+    """The folders of the tables that the plan does not touch, as (bucket, prefix): those that the user leaves out, and
+    those of other waves."""
+    rows = plan.db.execute(f"SELECT old_metadata, old_location FROM tables WHERE state IN {STAYING}").fetchall()
+    return [f for metadata, location in rows for f in folders_of(_place(plan, metadata) or "", _place(plan, location))]
 
-    def place(path: str | None) -> str | None:
-        at = plan.layout.place_of(path or "")
-        return at.uri if at is not None else path
 
-    return [f for metadata, location in rows for f in folders_of(place(metadata) or "", place(location))]
+def _place(plan: PlanFile, path: str | None) -> str | None:
+    at = plan.layout.place_of(path or "")
+    return at.uri if at is not None else path

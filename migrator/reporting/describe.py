@@ -14,18 +14,21 @@ from migrator.inventory.features import TableFeatures
 from migrator.layout import Layout, Rule
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, RETIRE_BEGUN, RETIRED, Journal
-from migrator.planfile.queries import PENDING, PENDING_VERSIONS, TO_WRITE, below, keys_under
+from migrator.planfile.queries import PENDING, PENDING_VERSIONS, TO_WRITE, below, count_objects, keys_under
 from migrator.planfile.rows import (
     ACTIONS,
     CONFLICT,
     COPY,
+    LATER,
     OVERWRITE,
     REWRITE,
+    ROLE_LATER,
     ROLE_VERSION_HINT,
     SAME,
     SKIP,
     PlannedTable,
 )
+from migrator.planfile.wave import is_wave
 from migrator.reporting.description import (
     Actions,
     PlanDescription,
@@ -115,6 +118,7 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "changes_pending": pending,
         "pointers": {**asdict(pointers), "total": pointers.total},
         "actions": actions,
+        "later": _later(plan, tables) if is_wave(plan) else None,
         "all_versions": json.loads(header["all_versions"]),
         "object_lock": json.loads(header.get("object_lock", "false")),
         "versions": versions,
@@ -128,6 +132,12 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "findings": [finding.to_json() for finding in plan.findings()],
         "changes": [asdict(change) for change in changes(plan)],
     }
+
+
+def _later(plan: PlanFile, tables: Iterable[PlannedTable]) -> dict[str, int]:
+    """What stays for a later wave."""
+    objects, size = count_objects(plan.db, f"role = '{ROLE_LATER}'")
+    return {"tables": sum(table.state == LATER for table in tables), "objects": objects, "bytes": size}
 
 
 def _servers(header: dict[str, str]) -> ServerDescription:
@@ -194,16 +204,20 @@ def changes(plan: PlanFile) -> list[Change]:
             found.append(
                 Change(f"{what} of the engines", f"{key} {before}" if before else "as it is", f"{key} {after}")
             )
+    wave = is_wave(plan)
+    staying = {table.catalog for table in plan.tables() if table.state == LATER}
     for name, warehouse in json.loads(header["warehouses"]).items():
+        if name in staying:
+            continue  # its other tables are still there
         new = plan.layout.map_uri(warehouse)
         if new is not None and new != warehouse:
             found.append(Change(f"spark.sql.catalog.{name}.warehouse", warehouse, new))
-    for root in _checkpoints(plan):
+    for root in () if wave else _checkpoints(plan):
         new = plan.layout.map_uri(root)
         if new is not None:
             found.append(Change("checkpointLocation", root, new))
     for rule in sorted(plan.layout.rules, key=lambda r: (-len(r.prefix), r.bucket)):
-        if rule.target is not None and _holds_objects(plan, rule):
+        if rule.target is not None and not wave and _holds_objects(plan, rule):
             before = rule.source.replace("s3://", "s3a://", 1)
             found.append(Change("paths in jobs and scripts", before, plan.layout.map_uri(before) or ""))
     for recorded in plan.layout.recorded:

@@ -81,6 +81,7 @@ class PlanDescription(ServerDescription):
     blocked: bool
     changes_pending: bool
     pointers: dict[str, int]
+    later: dict[str, int] | None
     actions: Actions
     all_versions: bool
     object_lock: bool

@@ -46,7 +46,7 @@ def cutover_question(plan: PlanDescription) -> str:
 
 def cutover_report(done: LiveCutover, plan: PlanDescription) -> Report:
     """The report of the migration, with how long writers were held up."""
-    report = migration_report(done.migration, plan)
+    report = [*migration_report(done.migration, plan), *map(line, done.fence.lines)]
     if done.quiet_since is None or not done.held_up:
         return report
     longest = max(done.held_up.values())

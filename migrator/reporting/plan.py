@@ -15,12 +15,15 @@ STATES = {
     "rewritten": "rewritten, not cut over yet",
     "migrated": "at the target already",
     "left": "left where it is",
+    "later": "stays for a later wave",
+    "earlier": "moved by an earlier wave",
 }
 """The states of a table in a catalog."""
 UNREGISTERED_STATES = {
     "rewrite": "to rewrite, not registered",
     "rewritten": "rewritten, not registered",
     "migrated": "at the target already",
+    "later": "stays for a later wave",
 }
 """The states of a table that no given catalog names: it has no cutover."""
 ACTIONS = {
@@ -57,6 +60,7 @@ def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
         line("What happens to the objects", style="bold"),
         *_actions(plan["actions"], streamed=plan["streamed"]),
         *_versions(plan["versions"]),
+        *_later(plan["later"]),
     ]
     if plan["tables"]:
         report += [line(), line("Tables", style="bold"), _tables(plan["tables"])]
@@ -141,6 +145,13 @@ def _versions(versions: dict[str, dict[str, int]]) -> Report:
     ]
     head = ("action", "objects", "versions", "markers", "size", "")
     return [line(), line("Older versions", style="bold"), Grid(head, rows, numbers=(1, 2, 3, 4))] if rows else []
+
+
+def _later(later: dict[str, int] | None) -> Report:
+    if later is None:
+        return []
+    rest = f"{counted(later['objects'], 'object')}, {size(later['bytes'])}, {counted(later['tables'], 'table')}"
+    return [line(f"  Left for a later wave: {rest}")]
 
 
 def _tables(tables: list[TableDescription]) -> Grid:

@@ -11,6 +11,9 @@ from migrator.reporting.migration import plan_command
 from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
+    from migrator.rollback.bring_back import BroughtBack
     from migrator.rollback.stage import Rollback
 
 
@@ -24,7 +27,8 @@ def rollback_question(plan: PlanDescription, *, discard_newer: bool, bring_back:
 def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
     """How a rollback ended. ``plan``: as described before."""
     if done.nothing_to_do:
-        return [line("Nothing to roll back: this plan changed no pointer, or was rolled back already.", style="green")]
+        nothing = "Nothing to roll back: this plan changed no pointer, or was rolled back already."
+        return [line(nothing, style="green"), *map(line, done.fence)]
     report: Report = [
         line(
             f"Rolled back: {counted(len(done.put_back), 'table')} and {counted(done.namespaces, 'namespace property')} "
@@ -38,19 +42,14 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
         report.append(
             line(f"{counted(len(done.by_hint), 'table')} of Hadoop catalogs: their old place was never changed.")
         )
-    for kept in done.brought_back:
-        report.append(
-            line(
-                f"{kept.table} kept {counted(kept.commits, 'commit')}: copied {counted(kept.copied, 'file')} "
-                f"({size(kept.copied_bytes)}) and rewrote {counted(kept.rewritten, 'file')} to the old place."
-            )
-        )
+    report += map(_brought_back, done.brought_back)
     if done.discarded:
         report.append(line("Given up, as asked; the files are still at the target:", style="yellow"))
         report += [line(f"  {place.lost}") for place in done.discarded]
     if done.kept_properties:
         report.append(line("Set to something else since, and left so:", style="yellow"))
         report += [line(f"  {left}") for left in done.kept_properties]
+    report += map(line, done.fence)
     rows = [(c["what"], c["after"], "→", c["before"]) for c in plan["changes"]]
     return [
         *report,
@@ -61,6 +60,13 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
         line(),
         *_to_migrate_again(done, plan),
     ]
+
+
+def _brought_back(kept: BroughtBack) -> Text:
+    return line(
+        f"{kept.table} kept {counted(kept.commits, 'commit')}: copied {counted(kept.copied, 'file')} "
+        f"({size(kept.copied_bytes)}) and rewrote {counted(kept.rewritten, 'file')} to the old place."
+    )
 
 
 def _to_migrate_again(done: Rollback, plan: PlanDescription) -> Report:

@@ -17,6 +17,7 @@ from migrator.planfile.rows import (
     CONFLICT,
     OBJECT_COLUMNS,
     ROLE_CHECKSUM,
+    ROLE_LATER,
     ROLE_LEFT,
     SKIP,
     VERSION_COLUMNS,
@@ -30,6 +31,7 @@ from migrator.store import Deletion, Store, StoredObject, StoredVersion
 
 NOT_PLANNED = "not in the plan: it came after planning"
 NO_RULE = "no rule of the layout moves it"
+LATER_WAVE = "it is left for a later wave"
 LEFT_TABLE = "it belongs to a table that was left where it is"
 NOT_COPIED = "the plan did not copy it"
 CHANGED = "changed since planning"
@@ -119,6 +121,8 @@ class OldObjects:
         """As :meth:`_decide`, by the plan alone."""
         if planned.target is None or self._layout.map_key(planned.bucket, planned.key) is None:
             return "", NO_RULE
+        if planned.role == ROLE_LATER:
+            return "", LATER_WAVE
         if planned.role == ROLE_LEFT or self._in_left_folder(planned.bucket, planned.key):
             return "", LEFT_TABLE
         if planned.action in (SKIP, CONFLICT):

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog
+from migrator.cutover.fence import check_no_fence
 from migrator.cutover.source_changes import find_source_changes
 from migrator.errors import ConfigError, NotFound, RetireRefused, first_lines
 from migrator.findings import CHANGED_AT_TARGET, NOT_COMPARED, UNREGISTERED
@@ -78,6 +79,7 @@ def retire(run: Retiring) -> Retirement:
     check_target_is_apart(run.plan)
     check_log(run.plan)
     check_finished(run.plan, run.journal, parse_cooling(run.options.cooling))
+    check_no_fence(run.journal, run.plan)
     if run.options.confirm is None:
         verification = _checked(run)
         buckets = look(run.plan, run.store, run.progress)

@@ -23,7 +23,8 @@ from migrator.plan.carriers import carrier_findings
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import object_named
 from migrator.planfile.queries import SAME_AS_SOURCE
-from migrator.planfile.rows import LEFT, SKIP, PlannedTable
+from migrator.planfile.rows import SKIP, PlannedTable
+from migrator.planfile.wave import is_wave
 from migrator.retiring.proof import RETIRABLE
 from migrator.retiring.table_paths import TablePaths
 from migrator.store import Store
@@ -82,6 +83,8 @@ class StillNamed:
     def __init__(self, plan: PlanFile, store: Store, catalogs: Mapping[str, Catalog]) -> None:
         self._plan, self._store, self._catalogs, self._layout = plan, store, catalogs, plan.layout
         self._paths = TablePaths(store)
+        self._wave = is_wave(plan)
+        self._changed = {(change.catalog, change.namespace, change.key) for change in plan.namespaces()}
         self._planned = {(t.catalog, t.namespace, t.name): t for t in plan.tables() if t.catalog is not None}
 
     def everything(self) -> Iterator[Mention]:
@@ -101,10 +104,12 @@ class StillNamed:
                 if moved(self._layout, table.metadata_location) and not self._may_be_there(catalog, table):
                     yield Mention(table.identifier, f"points to {table.metadata_location}")
             for namespace, key, value in catalog.namespace_properties():
+                if self._wave and (catalog.name, namespace, key) not in self._changed:
+                    continue  # its tables, or some of them, stay for a later wave
                 if uri := moved_in_text(self._layout, value):
                     yield Mention(f"{catalog.name}.{namespace}", f"has the property {key!r} with {uri}")
             for neighbour in catalog.neighbours():
-                if moved(self._layout, neighbour.metadata_location):
+                if moved(self._layout, neighbour.metadata_location) and not self._wave:
                     schema = f"{neighbour.schema}." if neighbour.schema else ""
                     name = f"{schema}{neighbour.catalog}.{neighbour.namespace}.{neighbour.name}"
                     yield Mention(name, f"points to {neighbour.metadata_location} (in the database of {catalog.name})")
@@ -112,8 +117,7 @@ class StillNamed:
     def _may_be_there(self, catalog: Catalog, table: CatalogTable) -> bool:
         """True for a table that was left on purpose, and for the old self of a moved table in a catalog whose pointers
         are objects: these are deleted like the others, if they are the planned ones."""
-        planned = self._planned.get((catalog.name, table.namespace, table.name))
-        if planned is not None and planned.state == LEFT:
+        if self._stays(self._planned.get((catalog.name, table.namespace, table.name))):
             return True
         return not catalog.stores_pointers and self._moved_with_the_plan(table.metadata_location)
 
@@ -152,20 +156,22 @@ class StillNamed:
                 stays = at.bucket in self._layout.buckets
                 if not stays or not moved(self._layout, table.metadata_location):
                     yield table.identifier, table.metadata_location, stays
-                elif self._is_left(planned):
+                elif self._stays(planned):
                     yield table.identifier, table.metadata_location, True
             for neighbour in catalog.neighbours():
                 at = Location.parse(neighbour.metadata_location)
                 if neighbour.reason and "metadata.json" not in neighbour.metadata_location:
                     continue  # the folder of a table that is not Iceberg's
                 ours = at is not None and at.bucket in (self._layout.target_bucket, *self._layout.buckets)
-                if at is not None and ours and not moved(self._layout, neighbour.metadata_location):
+                stays = self._wave or not moved(self._layout, neighbour.metadata_location)
+                if at is not None and ours and stays:
                     name = f"{neighbour.catalog}.{neighbour.namespace}.{neighbour.name}"
                     yield name, neighbour.metadata_location, at.bucket in self._layout.buckets
 
-    @staticmethod
-    def _is_left(planned: PlannedTable | None) -> bool:
-        return planned is not None and planned.state == LEFT
+    def _stays(self, planned: PlannedTable | None) -> bool:
+        """True for a table that may stay in an old bucket: it was left out, or is not part of this wave. A table that
+        the plan does not know came after planning; it is not part of the wave, either."""
+        return self._wave if planned is None else planned.stays
 
     def _is_deleted(self, path: str) -> bool:
         at = Location.parse(path)

@@ -51,4 +51,4 @@ def plan_rewriter(path: Path, connection: dict[str, Any], conditional: Condition
     plan, store = PlanFile.open_unchecked(path), connect(**connection)
     store.ends[1].conditional = conditional
     store.met()
-    return Rewriter(store, plan.layout.map_uri, JournalledFiles(plan, store))
+    return Rewriter(store, plan.layout.new_path, JournalledFiles(plan, store))

@@ -19,7 +19,7 @@ def rewrite_tables(run: Run) -> None:
 
     Raises MigrationFailed or PlanStale after all that could be rewritten was.
     """
-    rewriter = Rewriter(run.store, run.layout.map_uri, JournalledFiles(run.plan, run.store))
+    rewriter = Rewriter(run.store, run.layout.new_path, JournalledFiles(run.plan, run.store))
     for role in REWRITTEN_ROLES:
         where = pending_rewrites(role)
         _, size = count_objects(run.plan.db, where)

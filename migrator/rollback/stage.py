@@ -56,6 +56,8 @@ class Rollback:
     """Namespace properties that this run set to the old place."""
     kept_properties: list[str] = field(default_factory=list)
     """Namespace properties that somebody has set to something else since. They stay."""
+    fence: list[str] = field(default_factory=list)
+    """What became of the fence of the cutover, if it was still on: one line for each bucket."""
     nothing_to_do: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -68,6 +70,7 @@ class Rollback:
             "namespaces": self.namespaces,
             "kept_properties": self.kept_properties,
             "brought_back": [asdict(brought) for brought in self.brought_back],
+            "fence": self.fence,
             "discarded": [
                 {"table": place.table.identifier, "metadata": place.metadata, "lost": place.lost}
                 for place in self.discarded

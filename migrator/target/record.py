@@ -17,6 +17,7 @@ from migrator._version import __version__
 from migrator.errors import MigrationFailed, NotFound, first_names
 from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.wave import is_wave
 from migrator.store import OWN_PREFIX, Content, Store
 
 RECORDS = f"{OWN_PREFIX}plans/"
@@ -45,6 +46,9 @@ class PlanRecord:
     tables: Sequence[Mapping[str, str | None]] = field(default_factory=list)
     discarded: Sequence[str] = ()
     """The metadata files at the target that a rollback gave up: commits after the cutover."""
+    moves: Sequence[str] | None = None
+    """The identifiers of the tables that the plan moves, also before its cutover; None if an older version of migrator
+    wrote the record."""
     log_entries: int = 0
     log_digest: str = ""
     """How many entries the log of the plan had when this record was written, and the digest of the last one."""
@@ -74,7 +78,12 @@ def new_record(plan: PlanFile) -> PlanRecord:
         updated=at,
         state=COPYING,
         layout=plan.layout.to_mapping(),
+        moves=_moves(plan),
     )
+
+
+def _moves(plan: PlanFile) -> list[str]:
+    return [table.identifier for table in plan.tables() if table.moves]
 
 
 def read_records(store: Store, bucket: str) -> list[PlanRecord]:
@@ -125,10 +134,17 @@ def _keys(uris: Iterable[str]) -> set[str]:
 
 
 def superseded_by(records: Iterable[PlanRecord], plan: PlanFile) -> PlanRecord | None:
-    """The newest plan that was made later than ``plan``, for some of the same prefixes, and was carried out."""
+    """The newest plan that was made later than ``plan``, for some of the same prefixes, and was carried out. A later
+    plan that moves none of the tables of a wave does not count: it leaves that wave alone."""
     mine = plan.header()["plan_id"]
-    newer = [r for r in records if r.plan_id > mine and _overlap(plan.layout, r.layout)]
+    wave = frozenset(_moves(plan)) if is_wave(plan) else None
+    newer = [r for r in records if r.plan_id > mine and _overlap(plan.layout, r.layout) and not _is_apart(r, wave)]
     return max(newer, key=lambda record: record.plan_id, default=None)
+
+
+def _is_apart(record: PlanRecord, wave: frozenset[str] | None) -> bool:
+    """True if the plan of the record moves none of the tables of a wave. ``wave``: None if everything moves."""
+    return wave is not None and record.moves is not None and wave.isdisjoint(record.moves)
 
 
 def _overlap(layout: Layout, other: Mapping[str, str | bool]) -> bool:
@@ -154,6 +170,8 @@ def _parsed(data: bytes, place: str) -> PlanRecord:
         [str(table["table"]) for table in record.tables]
         if not all(isinstance(getattr(record, name), str) for name in ("plan_id", "plan", "created", "updated")):
             raise TypeError("a name is not text")
+        if record.moves is not None and not all(isinstance(name, str) for name in [*record.moves]):
+            raise TypeError("the name of a table is not text")
         if not all(isinstance(uri, str) for uri in record.discarded):
             raise TypeError("a discarded metadata file is not text")
         if not isinstance(record.log_entries, int) or not isinstance(record.log_digest, str):

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.cutover.pointers import needs_cutover
 from migrator.errors import NotFound, Unreachable
+from migrator.findings import counted
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.rows import LEFT, PlannedTable
+from migrator.planfile.rows import LATER, LEFT, PlannedTable
 from migrator.verifying.checks import Check
 
 
@@ -32,6 +33,8 @@ def check_catalogs_point_to_target(
                 pointers[table.id] = now
     left = [table for table in plan.tables() if table.state == LEFT]
     check.notes += [f"{table.identifier} was left at {table.old_metadata} on purpose" for table in left]
+    if later := sum(table.state == LATER for table in plan.tables()):
+        check.notes.append(f"{counted(later, 'table')} stayed for a later wave")
     return check, pointers
 
 

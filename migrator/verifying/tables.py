@@ -72,6 +72,8 @@ class _TableFiles:
         """What is missing of a table that no catalog names was missing before, and the plan has said so."""
         self._accepted = "size-differs" in json.loads(table.problems)
         """Recorded sizes were wrong before, and that was accepted."""
+        self._spans = "spanning-table" in json.loads(table.problems)
+        """The table has data files in old buckets, where a rule leaves them, and that was accepted."""
         self._resized = 0
         self._snapshots: dict[str, Snapshot] = {}
         """Manifest list or manifest → the first snapshot that has it: its writer."""
@@ -154,9 +156,13 @@ class _TableFiles:
 
     def _check_path(self, path: str, place: str) -> None:
         self._old_paths.checked += 1
-        if self._layout.is_source(path):
+        if self._layout.is_source(path) and not self._stays(path):
             writer = self._snapshots.get(place)
             self._old_paths.fail(f"* {place}: {path}" + (f", written by {writer}" if writer else ""))
+
+    def _stays(self, path: str) -> bool:
+        """True for a data file that was left in its old bucket on purpose."""
+        return self._spans and self._layout.stays(path)
 
     def _must_have_moved(self, label: str, value: str) -> bool:
         """False for what stays as it is: summaries, and properties that only mention a path. The plan reported them."""
@@ -175,10 +181,14 @@ class _TableFiles:
         """Compare a live data or delete file with the listing of the target."""
         at = Location.parse(uri)
         self._files.checked += 1
-        if at is None or at.bucket != self._layout.target_bucket:
+        if at is None or (at.bucket != self._layout.target_bucket and not self._stays(uri)):
             self._files.fail(f"* {uri} lies outside the target")
             return
-        present = self._listing.size(at.key, at.collapsed.key)
+        if at.bucket == self._layout.target_bucket:
+            present = self._listing.size(at.key, at.collapsed.key)
+        else:
+            found = self._store.find(at.bucket, at.key)
+            present = found.size if found is not None else None
         if present is None:
             if self._strict:
                 self._files.fail(f"- {uri}: missing")

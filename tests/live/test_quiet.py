@@ -89,3 +89,16 @@ def test_a_look_sees_every_kind_of_change(mock_store: Store) -> None:
     mock_store.delete("old", "l")
     assert now().changed_since(added) == ["s3://old/"]
     assert now().buckets == changed.buckets
+
+
+def test_tables_of_other_waves_may_be_in_use(mock_store: Store) -> None:
+    mock_store.create_bucket("old")
+
+    def now(uri: str) -> Stillness:
+        return look(mock_store, pointers(t="s3://a/1", u=uri), [("old", "t/")], Progress(), {"lake.db.u"})
+
+    before = now("s3://a/1")
+    mock_store.put("old", "u/k", Content(b"x", ""))
+    assert now("s3://a/2") == before
+    mock_store.put("old", "t/k", Content(b"x", ""))
+    assert now("s3://a/2") != before

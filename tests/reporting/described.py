@@ -46,6 +46,7 @@ def plan(**changes: Any) -> dict[str, Any]:
         "blocked": False,
         "changes_pending": True,
         "pointers": {"tables": 7, "namespaces": 0, "hints": 0, "total": 7, "catalogs": 2},
+        "later": None,
         "unregistered": [],
         "changes": [],
     }

@@ -53,6 +53,12 @@ def test_many_partitions_are_counted_after_the_first_ones() -> None:
     assert "n=99" in text and "n=100" not in text and "… and 20 more; migrator show --json has all" in text
 
 
+def test_the_plan_counts_what_stays_for_a_later_wave() -> None:
+    text = render(plan_report(plan(later={"tables": 1, "objects": 2000, "bytes": 2048})))
+    assert "Left for a later wave: 2,000 objects, 2.0 KiB, 1 table" in text
+    assert "later wave" not in render(plan_report(plan()))
+
+
 @pytest.mark.parametrize("phase", ["copying", "rewriting", "ready for cutover", "cut over", "finished"])
 def test_nothing_was_changed_is_said_only_before_anything_was(phase: str) -> None:
     text = render(plan_report(plan(phase=phase)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +22,12 @@ def record(plan_id: str, layout: dict[str, str | bool] = BRONZE, tables: Any = (
     return PlanRecord(plan_id, "lake.db", "host", "0.1", at, at, at, COPYING, layout, list(tables))
 
 
-def plan(plan_id: str, layout: dict[str, str | bool] = BRONZE) -> Any:
+def plan(plan_id: str, layout: dict[str, str | bool] = BRONZE, only: str = "[]", moves: Any = ()) -> Any:
     return SimpleNamespace(
-        header=lambda: {"plan_id": plan_id}, layout=Layout.from_mapping("data-lake", layout), path=Path("lake.db")
+        header=lambda: {"plan_id": plan_id, "only": only},
+        layout=Layout.from_mapping("data-lake", layout),
+        path=Path("lake.db"),
+        tables=lambda: [SimpleNamespace(identifier=name, moves=True) for name in moves],
     )
 
 
@@ -70,6 +73,23 @@ def test_a_newer_plan_supersedes_only_plans_for_the_same_prefixes(layout: Any, s
     assert superseded_by([newer], plan("2")) is None
 
 
+@pytest.mark.parametrize(
+    ("only", "moves", "newer", "superseded"),
+    [
+        ('["gold.*"]', ["c.gold.t"], ["c.silver.t"], False),
+        ('["gold.*"]', ["c.gold.t"], [], False),
+        ('["gold.*"]', ["c.gold.t"], ["c.silver.t", "c.gold.t"], True),
+        ('["gold.*"]', ["c.gold.t"], None, True),  # of a version that did not say so
+        ("[]", ["c.gold.t"], ["c.silver.t"], True),  # no wave: objects beside the tables are its own, too
+    ],
+)
+def test_a_newer_wave_supersedes_only_waves_with_the_same_tables(
+    only: str, moves: list[str], newer: list[str] | None, superseded: bool
+) -> None:
+    other = replace(record("2"), moves=newer)
+    assert superseded_by([other], plan("1", only=only, moves=moves)) == (other if superseded else None)
+
+
 def test_the_newest_of_several_is_named() -> None:
     assert superseded_by([record("3"), record("4"), record("2")], plan("1")) == record("4")
 
@@ -78,6 +98,8 @@ def test_the_newest_of_several_is_named() -> None:
     "change",
     [
         {"plan_id": 7},
+        {"moves": [7]},
+        {"moves": 7},
         {"layout": {"bronze": 3}},
         {"tables": [{"name": "x"}]},
         {"tables": None},
