@@ -177,7 +177,8 @@ def _commit(run: Run, place: TablePlace, data: bytes, stale: StaleFiles, report:
     else:
         point_hint_to(run.store, table.identifier, new)
     report.new_metadata = new.uri
-    run.journal.event(REPAIRED, **asdict(report))
+    pointers = {report.table: {"old": uri, "new": new.uri}}
+    run.journal.event(REPAIRED, pointers=pointers, files=moved.copied + moved.rewritten, tag=report.tag)
 
 
 def _with_snapshot(run: Run, stale: StaleFiles, report: RepairedTable, data: bytes) -> bytes:
