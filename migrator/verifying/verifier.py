@@ -59,12 +59,13 @@ class Verifier:
         if not listed:
             list_target(plan, store, progress)
         result.prefixes = prefix_totals(plan)
-        result.checks.append(check_objects(plan, cut_over=cut_over))
+        pointing, pointers = check_catalogs_point_to_target(plan, self._catalogs, cut_over=cut_over)
+        in_use = [table for table in plan.tables() if pointers.get(table.id) != table.new_metadata]
+        result.checks.append(check_objects(plan, cut_over=cut_over, in_use=in_use))
         if has_versions(plan):
             result.checks += check_versions(plan, store, self._old, progress, cut_over=cut_over, deep=deep)
         if deep:
             result.checks.append(check_contents(plan, store, self._old, progress))
-        pointing, pointers = check_catalogs_point_to_target(plan, self._catalogs, cut_over=cut_over)
         result.checks.append(pointing)
         result.checks += check_tables(plan, store, self._rows, pointers, progress, deep=deep)
         result.unregistered = unregistered_tables(plan.tables(), registered_metadata(plan, self._catalogs))

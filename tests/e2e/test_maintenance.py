@@ -1,0 +1,79 @@
+"""After a cutover the tables live at the target: their maintenance removes files there, which is no difference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyiceberg.table import StaticTable
+
+from e2e.small_lake import OLD, TARGET, SmallLake, SqlTable, rows_of
+from e2e.test_rollback import plan_of
+from migrator import api
+from migrator.verifying.objects import OBJECTS_CHECK, REMOVED_BY_MAINTENANCE
+
+
+def named_keys(lake: SmallLake, metadata: str) -> set[str]:
+    """Every key that the table needs."""
+    table = StaticTable.from_metadata(metadata, lake.server.properties())
+    manifests = [m for snapshot in table.snapshots() for m in snapshot.manifests(table.io)]
+    files = [e.data_file.file_path for m in manifests for e in m.fetch_manifest_entry(table.io, discard_deleted=True)]
+    paths = [metadata, *(s.manifest_list for s in table.snapshots()), *(m.manifest_path for m in manifests), *files]
+    return {path.removeprefix(f"s3://{TARGET}/") for path in paths}
+
+
+def maintain(lake: SmallLake, table: SqlTable) -> set[str]:
+    """Replace all rows, expire every other snapshot, and remove what no snapshot names, as engines do. The removed
+    keys."""
+    table.load().overwrite(rows_of([7000]))
+    loaded = table.load()
+    for snapshot in loaded.snapshots()[:-1]:
+        loaded = table.load()
+        loaded.maintenance.expire_snapshots().by_id(snapshot.snapshot_id).commit()
+    needed = named_keys(lake, table.pointer)
+    removed = {key for key in lake.listing(TARGET, "bronze/wh/a/") if key not in needed}
+    for key in removed:
+        lake.delete(TARGET, key)
+    return removed
+
+
+def test_what_maintenance_removes_is_no_difference(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    table = lake.tables[0]
+    assert isinstance(table, SqlTable)
+    planned = set(lake.listing(TARGET))
+    removed = maintain(lake, table) & planned
+    assert any(key.endswith(".parquet") for key in removed) and any(key.endswith(".avro") for key in removed)
+    for bucket in OLD:
+        lake.empty(bucket)
+    verification = api.verify_lake(plan)
+    assert verification.ok
+    objects = next(check for check in verification.checks if check.name == OBJECTS_CHECK)
+    assert objects.reasons == {REMOVED_BY_MAINTENANCE: len(removed)}
+    assert objects.checked + len(removed) == len(planned)
+    assert lake.read(table.pointer) == {7000}
+
+
+def test_what_the_table_still_needs_is_missed(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    table = lake.tables[0]
+    table.commit([7000])
+    lost = next(key for key in lake.listing(TARGET, "bronze/wh/a/data/"))
+    lake.delete(TARGET, lost)
+    assert not api.verify_lake(plan).ok
+
+
+def test_other_objects_and_untouched_tables_are_missed(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    table = lake.tables[0]
+    assert isinstance(table, SqlTable)
+    maintain(lake, table)
+    assert api.verify_lake(plan).ok
+    lake.delete(TARGET, "bronze/plain/b")
+    assert not api.verify_lake(plan).ok
+    lake.put(TARGET, "bronze/plain/b", b"x")
+    old = next(key for key in lake.listing(TARGET, "gold/wh/b/metadata/") if "/00000-" in key)
+    lake.delete(TARGET, old)
+    assert not api.verify_lake(plan).ok, "nobody has committed to this table: somebody has lost its file"
