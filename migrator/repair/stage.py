@@ -25,6 +25,7 @@ from migrator.iceberg.replace_snapshot import add_replace_snapshot
 from migrator.layout import Location
 from migrator.planfile.journal import CUTOVER_DONE, REPAIRED
 from migrator.planfile.objects import object_named
+from migrator.planfile.rows import SKIP
 from migrator.repair.stale_files import StaleFiles, find_stale_files, is_old
 from migrator.rewriting.measured_files import JournalledFiles
 from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
@@ -142,11 +143,12 @@ class _ToTheTarget:
 
     def new_path(self, path: str) -> str | None:
         """The path at the target. A file there that must be written anew gets another name."""
+        new = self._layout.map_uri(path) or path
         if path in self._stale.rewritten:
-            folder, slash, name = path.rpartition("/")
+            folder, slash, name = new.rpartition("/")
             stem, dot, extension = name.partition(".")
             return f"{folder}{slash}{stem}{SUFFIX}{dot}{extension}"
-        return self._layout.map_uri(path) or path
+        return new
 
     def known(self, path: str) -> KnownFile | None:
         """What names no old place stays where it is; what the plan has moved to the target is there."""
@@ -154,7 +156,8 @@ class _ToTheTarget:
             return None
         if not is_old(self._layout, path):
             return KnownFile(None)
-        if object_named(self._run.plan, path) is None:
+        planned = object_named(self._run.plan, path)
+        if planned is None or planned.action == SKIP:  # another wave moves it
             return None
         return KnownFile(self._measured.length_of(path, path), self._measured.delete_file(path))
 
