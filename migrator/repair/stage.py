@@ -19,7 +19,7 @@ from migrator.catalogs import Repoint
 from migrator.catalogs.base import VIEW
 from migrator.cutover.hints import point_hint_to
 from migrator.cutover.places import CUT_OVER, NEWER, TablePlace, find_places
-from migrator.errors import MigrationFailed, MigratorError
+from migrator.errors import MigrationFailed, MigratorError, Occupied
 from migrator.iceberg.metadata import metadata_version, read_metadata, rewrite_metadata
 from migrator.iceberg.replace_snapshot import add_replace_snapshot
 from migrator.layout import Location
@@ -125,6 +125,8 @@ def _look(run: Run, place: TablePlace, *, change: bool) -> RepairedTable | None:
         report.old_paths, report.examples = stale.count, stale.examples
         if change:
             _commit(run, place, data, stale, report)
+    except Occupied as error:  # it may speak of the options of relocate
+        report.trouble = f"{error.message} Move that object away, and run the same command again."
     except MigratorError as error:
         report.trouble = f"{error.message} {error.next_move}".strip()
     return report

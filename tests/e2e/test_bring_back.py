@@ -140,8 +140,11 @@ def test_what_is_in_the_way_in_the_old_place_is_not_overwritten(lake: SmallLake,
     data = next(key for key in set(lake.listing(TARGET)) - before if key.endswith(".parquet"))
     lake.put("bronze", data.removeprefix("bronze/"), b"somebody's")
     now = state(lake)
-    with pytest.raises(MigrationFailed, match=r"one\.db\.a: what was committed(?s:.)*exists already(?s:.)*No pointer"):
+    with pytest.raises(
+        MigrationFailed, match=r"one\.db\.a: what was committed(?s:.)*exists already(?s:.)*No pointer"
+    ) as way:
         api.rollback_lake(plan, bring_back=True)
+    assert "Move that object away" in str(way.value) and "--also" not in str(way.value)
     assert state(lake) == now and lake.get("bronze", data.removeprefix("bronze/")) == b"somebody's"
     done = api.rollback_lake(plan, bring_back=True, discard_newer=True)
     assert [place.table.identifier for place in done.discarded] == ["one.db.a"]

@@ -187,6 +187,22 @@ def test_a_file_that_is_gone_stops_no_other_table(lake: SmallLake, tmp_path: Pat
     assert 7000 in lake.read(lake.tables[1].pointer)
 
 
+def test_what_is_in_the_way_at_the_target_is_not_overwritten(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    api.migrate_lake(plan)
+    known = set(lake.listing("bronze"))
+    stale.append(rows_of([7000]))
+    data = next(key for key in set(lake.listing("bronze")) - known if key.endswith(".parquet"))
+    lake.put(TARGET, f"bronze/{data}", b"somebody's")
+    done = api.repair_lake(plan, change=True)
+    trouble = done.tables[0].trouble
+    assert not done.ok and "exists already" in trouble and "Move that object away" in trouble
+    assert lake.get(TARGET, f"bronze/{data}") == b"somebody's"
+    lake.delete(TARGET, f"bronze/{data}")
+    assert api.repair_lake(plan, change=True).ok
+
+
 def test_a_repaired_table_can_go_back(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     stale = in_cache(lake.tables[0])
