@@ -19,12 +19,13 @@ from migrator.catalogs import Repoint
 from migrator.catalogs.base import VIEW
 from migrator.cutover.hints import point_hint_to
 from migrator.cutover.places import CUT_OVER, NEWER, TablePlace, find_places
-from migrator.errors import MigrationFailed, MigratorError
+from migrator.errors import MigrationFailed, MigratorError, Occupied
 from migrator.iceberg.metadata import metadata_version, read_metadata, rewrite_metadata
 from migrator.iceberg.replace_snapshot import add_replace_snapshot
 from migrator.layout import Location
 from migrator.planfile.journal import CUTOVER_DONE, REPAIRED
 from migrator.planfile.objects import object_named
+from migrator.planfile.rows import SKIP
 from migrator.repair.stale_files import StaleFiles, find_stale_files, is_old
 from migrator.rewriting.measured_files import JournalledFiles
 from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
@@ -124,6 +125,8 @@ def _look(run: Run, place: TablePlace, *, change: bool) -> RepairedTable | None:
         report.old_paths, report.examples = stale.count, stale.examples
         if change:
             _commit(run, place, data, stale, report)
+    except Occupied as error:  # it may speak of the options of relocate
+        report.trouble = f"{error.message} Move that object away, and run the same command again."
     except MigratorError as error:
         report.trouble = f"{error.message} {error.next_move}".strip()
     return report
@@ -142,11 +145,12 @@ class _ToTheTarget:
 
     def new_path(self, path: str) -> str | None:
         """The path at the target. A file there that must be written anew gets another name."""
+        new = self._layout.map_uri(path) or path
         if path in self._stale.rewritten:
-            folder, slash, name = path.rpartition("/")
+            folder, slash, name = new.rpartition("/")
             stem, dot, extension = name.partition(".")
             return f"{folder}{slash}{stem}{SUFFIX}{dot}{extension}"
-        return self._layout.map_uri(path) or path
+        return new
 
     def known(self, path: str) -> KnownFile | None:
         """What names no old place stays where it is; what the plan has moved to the target is there."""
@@ -154,7 +158,8 @@ class _ToTheTarget:
             return None
         if not is_old(self._layout, path):
             return KnownFile(None)
-        if object_named(self._run.plan, path) is None:
+        planned = object_named(self._run.plan, path)
+        if planned is None or planned.action == SKIP:  # another wave moves it
             return None
         return KnownFile(self._measured.length_of(path, path), self._measured.delete_file(path))
 

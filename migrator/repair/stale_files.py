@@ -12,7 +12,7 @@ from migrator.iceberg.manifests import DELETED, POSITION_DELETES
 from migrator.iceberg.metadata import Snapshot, map_property, paths_in, read_metadata
 from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, open_at, read_lists, read_manifests
 from migrator.layout import Layout, Location
-from migrator.planfile.objects import object_moved_to
+from migrator.planfile.objects import object_moved_to, object_named
 from migrator.run import Run
 
 
@@ -23,7 +23,8 @@ class StaleFiles:
     snapshots: list[Snapshot] = field(default_factory=list)
     """Those whose files name the old place."""
     rewritten: set[str] = field(default_factory=set)
-    """Position deletes, manifests and manifest lists at the target that must be written anew, under other names."""
+    """Position deletes, manifests and manifest lists that are at the target, and must be written anew under other
+    names. Named by the paths that the table has: one in the old place has a copy at the target that names old paths."""
     examples: list[str] = field(default_factory=list)
     """Old paths, sorted, at most :data:`EXAMPLES`."""
     count: int = 0
@@ -90,20 +91,25 @@ class _Search:
         return any(path in self._named or is_old(self._layout, path) for path in named)
 
     def _name(self, path: str) -> None:
-        """This file names the old place. At the target it is written anew; elsewhere it is moved to the target."""
+        """This file names the old place. At the target it is written anew; elsewhere it is moved to the target, beside
+        the copy that the plan made of it when no table named it yet."""
         self._named.add(path)
-        if not is_old(self._layout, path):
+        planned = object_named(self._run.plan, path)
+        if not is_old(self._layout, path) or (planned is not None and planned.role == ""):
             self._stale.rewritten.add(path)
 
     def _unknown(self, paths: Iterable[str]) -> list[str]:
-        """Those that this plan has not written: what it has written names no old place."""
+        """Those that this plan has not rewritten: what it has rewritten names no old place. It copied, as it was, what
+        no table named while planning: a commit may have been under way."""
 
-        def written(path: str) -> bool:
+        def rewritten(path: str) -> bool:
             at = Location.parse(path)
-            mine = at is not None and at.bucket == self._layout.target_bucket
-            return at is not None and mine and object_moved_to(self._run.plan, at.key) is not None
+            if at is None or at.bucket != self._layout.target_bucket:
+                return False
+            planned = object_moved_to(self._run.plan, at.key)
+            return planned is not None and planned.role != ""
 
-        return [path for path in dict.fromkeys(paths) if not written(path)]
+        return [path for path in dict.fromkeys(paths) if not rewritten(path)]
 
     def _open(self, path: str) -> SourceFile:
         return open_at(self._run.store, path, self._layout.place_of(path))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from migrator.catalogs.base import VIEW
 from migrator.cutover.places import TablePlace
 from migrator.cutover.source_changes import is_lost
-from migrator.errors import MigrationFailed, MigratorError, UnmappedPath
+from migrator.errors import MigrationFailed, MigratorError, Occupied, UnmappedPath
 from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.manifests import DeleteFile
 from migrator.iceberg.metadata import read_metadata
@@ -189,5 +189,7 @@ def not_brought_back(identifier: str, error: MigratorError) -> MigrationFailed:
     next_move = error.next_move
     if isinstance(error, UnmappedPath):
         next_move = "Use --discard-newer, and write these commits again in the old place."
+    if isinstance(error, Occupied):  # it may speak of the options of relocate
+        next_move = "Move that object away, or add --discard-newer, and run the same command again."
     message = f"{identifier}: what was committed at the target cannot be brought back. {error.message}"
     return MigrationFailed(f"{message} No pointer was changed.", next_move=next_move)

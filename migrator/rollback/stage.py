@@ -32,6 +32,7 @@ from migrator.rollback.losses import with_losses
 from migrator.rollback.old_place import check_old_tables
 from migrator.run import Run
 from migrator.target.lease import lease
+from migrator.verifying.unreadable import is_transient
 
 SHOWN = 10
 """How many tables a message names."""
@@ -144,7 +145,7 @@ def _bring_back(
     run: Run, changed: Sequence[TablePlace], newer: Newer, check_lease: Callable[[], None]
 ) -> dict[str, BroughtBack]:
     """Bring the commits of these tables to the old place: identifier → what was done. Raises MigrationFailed for the
-    first that cannot be, unless such are to be discarded."""
+    first that cannot be, unless such are to be discarded. A server that refuses or does not answer never discards."""
     brought = {}
     for place in changed:
         if place.place != NEWER:
@@ -153,7 +154,7 @@ def _bring_back(
         try:
             done = bring_back(run, place)
         except MigratorError as error:
-            if newer.discard:
+            if newer.discard and not is_transient(error):
                 continue
             raise not_brought_back(place.table.identifier, error) from error
         brought[place.table.identifier] = done

@@ -12,7 +12,7 @@ from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
 from e2e.test_rollback import back_to_the_old_warehouse, contents, plan_of, sql_state, state
 from migrator import api
 from migrator.config import load
-from migrator.errors import MigrationFailed, RollbackRefused
+from migrator.errors import AccessDenied, MigrationFailed, RollbackRefused
 from migrator.store import Store
 
 
@@ -140,11 +140,35 @@ def test_what_is_in_the_way_in_the_old_place_is_not_overwritten(lake: SmallLake,
     data = next(key for key in set(lake.listing(TARGET)) - before if key.endswith(".parquet"))
     lake.put("bronze", data.removeprefix("bronze/"), b"somebody's")
     now = state(lake)
-    with pytest.raises(MigrationFailed, match=r"one\.db\.a: what was committed(?s:.)*exists already(?s:.)*No pointer"):
+    with pytest.raises(
+        MigrationFailed, match=r"one\.db\.a: what was committed(?s:.)*exists already(?s:.)*No pointer"
+    ) as way:
         api.rollback_lake(plan, bring_back=True)
+    assert "Move that object away" in str(way.value) and "--also" not in str(way.value)
     assert state(lake) == now and lake.get("bronze", data.removeprefix("bronze/")) == b"somebody's"
     done = api.rollback_lake(plan, bring_back=True, discard_newer=True)
     assert [place.table.identifier for place in done.discarded] == ["one.db.a"]
+
+
+def test_a_server_that_refuses_discards_nothing(
+    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With both options, what cannot be brought back is lost: that is said of the commits, not of the moment."""
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.tables[0].commit([7000])
+    now = sql_state(lake)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AccessDenied("s3://bronze/: writing is not allowed.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "copy", refuse)
+        with pytest.raises(MigrationFailed, match=r"one\.db\.a(?s:.)*writing is not allowed(?s:.)*No pointer"):
+            api.rollback_lake(plan, bring_back=True, discard_newer=True)
+    assert sql_state(lake) == now
+    assert not api.rollback_lake(plan, bring_back=True, discard_newer=True).discarded
+    assert 7000 in lake.read(lake.tables[0].pointer)
 
 
 def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:

@@ -3,17 +3,20 @@ server; pyiceberg writes and reads, and the old buckets are emptied before the l
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.table import StaticTable, Table
 
 from e2e.small_lake import OLD, TARGET, SmallLake, SqlTable, rows_of
 from e2e.test_rollback import plan_of, sql_state, state
 from migrator import api
+from migrator.config import load
 from migrator.errors import MigrationFailed
 from migrator.reporting.rendering import render
 from migrator.reporting.verification import verification_report
@@ -29,6 +32,13 @@ def in_cache(table: Any) -> Table:
 def lose_the_old_buckets(lake: SmallLake) -> None:
     for bucket in OLD:
         lake.empty(bucket)
+
+
+def parquet_of(numbers: list[int]) -> bytes:
+    """A file with these rows that no table has written."""
+    sink = io.BytesIO()
+    pq.write_table(rows_of(numbers), sink)
+    return sink.getvalue()
 
 
 def names_old(lake: SmallLake, metadata: str) -> bool:
@@ -126,6 +136,38 @@ def test_a_stale_commit_that_is_no_longer_current_is_repaired_without_a_snapshot
     assert not names_old(lake, lake.tables[0].pointer) and api.verify_lake(plan).ok
 
 
+def test_a_commit_that_was_under_way_while_planning(lake: SmallLake, tmp_path: Path) -> None:
+    """Its manifest was in the old place, and no table named it, so the plan has copied it as it was."""
+    under_way = in_cache(lake.tables[0]).transaction()
+    under_way.append(rows_of([7000, 7001]))
+    plan = plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan).ok
+    under_way.commit_transaction()
+    used, listed = lake.read(lake.tables[0].pointer), lake.listing(TARGET)
+    assert {7000, 7001} <= used and not api.verify_lake(plan).ok
+    assert api.repair_lake(plan, change=True).ok
+    now = lake.listing(TARGET)
+    assert {key: now[key] for key in listed} == listed, "nothing was overwritten"
+    lose_the_old_buckets(lake)
+    assert lake.read(lake.tables[0].pointer) == used and not names_old(lake, lake.tables[0].pointer)
+    assert api.verify_lake(plan).ok
+
+
+def test_a_file_that_another_wave_moves_is_copied(lake: SmallLake, tmp_path: Path) -> None:
+    lake.put("gold", "landing/x.parquet", parquet_of([7000]))
+    config = tmp_path / "wave.toml"
+    config.write_text(lake.config.read_text() + '[tables]\nonly = ["one.db.a"]\n')
+    plan = tmp_path / "wave.db"
+    assert not api.plan_lake(load(config), plan)["blocked"]
+    assert api.migrate_lake(plan).ok
+    in_cache(lake.tables[0]).add_files(["s3://gold/landing/x.parquet"])
+    used = lake.read(lake.tables[0].pointer)
+    done = api.repair_lake(plan, change=True)
+    assert done.ok and done.tables[0].copied == 1
+    lose_the_old_buckets(lake)
+    assert 7000 in used and lake.read(lake.tables[0].pointer) == used
+
+
 def test_a_file_that_is_gone_stops_no_other_table(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     stale = [in_cache(table) for table in lake.tables[:2]]
@@ -145,6 +187,22 @@ def test_a_file_that_is_gone_stops_no_other_table(lake: SmallLake, tmp_path: Pat
     assert 7000 in lake.read(lake.tables[1].pointer)
 
 
+def test_what_is_in_the_way_at_the_target_is_not_overwritten(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    api.migrate_lake(plan)
+    known = set(lake.listing("bronze"))
+    stale.append(rows_of([7000]))
+    data = next(key for key in set(lake.listing("bronze")) - known if key.endswith(".parquet"))
+    lake.put(TARGET, f"bronze/{data}", b"somebody's")
+    done = api.repair_lake(plan, change=True)
+    trouble = done.tables[0].trouble
+    assert not done.ok and "exists already" in trouble and "Move that object away" in trouble
+    assert lake.get(TARGET, f"bronze/{data}") == b"somebody's"
+    lake.delete(TARGET, f"bronze/{data}")
+    assert api.repair_lake(plan, change=True).ok
+
+
 def test_a_repaired_table_can_go_back(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     stale = in_cache(lake.tables[0])
@@ -153,7 +211,12 @@ def test_a_repaired_table_can_go_back(lake: SmallLake, tmp_path: Path) -> None:
     api.repair_lake(plan, change=True)
     used = lake.read(lake.tables[0].pointer)
     api.rollback_lake(plan, bring_back=True)
+    contents = lake.saved()
     lake.empty(TARGET)
+    assert lake.read(lake.tables[0].pointer) == used
+    lake.restore(contents)
+    assert api.migrate_lake(plan_of(lake, tmp_path, "again")).ok
+    lose_the_old_buckets(lake)
     assert lake.read(lake.tables[0].pointer) == used
 
 
