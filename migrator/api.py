@@ -13,7 +13,7 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -21,7 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from migrator.catalogs import Catalog, open_catalog, properties_of
+from migrator.catalogs import Catalog, open_catalog, open_target, properties_of
+from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.config import Settings, load
 from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
@@ -66,14 +67,22 @@ class _LiveReader:
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[tuple[Store, dict[str, Catalog]]]:
-    """The store and the catalogs of these settings, closed afterwards."""
+def _opened(
+    settings: Settings, mapped: Callable[[str], str | None] = lambda path: None
+) -> Iterator[tuple[Store, dict[str, Catalog]]]:
+    """The store and the catalogs of these settings, closed afterwards. ``mapped``: the new path of an old one, for what
+    a cutover makes in a target catalog."""
     store = connect(**settings.connection)
     with ExitStack() as stack:
-        catalogs = {}
+        catalogs: dict[str, Catalog] = {}
         for name, given in settings.catalogs.items():
-            catalogs[name] = open_catalog(name, properties_of(name, given or None), _LiveReader(store))
-            stack.callback(catalogs[name].close)
+            catalog = open_catalog(name, properties_of(name, given or None), _LiveReader(store))
+            stack.callback(catalog.close)
+            catalogs[name] = catalog
+            if name in settings.catalog_targets:
+                target = open_target(name, settings.catalog_targets[name], _LiveReader(store))
+                stack.callback(target.close)
+                catalogs[name] = TwoCatalogs(catalog, target, settings.target_bucket, mapped)
         yield store, catalogs
 
 
@@ -97,7 +106,8 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
 def _settings_of(plan: PlanFile) -> Settings:
     """How to reach the lake of a plan: the header, and the lake.toml that it names for the catalogs."""
     header = plan.header()
-    given = load(Path(header["config"])).catalogs if header["config"] else {}
+    config = load(Path(header["config"])) if header["config"] else Settings()
+    planned = json.loads(header["catalogs"])
     return Settings(
         target_bucket=header["target_bucket"],
         endpoint_url=header["endpoint_url"],
@@ -106,7 +116,8 @@ def _settings_of(plan: PlanFile) -> Settings:
         target_endpoint_url=header["target_endpoint_url"],
         target_region=header["target_region"] or None,
         target_profile=header["target_profile"] or None,
-        catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
+        catalogs={name: config.catalogs.get(name, {}) for name in planned},
+        catalog_targets={name: target for name, target in config.catalog_targets.items() if name in planned},
         left_out=tuple(json.loads(header.get("left_out", "[]"))),
         asked=tuple(json.loads(header.get("asked", "[]"))),
         object_lock=json.loads(header.get("locks", "false")),
@@ -116,7 +127,7 @@ def _settings_of(plan: PlanFile) -> Settings:
 @contextmanager
 def _connected(plan: PlanFile) -> Iterator[tuple[Store, dict[str, Catalog]]]:
     """The store and the catalogs of a plan. Raises PlanStale if a catalog is not the one that was planned."""
-    with _opened(_settings_of(plan)) as (store, catalogs):
+    with _opened(_settings_of(plan), plan.layout.map_uri) as (store, catalogs):
         planned = json.loads(plan.header()["catalogs"])
         for name, catalog in catalogs.items():
             if catalog.describe() != planned[name]:
