@@ -421,17 +421,19 @@ def retire_lake(
     cooling: str = "7d",
     accept: Collection[str] = (),
     remove_buckets: bool = False,
+    remove_old_entries: bool = False,
     progress: Progress | None = None,
 ) -> Retirement:
     """Show what of the old buckets would be deleted, or delete it for good if ``confirm`` is the name of the target.
 
     ``cooling``: how long ago the plan must have been finished (``7d``, ``12h``, ``0``). ``accept``: codes of
     :data:`migrator.findings.ACCEPTABLE_AT_RETIRE`. ``remove_buckets``: also remove old buckets that are empty then.
+    ``remove_old_entries``: also remove what an old catalog has of tables that moved to another one.
     Raises RetireRefused, PlanStale or PlanBusy before anything is deleted, ConfigError if ``confirm`` is another name.
     Objects that the server refuses to delete are in the result: look at ``Retirement.ok``.
     """
     progress = progress or Progress()
-    options = RetireOptions(cooling, confirm, tuple(accept), remove_buckets)
+    options = RetireOptions(cooling, confirm, tuple(accept), remove_buckets, remove_old_entries)
     deletes = confirm is not None
     with ExitStack() as stack:
         plan = stack.enter_context(PlanFile.open(Path(path), progress, read_only=True))

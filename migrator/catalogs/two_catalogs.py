@@ -65,7 +65,7 @@ class TwoCatalogs:
 
     def tables(self) -> list[CatalogTable]:
         """The tables of the old catalog, and those of the target catalog that are in the target bucket. An entry of the
-        target catalog for one of the old tables that points elsewhere is somebody else's: see :meth:`conflicts`."""
+        target catalog for one of the old tables that points elsewhere is somebody else's: see :meth:`in_both`."""
         there = [table for table in self.target.tables() if self.is_in_target(table.metadata_location)]
         found = {(table.namespace, table.name): table for table in self.old.tables()}
         for table in there:
@@ -74,12 +74,11 @@ class TwoCatalogs:
             )
         return [found[name] for name in sorted(found)]
 
-    def conflicts(self) -> list[tuple[CatalogTable, str]]:
-        """The tables of the old catalog whose names the target catalog has given to something else, which is not in the
-        target bucket, and where that is."""
+    def in_both(self) -> list[tuple[CatalogTable, str]]:
+        """The tables of the old catalog whose names the target catalog has, too, and where that one points."""
         there = {(table.namespace, table.name): table.metadata_location for table in self.target.tables()}
         found = [(table, there.get((table.namespace, table.name), "")) for table in self.old.tables()]
-        return [(table, at) for table, at in found if at and not self.is_in_target(at)]
+        return [(table, at) for table, at in found if at]
 
     def is_in_target(self, uri: str) -> bool:
         """True for a place in the target bucket."""
@@ -89,12 +88,19 @@ class TwoCatalogs:
     def neighbours(self) -> Iterator[Neighbour]:
         """See :class:`Catalog`. Also what only the target catalog has, outside the target bucket."""
         yield from self.old.neighbours()
-        yield from self.target.neighbours()
+        yield from self.neighbours_of_target()
         known = {(table.namespace, table.name) for table in self.old.tables()}
         for table in self.target.tables():
             if (table.namespace, table.name) not in known and not self.is_in_target(table.metadata_location):
                 reason = "in the target catalog, and not in the old one"
                 yield Neighbour("", self.target.name, table.namespace, table.name, table.metadata_location, reason)
+
+    def neighbours_of_target(self) -> Iterator[Neighbour]:
+        """What is kept beside the target catalog, but for the old catalog itself, which may be in the same database."""
+        same_place = self.old.describe() == self.target.describe()
+        for neighbour in self.target.neighbours():
+            if not (same_place and not neighbour.schema and neighbour.catalog == self.old.name):
+                yield neighbour
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
         """None that would change: the old catalog is only read, and in the target catalog a namespace gets its

@@ -85,6 +85,14 @@ class CutoverOptions:
     accept: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class AlsoRemove:
+    """What a retirement removes beside the sources."""
+
+    remove_buckets: bool = False
+    remove_old_entries: bool = False
+
+
 def is_given(options: LakeOptions | PlanOptions) -> bool:
     """True if the command line has any of these options."""
     return any(vars(options).values())
@@ -247,5 +255,15 @@ cutover_options = _together(
         multiple=True,
         type=click.Choice(sorted(AT_MIGRATION)),
         help='Continue even if this was found before the cutover; see "migrator explain CODE". Repeatable.',
+    ),
+)
+also_remove_options = _together(
+    "also",
+    AlsoRemove,
+    click.option("--remove-buckets", is_flag=True, help="Also remove the old buckets that are empty then."),
+    click.option(
+        "--remove-old-entries",
+        is_flag=True,
+        help="Also remove the entries of tables that moved to another catalog from the old one, without any file.",
     ),
 )

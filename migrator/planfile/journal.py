@@ -38,6 +38,8 @@ REPAIRED = "repaired"
 """One table at the target named files in the old buckets, which a writer had committed after the cutover; now it names
 copies of them."""
 RETIRE_BEGUN, RETIRED = "retire-begun", "retired"
+OLD_ENTRIES_REMOVED = "old-entries-removed"
+"""What an old catalog had of tables that moved to another one is removed from it; its detail names these entries."""
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 TABLE_SWAPPED = "table-swapped"
