@@ -13,7 +13,7 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -21,7 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from migrator.catalogs import Catalog, open_catalog, properties_of
+from migrator.catalogs import Catalog, open_catalog, open_target, properties_of
+from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.config import Settings, load
 from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
@@ -69,14 +70,22 @@ class _LiveReader:
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[tuple[Store, dict[str, Catalog]]]:
-    """The store and the catalogs of these settings, closed afterwards."""
+def _opened(
+    settings: Settings, mapped: Callable[[str], str | None] = lambda path: None
+) -> Iterator[tuple[Store, dict[str, Catalog]]]:
+    """The store and the catalogs of these settings, closed afterwards. ``mapped``: the new path of an old one, for what
+    a cutover makes in a target catalog."""
     store = connect(**settings.connection)
     with ExitStack() as stack:
-        catalogs = {}
+        catalogs: dict[str, Catalog] = {}
         for name, given in settings.catalogs.items():
-            catalogs[name] = open_catalog(name, properties_of(name, given or None), _LiveReader(store))
-            stack.callback(catalogs[name].close)
+            catalog = open_catalog(name, properties_of(name, given or None), _LiveReader(store))
+            stack.callback(catalog.close)
+            catalogs[name] = catalog
+            if name in settings.catalog_targets:
+                target = open_target(name, settings.catalog_targets[name], _LiveReader(store))
+                stack.callback(target.close)
+                catalogs[name] = TwoCatalogs(catalog, target, settings.target_bucket, mapped)
         yield store, catalogs
 
 
@@ -101,7 +110,8 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
 def _settings_of(plan: PlanFile) -> Settings:
     """How to reach the lake of a plan: the header, and the lake.toml that it names for the catalogs."""
     header = plan.header()
-    given = load(Path(header["config"])).catalogs if header["config"] else {}
+    config = load(Path(header["config"])) if header["config"] else Settings()
+    planned = json.loads(header["catalogs"])
     return Settings(
         target_bucket=header["target_bucket"],
         endpoint_url=header["endpoint_url"],
@@ -110,7 +120,8 @@ def _settings_of(plan: PlanFile) -> Settings:
         target_endpoint_url=header["target_endpoint_url"],
         target_region=header["target_region"] or None,
         target_profile=header["target_profile"] or None,
-        catalogs={name: given.get(name, {}) for name in json.loads(header["catalogs"])},
+        catalogs={name: config.catalogs.get(name, {}) for name in planned},
+        catalog_targets={name: target for name, target in config.catalog_targets.items() if name in planned},
         left_out=tuple(json.loads(header.get("left_out", "[]"))),
         asked=tuple(json.loads(header.get("asked", "[]"))),
         object_lock=json.loads(header.get("locks", "false")),
@@ -120,7 +131,7 @@ def _settings_of(plan: PlanFile) -> Settings:
 @contextmanager
 def _connected(plan: PlanFile) -> Iterator[tuple[Store, dict[str, Catalog]]]:
     """The store and the catalogs of a plan. Raises PlanStale if a catalog is not the one that was planned."""
-    with _opened(_settings_of(plan)) as (store, catalogs):
+    with _opened(_settings_of(plan), plan.layout.map_uri) as (store, catalogs):
         planned = json.loads(plan.header()["catalogs"])
         for name, catalog in catalogs.items():
             if catalog.describe() != planned[name]:
@@ -482,17 +493,19 @@ def retire_lake(
     cooling: str = "7d",
     accept: Collection[str] = (),
     remove_buckets: bool = False,
+    remove_old_entries: bool = False,
     progress: Progress | None = None,
 ) -> Retirement:
     """Show what of the old buckets would be deleted, or delete it for good if ``confirm`` is the name of the target.
 
     ``cooling``: how long ago the plan must have been finished (``7d``, ``12h``, ``0``). ``accept``: codes of
     :data:`migrator.findings.ACCEPTABLE_AT_RETIRE`. ``remove_buckets``: also remove old buckets that are empty then.
+    ``remove_old_entries``: also remove what an old catalog has of tables that moved to another one.
     Raises RetireRefused, PlanStale or PlanBusy before anything is deleted, ConfigError if ``confirm`` is another name.
     Objects that the server refuses to delete are in the result: look at ``Retirement.ok``.
     """
     progress = progress or Progress()
-    options = RetireOptions(cooling, confirm, tuple(accept), remove_buckets)
+    options = RetireOptions(cooling, confirm, tuple(accept), remove_buckets, remove_old_entries)
     deletes = confirm is not None
     with ExitStack() as stack:
         plan = stack.enter_context(PlanFile.open(Path(path), progress, read_only=True))

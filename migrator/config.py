@@ -31,6 +31,8 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "plan": ("accept", "all_versions", "object_lock"),
     "tables": ("leave", "only"),
 }
+TARGET = "target"
+"""The key of a catalog's table that describes the catalog to which its tables move."""
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
 
 
@@ -49,6 +51,9 @@ class Settings:
     layout: Mapping[str, str | bool] | None = None
     catalogs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Catalog name → the properties that lake.toml gives; pyiceberg's own configuration fills the rest."""
+    catalog_targets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Catalog name → the properties of the catalog to which its tables move: [catalogs.NAME.target]. A catalog without
+    an entry here keeps its tables."""
     accept: tuple[str, ...] = ()
     """Codes of blocking findings that the user accepts."""
     leave: tuple[str, ...] = ()
@@ -160,6 +165,11 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         target_profile=_text("target", target, "profile"),
         layout=layout,
         catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
+        catalog_targets={
+            name: _properties(f"{name}.{TARGET}", given[TARGET])
+            for name, given in _table(document, "catalogs").items()
+            if TARGET in given
+        },
         accept=checked_codes(_texts("plan", plan, "accept", "delta-log"), "[plan] accept"),
         leave=_texts("tables", tables, "leave", "db.table"),
         only=_texts("tables", tables, "only", "gold.*"),
@@ -225,6 +235,8 @@ def _properties(name: str, given: object) -> dict[str, str]:
         raise ConfigError(f"[catalogs] {name} must be a table.", next_move=f"Write [catalogs.{name}].")
     properties = {}
     for key, value in given.items():
+        if key == TARGET and isinstance(value, dict) and not name.endswith(f".{TARGET}"):
+            continue
         if isinstance(value, dict | list):
             raise ConfigError(f"[catalogs.{name}] {key} must be a plain value.", next_move=f'Quote the key: "{key}.…".')
         properties[key] = str(value).lower() if isinstance(value, bool) else str(value)

@@ -179,3 +179,16 @@ def test_an_endpoint_that_can_be_one_is_taken(url: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml cannot be read: No such file"):
         load(tmp_path / "none.toml")
+
+
+def test_the_catalog_to_which_tables_move(tmp_path: Path) -> None:
+    path = tmp_path / "lake.toml"
+    path.write_text(
+        '[catalogs.lake]\ntype = "sql"\nuri = "sqlite:///a.db"\n[catalogs.lake.target]\ntype = "glue"\nname = "new"\n'
+    )
+    settings = load(path)
+    assert settings.catalogs == {"lake": {"type": "sql", "uri": "sqlite:///a.db"}}
+    assert settings.catalog_targets == {"lake": {"type": "glue", "name": "new"}}
+    path.write_text('[catalogs.lake]\ntype = "sql"\n[catalogs.lake.target.target]\ntype = "glue"\n')
+    with pytest.raises(ConfigError, match=r"\[catalogs.lake.target\] target must be a plain value"):
+        load(path)

@@ -73,7 +73,13 @@ WITHOUT_S3 = ("iceberg", "layout", "findings", "concurrency", "reporting", "erro
 PURE = ("inventory/carriers.py", "inventory/bucket_settings.py")
 """Modules of other layers that do not either."""
 
-CATALOG_SERVICES = ("catalogs/aws.py", "catalogs/dynamodb.py", "catalogs/glue.py")
+CATALOG_SERVICES = (
+    "catalogs/aws.py",
+    "catalogs/dynamodb.py",
+    "catalogs/dynamodb_entries.py",
+    "catalogs/glue.py",
+    "catalogs/glue_entries.py",
+)
 """The modules that use boto3 for the services of AWS that keep catalogs, not for S3."""
 
 FUNCTION_LINES, CLASS_LINES = 40, 250

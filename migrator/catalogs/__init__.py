@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from migrator.catalogs.base import Catalog, CatalogTable, NamespaceRepoint, Repoint, WarehouseReader
+from migrator.catalogs.base import Catalog, CatalogKind, CatalogTable, NamespaceRepoint, Repoint, WarehouseReader
 from migrator.errors import ConfigError
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Repoint",
     "WarehouseReader",
     "open_catalog",
+    "open_target",
     "properties_of",
 ]
 
@@ -58,8 +59,19 @@ def open_catalog(name: str, properties: Mapping[str, str], reader: WarehouseRead
             next_move="Leave it out: its tables are rewritten all the same, and you register them anew.",
         )
     module = import_module(f"migrator.catalogs.{kind}")  # late: SQLAlchemy takes long to import
-    opened: type[Catalog] = getattr(module, _CLASSES[kind])
+    opened: type[CatalogKind] = getattr(module, _CLASSES[kind])
     return opened.open(name, properties, reader)
+
+
+def open_target(catalog: str, given: Mapping[str, str], reader: WarehouseReader) -> Catalog:
+    """Open the catalog to which the tables of ``catalog`` move, from what [catalogs.NAME.target] in lake.toml gives.
+
+    Its key ``name`` is the catalog's own name there, and pyiceberg's configuration of that name fills the rest;
+    without it, the name is that of the old catalog, and nothing else is looked up. Raises as :func:`open_catalog`.
+    """
+    name = given.get("name") or catalog
+    own = {key: value for key, value in given.items() if key != "name"}
+    return open_catalog(name, properties_of(name, own or None) if given.get("name") else own, reader)
 
 
 def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from migrator.errors import ConfigError
+from migrator.errors import ConfigError, PlanStale
 
 TABLE = "table"
 VIEW = "view"
@@ -68,6 +68,35 @@ class NamespaceRepoint:
     new: str
 
 
+class Entries(Protocol):
+    """Creates entries for tables in a catalog, and removes them: for tables that move from one catalog to another
+    (:mod:`migrator.catalogs.two_catalogs`). No file is ever written or deleted."""
+
+    together: bool
+    """True: :meth:`add` makes all entries or none. False: it makes them one after the other."""
+
+    def check(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
+        """Find out, while planning, whether :meth:`add` could make entries for these tables, none of which has one.
+        Their metadata is still at ``expected``. Nothing lasting is written.
+
+        Raises CannotRepoint for a table, view or namespace that this catalog cannot have, CatalogError if it could not
+        be written to, PlanBusy if that cannot be known because another writer holds the catalog.
+        """
+
+    def add(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
+        """Make an entry for each of these tables, with ``new`` as its pointer. ``namespaces``: the properties that each
+        of their namespaces gets if it does not exist; one that exists is not changed.
+
+        An entry that is at ``new`` already counts as made. Raises PlanStale if there is another one, CatalogError if
+        the catalog refuses.
+        """
+
+    def remove(self, tables: Sequence[Repoint]) -> None:
+        """Remove the entries that are at ``expected``; never the files, and no namespace. One that is gone counts as
+        removed. Raises PlanStale if one is somewhere else, CannotRepoint, before anything is removed, if the catalog
+        has no way that is known to leave the files."""
+
+
 class WarehouseReader(Protocol):
     """What a catalog that keeps its pointers as objects needs from an object store."""
 
@@ -95,13 +124,6 @@ class Catalog(Protocol):
     """True: :meth:`repoint` changes all pointers or none. False: it changes them one after the other."""
     longest_pointer: int | None
     """The longest metadata location that the catalog can store, in characters; None if there is no limit."""
-
-    @classmethod
-    def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> Catalog:
-        """Open it without writing to it. ``properties`` are pyiceberg's; ``reader`` is kept, not used yet.
-
-        Raises ConfigError if the properties do not describe such a catalog, CatalogError if it cannot be reached.
-        """
 
     def tables(self) -> list[CatalogTable]:
         """Every table and view, ordered by namespace and name."""
@@ -131,11 +153,25 @@ class Catalog(Protocol):
     def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
         """What a person does to make the catalog know this metadata file: the end of a sentence, "register ….", say."""
 
+    def entries(self) -> Entries:
+        """What makes and removes entries of this catalog. Raises CannotRepoint if it stores none."""
+
     def describe(self) -> str:
         """One line for plans and reports that holds no secret, such as ``sql sqlite:////lake/catalog.db``."""
 
     def close(self) -> None:
         """Close all connections. May be called twice."""
+
+
+class CatalogKind(Catalog, Protocol):
+    """A catalog of one kind, which knows how to open itself."""
+
+    @classmethod
+    def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> Catalog:
+        """Open it without writing to it. ``properties`` are pyiceberg's; ``reader`` is kept, not used yet.
+
+        Raises ConfigError if the properties do not describe such a catalog, CatalogError if it cannot be reached.
+        """
 
 
 def repoint_all(
@@ -152,6 +188,24 @@ def repoint_all(
         catalog.repoint([table], [])
         done(table)
     catalog.repoint([], namespaces)
+
+
+def taken(catalog: str, table: Repoint, found: str) -> PlanStale:
+    """The error for an entry of the table's name that is somebody else's. ``catalog``: the name of the one it is in."""
+    return PlanStale(
+        f"Catalog {catalog!r} has an entry {table.namespace}.{table.name} already, which points to {found}. The plan "
+        f"would make one that points to {table.new}.",
+        next_move="Rename or remove that entry, without its files, if nobody needs it. Then plan again.",
+    )
+
+
+def moved_on(catalog: str, table: Repoint, found: str) -> PlanStale:
+    """The error for an entry that is not removed, because it is not where it is expected."""
+    return PlanStale(
+        f"The entry {table.namespace}.{table.name} of catalog {catalog!r} points to {found}; it would be removed only "
+        f"if it pointed to {table.expected}.",
+        next_move="Look at who changed it, and run the same command again.",
+    )
 
 
 def required(name: str, kind: str, properties: Mapping[str, str], key: str) -> str:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from migrator.catalogs.aws import Service, code_of, stale
 from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader
+from migrator.catalogs.dynamodb_entries import DynamoDbEntries
 from migrator.errors import CatalogError
 
 DEFAULT_TABLE = "iceberg"
@@ -45,11 +46,11 @@ class DynamoDbCatalog:
     @classmethod
     def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> DynamoDbCatalog:
         """See :class:`Catalog`. ``dynamodb.endpoint`` and ``dynamodb.table-name`` are Java's names."""
-        return cls(name, properties)
+        return cls(name, properties, reader)
 
-    def __init__(self, name: str, properties: Mapping[str, str]) -> None:
+    def __init__(self, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> None:
         """Raises ConfigError, or CatalogError if the DynamoDB table does not answer. Never makes it, as others do."""
-        self.name = name
+        self.name, self._reader = name, reader
         self._service = Service(name, "dynamodb", properties)
         self._client = self._service.client
         self._table = properties.get("table-name") or properties.get("dynamodb.table-name") or DEFAULT_TABLE
@@ -165,6 +166,10 @@ class DynamoDbCatalog:
                     raise
                 return False
         return True
+
+    def entries(self) -> DynamoDbEntries:
+        """See :class:`Catalog`."""
+        return DynamoDbEntries(self.name, self._service, self._table, self._reader)
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """Send an update whose condition never holds: it needs the permission, and changes nothing."""

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from migrator.catalogs.aws import Service, code_of, stale
 from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader
+from migrator.catalogs.glue_entries import GlueEntries
 from migrator.errors import CannotRepoint, CatalogError
 
 POINTER, PREVIOUS = "metadata_location", "previous_metadata_location"
@@ -43,11 +44,11 @@ class GlueCatalog:
     @classmethod
     def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> GlueCatalog:
         """See :class:`Catalog`."""
-        return cls(name, properties)
+        return cls(name, properties, reader)
 
-    def __init__(self, name: str, properties: Mapping[str, str]) -> None:
+    def __init__(self, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> None:
         """Raises ConfigError, or CatalogError if Glue does not answer."""
-        self.name = name
+        self.name, self._reader = name, reader
         self._service = Service(name, "glue", properties)
         self._client = self._service.client
         self._id = properties.get("glue.id", "")
@@ -229,6 +230,10 @@ class GlueCatalog:
                     raise
                 return None
         return database
+
+    def entries(self) -> GlueEntries:
+        """See :class:`Catalog`."""
+        return GlueEntries(self.name, self._service, self._of, self._reader)
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """Look at a table of each database. On AWS, also update it to what it is, at a version that is outdated: Glue

@@ -12,8 +12,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
-from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader, required
-from migrator.errors import ConfigError, NotFound, StoreError, Unreachable
+from migrator.catalogs.base import (
+    CatalogTable,
+    Entries,
+    NamespaceRepoint,
+    Neighbour,
+    Repoint,
+    WarehouseReader,
+    required,
+)
+from migrator.errors import CannotRepoint, ConfigError, NotFound, StoreError, Unreachable
 from migrator.layout import Location
 
 VERSION_HINT_FILE = "version-hint.text"
@@ -58,6 +66,12 @@ class HadoopCatalog:
         """See :class:`Catalog`."""
         root = metadata_location.rpartition("/metadata/")[0]
         return f"let the engines read {root} and leave this one out."
+
+    def entries(self) -> Entries:
+        """See :class:`Catalog`."""
+        raise CannotRepoint(
+            f'Catalog {self.name!r} is of type "hadoop", which has no entries: such a table is found by its place.'
+        )
 
     def describe(self) -> str:
         """See :class:`Catalog`."""

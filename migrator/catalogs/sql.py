@@ -33,28 +33,13 @@ from migrator.catalogs.databases import (
     require_transactions,
     same,
 )
+from migrator.catalogs.sql_entries import PROPERTIES, TABLES, SqlEntries
 from migrator.errors import PLAN_AGAIN, CatalogError, PlanBusy, PlanStale
 
 MAX_LOCATION = 1000
 """The longest path, in characters. The columns are VARCHAR(1000): PostgreSQL rejects a longer path, SQLite stores it
 without an error."""
 
-_TABLES = sa.table(
-    "iceberg_tables",
-    sa.column("catalog_name", sa.String),
-    sa.column("table_namespace", sa.String),
-    sa.column("table_name", sa.String),
-    sa.column("metadata_location", sa.String),
-    sa.column("previous_metadata_location", sa.String),
-    sa.column("iceberg_type", sa.String),  # absent in the V0 schema
-)
-_PROPERTIES = sa.table(
-    "iceberg_namespace_properties",
-    sa.column("catalog_name", sa.String),
-    sa.column("namespace", sa.String),
-    sa.column("property_key", sa.String),
-    sa.column("property_value", sa.String),
-)
 _KINDS = {None: TABLE, "TABLE": TABLE, "VIEW": VIEW}
 
 
@@ -95,13 +80,13 @@ class SqlCatalog:
         """Whether rows have a type (V1), and whether there are namespace properties."""
         with self._read() as connection:
             inspector = sa.inspect(connection)
-            if not inspector.has_table(_TABLES.name):
+            if not inspector.has_table(TABLES.name):
                 raise CatalogError(
                     f"Catalog {self.name!r} ({self._shown}) has no table iceberg_tables.",
                     next_move="Check that its uri names the catalog's database.",
                 )
-            columns = {column["name"] for column in inspector.get_columns(_TABLES.name)}
-            return "iceberg_type" in columns, inspector.has_table(_PROPERTIES.name)
+            columns = {column["name"] for column in inspector.get_columns(TABLES.name)}
+            return "iceberg_type" in columns, inspector.has_table(PROPERTIES.name)
 
     def describe(self) -> str:
         """See :class:`Catalog`."""
@@ -116,7 +101,7 @@ class SqlCatalog:
 
     def tables(self) -> list[CatalogTable]:
         """See :class:`Catalog`."""
-        c = _TABLES.c
+        c = TABLES.c
         kind = c.iceberg_type if self._typed else sa.null()
         query = (
             sa.select(c.table_namespace, c.table_name, c.metadata_location, kind)
@@ -135,8 +120,8 @@ class SqlCatalog:
     def neighbours(self) -> Iterator[Neighbour]:
         """Rows with another catalog_name, and those of other schemas (on MySQL: databases) that may be read."""
         with self._read() as connection:
-            yield from self._neighbours(connection, "", ~same(_TABLES.c.catalog_name, self.name))
-            schemas = other_schemas(connection, _TABLES.name)
+            yield from self._neighbours(connection, "", ~same(TABLES.c.catalog_name, self.name))
+            schemas = other_schemas(connection, TABLES.name)
         for schema in schemas:
             try:
                 with self._reading.connect() as connection:
@@ -146,8 +131,8 @@ class SqlCatalog:
 
     @staticmethod
     def _neighbours(connection: sa.Connection, schema: str, which: sa.ColumnElement[bool]) -> Iterator[Neighbour]:
-        table = sa.table(_TABLES.name, *(sa.column(c.name, c.type) for c in _TABLES.c), schema=schema or None)
-        c = table.c if schema else _TABLES.c
+        table = sa.table(TABLES.name, *(sa.column(c.name, c.type) for c in TABLES.c), schema=schema or None)
+        c = table.c if schema else TABLES.c
         columns = (c.catalog_name, c.table_namespace, c.table_name, c.metadata_location)
         query = sa.select(*columns).where(which, c.metadata_location.is_not(None))
         for row in connection.execution_options(stream_results=True).execute(query.order_by(c.catalog_name)):
@@ -157,7 +142,7 @@ class SqlCatalog:
         """See :class:`Catalog`; empty if the database has no table for them."""
         if not self._stores_properties:
             return []
-        c = _PROPERTIES.c
+        c = PROPERTIES.c
         query = (
             sa.select(c.namespace, c.property_key, c.property_value)
             .where(same(c.catalog_name, self.name), c.property_value.is_not(None))
@@ -168,7 +153,7 @@ class SqlCatalog:
 
     def current(self, namespace: str, name: str) -> str | None:
         """See :class:`Catalog`."""
-        query = sa.select(_TABLES.c.metadata_location).where(self._named(namespace, name))
+        query = sa.select(TABLES.c.metadata_location).where(self._named(namespace, name))
         with self._read() as connection:
             location: str | None = connection.execute(query).scalar()
         return location
@@ -192,9 +177,9 @@ class SqlCatalog:
         """Set one of the pointers to what it is, in a transaction that is rolled back. See :class:`Catalog`."""
         if not tables:
             return
-        location = _TABLES.c.metadata_location
+        location = TABLES.c.metadata_location
         row = self._named(tables[0].namespace, tables[0].name)
-        update = sa.update(_TABLES).values(metadata_location=location).where(row)
+        update = sa.update(TABLES).values(metadata_location=location).where(row)
         try:
             with self._errors("written to"), self._writing.connect() as connection:
                 self._require_transactions(connection)
@@ -212,22 +197,33 @@ class SqlCatalog:
         update = f"UPDATE iceberg_tables SET metadata_location = {self._literal(metadata_location)} WHERE {where};"  # noqa: S608
         return f"point the catalog at it and plan again: {update}"
 
+    def entries(self) -> SqlEntries:
+        """See :class:`Catalog`."""
+        return SqlEntries(self.name, self._changing, typed=self._typed, properties=self._stores_properties)
+
+    @contextmanager
+    def _changing(self) -> Iterator[sa.Connection]:
+        """One transaction, which is rolled back after an error."""
+        with self._errors("written to"), self._writing.begin() as connection:
+            self._require_transactions(connection)
+            yield connection
+
     def _swap_pointer(self, connection: sa.Connection, table: Repoint) -> None:
         row = self._named(table.namespace, table.name)
         if self._typed:
-            type_ = _TABLES.c.iceberg_type
+            type_ = TABLES.c.iceberg_type
             row &= type_ == "VIEW" if table.kind == VIEW else (type_ == "TABLE") | type_.is_(None)
         values = {"metadata_location": table.new, "previous_metadata_location": table.expected}
-        swap = sa.update(_TABLES).values(values).where(row, same(_TABLES.c.metadata_location, table.expected))
+        swap = sa.update(TABLES).values(values).where(row, same(TABLES.c.metadata_location, table.expected))
         if not self._swapped(connection, swap, self._pointer(table)):
-            found = connection.execute(sa.select(_TABLES.c.metadata_location).where(row).with_for_update()).scalar()
+            found = connection.execute(sa.select(TABLES.c.metadata_location).where(row).with_for_update()).scalar()
             self._require_done(self._pointer(table), found, table)
 
     def _swap_property(self, connection: sa.Connection, item: NamespaceRepoint) -> None:
-        c = _PROPERTIES.c
+        c = PROPERTIES.c
         row = same(c.catalog_name, self.name) & same(c.namespace, item.namespace) & same(c.property_key, item.key)
         values = {"property_value": item.new}
-        swap = sa.update(_PROPERTIES).values(values).where(row, same(c.property_value, item.expected))
+        swap = sa.update(PROPERTIES).values(values).where(row, same(c.property_value, item.expected))
         if not self._swapped(connection, swap, self._property(item)):
             found = connection.execute(sa.select(c.property_value).where(row).with_for_update()).scalar()
             self._require_done(self._property(item), found, item)
@@ -260,13 +256,13 @@ class SqlCatalog:
             )
 
     def _require_transactions(self, connection: sa.Connection) -> None:
-        tables = [_TABLES.name, _PROPERTIES.name] if self._stores_properties else [_TABLES.name]
+        tables = [TABLES.name, PROPERTIES.name] if self._stores_properties else [TABLES.name]
         require_transactions(connection, tables)
 
     # -- small things --------------------------------------------------------------------------------
 
     def _named(self, namespace: str, name: str) -> sa.ColumnElement[bool]:
-        c = _TABLES.c
+        c = TABLES.c
         return same(c.catalog_name, self.name) & same(c.table_namespace, namespace) & same(c.table_name, name)
 
     def _literal(self, text: str) -> str:

@@ -108,6 +108,14 @@ class LiveOptions:
         return FENCE if self.fence else FENCE_KEEP if self.fence_keep else None
 
 
+@dataclass(frozen=True)
+class AlsoRemove:
+    """What a retirement removes beside the sources."""
+
+    remove_buckets: bool = False
+    remove_old_entries: bool = False
+
+
 def is_given(options: LakeOptions | PlanOptions) -> bool:
     """True if the command line has any of these options."""
     return any(vars(options).values())
@@ -289,4 +297,15 @@ live_options = _together(
     ),
     click.option("--fence-keep", is_flag=True, help="The same, and leave that on after a cutover that succeeded."),
     click.option("--unfence", is_flag=True, help="Only give the old buckets their policies back, if a fence is on."),
+)
+
+also_remove_options = _together(
+    "also",
+    AlsoRemove,
+    click.option("--remove-buckets", is_flag=True, help="Also remove the old buckets that are empty then."),
+    click.option(
+        "--remove-old-entries",
+        is_flag=True,
+        help="Also remove the entries of tables that moved to another catalog from the old one, without any file.",
+    ),
 )

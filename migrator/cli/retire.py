@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from migrator.cli.options import json_option, plan_argument
+from migrator.cli.options import AlsoRemove, also_remove_options, json_option, plan_argument
 from migrator.cli.terminal import progress, say, say_json
 from migrator.errors import EXIT_FAILED
 from migrator.findings import ACCEPTABLE_AT_RETIRE
@@ -28,7 +28,7 @@ from migrator.findings import ACCEPTABLE_AT_RETIRE
     type=click.Choice(sorted(ACCEPTABLE_AT_RETIRE)),
     help='Delete even if this was found; see "migrator explain CODE". Repeatable.',
 )
-@click.option("--remove-buckets", is_flag=True, help="Also remove the old buckets that are empty then.")
+@also_remove_options
 @click.option("--yes", is_flag=True, help="Delete. Without it, only show what would be deleted.")
 @click.option("--confirm", metavar="TARGET", help="With --yes: the name of the target bucket, to confirm.")
 @json_option
@@ -36,7 +36,7 @@ def retire(
     plan: Path,
     cooling: str,
     accept: tuple[str, ...],
-    remove_buckets: bool,
+    also: AlsoRemove,
     yes: bool,
     confirm: str | None,
     as_json: bool,
@@ -63,7 +63,8 @@ def retire(
         confirm=(confirm or "") if yes else None,
         cooling=cooling,
         accept=accept,
-        remove_buckets=remove_buckets,
+        remove_buckets=also.remove_buckets,
+        remove_old_entries=also.remove_old_entries,
         progress=progress(as_json=as_json),
     )
     if as_json:

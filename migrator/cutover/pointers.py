@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale
+from migrator.catalogs.two_catalogs import SHOWN, TAKEN, TwoCatalogs
+from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale, first_names
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import MIGRATED, REWRITE, ROLE_VERSION_HINT, PlannedTable
 from migrator.run import Run
 
@@ -50,6 +52,7 @@ def check_unmoved_since_planning(run: Run) -> None:
     Tables that live at the target, also those of catalogs that an interrupted cutover has swapped, are in use
     there, and may have moved on.
     """
+    _check_names_are_free(run)
     tables = run.plan.tables()
     at_target = {t.id for t in tables if t.state == MIGRATED} | run.journal.swapped_among(tables)
     check_not_set_back(run, (t for t in tables if t.id in at_target))
@@ -63,6 +66,18 @@ def check_unmoved_since_planning(run: Run) -> None:
                 f"{table.identifier} moved on since planning: expected {table.old_metadata}, it {state}.",
                 next_move=PLAN_AGAIN,
             )
+
+
+def _check_names_are_free(run: Run) -> None:
+    """In a catalog to which tables move, nobody has taken the names of those that are not there. Raises PlanStale."""
+    swapped = run.journal.swapped_among(run.tables_to_move())
+    waiting = {(t.catalog, t.namespace, t.name) for t in run.tables_to_move() if t.id not in swapped}
+    for name, catalog in run.catalogs.items():
+        if not isinstance(catalog, TwoCatalogs):
+            continue
+        tables = [table for table in repoints_of(run.plan, name)[0] if (name, table.namespace, table.name) in waiting]
+        if found := catalog.taken_entries(tables):
+            raise PlanStale(first_names(found, SHOWN, " "), next_move=TAKEN)
 
 
 def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:

@@ -35,6 +35,7 @@ CODES: dict[str, tuple[str, str]] = {
     "catalog-cannot-repoint": (BLOCK, "a catalog's server has no known way to change the pointers of its tables"),
     "catalog-read-only": (BLOCK, "a catalog cannot be written to, so its pointers could not be changed"),
     "delta-log": (BLOCK, "a Delta table's log holds absolute paths, which are not rewritten yet"),
+    "entry-at-target": (BLOCK, "the target catalog has another entry of a table's name, which is not overwritten"),
     "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be rewritten yet"),
     "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),
     "file-source-log": (
@@ -82,6 +83,7 @@ CODES: dict[str, tuple[str, str]] = {
         "two tables would get the same folder at the target, or one inside the other",
     ),
     "target-ahead": (BLOCK, "the table was written to at the target, but its catalog points to an old bucket"),
+    "old-entry-changed": (BLOCK, "a table lives in the target catalog, and was written to in the old one since"),
     "target-behind": (BLOCK, "the table was migrated before, and the old one was written to afterwards"),
     "target-differs": (BLOCK, "the target holds another, newer object at this key"),
     "target-not-versioned": (

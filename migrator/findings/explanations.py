@@ -336,6 +336,19 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Set the pointer to the newest metadata at the target, or first copy the new rows into the old table.",
         "CALL cat.system.register_table(table => 'db.t', metadata_file => 's3://data-lake/…/00009-….metadata.json')",
     ),
+    "entry-at-target": Explanation(
+        "The tables move to another catalog, [catalogs.NAME.target], and that one has an entry of this namespace and "
+        "name already. It points to something else, so it may be somebody else's: nothing is overwritten.",
+        "Rename or remove that entry, without its files, if nobody needs it. Or leave the table where it is.",
+        '[tables]\nleave = ["sales.orders"]',
+    ),
+    "old-entry-changed": Explanation(
+        "The table was registered in the target catalog by an earlier migration. Since then somebody has written to it "
+        "through the old catalog, too: the two have different rows now, and migrator cannot know which are wanted.",
+        "Stop that writer. Copy its rows into the table at the target, then set the old entry back, or remove it "
+        "without its files.",
+        "CALL old.system.rollback_to_snapshot('sales.orders', 123)",
+    ),
     "odd-hint": Explanation(
         "The table's version-hint.text does not name an existing version. Readers then use the highest version, and so "
         "does migrator.",

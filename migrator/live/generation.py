@@ -24,7 +24,7 @@ from migrator.planfile.rows import EARLIER, LATER
 from migrator.progress import Progress
 
 SHOWN = 10
-SAME = ("endpoint_url", "target_endpoint_url", "target_bucket", "layout", "catalogs")
+SAME = ("endpoint_url", "target_endpoint_url", "target_bucket", "layout", "catalogs", "target_catalogs")
 """What the header of a new generation must have like the old one. None of it holds a secret."""
 
 

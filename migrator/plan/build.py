@@ -44,6 +44,7 @@ from migrator.plan.diff import (
 from migrator.plan.header import plan_header
 from migrator.plan.preflight import preflight
 from migrator.plan.table_planner import plan_tables
+from migrator.plan.target_catalogs import check_target_catalogs
 from migrator.planfile.connecting import insert_rows
 from migrator.planfile.file import PlanFile
 from migrator.planfile.place import check_place, new_file, unwritable
@@ -113,6 +114,7 @@ def _build(
     compare_contents(plan, store, layout, progress)
     skip_doubled_markers(plan)
     settle_histories(plan, layout)
+    check_target_catalogs(plan, store, layout, catalogs, settings.leave)
     _find_trouble(plan, store, layout, catalogs)
     find_bucket_state(plan, store, layout, histories, all_versions=settings.all_versions)
     if not target_exists:

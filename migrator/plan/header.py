@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from migrator.catalogs import Catalog, properties_of
+from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.config import Settings
 from migrator.layout import Layout
 from migrator.plan.attributes import Needs
@@ -42,6 +43,9 @@ def plan_header(
         "config": str(settings.path) if settings.path else "",
         # How each catalog is reached stays in lake.toml or pyiceberg's configuration: it may hold a password.
         "catalogs": json.dumps({name: catalog.describe() for name, catalog in catalogs.items()}),
+        "target_catalogs": json.dumps(
+            {name: pair.describe_target() for name, pair in catalogs.items() if isinstance(pair, TwoCatalogs)}
+        ),
         "all_versions": json.dumps(settings.all_versions),
         "warehouses": json.dumps(_warehouses(settings)),
         "left_out": json.dumps(needs.left_out),

@@ -41,6 +41,8 @@ RETIRE_BEGUN, RETIRED = "retire-begun", "retired"
 FENCE_SET, FENCE_LIFTED = "fence-set", "fence-lifted"
 """Writes to one old bucket are about to be denied by its policy; they are denied no longer. See
 :mod:`migrator.cutover.fence`."""
+OLD_ENTRIES_REMOVED = "old-entries-removed"
+"""What an old catalog had of tables that moved to another one is removed from it; its detail names these entries."""
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 TABLE_SWAPPED = "table-swapped"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from migrator.cutover.pointers import count_pointers, needs_cutover
@@ -62,6 +62,8 @@ class StatusSummary:
     events: list[dict[str, Any]]
     tables: list[dict[str, Any]]
     """The tables whose pointers change: ``table``, ``catalog``, and ``cut_over``, which is true once that is done."""
+    target_catalogs: dict[str, str] = field(default_factory=dict)
+    """Catalog → the one to which its tables move; empty where pointers change in the catalog itself."""
     superseded_by: str | None = None
     """The newer plan that was carried out at the target, if there is one."""
     not_checked: str | None = None
@@ -114,6 +116,7 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "target_bucket": header["target_bucket"],
         "layout": json.loads(header["layout"]),
         "catalogs": json.loads(header["catalogs"]),
+        "target_catalogs": json.loads(header["target_catalogs"]),
         "blocked": plan.blocked,
         "changes_pending": pending,
         "pointers": {**asdict(pointers), "total": pointers.total},
@@ -189,6 +192,7 @@ def describe_status(plan: PlanFile) -> StatusSummary:
         pointers_changed=changed,
         events=journal.events(),
         tables=tables,
+        target_catalogs=json.loads(plan.header()["target_catalogs"]),
     )
 
 

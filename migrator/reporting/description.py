@@ -78,6 +78,7 @@ class PlanDescription(ServerDescription):
     target_bucket: str
     layout: dict[str, Any]
     catalogs: dict[str, str]
+    target_catalogs: dict[str, str]
     blocked: bool
     changes_pending: bool
     pointers: dict[str, int]

@@ -64,6 +64,8 @@ def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
     ]
     if plan["tables"]:
         report += [line(), line("Tables", style="bold"), _tables(plan["tables"])]
+    for name, place in plan["target_catalogs"].items():
+        report.append(line(f"  The tables of {name} are registered in {place}. In {name} nothing changes."))
     if plan["namespaces"]:
         report += [line(), line("Namespace properties", style="bold"), *_properties(plan["namespaces"])]
     if plan["findings"]:

@@ -6,7 +6,7 @@ import shlex
 
 from migrator.findings import counted
 from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
-from migrator.retiring.results import KINDS, OldBucket, Reason, Retirement
+from migrator.retiring.results import EXAMPLES, KINDS, OldBucket, Reason, Retirement
 
 NAMES = ("objects", "older versions", "delete markers", "folder markers", ".crc files")
 """How the report names the kinds of :data:`migrator.retiring.results.KINDS`."""
@@ -27,7 +27,26 @@ def retirement_report(retirement: Retirement, *, cooling: str = "7d") -> Report:
         report += _notes(bucket, retirement)
     for code, lines in sorted(retirement.accepted.items()):
         report.append(line(f"Accepted [{code}]: {counted(len(lines), 'finding')}, such as {lines[0]}", style="yellow"))
-    return report + _end(retirement, cooling)
+    return report + _old_catalogs(retirement) + _end(retirement, cooling)
+
+
+def _old_catalogs(retirement: Retirement) -> Report:
+    """What becomes of the entries in old catalogs, for tables that moved to another one."""
+    report: Report = []
+    if entries := retirement.old_entries:
+        done = retirement.carried_out
+        said = ("were removed" if done else "would be removed") if retirement.remove_old_entries else ""
+        said = said or ("stay, and lead nowhere" if done else "would stay, and lead nowhere: --remove-old-entries")
+        text = f"Old catalogs: the entries of {counted(len(entries), 'table')} that moved to another catalog {said}"
+        report += [line(text), *_first(entries)]
+    if retirement.old_namespaces:
+        text = "Old catalogs: properties of namespaces that name an old place, and stay"
+        report += [line(text), *_first(retirement.old_namespaces)]
+    return report
+
+
+def _first(lines: list[str]) -> Report:
+    return _examples(Reason(len(lines), lines[:EXAMPLES]))
 
 
 def _total(retirement: Retirement, kind: str) -> int:
@@ -84,5 +103,6 @@ def command(retirement: Retirement, cooling: str = "7d") -> str:
     parts += ["--cooling", cooling] if cooling != "7d" else []
     for code in sorted(retirement.accepted):
         parts += ["--accept", code]
+    parts += ["--remove-old-entries"] if retirement.remove_old_entries else []
     parts += ["--remove-buckets"] if retirement.remove_buckets else []
     return shlex.join([*parts, "--yes", "--confirm", retirement.target])

@@ -19,6 +19,7 @@ def status_report(status: StatusSummary) -> Report:
         line(f"  bytes     {size(status.bytes_done)} of {size(status.bytes)}"),
         line(f"  pointers  {status.pointers_changed} of {status.pointers} changed"),
     ]
+    report += [line(f"  {name}: its tables move to {place}") for name, place in status.target_catalogs.items()]
     if 0 < sum(t["cut_over"] for t in status.tables) < len(status.tables):
         report += [line(f"  {t['table']}: {TABLE_PLACES[t['cut_over']]}") for t in status.tables]
     report += [line(f"  {event['at']}  {event['event']}") for event in status.events]

@@ -109,6 +109,12 @@ class Retirement:
     buckets: list[OldBucket] = field(default_factory=list)
     accepted: Mapping[str, list[str]] = field(default_factory=dict)
     """Code → what was found and accepted with ``--accept``."""
+    remove_old_entries: bool = False
+    """The old entries were to be removed, too."""
+    old_entries: list[str] = field(default_factory=list)
+    """What old catalogs have, or had before ``remove_old_entries``, of tables that moved to another catalog."""
+    old_namespaces: list[str] = field(default_factory=list)
+    """Properties of the namespaces of these entries that name an old place; they stay as they are."""
 
     @property
     def ok(self) -> bool:
@@ -125,5 +131,8 @@ class Retirement:
             "remove_buckets": self.remove_buckets,
             "verified": self.verification.result,
             "accepted": dict(self.accepted),
+            "remove_old_entries": self.remove_old_entries,
+            "old_entries": self.old_entries,
+            "old_namespaces": self.old_namespaces,
             "buckets": [bucket.to_json() for bucket in self.buckets],
         }

@@ -18,10 +18,17 @@ from migrator.errors import ConfigError, NotFound, RetireRefused, first_lines
 from migrator.findings import CHANGED_AT_TARGET, NOT_COMPARED, UNREGISTERED
 from migrator.layout import source_places
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import RETIRE_BEGUN, RETIRED, Journal
+from migrator.planfile.journal import OLD_ENTRIES_REMOVED, RETIRE_BEGUN, RETIRED, Journal
 from migrator.progress import Progress
 from migrator.results import SourceChanges
 from migrator.retiring.deleting import delete, look, remove_empty, why_kept
+from migrator.retiring.old_entries import (
+    OldEntry,
+    moved_metadata,
+    old_entries,
+    old_namespaces,
+    remove_old_entries,
+)
 from migrator.retiring.preconditions import (
     check_finished,
     check_log,
@@ -50,6 +57,8 @@ class RetireOptions:
     confirm: str | None = None
     accept: Collection[str] = ()
     remove_buckets: bool = False
+    remove_old_entries: bool = False
+    """Also remove the entries of tables that moved to another catalog from the old one."""
 
 
 @dataclass
@@ -185,13 +194,17 @@ def _carry_out(run: Retiring, verification: Verification, held: Lease) -> Retire
         buckets={name: {"objects": n, "bytes": size} for name, (n, size) in planned_by_bucket(plan).items()},
     )
     run.guard.note_log()
+    entries = _old_entries(run)
+    if options.remove_old_entries and entries:
+        remove_old_entries(entries)
+        run.journal.event(OLD_ENTRIES_REMOVED, entries=[str(entry) for entry in entries])
     buckets = delete(plan, run.store, run.progress, held.check)
     if resumed:
         for bucket in buckets:
             bucket.gone, bucket.vanished = bucket.vanished.count, type(bucket.vanished)()
     if options.remove_buckets:
         remove_empty(plan, run.store, buckets, held.check)
-    result = _result(run, verification, buckets, carried_out=True)
+    result = _result(run, verification, buckets, carried_out=True, entries=entries)
     left = _left(run, buckets)
     run.journal.event(
         RETIRED,
@@ -225,7 +238,20 @@ def _say_what_becomes_of_buckets(run: Retiring, buckets: list[OldBucket]) -> Non
             bucket.kept = why_kept(run.plan.layout, run.store, bucket.name)
 
 
-def _result(run: Retiring, verification: Verification, buckets: list[OldBucket], *, carried_out: bool) -> Retirement:
+def _old_entries(run: Retiring) -> list[OldEntry]:
+    return old_entries(run.catalogs, moved_metadata(run.plan, run.store))
+
+
+def _result(
+    run: Retiring,
+    verification: Verification,
+    buckets: list[OldBucket],
+    *,
+    carried_out: bool,
+    entries: list[OldEntry] | None = None,
+) -> Retirement:
+    """``entries``: the old entries before any was removed."""
+    entries = _old_entries(run) if entries is None else entries
     return Retirement(
         str(run.plan.path),
         run.plan.layout.target_bucket,
@@ -234,4 +260,7 @@ def _result(run: Retiring, verification: Verification, buckets: list[OldBucket],
         run.options.remove_buckets,
         buckets,
         run.accepted,
+        run.options.remove_old_entries,
+        [str(entry) for entry in entries],
+        old_namespaces(run.plan, run.catalogs),
     )

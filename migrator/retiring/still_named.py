@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from migrator.catalogs import Catalog, CatalogTable
+from migrator.catalogs.base import Neighbour
+from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, StoreError, Unreachable, Unreadable
 from migrator.findings import CARRIERS, INFO, NOT_COMPARED
@@ -25,6 +27,7 @@ from migrator.planfile.objects import object_named
 from migrator.planfile.queries import SAME_AS_SOURCE
 from migrator.planfile.rows import SKIP, PlannedTable
 from migrator.planfile.wave import is_wave
+from migrator.retiring.old_entries import moved_metadata, moved_namespaces, old_entries
 from migrator.retiring.proof import RETIRABLE
 from migrator.retiring.table_paths import TablePaths
 from migrator.store import Store
@@ -100,19 +103,45 @@ class StillNamed:
     def pointers(self) -> Iterator[Mention]:
         """Yield the pointers and namespace properties that lead to an old place now. Quick: reads catalogs only."""
         for catalog in self._catalogs.values():
-            for table in _tables_of(catalog):
-                if moved(self._layout, table.metadata_location) and not self._may_be_there(catalog, table):
-                    yield Mention(table.identifier, f"points to {table.metadata_location}")
-            for namespace, key, value in catalog.namespace_properties():
-                if self._wave and (catalog.name, namespace, key) not in self._changed:
-                    continue  # its tables, or some of them, stay for a later wave
-                if uri := moved_in_text(self._layout, value):
-                    yield Mention(f"{catalog.name}.{namespace}", f"has the property {key!r} with {uri}")
-            for neighbour in catalog.neighbours():
-                if moved(self._layout, neighbour.metadata_location) and not self._wave:
-                    schema = f"{neighbour.schema}." if neighbour.schema else ""
-                    name = f"{schema}{neighbour.catalog}.{neighbour.namespace}.{neighbour.name}"
-                    yield Mention(name, f"points to {neighbour.metadata_location} (in the database of {catalog.name})")
+            if isinstance(catalog, TwoCatalogs):
+                yield from self._pointers_of(catalog.target)
+                yield from self._pointers_of(
+                    catalog.old, self._old_entries(catalog), moved_namespaces(self._plan, catalog)
+                )
+                yield from self._neighbours_of(catalog.target, catalog.neighbours_of_target())
+                yield from self._neighbours_of(catalog.old, catalog.old.neighbours())
+            else:
+                yield from self._pointers_of(catalog)
+                yield from self._neighbours_of(catalog, catalog.neighbours())
+
+    def _old_entries(self, catalog: TwoCatalogs) -> frozenset[tuple[str, str]]:
+        """(namespace, name) of what an old catalog keeps of tables that moved to another one."""
+        entries = old_entries({catalog.name: catalog}, moved_metadata(self._plan, self._store))
+        return frozenset((entry.table.namespace, entry.table.name) for entry in entries)
+
+    def _pointers_of(
+        self,
+        catalog: Catalog,
+        known: frozenset[tuple[str, str]] = frozenset(),
+        namespaces: frozenset[str] = frozenset(),
+    ) -> Iterator[Mention]:
+        """``known``: the tables that may be in an old place; ``namespaces``: those that may name one."""
+        for table in _tables_of(catalog):
+            may = (table.namespace, table.name) in known or self._may_be_there(catalog, table)
+            if moved(self._layout, table.metadata_location) and not may:
+                yield Mention(table.identifier, f"points to {table.metadata_location}")
+        for namespace, key, value in catalog.namespace_properties():
+            if self._wave and (catalog.name, namespace, key) not in self._changed:
+                continue  # its tables, or some of them, stay for a later wave
+            if namespace not in namespaces and (uri := moved_in_text(self._layout, value)):
+                yield Mention(f"{catalog.name}.{namespace}", f"has the property {key!r} with {uri}")
+
+    def _neighbours_of(self, catalog: Catalog, neighbours: Iterable[Neighbour]) -> Iterator[Mention]:
+        for neighbour in neighbours:
+            if moved(self._layout, neighbour.metadata_location) and not self._wave:
+                schema = f"{neighbour.schema}." if neighbour.schema else ""
+                name = f"{schema}{neighbour.catalog}.{neighbour.namespace}.{neighbour.name}"
+                yield Mention(name, f"points to {neighbour.metadata_location} (in the database of {catalog.name})")
 
     def _may_be_there(self, catalog: Catalog, table: CatalogTable) -> bool:
         """True for a table that was left on purpose, and for the old self of a moved table in a catalog whose pointers

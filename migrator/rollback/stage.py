@@ -12,9 +12,10 @@ from typing import Any
 
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.catalogs.base import repoint_all
+from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.cutover.hints import point_hint_to
 from migrator.cutover.places import CUT_OVER, GONE, NEWER, OLD, TablePlace, find_places
-from migrator.errors import MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
+from migrator.errors import CannotRepoint, MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
 from migrator.findings import counted
 from migrator.planfile.journal import (
     BROUGHT_BACK,
@@ -152,6 +153,7 @@ def _bring_back(
             continue
         check_lease()
         try:
+            _check_old_catalog_takes_it(run, place)
             done = bring_back(run, place)
         except MigratorError as error:
             if newer.discard and not is_transient(error):
@@ -160,6 +162,16 @@ def _bring_back(
         brought[place.table.identifier] = done
         run.journal.event(BROUGHT_BACK, **asdict(done))
     return brought
+
+
+def _check_old_catalog_takes_it(run: Run, place: TablePlace) -> None:
+    """Raises CannotRepoint for a table that moved to another catalog: the old one, which would have to name what was
+    brought back, is only read."""
+    if place.table.catalog is not None and isinstance(run.catalogs[place.table.catalog], TwoCatalogs):
+        raise CannotRepoint(
+            "The old catalog is only read, so it cannot name what was committed in the target catalog.",
+            next_move="Add --discard-newer instead, or copy these rows into the old table yourself.",
+        )
 
 
 def _refusal(losing: Sequence[TablePlace]) -> RollbackRefused:

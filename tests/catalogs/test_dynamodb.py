@@ -223,7 +223,7 @@ def test_errors_never_show_a_secret(items: Items) -> None:
 def test_a_table_that_is_not_there_is_never_made(items: Items) -> None:
     before = items.client.list_tables()["TableNames"]
     with pytest.raises(CatalogError, match=r"dynamodb:Scan of table absent failed \(ResourceNotFoundException"):
-        DynamoDbCatalog("lake", {**items.properties(), "table-name": "absent"})
+        DynamoDbCatalog("lake", {**items.properties(), "table-name": "absent"}, NoReader())
     assert items.client.list_tables()["TableNames"] == before
 
 

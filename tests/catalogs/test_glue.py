@@ -337,21 +337,23 @@ def assert_no_secret(call: Callable[[], object], match: str) -> None:
 
 
 def test_a_catalog_that_cannot_be_reached(aws: Aws) -> None:
-    assert_no_secret(lambda: GlueCatalog("lake", properties(aws, **{"glue.profile-name": "none"})), "cannot be set up")
+    assert_no_secret(
+        lambda: GlueCatalog("lake", properties(aws, **{"glue.profile-name": "none"}), NoReader()), "cannot be set up"
+    )
     bad = properties(aws, **{"glue.endpoint": f"http://u:{SECRET}@x"})
     with pytest.raises(ConfigError, match=r"glue\.endpoint of catalog 'lake'") as caught:
-        GlueCatalog("lake", bad)
+        GlueCatalog("lake", bad, NoReader())
     assert SECRET not in str(caught.value)
     away = {**properties(aws), "glue.endpoint": "http://127.0.0.1:1"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("migrator.catalogs.aws.ATTEMPTS", 1)
-        assert_no_secret(lambda: GlueCatalog("lake", away), "did not answer for the catalog")
+        assert_no_secret(lambda: GlueCatalog("lake", away, NoReader()), "did not answer for the catalog")
 
 
 def test_a_region_must_be_known(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(ConfigError, match="region"):
-        GlueCatalog("lake", {"type": "glue"})
+        GlueCatalog("lake", {"type": "glue"}, NoReader())
 
 
 def test_the_catalog_id_is_sent_with_every_request(aws: Aws, database: str) -> None:

@@ -25,6 +25,7 @@ def plan(**changes: Any) -> dict[str, Any]:
         "config": None,
         "phase": "planned",
         "catalogs": {"iceberg": "sql sqlite:////c.db"},
+        "target_catalogs": {},
         "all_versions": False,
         "object_lock": False,
         "endpoint_url": "http://minio:9000",

@@ -42,6 +42,7 @@ def reports(name: str) -> dict[str, Report]:
         findings=[evil, evil, finding("bucket-beside", 1, place=f"s3://{name}/"), finding("y", 2, place=name)],
         unregistered=[lonely.to_json()],
         changes=[{"what": name, "before": name, "after": name}],
+        target_catalogs={name: name},
     )
     named = {"table": name, "catalog": "c"}
     status = StatusSummary(
@@ -57,6 +58,7 @@ def reports(name: str) -> dict[str, Report]:
         pointers_changed=1,
         events=[{"at": "now", "event": name}],
         tables=[{**named, "cut_over": True}, {**named, "cut_over": False}],
+        target_catalogs={name: name},
         superseded_by=name,
         not_checked=name,
     )

@@ -17,6 +17,7 @@ from migrator.catalogs.base import (
     sql_literal,
 )
 from migrator.catalogs.hive.connection import Connection, Options
+from migrator.catalogs.hive.entries import HiveEntries
 from migrator.catalogs.hive.lock import LockHeld, table_lock
 from migrator.catalogs.hive.metastore import Metastore
 from migrator.catalogs.hive.plain import PlainTables
@@ -122,6 +123,10 @@ class HiveCatalog:
             else:
                 for item in items:
                     self._swap_property(item)
+
+    def entries(self) -> HiveEntries:
+        """See :class:`Catalog`."""
+        return HiveEntries(self._connection, self._reader)
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """One lock is taken and given back. Whether the tables may be altered shows only at the cutover: to try it

@@ -25,8 +25,7 @@ class Backend:
     def open(cls, options: RestOptions, client: RestClient, reader: RestReader) -> Backend:
         """Raises ConfigError if the database has several catalogs and the options name none, CatalogError if it cannot
         be reached."""
-        name = options.backend_catalog_name or _only_catalog(options)
-        return cls(client, reader, SqlCatalog(name, options.backend))
+        return cls(client, reader, database_of(options))
 
     def check(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """See :class:`Way`. The database and the server must agree on where every table is."""
@@ -65,6 +64,12 @@ class Backend:
     def close(self) -> None:
         """See :class:`Way`."""
         self._sql.close()
+
+
+def database_of(options: RestOptions) -> SqlCatalog:
+    """The database behind the server. Raises ConfigError if it has several catalogs and the options name none,
+    CatalogError if it cannot be reached."""
+    return SqlCatalog(options.backend_catalog_name or _only_catalog(options), options.backend)
 
 
 def _only_catalog(options: RestOptions) -> str:

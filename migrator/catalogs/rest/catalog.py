@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader, required
 from migrator.catalogs.rest.client import RestClient
+from migrator.catalogs.rest.entries import RestEntries
 from migrator.catalogs.rest.options import OWN_KEYS, RestOptions
 from migrator.catalogs.rest.reading import ASIDE, DROPPED, RestReader, in_threads
 from migrator.catalogs.rest.trial import THROW_AWAY, find_way
@@ -91,6 +92,10 @@ class RestCatalog:
         """See :class:`Catalog`."""
         if tables or namespaces:
             self._found_way().repoint(tables, namespaces)
+
+    def entries(self) -> RestEntries:
+        """See :class:`Catalog`."""
+        return RestEntries(self._options, self._client, self._reader)
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """See :class:`Catalog`. Tries with throw-away tables what the server supports, and removes them."""

@@ -13,7 +13,16 @@ from migrator.catalogs.rest.client import RestClient
 from migrator.catalogs.rest.nessie import Nessie
 from migrator.catalogs.rest.options import BACKEND, DROP, NESSIE, RestOptions
 from migrator.catalogs.rest.reading import NEW, OLD, RestReader
-from migrator.catalogs.rest.ways import DropSwap, OneByOne, OverwriteSwap, RenameSwap, Swap, Way, set_properties
+from migrator.catalogs.rest.ways import (
+    DropSwap,
+    OneByOne,
+    OverwriteSwap,
+    RenameSwap,
+    Swap,
+    Way,
+    register,
+    set_properties,
+)
 from migrator.errors import CannotRepoint, CatalogError, PlanStale
 
 THROW_AWAY = "migrator_try_"
@@ -63,6 +72,15 @@ def _find_by_trial(options: RestOptions, client: RestClient, reader: RestReader)
     )
 
 
+def try_register(options: RestOptions, client: RestClient, reader: RestReader) -> None:
+    """Register the metadata of a throw-away table under a second name. Raises CannotRepoint if the server refuses."""
+    with _namespace(options, client, reader) as levels:
+        trial = _Trial(client, reader, options.try_namespace, levels)
+        refused = trial.registered()
+    if refused:
+        raise CannotRepoint(f"The server of catalog {client.name!r} does not register tables: {refused}.")
+
+
 class _Trial:
     """Tries swaps in one namespace. The server itself writes the metadata of the tables."""
 
@@ -79,6 +97,18 @@ class _Trial:
             swap.swap(self._levels, Repoint(self._namespace, name, first, second))
             self._committed(name)
         except (CatalogError, PlanStale) as error:
+            return error.message.rstrip(".")
+        return ""
+
+    def registered(self) -> str:
+        """Make a table, and register its metadata as another one. Returns why that failed, "" if it did not."""
+        name = f"{THROW_AWAY}register"
+        try:
+            location = self._made(name)
+            register(self._client, self._levels, name + NEW, location)  # the helper of a swap: see _clear
+            if self._location(name + NEW) != location:
+                return "it shows another metadata location than the one that was registered"
+        except CatalogError as error:
             return error.message.rstrip(".")
         return ""
 
