@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
@@ -146,6 +146,15 @@ class Journal:
                 " trouble = excluded.trouble",
                 (table_id, _stored(snapshot_id), *astuple(baseline)),
             )
+
+    def keep_baselines(self, table_id: int, snapshot_ids: Collection[int]) -> None:
+        """Forget the baselines of the table's other snapshots, and that it was compared: an earlier generation of the
+        plan took them, and the table has been changed since."""
+        kept = {_stored(snapshot_id) for snapshot_id in snapshot_ids}
+        stored = self._db.execute("SELECT snapshot_id FROM baselines WHERE table_id = ?", (table_id,)).fetchall()
+        rows = [(table_id, snapshot_id) for (snapshot_id,) in stored if snapshot_id not in kept]
+        self._write("DELETE FROM baselines WHERE table_id = ? AND snapshot_id = ?", rows)
+        self._write("DELETE FROM compared WHERE table_id = ?", [(table_id,)])
 
     def compared(self, tables: Iterable[tuple[int, str, str]]) -> None:
         """These tables read as the old ones do: (table id, its old metadata file, digest over its files); see

@@ -63,9 +63,10 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
 
 
 def _brought_back(kept: BroughtBack) -> Text:
+    unread = f" The rows were not counted: {kept.not_compared}." if kept.not_compared else ""
     return line(
         f"{kept.table} kept {counted(kept.commits, 'commit')}: copied {counted(kept.copied, 'file')} "
-        f"({size(kept.copied_bytes)}) and rewrote {counted(kept.rewritten, 'file')} to the old place."
+        f"({size(kept.copied_bytes)}) and rewrote {counted(kept.rewritten, 'file')} to the old place." + unread
     )
 
 

@@ -91,6 +91,7 @@ class TableRows:
                 raise _stopped(table, table.old_metadata, opened.trouble)
             return [(UNOPENED, opened.trouble)]
         troubles = []
+        journal.keep_baselines(table.id, [s.snapshot_id for s in opened.result.metadata.snapshots])
         for snapshot in opened.result.metadata.snapshots:
             number = snapshot.snapshot_id
             if number in known:

@@ -171,6 +171,26 @@ def test_a_server_that_refuses_discards_nothing(
     assert 7000 in lake.read(lake.tables[0].pointer)
 
 
+def test_a_table_that_pyiceberg_cannot_read_is_brought_back_and_the_report_says_so(
+    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flink writes equality deletes, for example."""
+    from migrator.rollback import bring_back
+
+    def cannot(*_: Any) -> None:
+        raise ValueError("PyIceberg does not yet support equality deletes: https://github.com/apache/iceberg")
+
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.tables[0].commit([7000])
+    with monkeypatch.context() as patched:
+        patched.setattr(bring_back, "count_rows", cannot)
+        done = api.rollback_lake(plan, bring_back=True)
+    assert "does not yet support equality deletes" in done.brought_back[0].not_compared
+    lose_the_target(lake)
+    assert 7000 in lake.read(lake.tables[0].pointer)
+
+
 def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:
     """Die right before the ``step``-th thing that is written: an entry of the log, a catalog, an object."""
     from migrator.catalogs.sql import SqlCatalog

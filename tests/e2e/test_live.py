@@ -65,6 +65,35 @@ def test_each_pass_takes_only_what_is_new_and_the_cutover_the_present_tables(lak
     assert lake.get(TARGET, "gold/plain/a") == b"changed"
 
 
+def test_snapshots_that_were_expired_between_two_passes(lake: SmallLake, plan: Path) -> None:
+    lake.tables[0].commit([5000])
+    api.copy_lake(plan)
+    table = lake.catalog("one", lake.database("one")).load_table("db.a")
+    table.maintenance.expire_snapshots().by_id(table.metadata.snapshots[0].snapshot_id).commit()
+    second = api.copy_lake(plan)
+    assert not second.not_prepared and not any(check.failed for check in second.compared)
+    expected = rows(lake)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    check_moved(lake, plan, expected)
+
+
+def test_a_table_that_was_set_back_between_two_passes(lake: SmallLake, plan: Path) -> None:
+    """It has the metadata file of the first pass again, and not the snapshot that the second one has counted."""
+    earlier = lake.tables[0].pointer
+    api.copy_lake(plan)
+    lake.tables[0].commit([5000])
+    api.copy_lake(plan)
+    lake.tables[0].forget()
+    lake.tables[0].set_pointer(earlier)
+    third = api.copy_lake(plan)
+    assert not third.not_prepared and not any(check.failed for check in third.compared)
+    lake.tables[0].commit([5001])
+    expected = rows(lake)
+    assert 5000 not in expected["a"] and 5001 in expected["a"]
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    check_moved(lake, plan, expected)
+
+
 def test_a_cutover_without_any_copy_before(lake: SmallLake, plan: Path) -> None:
     expected = rows(lake)
     assert api.cutover_lake(plan, quiet_for=0).migration.ok
