@@ -8,8 +8,10 @@ from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, read_hi
 from migrator.errors import NotFound
 from migrator.iceberg.metadata import Snapshot
 from migrator.layout import Location
+from migrator.planfile.file import PlanFile
 from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, PlannedTable
 from migrator.run import Run
+from migrator.store import Store
 
 OLD = "in the old place"
 CUT_OVER = "at the target, as the cutover left it"
@@ -62,9 +64,16 @@ def find_places(run: Run) -> list[TablePlace]:
         if table.catalog is not None and run.catalogs[table.catalog].stores_pointers:
             now = named.get((table.catalog, table.namespace, table.name))
             places.append(_place(run, table, now))
-        elif (hint := _hint_key(run, table)) is not None:
+        elif (hint := _hint_key(run.plan, table)) is not None:
             places.append(_hinted_place(run, table, hint))
     return places
+
+
+def hinted_metadata(plan: PlanFile, store: Store, table: PlannedTable) -> str | None:
+    """The metadata file of a table of a Hadoop catalog that readers find at the target now. None if they find none, or
+    if the plan writes no version hint for it. Raises StoreError."""
+    hint = _hint_key(plan, table)
+    return _current(plan.layout.target_bucket, store, table, hint)[1] if hint is not None else None
 
 
 def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
@@ -77,25 +86,34 @@ def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
     return TablePlace(table, NEWER if newer else OLD, now)
 
 
-def _hint_key(run: Run, table: PlannedTable) -> str | None:
+def _hint_key(plan: PlanFile, table: PlannedTable) -> str | None:
     """The key of the version hint that the cutover writes for this table; None if it writes none."""
     query = "SELECT target FROM objects WHERE table_id = ? AND role = ? AND action = ?"
-    row = run.plan.db.execute(query, (table.id, ROLE_VERSION_HINT, REWRITE)).fetchone()
+    row = plan.db.execute(query, (table.id, ROLE_VERSION_HINT, REWRITE)).fetchone()
     return row[0] if row else None
 
 
 def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:
     """The place of a Hadoop table. The old place has its own version hint, which nobody has changed: the table is at
     the target for whoever reads there."""
-    bucket, folder = run.layout.target_bucket, hint.rpartition("/")[0]
+    has_hint, now = _current(run.layout.target_bucket, run.store, table, hint)
+    if not has_hint:
+        return TablePlace(table, OLD, None, stored=False)
+    if now is None:
+        return TablePlace(table, GONE, None, stored=False)
+    return TablePlace(table, CUT_OVER if now == table.new_metadata else NEWER, now, stored=False)
+
+
+def _current(bucket: str, store: Store, table: PlannedTable, hint: str) -> tuple[bool, str | None]:
+    """(is the version hint there?, the metadata file that readers find)."""
+    folder = hint.rpartition("/")[0]
     try:
-        names = {found.key[len(folder) + 1 :] for found in run.store.list(bucket, f"{folder}/")}
+        names = {found.key[len(folder) + 1 :] for found in store.list(bucket, f"{folder}/")}
     except NotFound:
         names = set()
     if VERSION_HINT_FILE not in names:
-        return TablePlace(table, OLD, None, stored=False)
-    name = current_version(names, read_hint(lambda: run.store.get(bucket, hint).data))
+        return False, None
+    name = current_version(names, read_hint(lambda: store.get(bucket, hint).data))
     if name is None or table.new_metadata is None:
-        return TablePlace(table, GONE, None, stored=False)
-    now = f"{table.new_metadata.rpartition('/')[0]}/{name}"
-    return TablePlace(table, CUT_OVER if now == table.new_metadata else NEWER, now, stored=False)
+        return True, None
+    return True, f"{table.new_metadata.rpartition('/')[0]}/{name}"

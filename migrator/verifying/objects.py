@@ -4,7 +4,7 @@ for ``--deep`` the bytes of every copy with those of its source."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from migrator.concurrency.threads import run_in_threads
 from migrator.inventory.listing import TARGET
@@ -22,7 +22,7 @@ OBJECTS_CHECK = "every object of the plan is at the target"
 """The name of the check of :func:`check_objects`."""
 
 _DIFFERENCES = f"""
-SELECT 's3://' || o.bucket || '/' || o.key, o.target, CASE
+SELECT 's3://' || o.bucket || '/' || o.key, o.target, o.table_id, o.role, CASE
   WHEN o.action = '{CONFLICT}' THEN 'is not what the plan wants there, which is why the plan is blocked'
   WHEN t.key IS NULL AND o.action <> '{SAME}' AND d.object_id IS NULL THEN 'not migrated yet'
   WHEN t.key IS NULL THEN 'missing'
@@ -54,7 +54,7 @@ def prefix_totals(plan: PlanFile) -> list[PrefixTotal]:
     return totals
 
 
-def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Iterable[PlannedTable] = ()) -> Check:
+def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedTable] = ()) -> Check:
     """Is every planned object in the listing of the target, as it was written or as it was while planning? Version
     hints are only expected when the tables are ``cut_over``. ``in_use``: tables that somebody has committed to at the
     target: their maintenance removes old files there. What such a table still names is checked with the table."""
@@ -62,7 +62,10 @@ def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Iterable[PlannedTab
     folders = {at.key.rstrip("/") for table in in_use if (at := Location.parse(table.new_location or ""))} - {""}
     query = f"SELECT count(*) FROM objects WHERE {MOVES} AND (role <> '{ROLE_VERSION_HINT}' OR ?)"
     (check.checked,) = plan.db.execute(query, (cut_over,)).fetchone()
-    for place, target, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
+    used = {table.id for table in in_use}
+    for place, target, table, role, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
+        if role == ROLE_VERSION_HINT and table in used and what != "missing":
+            continue  # it names the version that is verified
         if what == "missing" and _is_inside(target, folders):
             check.checked -= 1
             check.skip(REMOVED_BY_MAINTENANCE)

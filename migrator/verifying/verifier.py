@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from migrator.catalogs import Catalog
+from migrator.cutover.places import hinted_metadata
 from migrator.cutover.pointers import needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import counted
@@ -60,6 +61,8 @@ class Verifier:
             list_target(plan, store, progress)
         result.prefixes = prefix_totals(plan)
         pointing, pointers = check_catalogs_point_to_target(plan, self._catalogs, cut_over=cut_over)
+        if cut_over:
+            pointers |= self._hinted(pointers)
         in_use = [table for table in plan.tables() if pointers.get(table.id) != table.new_metadata]
         result.checks.append(check_objects(plan, cut_over=cut_over, in_use=in_use))
         if has_versions(plan):
@@ -70,6 +73,12 @@ class Verifier:
         result.checks += check_tables(plan, store, self._rows, pointers, progress, deep=deep)
         result.unregistered = unregistered_tables(plan.tables(), registered_metadata(plan, self._catalogs))
         return result
+
+    def _hinted(self, pointers: Mapping[int, str]) -> dict[int, str]:
+        """Table id → the metadata file that readers of a Hadoop table find: others may have committed since."""
+        tables = [table for table in self._plan.tables() if table.id in pointers]
+        found = {table.id: hinted_metadata(self._plan, self._store, table) for table in tables}
+        return {number: uri for number, uri in found.items() if uri is not None}
 
     def count_old_rows(self, journal: Journal, accept: Collection[str] = ()) -> None:
         """Before the cutover: count each table's rows in the old place. ``accept``: codes of

@@ -77,3 +77,20 @@ def test_other_objects_and_untouched_tables_are_missed(lake: SmallLake, tmp_path
     old = next(key for key in lake.listing(TARGET, "gold/wh/b/metadata/") if "/00000-" in key)
     lake.delete(TARGET, old)
     assert not api.verify_lake(plan).ok, "nobody has committed to this table: somebody has lost its file"
+
+
+def test_a_commit_to_a_hadoop_table_is_no_difference(lake: SmallLake, tmp_path: Path) -> None:
+    """The engine that commits sets the version hint, which the cutover has written."""
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    table = lake.tables[2]
+    table.commit([7000])
+    for bucket in OLD:
+        lake.empty(bucket)
+    assert api.verify_lake(plan).ok
+    assert 7000 in lake.read(table.pointer)
+    key = table.pointer.removeprefix(f"s3://{TARGET}/")
+    lake.delete(TARGET, next(key for key in named_keys(lake, table.pointer) if key.endswith(".parquet")))
+    assert not api.verify_lake(plan).ok, "it is the present version that is verified"
+    lake.delete(TARGET, f"{key.rpartition('/')[0]}/version-hint.text")
+    assert not api.verify_lake(plan).ok
