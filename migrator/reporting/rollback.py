@@ -38,10 +38,9 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
     ]
     if done.already:
         report.append(line(f"{counted(len(done.already), 'table')} were there already."))
-    if done.by_hint:
-        report.append(
-            line(f"{counted(len(done.by_hint), 'table')} of Hadoop catalogs: their old place was never changed.")
-        )
+    brought = {kept.table for kept in done.brought_back}
+    if never := [name for name in done.by_hint if name not in brought]:
+        report.append(line(f"{counted(len(never), 'table')} of Hadoop catalogs: their old place was never changed."))
     report += map(_brought_back, done.brought_back)
     if done.discarded:
         report.append(line("Given up, as asked; the files are still at the target:", style="yellow"))

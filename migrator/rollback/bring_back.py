@@ -94,6 +94,7 @@ class _Homewards:
         self._plan, self._layout = run.plan, run.layout
         old = place_in_s3(place.table.old_metadata)
         self._home = self._layout.rule_for(old.bucket, old.key)
+        self._folders = _old_folders(run, place)
         self._renamed: frozenset[str] = frozenset()
 
     def source(self, path: str) -> Location | None:
@@ -113,13 +114,15 @@ class _Homewards:
 
     def _old_place(self, key: str) -> tuple[str, str] | None:
         """The place of a target key in the old buckets. Where several rules lead to the key, it is that of the object
-        that the plan has moved there, or else that of the rule that the table itself is under."""
+        that the plan has moved there, or else one in a folder that the old table names, or else that of the rule that
+        the table itself is under."""
         places = list(self._layout.sources_of(key))
         if len(places) > 1:
             planned = self._planned(key)
             known = planned and next((p for p in places if planned.place == Location("s3", *p).collapsed.uri), None)
+            named = [(b, k) for folder in self._folders for b, k in places if f"{b}/{k}/".startswith(f"{folder}/")]
             home = [place for place in places if self._layout.rule_for(*place) == self._home]
-            places = [known] if known else home
+            places = [known] if known else named or home
         return places[0] if places else None
 
     def known(self, path: str) -> KnownFile | None:
@@ -156,6 +159,16 @@ class _Homewards:
         """Files that are rewritten get a name of their own, but for the metadata files of Hadoop catalogs, whose names
         have a meaning."""
         self._renamed = frozenset(path for path in paths if self._place.stored or not path.endswith(".metadata.json"))
+
+
+def _old_folders(run: Run, place: TablePlace) -> list[str]:
+    """``bucket/key`` of the location and of each property of the table in the old place, the longest first."""
+    if place.table.kind == VIEW:
+        return []
+    uri = place.table.old_metadata
+    old = read_metadata(run.store.get(*_bucket_and_key(uri)).data, uri)
+    named = (Location.parse(value) for value in (old.location, *old.properties.values()))
+    return sorted((f"{at.bucket}/{at.key.rstrip('/')}" for at in named if at is not None), key=len, reverse=True)
 
 
 def _with_suffix(key: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
+from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake, SqlTable
 from e2e.test_rollback import back_to_the_old_warehouse, contents, plan_of, sql_state, state
 from migrator import api
 from migrator.config import load
@@ -258,3 +258,32 @@ def test_a_plan_after_it_knows_the_target(lake: SmallLake, tmp_path: Path) -> No
     assert log.intact and "brought-back" in [entry.event for entry in log.entries]
     assert contents(lake)[TARGET] == everything
     assert isinstance(lake.tables[2], HadoopTable)
+
+
+def test_two_old_places_of_one_prefix_are_told_apart(lake: SmallLake, tmp_path: Path) -> None:
+    """Both rules lead to ``m/``. The table is under the one, and its property says that data goes under the other."""
+    table = lake.tables[0]
+    assert isinstance(table, SqlTable)
+    with table.load().transaction() as transaction:
+        transaction.set_properties({"write.data.path": "s3://gold/data/a2"})
+    table.forget()
+    table.commit([6000])
+    rules = '[layout]\n"s3://bronze/wh/" = "m/"\n"s3://gold/data/" = "m/"'
+    lake.config.write_text(lake.config.read_text().replace("[layout]", rules))
+    try:
+        plan = plan_of(lake, tmp_path)
+        assert api.migrate_lake(plan).ok
+        table.forget()
+        table.commit([7000])
+        assert any(key.startswith("m/a2/") for key in lake.listing(TARGET))
+        used = lake.read(table.pointer)
+        api.rollback_lake(plan, bring_back=True)
+    finally:
+        lake.config.write_text(lake.config.read_text().replace(rules, "[layout]"))
+    lose_the_target(lake)
+    table.forget()
+    assert lake.read(table.pointer) == used
+    loaded = table.load()
+    assert loaded.properties["write.data.path"] == "s3://gold/data/a2" and loaded.location() == "s3://bronze/wh/a"
+    files = loaded.inspect.files()["file_path"].to_pylist()
+    assert sorted(path.rpartition("/")[0] for path in files) == ["s3://bronze/wh/a/data", *["s3://gold/data/a2"] * 2]
