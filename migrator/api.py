@@ -226,9 +226,8 @@ class OpenPlan:
         plan.allow_writing(self._progress)
         with _connected(plan) as (store, catalogs), plan.lock(), Journal(plan) as journal:
             run = Run(plan, store, catalogs, journal, self._progress, MAX_FAILURES)
-            lifted = lift_fence(store, journal).lines if bring_back else []  # it forbids to write to the old buckets
             result = roll_back(run, discard_newer=discard_newer, bring_back=bring_back)
-            result.fence = [*lifted, *lift_fence(store, journal).lines]
+            result.fence += lift_fence(store, journal).lines
             return result
 
 

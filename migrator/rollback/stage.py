@@ -13,6 +13,7 @@ from typing import Any
 from migrator.catalogs import Catalog, NamespaceRepoint, Repoint
 from migrator.catalogs.base import repoint_all
 from migrator.catalogs.two_catalogs import TwoCatalogs
+from migrator.cutover.fence import lift_fence
 from migrator.cutover.hints import point_hint_to
 from migrator.cutover.places import CUT_OVER, GONE, NEWER, OLD, TablePlace, find_places
 from migrator.errors import CannotRepoint, MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
@@ -119,8 +120,11 @@ def _roll_back(run: Run, newer: Newer, check_lease: Callable[[], None] = lambda:
         raise _refusal(losing)
     going = [place for place in places if place.place in (CUT_OVER, NEWER)]
     check_old_tables(run, [place.table for place in going])
-    brought = _bring_back(run, changed, newer, check_lease) if newer.bring_back else {}
+    writes = newer.bring_back and any(place.place == NEWER for place in changed)
+    lifted = lift_fence(run.store, run.journal).lines if writes else []  # it denies writes to the old buckets
+    brought = _bring_back(run, changed, newer, check_lease) if writes else {}
     result = Rollback(
+        fence=lifted,
         put_back=[place.table.identifier for place in going if place.stored],
         already=[place.table.identifier for place in places if place.place == OLD],
         by_hint=[place.table.identifier for place in going if not place.stored],

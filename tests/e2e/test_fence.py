@@ -131,6 +131,17 @@ def test_a_rollback_gives_the_policies_back(store: Store, plan: Path, lake: Smal
     assert len(api.rollback_lake(plan, discard_newer=True).fence) == 2 and is_as_before(store)
 
 
+def test_what_is_brought_back_is_not_held_up_by_the_fence(store: Store, plan: Path, lake: SmallLake) -> None:
+    api.cutover_lake(plan, quiet_for=0, fence=api.FENCE_KEEP)
+    lake.tables[0].commit([7000])
+    with pytest.raises(RollbackRefused):
+        api.rollback_lake(plan)
+    assert fenced(store) == ["bronze", "gold"], "what changes nothing lifts no fence"
+    done = api.rollback_lake(plan, bring_back=True)
+    assert len(done.brought_back) == 1 and done.fence and is_as_before(store)
+    assert 7000 in lake.read(lake.tables[0].pointer)
+
+
 def test_a_changed_policy_is_left_alone_and_named(store: Store, plan: Path) -> None:
     api.cutover_lake(plan, quiet_for=0, fence=api.FENCE_KEEP)
     changed = json.loads(read_policy(store, "gold") or "")
