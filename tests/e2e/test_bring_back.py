@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from e2e.crashes import CATALOG, COPY, LOG, PUT, PUT_IF, UPLOAD, die_at
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake, SqlTable
 from e2e.test_rollback import back_to_the_old_warehouse, contents, plan_of, sql_state, state
 from migrator import api
@@ -191,29 +192,6 @@ def test_a_table_that_pyiceberg_cannot_read_is_brought_back_and_the_report_says_
     assert 7000 in lake.read(lake.tables[0].pointer)
 
 
-def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:
-    """Die right before the ``step``-th thing that is written: an entry of the log, a catalog, an object."""
-    from migrator.catalogs.sql import SqlCatalog
-    from migrator.planfile.journal import Journal
-
-    count = [0]
-
-    def dying(call: Any) -> Any:
-        def wrapped(*arguments: Any, **named: Any) -> Any:
-            count[0] += 1
-            if count[0] == step:
-                raise KeyboardInterrupt
-            return call(*arguments, **named)
-
-        return wrapped
-
-    writes = ((Journal, "event"), (SqlCatalog, "repoint"), (Store, "put"), (Store, "upload"), (Store, "copy"))
-    for kind, name in writes:
-        monkeypatch.setattr(kind, name, dying(getattr(kind, name)))
-    monkeypatch.setattr(Store, "put_if", dying(Store.put_if))
-    return count
-
-
 def test_killed_at_any_step_no_row_is_lost_and_the_same_command_finishes(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     assert api.migrate_lake(plan).ok
@@ -224,7 +202,7 @@ def test_killed_at_any_step_no_row_is_lost_and_the_same_command_finishes(lake: S
     step = 1
     while True:
         with pytest.MonkeyPatch.context() as patch:
-            count = crash_at(patch, step)
+            count = die_at(patch, step, LOG, CATALOG, PUT, UPLOAD, COPY, PUT_IF)
             with suppress(KeyboardInterrupt):
                 api.rollback_lake(plan, bring_back=True)
             finished = count[0] < step

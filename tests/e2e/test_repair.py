@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.table import StaticTable, Table
 
+from e2e.crashes import CATALOG, COPY, LOG, PUT, UPLOAD, die_at
 from e2e.small_lake import OLD, TARGET, SmallLake, SqlTable, rows_of
 from e2e.test_rollback import plan_of, sql_state, state
 from migrator import api
@@ -20,7 +21,6 @@ from migrator.config import load
 from migrator.errors import MigrationFailed
 from migrator.reporting.rendering import render
 from migrator.reporting.verification import verification_report
-from migrator.store import Store
 
 
 def in_cache(table: Any) -> Table:
@@ -221,9 +221,6 @@ def test_a_repaired_table_can_go_back(lake: SmallLake, tmp_path: Path) -> None:
 
 
 def test_killed_at_any_step_the_table_reads_as_before(lake: SmallLake, tmp_path: Path) -> None:
-    from migrator.catalogs.sql import SqlCatalog
-    from migrator.planfile.journal import Journal
-
     plan = plan_of(lake, tmp_path)
     stale = in_cache(lake.tables[0])
     api.migrate_lake(plan)
@@ -231,22 +228,8 @@ def test_killed_at_any_step_the_table_reads_as_before(lake: SmallLake, tmp_path:
     used, saved, planned = sql_state(lake)["a"][1], lake.saved(), plan.read_bytes()
     step = 1
     while True:
-        count = [0]
-
-        def dying(call: Any, count: list[int] = count, step: int = step) -> Any:
-            def wrapped(*arguments: Any, **named: Any) -> Any:
-                count[0] += 1
-                if count[0] == step:
-                    raise KeyboardInterrupt
-                return call(*arguments, **named)
-
-            return wrapped
-
         with pytest.MonkeyPatch.context() as patch:
-            for kind, name in (
-                (Journal, "event"), (SqlCatalog, "repoint"), (Store, "put"), (Store, "upload"), (Store, "copy"),
-            ):  # fmt: skip
-                patch.setattr(kind, name, dying(getattr(kind, name)))
+            count = die_at(patch, step, LOG, CATALOG, PUT, UPLOAD, COPY)
             with suppress(KeyboardInterrupt):
                 api.repair_lake(plan, change=True)
         assert lake.read(lake.tables[0].pointer) == used

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from e2e.crashes import CATALOG, LOG, PUT, die_at
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
 from migrator import api
 from migrator.config import load
 from migrator.errors import MigrationFailed, MigratorError, PlanStale, RollbackRefused
+from migrator.planfile.journal import Journal
 from migrator.store import Store
 from migrator.target import TargetGuard, read_records
 
@@ -190,28 +192,6 @@ def test_a_lost_target_is_all_the_more_reason_to_go_back(lake: SmallLake, tmp_pa
         lake.client.create_bucket(Bucket=TARGET)
 
 
-def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:
-    """Die right before the ``step``-th thing that a rollback writes: an entry of the log, a catalog, an object."""
-    from migrator.catalogs.sql import SqlCatalog
-    from migrator.planfile.journal import Journal
-    from migrator.store import Store
-
-    count = [0]
-
-    def dying(call: Any) -> Any:
-        def wrapped(*arguments: Any, **named: Any) -> Any:
-            count[0] += 1
-            if count[0] == step:
-                raise KeyboardInterrupt
-            return call(*arguments, **named)
-
-        return wrapped
-
-    for kind, name in ((Journal, "event"), (Journal, "forget"), (SqlCatalog, "repoint"), (Store, "put")):
-        monkeypatch.setattr(kind, name, dying(getattr(kind, name)))
-    return count
-
-
 def test_killed_at_any_step_each_table_is_old_or_new_and_the_same_command_goes_on(
     lake: SmallLake, tmp_path: Path
 ) -> None:
@@ -221,7 +201,7 @@ def test_killed_at_any_step_each_table_is_old_or_new_and_the_same_command_goes_o
     step, steps = 1, 0
     while True:
         with pytest.MonkeyPatch.context() as patch:
-            count = crash_at(patch, step)
+            count = die_at(patch, step, LOG, (Journal, "forget"), CATALOG, PUT)
             with suppress(KeyboardInterrupt):
                 api.rollback_lake(plan)
             steps = max(steps, count[0])
