@@ -55,16 +55,23 @@ LONGEST = (
 )
 """Each of these keeps a worker busy for a minute or more. They begin first, so that none of them is the last one."""
 TOGETHER = (
+    "test_bring_back.py",
     "test_faults.py",
     "test_faulty_operations.py",
+    "test_fence.py",
+    "test_hive_catalog.py",
     "test_listing.py",
     "test_live.py",
+    "test_maintenance.py",
     "test_other_catalogs.py",
+    "test_repair.py",
     "test_rest_catalog.py",
     "test_retire.py",
     "test_rollback.py",
+    "test_target_catalog.py",
     "test_two_servers.py",
     "test_versions.py",
+    "test_waves_of_catalogs.py",
 )
 """Files in e2e whose tests share what a fixture made for the file, and must not be built by two workers."""
 
