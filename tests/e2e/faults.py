@@ -139,7 +139,17 @@ class FaultProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError, EOFError), client, socket.create_connection(self._upstream) as server:
+        try:
+            self._pass_on(client)
+        finally:
+            # Nobody may wait for an answer that does not come: pytest keeps the traceback of an error that was not
+            # expected, and with it the file that keeps the socket open.
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            client.close()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError), socket.create_connection(self._upstream) as server:
             for each in (client, server):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             asked, answers = client.makefile("rb"), server.makefile("rb")
@@ -280,6 +290,8 @@ def read(stream: object, method: str | None, expected: socket.socket | None = No
 def chunks(stream: object) -> Iterator[bytes]:
     while True:
         line = stream.readline()  # type: ignore[attr-defined]
+        if not line:
+            raise EOFError
         yield line
         size = int(line.split(b";")[0], 16)
         if size == 0:
