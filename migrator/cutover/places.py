@@ -9,7 +9,8 @@ from migrator.errors import NotFound
 from migrator.iceberg.metadata import Snapshot
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, PlannedTable
+from migrator.planfile.queries import hint_keys
+from migrator.planfile.rows import PlannedTable
 from migrator.run import Run
 from migrator.store import Store
 
@@ -59,21 +60,24 @@ def find_places(run: Run) -> list[TablePlace]:
         if catalog.stores_pointers
         for table in catalog.tables()
     }
+    hints = hint_keys(run.plan.db)
     places = []
     for table in run.tables_to_move():
         if table.catalog is not None and run.catalogs[table.catalog].stores_pointers:
             now = named.get((table.catalog, table.namespace, table.name))
             places.append(_place(run, table, now))
-        elif (hint := _hint_key(run.plan, table)) is not None:
-            places.append(_hinted_place(run, table, hint))
+        elif table.id in hints:
+            places.append(_hinted_place(run, table, hints[table.id]))
     return places
 
 
-def hinted_metadata(plan: PlanFile, store: Store, table: PlannedTable) -> str | None:
-    """The metadata file of a table of a Hadoop catalog that readers find at the target now. None if they find none, or
-    if the plan writes no version hint for it. Raises StoreError."""
-    hint = _hint_key(plan, table)
-    return _current(plan.layout.target_bucket, store, table, hint)[1] if hint is not None else None
+def hinted_metadata(plan: PlanFile, store: Store) -> dict[int, str]:
+    """Id of each table for which the plan writes a version hint → the metadata file that readers find at the target
+    now. Without those of which they find none. Raises StoreError."""
+    hints = hint_keys(plan.db)
+    tables = [table for table in plan.tables() if table.id in hints]
+    found = {t.id: _current(plan.layout.target_bucket, store, t, hints[t.id])[1] for t in tables}
+    return {number: uri for number, uri in found.items() if uri is not None}
 
 
 def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
@@ -84,13 +88,6 @@ def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
         return TablePlace(table, CUT_OVER, now)
     newer = at is not None and at.bucket == run.layout.target_bucket
     return TablePlace(table, NEWER if newer else OLD, now)
-
-
-def _hint_key(plan: PlanFile, table: PlannedTable) -> str | None:
-    """The key of the version hint that the cutover writes for this table; None if it writes none."""
-    query = "SELECT target FROM objects WHERE table_id = ? AND role = ? AND action = ?"
-    row = plan.db.execute(query, (table.id, ROLE_VERSION_HINT, REWRITE)).fetchone()
-    return row[0] if row else None
 
 
 def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:

@@ -9,8 +9,9 @@ from migrator.catalogs.two_catalogs import SHOWN, TAKEN, TwoCatalogs
 from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale, first_names
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import hint_keys
 from migrator.planfile.repoints import repoints_of
-from migrator.planfile.rows import MIGRATED, REWRITE, ROLE_VERSION_HINT, PlannedTable
+from migrator.planfile.rows import MIGRATED, PlannedTable
 from migrator.run import Run
 
 
@@ -38,9 +39,7 @@ def count_pointers(plan: PlanFile) -> Pointers:
     """Tables whose catalog entry or version hint changes, each once, and namespace properties."""
     moving = [table for table in plan.tables() if needs_cutover(table)]
     namespaces = plan.namespaces()
-    query = f"SELECT table_id FROM objects WHERE role = '{ROLE_VERSION_HINT}' AND action = '{REWRITE}'"
-    counted = {table.id for table in moving}
-    hints = sum(1 for (table,) in plan.db.execute(query) if table not in counted)
+    hints = len(hint_keys(plan.db).keys() - {table.id for table in moving})
     catalogs = {table.catalog for table in moving} | {change.catalog for change in namespaces}
     return Pointers(len(moving), len(namespaces), hints, len(catalogs))
 

@@ -7,9 +7,8 @@ target, that it had when the table was compared.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import WRITTEN_OR_SAME
@@ -24,10 +23,10 @@ def table_digests(plan: PlanFile, listed: str) -> dict[int, str]:
     WHERE o.table_id IS NOT NULL AND o.{WRITTEN_OR_SAME} AND o.role NOT IN ('', '{ROLE_VERSION_HINT}')
     ORDER BY o.table_id, o.target
     """
-    return {
-        table: hashlib.sha256(repr([row[1:] for row in rows]).encode()).hexdigest()
-        for table, rows in groupby(plan.db.execute(files), itemgetter(0))
-    }
+    digests: dict[int, Any] = {}
+    for table, *file in plan.db.execute(files):
+        digests.setdefault(table, hashlib.sha256()).update(repr(file).encode())
+    return {table: digest.hexdigest() for table, digest in digests.items()}
 
 
 def counted_before(plan: PlanFile, tables: Iterable[PlannedTable]) -> set[int]:
@@ -37,8 +36,7 @@ def counted_before(plan: PlanFile, tables: Iterable[PlannedTable]) -> set[int]:
     return {table.id for table in tables if known.get(table.id) == table.old_metadata}
 
 
-def compared_before(plan: PlanFile, listed: str) -> set[int]:
-    """The ids of the tables that were compared, and have not changed since; ``listed`` as in :func:`table_digests`."""
-    known = dict(plan.db.execute("SELECT table_id, digest FROM compared"))
-    now = table_digests(plan, listed) if known else {}
-    return {table for table, digest in known.items() if now.get(table) == digest}
+def compared_before(plan: PlanFile, now: Mapping[int, str]) -> set[int]:
+    """The ids of the tables that were compared, and have not changed since. ``now``: their :func:`table_digests`."""
+    known = plan.db.execute("SELECT table_id, digest FROM compared")
+    return {table for table, digest in known if now.get(table) == digest}

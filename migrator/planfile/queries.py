@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from migrator.planfile.rows import COPY, OVERWRITE, REWRITE, SAME, SKIP
+from migrator.planfile.rows import COPY, OVERWRITE, REWRITE, ROLE_VERSION_HINT, SAME, SKIP
 
 MOVES = f"action <> '{SKIP}'"
 """Objects that are at the target after the migration."""
@@ -34,6 +34,13 @@ PENDING_VERSIONS = f"action = '{COPY}' AND id NOT IN (SELECT version_id FROM ver
 def pending_rewrites(role: str) -> str:
     """SQL: files with this role that are still to be rewritten."""
     return f"action = '{REWRITE}' AND role = '{role}' AND {PENDING}"
+
+
+def hint_keys(db: sqlite3.Connection) -> dict[int, str]:
+    """Table id → the key of the version hint at the target that the cutover writes for it. One query for all tables:
+    there is no index for a single one."""
+    query = f"SELECT table_id, target FROM objects WHERE role = '{ROLE_VERSION_HINT}' AND action = '{REWRITE}'"
+    return dict(db.execute(query).fetchall())
 
 
 def count_objects(db: sqlite3.Connection, where: str) -> tuple[int, int]:

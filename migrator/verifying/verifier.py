@@ -48,6 +48,8 @@ class Verifier:
         self._journal = Journal(plan)
         self._old = OldBuckets(store)
         self._rows = TableRows(plan, store, self._journal, self._old, progress)
+        self._digests: Mapping[int, str] = {}
+        """Those of the tables that :meth:`compare_tables` has seen."""
 
     def verify(self, *, deep: bool = False, listed: bool = False) -> Verification:
         """Check everything. ``deep`` also reads every row and every copied byte, and compares them with the old
@@ -62,7 +64,7 @@ class Verifier:
         result.prefixes = prefix_totals(plan)
         pointing, pointers = check_catalogs_point_to_target(plan, self._catalogs, cut_over=cut_over)
         if cut_over:
-            pointers |= self._hinted(pointers)
+            pointers |= hinted_metadata(plan, store)  # tables of Hadoop catalogs: others may have committed since
         in_use = [table for table in plan.tables() if pointers.get(table.id) != table.new_metadata]
         result.checks.append(check_objects(plan, cut_over=cut_over, in_use=in_use))
         if has_versions(plan):
@@ -73,12 +75,6 @@ class Verifier:
         result.checks += check_tables(plan, store, self._rows, pointers, progress, deep=deep)
         result.unregistered = unregistered_tables(plan.tables(), registered_metadata(plan, self._catalogs))
         return result
-
-    def _hinted(self, pointers: Mapping[int, str]) -> dict[int, str]:
-        """Table id → the metadata file that readers of a Hadoop table find: others may have committed since."""
-        tables = [table for table in self._plan.tables() if table.id in pointers]
-        found = {table.id: hinted_metadata(self._plan, self._store, table) for table in tables}
-        return {number: uri for number, uri in found.items() if uri is not None}
 
     def count_old_rows(self, journal: Journal, accept: Collection[str] = ()) -> None:
         """Before the cutover: count each table's rows in the old place. ``accept``: codes of
@@ -95,7 +91,8 @@ class Verifier:
         that were counted, file by file and snapshot by snapshot. The target must have been listed just before
         (:func:`migrator.target.compare.list_target`)."""
         objects = check_objects(self._plan, cut_over=False)
-        known = compared_before(self._plan, TARGET)
+        self._digests = table_digests(self._plan, TARGET)
+        known = compared_before(self._plan, self._digests)
         pointers = {table.id: table.new_metadata or "" for table in self._moved_tables() if table.id not in known}
         checks = check_tables(self._plan, self._store, self._rows, pointers, self._progress, deep=False)
         if known:
@@ -104,7 +101,7 @@ class Verifier:
 
     def note_compared(self, journal: Journal) -> None:
         """Record that the tables read as the old ones do: :meth:`compare_tables` has just found no difference."""
-        digests = table_digests(self._plan, TARGET)
+        digests = self._digests
         tables = [table for table in self._moved_tables() if table.id in digests]
         journal.compared((table.id, table.old_metadata, digests[table.id]) for table in tables)
 
