@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -226,9 +227,7 @@ class OpenPlan:
         plan.allow_writing(self._progress)
         with _connected(plan) as (store, catalogs), plan.lock(), Journal(plan) as journal:
             run = Run(plan, store, catalogs, journal, self._progress, MAX_FAILURES)
-            result = roll_back(run, discard_newer=discard_newer, bring_back=bring_back)
-            result.fence += lift_fence(store, journal).lines
-            return result
+            return roll_back(run, discard_newer=discard_newer, bring_back=bring_back)
 
 
 @contextmanager
@@ -429,13 +428,10 @@ def cutover_lake(
             plan_fence(plan, connect(**_settings_of(plan).connection), journal)
         if not journal.has(CUTOVER_BEGUN):
             with _connected(plan) as (store, catalogs):
-                places, others = (
-                    places_in_use(plan),
-                    {t.identifier for t in plan.tables() if t.state in (LATER, EARLIER)},
-                )
-                since = quiet_since(
-                    lambda: look(store, catalogs, places, progress or Progress(), others), quiet_for, wait
-                )
+                places = places_in_use(plan)
+                others = {table.identifier for table in plan.tables() if table.state in (LATER, EARLIER)}
+                still = partial(look, store, catalogs, places, progress or Progress(), others)
+                since = quiet_since(still, quiet_for, wait)
     with _fenced(path, fence, lift, progress) as fenced:
         migration = repeated(lambda: _renew(Path(path), progress), cut_over)
     return LiveCutover(migration, since, held_up(plan_log(path, look=False).entries, since), fenced)

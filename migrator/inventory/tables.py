@@ -106,21 +106,16 @@ def named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[Catalo
 
 def is_named(catalog: str | None, namespace: str, name: str, among: Container[str]) -> bool:
     """True if a table of a catalog is one of these names: ``namespace.table`` or ``catalog.namespace.table``."""
-    short = ".".join(part for part in (namespace, name) if part)
-    return catalog is not None and (short in among or f"{catalog}.{short}" in among)
+    return any(text in among for text in _names(catalog, namespace, name))
 
 
 def check_left(named: Iterable[CatalogTable], leave: Iterable[str]) -> None:
     """Raises ConfigError for a name in [tables] leave or --leave that is no table's."""
     named = list(named)
     for name in leave:
-        if any(is_named(table.catalog, table.namespace, table.name, (name,)) for table in named):
-            continue
-        near = difflib.get_close_matches(name, [table.identifier for table in named], n=1, cutoff=0.4)
-        raise ConfigError(
-            f"{name!r} is to be left where it is, but no given catalog has a table of that name.",
-            next_move=f"Did you mean {near[0]!r}?" if near else "Correct [tables] leave or --leave.",
-        )
+        if not any(is_named(table.catalog, table.namespace, table.name, (name,)) for table in named):
+            message = f"{name!r} is to be left where it is, but no given catalog has a table of that name."
+            raise _no_table(message, name, named, "Correct [tables] leave or --leave.")
 
 
 def matches(catalog: str | None, namespace: str, name: str, patterns: Iterable[str]) -> bool:
@@ -129,10 +124,8 @@ def matches(catalog: str | None, namespace: str, name: str, patterns: Iterable[s
     In a pattern ``*`` stands for any characters, dots included, ``?`` for one character, and ``[ab]`` for one of these.
     Upper and lower case differ. A table that no catalog names matches none.
     """
-    short = ".".join(part for part in (namespace, name) if part)
-    return catalog is not None and any(
-        fnmatchcase(text, pattern) for pattern in patterns for text in (short, f"{catalog}.{short}")
-    )
+    names = _names(catalog, namespace, name)
+    return any(fnmatchcase(text, pattern) for pattern in patterns for text in names)
 
 
 def check_only(named: Iterable[CatalogTable], only: Iterable[str]) -> None:
@@ -140,13 +133,22 @@ def check_only(named: Iterable[CatalogTable], only: Iterable[str]) -> None:
     behind."""
     named = list(named)
     for pattern in only:
-        if any(matches(table.catalog, table.namespace, table.name, (pattern,)) for table in named):
-            continue
-        near = difflib.get_close_matches(pattern, [table.identifier for table in named], n=1, cutoff=0.4)
-        raise ConfigError(
-            f"[tables] only has {pattern!r}, which matches no table of the given catalogs.",
-            next_move=f"Did you mean {near[0]!r}?" if near else "Correct it, or name the catalog of its tables.",
-        )
+        if not any(matches(table.catalog, table.namespace, table.name, (pattern,)) for table in named):
+            message = f"[tables] only has {pattern!r}, which matches no table of the given catalogs."
+            raise _no_table(message, pattern, named, "Correct it, or name the catalog of its tables.")
+
+
+def _names(catalog: str | None, namespace: str, name: str) -> tuple[str, ...]:
+    """The names by which [tables] may call a table: ``namespace.table`` and ``catalog.namespace.table``. None for a
+    table that no catalog names."""
+    short = ".".join(part for part in (namespace, name) if part)
+    return () if catalog is None else (short, f"{catalog}.{short}")
+
+
+def _no_table(message: str, given: str, named: Iterable[CatalogTable], move: str) -> ConfigError:
+    """The error for what is no table's. The next move is the most similar name, if there is one, else ``move``."""
+    near = difflib.get_close_matches(given, [table.identifier for table in named], n=1, cutoff=0.4)
+    return ConfigError(message, next_move=f"Did you mean {near[0]!r}?" if near else move)
 
 
 def discover(

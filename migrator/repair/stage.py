@@ -28,7 +28,7 @@ from migrator.planfile.objects import object_named
 from migrator.planfile.rows import SKIP
 from migrator.repair.stale_files import StaleFiles, find_stale_files, is_old
 from migrator.rewriting.measured_files import JournalledFiles
-from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
+from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3, with_suffix
 from migrator.run import Run
 from migrator.store import Content
 from migrator.target.lease import lease
@@ -146,11 +146,7 @@ class _ToTheTarget:
     def new_path(self, path: str) -> str | None:
         """The path at the target. A file there that must be written anew gets another name."""
         new = self._layout.map_uri(path) or path
-        if path in self._stale.rewritten:
-            folder, slash, name = new.rpartition("/")
-            stem, dot, extension = name.partition(".")
-            return f"{folder}{slash}{stem}{SUFFIX}{dot}{extension}"
-        return new
+        return with_suffix(new, SUFFIX) if path in self._stale.rewritten else new
 
     def known(self, path: str) -> KnownFile | None:
         """What names no old place stays where it is; what the plan has moved to the target is there."""
@@ -189,9 +185,9 @@ def _commit(run: Run, place: TablePlace, data: bytes, stale: StaleFiles, report:
 def _with_snapshot(run: Run, stale: StaleFiles, report: RepairedTable, data: bytes) -> bytes:
     """The metadata with one more snapshot, if the current one named the old place; else as it is."""
     uri, metadata = report.metadata, read_metadata(data, report.metadata)
-    current = next((s for s in metadata.snapshots if s.snapshot_id == metadata.current_snapshot_id), None)
-    was_stale = current is not None and any(s.snapshot_id == current.snapshot_id for s in stale.snapshots)
-    if current is None or not was_stale or current.manifest_list is None:
+    named = {snapshot.snapshot_id for snapshot in stale.snapshots} & {metadata.current_snapshot_id}
+    current = next((snapshot for snapshot in metadata.snapshots if snapshot.snapshot_id in named), None)
+    if current is None or current.manifest_list is None:
         return data
     report.snapshot_id, report.tag = secrets.randbits(62) | 1, TAG.format(current.snapshot_id)
     # A list of its own: when the snapshot before is expired, engines delete its list.

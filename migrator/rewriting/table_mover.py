@@ -398,6 +398,13 @@ def missing(path: str, error: MigratorError, named_by: str) -> MigratorError:
     return NotFound(message, next_move="Restore it, or repair the table first.")
 
 
+def with_suffix(path: str, suffix: str) -> str:
+    """The path, or key, with a suffix at the end of the file's name, before its extension: ``m0-back.avro``."""
+    folder, slash, name = path.rpartition("/")
+    stem, dot, extension = name.partition(".")
+    return f"{folder}{slash}{stem}{suffix}{dot}{extension}"
+
+
 def place_in_s3(uri: str) -> Location:
     """The place that a URI names. Raises ConfigError if it is none in S3, or a bucket as a whole."""
     at = Location.parse(uri)

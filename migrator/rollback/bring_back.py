@@ -23,7 +23,7 @@ from migrator.iceberg.views import rewrite_view
 from migrator.layout import Location
 from migrator.planfile.objects import object_moved_to
 from migrator.planfile.rows import REWRITE, ROLE_DELETES, PlannedObject
-from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
+from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3, with_suffix
 from migrator.run import Run
 from migrator.store import Content
 from migrator.verifying.pyiceberg_reader import count_rows, open_table
@@ -110,7 +110,7 @@ class _Homewards:
         if back is None:
             return None
         bucket, key = back
-        return f"{at.scheme}://{bucket}/{_with_suffix(key) if path in self._renamed else key}"
+        return f"{at.scheme}://{bucket}/{with_suffix(key, SUFFIX) if path in self._renamed else key}"
 
     def _old_place(self, key: str) -> tuple[str, str] | None:
         """The place of a target key in the old buckets. Where several rules lead to the key, it is that of the object
@@ -169,12 +169,6 @@ def _old_folders(run: Run, place: TablePlace) -> list[str]:
     old = read_metadata(run.store.get(*_bucket_and_key(uri)).data, uri)
     named = (Location.parse(value) for value in (old.location, *old.properties.values()))
     return sorted((f"{at.bucket}/{at.key.rstrip('/')}" for at in named if at is not None), key=len, reverse=True)
-
-
-def _with_suffix(key: str) -> str:
-    folder, slash, name = key.rpartition("/")
-    stem, dot, extension = name.partition(".")
-    return f"{folder}{slash}{stem}{SUFFIX}{dot}{extension}"
 
 
 def _bucket_and_key(uri: str) -> tuple[str, str]:

@@ -87,8 +87,14 @@ def roll_back(run: Run, *, discard_newer: bool = False, bring_back: bool = False
     Tables that were changed at the target since: with ``bring_back`` they keep these changes in the old place, with
     ``discard_newer`` they lose them; without either, RollbackRefused names what would be lost. With both, what cannot
     be brought back is lost. Raises MigrationFailed if the old place lacks files that a table needs. No pointer was
-    changed then.
+    changed then. A fence that the cutover has left on is lifted.
     """
+    result = _undo(run, Newer(discard=discard_newer, bring_back=bring_back))
+    result.fence += lift_fence(run.store, run.journal).lines
+    return result
+
+
+def _undo(run: Run, newer: Newer) -> Rollback:
     if not run.journal.has(CUTOVER_BEGUN):
         return Rollback(nothing_to_do=True)
     if run.journal.has(RETIRE_BEGUN):
@@ -97,7 +103,6 @@ def roll_back(run: Run, *, discard_newer: bool = False, bring_back: bool = False
             next_move="There is no way back after that, but for a backup of the old buckets.",
         )
     bucket = run.layout.target_bucket
-    newer = Newer(discard=discard_newer, bring_back=bring_back)
     if not run.store.bucket_exists(bucket):  # lost: all the more reason to go back, and nobody else can migrate there
         return _roll_back(run, newer)
     with lease(run.store, bucket, run.plan.path) as held:
