@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from migrator.errors import PLAN_AGAIN, CatalogError, ConfigError, PlanStale, redacted
+from migrator.errors import CatalogError, ConfigError, redacted
 from migrator.store.endpoints import check_endpoint
 
 ATTEMPTS = 6
@@ -95,6 +95,18 @@ class Service:
                 next_move=self._check_endpoint,
             ) from None
 
+    def send(self, place: str, operation: str, tolerated: Sequence[str], **arguments: Any) -> Mapping[str, Any] | None:
+        """The answer to one request; None for an error with one of the ``tolerated`` codes. Raises CatalogError for any
+        other. ``place`` as in :meth:`errors`."""
+        with self.errors(place):
+            try:
+                answer: Mapping[str, Any] = getattr(self.client, operation)(**arguments)
+            except ClientError as error:
+                if code_of(error) not in tolerated:
+                    raise
+                return None
+        return answer
+
     def _refused(self, place: str, error: ClientError) -> CatalogError:
         code, action = code_of(error), f"{self._service}:{error.operation_name}"
         if code in _BAD_CREDENTIALS:
@@ -126,9 +138,3 @@ class Service:
 def code_of(error: ClientError) -> str:
     """The code of an error, such as EntityNotFoundException; "" if the answer has none."""
     return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def stale(what: str, found: str | None, expected: str) -> PlanStale:
-    """The error for a pointer or property that is neither as expected nor new."""
-    now = "is gone" if found is None else f"is {found!r} now"
-    return PlanStale(f"{what} {now}; the plan expects {expected!r}.", next_move=PLAN_AGAIN)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from migrator.errors import ConfigError, PlanStale
+from migrator.errors import PLAN_AGAIN, ConfigError, PlanStale
 
 TABLE = "table"
 VIEW = "view"
@@ -188,6 +188,13 @@ def repoint_all(
         catalog.repoint([table], [])
         done(table)
     catalog.repoint([], namespaces)
+
+
+def unexpected(what: str, found: str | None, expected: str) -> PlanStale:
+    """The error for a pointer or property that is neither as the plan expects it nor new. ``what``: how the sentence
+    begins; ``found``: None if it is gone."""
+    now = "is gone" if found is None else f"is {found!r} now"
+    return PlanStale(f"{what} {now}; the plan expects {expected!r}.", next_move=PLAN_AGAIN)
 
 
 def taken(catalog: str, table: Repoint, found: str) -> PlanStale:

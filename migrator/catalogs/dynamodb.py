@@ -13,21 +13,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from migrator.catalogs.aws import Service, code_of, stale
-from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader
-from migrator.catalogs.dynamodb_entries import DynamoDbEntries
+from migrator.catalogs.aws import Service
+from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader, unexpected
+from migrator.catalogs.dynamodb_entries import NAMESPACE, NOT_MET, POINTER, PROPERTY, DynamoDbEntries, key_of
 from migrator.errors import CatalogError
 
 DEFAULT_TABLE = "iceberg"
-NAMESPACE = "NAMESPACE"
-"""The ``identifier`` of an item that is a namespace."""
-PROPERTY = "p."
-"""How the attributes begin that are properties."""
-POINTER, PREVIOUS, TYPE = (
-    f"{PROPERTY}{key}" for key in ("metadata_location", "previous_metadata_location", "table_type")
-)
+PREVIOUS, TYPE = f"{PROPERTY}previous_metadata_location", f"{PROPERTY}table_type"
 ATTEMPTS = 3
 """How often a change is tried while others change the same item, but not what is compared."""
 
@@ -103,7 +95,7 @@ class DynamoDbCatalog:
                 yield from map(_plain, page["Items"])
 
     def _item(self, identifier: str, namespace: str) -> Item | None:
-        key = _key(identifier, namespace)
+        key = key_of(identifier, namespace)
         with self._service.errors(f"{identifier} in {namespace}"):
             answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return _plain(answer["Item"]) if "Item" in answer else None
@@ -131,7 +123,7 @@ class DynamoDbCatalog:
             if value == asked.new:
                 return
             if item is None or value != asked.expected:
-                raise stale(what, value, asked.expected)
+                raise unexpected(what, value, asked.expected)
             if self._update(key, compared, asked.expected, item.get("v"), new):
                 return
         raise CatalogError(f"{what} could not be changed: others change it all the while.", next_move="Stop writers.")
@@ -158,14 +150,8 @@ class DynamoDbCatalog:
 
     def _conditional(self, key: tuple[str, str], **update: Any) -> bool:
         """False if the condition did not hold."""
-        with self._service.errors(f"{key[0]} in {key[1]}"):
-            try:
-                self._client.update_item(TableName=self._table, Key=_key(*key), **update)
-            except ClientError as error:
-                if code_of(error) != "ConditionalCheckFailedException":
-                    raise
-                return False
-        return True
+        place, of = f"{key[0]} in {key[1]}", {"TableName": self._table, "Key": key_of(*key)}
+        return self._service.send(place, "update_item", (NOT_MET,), **of, **update) is not None
 
     def entries(self) -> DynamoDbEntries:
         """See :class:`Catalog`."""
@@ -188,16 +174,12 @@ class DynamoDbCatalog:
 
     def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
         """See :class:`Catalog`."""
-        key = json.dumps(_key(f"{namespace}.{name}", namespace), ensure_ascii=False)
+        key = json.dumps(key_of(f"{namespace}.{name}", namespace), ensure_ascii=False)
         values = json.dumps({":new": {"S": metadata_location}, ":v": {"S": str(uuid.uuid4())}}, ensure_ascii=False)
         words = ["aws", "dynamodb", "update-item", "--table-name", self._table, "--key", key]
         words += ["--update-expression", "SET #p = :new, v = :v"]
         words += ["--expression-attribute-names", json.dumps({"#p": POINTER}), "--expression-attribute-values", values]
         return f"point the catalog at it and plan again: {shlex.join(words)}"
-
-
-def _key(identifier: str, namespace: str) -> dict[str, dict[str, str]]:
-    return {"identifier": {"S": identifier}, "namespace": {"S": namespace}}
 
 
 def _plain(item: Mapping[str, Mapping[str, Any]]) -> Item:

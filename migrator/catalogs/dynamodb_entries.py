@@ -7,15 +7,17 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from migrator.catalogs.aws import Service, code_of
+from migrator.catalogs.aws import Service
 from migrator.catalogs.base import Repoint, WarehouseReader, moved_on, taken
 from migrator.catalogs.entry_metadata import check_names, made_from_metadata
 
 NAMESPACE = "NAMESPACE"
+"""The ``identifier`` of an item that is a namespace."""
 PROPERTY = "p."
+"""How the attributes begin that are properties."""
 POINTER = f"{PROPERTY}metadata_location"
+NOT_MET = "ConditionalCheckFailedException"
+"""The code of the answer to a change whose condition did not hold."""
 _NEW = "attribute_not_exists(identifier)"
 
 
@@ -57,7 +59,7 @@ class DynamoDbEntries:
     def remove(self, tables: Sequence[Repoint]) -> None:
         """See :class:`Entries`."""
         for table in tables:
-            key = _key(f"{table.namespace}.{table.name}", table.namespace)
+            key = key_of(f"{table.namespace}.{table.name}", table.namespace)
             self._conditional(
                 "delete_item",
                 key,
@@ -84,12 +86,12 @@ class DynamoDbEntries:
     @staticmethod
     def _item(identifier: str, namespace: str, properties: Mapping[str, str]) -> dict[str, dict[str, str]]:
         now = {"N": str(round(time.time() * 1000))}
-        item = {**_key(identifier, namespace), "v": {"S": str(uuid.uuid4())}, "created_at": now, "updated_at": now}
+        item = {**key_of(identifier, namespace), "v": {"S": str(uuid.uuid4())}, "created_at": now, "updated_at": now}
         return {**item, **{f"{PROPERTY}{key}": {"S": value} for key, value in properties.items()}}
 
     def _found(self, table: Repoint) -> str | None:
         """The pointer of the item; what it is, if it has none; None if there is no item."""
-        key = _key(f"{table.namespace}.{table.name}", table.namespace)
+        key = key_of(f"{table.namespace}.{table.name}", table.namespace)
         with self._service.errors(f"{table.namespace}.{table.name}"):
             answer = self._service.client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         if "Item" not in answer:
@@ -98,14 +100,11 @@ class DynamoDbEntries:
 
     def _conditional(self, operation: str, what: Mapping[str, Any], condition: str, **arguments: Any) -> None:
         """Send a change that DynamoDB carries out only if the condition holds."""
-        with self._service.errors(f"{what['identifier']['S']} in {what['namespace']['S']}"):
-            try:
-                send = getattr(self._service.client, operation)
-                send(TableName=self._table, ConditionExpression=condition, **arguments)
-            except ClientError as error:
-                if code_of(error) != "ConditionalCheckFailedException":
-                    raise
+        place = f"{what['identifier']['S']} in {what['namespace']['S']}"
+        of = {"TableName": self._table, "ConditionExpression": condition}
+        self._service.send(place, operation, (NOT_MET,), **of, **arguments)
 
 
-def _key(identifier: str, namespace: str) -> dict[str, dict[str, str]]:
+def key_of(identifier: str, namespace: str) -> dict[str, dict[str, str]]:
+    """The key of an item."""
     return {"identifier": {"S": identifier}, "namespace": {"S": namespace}}

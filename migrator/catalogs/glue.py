@@ -12,20 +12,19 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from migrator.catalogs.aws import Service, code_of, stale
-from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader
-from migrator.catalogs.glue_entries import GlueEntries
+from migrator.catalogs.aws import Service, code_of
+from migrator.catalogs.base import CatalogTable, NamespaceRepoint, Neighbour, Repoint, WarehouseReader, unexpected
+from migrator.catalogs.glue_entries import MISSING, POINTER, GlueEntries
 from migrator.errors import CannotRepoint, CatalogError
 
-POINTER, PREVIOUS = "metadata_location", "previous_metadata_location"
+PREVIOUS = "previous_metadata_location"
 LOCATION = "location"
 """The property of a namespace that Glue keeps as LocationUri."""
 ATTEMPTS = 3
 """How often a change is tried while others change the same table, but not its pointer."""
 
-_MISSING = "EntityNotFoundException"
 _OUTDATED = ("ConcurrentModificationException", "VersionMismatchException")
-_ALLOWED = (*_OUTDATED, _MISSING, "InvalidInputException", "ResourceNotReadyException")
+_ALLOWED = (*_OUTDATED, MISSING, "InvalidInputException", "ResourceNotReadyException")
 """How Glue may answer to an outdated version if the update itself is allowed."""
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -131,18 +130,14 @@ class GlueCatalog:
                 for page in self._client.get_paginator(operation).paginate(**self._of, **asked):
                     yield from page[key]
             except ClientError as error:
-                if code_of(error) != _MISSING:
+                if code_of(error) != MISSING:
                     raise
 
     def _get(self, database: str, name: str) -> Entry | None:
-        with self._service.errors(f"table {database}.{name}"):
-            try:
-                table = self._client.get_table(**self._of, DatabaseName=database, Name=name)["Table"]
-            except ClientError as error:
-                if code_of(error) != _MISSING:
-                    raise
-                return None
-        return {"DatabaseName": database, **table}
+        place = f"table {database}.{name}"
+        answer = self._service.send(place, "get_table", (MISSING,), **self._of, DatabaseName=database, Name=name)
+        with self._service.errors(place):  # an answer without a table is none of Glue's
+            return {"DatabaseName": database, **answer["Table"]} if answer is not None else None
 
     # -- the swap ------------------------------------------------------------------------------------
 
@@ -162,32 +157,28 @@ class GlueCatalog:
             if at == asked.new:
                 return
             if table is None or at != asked.expected:
-                raise stale(what, at, asked.expected)
+                raise unexpected(what, at, asked.expected)
             self._require_swappable(table)
             new = _moved(self._input("TableInput", table), asked)
             if self._update(table, new, str(table["VersionId"])):
                 at = self.current(asked.namespace, asked.name)
                 if at != asked.new:
-                    raise stale(f"{what} was set to {asked.new}, but", at, asked.expected)
+                    raise unexpected(f"{what} was set to {asked.new}, but", at, asked.expected)
                 return
         raise CatalogError(f"{what} could not be changed: others change it all the while.", next_move="Stop writers.")
 
     def _update(self, table: Entry, new: Entry, version: str) -> bool:
         """False if the table has not this version, or is gone. The version before stays in Glue's archive."""
-        with self._service.errors(f"table {table['DatabaseName']}.{table['Name']}"):
-            try:
-                self._client.update_table(
-                    **self._of,
-                    DatabaseName=table["DatabaseName"],
-                    TableInput=new,
-                    VersionId=version,
-                    SkipArchive=False,
-                )
-            except ClientError as error:
-                if code_of(error) not in (*_OUTDATED, _MISSING):
-                    raise
-                return False
-        return True
+        update = {"TableInput": new, "VersionId": version, "SkipArchive": False}
+        return self._send_update(table, (*_OUTDATED, MISSING), **update)
+
+    def _send_update(self, table: Entry, tolerated: Sequence[str], **update: Any) -> bool:
+        """False if Glue refuses it with one of these codes."""
+        database = table["DatabaseName"]
+        arguments = {**self._of, "DatabaseName": database, **update}
+        return (
+            self._service.send(f"table {database}.{table['Name']}", "update_table", tolerated, **arguments) is not None
+        )
 
     def _input(self, shape: str, entry: Entry) -> dict[str, Any]:
         """What an update takes of what was read."""
@@ -208,7 +199,7 @@ class GlueCatalog:
         if value == item.new:
             return
         if database is None or value != item.expected:
-            raise stale(what, value, item.expected)
+            raise unexpected(what, value, item.expected)
         new = self._input("DatabaseInput", database)
         if item.key == LOCATION and "LocationUri" in database:
             new["LocationUri"] = item.new
@@ -219,17 +210,13 @@ class GlueCatalog:
         database = self._database(item.namespace)
         value = _properties(database).get(item.key) if database else None
         if value != item.new:
-            raise stale(f"{what} was set to {item.new}, but", value, item.expected)
+            raise unexpected(f"{what} was set to {item.new}, but", value, item.expected)
 
     def _database(self, name: str) -> Entry | None:
-        with self._service.errors(f"database {name}"):
-            try:
-                database: Entry = self._client.get_database(**self._of, Name=name)["Database"]
-            except ClientError as error:
-                if code_of(error) != _MISSING:
-                    raise
-                return None
-        return database
+        place = f"database {name}"
+        answer = self._service.send(place, "get_database", (MISSING,), **self._of, Name=name)
+        with self._service.errors(place):
+            return answer["Database"] if answer is not None else None
 
     def entries(self) -> GlueEntries:
         """See :class:`Catalog`."""
@@ -252,20 +239,11 @@ class GlueCatalog:
         return (urlsplit(self._service.endpoint).hostname or "").endswith(_AWS)
 
     def _try_update(self, table: Entry, outdated: str) -> None:
-        place = f"table {table['DatabaseName']}.{table['Name']}"
-        with self._service.errors(place):
-            try:
-                same = self._input("TableInput", table)
-                self._client.update_table(
-                    **self._of, DatabaseName=table["DatabaseName"], TableInput=same, VersionId=outdated
-                )
-            except ClientError as error:
-                if code_of(error) not in _ALLOWED:
-                    raise
-                return
-        raise CannotRepoint(
-            f"Catalog {self.name!r} took an update of {place} at an outdated version: it compares none."
-        )
+        if self._send_update(table, _ALLOWED, TableInput=self._input("TableInput", table), VersionId=outdated):
+            raise CannotRepoint(
+                f"Catalog {self.name!r} took an update of table {table['DatabaseName']}.{table['Name']} at an outdated "
+                "version: it compares none."
+            )
 
     def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
         """See :class:`Catalog`."""

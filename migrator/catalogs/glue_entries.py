@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from migrator.catalogs.aws import Service, code_of
+from migrator.catalogs.aws import Service
 from migrator.catalogs.base import Repoint, WarehouseReader, moved_on, taken
 from migrator.catalogs.entry_metadata import check_names, made_from_metadata
 from migrator.errors import CatalogError
 
 POINTER = "metadata_location"
-_MISSING, _EXISTS = "EntityNotFoundException", "AlreadyExistsException"
+MISSING, _EXISTS = "EntityNotFoundException", "AlreadyExistsException"
 
 
 class GlueEntries:
@@ -24,7 +22,6 @@ class GlueEntries:
     def __init__(self, name: str, service: Service, catalog_id: Mapping[str, str], reader: WarehouseReader) -> None:
         """``catalog_id``: the argument CatalogId, or nothing."""
         self._name, self._service, self._of, self._reader = name, service, catalog_id, reader
-        self._client = service.client
 
     def check(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
         """See :class:`Entries`. Where the database does not exist, it also tries to make a table in it, which Glue
@@ -55,23 +52,11 @@ class GlueEntries:
                 continue
             if found != table.expected:
                 raise moved_on(self._name, table, found)
-            self._send(
-                f"table {table.namespace}.{table.name}",
-                "delete_table",
-                (_MISSING,),
-                DatabaseName=table.namespace,
-                Name=table.name,
-            )
+            self._send("delete_table", (MISSING,), table, Name=table.name)
 
     def _found(self, table: Repoint) -> str | None:
         """The pointer of the entry; what it is, if it has none; None if there is no entry."""
-        answer = self._send(
-            f"table {table.namespace}.{table.name}",
-            "get_table",
-            (_MISSING,),
-            DatabaseName=table.namespace,
-            Name=table.name,
-        )
+        answer = self._send("get_table", (MISSING,), table, Name=table.name)
         if answer is None:
             return None
         parameters = answer["Table"].get("Parameters") or {}
@@ -79,13 +64,7 @@ class GlueEntries:
 
     def _create(self, table: Repoint, entry: Mapping[str, Any]) -> None:
         """Make the table, unless there is one already or its database does not exist."""
-        self._send(
-            f"table {table.namespace}.{table.name}",
-            "create_table",
-            (_EXISTS, _MISSING),
-            DatabaseName=table.namespace,
-            TableInput=entry,
-        )
+        self._send("create_table", (_EXISTS, MISSING), table, TableInput=entry)
 
     def _input(self, table: Repoint, uri: str) -> Mapping[str, Any]:
         """Glue's TableInput, from the metadata at ``uri``, as pyiceberg writes it."""
@@ -100,26 +79,21 @@ class GlueEntries:
         )
 
     def _database_exists(self, name: str) -> bool:
-        return self._send(f"database {name}", "get_database", (_MISSING,), Name=name) is not None
+        return self._service.send(f"database {name}", "get_database", (MISSING,), **self._of, Name=name) is not None
 
     def _add_database(self, name: str, properties: Mapping[str, str]) -> None:
         from pyiceberg.catalog.glue import _construct_database_input  # late: it takes long to import
 
         if not self._database_exists(name):
             entry = _construct_database_input(name, dict(properties))
-            self._send(f"database {name}", "create_database", (_EXISTS,), DatabaseInput=entry)
+            place = f"database {name}"
+            self._service.send(place, "create_database", (_EXISTS,), **self._of, DatabaseInput=entry)
             if not self._database_exists(name):
                 raise CatalogError(f"Catalog {self._name!r} was asked to make the database {name}, and did not.")
 
     def _send(
-        self, place: str, operation: str, expected: tuple[str, ...], **arguments: Any
+        self, operation: str, tolerated: tuple[str, ...], table: Repoint, **arguments: Any
     ) -> Mapping[str, Any] | None:
-        """The answer; None for an error with one of the ``expected`` codes. Raises CatalogError for others."""
-        with self._service.errors(place):
-            try:
-                answer: Mapping[str, Any] = getattr(self._client, operation)(**self._of, **arguments)
-            except ClientError as error:
-                if code_of(error) not in expected:
-                    raise
-                return None
-        return answer
+        """What :meth:`Service.send` returns, for a request about one table."""
+        place = f"table {table.namespace}.{table.name}"
+        return self._service.send(place, operation, tolerated, **self._of, DatabaseName=table.namespace, **arguments)

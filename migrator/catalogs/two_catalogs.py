@@ -9,8 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from migrator.catalogs.base import Catalog, CatalogTable, Entries, NamespaceRepoint, Neighbour, Repoint, taken
-from migrator.errors import PLAN_AGAIN, CannotRepoint, ConfigError, PlanStale, first_names
+from migrator.catalogs.base import (
+    Catalog,
+    CatalogTable,
+    Entries,
+    NamespaceRepoint,
+    Neighbour,
+    Repoint,
+    taken,
+    unexpected,
+)
+from migrator.errors import CannotRepoint, ConfigError, first_names
 from migrator.layout import Location
 
 SHOWN = 5
@@ -169,11 +178,8 @@ class TwoCatalogs:
                 continue
             now = self.old.current(table.namespace, table.name)
             if now != table.expected:
-                state = f"is {now!r} now" if now else "is gone"
-                raise PlanStale(
-                    f"The pointer of {self.name}.{table.namespace}.{table.name} {state}; the plan expects "
-                    f"{table.expected!r}.",
-                    next_move=PLAN_AGAIN,
+                raise unexpected(
+                    f"The pointer of {self.name}.{table.namespace}.{table.name}", now or None, table.expected
                 )
 
     def _properties(self) -> Mapping[str, Mapping[str, str]]:

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from migrator.catalogs.base import NamespaceRepoint
+from migrator.catalogs.base import NamespaceRepoint, unexpected
 from migrator.catalogs.hive.metastore import Metastore
 from migrator.catalogs.hive.stored import LOCATION, pointers
-from migrator.errors import PLAN_AGAIN, PlanStale
 
 _SERDE, _PARAMETER = "serde ", "parameter "
 """Before the names of parameters that hold a path, such as Spark's ``path`` and Avro's ``avro.schema.url``."""
@@ -68,11 +67,7 @@ class PlainTables:
             if item is None or uri == item.new:
                 continue
             if uri != item.expected:
-                raise PlanStale(
-                    f"The {item.key} of {self._name}.{item.namespace} is {uri!r} now; the plan expects "
-                    f"{item.expected!r}.",
-                    next_move=PLAN_AGAIN,
-                )
+                raise unexpected(f"The {item.key} of {self._name}.{item.namespace}", uri, item.expected)
             new[key] = item.new
         return _with_places(entry, new) if new else None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from migrator.catalogs.base import VIEW, NamespaceRepoint, Repoint
+from migrator.catalogs.base import VIEW, NamespaceRepoint, Repoint, unexpected
 from migrator.catalogs.rest.client import Loaded, RestClient
 from migrator.catalogs.rest.reading import ASIDE, DROPPED, NEW, OLD, Levels, RestReader, in_threads
 from migrator.errors import PLAN_AGAIN, CannotRepoint, CatalogError, PlanStale
@@ -294,7 +294,4 @@ def named(table: Repoint) -> str:
 
 def stale(client: RestClient, table: Repoint, found: str | None) -> PlanStale:
     """The error for a table that is not where the plan expects it."""
-    now = "is gone" if found is None else f"is {found!r} now"
-    return PlanStale(
-        f"The pointer of {client.name}.{named(table)} {now}; the plan expects {table.expected!r}.", next_move=PLAN_AGAIN
-    )
+    return unexpected(f"The pointer of {client.name}.{named(table)}", found, table.expected)
