@@ -6,6 +6,7 @@ import time
 import uuid
 from types import TracebackType
 from typing import Any
+from urllib.request import Request, urlopen
 
 import boto3
 import pytest
@@ -36,6 +37,8 @@ class Aws:
         self._server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
         self._server.start()
         self.endpoint_url = "http://{}:{}".format(*self._server.get_host_and_port())
+        # moto keeps one state for all servers of the process: another test may have left tables in it.
+        urlopen(Request(f"{self.endpoint_url}/moto-api/reset", method="POST")).close()
         return self
 
     def __exit__(
