@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from catalogs.servers.aws import Aws
 from e2e.small_lake import OLD, SmallLake
 from e2e.world import Contents, Template, World
+from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
 
 
@@ -83,3 +85,28 @@ def lake(small_lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
         small_lake.client.create_bucket(Bucket=bucket)
     small_lake.reset()
     return small_lake
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server for the tests of a file."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """That server, with the file's ``BUCKETS``, which are empty. Afterwards it has no bucket."""
+    for name, value in server.environ().items():
+        monkeypatch.setenv(name, value)
+    for bucket in request.module.BUCKETS:
+        server.client().create_bucket(Bucket=bucket)
+    yield server
+    delete_buckets(server.client(), [bucket["Name"] for bucket in server.client().list_buckets()["Buckets"]])
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    """Glue and DynamoDB, mocked, for the tests of a file."""
+    with Aws() as server:
+        yield server

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,23 +30,6 @@ BUCKETS = ("bronze", "gold")
 TABLES = ("sales.orders", "gold.daily")
 CLICKS = {"": "s3://bronze/clicks", "day=1": "s3://bronze/clicks/day=1", "day=2": "s3://gold/late/day=2"}
 """Where a table that is not Iceberg's is, and its partitions."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as s3:
-        yield s3
-
-
-@pytest.fixture
-def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name, value in server.environ().items():
-        monkeypatch.setenv(name, value)
-    for bucket in BUCKETS:
-        server.client().create_bucket(Bucket=bucket)
-    yield server
-    there = {bucket["Name"] for bucket in server.client().list_buckets()["Buckets"]}
-    delete_buckets(server.client(), there & {*BUCKETS, "data-lake"})
 
 
 def build(hive: HiveMetastore, folder: Path) -> HiveCatalog:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,29 +19,8 @@ from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
 from postgres import PASSWORD
 
+BUCKETS = (OLD,)
 TABLES = ("customers", "orders")
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[Aws]:
-    with Aws() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as s3:
-        yield s3
-
-
-@pytest.fixture
-def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name, value in server.environ().items():
-        monkeypatch.setenv(name, value)
-    server.client().create_bucket(Bucket=OLD)
-    yield server
-    there = {bucket["Name"] for bucket in server.client().list_buckets()["Buckets"]}
-    delete_buckets(server.client(), there & {OLD, "data-lake"})
 
 
 @pytest.fixture(params=["Glue", "DynamoDB", "MariaDB"])

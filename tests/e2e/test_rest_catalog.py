@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -32,23 +32,6 @@ SECRET = "t0p-secret-of-the-catalog"
 
 class Crash(Exception):
     """The process ends here."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as s3:
-        yield s3
-
-
-@pytest.fixture
-def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name, value in server.environ().items():
-        monkeypatch.setenv(name, value)
-    for bucket in BUCKETS:
-        server.client().create_bucket(Bucket=bucket)
-    yield server
-    there = {bucket["Name"] for bucket in server.client().list_buckets()["Buckets"]}
-    delete_buckets(server.client(), there & {*BUCKETS, "data-lake"})
 
 
 def build(server: JavaServer, folder: Path, **properties: str) -> RestCatalog:

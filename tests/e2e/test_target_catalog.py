@@ -19,7 +19,6 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField
 
 from catalogs.contract import glue_place
-from catalogs.servers.aws import Aws
 from catalogs.servers.java import FIXTURE, RestFixture, require
 from migrator.api import migrate_lake
 from migrator.catalogs.glue_entries import GlueEntries
@@ -30,6 +29,7 @@ from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
 
 BUCKET, TARGET = "bronze", "data-lake"
+BUCKETS = (BUCKET,)
 TABLES = ("sales.orders", "sales.clicks", "ops.jobs")
 ROWS = {name: [10 * number, 10 * number + 1] for number, name in enumerate(TABLES)}
 SCHEMA = Schema(NestedField(1, "id", LongType(), required=False))
@@ -85,28 +85,6 @@ def rows(catalog: Catalog, name: str) -> list[int]:
 
 def pointers(catalog: Catalog) -> dict[str, str]:
     return {name: catalog.load_table(name).metadata_location for name in TABLES}
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[Aws]:
-    with Aws() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as s3:
-        yield s3
-
-
-@pytest.fixture
-def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name, value in server.environ().items():
-        monkeypatch.setenv(name, value)
-    server.client().create_bucket(Bucket=BUCKET)
-    yield server
-    there = {bucket["Name"] for bucket in server.client().list_buckets()["Buckets"]}
-    delete_buckets(server.client(), there & {BUCKET, TARGET, "rest"})
 
 
 SQL, SAME, GLUE, REST = "SQL", "SQL in the same database", "Glue", "REST"
