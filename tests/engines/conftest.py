@@ -58,7 +58,7 @@ class World:
         return data
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it ends before another file begins a Spark in this process
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     why = missing()
     if why and os.environ.get(REQUIRED) != "1":

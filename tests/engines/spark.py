@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from engines.jars import jars
@@ -33,6 +34,7 @@ def spark_session(
     """A session; a second one after it, with other warehouses, shares the JVM. ``database`` is the JDBC
     catalog's SQLite file. ``few_rows`` leaves out the compilers: twice as fast for many small statements.
     """
+    assert SparkContext._active_spark_context is None, "another session of this process would be taken, and ended"
     keys = server.properties()
     access, secret = keys["s3.access-key-id"], keys["s3.secret-access-key"]
     s3 = {
@@ -88,8 +90,6 @@ def spark_session(
 
 def end_jvm() -> None:
     """Stop the JVM that the sessions of this process have shared."""
-    from pyspark import SparkContext
-
     gateway = SparkContext._gateway
     if gateway is not None:
         gateway.shutdown()
