@@ -27,6 +27,8 @@ class StaleFiles:
     names. Named by the paths that the table has: one in the old place has a copy at the target that names old paths."""
     examples: list[str] = field(default_factory=list)
     """Old paths, sorted, at most :data:`EXAMPLES`."""
+    in_deletes: bool = False
+    """Position deletes name old paths. They deleted nothing at the target so far."""
     count: int = 0
     """How many old paths are named, in all."""
 
@@ -141,6 +143,7 @@ class _Search:
             for named in old:
                 self._stale.note(named)
             if old:
+                self._stale.in_deletes = True
                 self._name(path)
                 for manifest in self._deletes_in[path]:
                     self._name(manifest)

@@ -9,6 +9,7 @@ from migrator.findings import counted
 from migrator.reporting.description import PlanDescription
 from migrator.reporting.migration import migration_report, proof_lines
 from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
+from migrator.reporting.verification import not_compared
 
 if TYPE_CHECKING:
     from migrator.live.passes import LiveCutover
@@ -32,6 +33,7 @@ def copy_report(done: Migration, plan: PlanDescription) -> Report:
         report.append(line(f"Rewrote {files} and compared their tables, so that the cutover need not."))
     return [
         *report,
+        *not_compared(done.compared),
         line("Readers and writers still use the old buckets. Next:"),
         unwrapped(f"  migrator copy {name}       # again: only what is new"),
         unwrapped(f"  migrator cutover {name}    # once the writers have stopped"),

@@ -44,6 +44,8 @@ def _of_table(table: RepairedTable) -> Report:
     elif table.new_metadata is not None:
         files = f"copied {counted(table.copied, 'file')} ({size(table.copied_bytes)})"
         report.append(line(f"  Repaired: {files}, rewrote {counted(table.rewritten, 'table file')}.", style="green"))
+        if table.not_compared:
+            report.append(line(f"  The rows were not compared: {table.not_compared}.", style="yellow"))
         if table.snapshot_id is not None:
             report.append(line(f"  Committed as snapshot {table.snapshot_id}; the one before has the tag {table.tag}."))
     return report

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from migrator.catalogs.base import VIEW
 from migrator.cutover.places import TablePlace
 from migrator.cutover.source_changes import is_lost
-from migrator.errors import MigrationFailed, MigratorError, Occupied, StoreError, UnmappedPath
+from migrator.errors import MigrationFailed, MigratorError, Occupied, UnmappedPath
 from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.manifests import DeleteFile
 from migrator.iceberg.metadata import read_metadata
@@ -26,8 +24,7 @@ from migrator.planfile.rows import REWRITE, ROLE_DELETES, PlannedObject
 from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3, with_suffix
 from migrator.run import Run
 from migrator.store import Content
-from migrator.verifying.pyiceberg_reader import count_rows, open_table
-from migrator.verifying.unreadable import TRANSIENT, UNSUPPORTED, Read, Reader
+from migrator.verifying.same_rows import check_same_rows
 
 SUFFIX = "-back"
 """Ends the name, before the extension, of a file that was rewritten for the old place."""
@@ -80,7 +77,8 @@ def bring_back(run: Run, place: TablePlace) -> BroughtBack:
     moved = Moved()
     TableMover(run.store, uri, data, route, moved, run.progress).run(uri)
     new = route.new_path(uri) or ""
-    why, commits = _check_rows(run, place, new), len(place.commits)
+    both = (uri, "at the target"), (new, "in the old place")
+    why, commits = check_same_rows(run.store, table.identifier, place.commits, *both), len(place.commits)
     return BroughtBack(
         table.identifier, new, not place.stored, commits, moved.copied, moved.copied_bytes, moved.rewritten, why
     )
@@ -178,43 +176,6 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
 
 def _put(run: Run, uri: str, data: bytes) -> None:
     run.store.put(*_bucket_and_key(uri), Content(data, ""), replace=False)
-
-
-def _check_rows(run: Run, place: TablePlace, new: str) -> str:
-    """Each snapshot that was brought back has the same number of rows in both places, read by pyiceberg. Returns why
-    that could not be compared, if pyiceberg lacks a feature of the table; else ""."""
-    reader, tables = Reader(), []
-    for uri in (place.metadata or "", new):
-        properties = run.store.reader_properties(_bucket_and_key(uri)[0])
-        opened = reader.read(partial(open_table, uri, properties))
-        if opened.result is None:
-            return _unsupported(place, uri, opened)
-        tables.append(opened.result)
-    why = ""
-    for commit in place.commits:
-        counts = [reader.read(partial(count_rows, table, commit.snapshot_id)) for table in tables]
-        if unread := next((count for count in counts if count.trouble is not None), None):
-            why = _unsupported(place, str(commit), unread)
-        elif counts[0].result != counts[1].result:
-            there, here = (count.result for count in counts)
-            raise MigrationFailed(
-                f"{place.table.identifier}: {commit} has {there:,} rows at the target, and {here:,} in the old place. "
-                "No pointer was changed.",
-                next_move="Please report this. The table stays at the target.",
-            )
-    return why
-
-
-def _unsupported(place: TablePlace, what: str, read: Read[Any]) -> str:
-    """Why pyiceberg cannot read this, if it lacks a feature. Raises MigrationFailed for any other trouble."""
-    assert read.trouble is not None
-    if read.trouble.kind == UNSUPPORTED:
-        return read.trouble.reason
-    error = StoreError if read.trouble.kind == TRANSIENT else MigrationFailed
-    raise error(
-        f"{place.table.identifier}: {what} cannot be read: {read.trouble.message}.",
-        next_move="Mend the cause, and run the same command again.",
-    )
 
 
 def not_brought_back(identifier: str, error: MigratorError) -> MigrationFailed:

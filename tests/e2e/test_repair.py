@@ -20,6 +20,7 @@ from migrator import api
 from migrator.config import load
 from migrator.errors import MigrationFailed
 from migrator.reporting.rendering import render
+from migrator.reporting.repair import repair_report
 from migrator.reporting.verification import verification_report
 
 
@@ -242,6 +243,34 @@ def test_killed_at_any_step_the_table_reads_as_before(lake: SmallLake, tmp_path:
         plan.write_bytes(planned)
         step += 1
     assert step > 6, "it has at least so many steps"
+
+
+@pytest.mark.parametrize("how", ["other rows", "unsupported"])
+def test_nothing_is_committed_unless_pyiceberg_counts_the_same_rows(
+    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    from migrator.verifying import same_rows
+
+    plan = plan_of(lake, tmp_path)
+    stale = in_cache(lake.tables[0])
+    api.migrate_lake(plan)
+    stale.append(rows_of([7000]))
+    pointer, count = lake.tables[0].pointer, same_rows.count_rows
+
+    def counted(table: Table, snapshot: int) -> int:
+        if how == "unsupported":
+            raise ValueError("PyIceberg does not yet support equality deletes: https://x")
+        return count(table, snapshot) - (table.metadata_location != pointer)
+
+    monkeypatch.setattr(same_rows, "count_rows", counted)
+    done = api.repair_lake(plan, change=True)
+    (table,) = done.tables
+    if how == "unsupported":
+        assert done.ok and table.not_compared and lake.tables[0].pointer == table.new_metadata
+        assert "The rows were not compared" in render(repair_report(done, plan), 120)
+        return
+    assert not done.ok and "has 3 rows before the repair, and 2 after it. No pointer was changed" in table.trouble
+    assert lake.tables[0].pointer == pointer
 
 
 def test_the_command_looks_first_and_says_who_wrote_it(lake: SmallLake, tmp_path: Path) -> None:

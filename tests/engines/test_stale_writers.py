@@ -128,6 +128,7 @@ def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(lake: Lake, mo
     assert not api.verify_lake(plan).ok
     repaired = api.repair_lake(plan, change=True)
     assert repaired.ok and [table.table for table in repaired.tables] == ["lake.db.t"]
+    assert "deletes" in repaired.tables[0].not_compared
     assert any("spark" in snapshot for snapshot in repaired.tables[0].snapshots)
     old = lake.take(OLD)
     assert lake.ids("t") == expected

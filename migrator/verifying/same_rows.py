@@ -1,0 +1,57 @@
+"""Does a table that was written anew read as before? pyiceberg counts the rows of snapshots by two metadata files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from migrator.errors import MigrationFailed, StoreError
+from migrator.iceberg.metadata import Snapshot
+from migrator.layout import Location
+from migrator.store import Store
+from migrator.verifying.pyiceberg_reader import count_rows, open_table
+from migrator.verifying.unreadable import TRANSIENT, UNSUPPORTED, Read, Reader
+
+
+def check_same_rows(
+    store: Store, table: str, snapshots: Iterable[Snapshot], before: tuple[str, str], after: tuple[str, str]
+) -> str:
+    """Count the rows of these snapshots by both metadata files. Each is given as (URI, words for messages, such as "at
+    the target"). ``table``: its identifier, for messages.
+
+    Returns why that could not be compared, if pyiceberg lacks a feature of the table; else "". Raises MigrationFailed
+    if the numbers differ, or if the table cannot be read; StoreError if it cannot be read now.
+    """
+    reader, tables = Reader(), []
+    for uri, _ in (before, after):
+        at = Location.parse(uri)
+        properties = store.reader_properties(at.bucket) if at is not None else {}
+        opened = reader.read(partial(open_table, uri, properties))
+        if opened.result is None:
+            return _unsupported(table, uri, opened)
+        tables.append(opened.result)
+    why = ""
+    for snapshot in snapshots:
+        counts = [reader.read(partial(count_rows, opened, snapshot.snapshot_id)) for opened in tables]
+        if unread := next((count for count in counts if count.trouble is not None), None):
+            why = _unsupported(table, str(snapshot), unread)
+        elif counts[0].result != counts[1].result:
+            one, other = (count.result for count in counts)
+            raise MigrationFailed(
+                f"{table}: {snapshot} has {one:,} rows {before[1]}, and {other:,} {after[1]}. No pointer was changed.",
+                next_move="Please report this. The table stays at the target.",
+            )
+    return why
+
+
+def _unsupported(table: str, what: str, read: Read[Any]) -> str:
+    """Why pyiceberg cannot read this, if it lacks a feature. Raises MigrationFailed for any other trouble."""
+    assert read.trouble is not None
+    if read.trouble.kind == UNSUPPORTED:
+        return read.trouble.reason
+    error = StoreError if read.trouble.kind == TRANSIENT else MigrationFailed
+    raise error(
+        f"{table}: {what} cannot be read: {read.trouble.message}.",
+        next_move="Mend the cause, and run the same command again.",
+    )
