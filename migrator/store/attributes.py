@@ -64,6 +64,16 @@ def of_answer(answer: Mapping[str, Any], left_out: Container[str] = (), *, locks
     return attributes
 
 
+def boto3_answer(headers: Mapping[str, str]) -> dict[str, Any]:
+    """What :func:`of_answer` reads, as boto3 would have it in its answer to a HEAD or GET with these headers
+    (lower-case names), but for locks; and whether it has tags, as ``TagCount``."""
+    named = {**HEADERS, STORAGE_CLASS: "StorageClass"}
+    answer: dict[str, Any] = {boto3: headers[name] for name, boto3 in named.items() if name in headers}
+    answer["Metadata"] = {name[len(USER) :]: value for name, value in headers.items() if name.startswith(USER)}
+    answer["TagCount"] = headers.get("x-amz-tagging-count", "0") != "0"
+    return answer
+
+
 def of_headers(headers: Mapping[str, str], *, locks: bool = False) -> dict[str, str]:
     """A request's headers for an equal object, from those of a HEAD's or GET's answer (lower-case names). The storage
     class is not among them: not every server returns it outside of listings."""

@@ -23,6 +23,7 @@ from migrator.store.conditional import Conditional
 from migrator.store.endpoints import check_endpoint
 from migrator.store.outage import Outage, WaitInBoto3
 from migrator.store.part_copies import PartCopies
+from migrator.store.quick_reads import QuickReads
 from migrator.store.server_errors import no_credentials, translated_errors
 from migrator.store.signing import Credentials
 from migrator.store.strict import make_strict
@@ -102,6 +103,12 @@ class Connection:
     def once_client(self) -> Any:
         """A boto3 client that never repeats a request: for what must not happen twice if an answer is lost."""
         return self._make_client(attempts=1)
+
+    @cached_property
+    def quick_reads(self) -> QuickReads | None:
+        """Reads small objects without boto3; None where only boto3 can."""
+        endpoint = self.endpoint()
+        return QuickReads(endpoint) if endpoint is not None else None
 
     def _make_client(self, *, attempts: int) -> Any:
         config = Config(

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ import botocore.exceptions
 
 from migrator.errors import AccessDenied, NotFound, SourceChanged, StoreError, Unreachable
 from migrator.store.answers import checked_etag, checked_size
-from migrator.store.attributes import of_answer
+from migrator.store.attributes import boto3_answer, of_answer
 from migrator.store.checksums import Checksum, kept_checksum
 from migrator.store.connection import Connection
 from migrator.store.etags import part_count
@@ -88,6 +89,8 @@ def age(connection: Connection, bucket: str, key: str) -> float:
 
 def get(connection: Connection, bucket: str, key: str, *, etag: str | None = None) -> Content:
     """Read a whole object. Raises SourceChanged if its ETag is not ``etag``."""
+    if quick := _get_quickly(connection, bucket, key, etag):
+        return Content(*quick)
     with connection.errors(f"s3://{bucket}/{key}"):
         answer, data = read_whole(lambda: _read(get_object(connection, bucket, key, etag)))
         return Content(data, answer["ETag"].strip('"'), _attributes(connection, bucket, key, answer))
@@ -95,6 +98,8 @@ def get(connection: Connection, bucket: str, key: str, *, etag: str | None = Non
 
 def download(connection: Connection, bucket: str, key: str, *, etag: str | None = None) -> Download:
     """Like :func:`get`, for an object that may be too large for memory."""
+    if quick := _get_quickly(connection, bucket, key, etag):
+        return Download(BytesIO(quick[0]), quick[2])
     file = spool()
     try:
         with connection.errors(f"s3://{bucket}/{key}"):
@@ -103,6 +108,19 @@ def download(connection: Connection, bucket: str, key: str, *, etag: str | None 
     except BaseException:
         file.close()
         raise
+
+
+def _get_quickly(
+    connection: Connection, bucket: str, key: str, etag: str | None
+) -> tuple[bytes, str, dict[str, Any]] | None:
+    """The fields of a :class:`Content`; None if boto3 should read the object."""
+    quick = connection.quick_reads if not connection.locks else None
+    answer = quick.get(bucket, key, etag) if quick is not None else None
+    if answer is None:
+        return None
+    with connection.errors(f"s3://{bucket}/{key}"):
+        now = checked_etag(answer.headers["etag"], key)
+        return answer.body, now, _attributes(connection, bucket, key, boto3_answer(answer.headers))
 
 
 def read_part(connection: Connection, bucket: str, key: str, etag: str, span: tuple[int, int]) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from e2e.world import World
-from migrator.errors import SourceChanged
+from migrator.errors import NotFound, SourceChanged
 from migrator.store import Content, Store
 
 MIB = 1024**2
@@ -65,3 +65,30 @@ def test_a_changed_source_is_never_copied(world: World, store: Store, size: int)
         store.get("data-lake", "from", etag=listed.etag)
     assert [o.key for o in store.list("data-lake")] == ["from"]
     assert store.uploads.count_open("data-lake") == 0  # nothing half done is left behind
+
+
+@pytest.mark.parametrize("size", [0, 5, 9 * MIB], ids=["empty", "small", "large"])
+def test_an_object_is_the_same_whoever_reads_it(world: World, store: Store, size: int) -> None:
+    """Small objects are read without boto3."""
+    attributes = {
+        "ContentType": "text/x-lake",
+        "ContentDisposition": 'attachment; filename="a b"',
+        "Metadata": {"owner": "zo\u00c3\u00ab", "empty": ""},
+        "Tagging": "team=a%26b",
+    }
+    store.put("data-lake", "k", Content(random.Random(size).randbytes(size), "", attributes))
+    etag = store.head("data-lake", "k").etag
+    by_boto3 = Store(endpoint_url=world.server.endpoint_url)
+    by_boto3.at("data-lake").quick_reads = None
+    for pinned in (None, etag):
+        quick = store.get("data-lake", "k", etag=pinned)
+        assert quick == by_boto3.get("data-lake", "k", etag=pinned) and quick.attributes["Tagging"] == "team=a%26b"
+        with store.download("data-lake", "k", etag=pinned) as download:
+            assert (download.file.read(), download.attributes) == (quick.data, quick.attributes)
+    for read in (store.get, store.download):
+        with pytest.raises(SourceChanged):
+            read("data-lake", "k", etag="0" * 32)
+        with pytest.raises(SourceChanged):
+            read("data-lake", "gone", etag=etag)
+        with pytest.raises(NotFound):
+            read("data-lake", "gone")

@@ -1,0 +1,120 @@
+"""Small objects are read without boto3, by many threads at once; whatever is not a whole object is left to boto3."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from migrator.store import quick_reads
+from migrator.store.quick_reads import QuickReads
+from migrator.store.signing import Credentials
+from migrator.store.wire import Endpoint
+
+
+@dataclass
+class Scripted:
+    """A server's answers by key: status, headers and body. Any other key gets itself as an object."""
+
+    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
+    """The path and If-Match of each request."""
+    url: str = ""
+
+    def reads(self) -> QuickReads:
+        return QuickReads(Endpoint("us-east-1", lambda: Credentials("a", "b"), lambda bucket: f"{self.url}{bucket}/"))
+
+
+@contextmanager
+def serving(scripted: Scripted) -> Iterator[Scripted]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            key = self.path.rpartition("/")[2]
+            scripted.requests.append((self.path, self.headers["If-Match"]))
+            default = 200, {"ETag": '"e"'}, key.encode()
+            status, headers, body = scripted.answers.get(key, default)
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = int(headers.get("Content-Length", len(body))) != len(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    scripted.url = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        yield scripted
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_many_threads_each_get_their_object() -> None:
+    with serving(Scripted()) as scripted, ThreadPoolExecutor(16) as pool:
+        reads = scripted.reads()
+        keys = [f"k{number}" for number in range(500)]
+        answers = list(pool.map(lambda key: reads.get("b", key, "e"), keys))
+    assert [answer and answer.body.decode() for answer in answers] == keys
+    assert sorted(scripted.requests) == sorted((f"/b/{key}", '"e"') for key in keys)
+
+
+BAD = {
+    "another ETag": (412, {}, b"<Error/>"),
+    "missing": (404, {}, b"<Error/>"),
+    "slow down": (503, {}, b"<Error/>"),
+    "no ETag": (200, {}, b"abc"),
+    "broken off": (200, {"ETag": '"e"', "Content-Length": "9"}, b"abc"),
+    "large": (200, {"ETag": '"e"'}, b"x" * 2000),
+    "part": (206, {"ETag": '"e"'}, b"abc"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_not_a_whole_object_is_left_to_boto3(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick_reads, "MOST_BYTES", 1000)
+    with serving(Scripted({"bad": BAD[what]})) as scripted:
+        reads = scripted.reads()
+        assert reads.get("b", "bad", None) is None
+        good = reads.get("b", "good", None)
+        assert good is not None and good.body == b"good"
+        assert scripted.requests == [("/b/bad", None), ("/b/good", None)]
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 403])
+def test_a_bucket_that_only_boto3_can_read_is_asked_for_once(status: int) -> None:
+    with serving(Scripted({"bad": (status, {}, b"<Error/>")})) as scripted:
+        reads = scripted.reads()
+        assert [reads.get("far", key, None) for key in ("bad", "good")] == [None, None]
+        assert reads.get("near", "good", None) is not None
+        assert [path for path, _ in scripted.requests] == ["/far/bad", "/near/good"]
+
+
+def test_without_a_server_boto3_reports_it() -> None:
+    with serving(Scripted()) as scripted:
+        pass
+    assert scripted.reads().get("b", "k", None) is None
+
+
+def test_the_thread_ends_with_its_reader() -> None:
+    before = set(threading.enumerate())
+    with serving(Scripted()) as scripted:
+        reads = scripted.reads()
+        assert reads.get("b", "k", None) is not None
+        (thread,) = {t for t in threading.enumerate() if t.name == "migrator-reader"} - before
+        del reads
+        gc.collect()
+        thread.join(60)
+    assert not thread.is_alive()
