@@ -92,6 +92,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (not _is_longest(item), item.path not in slow))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Raises UsageError if pytest-xdist was told to keep the tests of a file together, and does not: fixtures would be
+    made once a worker, and two files would share what each of them expects to have for itself."""
+    if not getattr(session.config.option, "loadgroup", False):
+        return
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    if any("@" not in item.nodeid for item in grouped):
+        raise pytest.UsageError(f"pytest {pytest.__version__} ignores the groups of pytest-xdist: install pytest<9.2.")
+
+
 def _is_longest(item: pytest.Item) -> bool:
     return any(name in item.nodeid for name in LONGEST)
 
