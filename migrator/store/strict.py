@@ -138,13 +138,14 @@ class _BoundedSession:
     def send(self, request: Any) -> Any:
         """Send one request. Raises Absurd for a body that is too long, and botocore's own errors, which boto3
         retries, for one that is incomplete."""
-        if request.stream_output:
-            return self._session.send(request)
+        of_object = request.stream_output
         request.stream_output = True
         try:
             answer = self._session.send(request)
         finally:
-            request.stream_output = False
+            request.stream_output = of_object
+        if of_object and answer.status_code < 300:
+            return answer
         try:
             answer._content = _read_body(answer)
         except Urllib3ReadTimeoutError as error:

@@ -17,6 +17,7 @@ import pytest
 from botocore import awsrequest, handlers, httpsession
 from botocore.config import Config
 
+from migrator.errors import NotFound
 from migrator.store import Store
 
 HEAD = (
@@ -88,6 +89,23 @@ def test_a_connection_on_which_an_answer_comes_twice_is_given_up() -> None:
         store = Store(endpoint_url="http://127.0.0.1:{}".format(listening.getsockname()[1]))  # noqa: UP032
         assert [store.head("bucket", "key").etag for _ in range(2)] == ["abc", "new"]
         assert ended.wait(10)
+
+
+def error(number: int, code: str, cut: int = 0) -> bytes:
+    body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>m</Message></Error>'.encode()
+    head = f"HTTP/1.1 404 Not Found\r\nx-amz-request-id: {number}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body[: len(body) - cut]
+
+
+@pytest.mark.parametrize("cut", [1, 20, 60, 200])
+@pytest.mark.parametrize("read", ["get", "download"])
+def test_an_error_whose_document_breaks_off_is_asked_for_again(read: str, cut: int) -> None:
+    """Also where an object was asked for, whose bytes boto3 leaves to its caller."""
+    with server(error(1, "NoSuchKey", cut), error(2, "NoSuchKey")) as url:
+        store = Store(endpoint_url=url)
+        store.at("b").quick_reads = None
+        with pytest.raises(NotFound):
+            getattr(store, read)("b", "k")
 
 
 CUT = HEAD[: HEAD.index(b"x-amz-meta")]
