@@ -2,7 +2,7 @@
 
 A server that restarts refuses connections for a while, or a gateway answers in its place. Once a server has answered,
 each request is retried for :data:`PATIENCE` seconds after such a failure. If it has never answered, the endpoint is
-probably wrong, and the request fails at once.
+probably wrong, and the request fails after :data:`FIRST_ATTEMPTS` attempts, within seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ PATIENCE = 90.0
 """Seconds from the first failure, while the server answers no request."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two attempts: doubled with each attempt."""
+
+FIRST_ATTEMPTS = 2
+"""How often boto3 tries to connect to a server that has never answered: by itself it would try for half a minute."""
 
 GATEWAY = frozenset({502, 503, 504})
 """The statuses of a gateway (proxy, load balancer) whose server does not answer."""
@@ -92,7 +95,11 @@ class WaitInBoto3:
         self._faults = NEVER_SENT if once else (*NEVER_SENT, ConnectionClosedError)
         self._once = once
 
-    def __call__(self, response: Any, caught_exception: Any, request_dict: dict[str, Any], **_: Any) -> float | None:
+    def __call__(
+        self, response: Any, caught_exception: Any, request_dict: dict[str, Any], attempts: int, **_: Any
+    ) -> float | None:
+        """The delay in seconds before the next attempt, False for no further attempt, None to leave it to boto3.
+        ``attempts``: 1 after the first one."""
         if response is not None:
             status = response[0].status_code
             self._outage.heard(status)
@@ -103,6 +110,8 @@ class WaitInBoto3:
                 self._outage.failed()
         if not failed or self._given_up.is_set():
             return None
+        if not self._outage.known and isinstance(caught_exception, NEVER_SENT) and attempts >= FIRST_ATTEMPTS:
+            return False
         patience = request_dict["context"].setdefault("migrator_patience", Patience(self._outage))
         pause: float | None = patience.pause()
         return pause
