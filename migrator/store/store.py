@@ -84,6 +84,11 @@ class Store:
         """How :mod:`migrator.store.wire` reaches the server; None where only boto3 can."""
         return self._connection.endpoint()
 
+    def host(self, bucket: str) -> str | None:
+        """The host that requests for this bucket are sent to; None if only boto3 knows it."""
+        endpoint = self.at(bucket).endpoint()
+        return endpoint.place(bucket).host if endpoint is not None else None
+
     def reader_properties(self, bucket: str) -> dict[str, str]:
         """The properties with which pyiceberg and s3fs read this bucket. Contain the credentials: never print them."""
         return self.at(bucket).reader_properties()

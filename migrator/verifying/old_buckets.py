@@ -17,6 +17,7 @@ class OldBuckets:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._gone: dict[str, str] = {}
+        self._silent_hosts: set[str] = set()
         self.reader = Reader()
         """Retries reads from the old place."""
 
@@ -27,10 +28,16 @@ class OldBuckets:
         return self._gone[bucket]
 
     def _why_gone(self, bucket: str) -> str:
+        silent = f"the old server {self._store.endpoint_url} did not answer"
+        host = self._store.host(bucket)
+        if host in self._silent_hosts:
+            return silent
         try:
             return "" if self._store.bucket_exists(bucket) else OLD_GONE
         except Unreachable:
-            return f"the old server {self._store.endpoint_url} did not answer"
+            if host is not None:
+                self._silent_hosts.add(host)
+            return silent
         except StoreError:
             return ""  # the server answers; what it refuses is reported for each object
 
