@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import NotFound, StoreError
-from migrator.store.attributes import HEADERS, NOT_COPIED
+from migrator.store.attributes import NOT_COPIED
 from migrator.store.objects import version_parameter
 from migrator.store.rights import refused
 from migrator.store.server_errors import OWN_KEY
@@ -71,19 +71,17 @@ class Look:
 
     def head(self, key: str, version_id: str | None = None) -> Seen | None:
         """What one object has; None if it does not exist."""
+        quick = self._connection.quick_reads
+        answer = quick.head(self._bucket, key, version_id) if quick is not None else None
+        if answer is not None:
+            return _seen(answer.headers)
         try:
-            answer = self._ask("head_object", key, **version_parameter(version_id))
+            asked = self._ask("head_object", key, **version_parameter(version_id))
         except NotFound:
             return None
-        if answer is None:
+        if asked is None:
             return Seen(own_key=self._has_own_key(key))
-        restore = answer.get("Restore", "")
-        return Seen(
-            restored='ongoing-request="false"' in restore,
-            restoring='ongoing-request="true"' in restore,
-            locked=bool(answer.get("ObjectLockMode")) or answer.get("ObjectLockLegalHoldStatus") == "ON",
-            not_copied=any(answer.get(HEADERS[name]) for name in NOT_COPIED),
-        )
+        return _seen(asked["ResponseMetadata"]["HTTPHeaders"])
 
     def _has_own_key(self, key: str) -> bool:
         """A HEAD that is refused has no reason in its answer; a GET has."""
@@ -107,6 +105,17 @@ class Look:
             if refused(error) or _not_found(error):
                 return None
             raise
+
+
+def _seen(headers: Mapping[str, str]) -> Seen:
+    """``headers``: those of a HEAD's answer, with lower-case names."""
+    restore = headers.get("x-amz-restore", "")
+    return Seen(
+        restored='ongoing-request="false"' in restore,
+        restoring='ongoing-request="true"' in restore,
+        locked=bool(headers.get("x-amz-object-lock-mode")) or headers.get("x-amz-object-lock-legal-hold") == "ON",
+        not_copied=any(headers.get(name) for name in NOT_COPIED),
+    )
 
 
 def _not_found(error: StoreError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from io import BytesIO
@@ -14,7 +15,7 @@ import botocore.exceptions
 
 from migrator.errors import AccessDenied, NotFound, SourceChanged, StoreError, Unreachable
 from migrator.store.answers import checked_etag, checked_size
-from migrator.store.attributes import boto3_answer, of_answer
+from migrator.store.attributes import STORAGE_CLASS, boto3_answer, of_answer
 from migrator.store.checksums import Checksum, kept_checksum
 from migrator.store.connection import Connection
 from migrator.store.etags import part_count
@@ -64,11 +65,23 @@ def spool() -> BinaryIO:
 def head(connection: Connection, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
     """One object, as a listing would show it. Raises NotFound."""
     with connection.errors(place_of(bucket, key, version_id)):
+        quick = connection.quick_reads.head(bucket, key, version_id) if connection.quick_reads is not None else None
+        with suppress(KeyError, ValueError):  # a header is missing, or no date: boto3 shall see it
+            if quick is not None:
+                return _stored_object(key, quick.headers)
         answer = connection.client.head_object(Bucket=bucket, Key=key, **version_parameter(version_id))
         etag = checked_etag(answer["ETag"], key)
         size = checked_size(str(answer["ContentLength"]), key)
         modified = milliseconds_of(answer["LastModified"])
         return StoredObject(key, size, etag, modified, answer.get("StorageClass") or "STANDARD")
+
+
+def _stored_object(key: str, headers: Mapping[str, str]) -> StoredObject:
+    """The object of which a HEAD's answer has these headers (lower-case names)."""
+    modified = milliseconds_of(parsedate_to_datetime(headers["last-modified"]))
+    size = checked_size(headers["content-length"], key)
+    storage_class = headers.get(STORAGE_CLASS) or "STANDARD"
+    return StoredObject(key, size, checked_etag(headers["etag"], key), modified, storage_class)
 
 
 def find(connection: Connection, bucket: str, key: str) -> StoredObject | None:

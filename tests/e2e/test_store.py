@@ -77,9 +77,11 @@ def test_an_object_is_the_same_whoever_reads_it(world: World, store: Store, size
         "Tagging": "team=a%26b",
     }
     store.put("data-lake", "k", Content(random.Random(size).randbytes(size), "", attributes))
-    etag = store.head("data-lake", "k").etag
     by_boto3 = Store(endpoint_url=world.server.endpoint_url)
     by_boto3.at("data-lake").quick_reads = None
+    stored = store.head("data-lake", "k")
+    etag = stored.etag
+    assert stored == by_boto3.head("data-lake", "k")
     for pinned in (None, etag):
         quick = store.get("data-lake", "k", etag=pinned)
         assert quick == by_boto3.get("data-lake", "k", etag=pinned) and quick.attributes["Tagging"] == "team=a%26b"

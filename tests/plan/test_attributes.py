@@ -72,9 +72,11 @@ def test_an_archived_object_blocks_until_it_is_restored(
 
 def restored(lake: Store) -> None:
     """moto does not restore a version."""
-    lake.client.meta.events.register(
-        "after-call.s3.HeadObject", lambda parsed, **_: parsed.update(Restore='ongoing-request="false"')
-    )
+
+    def add(parsed: dict[str, Any], **_: object) -> None:
+        parsed["ResponseMetadata"]["HTTPHeaders"]["x-amz-restore"] = 'ongoing-request="false"'
+
+    lake.client.meta.events.register("after-call.s3.HeadObject", add)
 
 
 def test_many_archived_objects_are_counted_and_not_all_asked(

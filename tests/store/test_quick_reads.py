@@ -36,8 +36,11 @@ def serving(scripted: Scripted) -> Iterator[Scripted]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
-            key = self.path.rpartition("/")[2]
+            key = self.path.partition("?")[0].rpartition("/")[2]
             scripted.requests.append((self.path, self.headers["If-Match"]))
             default = 200, {"ETag": '"e"'}, key.encode()
             status, headers, body = scripted.answers.get(key, default)
@@ -45,7 +48,8 @@ def serving(scripted: Scripted) -> Iterator[Scripted]:
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            if self.command == "GET":
+                self.wfile.write(body)
             self.close_connection = int(headers.get("Content-Length", len(body))) != len(body)
 
         def log_message(self, *_: object) -> None:
@@ -69,6 +73,24 @@ def test_many_threads_each_get_their_object() -> None:
         answers = list(pool.map(lambda key: reads.get("b", key, "e"), keys))
     assert [answer and answer.body.decode() for answer in answers] == keys
     assert sorted(scripted.requests) == sorted((f"/b/{key}", '"e"') for key in keys)
+
+
+def test_the_head_of_an_object_and_of_one_version() -> None:
+    with serving(Scripted({"gone": (404, {}, b"<Error/>")})) as scripted:
+        reads = scripted.reads()
+        answer = reads.head("b", "k")
+        assert answer is not None and (answer.headers["content-length"], answer.body) == ("1", b"")
+        assert reads.head("b", "k", "v 1") is not None
+        assert reads.head("b", "gone") is None
+        assert [path for path, _ in scripted.requests] == ["/b/k", "/b/k?versionId=v%201", "/b/gone"]
+
+
+def test_an_answer_that_came_before_is_left_to_boto3() -> None:
+    ids = ("1", "1", "2", "")
+    answers = {f"k{n}": (200, {"ETag": '"e"', "x-amz-request-id": id_}, b"x") for n, id_ in enumerate(ids)}
+    with serving(Scripted(answers)) as scripted:
+        reads = scripted.reads()
+        assert [reads.get("b", key, None) is not None for key in answers] == [True, False, True, True]
 
 
 BAD = {
