@@ -8,6 +8,7 @@ answer about the object is left to boto3, which follows redirects, waits for the
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import weakref
 from collections import deque
@@ -29,6 +30,7 @@ class QuickReads:
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._started: tuple[asyncio.AbstractEventLoop, Wire] | None = None
+        self._process = 0
         self._left_to_boto3: set[str] = set()
         self._seen: deque[str] = deque(maxlen=256)
 
@@ -80,11 +82,11 @@ class QuickReads:
 
     def _start(self) -> tuple[asyncio.AbstractEventLoop, Wire]:
         with self._lock:
-            if self._started is None:
+            if self._started is None or self._process != os.getpid():  # a fork has no threads
                 loop, wire = asyncio.new_event_loop(), Wire(self._endpoint)
                 threading.Thread(target=_serve, args=(loop, wire), name="migrator-reader", daemon=True).start()
                 weakref.finalize(self, loop.call_soon_threadsafe, loop.stop)
-                self._started = loop, wire
+                self._started, self._process = (loop, wire), os.getpid()
             return self._started
 
 

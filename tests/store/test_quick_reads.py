@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +130,21 @@ def test_without_a_server_boto3_reports_it() -> None:
     with serving(Scripted()) as scripted:
         pass
     assert scripted.reads().get("b", "k", None) is None
+
+
+def test_a_forked_process_reads_on_its_own() -> None:
+    with serving(Scripted()) as scripted:
+        reads = scripted.reads()
+        assert reads.get("b", "k", None) is not None
+        child = multiprocessing.get_context("fork").Process(target=_read_or_exit, args=(reads,))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
+
+
+def _read_or_exit(reads: QuickReads) -> None:
+    if reads.get("b", "k", None) is None:
+        sys.exit(1)
 
 
 def test_the_thread_ends_with_its_reader() -> None:
