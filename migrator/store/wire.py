@@ -1,7 +1,7 @@
 """Sends signed HTTP/1.1 requests to one S3 endpoint over persistent connections, in one event loop.
 
-Copies and listings need one known request many times, and boto3 takes a millisecond of CPU for each. boto3 still
-decides where a request is sent, with which credentials, and when only boto3 can send it
+Copies, listings and small reads need one known request many times, and boto3 takes milliseconds of CPU for each. boto3
+still decides where a request is sent, with which credentials, and when only boto3 can send it
 (:meth:`migrator.store.connection.Connection.endpoint`). An answer is accepted only if it is complete and belongs to the
 request that was sent. Otherwise :class:`Lost` is raised, and the caller repeats the request.
 """
