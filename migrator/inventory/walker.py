@@ -273,9 +273,9 @@ class Walker:
         return open_file
 
     def _vanished(self, broken: BrokenFile, strict: bool) -> None:
-        """The listing has this file, and now it is not there: a problem if ``strict``. What only history names, a writer
-        removes in the ordinary course of its work: after a commit at the second attempt, the files of the first one.
-        Raises every other error."""
+        """The listing has this file, and now it is not there: a problem if ``strict``. What only history names may go
+        at any time: a commit that succeeds at the second attempt removes the files of the first one. Raises every other
+        error."""
         if not isinstance(broken.error, NotFound):
             raise broken.error
         if not strict:

@@ -86,9 +86,9 @@ class Nessie:
     def _operations(
         self, head: str, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint], *, trial: bool = False
     ) -> list[dict[str, Any]]:
-        """What is to be committed: nothing for what is at its new place. Raises PlanStale, but not for a ``trial``: the
-        lake may be in use while it is planned, so that takes what has changed as it is now, and leaves out what is gone.
-        """
+        """What is to be committed: nothing for what is at its new place. Raises PlanStale, but not for a ``trial``: a
+        lake may be in use while it is planned, so that takes what has changed as it is now, and leaves out what is
+        gone."""
         names = {table.namespace for table in tables} | {item.namespace for item in namespaces}
         levels = {name: self._reader.levels(name) for name in names}
         keys = [(*levels[table.namespace], table.name) for table in tables]
