@@ -95,9 +95,11 @@ class SharedLake:
         assert self.pyiceberg is not None
         return self.pyiceberg().load_table(f"db.{table}")
 
-    def ids(self, table: str) -> list[int]:
-        """The ids in a table, sorted, as Spark and pyiceberg read them: a row that is there twice is there twice."""
-        rows = [row[0] for row in self.session().sql(f"SELECT id FROM lake.db.{table} ORDER BY id").collect()]
+    def ids(self, table: str, session: Any = None) -> list[int]:
+        """The ids in a table, sorted, as Spark and pyiceberg read them: a row that is there twice is there twice.
+        ``session``: one that has not opened the table; else a new one."""
+        read = (session or self.session()).sql(f"SELECT id FROM lake.db.{table} ORDER BY id").collect()
+        rows = [row[0] for row in read]
         assert sorted(self.load(table).scan().to_arrow()["id"].to_pylist()) == rows
         return rows
 

@@ -50,7 +50,7 @@ FIRST_ROW = -1
 """The id of the row that every table has before there are writers."""
 ATTEMPTS = 100
 PASSES = 2
-PAUSE = 1.0
+PAUSE = 2.0
 """Seconds between two commits of a writer for which nobody waits: more of them would only take longer to read."""
 
 
@@ -312,7 +312,7 @@ def lake(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 # -- the test --------------------------------------------------------------------------------------------
 
 
-def named_files(lake: SharedLake, table: str) -> set[str]:
+def named_files(session: Any, table: str) -> set[str]:
     """Every path in the table's metadata, as Spark reads it."""
     queries = (
         "SELECT data_file.file_path FROM {}.all_entries",
@@ -321,7 +321,7 @@ def named_files(lake: SharedLake, table: str) -> set[str]:
         "SELECT file FROM {}.metadata_log_entries",
     )
     query = " UNION ALL ".join(queries).format(*[f"lake.db.{table}"] * len(queries))
-    return {row[0] for row in lake.session().sql(query).collect()}
+    return {row[0] for row in session.sql(query).collect()}
 
 
 def test_no_row_is_lost_and_none_is_there_twice(
@@ -350,8 +350,9 @@ def test_no_row_is_lost_and_none_is_there_twice(
             writer.stop()
     assert api.verify_lake(plan).ok
     delete_buckets(lake.world.server.client(), OLD)
-    assert {table: lake.ids(table) for table in (*OWN, SHARED)} == written(before, after)
+    session = lake.session()
+    assert {table: lake.ids(table, session) for table in (*OWN, SHARED)} == written(before, after)
     for table in (*OWN, SHARED):
         document = lake.world.read(lake.load(table).metadata_location)
         assert not [bucket for bucket in OLD if f"://{bucket}/" in document]
-        assert all(path.partition("://")[2].startswith(f"{TARGET}/") for path in named_files(lake, table))
+        assert all(path.partition("://")[2].startswith(f"{TARGET}/") for path in named_files(session, table))
