@@ -4,6 +4,7 @@ committed is there once, and nothing names an old bucket."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -51,7 +52,8 @@ FIRST_ROW = -1
 ATTEMPTS = 100
 PASSES = 2
 PAUSE = 2.0
-"""Seconds between two commits of a writer for which nobody waits: more of them would only take longer to read."""
+"""Seconds between two commits of a writer for which nobody waits, or more where commits take long: else there would be
+more to migrate the longer that takes."""
 
 
 # -- the writers -----------------------------------------------------------------------------------------
@@ -74,11 +76,13 @@ class Writer(threading.Thread):
         try:
             while not self._told.is_set():
                 for table in (self.own, SHARED):
+                    begun = time.monotonic()
                     self.commit(table)
+                    pause = max(PAUSE, 4 * (time.monotonic() - begun))
                     with self._news:
                         self._commits += 1
                         self._news.notify_all()
-                        self._news.wait_for(lambda: self._awaited or self._told.is_set(), PAUSE)
+                        self._news.wait_for(lambda: self._awaited or self._told.is_set(), pause)
         except BaseException as error:
             with self._news:
                 self._error = error
