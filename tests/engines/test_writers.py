@@ -338,8 +338,9 @@ def test_no_row_is_lost_and_none_is_there_twice(
         assert not planned["blocked"], [f for f in planned["findings"] if f["severity"] == "block"]
         for number in range(PASSES):
             progress = WhileWriting(before)
-            api.copy_lake(plan, progress=progress)
-            assert progress.waited >= set(DURING[number == 0 :])
+            done = api.copy_lake(plan, progress=progress)
+            # A pass is not prepared to its end if a writer has just removed a file: that is left to the next one.
+            assert progress.waited >= set(DURING[number == 0 : -1 if done.not_prepared else None])
             wait_for_commits(before)
         look = StopWhenSeen(before)
         monkeypatch.setattr(api, "look", look)
