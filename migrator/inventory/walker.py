@@ -78,7 +78,7 @@ class Walker:
         for read in read_lists(places, self._opener(places)):
             try:
                 if isinstance(read, BrokenFile):
-                    self._vanished(read)
+                    self._vanished(read, strict)
                     continue
                 self._check_mapped(read.path, [manifest.path for manifest in read.manifests])
             except (Unreadable, UnmappedPath) as error:
@@ -101,7 +101,7 @@ class Walker:
         for read in read_manifests(places, self._opener(places)):
             try:
                 if isinstance(read, BrokenFile):
-                    self._vanished(read)
+                    self._vanished(read, strict)
                 else:
                     self._refs.add(self._rows(read.path, read.entries, strict))
             except (Unreadable, UnmappedPath) as error:
@@ -249,7 +249,7 @@ class Walker:
 
         for outcome in run_in_threads(read, places, workers=READERS):
             if isinstance(outcome, Failed):
-                self._vanished(BrokenFile(outcome.item, outcome.error))
+                self._vanished(BrokenFile(outcome.item, outcome.error), strict)
             else:
                 yield outcome.item, outcome.result
 
@@ -272,9 +272,13 @@ class Walker:
 
         return open_file
 
-    def _vanished(self, broken: BrokenFile) -> None:
-        """The listing has this file, and now it is not there. Raises every other error."""
+    def _vanished(self, broken: BrokenFile, strict: bool) -> None:
+        """The listing has this file, and now it is not there: a problem if ``strict``. What only history names may go
+        at any time: a commit that succeeds at the second attempt removes the files of the first one. Raises every other
+        error."""
         if not isinstance(broken.error, NotFound):
             raise broken.error
+        if not strict:
+            return
         message = "vanished while planning"
         self._problems.add("missing-object", broken.path, message, "Stop the writers and plan again.")

@@ -214,6 +214,22 @@ def test_checking_leaves_nothing_behind(place: Place) -> None:
     assert place.everything() == before
 
 
+@pytest.mark.parametrize("change", ["committed to", "dropped"])
+def test_what_is_in_use_while_it_is_planned_can_be_repointed(place: Place, change: str) -> None:
+    """The check asks what the catalog can do. What a writer did since the listing is taken in by the cutover."""
+    table, other = place.make("t"), place.moved(place.make("u"))
+    there = place.moved(table)
+    if change == "dropped":
+        place.theirs.drop_table(table.name())
+    else:
+        table.append(pa.table({"id": [9]}))
+    before = place.everything()
+    with place.opened() as catalog:
+        catalog.check_repoint([there, other], [])
+        catalog.check_repoint([other, there], [])
+    assert place.everything() == before
+
+
 def test_views_are_swapped_by_those_who_can(rest_place: Place) -> None:
     place = rest_place
     table = place.make("t")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from engines.jars import REQUIRED, missing
+from engines.jars import require
 from migrator.cli import main
 from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
@@ -60,9 +59,7 @@ class World:
 
 @pytest.fixture(scope="module")  # it ends before another file begins a Spark in this process
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    why = missing()
-    if why and os.environ.get(REQUIRED) != "1":
-        pytest.skip(why)
+    require()
     from engines import lake, spark
 
     folder = tmp_path_factory.mktemp("engines")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pytest
 
 import fetched
 
@@ -14,6 +17,12 @@ REQUIRED = "MIGRATOR_REQUIRE_SPARK"
 def missing() -> str:
     """Why Spark cannot run here; "" if it can."""
     return fetched.missing_for_jars(POM)
+
+
+def require() -> None:
+    """Skip the test if Spark cannot run here, unless MIGRATOR_REQUIRE_SPARK=1."""
+    if (why := missing()) and os.environ.get(REQUIRED) != "1":
+        pytest.skip(why)
 
 
 def jars() -> list[Path]:

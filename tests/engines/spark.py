@@ -22,6 +22,19 @@ NEW = ("s3://data-lake/warehouse", "s3a://data-lake/warehouse")
 """The warehouses of ``iceberg`` and ``local``, before and after a migration with the built-in layout."""
 
 
+def s3_file_io(server: Server) -> dict[str, str]:
+    """The properties with which Iceberg's own file IO, in Java, finds the server."""
+    keys = server.properties()
+    return {
+        "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        "s3.endpoint": server.endpoint_url,
+        "s3.path-style-access": "true",
+        "s3.access-key-id": keys["s3.access-key-id"],
+        "s3.secret-access-key": keys["s3.secret-access-key"],
+        "client.region": "us-east-1",
+    }
+
+
 @contextmanager
 def spark_session(
     server: Server,
@@ -35,16 +48,7 @@ def spark_session(
     catalog's SQLite file. ``few_rows`` leaves out the compilers: twice as fast for many small statements.
     """
     assert SparkContext._active_spark_context is None, "another session of this process would be taken, and ended"
-    keys = server.properties()
-    access, secret = keys["s3.access-key-id"], keys["s3.secret-access-key"]
-    s3 = {
-        "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-        "s3.endpoint": server.endpoint_url,
-        "s3.path-style-access": "true",
-        "s3.access-key-id": access,
-        "s3.secret-access-key": secret,
-        "client.region": "us-east-1",
-    }
+    s3 = s3_file_io(server)
     jdbc = {"type": "jdbc", "uri": f"jdbc:sqlite:{database}", "jdbc.schema-version": "V1", "warehouse": warehouses[0]}
     both = {"cache-enabled": "false", "io.manifest.cache-enabled": str(manifest_cache).lower()}
     catalogs = {
@@ -61,8 +65,8 @@ def spark_session(
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",  # add_files wants it for s3://
         "spark.hadoop.fs.s3a.endpoint": server.endpoint_url,
-        "spark.hadoop.fs.s3a.access.key": access,
-        "spark.hadoop.fs.s3a.secret.key": secret,
+        "spark.hadoop.fs.s3a.access.key": s3["s3.access-key-id"],
+        "spark.hadoop.fs.s3a.secret.key": s3["s3.secret-access-key"],
         "spark.hadoop.fs.s3a.path.style.access": "true",
         "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
         "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from catalogs.servers.java import HIVE, HiveMetastore, require
-from engines.jars import REQUIRED, jars, missing
+from engines.jars import jars
+from engines.jars import require as require_spark
 from migrator.cli import main
 from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
@@ -98,8 +98,7 @@ def run(*arguments: object) -> None:
 
 def test_spark_reads_and_writes_what_was_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require(HIVE)
-    if (why := missing()) and os.environ.get(REQUIRED) != "1":
-        pytest.skip(why)
+    require_spark()
     monkeypatch.chdir(tmp_path)
     with Server() as s3, HiveMetastore(s3, "s3://bronze/wh") as hive:
         for name, value in s3.environ().items():

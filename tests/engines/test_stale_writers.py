@@ -4,17 +4,12 @@ before Spark and pyiceberg read."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from pyiceberg.catalog.sql import SqlCatalog
 
-from engines.jars import REQUIRED, missing
+from engines.shared import SharedLake, one_spark, sql_lake
 from migrator import api
 from migrator.config import load
 from migrator.demo.server import Server
@@ -23,85 +18,33 @@ pytestmark = pytest.mark.timeout(600)
 OLD, TARGET = "bronze", "data-lake"
 
 
-@dataclass
-class Lake:
-    """One SQL catalog, ``lake``, that Spark and pyiceberg share."""
-
-    server: Server
-    folder: Path
-    base: Any
-    properties: dict[str, str]
-    catalog_uri: str
-
-    def session(self, *, caches: bool = False) -> Any:
-        """A Spark session that has opened no table yet. ``caches``: it keeps what it opens, as Spark does by itself."""
-        session = self.base.newSession()
-        session.conf.set("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
-        for key, value in (self.properties | {"cache-enabled": str(caches).lower()}).items():
-            session.conf.set(f"spark.sql.catalog.lake.{key}", value)
-        return session
-
-    def ids(self, table: str) -> list[int]:
-        """The ids in a table, as Spark and pyiceberg read them."""
-        rows = [row[0] for row in self.session().sql(f"SELECT id FROM lake.db.{table} ORDER BY id").collect()]
-        catalog = SqlCatalog("lake", uri=self.catalog_uri, **self.server.properties())
-        assert sorted(catalog.load_table(f"db.{table}").scan().to_arrow()["id"].to_pylist()) == rows
-        return rows
-
-    def take(self, bucket: str) -> dict[str, bytes]:
-        """Empty a bucket; what was in it, for :meth:`give`."""
-        client, taken = self.server.client(), {}
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            for entry in page.get("Contents", []):
-                taken[entry["Key"]] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
-        for key in taken:
-            client.delete_object(Bucket=bucket, Key=key)
-        return taken
-
-    def give(self, bucket: str, taken: dict[str, bytes]) -> None:
-        for key, data in taken.items():
-            self.server.client().put_object(Bucket=bucket, Key=key, Body=data)
-
-
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory, postgres_uri: str) -> Iterator[Lake]:
-    if (why := missing()) and os.environ.get(REQUIRED) != "1":
-        pytest.skip(why)
-    from engines import spark
-
-    folder = tmp_path_factory.mktemp("stale")
-    with Server() as server:
-        for bucket in (OLD, TARGET):
-            server.client().create_bucket(Bucket=bucket)
-        keys, uri = server.properties(), sa.make_url(postgres_uri)  # in SQLite, a Spark that has read blocks writers
-        properties = {
-            "type": "jdbc",
-            "uri": f"jdbc:postgresql://{uri.host}:{uri.port}/{uri.database}",
-            "jdbc.user": str(uri.username),
-            "jdbc.password": str(uri.password),
-            "jdbc.schema-version": "V1",
-            "warehouse": f"s3://{OLD}/wh",
-            "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-            "s3.endpoint": server.endpoint_url,
-            "s3.path-style-access": "true",
-            "s3.access-key-id": keys["s3.access-key-id"],
-            "s3.secret-access-key": keys["s3.secret-access-key"],
-            "client.region": "us-east-1",
-        }
-        (folder / "lake.toml").write_text(
-            f'[source]\nendpoint_url = "{server.endpoint_url}"\n[target]\nbucket = "{TARGET}"\n'
-            f'[layout]\n"s3://{OLD}/" = "{OLD}/"\n'
-            f'[catalogs.lake]\ntype = "sql"\nuri = "{postgres_uri}"\n'
-        )
-        try:
-            with spark.spark_session(server, folder / "unused.db", spark.OLD, few_rows=True) as base:
-                yield Lake(server, folder, base, properties, postgres_uri)
-        finally:
-            spark.end_jvm()
+def lake(tmp_path_factory: pytest.TempPathFactory, postgres_uri: str) -> Iterator[SharedLake]:
+    with one_spark(tmp_path_factory.mktemp("stale")) as world, world.buckets(OLD, TARGET):
+        yield sql_lake(world, postgres_uri, f"s3://{OLD}/wh")
 
 
-def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in lake.server.environ().items():
+def take(server: Server, bucket: str) -> dict[str, bytes]:
+    """Empty a bucket; what was in it, for :func:`give`."""
+    client, taken = server.client(), {}
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", []):
+            taken[entry["Key"]] = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+    for key in taken:
+        client.delete_object(Bucket=bucket, Key=key)
+    return taken
+
+
+def give(server: Server, bucket: str, taken: dict[str, bytes]) -> None:
+    for key, data in taken.items():
+        server.client().put_object(Bucket=bucket, Key=key, Body=data)
+
+
+def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(
+    lake: SharedLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = lake.world.server
+    for name, value in server.environ().items():
         monkeypatch.setenv(name, value)
     spark = lake.session()
     spark.sql("CREATE NAMESPACE lake.db")
@@ -114,8 +57,8 @@ def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(lake: Lake, mo
         spark.sql(f"DELETE FROM lake.db.{name} WHERE id IN (3, 13)")
     cached = lake.session(caches=True)
     assert len(cached.sql("SELECT * FROM lake.db.t").collect()) == 18
-    plan = lake.folder / "plan.db"
-    api.plan_lake(load(lake.folder / "lake.toml"), plan)
+    plan = tmp_path / "plan.db"
+    api.plan_lake(load(lake.write_config(tmp_path, TARGET, OLD)), plan)
     assert api.migrate_lake(plan).ok
 
     # The stale session writes; so does one that knows where the tables are now.
@@ -130,7 +73,7 @@ def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(lake: Lake, mo
     assert repaired.ok and [table.table for table in repaired.tables] == ["lake.db.t"]
     assert "deletes" in repaired.tables[0].not_compared
     assert any("spark" in snapshot for snapshot in repaired.tables[0].snapshots)
-    old = lake.take(OLD)
+    old = take(server, OLD)
     assert lake.ids("t") == expected
     assert api.verify_lake(plan).ok
     tagged = lake.session().sql(f"SELECT count(*) FROM lake.db.t VERSION AS OF '{repaired.tables[0].tag}'").collect()
@@ -143,10 +86,10 @@ def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(lake: Lake, mo
     fresh.sql("CALL lake.system.rewrite_manifests('db.u')")
     wanted = [*sorted(set(range(20)) - {3, 13, 7}), 301]
     assert lake.ids("u") == wanted
-    lake.give(OLD, old)
+    give(server, OLD, old)
     done = api.rollback_lake(plan, bring_back=True)
     assert sorted(brought.table for brought in done.brought_back) == ["lake.db.t", "lake.db.u"]
-    lake.take(TARGET)
+    take(server, TARGET)
     assert (lake.ids("t"), lake.ids("u")) == (expected, wanted)
 
     # The old lake is used as before.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -17,7 +18,7 @@ from pyiceberg.view.metadata import ViewMetadata
 
 from iceberg.avro_files import avro, records
 from iceberg.deletes.test_puffin import VECTOR, puffin_of
-from iceberg.tables import FILE_PATH, entry, list_schema, listed, position_deletes
+from iceberg.tables import FILE_PATH, entry, list_schema, listed, manifest_schema, position_deletes
 from iceberg.test_views import PLAIN
 from migrator.store import Store, is_own
 from migrator.target.ledger import Ledger, own
@@ -30,6 +31,7 @@ from plan.handmade import (
     blocks,
     data_file,
     delete_rows,
+    document,
     entries_at_target,
     migrated,
     places,
@@ -383,6 +385,36 @@ def test_old_metadata_and_statistics_move_as_far_as_they_are_there(lake: Store, 
     assert [e["statistics-path"] for e in new["partition-statistics"]] == [f"{there}/a.stats"]
     assert json.loads(at_target(lake, f"bronze/t/metadata/{OLDER}"))["location"] == "s3a://data-lake/bronze/t"
     assert at_target(lake, "bronze/t/metadata/a.stats") == b"PFA1 s3a://bronze/t/data/a.parquet"
+
+
+@pytest.mark.parametrize("gone", ["snap-2.avro", "00001-b.metadata.json", "m2.avro"])
+def test_what_a_writer_removes_while_it_is_planned_stops_nothing_if_only_history_names_it(
+    lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """A commit that succeeds at the second attempt removes the files of the first one."""
+    metadata = f"{LOCATION}/metadata"
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
+    length = put(lake, f"{metadata}/m2.avro", avro(manifest_schema(2), [data_file(lake, f"{LOCATION}/data/b.parquet")]))
+    put(lake, f"{metadata}/snap-2.avro", avro(list_schema(2), [listed(f"{metadata}/m2.avro", length, 0)]))
+    attempt = {"snapshot-id": 2, "sequence-number": 2, "timestamp-ms": 2, "summary": {}}
+    attempt["manifest-list"] = f"{metadata}/snap-2.avro"
+    put(lake, f"{metadata}/00001-b.metadata.json", document(snapshots=[attempt]))
+    for name in ("get", "download"):
+        monkeypatch.setattr(Store, name, _after_removing(getattr(Store, name), gone))
+    described = planned(lake, tmp_path, Named(CURRENT))
+    assert not described["blocked"] and not places(described, "missing-object")
+    assert gone not in str(list(lake.list("bronze", "t/")))
+
+
+def _after_removing(read: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A method of a store, before which somebody removes the object that it is about to read."""
+
+    def read_too_late(self: Store, bucket: str, key: str, *more: Any, **named: Any) -> Any:
+        if key.endswith(name):
+            boto3.client("s3").delete_object(Bucket=bucket, Key=key)
+        return read(self, bucket, key, *more, **named)
+
+    return read_too_late
 
 
 # -- format versions ---------------------------------------------------------------------------------------

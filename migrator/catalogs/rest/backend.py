@@ -12,6 +12,8 @@ from migrator.catalogs.rest.ways import check_arrived, named, set_properties
 from migrator.catalogs.sql import SqlCatalog
 from migrator.errors import CannotRepoint, ConfigError
 
+ATTEMPTS = 5
+
 
 class Backend:
     """See :class:`Way`. The database has the tables of JdbcCatalog, and the server reads them at each request."""
@@ -31,18 +33,32 @@ class Backend:
         """See :class:`Way`. The database and the server must agree on where every table is."""
         rows = {(row.namespace, row.name): row.metadata_location for row in self._sql.tables()}
         for table in tables:
-            row = rows.get((table.namespace, table.name))
-            if row != table.expected:
-                where = "does not have it" if row is None else f"has it at {row}"
-                raise CannotRepoint(
-                    f"The server of catalog {self._client.name!r} shows {named(table)} at {table.expected}, but the "
-                    f"database {self._sql.describe()}, catalog_name {self._sql.name!r}, {where}.",
-                    next_move="Check backend and backend-catalog-name: they must name the database behind the server.",
-                )
+            if rows.get((table.namespace, table.name)) != table.expected:
+                self._check_agreed(table)
         stored, others = self._split(namespaces)
         if others and self._client.offers("POST namespaces/{namespace}/properties") is False:
             raise CannotRepoint(f"The server of catalog {self._client.name!r} cannot change properties of namespaces.")
         self._sql.check_repoint(tables, stored)
+
+    def _check_agreed(self, table: Repoint) -> None:
+        """The database has the table where the server shows it now: somebody may have committed to it since it was
+        listed, and may be doing so. Raises CannotRepoint."""
+        for _ in range(ATTEMPTS):
+            shown = self._shown(table)
+            row = self._sql.current(table.namespace, table.name)
+            if row in (shown, self._shown(table)):
+                return
+        where = "does not have it" if row is None else f"has it at {row}"
+        raise CannotRepoint(
+            f"The server of catalog {self._client.name!r} "
+            f"{f'shows {named(table)} at {shown}' if shown else f'does not know {named(table)}'}, but the database "
+            f"{self._sql.describe()}, catalog_name {self._sql.name!r}, {where}.",
+            next_move="Check backend and backend-catalog-name: they must name the database behind the server.",
+        )
+
+    def _shown(self, table: Repoint) -> str | None:
+        at = self._client.load(self._reader.levels(table.namespace), table.name, table.kind)
+        return None if at is None else at.location
 
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """See :class:`Way`."""

@@ -46,7 +46,7 @@ class Nessie:
     def check(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """See :class:`Way`. Commits to a branch of its own, and deletes the branch."""
         head = self._head()
-        operations = self._operations(head, tables, namespaces)
+        operations = self._operations(head, tables, namespaces, trial=True)
         if not operations:
             return
         name = f"migrator-try-{uuid.uuid4().hex}"
@@ -84,9 +84,11 @@ class Nessie:
         check_arrived(self._client, self._reader.levels(table.namespace), table)
 
     def _operations(
-        self, head: str, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]
+        self, head: str, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint], *, trial: bool = False
     ) -> list[dict[str, Any]]:
-        """What is to be committed: nothing for what is at its new place. Raises PlanStale."""
+        """What is to be committed: nothing for what is at its new place. Raises PlanStale, but not for a ``trial``: a
+        lake may be in use while it is planned, so that takes what has changed as it is now, and leaves out what is
+        gone."""
         names = {table.namespace for table in tables} | {item.namespace for item in namespaces}
         levels = {name: self._reader.levels(name) for name in names}
         keys = [(*levels[table.namespace], table.name) for table in tables]
@@ -95,9 +97,9 @@ class Nessie:
         for key, table in zip(keys, tables, strict=True):
             content, kind = contents.get(key, {}), "ICEBERG_VIEW" if table.kind == VIEW else "ICEBERG_TABLE"
             location = content.get("metadataLocation") if content.get("type") == kind else None
-            if location not in (table.expected, table.new):
+            if not trial and location not in (table.expected, table.new):
                 raise stale(self._client, table, location)
-            if location != table.new:
+            if location not in (None, table.new):
                 changed[key] = {**content, "metadataLocation": table.new}
         for item in namespaces:
             key = levels[item.namespace]
@@ -106,6 +108,8 @@ class Nessie:
             # Without a location of its own, a namespace shows one that follows from the warehouse.
             value = properties.get(item.key) or self._reader.properties(key).get(item.key)
             if content.get("type") != "NAMESPACE" or value not in (item.expected, item.new):
+                if trial:
+                    continue
                 raise PlanStale(
                     f"The property {item.key!r} of namespace {self._client.name}.{item.namespace} is {value!r} now; "
                     f"the plan expects {item.expected!r}. Nothing was changed.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from types import TracebackType
@@ -12,6 +13,7 @@ import boto3
 import pytest
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
+from moto.dynamodb.responses import DynamoHandler
 from moto.glue.responses import GlueResponse
 from moto.server import ThreadedMotoServer
 from pyiceberg.catalog.dynamodb import DynamoDbCatalog
@@ -25,13 +27,14 @@ PAGE = 2
 class Aws:
     """A server for Glue and DynamoDB; use it as a context manager.
 
-    moto takes any VersionId. Here, as on AWS, a table is updated only if it still has the version that is given. And
-    moto lists everything at once.
+    moto takes any VersionId. Here, as on AWS, a table is updated only if it still has the version that is given, and
+    nobody comes between the comparison and the update, in Glue as in DynamoDB. And moto lists everything at once.
     """
 
     def __enter__(self) -> Aws:
         self._patches = pytest.MonkeyPatch()
-        self._patches.setattr(GlueResponse, "update_table", _comparing(GlueResponse.update_table))
+        self._patches.setattr(GlueResponse, "update_table", _one_by_one(_comparing(GlueResponse.update_table)))
+        self._patches.setattr(DynamoHandler, "call_action", _one_by_one(DynamoHandler.call_action))
         for operation, key in (("get_tables", "TableList"), ("get_databases", "DatabaseList")):
             self._patches.setattr(GlueResponse, operation, _paged(getattr(GlueResponse, operation), key))
         self._server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
@@ -56,6 +59,17 @@ class Aws:
             aws_access_key_id="x",
             aws_secret_access_key="y",
         )
+
+
+def _one_by_one(answer: Any) -> Any:
+    """moto answers each request in a thread of its own."""
+    lock = threading.Lock()
+
+    def answer_alone(self: Any) -> Any:
+        with lock:
+            return answer(self)
+
+    return answer_alone
 
 
 def _comparing(update: Any) -> Any:
