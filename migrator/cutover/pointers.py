@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -63,6 +64,20 @@ def check_unmoved_since_planning(run: Run) -> None:
             state = f"is at {now}" if now else "is gone"
             raise PlanStale(
                 f"{table.identifier} moved on since planning: expected {table.old_metadata}, it {state}.",
+                next_move=PLAN_AGAIN,
+            )
+
+
+def check_problems_still_hold(run: Run) -> None:
+    """The tables of a blocked plan that have problems are where they were when the plan was made. Raises PlanStale: a
+    writer that removes files while its table is planned makes the table look broken, which it is not."""
+    for table in run.plan.tables():
+        if table.catalog is None or table.stays or table.state == MIGRATED or not json.loads(table.problems):
+            continue
+        now = run.catalogs[table.catalog].current(table.namespace, table.name)
+        if now is not None and now not in (table.old_metadata, table.new_metadata):
+            raise PlanStale(
+                f"{table.identifier} has problems in the plan, and moved on since: from {table.old_metadata} to {now}.",
                 next_move=PLAN_AGAIN,
             )
 

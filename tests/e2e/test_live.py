@@ -14,6 +14,7 @@ from migrator import api
 from migrator.config import load
 from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale
 from migrator.planfile.log import RENEWED
+from migrator.store import Store
 
 
 @pytest.fixture
@@ -137,6 +138,48 @@ def test_writers_write_all_through_the_copies(lake: SmallLake, plan: Path) -> No
     assert set(written) <= expected["a"]
     assert api.cutover_lake(plan, quiet_for=0).migration.ok
     check_moved(lake, plan, expected, *(f"bronze/plain/{number}" for number in written))
+
+
+@pytest.mark.parametrize("when", ["first pass", "second pass", "cutover"])
+def test_files_that_table_maintenance_removes_while_a_pass_is_planned(
+    lake: SmallLake, plan: Path, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planner has listed them, and finds them gone: the table is sound, and the pass is made anew."""
+    table = lake.tables[0]
+    table.commit([5000])
+    if when != "first pass":
+        api.copy_lake(plan)
+        table.commit([5001])
+    download, expired, alone = Store.download, list[str](), threading.Lock()
+
+    def expire_first(store: Store, bucket: str, key: str, **more: Any) -> Any:
+        with alone:
+            if not expired and key.rpartition("/")[2].startswith("snap-") and bucket == "bronze":
+                expire()
+        return download(store, bucket, key, **more)
+
+    def expire() -> None:
+        loaded = lake.catalog("one", lake.database("one")).load_table("db.a")
+        old = {snapshot.manifest_list for snapshot in loaded.metadata.snapshots}
+        table.commit([5002])
+        loaded = lake.catalog("one", lake.database("one")).load_table("db.a")
+        ids = [snapshot.snapshot_id for snapshot in loaded.metadata.snapshots[:-1]]
+        loaded.maintenance.expire_snapshots().by_ids(ids).commit()
+        expired.extend(uri.removeprefix("s3://bronze/") for uri in old)
+        lake.client.delete_objects(Bucket="bronze", Delete={"Objects": [{"Key": name} for name in expired]})
+
+    monkeypatch.setattr(Store, "download", expire_first)
+    if when == "cutover":
+        assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    else:
+        api.copy_lake(plan)
+    assert expired and not set(expired) & set(lake.listing("bronze"))
+    monkeypatch.setattr(Store, "download", download)
+    expected = rows(lake)
+    assert 5002 in expected["a"]
+    if when != "cutover":
+        assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    check_moved(lake, plan, expected)
 
 
 @pytest.mark.parametrize("what", ["commit", "object"])
