@@ -27,9 +27,7 @@ from migrator.errors import EXIT_FAILED
 @click.option(
     "--alias", "aliases", multiple=True, metavar="NAME", help="An alias of mc that stands for the server. Repeatable."
 )
-@click.option(
-    "--checkpoints", metavar="FOLDER", help="The local folder of checkpoints.  [default: /tmp/checkpoints/]"
-)
+@click.option("--checkpoints", metavar="FOLDER", help="The local folder of checkpoints.  [default: /tmp/checkpoints/]")
 @json_option
 def rewrite_config(
     paths: tuple[Path, ...],
@@ -63,9 +61,8 @@ def rewrite_config(
     from migrator.config import Settings
     from migrator.reporting.scripts import rewritten_json, rewritten_report, summary_report
 
-    settings = (api.load_settings(config) if config else Settings()).override(
-        target=target, endpoints=endpoints, aliases=aliases, checkpoints=checkpoints
-    )
+    settings = (api.load_settings(config) if config else Settings()).override(target=target)
+    settings = settings.for_scripts(endpoints=endpoints, aliases=aliases, checkpoints=checkpoints)
     done = api.rewrite_config(paths, settings, write=write, backup=backup)
     if as_json:
         say_json(rewritten_json(done))

@@ -19,7 +19,9 @@ _ABOUT_BUCKET = re.compile(
     r"(?:mb|rb|mkdir|make-bucket|remove-bucket|version|quota|event|ilm|encrypt|replicate|retention|legalhold|anonymous"
     r"|policy|tag|cors|bucket|setpolicy|setlifecycle|expire|setcors|accesslog)[\s\"']"
 )
-_DELETES = re.compile(r"(?<![\w.-])(?:mc|mcli|aws|s3cmd|s5cmd)(?=[\"']?[\s,]).*[\s\"'](?:rm|del|--remove|--delete)[\s\"']")
+_DELETES = re.compile(
+    r"(?<![\w.-])(?:mc|mcli|aws|s3cmd|s5cmd)(?=[\"']?[\s,]).*[\s\"'](?:rm|del|--remove|--delete)[\s\"']"
+)
 _MC_LINE = re.compile(r"(?<![\w.-])(?:mc|mcli)[\"']?[\s,](?P<rest>.*)")
 _LONGEST_LINE = 1000
 
@@ -81,7 +83,8 @@ def _made(names: Names) -> re.Pattern[str]:
     """A line that makes buckets of the lake under one alias, and does nothing else."""
     bucket = f"(?:{alternatives((*names.old_buckets, names.layout.target_bucket))})/?"
     flag = r"-[\w-]+(?:=\S+)?[ \t]+"
-    lead = rf"[ \t]*(?P<comment>#[ \t]*)?(?:-[ \t]+|\$[ \t]+)?(?:[\w./-]*/)?(?:mc|mcli)[ \t]+mb[ \t]+(?P<flags>(?:{flag})*)"
+    lead = r"[ \t]*(?P<comment>#[ \t]*)?(?:-[ \t]+|\$[ \t]+)?(?:[\w./-]*/)?(?:mc|mcli)[ \t]+mb[ \t]+"
+    lead += rf"(?P<flags>(?:{flag})*)"
     paths = rf"(?P<alias>{alternatives(names.aliases)})/{bucket}(?:[ \t]+(?P=alias)/{bucket})*"
     tail = r"[ \t]*(?:(?:;|&&|\|\|[ \t]*(?:true|:)[ \t]*(?:;|&&)?)[ \t]*\\?)?[ \t]*\r?"
     return re.compile(rf"^(?P<lead>{lead})(?P<paths>{paths}){tail}(?:\n|\Z)", re.MULTILINE)

@@ -44,7 +44,6 @@ def quoted(path: str) -> str:
     return '"' + "".join(named.get(b, chr(b) if 0x20 <= b < 0x7F else f"\\{b:03o}") for b in data) + '"'
 
 
-
 def _is_text(path: str) -> bool:
     """False for a name whose bytes are not UTF-8."""
     return not any("\udc80" <= character <= "\udcff" for character in path)
@@ -65,7 +64,7 @@ def _blocks(lines: Sequence[str], edits: Sequence[Found]) -> Iterator[_Block]:
     for edit in edits:
         begins = bisect_right(starts, edit.start) - 1
         ends = max(begins, bisect_right(starts, edit.end - 1) - 1)
-        if group and begins > last:
+        if group and begins > last + 1:
             yield _block(lines, starts, group, first, last)
             group = []
         if not group:

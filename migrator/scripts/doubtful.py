@@ -18,7 +18,9 @@ _CALLS = (
     "|cat_file|head|tail|put|get|put_file|get_file|upload|download|cp|copy|mv|move|pipe|read_bytes|read_text|write_bytes"
     "|write_text|checksum|url|sign|get_file_info|open_input_file|open_output_stream|create_dir|delete_dir"
 )
-_S3_HOST = r"(?:[A-Za-z0-9-]+\.)*(?:[A-Za-z0-9-]*(?:minio|s3|rgw|ceph|seaweed)[A-Za-z0-9-]*)(?:\.[A-Za-z0-9-]+)*(?::\d+)?"
+_S3_HOST = (
+    r"(?:[A-Za-z0-9-]+\.)*(?:[A-Za-z0-9-]*(?:minio|s3|rgw|ceph|seaweed)[A-Za-z0-9-]*)(?:\.[A-Za-z0-9-]+)*(?::\d+)?"
+)
 
 
 def find_doubtful(text: str, names: Names) -> Iterator[Found]:
@@ -51,7 +53,9 @@ def _patterns(names: Names) -> Iterator[tuple[re.Pattern[str], str]]:
         ),
         BUCKET_NAME,
     )
-    method = r"(?:f?get|f?put|stat|remove|list|copy|select|compose|append)_objects?|Object(?:Summary)?|upload_file(?:obj)?"
+    method = (
+        r"(?:f?get|f?put|stat|remove|list|copy|select|compose|append)_objects?|Object(?:Summary)?|upload_file(?:obj)?"
+    )
     yield re.compile(rf"\.(?:{method}|presigned_\w+)\(\s*{quoted}[\"'`]"), BUCKET_NAME
     file_system = r"(?:\w*fs\w*|s3\w*|minio\w*|filesystem\w*)"
     yield (
@@ -65,7 +69,9 @@ def _other_forms(text: str, names: Names) -> Iterator[Found]:
     """A scheme, any kind and number of slashes, and the name of an old bucket; or credentials between them."""
     slash = r"(?:\\*/|%2F|%252F|\\u002[fF]|\\x2[fF]|&#x?2[fF7];)"
     colon = r"(?::|%3A|%253A|\\u003[aA]|\\x3[aA]|\\:)"
-    pattern = rf"s3[an]?{colon}{slash}{{1,3}}(?P<name>{names.old_bucket}|(?:{alternatives(names.old_buckets)})(?=[-._]?%2F))"
+    pattern = (
+        rf"s3[an]?{colon}{slash}{{1,3}}(?P<name>{names.old_bucket}|(?:{alternatives(names.old_buckets)})(?=[-._]?%2F))"
+    )
     for match in re.finditer(pattern, text, re.IGNORECASE):
         if match["name"] in names.old_buckets:
             end = re.compile(r"[^\s\"'`<>,;)]{0,120}").match(text, match.end())

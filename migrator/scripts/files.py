@@ -53,7 +53,7 @@ def walk(paths: Sequence[str | Path], configuration: Path | None = None) -> Iter
 
     ``configuration``: the lake.toml that is in use. Raises ConfigError if a path does not exist."""
     for given in paths:
-        if not os.path.exists(given):
+        if not Path(given).exists():
             raise ConfigError(f"{str(given)!r} does not exist.", next_move="Give files and folders.")
     roots = [os.path.realpath(given) for given in paths]
     seen: set[str] = set()
@@ -65,33 +65,42 @@ def walk(paths: Sequence[str | Path], configuration: Path | None = None) -> Iter
                 yield one
 
 
-def _below(path: Path, roots: Collection[str], configuration: Path | None, *, is_given: bool) -> Iterator[Path | Skipped]:
-    if path.is_symlink() and not is_given:
-        yield _skipped_link(path, roots)
-    elif path.is_dir():
-        try:
-            entries = sorted(path.iterdir())
-        except OSError as error:
-            yield Skipped(str(path), f"cannot be read: {error.strerror}", True)
+def _below(
+    path: Path, roots: Collection[str], configuration: Path | None, *, is_given: bool
+) -> Iterator[Path | Skipped]:
+    """A file, or all files of a folder. Only a link that was given is followed."""
+    try:
+        if path.is_symlink() and not is_given:
+            yield _skipped_link(path, roots)
             return
-        for entry in entries:
-            if entry.name in IGNORED_FOLDERS and not entry.is_symlink():
-                yield Skipped(str(entry), IS_VERSION_CONTROL, False)
-            else:
-                yield from _below(entry, roots, configuration, is_given=False)
-    elif not path.is_file():
+        mode = path.stat().st_mode
+        entries = sorted(path.iterdir()) if stat.S_ISDIR(mode) else []
+    except OSError as error:
+        yield Skipped(str(path), f"cannot be read: {error.strerror}", True)
+        return
+    if stat.S_ISREG(mode):
+        reason = _left_alone(path, configuration, is_given=is_given)
+        yield Skipped(str(path), reason, False) if reason else path
+    elif not stat.S_ISDIR(mode):
         yield Skipped(str(path), NO_FILE, False)
-    elif path.name == CONFIGURATION or (configuration is not None and configuration.exists() and path.samefile(configuration)):
-        yield Skipped(str(path), IS_CONFIGURATION, False)
-    elif not is_given and _BACKUP.fullmatch(path.name):
-        yield Skipped(str(path), IS_BACKUP, False)
-    else:
-        yield path
+    for entry in entries:
+        if entry.name in IGNORED_FOLDERS and not entry.is_symlink():
+            yield Skipped(str(entry), IS_VERSION_CONTROL, False)
+        else:
+            yield from _below(entry, roots, configuration, is_given=False)
+
+
+def _left_alone(path: Path, configuration: Path | None, *, is_given: bool) -> str | None:
+    """Why a file is not rewritten whatever it holds; None if it may be."""
+    in_use = configuration is not None and configuration.exists() and path.samefile(configuration)
+    if in_use or path.name == CONFIGURATION:
+        return IS_CONFIGURATION
+    return IS_BACKUP if not is_given and _BACKUP.fullmatch(path.name) else None
 
 
 def _skipped_link(path: Path, roots: Collection[str]) -> Skipped:
     leads_to = os.path.realpath(path)
-    if not os.path.exists(leads_to):
+    if not Path(leads_to).exists():
         return Skipped(str(path), LEADS_NOWHERE, False)
     inside = any(leads_to == root or leads_to.startswith(root.rstrip("/") + "/") for root in roots)
     return Skipped(str(path), IS_LINK if inside else LEADS_OUT, not inside)
@@ -134,12 +143,11 @@ def replace_file(path: Path, old: bytes, new: bytes, *, backup: bool) -> str | N
             os.fsync(file.fileno())
         if place.read_bytes() != old:
             raise OSError(0, "somebody changed it meanwhile")
-        os.replace(temporary, place)
+        Path(temporary).replace(place)
     except BaseException:
-        for leftover in (temporary, kept):
+        for leftover in (temporary, *([kept] if kept else [])):
             with suppress(OSError):
-                if leftover:
-                    os.unlink(leftover)
+                Path(leftover).unlink()
         raise
     return kept
 

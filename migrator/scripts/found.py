@@ -10,7 +10,7 @@ from functools import cached_property
 from migrator.errors import ConfigError, redacted
 from migrator.layout import Layout
 
-CHECKPOINTS = "/tmp/checkpoints/"  # noqa: S108 - the folder that scripts name, not one that is used here
+CHECKPOINTS = "/tmp/checkpoints/"
 """The local folder of checkpoints whose contents are uploaded to the bucket of checkpoints."""
 CHECKPOINT_BUCKET = "checkpoints"
 

@@ -81,9 +81,7 @@ def _prefixes_at(text: str, start: int, bucket: str, layout: Layout) -> list[str
     return [
         rule.prefix
         for rule in layout.rules
-        if rule.bucket == bucket
-        and text.startswith(rule.prefix, start)
-        and ends.match(text, start + len(rule.prefix))
+        if rule.bucket == bucket and text.startswith(rule.prefix, start) and ends.match(text, start + len(rule.prefix))
     ]
 
 

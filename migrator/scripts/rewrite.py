@@ -47,9 +47,7 @@ def rewrite_text(text: str, names: Names) -> Rewritten:
     found = _without_overlaps(one for finder in _FINDERS for one in finder(text, names))
     lines = _LineNumbers(text)
     edits = tuple(one for one in found if one.new is not None and text[one.start : one.end] != one.new)
-    doubts = [
-        Doubt(lines.of(one.start), shown(text[one.start : one.end]), one.reason) for one in found if one.reason
-    ]
+    doubts = [Doubt(lines.of(one.start), shown(text[one.start : one.end]), one.reason) for one in found if one.reason]
     changes = [Change(lines.of(one.start), text[one.start : one.end].strip("\r\n"), one.new or "") for one in edits]
     return Rewritten("".join(_pieces(text, edits)), tuple(changes), tuple(dict.fromkeys(doubts)), edits)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +77,12 @@ def rewrite_files(
     return result
 
 
+def _name_in_diff(path: Path) -> str:
+    """The path from the current folder, where the diff is applied; from the root for a file outside of it."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole).lstrip("/")
+
+
 def _read(paths: Sequence[str | Path], configuration: Path | None) -> Iterator[tuple[Path, bytes] | Skipped]:
     for one in walk(paths, configuration):
         data = one if isinstance(one, Skipped) else read_file(one)
@@ -92,8 +97,7 @@ def _rewrite(path: Path, data: bytes, text: str, names: Names, result: Rewritten
     if not done.changes and not done.doubts:
         result.unchanged += 1
         return
-    shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-    diff = unified_diff(shown.lstrip("/"), text, done.edits)
+    diff = unified_diff(_name_in_diff(path), text, done.edits)
     written, kept = False, None
     if result.written and done.edits:
         try:
