@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from migrator.cli.options import json_option
+from migrator.cli.options import ScriptOptions, json_option, script_options
 from migrator.cli.terminal import say, say_diff, say_json
 from migrator.errors import EXIT_FAILED
 
@@ -15,31 +15,9 @@ from migrator.errors import EXIT_FAILED
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option("--write", is_flag=True, help="Change the files. Without it, only a diff is printed.")
 @click.option("--backup", is_flag=True, help="With --write: keep the old text of each changed file in FILE.bak.")
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Use the layout of this lake.toml.")
-@click.option("--target", metavar="BUCKET", help="The bucket that everything is moved to.  [default: data-lake]")
-@click.option(
-    "--endpoint",
-    "endpoints",
-    multiple=True,
-    metavar="URL",
-    help="An S3 endpoint in whose URLs paths are rewritten. Repeatable.",
-)
-@click.option(
-    "--alias", "aliases", multiple=True, metavar="NAME", help="An alias of mc that stands for the server. Repeatable."
-)
-@click.option("--checkpoints", metavar="FOLDER", help="The local folder of checkpoints.  [default: /tmp/checkpoints/]")
+@script_options
 @json_option
-def rewrite_config(
-    paths: tuple[Path, ...],
-    write: bool,
-    backup: bool,
-    config: Path | None,
-    target: str | None,
-    endpoints: tuple[str, ...],
-    aliases: tuple[str, ...],
-    checkpoints: str | None,
-    as_json: bool,
-) -> None:
+def rewrite_config(paths: tuple[Path, ...], write: bool, backup: bool, names: ScriptOptions, as_json: bool) -> None:
     """Rewrite the old paths in scripts and settings.
 
     PATH is a file or a folder, in any language: jobs, shell scripts, SQL, YAML, notebooks. Certain paths are
@@ -58,12 +36,9 @@ def rewrite_config(
     if backup and not write:
         raise click.UsageError("--backup needs --write.")
     from migrator import api
-    from migrator.config import Settings
     from migrator.reporting.scripts import rewritten_json, rewritten_report, summary_report
 
-    settings = (api.load_settings(config) if config else Settings()).override(target=target)
-    settings = settings.for_scripts(endpoints=endpoints, aliases=aliases, checkpoints=checkpoints)
-    done = api.rewrite_config(paths, settings, write=write, backup=backup)
+    done = api.rewrite_config(paths, names.settings(), write=write, backup=backup)
     if as_json:
         say_json(rewritten_json(done))
     else:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 
 from migrator.scripts.found import Found, Names, alternatives
-from migrator.scripts.paths import judge, read_path, template_end
+from migrator.scripts.paths import PathInText, judge, read_path, template_end
 
 BUCKET_COMMAND = "a command about a whole bucket, which is now a prefix of another one"
 DELETES = "a command that deletes: without a slash at its end, the prefix may also cover its neighbours"
 MADE_ALREADY = "another command makes the target bucket already"
-MANY_BUCKETS = "makes buckets that are now prefixes, and others"
+STAYS_IN_PART = "makes a bucket of which a part stays"
+MIGRATES = "a command that copies from an old place to the target"
+RCLONE = "a path of rclone, whose remote may be another server"
 UNKNOWN_ALIAS = "the alias of mc is not known: give it with --alias"
 
 _ABOUT_BUCKET = re.compile(
@@ -23,16 +25,27 @@ _DELETES = re.compile(
     r"(?<![\w.-])(?:mc|mcli|aws|s3cmd|s5cmd)(?=[\"']?[\s,]).*[\s\"'](?:rm|del|--remove|--delete)[\s\"']"
 )
 _MC_LINE = re.compile(r"(?<![\w.-])(?:mc|mcli)[\"']?[\s,](?P<rest>.*)")
+_RCLONE_LINE = re.compile(r"(?<![\w.-])rclone[\"']?[\s,].*")
+_COPIES = re.compile(
+    r"(?<![\w.-])(?:mc|mcli|aws|s3cmd|s5cmd|rclone|hadoop|hdfs)(?=[\"']?[\s,]).*[\s\"'](?:cp|mv|sync|mirror|copy|move|distcp)[\s\"']"
+)
 _LONGEST_LINE = 1000
 
 
-def about_a_bucket(text: str, at: int, key: str | None) -> str | None:
-    """The reason why the bucket at ``at``, named as a whole, stays if the command before it in its line is about
-    buckets; None if it is not."""
-    before = text[max(text.rfind("\n", 0, at) + 1, at - _LONGEST_LINE) : at]
-    if _ABOUT_BUCKET.search(before):
+def trouble_in_command(text: str, at: int, path: PathInText, names: Names) -> str | None:
+    """Why the path at ``at``, which could be mapped, is doubtful in its command line; None if it is not."""
+    start = max(text.rfind("\n", 0, at) + 1, at - _LONGEST_LINE)
+    before = text[start:at]
+    if path.bare and _ABOUT_BUCKET.search(before):
         return BUCKET_COMMAND
-    return DELETES if key is None and _DELETES.search(before) else None
+    if path.bare and path.key is None and _DELETES.search(before):
+        return DELETES
+    if _COPIES.search(before):
+        end = text.find("\n", at)
+        line = text[start : min(end if end >= 0 else len(text), at + _LONGEST_LINE)]
+        if re.search(rf"(?<![\w.-]){re.escape(names.layout.target_bucket)}(?![\w.-])", line):
+            return MIGRATES
+    return None
 
 
 def find_alias_paths(text: str, names: Names) -> Iterator[Found]:
@@ -42,8 +55,8 @@ def find_alias_paths(text: str, names: Names) -> Iterator[Found]:
         if not path.bucket and not path.cut:
             continue
         new, reason = judge(path, names)
-        if new is not None and path.bare and (command := about_a_bucket(text, match.start(), path.key)):
-            new, reason = None, command
+        if new is not None and (trouble := trouble_in_command(text, match.start(), path, names)):
+            new, reason = None, trouble
         end = template_end(text, path) if reason else path.end
         yield Found(match.start(), end, match[0] + new if new is not None else None, reason)
 
@@ -57,6 +70,9 @@ def find_unknown_aliases(text: str, names: Names) -> Iterator[Found]:
         for pattern in (old, templates) if makes else (old,):
             for match in pattern.finditer(text, line.start("rest"), line.end("rest")):
                 yield Found(match.start(), match.end(), reason=UNKNOWN_ALIAS)
+    for line in _RCLONE_LINE.finditer(text):
+        for match in re.finditer(rf"(?<![\w./-])[A-Za-z][\w-]*:/?{names.old_bucket}", line[0]):
+            yield Found(line.start() + match.start(), line.start() + match.end(), reason=RCLONE)
 
 
 # -- mc mb: many buckets become one ------------------------------------------------------------------------
@@ -109,7 +125,7 @@ def _judge_run(run: list[re.Match[str]], names: Names, made: set[tuple[str, bool
     if again or not whole:
         for line in run:
             if line["paths"] != target:
-                yield Found(line.start("paths"), line.end("paths"), reason=MADE_ALREADY if again else MANY_BUCKETS)
+                yield Found(line.start("paths"), line.end("paths"), reason=MADE_ALREADY if again else STAYS_IN_PART)
         return
     for line in run[:-1]:
         yield Found(line.start(), line.end(), "")

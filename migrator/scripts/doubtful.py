@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from migrator.scripts.found import END, Found, Names, alternatives
+from migrator.scripts.uris import SIGNED, is_signed
 
 OTHER_FORM = "an old path in another form: escaped, encoded or cut"
 BUCKET_NAME = "the name of an old bucket without a path"
@@ -69,9 +71,7 @@ def _other_forms(text: str, names: Names) -> Iterator[Found]:
     """A scheme, any kind and number of slashes, and the name of an old bucket; or credentials between them."""
     slash = r"(?:\\*/|%2F|%252F|\\u002[fF]|\\x2[fF]|&#x?2[fF7];)"
     colon = r"(?::|%3A|%253A|\\u003[aA]|\\x3[aA]|\\:)"
-    pattern = (
-        rf"s3[an]?{colon}{slash}{{1,3}}(?P<name>{names.old_bucket}|(?:{alternatives(names.old_buckets)})(?=[-._]?%2F))"
-    )
+    pattern = rf"s3[an]?{colon}{slash}{{1,3}}(?P<name>{names.old_bucket})"
     for match in re.finditer(pattern, text, re.IGNORECASE):
         if match["name"] in names.old_buckets:
             end = re.compile(r"[^\s\"'`<>,;)]{0,120}").match(text, match.end())
@@ -81,13 +81,15 @@ def _other_forms(text: str, names: Names) -> Iterator[Found]:
 def _foreign_urls(text: str, names: Names) -> Iterator[Found]:
     """An old bucket at a host that seems to be a server of S3: as the first folder, or before the host."""
     rest = r"[^\s\"'`<>\\)\]},;]*"
-    at_host = rf"(?<![\w.@-])(?:https?://)?(?:{_S3_HOST}|[\w.-]+:90\d\d)/{names.old_bucket}{rest}"
-    before = rf"(?<![\w.@-])(?:https?://)?(?:{alternatives(names.old_buckets)})\.(?=\w){_S3_HOST}(?![\w-]){rest}"
+    hosts = alternatives(urlsplit(endpoint).netloc for endpoint in names.endpoints)
+    at_host = rf"(?<![\w.@-])(?:https?://)?(?:{_S3_HOST}|[\w.-]+:90\d\d|{hosts})/{names.old_bucket}{rest}"
+    before = (
+        rf"(?<![\w.@-])(?:https?://)?(?:{alternatives(names.old_buckets)})\.(?=\w)(?:{_S3_HOST}|{hosts})(?![\w-]){rest}"
+    )
     for pattern in (at_host, before):
         for match in re.finditer(pattern, text):
-            url = "://" in match[0] or ".amazonaws.com" in match[0] or re.match(r"[\w.-]+:\d+/", match[0])
-            if url and not match[0].lower().startswith(("s3://", "s3a://", "s3n://")):
-                yield Found(match.start(), match.end(), reason=FOREIGN_URL)
+            if "://" in match[0] or ".amazonaws.com" in match[0] or re.match(r"[\w.-]+:\d+/", match[0]):
+                yield Found(match.start(), match.end(), reason=SIGNED if is_signed(match[0]) else FOREIGN_URL)
 
 
 def _recorded(text: str, names: Names) -> Iterator[Found]:

@@ -89,7 +89,7 @@ def find_dagster_buckets(text: str, names: Names) -> Iterator[Found]:
 
 # A key, what separates it from its value, and nothing else. "checkpoints:/tmp/…" without a blank is a volume of Docker.
 _CHECKPOINT_KEY = re.compile(
-    r"(?:[\w.-]*checkpoint[\w.-]*[\"'`]?\s*(?::\s*[A-Za-z]+\s*=|:-|=|,|\||\(|(?<=[\"'`]):|:(?=\s))\s*(?:default\s*=\s*)?"
+    r"(?:[\w.-]*checkpoint[\w.-]*\\?[\"'`]?\s*(?::\s*[A-Za-z]+\s*=|:-|=|,|\||\(|(?<=[\"'`]):|:(?=\s))\s*(?:default\s*=\s*)?"
     r"|(?:--|[\w-]+\.)[\w.-]*checkpoint[\w.-]*[ \t]+)[(\[]?[frbu]{0,2}[\\\"'`]{0,2}$",
     re.IGNORECASE,
 )

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from migrator.scripts.commands import about_a_bucket
+from migrator.scripts.commands import trouble_in_command
 from migrator.scripts.found import Found, Names
-from migrator.scripts.paths import judge, read_path, template_end
+from migrator.scripts.paths import PathInText, judge, read_path, template_end
 
 BUCKET_ARN = (
     "the ARN of a whole bucket: actions on a bucket, such as s3:ListBucket, need the ARN of the target bucket and a "
@@ -21,10 +21,13 @@ SIGNED = "a presigned URL is valid only as it is"
 QUERY = "a URL with a query, which may be a request to the bucket"
 BUCKET_URL = "the URL of a whole bucket"
 OTHER_SERVER = "the target is on another server, under another URL"
+DEFAULT_FILE_SYSTEM = "the default file system is a whole bucket, and cannot be a prefix"
 JOINED_SCHEME = "the scheme alone, with the bucket joined to it"
 
 # After an escape such as \n in a string, the letter before belongs to the escape.
 _SCHEME = re.compile(r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtfv]))(s3[an]?)://", re.IGNORECASE)
+_DEFAULT_FILE_SYSTEM = re.compile(r"fs\.default(?:FS|\.name)\W{1,20}(?:(?:name|value)\W{1,20})*$")
+_LOOK_BACK = 100
 _USERINFO = re.compile(r"[^\s\"'`/@<>]+@")
 _ONLY_SCHEME = re.compile(
     r"[\"'`]\s*(?:\+(?!\+)|\|\||\.\s*\$|,\s*(?!f?rom\b)[A-Za-z_$][\w.]*\s*[,)\]+])|[\"'`]?[\"']\$[A-Za-z_{(]"
@@ -52,10 +55,17 @@ def find_uris(text: str, names: Names) -> Iterator[Found]:
             yield Found(match.start(), template_end(text, path), reason=reason)
         elif new is not None and match[1] != match[1].lower():
             yield Found(match.start(), path.end, reason=UPPER_CASE)
-        elif new is not None and path.bare and (command := about_a_bucket(text, match.start(), path.key)):
-            yield Found(match.start(), path.end, reason=command)
+        elif new is not None and (trouble := _trouble_around(text, match.start(), path, names)):
+            yield Found(match.start(), path.end, reason=trouble)
         else:
             yield Found(match.start(), path.end, f"{match[1]}://{new}" if new is not None else None)
+
+
+def _trouble_around(text: str, start: int, path: PathInText, names: Names) -> str | None:
+    """Why a URI that could be mapped is doubtful where it stands."""
+    if path.bare and _DEFAULT_FILE_SYSTEM.search(text[max(0, start - _LOOK_BACK) : start]):
+        return DEFAULT_FILE_SYSTEM
+    return trouble_in_command(text, start, path, names)
 
 
 def find_arns(text: str, names: Names) -> Iterator[Found]:
@@ -107,9 +117,14 @@ def _judge_url(text: str, start: int, at: int, names: Names) -> Found | None:
     return Found(start, path.end, text[start:at] + new if new is not None else None, reason)
 
 
+def is_signed(url: str) -> bool:
+    """True for a presigned URL."""
+    return _SIGNATURE.search(url) is not None
+
+
 def _trouble(url: str, names: Names, *, bare: bool) -> str | None:
     """Why a URL cannot be mapped although its path can."""
-    if _SIGNATURE.search(url):
+    if is_signed(url):
         return SIGNED
     if "?" in url:
         return QUERY
@@ -122,7 +137,7 @@ def _judge_virtual_host(text: str, match: re.Match[str], names: Names) -> Found:
     """A URL with the bucket in its host. The path is judged as if it stood behind the bucket."""
     rest = _URL_REST.match(text, match.end())
     end = rest.end() if rest else match.end()
-    spelled = match[2] + text[match.end() : end + 40]
+    spelled = match[2] + text[match.end() : end + 200]
     path = read_path(spelled, 0, names.layout)
     new, reason = judge(path, names)
     if trouble := _trouble(text[match.start() : end], names, bare=path.key is None):
