@@ -15,7 +15,7 @@ NO_PREFIX = "a bucket without the prefix that must go with it"
 LOCAL_CHECKPOINTS = "the local folder of checkpoints, where nothing says that it is a checkpoint location"
 NO_CHECKPOINTS = "no rule of the layout says where checkpoints go"
 
-_SEPARATOR = r"[\"']?\s*(?:=>|[=:,]|[ \t])\s*[frbu]?[\"']?"
+_SEPARATOR = r"[\"']?\s*(?:=>|[=:,]|[ \t])\s*(?:[frbu]?[\"'])?"
 _KNOWN_KEYS = re.compile(
     r"(?:spark\.sql\.catalog\.[\w-]+\.warehouse|spark\.sql\.warehouse\.dir|[\w.-]*write\.(?:data|metadata)\.path"
     r"|spark\.sql\.streaming\.checkpointLocation|checkpointLocation|spark\.eventLog\.dir"
@@ -100,7 +100,7 @@ def find_checkpoints(text: str, names: Names) -> Iterator[Found]:
     """The local folder of checkpoints. It is a path of the lake only where a setting says that it is a checkpoint
     location; it becomes an ``s3a://`` URI there, whatever is certain about it."""
     folder = re.escape("/" + names.checkpoints.strip("/"))
-    pattern = re.compile(rf"(?<![\w./${{}}~-])(?:file:(?://)?)?(?P<folder>{folder})(?![A-Za-z0-9._-])")
+    pattern = re.compile(rf"(?<![\w./${{}}~])(?:file:(?://)?)?(?P<folder>{folder})(?![A-Za-z0-9._-])")
     for match in pattern.finditer(text):
         as_bucket = CHECKPOINT_BUCKET + text[match.end() : match.end() + 1000]
         path = read_path(as_bucket, 0, names.layout)

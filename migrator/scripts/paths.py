@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from migrator.layout import Layout, Rule
 from migrator.scripts.found import Names
 
-TEMPLATE_BUCKET = "a template fills in the bucket"
+TEMPLATE_BUCKET = "a template or joined text fills in the bucket"
 TEMPLATE_NAME = "the name of the bucket goes on in a template or in joined text"
 TEMPLATE_KEY = "a template, a wildcard or joined text decides which rule of the layout applies"
 NO_RULE = "no rule of the layout says where this goes"
@@ -41,13 +41,15 @@ _MORE_ARGUMENTS = re.compile(r"[\"'`]\s*,\s*[^\s)]")
 @dataclass(frozen=True, slots=True)
 class PathInText:
     """A path that begins somewhere in a text. ``key`` is None for a bucket alone, without a slash. ``cut``: more of
-    it, which is not known, may follow. ``end``: where the part that is known ends."""
+    it, which is not known, may follow. ``end``: where the part that is known ends. ``joined``: a program
+    adds the slash at the end of the key."""
 
     bucket: str
     key: str | None
     cut: bool
     end: int
     escaped: bool = False
+    joined: bool = False
 
     @property
     def bare(self) -> bool:
@@ -67,12 +69,11 @@ def read_path(text: str, at: int, layout: Layout) -> PathInText:
         end = max([end, *(start + len(prefix) for prefix in _prefixes_at(text, start, bucket, layout))])
         key = text[start:end]
     cut = bool(_CUT.match(text, end)) or _is_joined(text, at, end)
-    if not cut and _JOINED_WITH_SLASH.match(text, end):
-        cut = True
-        if key is None:
-            key = ""
+    joined = not cut and not text.startswith("/", end - 1) and bool(_JOINED_WITH_SLASH.match(text, end))
+    if joined:
+        cut, key = True, f"{key}/" if key else ""
     escaped = bool(_ESCAPE.match(text, end)) or (key is None and text[end : end + 1].isalpha())
-    return PathInText(bucket, key, cut, end, escaped)
+    return PathInText(bucket, key, cut, end, escaped, joined)
 
 
 def _prefixes_at(text: str, start: int, bucket: str, layout: Layout) -> list[str]:
@@ -117,7 +118,9 @@ def judge(path: PathInText, names: Names) -> tuple[str | None, str | None]:
     if rule.target is None:
         return None, None
     new = layout.map_uri(f"s3://{path.bucket}" + ("" if path.key is None else f"/{path.key}"))
-    return (new.removeprefix("s3://"), None) if new is not None else (None, NO_RULE)
+    if new is None:
+        return None, NO_RULE
+    return (new.removesuffix("/") if path.joined else new).removeprefix("s3://"), None
 
 
 def template_end(text: str, path: PathInText) -> int:
