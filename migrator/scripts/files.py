@@ -34,6 +34,7 @@ LEADS_OUT = "a symbolic link that leads out of the given paths"
 LEADS_NOWHERE = "a symbolic link that leads nowhere"
 NO_FILE = "neither a file nor a folder"
 TOO_LARGE = f"larger than {MOST_BYTES >> 20} MiB"
+NOT_WRITTEN = "cannot be written"
 NOT_TEXT = "not UTF-8 text"
 NOT_TEXT_BUT_OLD = "not UTF-8 text, but names an old path"
 

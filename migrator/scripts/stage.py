@@ -8,7 +8,16 @@ from pathlib import Path
 
 from migrator.scripts.diff import unified_diff
 from migrator.scripts.doubtful import mentions
-from migrator.scripts.files import NOT_TEXT, NOT_TEXT_BUT_OLD, Skipped, decode, read_file, replace_file, walk
+from migrator.scripts.files import (
+    NOT_TEXT,
+    NOT_TEXT_BUT_OLD,
+    NOT_WRITTEN,
+    Skipped,
+    decode,
+    read_file,
+    replace_file,
+    walk,
+)
 from migrator.scripts.found import Change, Doubt, Names
 from migrator.scripts.rewrite import rewrite_text
 
@@ -104,5 +113,5 @@ def _rewrite(path: Path, data: bytes, text: str, names: Names, result: Rewritten
             kept = replace_file(path, data, done.text.encode("utf-8"), backup=backup)
             written = True
         except OSError as error:
-            result.skipped.append(Skipped(str(path), f"cannot be written: {error.strerror}", True))
+            result.skipped.append(Skipped(str(path), f"{NOT_WRITTEN}: {error.strerror}", True))
     result.files.append(RewrittenFile(str(path), done.changes, done.doubts, diff, written, kept))
