@@ -42,9 +42,9 @@ def rewrite_config(paths: tuple[Path, ...], write: bool, backup: bool, names: Sc
     if as_json:
         say_json(rewritten_json(done))
     else:
-        if write:
-            say(rewritten_report(done))
-        else:
+        if write and (report := rewritten_report(done)):
+            say(report)
+        elif not write:
             say_diff("".join(file.diff for file in done.files))
         say(summary_report(done), err=True)
     if not done.ok:

@@ -10,6 +10,7 @@ from migrator.scripts.found import CHECKPOINT_BUCKET, Found, Names, alternatives
 from migrator.scripts.paths import judge, read_path
 
 DIFFERENT_VALUES = "settings of several old buckets would become one, and their values differ"
+TWICE = "settings of several old buckets would become one key that is there twice"
 STAYS_IN_PART = "a part of this bucket stays, so its settings are still needed"
 NO_PREFIX = "a bucket without the prefix that must go with it"
 LOCAL_CHECKPOINTS = "the local folder of checkpoints, where nothing says that it is a checkpoint location"
@@ -35,15 +36,21 @@ def find_known_keys(text: str, names: Names) -> Iterator[Found]:
             yield Found(match.end(), path.end, new, reason)
 
 
+# In TOML, YAML and JSON no key may be there twice; in properties and on command lines it may.
+_IN_A_MAPPING = re.compile(r"\\?[\"']\s*[=:]|:\s")
+
+
 def find_bucket_settings(text: str, names: Names) -> Iterator[Found]:
     """Hadoop's settings for one bucket, ``fs.s3a.bucket.bronze.endpoint``. Those of several buckets become one, which
     is certain only if their values are the same."""
     buckets = alternatives((*names.old_buckets, names.layout.target_bucket))
     pattern = re.compile(rf"(?<=fs\.s3a\.bucket\.)({buckets})\.([A-Za-z][\w.-]*)")
     values: dict[str, set[str]] = defaultdict(set)
+    buckets_of: dict[str, set[str]] = defaultdict(set)
     settings = []
     for match in pattern.finditer(text):
         values[match[2]].add(_value(text, match.end()))
+        buckets_of[match[2]].add(match[1])
         settings.append(match)
     for match in settings:
         if match[1] == names.layout.target_bucket:
@@ -52,6 +59,8 @@ def find_bucket_settings(text: str, names: Names) -> Iterator[Found]:
             yield Found(match.start(1), match.end(), reason=STAYS_IN_PART)
         elif len(values[match[2]]) > 1:
             yield Found(match.start(1), match.end(), reason=DIFFERENT_VALUES)
+        elif len(buckets_of[match[2]]) > 1 and _IN_A_MAPPING.match(text, match.end()):
+            yield Found(match.start(1), match.end(), reason=TWICE)
         else:
             yield Found(match.start(1), match.end(), f"{names.layout.target_bucket}.{match[2]}")
 

@@ -6,9 +6,9 @@ certain paths change: every other character of the text stays as it is.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.scripts.commands import find_alias_paths, find_made_buckets, find_unknown_aliases
 from migrator.scripts.doubtful import find_doubtful
@@ -40,6 +40,11 @@ class Rewritten:
     changes: tuple[Change, ...]
     doubts: tuple[Doubt, ...]
     edits: tuple[Found, ...]
+
+    def doubts_after(self) -> tuple[Doubt, ...]:
+        """The doubts with the numbers of their lines in the new text: a change may take lines away."""
+        gone = sorted(change.line for change, edit in zip(self.changes, self.edits, strict=True) if not edit.new)
+        return tuple(replace(doubt, line=doubt.line - bisect_left(gone, doubt.line)) for doubt in self.doubts)
 
 
 def rewrite_text(text: str, names: Names) -> Rewritten:

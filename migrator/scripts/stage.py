@@ -114,4 +114,5 @@ def _rewrite(path: Path, data: bytes, text: str, names: Names, result: Rewritten
             written = True
         except OSError as error:
             result.skipped.append(Skipped(str(path), f"{NOT_WRITTEN}: {error.strerror}", True))
-    result.files.append(RewrittenFile(str(path), done.changes, done.doubts, diff, written, kept))
+    doubts = done.doubts_after() if written else done.doubts
+    result.files.append(RewrittenFile(str(path), done.changes, doubts, diff, written, kept))

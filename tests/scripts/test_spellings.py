@@ -1,4 +1,4 @@
-"""A table of spellings: each is rewritten, reported or left alone, as /design/ of the section "Scripts" says."""
+"""A table of spellings: each is rewritten, reported or left alone, never two of these."""
 
 from __future__ import annotations
 
@@ -255,6 +255,32 @@ def test_the_table_is_long_enough() -> None:
     assert len(REWRITTEN) + len(REPORTED) + len(UNTOUCHED) >= 100
 
 
+MISSION = {
+    "# Before: Multiple buckets\nmc mb myminio/warehouse\nmc mb myminio/bronze\nmc mb myminio/silver\n# ... etc\n": (
+        "# Before: Multiple buckets\nmc mb myminio/data-lake\n# ... etc\n"
+    ),
+    "--conf spark.sql.catalog.local.warehouse=s3a://warehouse/\n"
+    "--conf spark.sql.catalog.iceberg.warehouse=s3a://bronze/iceberg-warehouse/\n": (
+        "--conf spark.sql.catalog.local.warehouse=s3a://data-lake/warehouse/\n"
+        "--conf spark.sql.catalog.iceberg.warehouse=s3a://data-lake/warehouse/\n"
+    ),
+    '.option("checkpointLocation", "/tmp/checkpoints/bronze")': (
+        '.option("checkpointLocation", "s3a://data-lake/checkpoints/bronze")'
+    ),
+    "| Warehouse   | `s3a://warehouse/` |": "| Warehouse   | `s3a://data-lake/warehouse/` |",
+    "| Checkpoints | `/tmp/checkpoints/` |": "| Checkpoints | `s3a://data-lake/checkpoints/` |",
+    "| Raw Events  | `iceberg.bronze.raw_events` |": "| Raw Events  | `iceberg.bronze.raw_events` |",
+    "**Cleaner URLs**: `s3a://bronze/`": "**Cleaner URLs**: `s3a://data-lake/bronze/`",
+}
+"""What the mission's tables say: before and after."""
+
+
+@pytest.mark.parametrize(("before", "after"), MISSION.items())
+def test_the_tables_of_the_mission(before: str, after: str) -> None:
+    done = rewritten(before)
+    assert (done.text, done.doubts) == (after, ())
+
+
 def test_a_second_run_of_bucket_commands_is_certain_only_if_it_does_not_mind_the_first() -> None:
     text = "mc mb {0}myminio/bronze\nmc mb {0}other/mlflow\nmc mb {0}myminio/silver\n"
     new = "mc mb {0}myminio/data-lake\nmc mb {0}other/mlflow\nmc mb {0}myminio/data-lake\n"
@@ -269,6 +295,8 @@ def test_settings_of_several_buckets_become_one_only_if_they_are_the_same() -> N
     key = "spark.hadoop.fs.s3a.bucket.{}.endpoint={}\n"
     same = key.format("bronze", "http://a") + key.format("silver", "http://a")
     assert rewritten(same).text == 2 * key.format("data-lake", "http://a")
+    mapping = rewritten("".join(f'"{line.strip()}"\n'.replace("=", '" = "') for line in same.splitlines()))
+    assert [doubt.reason for doubt in mapping.doubts] == 2 * [keys.TWICE] and not mapping.changes
     different = rewritten(key.format("bronze", "http://a") + key.format("silver", "http://b"))
     assert not different.changes
     assert [doubt.reason for doubt in different.doubts] == 2 * [keys.DIFFERENT_VALUES]

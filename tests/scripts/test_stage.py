@@ -23,6 +23,9 @@ def test_the_repository_of_the_mission(tmp_path: Path, monkeypatch: pytest.Monke
     shutil.copytree(REPOSITORY / "old", tmp_path / "x")
     monkeypatch.chdir(tmp_path / "x")
     shown = rewrite_files(["."], NAMES, write=False, backup=False)
+    text = (tmp_path / "x" / "docker-compose.yml").read_text().splitlines()
+    lines = {file.path: [doubt.line for doubt in file.doubts] for file in shown.files}["docker-compose.yml"]
+    assert "myminio/bronze" in text[lines[0] - 1] and "/tmp/checkpoints" in text[lines[1] - 1]
     assert tree(tmp_path / "x") == tree(REPOSITORY / "old")
     done = rewrite_files(["."], NAMES, write=True, backup=False)
     assert [file.changes for file in done.files] == [file.changes for file in shown.files]
