@@ -12,7 +12,7 @@ from migrator.scripts.paths import judge, read_path
 DIFFERENT_VALUES = "settings of several old buckets would become one, and their values differ"
 TWICE = "settings of several old buckets would become one key that is there twice"
 STAYS_IN_PART = "a part of this bucket stays, so its settings are still needed"
-NO_PREFIX = "a bucket without the prefix that must go with it"
+NO_PREFIX = "the prefix would be empty, which may mean another one"
 LOCAL_CHECKPOINTS = "the local folder of checkpoints, where nothing says that it is a checkpoint location"
 NO_CHECKPOINTS = "no rule of the layout says where checkpoints go"
 
@@ -90,6 +90,9 @@ def find_dagster_buckets(text: str, names: Names) -> Iterator[Found]:
             yield Found(match.start("prefix"), match.end("prefix"))
             continue
         bucket, _, key = new.partition("/")
+        if not key:
+            yield Found(match.start(), match.end(), reason=NO_PREFIX)
+            continue
         yield Found(match.start("bucket"), match.end("bucket"), bucket)
         yield Found(match.start("prefix"), match.end("prefix"), key)
 

@@ -34,17 +34,20 @@ _FINDERS = (
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A text with its certain paths replaced. ``edits`` are the places of the old text that changed, in order."""
+    """A text with its certain paths replaced. ``edits`` are the places of the old text that changed, in order;
+    ``lines_gone`` are the numbers of the lines that were taken away."""
 
     text: str
     changes: tuple[Change, ...]
     doubts: tuple[Doubt, ...]
     edits: tuple[Found, ...]
+    lines_gone: tuple[int, ...] = ()
 
     def doubts_after(self) -> tuple[Doubt, ...]:
-        """The doubts with the numbers of their lines in the new text: a change may take lines away."""
-        gone = sorted(change.line for change, edit in zip(self.changes, self.edits, strict=True) if not edit.new)
-        return tuple(replace(doubt, line=doubt.line - bisect_left(gone, doubt.line)) for doubt in self.doubts)
+        """The doubts with the numbers of their lines in the new text."""
+        return tuple(
+            replace(doubt, line=doubt.line - bisect_left(self.lines_gone, doubt.line)) for doubt in self.doubts
+        )
 
 
 def rewrite_text(text: str, names: Names) -> Rewritten:
@@ -54,7 +57,8 @@ def rewrite_text(text: str, names: Names) -> Rewritten:
     edits = tuple(one for one in found if one.new is not None and text[one.start : one.end] != one.new)
     doubts = [Doubt(lines.of(one.start), shown(text[one.start : one.end]), one.reason) for one in found if one.reason]
     changes = [Change(lines.of(one.start), text[one.start : one.end].strip("\r\n"), one.new or "") for one in edits]
-    return Rewritten("".join(_pieces(text, edits)), tuple(changes), tuple(dict.fromkeys(doubts)), edits)
+    gone = tuple(lines.of(edit.start) for edit in edits if "\n" in text[edit.start : edit.end])
+    return Rewritten("".join(_pieces(text, edits)), tuple(changes), tuple(dict.fromkeys(doubts)), edits, gone)
 
 
 def _pieces(text: str, edits: Iterable[Found]) -> Iterator[str]:
