@@ -16,25 +16,36 @@ MIGRATES = "a command that copies from an old place to the target"
 RCLONE = "a path of rclone, whose remote may be another server"
 UNKNOWN_ALIAS = "the alias of mc is not known: give it with --alias"
 
-_ABOUT_BUCKET = re.compile(
-    r"(?<![\w.-])(?:mc|mcli|aws|s3cmd|s5cmd|rclone|gsutil)(?=[\"']?[\s,]).*[\s\"']"
-    r"(?:mb|rb|mkdir|make-bucket|remove-bucket|version|quota|event|ilm|encrypt|replicate|retention|legalhold|anonymous"
-    r"|policy|tag|cors|bucket|setpolicy|setlifecycle|expire|setcors|accesslog)[\s\"']"
+
+def _program(names: str) -> str:
+    """One of these programs, as a word of a command line or the first string of a list. After an escape such as ``\\n``
+    in a string, the letter before the program belongs to the escape."""
+    return rf"(?:(?<![\w.-])|(?<=\\[nrt]))(?:{names})(?=\\*[\"']?[\s,])"
+
+
+def _command(programs: str, words: str) -> re.Pattern[str]:
+    """A command line of one of these programs with one of these words in it."""
+    return re.compile(rf"{_program(programs)}.*[\s\"'](?:{words})[\s\"'\\]", re.DOTALL)
+
+
+_ABOUT_BUCKET = _command(
+    "mc|mcli|aws|s3cmd|s5cmd|rclone|gsutil",
+    "mb|rb|mkdir|make-bucket|remove-bucket|version|quota|event|ilm|encrypt|replicate|retention|legalhold|anonymous"
+    "|policy|tag|cors|bucket|setpolicy|setlifecycle|expire|setcors|accesslog",
 )
-_DELETES = re.compile(
-    r"(?<![\w.-])(?:mc|mcli|aws|s3cmd|s5cmd)(?=[\"']?[\s,]).*[\s\"'](?:rm|del|--remove|--delete)[\s\"']"
-)
-_MC_LINE = re.compile(r"(?<![\w.-])(?:mc|mcli)[\"']?[\s,](?P<rest>.*)")
-_RCLONE_LINE = re.compile(r"(?<![\w.-])rclone[\"']?[\s,].*")
-_COPIES = re.compile(
-    r"(?<![\w.-])(?:mc|mcli|aws|s3cmd|s5cmd|rclone|hadoop|hdfs)(?=[\"']?[\s,]).*[\s\"'](?:cp|mv|sync|mirror|copy|move|distcp)[\s\"']"
-)
+_DELETES = _command("mc|mcli|aws|s3cmd|s5cmd", "rm|del|--remove|--delete")
+_COPIES = _command("mc|mcli|aws|s3cmd|s5cmd|rclone|hadoop|hdfs", "cp|mv|sync|mirror|copy|move|distcp")
+_MC_LINE = re.compile(rf"{_program('mc|mcli')}(?P<rest>.*)")
+_RCLONE_LINE = re.compile(rf"{_program('rclone')}.*")
+_GOES_ON = re.compile(r"[\\,\[(]\r?\n\Z")
+"""How a line ends whose command goes on in the next one."""
+MOST_LINES = 8
 _LONGEST_LINE = 1000
 
 
 def trouble_in_command(text: str, at: int, path: PathInText, names: Names) -> str | None:
     """Why the path at ``at``, which could be mapped, is doubtful in its command line; None if it is not."""
-    start = max(text.rfind("\n", 0, at) + 1, at - _LONGEST_LINE)
+    start = _start_of_command(text, at)
     before = text[start:at]
     if path.bare and _ABOUT_BUCKET.search(before):
         return BUCKET_COMMAND
@@ -46,6 +57,16 @@ def trouble_in_command(text: str, at: int, path: PathInText, names: Names) -> st
         if re.search(rf"(?<![\w.-]){re.escape(names.layout.target_bucket)}(?![\w.-])", line):
             return MIGRATES
     return None
+
+
+def _start_of_command(text: str, at: int) -> int:
+    """Where the command begins that goes on at ``at``: in this line, or in one before that says that it goes on."""
+    start = text.rfind("\n", 0, at) + 1
+    for _ in range(MOST_LINES):
+        if not _GOES_ON.search(text, max(0, start - 3), start):
+            break
+        start = text.rfind("\n", 0, start - 1) + 1
+    return max(start, at - _LONGEST_LINE)
 
 
 def find_alias_paths(text: str, names: Names) -> Iterator[Found]:

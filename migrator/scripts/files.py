@@ -26,6 +26,8 @@ CONFIGURATION = "lake.toml"
 
 _BACKUP = re.compile(r".*\.bak(?:\.\d+)?")
 
+_LAYOUT = re.compile(r"^[ \t]*\[[ \t]*layout[ \t]*\]", re.MULTILINE)
+
 IS_BACKUP = "a backup"
 IS_CONFIGURATION = "the configuration of migrator, which must name the old places"
 IS_VERSION_CONTROL = "a folder of version control"
@@ -116,6 +118,11 @@ def read_file(path: Path) -> bytes | Skipped:
             return file.read(MOST_BYTES + 1)
     except OSError as error:
         return Skipped(str(path), f"cannot be read: {error.strerror}", True)
+
+
+def is_configuration(path: Path, text: str) -> bool:
+    """True for a configuration of migrator under any name: waves have one each."""
+    return path.suffix == ".toml" and _LAYOUT.search(text) is not None
 
 
 def decode(data: bytes) -> str | None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from migrator.scripts.diff import unified_diff
 from migrator.scripts.doubtful import mentions
 from migrator.scripts.files import (
+    IS_CONFIGURATION,
     NOT_TEXT,
     NOT_TEXT_BUT_OLD,
     NOT_WRITTEN,
     Skipped,
     decode,
+    is_configuration,
     read_file,
     replace_file,
     walk,
@@ -102,6 +104,9 @@ def _read(paths: Sequence[str | Path], configuration: Path | None) -> Iterator[t
 
 
 def _rewrite(path: Path, data: bytes, text: str, names: Names, result: RewrittenFiles, *, backup: bool) -> None:
+    if is_configuration(path, text):
+        result.skipped.append(Skipped(str(path), IS_CONFIGURATION, False))
+        return
     done = rewrite_text(text, names)
     if not done.changes and not done.doubts:
         result.unchanged += 1

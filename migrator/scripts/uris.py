@@ -107,7 +107,7 @@ def find_urls(text: str, names: Names) -> Iterator[Found]:
 def _judge_url(text: str, start: int, at: int, names: Names) -> Found | None:
     path = read_path(text, at, names.layout)
     new, reason = judge(path, names)
-    if not path.bucket and not path.cut:
+    if not path.bucket and (not path.cut or text[at : at + 1] in "?*"):
         return None
     rest = _URL_REST.match(text, at)
     end = rest.end() if rest else at

@@ -45,6 +45,18 @@ def test_what_is_left_alone(tmp_path: Path) -> None:
     assert walked(tmp_path / "a.py.bak")[0] == ["a.py.bak"]  # it was asked for
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("gold.toml", '[target]\nbucket = "x"\n[layout]\n"s3://gold/" = "gold/"\n', True),
+        ("jobs.toml", '[layouts]\nx = "s3://gold/"\n', False),
+        ("gold.py", '[layout]\n"s3://gold/"\n', False),
+    ],
+)
+def test_the_configuration_of_a_wave_is_left_alone(name: str, text: str, expected: bool) -> None:
+    assert files.is_configuration(Path(name), text) is expected
+
+
 def test_links_are_not_followed_out_of_the_given_paths(tmp_path: Path) -> None:
     inside, outside = tmp_path / "in", tmp_path / "out"
     for folder in (inside, outside):

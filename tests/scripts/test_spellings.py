@@ -168,6 +168,10 @@ REPORTED = {
     "mc rb --force myminio/bronze": (BUCKET_COMMAND, "myminio/bronze"),
     "aws s3 rb s3://bronze --force": (BUCKET_COMMAND, "s3://bronze"),
     '["mc", "mb", "myminio/bronze"]': (BUCKET_COMMAND, "myminio/bronze"),
+    '[\\"mc\\", \\"mb\\", \\"myminio/bronze\\"]': (BUCKET_COMMAND, "myminio/bronze"),
+    '"set -e\\nmc mb myminio/bronze"': (BUCKET_COMMAND, "myminio/bronze"),
+    "aws s3 rb \\\n  s3://bronze": (BUCKET_COMMAND, "s3://bronze"),
+    'run(\n    "mc",\n    "rb",\n    "myminio/bronze",\n)': (BUCKET_COMMAND, "myminio/bronze"),
     "mc rm -r --force myminio/bronze": (DELETES, "myminio/bronze"),
     "aws s3 sync s3://silver/ s3://data-lake/silver/": (MIGRATES, "s3://silver/"),
     "rclone ls minio:bronze/x": (RCLONE, "minio:bronze"),
@@ -227,6 +231,7 @@ UNTOUCHED = [
     "/opt/tmp/checkpoints/x",
     "/tmp/checkpoints-old",
     "http://localhost:9001",
+    "http://minio:9000/?Action=x",
     "hdfs://namenode:8020/bronze/x",
 ]
 
