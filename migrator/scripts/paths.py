@@ -22,13 +22,14 @@ ESCAPED = "an escape follows the path"
 SPELLING = "spelled in another way, this path has another rule"
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]*")
-_TEMPLATE = r"\$[A-Za-z_{(0-9@]|\{|\*|\?|\[|%(?![0-9A-F][0-9A-Fa-f])|<[A-Za-z]|#\{"
+_TEMPLATE = r"\$[A-Za-z_{(0-9@]|\{|\*|\?|\[|%(?![0-9A-F][0-9A-Fa-f])|<[A-Za-z]|#\{|\.[*+?]|(?<=/)\("
 _KEY = re.compile(
     rf"(?:(?!{_TEMPLATE}|(?:s3[an]?|https?|hdfs|file)://|arn:)[^\s\"'`<>,;()\[\]{{}}|\\])*", re.IGNORECASE
 )
 _CUT = re.compile(_TEMPLATE)
 # "…" + x, "…" || x, "…" . $x, "…"$x and …"$x"; PHP's dot only before a variable.
 _JOINED = re.compile(r"[\"'`]?[\"']\$[A-Za-z_{(]|[\"'`]\s*(?:\+(?!\+)|\|\||\.\s*\$|\.concat\()")
+_NEXT_STRING = re.compile(r"[\"']\s+[frbu]{0,2}[\"'](?!s3[an]?:|[/.-])", re.IGNORECASE)
 _JOINED_WITH_SLASH = re.compile(r"[\"'`]\s*\)\s*/\s*[\"'A-Za-z_(]")
 _JOIN_CALL = re.compile(r"(?:join|concat|concat_ws|format|urljoin)\s*\(\s*[frbu]{0,2}[\"'`]$", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:[-._/]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|\r?\n(?=\S))")
@@ -72,7 +73,8 @@ def read_path(text: str, at: int, layout: Layout) -> PathInText:
     joined = not cut and not text.startswith("/", end - 1) and bool(_JOINED_WITH_SLASH.match(text, end))
     if joined:
         cut, key = True, f"{key}/" if key else ""
-    escaped = bool(_ESCAPE.match(text, end)) or (key is None and text[end : end + 1].isalpha())
+    next_one = text[end : end + 1]
+    escaped = bool(_ESCAPE.match(text, end)) or (key is None and (next_one == "%" or next_one.isalpha()))
     return PathInText(bucket, key, cut, end, escaped, joined)
 
 
@@ -87,7 +89,7 @@ def _prefixes_at(text: str, start: int, bucket: str, layout: Layout) -> list[str
 
 
 def _is_joined(text: str, at: int, end: int) -> bool:
-    if _JOINED.match(text, end):
+    if _JOINED.match(text, end) or (text[end - 1] == "/" and end > at and _NEXT_STRING.match(text, end)):
         return True
     before = text[max(text.rfind("\n", 0, at) + 1, at - _LOOK_BACK) : at]
     scheme = re.search(r"[\"'`](?:[A-Za-z0-9+.-]+:/+)?[^\"'`]*$", before)
@@ -132,7 +134,8 @@ def template_end(text: str, path: PathInText) -> int:
 def _judge_cut_name(bucket: str, names: Names) -> str | None:
     if not bucket:
         return TEMPLATE_BUCKET
-    return TEMPLATE_NAME if any(old.startswith(bucket) for old in names.old_buckets) else None
+    is_pattern = bucket.endswith(".") and bucket[:-1] in names.old_buckets  # a regular expression: bronze.*
+    return TEMPLATE_NAME if is_pattern or any(old.startswith(bucket) for old in names.old_buckets) else None
 
 
 def _rule_of(bucket: str, key: str, layout: Layout, *, cut: bool) -> Rule | str | None:

@@ -45,6 +45,7 @@ REWRITTEN = {
     "s3a://silver/*/x.parquet": "s3a://data-lake/silver/*/x.parquet",
     "s3a://bronze/raw_events/{day}": "s3a://data-lake/bronze/raw_events/{day}",
     '"s3a://silver/" + day': '"s3a://data-lake/silver/" + day',
+    "r's3a://silver/(.*)'": "r's3a://data-lake/silver/(.*)'",
     "s3a://bronze/iceberg-warehouse/{t}": "s3a://data-lake/warehouse/{t}",
     'S3Path("s3://silver") / "x"': 'S3Path("s3://data-lake/silver") / "x"',
     # ARNs of objects.
@@ -121,7 +122,13 @@ REPORTED = {
     "s3a://bronze/*": (paths.TEMPLATE_KEY, "s3a://bronze/*"),
     "s3a://bronze/iceberg-{x}": (paths.TEMPLATE_KEY, "s3a://bronze/iceberg-{x}"),
     '"s3a://bronze/" + table': (paths.TEMPLATE_KEY, "s3a://bronze/"),
+    "r's3a://(bronze|silver)/x'": (paths.TEMPLATE_BUCKET, "s3a://(bronze|silver"),
+    "r's3a://bronze/(.*)'": (paths.TEMPLATE_KEY, "s3a://bronze/(.*"),
+    "r's3a://bronze/.*'": (paths.TEMPLATE_KEY, "s3a://bronze/.*"),
+    "r's3a://bronze.*'": (paths.TEMPLATE_NAME, "s3a://bronze.*"),
+    '("s3a://bronze/"\n "iceberg-warehouse/x")': (paths.TEMPLATE_KEY, "s3a://bronze/"),
     # Other forms.
+    "s3a://bronze%2Fraw": (paths.ESCAPED, "s3a://bronze"),
     "s3a:\\/\\/bronze\\/raw": (OTHER_FORM, "s3a:\\/\\/bronze\\/raw"),
     "s3a://bronze\\/raw": (paths.ESCAPED, "s3a://bronze"),
     "s3a%3A%2F%2Fbronze%2Fraw": (OTHER_FORM, "s3a%3A%2F%2Fbronze%2Fraw"),
