@@ -50,7 +50,6 @@ from migrator.retiring.retire import RetireOptions, Retiring, check_confirmed, r
 from migrator.rewriting.relocate import Relocation, relocate
 from migrator.rollback.stage import Rollback, roll_back
 from migrator.run import Run
-from migrator.scripts.found import CHECKPOINTS, Names
 from migrator.scripts.stage import RewrittenFiles, rewrite_files
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
@@ -304,14 +303,7 @@ def rewrite_config(
 
     Raises ConfigError if a path does not exist. What a file system refuses is in the result, under ``skipped``."""
     settings = settings or Settings()
-    endpoints = [*([settings.endpoint_url] if settings.endpoint_url else []), *settings.script_endpoints]
-    names = Names(
-        _layout_of(settings),
-        tuple(dict.fromkeys(endpoints)),
-        tuple(dict.fromkeys(settings.script_aliases)),
-        settings.script_checkpoints or CHECKPOINTS,
-        other_server=settings.target_endpoint_url not in (None, settings.endpoint_url),
-    )
+    names = settings.script_names(_layout_of(settings))
     return rewrite_files(paths, names, write=write, backup=backup, configuration=settings.path)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from migrator.errors import ConfigError
 from migrator.findings import ACCEPTABLE, CODES
 from migrator.layout import Layout
+from migrator.scripts.found import CHECKPOINTS, Names
 from migrator.store.endpoints import check_endpoint
 
 if sys.version_info >= (3, 11):
@@ -150,6 +151,17 @@ class Settings:
             script_endpoints=(*self.script_endpoints, *_endpoints(endpoints, "--endpoint")),
             script_aliases=(*self.script_aliases, *aliases),
             script_checkpoints=checkpoints or self.script_checkpoints,
+        )
+
+    def script_names(self, layout: Layout) -> Names:
+        """The names under which scripts know the lake. Raises ConfigError."""
+        endpoints = [*([self.endpoint_url] if self.endpoint_url else []), *self.script_endpoints]
+        return Names(
+            layout,
+            tuple(dict.fromkeys(endpoints)),
+            tuple(dict.fromkeys(self.script_aliases)),
+            self.script_checkpoints or CHECKPOINTS,
+            other_server=self.target_endpoint_url not in (None, self.endpoint_url),
         )
 
 
