@@ -35,6 +35,7 @@ _ABOUT_BUCKET = _command(
 )
 _DELETES = _command("mc|mcli|aws|s3cmd|s5cmd", "rm|del|--remove|--delete")
 _COPIES = _command("mc|mcli|aws|s3cmd|s5cmd|rclone|hadoop|hdfs", "cp|mv|sync|mirror|copy|move|distcp")
+_ANY_PROGRAM = re.compile(_program("mc|mcli|aws|s3cmd|s5cmd|rclone|gsutil|hadoop|hdfs"))
 _MC_LINE = re.compile(rf"{_program('mc|mcli')}(?P<rest>.*)")
 _RCLONE_LINE = re.compile(rf"{_program('rclone')}.*")
 _GOES_ON = re.compile(r"[\\,\[(]\r?\n\Z")
@@ -47,6 +48,8 @@ def trouble_in_command(text: str, at: int, path: PathInText, names: Names) -> st
     """Why the path at ``at``, which could be mapped, is doubtful in its command line; None if it is not."""
     start = _start_of_command(text, at)
     before = text[start:at]
+    if not _ANY_PROGRAM.search(before):  # quick: a file of data may hold thousands of paths in one line
+        return None
     if path.bare and _ABOUT_BUCKET.search(before):
         return BUCKET_COMMAND
     if path.bare and path.key is None and _DELETES.search(before):

@@ -20,9 +20,8 @@ _CALLS = (
     "|cat_file|head|tail|put|get|put_file|get_file|upload|download|cp|copy|mv|move|pipe|read_bytes|read_text|write_bytes"
     "|write_text|checksum|url|sign|get_file_info|open_input_file|open_output_stream|create_dir|delete_dir"
 )
-_S3_HOST = (
-    r"(?:[A-Za-z0-9-]+\.)*(?:[A-Za-z0-9-]*(?:minio|s3|rgw|ceph|seaweed)[A-Za-z0-9-]*)(?:\.[A-Za-z0-9-]+)*(?::\d+)?"
-)
+_S3_HOST = re.compile(r"minio|s3|rgw|ceph|seaweed|:90\d\d$", re.IGNORECASE)
+"""What a host of a server of S3 often has in its name, or the port that MinIO usually has."""
 
 
 def find_doubtful(text: str, names: Names) -> Iterator[Found]:
@@ -37,19 +36,22 @@ def find_doubtful(text: str, names: Names) -> Iterator[Found]:
 
 def _patterns(names: Names) -> Iterator[tuple[re.Pattern[str], str]]:
     old = names.old_bucket
-    quoted = rf"[frbu]{{0,2}}\\?[\"'`](?P<shown>/?{old}[^\"'`\n]*)"
+    quoted = rf"[frbu]{{0,2}}\\?[\"'`](?P<shown>/?{old}[^\"'`\n]{{0,300}})"
     yield (
         re.compile(
-            rf"(?P<shown>[\w-]*bucket[\w-]*\\?[\"']?\]?(?:\s*:\s*str)?\s*(?:=>|==|!=|[:=(,]|\sin\s|\s-eq\s)\s*[(\[{{]?\s*"
+            rf"(?<![\w-])(?P<shown>[\w-]{{0,80}}bucket[\w-]{{0,80}}\\?[\"']?\]?(?:\s*:\s*str)?\s*(?:=>|==|!=|[:=(,]|\sin\s|\s-eq\s)\s*[(\[{{]?\s*"
             rf"(?:-\s+)?(?:name[\"']?\s*[:=]\s*)?[frbu]{{0,2}}\\?[\"'`]?{old})",
             re.IGNORECASE,
         ),
         BUCKET_NAME,
     )
-    yield re.compile(rf"(?P<shown>--[\w-]*bucket[\w-]*\s+[\"']?{old})", re.IGNORECASE), BUCKET_NAME
+    yield (
+        re.compile(rf"(?<![\w-])(?P<shown>--[\w-]{{0,80}}bucket[\w-]{{0,80}}\s+[\"']?{old})", re.IGNORECASE),
+        BUCKET_NAME,
+    )
     yield (
         re.compile(
-            rf"(?<![\w.-])(?P<shown>(?:for\s+\w*bucket\w*\s+in\s|[\w-]*buckets[\w-]*[\"']?\s*[=:])[\s\"'(\[{{]*"
+            rf"(?<![\w.-])(?P<shown>(?:for\s+\w{{0,80}}bucket\w{{0,80}}\s+in\s|[\w-]{{0,80}}buckets[\w-]{{0,80}}[\"']?\s*[=:])[\s\"'(\[{{]*"
             rf"(?:[\w.-]{{1,63}}[\"']?[ ,]+[\"']?){{0,40}}?{old}(?![/(]))",
             re.IGNORECASE,
         ),
@@ -59,12 +61,14 @@ def _patterns(names: Names) -> Iterator[tuple[re.Pattern[str], str]]:
         r"(?:f?get|f?put|stat|remove|list|copy|select|compose|append)_objects?|Object(?:Summary)?|upload_file(?:obj)?"
     )
     yield re.compile(rf"\.(?:{method}|presigned_\w+)\(\s*{quoted}[\"'`]"), BUCKET_NAME
-    file_system = r"(?:\w*fs\w*|s3\w*|minio\w*|filesystem\w*)"
+    file_system = r"(?:\w{0,40}fs\w{0,40}|s3\w{0,40}|minio\w{0,40}|filesystem\w{0,40})"
     yield (
-        re.compile(rf"(?<![\w])(?:{file_system}|S3FileSystem\([^()\n]*\))\.(?:{_CALLS})\(\s*\[?\s*{quoted}", re.I),
+        re.compile(
+            rf"(?<![\w])(?:{file_system}|S3FileSystem\([^()\n]{{0,300}}\))\.(?:{_CALLS})\(\s*\[?\s*{quoted}", re.I
+        ),
         FILE_SYSTEM,
     )
-    yield re.compile(rf"{quoted}[\"'`][^()\n]*\bfilesystem\s*="), FILE_SYSTEM
+    yield re.compile(rf"{quoted}[\"'`][^()\n]{{0,300}}\bfilesystem\s*="), FILE_SYSTEM
 
 
 def _other_forms(text: str, names: Names) -> Iterator[Found]:
@@ -80,15 +84,16 @@ def _other_forms(text: str, names: Names) -> Iterator[Found]:
 
 def _foreign_urls(text: str, names: Names) -> Iterator[Found]:
     """An old bucket at a host that seems to be a server of S3: as the first folder, or before the host."""
+    host = r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::\d{1,5})?)"
     rest = r"[^\s\"'`<>\\)\]},;]*"
-    hosts = alternatives(urlsplit(endpoint).netloc for endpoint in names.endpoints)
-    at_host = rf"(?<![\w.@-])(?:https?://)?(?:{_S3_HOST}|[\w.-]+:90\d\d|{hosts})/{names.old_bucket}{rest}"
-    before = (
-        rf"(?<![\w.@-])(?:https?://)?(?:{alternatives(names.old_buckets)})\.(?=\w)(?:{_S3_HOST}|{hosts})(?![\w-]){rest}"
-    )
+    start = r"(?<![\w.@-])(?P<scheme>https?://)?"
+    at_host = rf"{start}{host}/{names.old_bucket}{rest}"
+    before = rf"{start}(?:{alternatives(names.old_buckets)})\.{host}(?![\w-]){rest}"
+    known = {urlsplit(endpoint).netloc for endpoint in names.endpoints}
     for pattern in (at_host, before):
         for match in re.finditer(pattern, text):
-            if "://" in match[0] or ".amazonaws.com" in match[0] or re.match(r"[\w.-]+:\d+/", match[0]):
+            of_s3 = match["host"] in known or _S3_HOST.search(match["host"])
+            if of_s3 and (match["scheme"] or ".amazonaws.com" in match["host"] or ":" in match["host"]):
                 yield Found(match.start(), match.end(), reason=SIGNED if is_signed(match[0]) else FOREIGN_URL)
 
 

@@ -141,27 +141,25 @@ def replace_file(path: Path, old: bytes, new: bytes, *, backup: bool) -> str | N
     Raises OSError, and leaves the file as it is, if it no longer holds ``old``."""
     place = Path(os.path.realpath(path))
     status = place.stat()
-    kept = _backup(place, old, status) if backup else None
-    handle, temporary = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".tmp", dir=place.parent)
+    made: list[str] = []
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(new)
-            _like(file.fileno(), status)
-            file.flush()
-            os.fsync(file.fileno())
+        kept = _beside(place, old, status, made) if backup else None
+        handle, temporary = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".tmp", dir=place.parent)
+        made.append(temporary)
+        _fill(handle, new, status)
         if place.read_bytes() != old:
             raise OSError(0, "somebody changed it meanwhile")
         Path(temporary).replace(place)
     except BaseException:
-        for leftover in (temporary, *([kept] if kept else [])):
+        for leftover in made:
             with suppress(OSError):
                 Path(leftover).unlink()
         raise
     return kept
 
 
-def _backup(place: Path, data: bytes, status: os.stat_result) -> str:
-    """Write the old bytes beside the file, under the first name that is free."""
+def _beside(place: Path, data: bytes, status: os.stat_result, made: list[str]) -> str:
+    """Write the old bytes beside the file, under the first name that is free, which is added to ``made``."""
     number = 0
     while True:
         name = f"{place}.bak" + (f".{number}" if number else "")
@@ -170,14 +168,17 @@ def _backup(place: Path, data: bytes, status: os.stat_result) -> str:
         except FileExistsError:
             number += 1
             continue
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            _like(file.fileno(), status)
+        made.append(name)
+        _fill(handle, data, status)
         return name
 
 
-def _like(handle: int, status: os.stat_result) -> None:
-    """Give a new file the owner, as far as that is allowed, and the mode of the old one."""
-    with suppress(OSError):
-        os.fchown(handle, status.st_uid, status.st_gid)
-    os.fchmod(handle, stat.S_IMODE(status.st_mode))
+def _fill(handle: int, data: bytes, status: os.stat_result) -> None:
+    """Write a new file, with the owner, as far as that is allowed, and the mode of the old one."""
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        with suppress(OSError):
+            os.fchown(handle, status.st_uid, status.st_gid)
+        os.fchmod(handle, stat.S_IMODE(status.st_mode))
+        file.flush()
+        os.fsync(handle)

@@ -87,6 +87,15 @@ class Names:
         """A regular expression for the name of an old bucket, with its end."""
         return f"(?:{alternatives(self.old_buckets)}){END}"
 
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Words without which a text holds nothing that is looked for. To look for these only is quick."""
+        schemes = ("s3://", "s3a://", "s3n://")
+        recorded = (rule.prefix.rpartition("/")[2] for rule in self.layout.recorded)
+        folder = self.checkpoints.strip("/")
+        makes = (" mb ", " rb ")  # mc mb x/$bucket
+        return (*self.old_buckets, *schemes, *map(str.upper, schemes), *self.aliases, folder, *recorded, *makes)
+
     def is_whole(self, bucket: str) -> bool:
         """True if all of this bucket moves: no rule leaves a part of it, and a rule covers its root."""
         rules = [rule for rule in self.layout.rules if rule.bucket == bucket]

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from migrator.scripts.found import CHECKPOINT_BUCKET, Found, Names, alternatives
-from migrator.scripts.paths import judge, read_path
+from migrator.scripts.paths import TEMPLATE_KEY, PathInText, judge, read_path
 
 DIFFERENT_VALUES = "settings of several old buckets would become one, and their values differ"
 TWICE = "settings of several old buckets would become one key that is there twice"
@@ -18,9 +18,9 @@ NO_CHECKPOINTS = "no rule of the layout says where checkpoints go"
 
 _SEPARATOR = r"[\"']?\s*(?:=>|[=:,]|[ \t])\s*(?:[frbu]?[\"'])?"
 _KNOWN_KEYS = re.compile(
-    r"(?:spark\.sql\.catalog\.[\w-]+\.warehouse|spark\.sql\.warehouse\.dir|[\w.-]*write\.(?:data|metadata)\.path"
+    r"(?:spark\.sql\.catalog\.[\w-]+\.warehouse|spark\.sql\.warehouse\.dir|write\.(?:data|metadata)\.path"
     r"|spark\.sql\.streaming\.checkpointLocation|checkpointLocation|spark\.eventLog\.dir"
-    r"|spark\.history\.fs\.logDirectory|spark\.jars|spark\.files|iceberg\.[\w.-]*default-warehouse-dir"
+    r"|spark\.history\.fs\.logDirectory|spark\.jars|spark\.files|default-warehouse-dir"
     rf"|external_root|remote_base_log_folder){_SEPARATOR}"
 )
 
@@ -65,11 +65,14 @@ def find_bucket_settings(text: str, names: Names) -> Iterator[Found]:
             yield Found(match.start(1), match.end(), f"{names.layout.target_bucket}.{match[2]}")
 
 
+_LONGEST_VALUE = 300
+
+
 def _value(text: str, at: int) -> str:
     """The value of a setting, as far as two of them are compared: the rest of the line, or what an element of XML or
     the next string holds."""
     rest = re.compile(r"[\"']?(?:</name>)?\s*(?:=>|[=:,)]|\s|<value>)*\s*(.*?)[\s\"',;)\]}\\]*(?:</value>.*)?$", re.M)
-    match = rest.match(text, at)
+    match = rest.match(text[at : at + _LONGEST_VALUE])
     return match[1] if match else ""
 
 
@@ -120,8 +123,22 @@ def find_checkpoints(text: str, names: Names) -> Iterator[Found]:
         if not _CHECKPOINT_KEY.search(text[max(0, match.start() - _LOOK_BACK) : match.start()]):
             yield Found(match.start(), end, reason=LOCAL_CHECKPOINTS)
             continue
+        recorded = names.layout.recorded_rule(f"file://{match['folder']}")
+        if recorded is not None:
+            yield _by_recorded_rule(text, match, end, path, names)
+            continue
         if CHECKPOINT_BUCKET not in names.layout.buckets:
             yield Found(match.start(), end, reason=NO_CHECKPOINTS)
             continue
         new, reason = judge(path, names)
         yield Found(match.start(), end, f"s3a://{new}" if new is not None else None, reason)
+
+
+def _by_recorded_rule(text: str, match: re.Match[str], end: int, path: PathInText, names: Names) -> Found:
+    """A checkpoint whose folder has a rule of its own: ``"file:///tmp/checkpoints/" = "checkpoints/"``."""
+    folder = f"file://{match['folder']}"
+    below = [rule for rule in names.layout.recorded if rule.prefix.startswith(f"{folder}/")]
+    if path.cut and (below or path.key is None):
+        return Found(match.start(), end, reason=TEMPLATE_KEY)
+    new = names.layout.map_uri(folder + text[match.end() : end])
+    return Found(match.start(), end, f"s3a://{new.partition('://')[2]}" if new is not None else None)

@@ -52,6 +52,8 @@ class Rewritten:
 
 def rewrite_text(text: str, names: Names) -> Rewritten:
     """Replace every certain path in a text, and say what is doubtful. A text that was rewritten stays as it is."""
+    if not any(word in text for word in names.words):
+        return Rewritten(text, (), (), ())
     found = _without_overlaps(one for finder in _FINDERS for one in finder(text, names))
     lines = _LineNumbers(text)
     edits = tuple(one for one in found if one.new is not None and text[one.start : one.end] != one.new)

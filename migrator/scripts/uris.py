@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from migrator.scripts.commands import trouble_in_command
-from migrator.scripts.found import Found, Names
+from migrator.scripts.found import Found, Names, alternatives
 from migrator.scripts.paths import PathInText, judge, read_path, template_end
 
 BUCKET_ARN = (
@@ -96,11 +96,11 @@ def find_urls(text: str, names: Names) -> Iterator[Found]:
             if (found := _judge_url(text, match.start(), match.end(), names)) is not None:
                 yield found
         virtual = re.compile(
-            rf"(?<![A-Za-z0-9])({url.scheme}://)((?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+)\.({host})(?![A-Za-z0-9.:-])",
+            rf"(?<![A-Za-z0-9])({url.scheme}://)({alternatives(names.old_buckets)})\.({host})(?![A-Za-z0-9.:-])",
             re.IGNORECASE,
         )
         for match in virtual.finditer(text):
-            if match[2] in names.old_buckets:
+            if match[2] in names.old_buckets:  # not in upper case
                 yield _judge_virtual_host(text, match, names)
 
 

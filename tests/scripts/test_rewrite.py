@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrator.layout import MEDALLION
 from migrator.scripts import Rewritten, rewrite_text
 from migrator.scripts.diff import unified_diff
+from migrator.scripts.keys import NO_CHECKPOINTS
 from scripts.lake import NAMES, names, rewritten
 from scripts.test_spellings import REPORTED, REWRITTEN, UNTOUCHED
 
@@ -152,6 +154,30 @@ def test_paths_that_tables_record_are_reported() -> None:
     known = names({"s3://bronze/": "bronze/", "hdfs://nn:8020/wh/": "bronze/wh/", "file:///data/wh/": "bronze/wh/"})
     done = rewritten("hdfs://nn:8020/wh/t file:/data/wh/t file:///data/wh hdfs://nn:8020/wh-old", known)
     assert [doubt.text for doubt in done.doubts] == ["hdfs://nn:8020/wh", "file:/data/wh", "file:///data/wh"]
+
+
+def test_a_rule_for_the_local_checkpoints_decides_where_they_go() -> None:
+    known = names({"s3://bronze/": "bronze/", "file:///tmp/checkpoints/": "ckpt/"})
+    done = rewritten(
+        "checkpoint: /tmp/checkpoints/a\ncheckpoint: /tmp/checkpoints/{x}\ncheckpoint: /tmp/checkpoints", known
+    )
+    assert done.text.split("\n") == [
+        "checkpoint: s3a://data-lake/ckpt/a",
+        "checkpoint: s3a://data-lake/ckpt/{x}",
+        "checkpoint: s3a://data-lake/ckpt",
+    ]
+    assert not done.doubts
+    elsewhere = names({"s3://bronze/": "bronze/"})
+    assert [doubt.reason for doubt in rewritten("checkpoint: /tmp/checkpoints/a", elsewhere).doubts] == [NO_CHECKPOINTS]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["s3", "a.", "mc ", "bucket", "fs", "x", "s3a://", "s3a://bronze/", "checkpoint ", "write.data.path ", "a/", "\\"],
+)
+def test_no_text_takes_time_in_proportion_to_the_square_of_its_length(unit: str) -> None:
+    """With such an expression, these took minutes: the test would end by its time limit."""
+    rewrite_text(unit * (200_000 // len(unit)), NAMES)
 
 
 def test_urls_are_not_mapped_to_another_server() -> None:
