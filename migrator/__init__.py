@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         relocate_table,
         repair_lake,
         retire_lake,
+        rewrite_config,
         rollback_lake,
         show_plan,
         unfence_lake,
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
     from migrator.reporting.description import PlanDescription, TableDescription
     from migrator.retiring.results import Retirement
     from migrator.rollback.stage import Rollback
+    from migrator.scripts.stage import RewrittenFiles
     from migrator.verifying.checks import Verification
 
 __all__ = [
     "Migration",
     "PlanDescription",
     "Retirement",
+    "RewrittenFiles",
     "Rollback",
     "Settings",
     "TableDescription",
@@ -61,6 +64,7 @@ __all__ = [
     "relocate_table",
     "repair_lake",
     "retire_lake",
+    "rewrite_config",
     "rollback_lake",
     "show_plan",
     "unfence_lake",
@@ -71,6 +75,7 @@ _HOMES = {
     "Migration": "migrator.migration",
     "PlanDescription": "migrator.reporting.description",
     "Retirement": "migrator.retiring.results",
+    "RewrittenFiles": "migrator.scripts.stage",
     "Rollback": "migrator.rollback.stage",
     "Settings": "migrator.config",
     "TableDescription": "migrator.reporting.description",

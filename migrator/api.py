@@ -13,7 +13,7 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -50,6 +50,7 @@ from migrator.retiring.retire import RetireOptions, Retiring, check_confirmed, r
 from migrator.rewriting.relocate import Relocation, relocate
 from migrator.rollback.stage import Rollback, roll_back
 from migrator.run import Run
+from migrator.scripts.stage import RewrittenFiles, rewrite_files
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
 from migrator.verifying.verifier import Verification, Verifier
@@ -283,12 +284,27 @@ def retire_policy_of_plan(path: str | Path, *, progress: Progress | None = None)
 def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
     """The least policy for the buckets of a lake.toml, without asking any server: so for all medallion buckets where
     it has no [layout], and with the right to create the target."""
-    if settings.layout is None:
-        layout = Layout.medallion(settings.target_bucket, MEDALLION)
-    else:
-        layout = Layout.from_mapping(settings.target_bucket, settings.layout)
     versions, locks = settings.all_versions, settings.object_lock
-    return _policy(layout, side, all_versions=versions, object_lock=locks, make_target=True)
+    return _policy(_layout_of(settings), side, all_versions=versions, object_lock=locks, make_target=True)
+
+
+def _layout_of(settings: Settings) -> Layout:
+    """The layout of these settings without asking any server: that of all medallion buckets if they have none."""
+    if settings.layout is None:
+        return Layout.medallion(settings.target_bucket, MEDALLION)
+    return Layout.from_mapping(settings.target_bucket, settings.layout)
+
+
+def rewrite_config(
+    paths: Sequence[str | Path], settings: Settings | None = None, *, write: bool = False, backup: bool = False
+) -> RewrittenFiles:
+    """Rewrite the old paths in local scripts and settings. ``paths``: files and folders. Files change only with
+    ``write``; ``backup`` keeps their old text beside them.
+
+    Raises ConfigError if a path does not exist. What a file system refuses is in the result, under ``skipped``."""
+    settings = settings or Settings()
+    names = settings.script_names(_layout_of(settings))
+    return rewrite_files(paths, names, write=write, backup=backup, configuration=settings.path)
 
 
 def _policy(layout: Layout, side: str, *, all_versions: bool, object_lock: bool, make_target: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 from migrator.errors import ConfigError
 from migrator.findings import ACCEPTABLE, CODES
 from migrator.layout import Layout
+from migrator.scripts.found import CHECKPOINTS, Names
 from migrator.store.endpoints import check_endpoint
 
 if sys.version_info >= (3, 11):
@@ -30,6 +31,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "target": ("bucket", "endpoint_url", "region", "profile"),
     "plan": ("accept", "all_versions", "object_lock"),
     "tables": ("leave", "only"),
+    "rewrite-config": ("endpoints", "aliases", "checkpoints"),
 }
 TARGET = "target"
 """The key of a catalog's table that describes the catalog to which its tables move."""
@@ -71,6 +73,12 @@ class Settings:
     """What is not copied with an object: "tags", and storage classes by name. Set from a plan only."""
     asked: tuple[str, ...] = ()
     """Buckets whose objects need a HEAD request before they are copied. Set from a plan only."""
+    script_endpoints: tuple[str, ...] = ()
+    """More URLs under which scripts reach the server of the old buckets."""
+    script_aliases: tuple[str, ...] = ()
+    """Aliases of mc that stand for that server in scripts."""
+    script_checkpoints: str | None = None
+    """The local folder of checkpoints that scripts name; None for the usual one."""
     path: Path | None = None
 
     @property
@@ -133,6 +141,29 @@ class Settings:
             accept=tuple(dict.fromkeys((*self.accept, *checked_codes(accept, "--accept")))),
         )
 
+    def for_scripts(
+        self, *, endpoints: Iterable[str] = (), aliases: Iterable[str] = (), checkpoints: str | None = None
+    ) -> Settings:
+        """These settings with more names under which scripts know the lake. Raises ConfigError for an endpoint that is
+        none."""
+        return replace(
+            self,
+            script_endpoints=(*self.script_endpoints, *_endpoints(endpoints, "--endpoint")),
+            script_aliases=(*self.script_aliases, *aliases),
+            script_checkpoints=checkpoints or self.script_checkpoints,
+        )
+
+    def script_names(self, layout: Layout) -> Names:
+        """The names under which scripts know the lake. Raises ConfigError."""
+        endpoints = [*([self.endpoint_url] if self.endpoint_url else []), *self.script_endpoints]
+        return Names(
+            layout,
+            tuple(dict.fromkeys(endpoints)),
+            tuple(dict.fromkeys(self.script_aliases)),
+            self.script_checkpoints or CHECKPOINTS,
+            other_server=self.target_endpoint_url not in (None, self.endpoint_url),
+        )
+
 
 def load(path: Path) -> Settings:
     """Read ``lake.toml``. Raises ConfigError that names the file, the key and the nearest known one."""
@@ -150,7 +181,7 @@ def load(path: Path) -> Settings:
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known("", document, (*_KEYS, "layout", "catalogs"))
-    source, target, plan, tables = (_section(document, name) for name in _KEYS)
+    source, target, plan, tables, scripts = (_section(document, name) for name in _KEYS)
     bucket = _text("target", target, "bucket") or DEFAULT_TARGET
     layout = _table(document, "layout") if "layout" in document else None
     if layout is not None:
@@ -173,6 +204,11 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         accept=checked_codes(_texts("plan", plan, "accept", "delta-log"), "[plan] accept"),
         leave=_texts("tables", tables, "leave", "db.table"),
         only=_texts("tables", tables, "only", "gold.*"),
+        script_endpoints=_endpoints(
+            _texts("rewrite-config", scripts, "endpoints", "http://minio:9000"), "[rewrite-config] endpoints"
+        ),
+        script_aliases=_texts("rewrite-config", scripts, "aliases", "myminio"),
+        script_checkpoints=_text("rewrite-config", scripts, "checkpoints"),
         all_versions=_flag("plan", plan, "all_versions"),
         object_lock=_flag("plan", plan, "object_lock"),
         path=path.resolve(),
@@ -221,6 +257,13 @@ def _endpoint(section: str, given: Mapping[str, Any]) -> str | None:
     if url is not None:
         check_endpoint(url, f"[{section}] endpoint_url")
     return url
+
+
+def _endpoints(urls: Iterable[str], where: str) -> tuple[str, ...]:
+    urls = tuple(urls)
+    for url in urls:
+        check_endpoint(url, where)
+    return urls
 
 
 def _flag(section: str, given: Mapping[str, Any], key: str) -> bool:

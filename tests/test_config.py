@@ -40,6 +40,10 @@ def test_everything(tmp_path: Path) -> None:
         [tables]
         leave = ["db.t", "iceberg.db.u"]
         only = ["gold.*"]
+        [rewrite-config]
+        endpoints = ["http://s3.lake:9000"]
+        aliases = ["myminio"]
+        checkpoints = "/data/checkpoints/"
         """,
     )
     settings = load(path)
@@ -56,6 +60,8 @@ def test_everything(tmp_path: Path) -> None:
     assert settings.all_versions
     assert settings.leave == ("db.t", "iceberg.db.u")
     assert settings.only == ("gold.*",)
+    assert settings.script_endpoints == ("http://s3.lake:9000",) and settings.script_aliases == ("myminio",)
+    assert settings.script_checkpoints == "/data/checkpoints/"
 
 
 SOURCE = {"endpoint_url": "http://old", "region": "eu-1", "profile": "lake"}

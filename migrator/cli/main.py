@@ -21,6 +21,7 @@ from migrator.cli.policy import policy
 from migrator.cli.relocate import relocate
 from migrator.cli.repair import repair
 from migrator.cli.retire import retire
+from migrator.cli.rewrite_config import rewrite_config
 from migrator.cli.rollback import rollback
 from migrator.cli.show import show
 from migrator.cli.status import status
@@ -47,6 +48,7 @@ COMMANDS = (
     cutover,
     status,
     verify,
+    rewrite_config,
     rollback,
     repair,
     retire,

@@ -46,6 +46,24 @@ class LakeOptions:
 
 
 @dataclass(frozen=True)
+class ScriptOptions:
+    """The names under which scripts know a lake."""
+
+    config: Path | None = None
+    target: str | None = None
+    endpoints: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    checkpoints: str | None = None
+
+    def settings(self) -> Settings:
+        """The settings of ``--config``, changed by the other options. Raises ConfigError."""
+        from migrator.config import Settings, load
+
+        settings = (load(self.config) if self.config else Settings()).override(target=self.target)
+        return settings.for_scripts(endpoints=self.endpoints, aliases=self.aliases, checkpoints=self.checkpoints)
+
+
+@dataclass(frozen=True)
 class PlanOptions:
     """What a plan includes."""
 
@@ -213,6 +231,30 @@ lake_options = _together(
         multiple=True,
         metavar="NAME",
         help="A catalog of your pyiceberg configuration whose tables move. Repeatable.",
+    ),
+)
+
+script_options = _together(
+    "names",
+    ScriptOptions,
+    click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Use the layout of this lake.toml."),
+    click.option("--target", metavar="BUCKET", help="The bucket that everything is moved to.  [default: data-lake]"),
+    click.option(
+        "--endpoint",
+        "endpoints",
+        multiple=True,
+        metavar="URL",
+        help="An S3 endpoint in whose URLs paths are rewritten. Repeatable.",
+    ),
+    click.option(
+        "--alias",
+        "aliases",
+        multiple=True,
+        metavar="NAME",
+        help="An alias of mc that stands for the server of the old buckets. Repeatable.",
+    ),
+    click.option(
+        "--checkpoints", metavar="FOLDER", help="The local folder of checkpoints.  [default: /tmp/checkpoints/]"
     ),
 )
 

@@ -27,6 +27,16 @@ def say(report: Report, *, err: bool = False) -> None:
     click.echo(render(report, width, colours=terminal), err=err)  # click drops the colours if NO_COLOR is set
 
 
+def say_diff(diff: str) -> None:
+    """Print a diff: in colours and without control characters in a terminal, and exactly as it is elsewhere."""
+    from migrator.reporting.scripts import terminal_diff
+
+    if sys.stdout.isatty():
+        say(terminal_diff(diff))
+    else:
+        click.echo(diff.encode("utf-8"), nl=False)
+
+
 def say_json(value: Any) -> None:
     """Print the result of a command with ``--json``."""
     from migrator.reporting.json_forms import to_json

@@ -310,9 +310,10 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Nothing.",
     ),
     "scripts-unchanged": Explanation(
-        "Scripts may contain old paths. migrator copies scripts as they are, since it cannot know what they do.",
-        "Search the scripts for the names of the old buckets, and change them at the time of the cutover.",
-        "grep -rnE 's3a?://(bronze|silver|gold)/' scripts/",
+        "Scripts may contain old paths. migrator copies scripts as they are. The plan has read them, and says how many "
+        "places are certain, and how many a person must look at.",
+        "Rewrite the scripts where you keep them, and put them to the target at the time of the cutover.",
+        "migrator rewrite-config --config lake.toml scripts/ --write",
     ),
     "skipped-markers": Explanation(
         "Old Hadoop clients wrote empty objects named folder_$folder$ to mark folders. Nothing reads them any more. An "

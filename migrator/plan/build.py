@@ -43,6 +43,7 @@ from migrator.plan.diff import (
 )
 from migrator.plan.header import plan_header
 from migrator.plan.preflight import preflight
+from migrator.plan.scripts import find_scripts
 from migrator.plan.table_planner import plan_tables
 from migrator.plan.target_catalogs import check_target_catalogs
 from migrator.planfile.connecting import insert_rows
@@ -116,6 +117,7 @@ def _build(
     settle_histories(plan, layout)
     check_target_catalogs(plan, store, layout, catalogs, settings.leave)
     _find_trouble(plan, store, layout, catalogs)
+    find_scripts(plan, store, settings.script_names(layout))
     find_bucket_state(plan, store, layout, histories, all_versions=settings.all_versions)
     if not target_exists:
         find_missing_target(plan, layout)

@@ -84,17 +84,13 @@ _UNFINISHED = (
 
 
 def find_by_name(plan: PlanFile) -> None:
-    """Report unfinished work, what is not copied, and scripts, by their keys alone. One finding per bucket."""
+    """Report unfinished work and what is not copied, by their keys alone. One finding per bucket."""
     message, move = "is left over from an unfinished write", "Wait for the writer, or remove it."
     _report_first(plan, "unfinished-work", f"{PLAIN_COPIES} AND ({_UNFINISHED})", message, move)
     _report_first(plan, "skipped-markers", HADOOP_MARKER, "and its like are not copied")
     of_rewritten = "and its like are checksums of files that are rewritten"
     _report_first(plan, "checksum-files", f"role = '{ROLE_CHECKSUM}'", of_rewritten)
     _report_first(plan, "left-out", "target IS NULL", "and its like stay where they are: a layout rule says so")
-    query = f"SELECT bucket, count(*) FROM objects WHERE target GLOB 'scripts/*' AND {MOVES} GROUP BY bucket"
-    for bucket, count in plan.db.execute(query).fetchall():
-        message, move = "are copied as they are", "Search them for the old paths."
-        plan.add_finding(Finding.of("scripts-unchanged", f"s3://{bucket}/", message, move, count=count))
 
 
 def _report_first(plan: PlanFile, code: str, condition: str, message: str, move: str = "") -> None:

@@ -62,7 +62,7 @@ def test_help_lists_the_commands_in_the_order_of_a_migration() -> None:
 
 def test_each_command_has_its_module() -> None:
     folder = Path(sys.modules["migrator.cli"].__file__ or "").parent
-    assert all((folder / f"{command.name}.py").exists() for command in COMMANDS)
+    assert all((folder / f"{str(command.name).replace('-', '_')}.py").exists() for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", [command.name for command in COMMANDS])

@@ -67,9 +67,8 @@ def test_the_first_places_are_named_and_all_are_counted(plan: PlanFile) -> None:
 def test_what_the_keys_show(plan: PlanFile) -> None:
     add(plan, "a", "out/_temporary/0/x", "out/_temporary/0/x")
     add(plan, "a", "dir_$folder$", None, "skip", size=0)
-    add(plan, "a", "run.py", "scripts/run.py")
     find_by_name(plan)
-    assert sorted(codes(plan)) == ["left-out", "scripts-unchanged", "skipped-markers", "unfinished-work"]
+    assert sorted(codes(plan)) == ["left-out", "skipped-markers", "unfinished-work"]
 
 
 def test_what_is_accepted_warns(plan: PlanFile) -> None:

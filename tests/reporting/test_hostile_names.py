@@ -13,11 +13,15 @@ from migrator.reporting.migration import migration_report
 from migrator.reporting.plan import plan_report
 from migrator.reporting.relocation import relocation_report
 from migrator.reporting.rendering import Report, render
+from migrator.reporting.scripts import rewritten_report, summary_report, terminal_diff
 from migrator.reporting.status import status_report
 from migrator.reporting.tables import tables_report
 from migrator.reporting.verification import verification_report
 from migrator.results import RunResult, SourceChanges
 from migrator.rewriting.relocate import Relocation
+from migrator.scripts import Change, Doubt
+from migrator.scripts.files import Skipped
+from migrator.scripts.stage import RewrittenFile, RewrittenFiles
 from migrator.verifying.checks import Check, PrefixTotal, Verification
 from reporting.described import EVIL, MARKUP, finding, plan, table
 
@@ -64,7 +68,10 @@ def reports(name: str) -> dict[str, Report]:
     )
     bad_table = table(identifier=name, features=[name], writers=[name], problems=[name], migratable=False)
     relocation = Relocation(metadata_location=name, location=name, format_version=2, snapshots=1, notes=[name])
+    looked = RewrittenFile(name, (Change(1, name, name),), (Doubt(1, name, "r"),), name, written=True, backup=name)
+    scripts = RewrittenFiles(True, [looked], [Skipped(name, name, True), Skipped(name, name, False)])
     return {
+        "scripts": [*rewritten_report(scripts), *summary_report(scripts), *terminal_diff(f"--- {name}\n+{name}\n")],
         "plan": plan_report(described),
         "verification": verification_report(verification),
         "no cutover": migration_report(Migration(RunResult(), [check], None), described),

@@ -1,0 +1,91 @@
+"""Reads the scripts of the lake, and says how many of them name old paths. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.errors import StoreError, Unreachable
+from migrator.findings import Finding, counted
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import MOVES
+from migrator.scripts import Names, rewrite_text
+from migrator.scripts.files import decode
+from migrator.store import Store
+
+WORKERS = 16
+MOST_SCRIPTS = 2_000
+"""How many scripts are read in each bucket."""
+MOST_BYTES = 1 << 20
+"""The size up to which an object counts as a script."""
+
+_SCRIPTS = f"target GLOB 'scripts/*' AND {MOVES}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    bucket: str
+    key: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """What the scripts of a bucket hold. ``unread`` also counts what is too large, or one too many."""
+
+    files: int = 0
+    changes: int = 0
+    doubts: int = 0
+    unread: int = 0
+
+    def __str__(self) -> str:
+        said = [f"{counted(self.files, 'file')} would change in {counted(self.changes, 'place')}"]
+        said += [f"{counted(self.doubts, 'place')} must be looked at"] if self.doubts else []
+        said += [f"{counted(self.unread, 'file')} not read"] if self.unread else []
+        return ", ".join(said)
+
+
+def find_scripts(plan: PlanFile, store: Store, names: Names) -> None:
+    """Report the scripts: one finding for each bucket. Raises Unreachable."""
+    query = f"SELECT bucket, count(*) FROM objects WHERE {_SCRIPTS} GROUP BY bucket"
+    for bucket, count in plan.db.execute(query).fetchall():
+        total = _read(list(_first_scripts(plan, bucket)), store, names)
+        read = f"size BETWEEN 1 AND {MOST_BYTES}"
+        small, large = plan.db.execute(
+            f"SELECT count(*) FILTER (WHERE {read}), count(*) FILTER (WHERE size > {MOST_BYTES}) FROM objects"
+            f" WHERE {_SCRIPTS} AND bucket = ?",
+            (bucket,),
+        ).fetchone()
+        total = replace(total, unread=total.unread + large + max(0, small - MOST_SCRIPTS))
+        message, move = f"are copied as they are: {total}", 'Run "migrator rewrite-config" on your own copies of them.'
+        plan.add_finding(Finding.of("scripts-unchanged", f"s3://{bucket}/", message, move, count=count))
+
+
+def _first_scripts(plan: PlanFile, bucket: str) -> Iterator[_Script]:
+    rows = plan.db.execute(
+        f"SELECT bucket, key, etag FROM objects WHERE {_SCRIPTS} AND bucket = ? AND size BETWEEN 1 AND {MOST_BYTES}"
+        f" ORDER BY key LIMIT {MOST_SCRIPTS}",
+        (bucket,),
+    )
+    return (_Script(*row) for row in rows)
+
+
+def _read(scripts: list[_Script], store: Store, names: Names) -> _Total:
+    """Read these scripts. What is not text holds nothing; what the server refuses is counted."""
+
+    def look(script: _Script) -> tuple[int, int]:
+        text = decode(store.get(script.bucket, script.key, etag=script.etag).data)
+        done = rewrite_text(text, names) if text is not None else None
+        return (len(done.changes), len(done.doubts)) if done else (0, 0)
+
+    total = _Total()
+    for outcome in run_in_threads(look, scripts, workers=WORKERS):
+        if isinstance(outcome, Failed):
+            if isinstance(outcome.error, Unreachable) or not isinstance(outcome.error, StoreError):
+                raise outcome.error
+            total = replace(total, unread=total.unread + 1)
+            continue
+        changes, doubts = outcome.result
+        total = _Total(total.files + bool(changes), total.changes + changes, total.doubts + doubts, total.unread)
+    return total

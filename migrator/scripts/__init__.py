@@ -1,0 +1,6 @@
+"""Old paths in scripts and configuration: what is certain is replaced, what is doubtful is reported. No S3."""
+
+from migrator.scripts.found import Change, Doubt, Names
+from migrator.scripts.rewrite import Rewritten, rewrite_text
+
+__all__ = ["Change", "Doubt", "Names", "Rewritten", "rewrite_text"]

@@ -1,0 +1,123 @@
+"""``migrator rewrite-config``: every file of the given paths, read, rewritten, and replaced if that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from migrator.scripts.diff import unified_diff
+from migrator.scripts.doubtful import mentions
+from migrator.scripts.files import (
+    IS_CONFIGURATION,
+    NOT_TEXT,
+    NOT_TEXT_BUT_OLD,
+    NOT_WRITTEN,
+    Skipped,
+    decode,
+    is_configuration,
+    read_file,
+    replace_file,
+    walk,
+)
+from migrator.scripts.found import Change, Doubt, Names
+from migrator.scripts.rewrite import rewrite_text
+
+
+@dataclass(frozen=True)
+class RewrittenFile:
+    """A file with paths that change, or with places that a person must look at."""
+
+    path: str
+    changes: tuple[Change, ...]
+    doubts: tuple[Doubt, ...]
+    diff: str
+    written: bool = False
+    backup: str | None = None
+    """Where the old text is kept."""
+
+
+@dataclass
+class RewrittenFiles:
+    """What was found in all files. ``unchanged`` counts the texts in which nothing was found."""
+
+    written: bool
+    files: list[RewrittenFile] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    unchanged: int = 0
+
+    @property
+    def changes(self) -> int:
+        """How many places are certain."""
+        return sum(len(file.changes) for file in self.files)
+
+    @property
+    def doubts(self) -> int:
+        """How many places a person must look at."""
+        return sum(len(file.doubts) for file in self.files)
+
+    @property
+    def unsure(self) -> list[Skipped]:
+        """The files that could not be read or written, and may name old paths."""
+        return [one for one in self.skipped if one.unsure]
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing is left to a person."""
+        return not self.doubts and not self.unsure
+
+
+def rewrite_files(
+    paths: Sequence[str | Path], names: Names, *, write: bool, backup: bool, configuration: Path | None = None
+) -> RewrittenFiles:
+    """Rewrite the texts of these files and of those in these folders; change the files only with ``write``.
+
+    Raises ConfigError if one of the paths does not exist."""
+    result = RewrittenFiles(write)
+    for one in _read(paths, configuration):
+        if isinstance(one, Skipped):
+            result.skipped.append(one)
+            continue
+        path, data = one
+        text = decode(data)
+        if text is None:
+            old = mentions(data, names)
+            result.skipped.append(Skipped(str(path), NOT_TEXT_BUT_OLD if old else NOT_TEXT, old))
+        else:
+            _rewrite(path, data, text, names, result, backup=backup)
+    return result
+
+
+def _name_in_diff(path: Path) -> str:
+    """The path from the current folder, where the diff is applied; from the root for a file outside of it."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole).lstrip("/")
+
+
+def _read(paths: Sequence[str | Path], configuration: Path | None) -> Iterator[tuple[Path, bytes] | Skipped]:
+    for one in walk(paths, configuration):
+        data = one if isinstance(one, Skipped) else read_file(one)
+        if isinstance(one, Path) and isinstance(data, bytes):
+            yield one, data
+        elif isinstance(data, Skipped):
+            yield data
+
+
+def _rewrite(path: Path, data: bytes, text: str, names: Names, result: RewrittenFiles, *, backup: bool) -> None:
+    if is_configuration(path, text):
+        result.skipped.append(Skipped(str(path), IS_CONFIGURATION, False))
+        return
+    done = rewrite_text(text, names)
+    if not done.changes and not done.doubts:
+        result.unchanged += 1
+        return
+    diff = unified_diff(_name_in_diff(path), text, done.edits)
+    written, kept = False, None
+    if result.written and done.edits:
+        try:
+            kept = replace_file(path, data, done.text.encode("utf-8"), backup=backup)
+            written = True
+        except OSError as error:
+            result.skipped.append(Skipped(str(path), f"{NOT_WRITTEN}: {error.strerror}", True))
+    doubts = done.doubts_after() if written else done.doubts
+    result.files.append(RewrittenFile(str(path), done.changes, doubts, diff, written, kept))

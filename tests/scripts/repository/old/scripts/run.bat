@@ -1,0 +1,3 @@
+rem the jobs
+set OUT=s3a://gold/out
+set LOGS=s3a://logs
