@@ -19,6 +19,8 @@ MOST_SCRIPTS = 2_000
 """How many scripts are read in each bucket."""
 MOST_BYTES = 1 << 20
 """The size up to which an object counts as a script."""
+MOST_TOTAL = 32 << 20
+"""How many bytes of scripts are read in each bucket."""
 
 _SCRIPTS = f"target GLOB 'scripts/*' AND {MOVES}"
 
@@ -48,27 +50,27 @@ class _Total:
 
 def find_scripts(plan: PlanFile, store: Store, names: Names) -> None:
     """Report the scripts: one finding for each bucket. Raises Unreachable."""
-    query = f"SELECT bucket, count(*) FROM objects WHERE {_SCRIPTS} GROUP BY bucket"
-    for bucket, count in plan.db.execute(query).fetchall():
-        total = _read(list(_first_scripts(plan, bucket)), store, names)
-        read = f"size BETWEEN 1 AND {MOST_BYTES}"
-        small, large = plan.db.execute(
-            f"SELECT count(*) FILTER (WHERE {read}), count(*) FILTER (WHERE size > {MOST_BYTES}) FROM objects"
-            f" WHERE {_SCRIPTS} AND bucket = ?",
-            (bucket,),
-        ).fetchone()
-        total = replace(total, unread=total.unread + large + max(0, small - MOST_SCRIPTS))
+    query = f"SELECT bucket, count(*), count(*) FILTER (WHERE size > 0) FROM objects WHERE {_SCRIPTS} GROUP BY bucket"
+    for bucket, count, not_empty in plan.db.execute(query).fetchall():
+        scripts = list(_first_scripts(plan, bucket))
+        total = _read(scripts, store, names)
+        total = replace(total, unread=total.unread + not_empty - len(scripts))
         message, move = f"are copied as they are: {total}", 'Run "migrator rewrite-config" on your own copies of them.'
         plan.add_finding(Finding.of("scripts-unchanged", f"s3://{bucket}/", message, move, count=count))
 
 
 def _first_scripts(plan: PlanFile, bucket: str) -> Iterator[_Script]:
     rows = plan.db.execute(
-        f"SELECT bucket, key, etag FROM objects WHERE {_SCRIPTS} AND bucket = ? AND size BETWEEN 1 AND {MOST_BYTES}"
-        f" ORDER BY key LIMIT {MOST_SCRIPTS}",
+        f"SELECT size, bucket, key, etag FROM objects WHERE {_SCRIPTS} AND bucket = ?"
+        f" AND size BETWEEN 1 AND {MOST_BYTES} ORDER BY key LIMIT {MOST_SCRIPTS}",
         (bucket,),
     )
-    return (_Script(*row) for row in rows)
+    left = MOST_TOTAL
+    for size, *script in rows:
+        left -= size
+        if left < 0:
+            return
+        yield _Script(*script)
 
 
 def _read(scripts: list[_Script], store: Store, names: Names) -> _Total:

@@ -49,6 +49,15 @@ def test_what_is_not_read_is_counted(scripted: Store, tmp_path: Path, monkeypatc
     assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
 
 
+def test_no_more_is_read_than_a_plan_has_time_for(
+    scripted: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = len(SCRIPTS["d.jar"]) + len(SCRIPTS["etl/a.py"])  # the first two
+    monkeypatch.setattr(scripts, "MOST_TOTAL", total)
+    message = "are copied as they are: 1 file would change in 2 places, 2 files not read"
+    assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
+
+
 def test_the_names_of_lake_toml_are_used(scripted: Store, tmp_path: Path) -> None:
     put(scripted, "s3://scripts/list.sh", b"mc ls m/bronze/x")
     assert "3 files would change in 4 places" in said(scripted, tmp_path, script_aliases=("m",))[0][1]
