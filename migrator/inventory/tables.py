@@ -18,6 +18,7 @@ from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_m
 from migrator.iceberg.views import is_view_metadata, read_view
 from migrator.inventory.listing import is_at_target
 from migrator.inventory.located import locate
+from migrator.inventory.metadata_cache import MetadataCache
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import is_s3
 from migrator.planfile.file import PlanFile
@@ -154,18 +155,22 @@ def _no_table(message: str, given: str, named: Iterable[CatalogTable], move: str
 def discover(
     plan: PlanFile,
     store: Store,
+    files: MetadataCache,
     layout: Layout,
     catalogs: Mapping[str, Catalog],
     named: Iterable[CatalogTable],
     progress: Progress,
 ) -> Discovery:
     """The named tables with all their metadata files, then every table in the listing that is not among them.
+    ``files`` keeps the metadata files, which are read again when each table is planned.
 
     Unreadable metadata files are returned, not raised: the plan must name them all.
     """
     found = Discovery()
     named = list(named)
-    families = _Families(_read_all(plan, store, found, progress), layout, partial(is_at_target, plan))
+    families = _Families(
+        _read_all(plan, files, store.concurrency, found, progress), layout, partial(is_at_target, plan)
+    )
     at_target = _read_at_target(store, layout, named)
     for table in named:
         pointer = table.metadata_location
@@ -223,17 +228,19 @@ def _read_at_target(store: Store, layout: Layout, named: Iterable[CatalogTable])
     return found
 
 
-def _read_all(plan: PlanFile, store: Store, found: Discovery, progress: Progress) -> list[MetadataFile]:
+def _read_all(
+    plan: PlanFile, cache: MetadataCache, workers: int, found: Discovery, progress: Progress
+) -> list[MetadataFile]:
     """Read every metadata file in the listing."""
     query = "SELECT bucket, key FROM objects WHERE key LIKE '%.metadata.json%' AND target IS NOT NULL"
     rows = [row for row in plan.db.execute(query) if is_metadata_file(row[1].rpartition("/")[2])]
 
     def read(row: tuple[str, str]) -> MetadataFile:
-        return _parse(*row, store.get(*row).data)
+        return _parse(*row, cache.read(*row))
 
     files: list[MetadataFile] = []
     with progress.stage("reading table metadata", objects=len(rows)) as stage:
-        for outcome in run_in_threads(read, rows, workers=store.concurrency):
+        for outcome in run_in_threads(read, rows, workers=workers):
             stage.advance(1)
             if isinstance(outcome, Failed):
                 if isinstance(outcome.error, Unreadable):

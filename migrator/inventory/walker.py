@@ -12,6 +12,7 @@ from migrator.iceberg.manifests import DATA, DELETED, Entry
 from migrator.iceberg.metadata import TableMetadata
 from migrator.inventory.listing import is_at_target
 from migrator.inventory.located import locate
+from migrator.inventory.metadata_cache import MetadataCache
 from migrator.inventory.problems import Problems
 from migrator.inventory.reference_checks import check_existing, check_schemes, check_staying
 from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, OF_STAYING, Files, Ref, References
@@ -35,9 +36,10 @@ class Walk:
 class Walker:
     """Reads one table's files and notes what they name (:class:`migrator.inventory.references.References`)."""
 
-    def __init__(self, plan: PlanFile, store: Store, layout: Layout, problems: Problems) -> None:
+    def __init__(self, plan: PlanFile, store: Store, files: MetadataCache, layout: Layout, problems: Problems) -> None:
         self._plan = plan
         self._store = store
+        self._files = files
         self._layout = layout
         self._problems = problems
         self._refs = References(plan.db, layout.target_bucket)
@@ -245,7 +247,7 @@ class Walker:
         places = dict(self._located(uris, strict))
 
         def read(uri: str) -> bytes:
-            return self._store.get(places[uri].bucket, places[uri].key).data
+            return self._files.read(places[uri].bucket, places[uri].key)
 
         for outcome in run_in_threads(read, places, workers=READERS):
             if isinstance(outcome, Failed):

@@ -14,6 +14,7 @@ from migrator.inventory.advice import Rules
 from migrator.inventory.features import features_of
 from migrator.inventory.listing import is_at_target
 from migrator.inventory.located import s3_uri
+from migrator.inventory.metadata_cache import MetadataCache
 from migrator.inventory.problems import Problems
 from migrator.inventory.tables import FoundTable
 from migrator.inventory.walker import Walk, Walker
@@ -44,6 +45,7 @@ class TableContext:
 
     plan: PlanFile
     store: Store
+    files: MetadataCache
     layout: Layout
     found: FoundTable
     table_id: int
@@ -86,7 +88,7 @@ class TableContext:
 
     def new_walk(self) -> None:
         """Begin a walk with empty :class:`.References`."""
-        self.walker = Walker(self.plan, self.store, self.layout, self.problems)
+        self.walker = Walker(self.plan, self.store, self.files, self.layout, self.problems)
 
     def read_at_target(self, uri: str) -> bytes | None:
         """The object at this place in the target bucket; None if the target's listing did not have it."""
@@ -169,7 +171,13 @@ class TableContext:
 
 
 def new_context(
-    plan: PlanFile, store: Store, layout: Layout, found: FoundTable, rules: Rules, given_up: GivenUp
+    plan: PlanFile,
+    store: Store,
+    files: MetadataCache,
+    layout: Layout,
+    found: FoundTable,
+    rules: Rules,
+    given_up: GivenUp,
 ) -> TableContext:
     """Add the table to the plan, with nothing known of it but where it is."""
     table_id = plan.add_table(
@@ -183,4 +191,4 @@ def new_context(
     )
     problems = Problems(plan, layout, found)
     target = TargetSide(plan, store, layout, found, problems, rules, given_up)
-    return TableContext(plan, store, layout, found, table_id, problems, target, TableMarks(plan, table_id))
+    return TableContext(plan, store, files, layout, found, table_id, problems, target, TableMarks(plan, table_id))

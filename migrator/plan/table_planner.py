@@ -14,6 +14,7 @@ from migrator.findings import Finding
 from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.advice import Rules
+from migrator.inventory.metadata_cache import MetadataCache
 from migrator.inventory.tables import discover, is_named
 from migrator.layout import Layout
 from migrator.plan.moving_tables import plan_table
@@ -45,13 +46,14 @@ def plan_tables(
     Raises an error only if a server or a catalog cannot be read.
     """
     named = list(named)
-    discovery = discover(plan, store, layout, catalogs, named, progress)
+    files = MetadataCache(store)
+    discovery = discover(plan, store, files, layout, catalogs, named, progress)
     prepare_marks(plan)
     wave = Wave(plan, layout, settings.only)
     _plan_namespaces(plan, layout, catalogs, named, wave)
     rules, left = Rules(plan, layout), frozenset(settings.leave)
     back = given_up(read_records(store, layout.target_bucket))
-    tables = [new_context(plan, store, layout, found, rules, back) for found in discovery.tables]
+    tables = [new_context(plan, store, files, layout, found, rules, back) for found in discovery.tables]
     claims = []
     with progress.stage("reading tables", objects=len(tables)) as stage:
         # Those that stay come first, so that the others can take the files that they share with them.
