@@ -72,7 +72,8 @@ def _numbers(event: str, detail: Mapping[str, Any]) -> str:
     """The detail of an entry in one line."""
     if event == COPIED:
         proofs = ", ".join(f"{proof} {count:,}" for proof, count in detail["proofs"].items())
-        copied = f"{detail['objects']:,} objects ({size(detail['bytes'])}), {detail['versions']:,} older versions"
+        objects, versions = counted(detail["objects"], "object"), counted(detail["versions"], "older version")
+        copied = f"{objects} ({size(detail['bytes'])}), {versions}"
         return f"{copied}; proven by {proofs}" if proofs else copied
     if event in (COMPARED, VERIFIED):
         checks = detail["checks"]
@@ -83,7 +84,7 @@ def _numbers(event: str, detail: Mapping[str, Any]) -> str:
         buckets = detail["buckets"].values()
         total, bytes_ = (sum(bucket[key] for bucket in buckets) for key in ("objects", "bytes"))
         failed = sum(bucket.get("not_deleted", 0) for bucket in buckets)
-        numbers = f"{total:,} objects ({size(bytes_)}) of {counted(len(buckets), 'bucket')}"
+        numbers = f"{counted(total, 'object')} ({size(bytes_)}) of {counted(len(buckets), 'bucket')}"
         return f"{numbers}, {failed:,} not deleted" if failed else numbers
     if event == log.RENEWED:
         return f"digest of the plan {detail['digest'][:16]}…"
