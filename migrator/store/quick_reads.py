@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import weakref
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -19,18 +19,23 @@ from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
 MOST_BYTES = 8 << 20
 """Larger objects are left to boto3, which reads them piece by piece."""
+IDLE_SECONDS = 3.0
+"""How long the thread and its connections stay after the last request."""
 _OF_THE_BUCKET = frozenset({301, 302, 307, 308, 400, 401, 403})
 """Statuses that every other object of the bucket would get as well: it is in another region, say."""
 
 
 class QuickReads:
-    """Sends the requests of all threads to one server, in one event loop. Its thread ends with this object."""
+    """Sends the requests of all threads to one server, in one event loop. Its thread begins with the first request, and
+    ends when there is none for :data:`IDLE_SECONDS`."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._started: tuple[asyncio.AbstractEventLoop, Wire] | None = None
         self._process = 0
+        self._under_way = 0
+        self._idle_since = 0.0
         self._left_to_boto3: set[str] = set()
         self._seen: deque[str] = deque(maxlen=256)
 
@@ -54,8 +59,8 @@ class QuickReads:
     ) -> Answer | None:
         if bucket in self._left_to_boto3:
             return None
+        loop, wire = self._begin()
         try:
-            loop, wire = self._start()
             request = wire.request(method, bucket, key, query=query, headers=headers, most=MOST_BYTES)
             sent = asyncio.run_coroutine_threadsafe(request, loop)
             try:
@@ -65,6 +70,8 @@ class QuickReads:
                 raise
         except (Lost, MigratorError):
             return None
+        finally:
+            self._end()
         if answer.status in _OF_THE_BUCKET:
             self._left_to_boto3.add(bucket)
         return answer if answer.status == 200 and answer.headers.get("etag") and self._is_new(answer) else None
@@ -80,20 +87,37 @@ class QuickReads:
             self._seen.append(request_id)
         return new
 
-    def _start(self) -> tuple[asyncio.AbstractEventLoop, Wire]:
+    # -- the thread ----------------------------------------------------------------------------------
+
+    def _begin(self) -> tuple[asyncio.AbstractEventLoop, Wire]:
+        """The loop for one more request, which :meth:`_end` follows."""
         with self._lock:
             if self._started is None or self._process != os.getpid():  # a fork has no threads
                 loop, wire = asyncio.new_event_loop(), Wire(self._endpoint)
-                threading.Thread(target=_serve, args=(loop, wire), name="migrator-reader", daemon=True).start()
-                weakref.finalize(self, loop.call_soon_threadsafe, loop.stop)
-                self._started, self._process = (loop, wire), os.getpid()
+                self._started, self._process, self._under_way = (loop, wire), os.getpid(), 0
+                threading.Thread(target=self._serve, args=(loop, wire), name="migrator-reader", daemon=True).start()
+            self._under_way += 1
             return self._started
 
+    def _end(self) -> None:
+        with self._lock:
+            self._under_way -= 1
+            self._idle_since = time.monotonic()
 
-def _serve(loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
-    try:
-        loop.run_forever()
-    finally:
-        wire.close()
-        loop.run_until_complete(asyncio.sleep(0))  # the connections end in the loop
-        loop.close()
+    def _serve(self, loop: asyncio.AbstractEventLoop, wire: Wire) -> None:
+        loop.call_later(IDLE_SECONDS, self._stop_if_idle, loop)
+        try:
+            loop.run_forever()
+        finally:
+            wire.close()
+            loop.run_until_complete(asyncio.sleep(0))  # the connections end in the loop
+            loop.close()
+
+    def _stop_if_idle(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            left = self._idle_since + IDLE_SECONDS - time.monotonic()
+            if not self._under_way and left <= 0:
+                self._started = None  # the next request begins another thread
+                loop.stop()
+                return
+        loop.call_later(max(left, IDLE_SECONDS / 2), self._stop_if_idle, loop)

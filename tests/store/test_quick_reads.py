@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import sys
 import threading
@@ -150,13 +149,24 @@ def _read_or_exit(reads: QuickReads) -> None:
         sys.exit(1)
 
 
-def test_the_thread_ends_with_its_reader() -> None:
+def test_the_thread_ends_when_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick_reads, "IDLE_SECONDS", 0.05)
     before = set(threading.enumerate())
     with serving(Scripted()) as scripted:
         reads = scripted.reads()
-        assert reads.get("b", "k", None) is not None
-        (thread,) = {t for t in threading.enumerate() if t.name == "migrator-reader"} - before
-        del reads
-        gc.collect()
-        thread.join(60)
-    assert not thread.is_alive()
+        for _ in range(2):  # the next request begins another one
+            assert reads.get("b", "k", None) is not None
+            for thread in set(threading.enumerate()) - before:
+                if thread.name == "migrator-reader":
+                    thread.join(60)
+                    assert not thread.is_alive()
+
+
+def test_no_thread_ends_while_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no idle time at all, threads end and begin between the requests of many others."""
+    monkeypatch.setattr(quick_reads, "IDLE_SECONDS", 0.0001)
+    with serving(Scripted()) as scripted, ThreadPoolExecutor(8) as pool:
+        reads = scripted.reads()
+        keys = [f"k{number}" for number in range(400)]
+        answers = list(pool.map(lambda key: reads.get("b", key, None), keys))
+    assert [answer and answer.body.decode() for answer in answers] == keys
