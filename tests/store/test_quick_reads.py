@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from migrator.store import quick_reads
+from migrator.store import Store, quick_reads
 from migrator.store.quick_reads import QuickReads
 from migrator.store.signing import Credentials
 from migrator.store.wire import Endpoint
@@ -160,6 +162,22 @@ def test_the_thread_ends_when_there_is_nothing_to_read(monkeypatch: pytest.Monke
                 if thread.name == "migrator-reader":
                     thread.join(60)
                     assert not thread.is_alive()
+
+
+def test_a_store_that_nobody_has_any_more_leaves_no_thread_and_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread knows the connection, whose credentials sign each request."""
+    monkeypatch.setattr(quick_reads, "IDLE_SECONDS", 0.05)
+    before = set(threading.enumerate())
+    with serving(Scripted()) as scripted:
+        store = Store(endpoint_url=scripted.url)
+        connection = weakref.ref(store.at("b"))
+        assert store.get("b", "k").data == b"k"
+        del store
+        for thread in set(threading.enumerate()) - before:
+            if thread.name == "migrator-reader":
+                thread.join(60)
+        gc.collect()
+        assert connection() is None
 
 
 def test_no_thread_ends_while_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
