@@ -105,10 +105,9 @@ class Connection:
         return self._make_client(attempts=1)
 
     @cached_property
-    def quick_reads(self) -> QuickReads | None:
-        """Reads small objects without boto3; None where only boto3 can."""
-        endpoint = self.endpoint()
-        return QuickReads(endpoint) if endpoint is not None else None
+    def quick_reads(self) -> QuickReads:
+        """Reads small objects without boto3, where that is possible."""
+        return QuickReads(self.endpoint())
 
     def _make_client(self, *, attempts: int) -> Any:
         config = Config(

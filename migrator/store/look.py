@@ -6,17 +6,20 @@ that kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from migrator.errors import NotFound, StoreError
 from migrator.store.attributes import NOT_COPIED
-from migrator.store.objects import version_parameter
+from migrator.store.objects import head_headers
 from migrator.store.rights import refused
 from migrator.store.server_errors import OWN_KEY
 from migrator.store.store import Store
+
+Result = TypeVar("Result")
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 """Storage classes whose objects cannot be read until they are restored."""
@@ -71,17 +74,19 @@ class Look:
 
     def head(self, key: str, version_id: str | None = None) -> Seen | None:
         """What one object has; None if it does not exist."""
-        quick = self._connection.quick_reads
-        answer = quick.head(self._bucket, key, version_id) if quick is not None else None
-        if answer is not None:
-            return _seen(answer.headers)
         try:
-            asked = self._ask("head_object", key, **version_parameter(version_id))
+            headers = self._asked(key, partial(head_headers, self._connection, self._bucket, key, version_id))
         except NotFound:
             return None
-        if asked is None:
+        if headers is None:
             return Seen(own_key=self._has_own_key(key))
-        return _seen(asked["ResponseMetadata"]["HTTPHeaders"])
+        restore = headers.get("x-amz-restore", "")
+        return Seen(
+            restored='ongoing-request="false"' in restore,
+            restoring='ongoing-request="true"' in restore,
+            locked=bool(headers.get("x-amz-object-lock-mode")) or headers.get("x-amz-object-lock-legal-hold") == "ON",
+            not_copied=any(headers.get(name) for name in NOT_COPIED),
+        )
 
     def _has_own_key(self, key: str) -> bool:
         """A HEAD that is refused has no reason in its answer; a GET has."""
@@ -92,30 +97,21 @@ class Look:
             return OWN_KEY in error.message.lower()
         return False
 
-    def _ask(self, operation: str, key: str, **more: str) -> Mapping[str, Any] | None:
-        """The answer; None if the server has nothing of that kind."""
+    def _ask(self, operation: str, key: str) -> Mapping[str, Any] | None:
+        """boto3's answer; None if the server has nothing of that kind."""
+        return self._asked(key, partial(getattr(self._client, operation), Bucket=self._bucket, Key=key))
+
+    def _asked(self, key: str, ask: Callable[[], Result]) -> Result | None:
+        """What ``ask`` returns; None if the server has nothing of that kind."""
         try:
             with self._connection.errors(f"s3://{self._bucket}/{key}"):
-                ask = getattr(self._client, operation)
-                answer: Mapping[str, Any] = ask(Bucket=self._bucket, Key=key, **more)
-                return answer
+                return ask()
         except NotFound:
             raise
         except StoreError as error:
             if refused(error) or _not_found(error):
                 return None
             raise
-
-
-def _seen(headers: Mapping[str, str]) -> Seen:
-    """``headers``: those of a HEAD's answer, with lower-case names."""
-    restore = headers.get("x-amz-restore", "")
-    return Seen(
-        restored='ongoing-request="false"' in restore,
-        restoring='ongoing-request="true"' in restore,
-        locked=bool(headers.get("x-amz-object-lock-mode")) or headers.get("x-amz-object-lock-legal-hold") == "ON",
-        not_copied=any(headers.get(name) for name in NOT_COPIED),
-    )
 
 
 def _not_found(error: StoreError) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from io import BytesIO
@@ -65,23 +64,21 @@ def spool() -> BinaryIO:
 def head(connection: Connection, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
     """One object, as a listing would show it. Raises NotFound."""
     with connection.errors(place_of(bucket, key, version_id)):
-        quick = connection.quick_reads.head(bucket, key, version_id) if connection.quick_reads is not None else None
-        with suppress(KeyError, ValueError):  # a header is missing, or no date: boto3 shall see it
-            if quick is not None:
-                return _stored_object(key, quick.headers)
-        answer = connection.client.head_object(Bucket=bucket, Key=key, **version_parameter(version_id))
-        etag = checked_etag(answer["ETag"], key)
-        size = checked_size(str(answer["ContentLength"]), key)
-        modified = milliseconds_of(answer["LastModified"])
-        return StoredObject(key, size, etag, modified, answer.get("StorageClass") or "STANDARD")
+        headers = head_headers(connection, bucket, key, version_id)
+        size, etag = checked_size(headers["content-length"], key), checked_etag(headers["etag"], key)
+        modified = milliseconds_of(parsedate_to_datetime(headers["last-modified"]))
+        return StoredObject(key, size, etag, modified, headers.get(STORAGE_CLASS) or "STANDARD")
 
 
-def _stored_object(key: str, headers: Mapping[str, str]) -> StoredObject:
-    """The object of which a HEAD's answer has these headers (lower-case names)."""
-    modified = milliseconds_of(parsedate_to_datetime(headers["last-modified"]))
-    size = checked_size(headers["content-length"], key)
-    storage_class = headers.get(STORAGE_CLASS) or "STANDARD"
-    return StoredObject(key, size, checked_etag(headers["etag"], key), modified, storage_class)
+def head_headers(connection: Connection, bucket: str, key: str, version_id: str | None = None) -> Mapping[str, str]:
+    """The headers of the answer to HeadObject, with lower-case names. Raises botocore's errors: call it within
+    :meth:`Connection.errors`."""
+    quick = connection.quick_reads.head(bucket, key, version_id)
+    if quick is not None:
+        return quick.headers
+    answer = connection.client.head_object(Bucket=bucket, Key=key, **version_parameter(version_id))
+    headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+    return headers
 
 
 def find(connection: Connection, bucket: str, key: str) -> StoredObject | None:
@@ -95,15 +92,15 @@ def find(connection: Connection, bucket: str, key: str) -> StoredObject | None:
 def age(connection: Connection, bucket: str, key: str) -> float:
     """How many seconds ago the object was written, by the server's own clock. Raises NotFound."""
     with connection.errors(f"s3://{bucket}/{key}"):
-        answer = connection.client.head_object(Bucket=bucket, Key=key)
-        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        return float((now - answer["LastModified"]).total_seconds())
+        headers = head_headers(connection, bucket, key)
+        now, modified = (parsedate_to_datetime(headers[name]) for name in ("date", "last-modified"))
+        return (now - modified).total_seconds()
 
 
 def get(connection: Connection, bucket: str, key: str, *, etag: str | None = None) -> Content:
     """Read a whole object. Raises SourceChanged if its ETag is not ``etag``."""
     if quick := _get_quickly(connection, bucket, key, etag):
-        return Content(*quick)
+        return quick
     with connection.errors(f"s3://{bucket}/{key}"):
         answer, data = read_whole(lambda: _read(get_object(connection, bucket, key, etag)))
         return Content(data, answer["ETag"].strip('"'), _attributes(connection, bucket, key, answer))
@@ -112,7 +109,7 @@ def get(connection: Connection, bucket: str, key: str, *, etag: str | None = Non
 def download(connection: Connection, bucket: str, key: str, *, etag: str | None = None) -> Download:
     """Like :func:`get`, for an object that may be too large for memory."""
     if quick := _get_quickly(connection, bucket, key, etag):
-        return Download(BytesIO(quick[0]), quick[2])
+        return Download(BytesIO(quick.data), quick.attributes)
     file = spool()
     try:
         with connection.errors(f"s3://{bucket}/{key}"):
@@ -123,17 +120,14 @@ def download(connection: Connection, bucket: str, key: str, *, etag: str | None 
         raise
 
 
-def _get_quickly(
-    connection: Connection, bucket: str, key: str, etag: str | None
-) -> tuple[bytes, str, dict[str, Any]] | None:
-    """The fields of a :class:`Content`; None if boto3 should read the object."""
-    quick = connection.quick_reads if not connection.locks else None
-    answer = quick.get(bucket, key, etag) if quick is not None else None
+def _get_quickly(connection: Connection, bucket: str, key: str, etag: str | None) -> Content | None:
+    """The object; None if boto3 should read it. Locks are read by boto3 only."""
+    answer = None if connection.locks else connection.quick_reads.get(bucket, key, etag)
     if answer is None:
         return None
     with connection.errors(f"s3://{bucket}/{key}"):
         now = checked_etag(answer.headers["etag"], key)
-        return answer.body, now, _attributes(connection, bucket, key, boto3_answer(answer.headers))
+        return Content(answer.body, now, _attributes(connection, bucket, key, boto3_answer(answer.headers)))
 
 
 def read_part(connection: Connection, bucket: str, key: str, etag: str, span: tuple[int, int]) -> bytes:

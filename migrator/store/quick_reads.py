@@ -29,7 +29,8 @@ class QuickReads:
     """Sends the requests of all threads to one server, in one event loop. Its thread begins with the first request, and
     ends when there is none for :data:`IDLE_SECONDS`."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint | None) -> None:
+        """``endpoint`` None: only boto3 can reach the server, so everything is left to it."""
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._started: tuple[asyncio.AbstractEventLoop, Wire] | None = None
@@ -57,9 +58,9 @@ class QuickReads:
         query: Iterable[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
     ) -> Answer | None:
-        if bucket in self._left_to_boto3:
+        if self._endpoint is None or bucket in self._left_to_boto3:
             return None
-        loop, wire = self._begin()
+        loop, wire = self._begin(self._endpoint)
         try:
             request = wire.request(method, bucket, key, query=query, headers=headers, most=MOST_BYTES)
             sent = asyncio.run_coroutine_threadsafe(request, loop)
@@ -89,11 +90,11 @@ class QuickReads:
 
     # -- the thread ----------------------------------------------------------------------------------
 
-    def _begin(self) -> tuple[asyncio.AbstractEventLoop, Wire]:
+    def _begin(self, endpoint: Endpoint) -> tuple[asyncio.AbstractEventLoop, Wire]:
         """The loop for one more request, which :meth:`_end` follows."""
         with self._lock:
             if self._started is None or self._process != os.getpid():  # a fork has no threads
-                loop, wire = asyncio.new_event_loop(), Wire(self._endpoint)
+                loop, wire = asyncio.new_event_loop(), Wire(endpoint)
                 self._started, self._process, self._under_way = (loop, wire), os.getpid(), 0
                 threading.Thread(target=self._serve, args=(loop, wire), name="migrator-reader", daemon=True).start()
             self._under_way += 1

@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from migrator.errors import NotFound
 from migrator.store import Store
+from migrator.store.quick_reads import QuickReads
 
 HEAD = (
     b'HTTP/1.1 200 OK\r\nx-amz-request-id: %d\r\nContent-Length: 3\r\nETag: "abc"\r\n'
@@ -103,7 +104,7 @@ def test_an_error_whose_document_breaks_off_is_asked_for_again(read: str, cut: i
     """Also where an object was asked for, whose bytes boto3 leaves to its caller."""
     with server(error(1, "NoSuchKey", cut), error(2, "NoSuchKey")) as url:
         store = Store(endpoint_url=url)
-        store.at("b").quick_reads = None
+        store.at("b").quick_reads = QuickReads(None)
         with pytest.raises(NotFound):
             getattr(store, read)("b", "k")
 
