@@ -23,7 +23,7 @@ from migrator.cutover.checks import (
     check_target,
     is_empty,
 )
-from migrator.cutover.pointers import check_problems_still_hold, check_unmoved_since_planning
+from migrator.cutover.pointers import check_unmoved_since_planning
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
 from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, VERIFIED
@@ -69,9 +69,7 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
     Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed, except for
     CutoverIncomplete. A verification that fails after the cutover is returned, not raised.
     """
-    if run.plan.blocked:
-        check_problems_still_hold(run)
-    check_not_blocked(run.plan)
+    check_not_blocked(run)
     verifier = Verifier(run.plan, run.store, run.catalogs, run.progress)
     if run.journal.has(CUTOVER_DONE):
         return _after_cutover(run, verifier)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from migrator.cutover.pointers import check_not_set_back, check_unmoved_since_planning, count_pointers
+from migrator.cutover.pointers import (
+    check_not_set_back,
+    check_problems_still_hold,
+    check_unmoved_since_planning,
+    count_pointers,
+)
 from migrator.cutover.source_changes import find_source_changes
 from migrator.errors import PlanBlocked, PlanStale, Unreachable
 from migrator.layout import source_places
@@ -23,9 +28,11 @@ def is_empty(plan: PlanFile) -> bool:
     return plan.lookup(objects) is None and plan.lookup(versions) is None and count_pointers(plan).total == 0
 
 
-def check_not_blocked(plan: PlanFile) -> None:
-    """Raises PlanBlocked if the plan has findings that block."""
+def check_not_blocked(run: Run) -> None:
+    """Raises PlanBlocked if the plan has findings that block, or PlanStale if they are about tables that moved on."""
+    plan = run.plan
     if plan.blocked:
+        check_problems_still_hold(run)
         blocks = [f for f in plan.findings() if f.severity == "block"]
         first = blocks[0]
         raise PlanBlocked(

@@ -59,13 +59,17 @@ def check_unmoved_since_planning(run: Run) -> None:
     for table in run.tables_to_move():
         if table.catalog is None or table.id in at_target:
             continue
-        now = run.catalogs[table.catalog].current(table.namespace, table.name)
-        if now not in (table.old_metadata, table.new_metadata):
-            state = f"is at {now}" if now else "is gone"
-            raise PlanStale(
-                f"{table.identifier} moved on since planning: expected {table.old_metadata}, it {state}.",
-                next_move=PLAN_AGAIN,
-            )
+        _check_place(table, run.catalogs[table.catalog].current(table.namespace, table.name))
+
+
+def _check_place(table: PlannedTable, now: str | None) -> None:
+    """Raises PlanStale unless ``now`` is the pointer that the table had when the plan was made, or its new one."""
+    if now not in (table.old_metadata, table.new_metadata):
+        state = f"is at {now}" if now else "is gone"
+        raise PlanStale(
+            f"{table.identifier} moved on since planning: expected {table.old_metadata}, it {state}.",
+            next_move=PLAN_AGAIN,
+        )
 
 
 def check_problems_still_hold(run: Run) -> None:
@@ -75,11 +79,8 @@ def check_problems_still_hold(run: Run) -> None:
         if table.catalog is None or table.stays or table.state == MIGRATED or not json.loads(table.problems):
             continue
         now = run.catalogs[table.catalog].current(table.namespace, table.name)
-        if now is not None and now not in (table.old_metadata, table.new_metadata):
-            raise PlanStale(
-                f"{table.identifier} has problems in the plan, and moved on since: from {table.old_metadata} to {now}.",
-                next_move=PLAN_AGAIN,
-            )
+        if now is not None:
+            _check_place(table, now)
 
 
 def _check_names_are_free(run: Run) -> None:
