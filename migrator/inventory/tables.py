@@ -171,7 +171,7 @@ def discover(
     families = _Families(
         _read_all(plan, files, store.concurrency, found, progress), layout, partial(is_at_target, plan)
     )
-    at_target = _read_at_target(store, layout, named)
+    at_target = _read_at_target(files, store.concurrency, layout, named)
     for table in named:
         pointer = table.metadata_location
         there, at = at_target.get(pointer), locate(plan, layout, pointer)
@@ -209,7 +209,9 @@ def _parse(bucket: str, key: str, data: bytes) -> MetadataFile:
     return MetadataFile(bucket, folder, name, metadata.table_uuid, metadata.location, metadata.last_updated_ms)
 
 
-def _read_at_target(store: Store, layout: Layout, named: Iterable[CatalogTable]) -> dict[str, MetadataFile]:
+def _read_at_target(
+    cache: MetadataCache, workers: int, layout: Layout, named: Iterable[CatalogTable]
+) -> dict[str, MetadataFile]:
     """Pointer → the metadata file, of those tables that live at the target. One that cannot be read is left out:
     whoever plans that table says so."""
     places = {table.metadata_location: Location.parse(table.metadata_location) for table in named}
@@ -217,10 +219,10 @@ def _read_at_target(store: Store, layout: Layout, named: Iterable[CatalogTable])
 
     def read(item: tuple[str, Location]) -> MetadataFile:
         at = item[1]
-        return _parse(at.bucket, at.key, store.get(at.bucket, at.key).data)
+        return _parse(at.bucket, at.key, cache.read(at.bucket, at.key))
 
     found = {}
-    for outcome in run_in_threads(read, wanted, workers=store.concurrency):
+    for outcome in run_in_threads(read, wanted, workers=workers):
         if not isinstance(outcome, Failed):
             found[outcome.item[0]] = outcome.result
         elif not isinstance(outcome.error, Unreadable | NotFound):
