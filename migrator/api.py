@@ -105,6 +105,7 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
         preflight=json.loads(header["preflight"]),
         left_out=(),
         asked=(),
+        read_scripts=False,
         path=Path(header["config"]) if header["config"] else None,
     )
 

@@ -73,6 +73,8 @@ class Settings:
     """What is not copied with an object: "tags", and storage classes by name. Set from a plan only."""
     asked: tuple[str, ...] = ()
     """Buckets whose objects need a HEAD request before they are copied. Set from a plan only."""
+    read_scripts: bool = True
+    """A plan reads the lake's scripts. Not so when it is made anew while writers wait: it has been approved."""
     script_endpoints: tuple[str, ...] = ()
     """More URLs under which scripts reach the server of the old buckets."""
     script_aliases: tuple[str, ...] = ()

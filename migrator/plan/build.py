@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from migrator.catalogs import Catalog
+from migrator.catalogs import Catalog, CatalogTable
 from migrator.config import Settings, checked_codes
 from migrator.errors import ConfigError, MigratorError, NotFound
 from migrator.inventory.listing import Listing, list_sources
@@ -95,11 +95,10 @@ def _build(
     progress: Progress,
 ) -> None:
     """The order of planning: list, compare, plan the tables, and find what is wrong."""
+    scripts = settings.script_names(layout)  # a name that cannot be one is reported before the listing
     target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is reported before the listing
     asked = AskedSettings(store, layout, target_exists=target_exists)
-    named = named_tables(plan, catalogs)
-    check_left(named, settings.leave)
-    check_only(named, settings.only)
+    named = _named_tables(plan, catalogs, settings)
     _list_sources(plan, store, layout, progress)
     histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
     target = Listing(plan.db)
@@ -117,7 +116,7 @@ def _build(
     settle_histories(plan, layout)
     check_target_catalogs(plan, store, layout, catalogs, settings.leave)
     _find_trouble(plan, store, layout, catalogs)
-    find_scripts(plan, store, settings.script_names(layout))
+    find_scripts(plan, store, scripts, progress, read=settings.read_scripts)
     find_bucket_state(plan, store, layout, histories, all_versions=settings.all_versions)
     if not target_exists:
         find_missing_target(plan, layout)
@@ -127,6 +126,14 @@ def _build(
         needs.left_out += preflight(plan, store, layout, catalogs, accept, progress, target_exists=target_exists)
     accept_findings(plan, settings.accept)
     plan.seal(plan_header(settings, store, layout, catalogs, needs, target_exists=target_exists))
+
+
+def _named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog], settings: Settings) -> list[CatalogTable]:
+    """The tables of the catalogs. Raises ConfigError if the settings name one that is not among them."""
+    named = named_tables(plan, catalogs)
+    check_left(named, settings.leave)
+    check_only(named, settings.only)
+    return named
 
 
 def _find_trouble(plan: PlanFile, store: Store, layout: Layout, catalogs: Mapping[str, Catalog]) -> None:

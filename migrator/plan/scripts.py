@@ -10,6 +10,7 @@ from migrator.errors import StoreError, Unreachable
 from migrator.findings import Finding, counted
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import MOVES
+from migrator.progress import Progress
 from migrator.scripts import Names, rewrite_text
 from migrator.scripts.files import decode
 from migrator.store import Store
@@ -48,14 +49,15 @@ class _Total:
         return ", ".join(said)
 
 
-def find_scripts(plan: PlanFile, store: Store, names: Names) -> None:
-    """Report the scripts: one finding for each bucket. Raises Unreachable."""
+def find_scripts(plan: PlanFile, store: Store, names: Names, progress: Progress, *, read: bool) -> None:
+    """Report the scripts: one finding for each bucket. ``read``: also say what they hold. Raises Unreachable."""
     query = f"SELECT bucket, count(*), count(*) FILTER (WHERE size > 0) FROM objects WHERE {_SCRIPTS} GROUP BY bucket"
     for bucket, count, not_empty in plan.db.execute(query).fetchall():
-        scripts = list(_first_scripts(plan, bucket))
-        total = _read(scripts, store, names)
-        total = replace(total, unread=total.unread + not_empty - len(scripts))
-        message, move = f"are copied as they are: {total}", 'Run "migrator rewrite-config" on your own copies of them.'
+        message, move = "are copied as they are", 'Run "migrator rewrite-config" on your own copies of them.'
+        if read:
+            scripts = list(_first_scripts(plan, bucket))
+            total = _read(scripts, store, names, progress)
+            message += f": {replace(total, unread=total.unread + not_empty - len(scripts))}"
         plan.add_finding(Finding.of("scripts-unchanged", f"s3://{bucket}/", message, move, count=count))
 
 
@@ -73,7 +75,7 @@ def _first_scripts(plan: PlanFile, bucket: str) -> Iterator[_Script]:
         yield _Script(*script)
 
 
-def _read(scripts: list[_Script], store: Store, names: Names) -> _Total:
+def _read(scripts: list[_Script], store: Store, names: Names, progress: Progress) -> _Total:
     """Read these scripts. What is not text holds nothing; what the server refuses is counted."""
 
     def look(script: _Script) -> tuple[int, int]:
@@ -82,12 +84,14 @@ def _read(scripts: list[_Script], store: Store, names: Names) -> _Total:
         return (len(done.changes), len(done.doubts)) if done else (0, 0)
 
     total = _Total()
-    for outcome in run_in_threads(look, scripts, workers=WORKERS):
-        if isinstance(outcome, Failed):
-            if isinstance(outcome.error, Unreachable) or not isinstance(outcome.error, StoreError):
-                raise outcome.error
-            total = replace(total, unread=total.unread + 1)
-            continue
-        changes, doubts = outcome.result
-        total = _Total(total.files + bool(changes), total.changes + changes, total.doubts + doubts, total.unread)
+    with progress.stage("reading scripts", objects=len(scripts)) as stage:
+        for outcome in run_in_threads(look, scripts, workers=WORKERS):
+            stage.advance(1)
+            if isinstance(outcome, Failed):
+                if isinstance(outcome.error, Unreachable) or not isinstance(outcome.error, StoreError):
+                    raise outcome.error
+                total = replace(total, unread=total.unread + 1)
+                continue
+            changes, doubts = outcome.result
+            total = _Total(total.files + bool(changes), total.changes + changes, total.doubts + doubts, total.unread)
     return total

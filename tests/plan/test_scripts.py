@@ -49,6 +49,11 @@ def test_what_is_not_read_is_counted(scripted: Store, tmp_path: Path, monkeypatc
     assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
 
 
+def test_a_plan_that_is_made_anew_reads_none(scripted: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripts, "_read", None)
+    assert said(scripted, tmp_path, read_scripts=False) == [("s3://scripts/", "are copied as they are", 5)]
+
+
 def test_no_more_is_read_than_a_plan_has_time_for(
     scripted: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
