@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from catalogs.contract import NEW, OLD
-from catalogs.servers.aws import Aws
+from catalogs.servers.aws import aws
 from catalogs.servers.java import HIVE, HiveMetastore, require
 from migrator.demo.server import Server
+
+__all__ = ["aws"]  # a fixture of all these files
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +36,3 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'catalog.db'}"
     uri: str = request.getfixturevalue(f"{request.param}_database")
     return uri
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[Aws]:
-    """Glue and DynamoDB. What is in them may vanish between two tests, when another one mocks AWS anew."""
-    with Aws() as server:
-        yield server

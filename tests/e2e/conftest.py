@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from catalogs.servers.aws import Aws
+from buckets import fresh_buckets
+from catalogs.servers.aws import aws
 from e2e.small_lake import OLD, SmallLake
 from e2e.world import Contents, Template, World
-from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
+
+__all__ = ["aws"]  # a fixture of all these files
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +101,5 @@ def s3(server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
     """That server, with the file's ``BUCKETS``, which are empty. Afterwards it has no bucket."""
     for name, value in server.environ().items():
         monkeypatch.setenv(name, value)
-    for bucket in request.module.BUCKETS:
-        server.client().create_bucket(Bucket=bucket)
-    yield server
-    delete_buckets(server.client(), [bucket["Name"] for bucket in server.client().list_buckets()["Buckets"]])
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[Aws]:
-    """Glue and DynamoDB, mocked, for the tests of a file."""
-    with Aws() as server:
+    with fresh_buckets(server, request.module.BUCKETS):
         yield server

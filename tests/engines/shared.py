@@ -21,7 +21,6 @@ from pyiceberg.table import StaticTable, Table
 from catalogs.servers.aws import Aws, CommittingDynamoDbCatalog
 from catalogs.servers.java import HiveMetastore, JavaServer
 from engines import jars
-from migrator.demo.lake import delete_buckets
 from migrator.demo.server import Server
 
 
@@ -31,17 +30,6 @@ class World:
 
     server: Server
     base: Any
-
-    @contextmanager
-    def buckets(self, *names: str) -> Iterator[None]:
-        """With these buckets, empty. Afterwards the server has no bucket."""
-        client = self.server.client()
-        for name in names:
-            client.create_bucket(Bucket=name)
-        try:
-            yield
-        finally:
-            delete_buckets(client, [bucket["Name"] for bucket in client.list_buckets()["Buckets"]])
 
     def read(self, uri: str) -> str:
         """The text of an object."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from buckets import fresh_buckets
 from engines.shared import SharedLake, one_spark, sql_lake
 from migrator import api
 from migrator.config import load
@@ -20,7 +21,7 @@ OLD, TARGET = "bronze", "data-lake"
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory, postgres_uri: str) -> Iterator[SharedLake]:
-    with one_spark(tmp_path_factory.mktemp("stale")) as world, world.buckets(OLD, TARGET):
+    with one_spark(tmp_path_factory.mktemp("stale")) as world, fresh_buckets(world.server, (OLD, TARGET)):
         yield sql_lake(world, postgres_uri, f"s3://{OLD}/wh")
 
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 
-from catalogs.servers.aws import Aws
+from buckets import fresh_buckets
+from catalogs.servers.aws import aws
 from catalogs.servers.java import FIXTURE, HIVE, NESSIE, HiveMetastore, Nessie, RestFixture, require
 from engines.shared import (
     SharedLake,
@@ -31,6 +32,8 @@ from migrator import api
 from migrator.config import load
 from migrator.demo.lake import delete_buckets
 from migrator.progress import Progress
+
+__all__ = ["aws"]  # a fixture that some catalogs ask for
 
 pytestmark = pytest.mark.timeout(600)
 OLD, TARGET = ("bronze", "gold"), "data-lake"
@@ -239,12 +242,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[Aws]:
-    with Aws() as server:
-        yield server
-
-
 def _sql(world: World, request: pytest.FixtureRequest) -> AbstractContextManager[SharedLake]:
     return nullcontext(sql_lake(world, request.getfixturevalue("postgres_database"), WAREHOUSE))
 
@@ -299,7 +296,7 @@ def lake(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     """Each catalog in turn, with the tables of the writers."""
     for name, value in world.server.environ().items():
         monkeypatch.setenv(name, value)
-    with world.buckets(*OLD), CATALOGS[request.param](world, request) as lake:
+    with fresh_buckets(world.server, OLD), CATALOGS[request.param](world, request) as lake:
         session = lake.session()
         in_place = "" if request.param == "Hadoop" else f" LOCATION '{WAREHOUSE}/db'"
         session.sql(f"CREATE NAMESPACE lake.db{in_place}")

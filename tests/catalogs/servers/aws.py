@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 from urllib.request import Request, urlopen
@@ -59,6 +60,13 @@ class Aws:
             aws_access_key_id="x",
             aws_secret_access_key="y",
         )
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    """Glue and DynamoDB for the tests of a file, empty at its beginning. Files import this fixture."""
+    with Aws() as server:
+        yield server
 
 
 def _one_by_one(answer: Any) -> Any:
