@@ -1,4 +1,4 @@
-"""The one judgement of a path in a text: ``bucket`` or ``bucket/key``, in whatever it is written. Pure: no I/O.
+"""Reads and judges one path in a text: ``bucket`` or ``bucket/key``, whatever stands around it. Pure: no I/O.
 
 The text decides where the path ends, and what comes after it may cut it short: a template (``s3a://silver/${day}``), a
 wildcard, or more text that a program joins to it. Then the path is certain only if what stands there decides the rule.

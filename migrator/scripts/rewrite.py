@@ -29,7 +29,7 @@ _FINDERS = (
     find_unknown_aliases,
     find_doubtful,
 )
-"""In the order in which they have a say about a place."""
+"""In this order: the first one that finds a place decides what becomes of it."""
 
 
 @dataclass(frozen=True)
