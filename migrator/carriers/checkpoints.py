@@ -98,7 +98,7 @@ class Checkpoint:
         last, done = max(self.offsets, default=-1), max(self.commits, default=-1)
         if done > last:
             return f"has {COMMITS}/{done}, but no {OFFSETS}/{done}"
-        if last > done + 1 and not (done < 0 and len(self.offsets) == 1):
+        if last > done + 1:
             return f"has {OFFSETS}/{last}, but no {COMMITS}/{last - 1}"
         return ""
 

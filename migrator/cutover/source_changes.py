@@ -13,10 +13,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from migrator.inventory.listing import SOURCE_PAGE, Listing, list_sources
+from migrator.inventory.local_files import local_folders, read_folder
 from migrator.layout import Layout, source_places
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import is_hadoop_marker
-from migrator.planfile.rows import REWRITE, ROLE_CHECKSUM, ROLE_LATER, ROLE_LEFT, SKIP
+from migrator.planfile.queries import PLACE, is_hadoop_marker
+from migrator.planfile.rows import LOCAL, REWRITE, ROLE_CHECKSUM, ROLE_LATER, ROLE_LEFT, SKIP
 from migrator.planfile.table_folders import left_folders
 from migrator.planfile.wave import is_wave, wave_folders
 from migrator.progress import Progress
@@ -63,11 +64,32 @@ def find_source_changes(
                 changes.changed += 1
                 db.execute("INSERT OR IGNORE INTO altered VALUES (?)", (object_id,))
                 changes.example("*", f"s3://{bucket}/{key}")
+    _find_local_changes(plan, changes, left_out=places is not None)
     gone = f"FROM objects WHERE {_MINDED} AND action <> '{SKIP}' AND id NOT IN (SELECT id FROM seen)"
     (changes.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
-    for bucket, key in db.execute(f"SELECT bucket, key {gone} LIMIT {EXAMPLES}").fetchall():
-        changes.example("-", f"s3://{bucket}/{key}")
+    for (place,) in db.execute(f"SELECT {PLACE} {gone} LIMIT {EXAMPLES}").fetchall():
+        changes.example("-", place)
     return changes
+
+
+def _find_local_changes(plan: PlanFile, changes: SourceChanges, *, left_out: bool) -> None:
+    """Compare the local folders that are uploaded with the plan. ``left_out``: folders that are gone are left out."""
+    rows = plan.db.execute(f"SELECT key, id, etag FROM objects WHERE bucket = '{LOCAL}'")
+    planned = {key: (number, etag) for key, number, etag in rows}
+    for folder in local_folders(plan.layout):
+        for _, stored in read_folder(folder).files:
+            number, etag = planned.get(stored.key, (None, ""))
+            if number is None:
+                changes.added += 1
+                changes.example("+", f"file:///{stored.key}")
+                continue
+            plan.db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (number,))
+            if etag != stored.etag:
+                changes.changed += 1
+                plan.db.execute("INSERT OR IGNORE INTO altered VALUES (?)", (number,))
+                changes.example("*", f"file:///{stored.key}")
+    if left_out:
+        plan.db.execute(f"INSERT OR IGNORE INTO seen SELECT id FROM objects WHERE bucket = '{LOCAL}'")
 
 
 def is_lost(plan: PlanFile, object_id: int) -> bool:

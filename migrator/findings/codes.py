@@ -55,6 +55,7 @@ CODES: dict[str, tuple[str, str]] = {
     "key-collision": (BLOCK, "two source keys map to one target key"),
     "key-refused": (BLOCK, "the target's server does not accept keys like this one (//, ., .., names over 255 bytes)"),
     "key-too-long": (BLOCK, "the target key would be longer than the 1,024 bytes that S3 allows"),
+    "local-folder": (BLOCK, "a local folder that is to be uploaded is missing or empty, or cannot be read"),
     "location-too-long": (BLOCK, "a metadata location is longer than the catalog's column"),
     "mixed-schemes": (BLOCK, "a table names one data file both as s3:// and as s3a://, so its deletes may not apply"),
     "missing-permission": (BLOCK, "a permission that the migration needs is missing; the finding names the S3 action"),
@@ -173,6 +174,7 @@ CODES: dict[str, tuple[str, str]] = {
     "later-namespace": (INFO, "a namespace keeps its old location, because not all of its tables have moved"),
     "later-wave": (INFO, "tables and objects that [tables] only does not choose stay for a later wave"),
     "left-out": (INFO, "a layout rule leaves these objects where they are"),
+    "local-files": (INFO, "local files are uploaded to the target; they stay where they are"),
     "migrated-stream": (
         INFO,
         "a stream goes on at the target: nothing of its checkpoint or log is copied again",

@@ -131,6 +131,18 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Choose a shorter target prefix for its rule.",
         '[layout]\n"s3://a-bucket-with-a-long-name/" = "a/"',
     ),
+    "local-folder": Explanation(
+        "[layout] names a folder of this machine, such as file:///tmp/checkpoints/, whose files are uploaded. The "
+        "folder does not exist here, is empty, or cannot be read. Without its checkpoint a stream would start anew, "
+        "without an error.",
+        "Run migrator on the machine that has the folder, as a user who may read it, or remove the rule.",
+        '[layout]\n"file:///tmp/checkpoints/" = "checkpoints/"',
+    ),
+    "local-files": Explanation(
+        "[layout] names a folder of this machine. Its files are uploaded, and the paths in the logs of streams among "
+        "them are rewritten. The files stay where they are; retire does not delete them.",
+        "Stop the streams that use the folder before the cutover. Remove it yourself when it is no longer needed.",
+    ),
     "location-too-long": Explanation(
         "SQL catalogs store a metadata location in a column of 1,000 characters. PostgreSQL rejects a longer one. "
         "SQLite accepts it, but other tools may cut it off.",

@@ -10,6 +10,7 @@ from migrator.carriers.kinds import sink_log
 from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import MOVES, keys_under
+from migrator.planfile.rows import LOCAL
 
 _PARTS = f"SELECT id, bucket, key, target, action FROM objects WHERE {MOVES} AND ({NARROW})"
 _SINK_LOGS = f"SELECT target FROM objects WHERE {MOVES} AND target GLOB '*_spark_metadata/[0-9]*'"
@@ -31,7 +32,8 @@ class PlannedCheckpoint:
     @property
     def place(self) -> str:
         """The folder as a URI with a slash at its end."""
-        return f"s3://{self.bucket}/{self.root}/" if self.root else f"s3://{self.bucket}/"
+        start = "file:///" if self.bucket == LOCAL else f"s3://{self.bucket}/"
+        return f"{start}{self.root}/" if self.root else start
 
 
 def checkpoints(plan: PlanFile) -> list[PlannedCheckpoint]:

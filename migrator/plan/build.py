@@ -44,6 +44,7 @@ from migrator.plan.diff import (
 )
 from migrator.plan.file_marks import refuse_foreign
 from migrator.plan.header import plan_header
+from migrator.plan.local_files import compare_local_files, list_local_files
 from migrator.plan.preflight import preflight
 from migrator.plan.scripts import plan_scripts
 from migrator.plan.table_planner import plan_tables
@@ -102,6 +103,7 @@ def _build(
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = _named_tables(plan, catalogs, settings)
     _list_sources(plan, store, layout, progress)
+    list_local_files(plan, layout, progress)
     histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
     target = Listing(plan.db)
     if target_exists:  # all of it, not just the layout's prefixes: tables made there since may lie anywhere
@@ -112,6 +114,7 @@ def _build(
     compare_listings(plan)
     ledger = Ledger(store, layout.target_bucket)
     recognize_copies(plan, ledger)
+    compare_local_files(plan, store, layout)
     plan_tables(plan, store, layout, catalogs, named, progress, settings)
     note_target_metadata(plan, layout)
     compare_contents(plan, store, layout, progress)

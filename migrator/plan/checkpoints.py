@@ -16,7 +16,7 @@ from migrator.inventory.streams import (
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import keys_under
-from migrator.planfile.rows import SAME, SKIP
+from migrator.planfile.rows import LOCAL, SAME, SKIP
 from migrator.store import Store
 
 ATTEMPTS = 3
@@ -41,10 +41,10 @@ def plan_checkpoints(plan: PlanFile, store: Store, layout: Layout) -> set[str]:
         if _is_used(plan, one):
             used.add(one.target)
             continue
-        if trouble := _trouble(store, one):
-            leave = advice.leave_folder(layout, one.bucket, one.root)
+        if trouble := one.checkpoint.trouble() if one.bucket == LOCAL else _trouble(store, one):
             move = f'Let its stream run once more, and plan again. Or copy it as it is: [plan] accept = ["{_LACKS}"].'
-            move += f" Or leave it where it is: {leave}."
+            if one.bucket != LOCAL:
+                move += f" Or leave it where it is: {advice.leave_folder(layout, one.bucket, one.root)}."
             found.append(Finding.of(_LACKS, one.place, f"is the checkpoint of a stream, and {trouble}", move))
         rows = [(id_, COPIED_LAST.index(part.kind)) for id_, part in one.parts.items() if part.kind in COPIED_LAST]
         plan.db.executemany("INSERT INTO copied_last VALUES (?, ?)", rows)

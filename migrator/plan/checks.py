@@ -10,14 +10,13 @@ from migrator.inventory.listing import TARGET
 from migrator.inventory.versions import Histories, has_versions, report_histories
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import HADOOP_MARKER, MOVES, PLAIN_COPIES, below, keys_under
+from migrator.planfile.queries import HADOOP_MARKER, MOVES, PLACE, PLAIN_COPIES, below, keys_under
 from migrator.planfile.rows import CONFLICT, ROLE_CHECKSUM, SKIP
 from migrator.store import Store
 
 LONGEST_KEY = 1024
 """Bytes that S3 takes as a key."""
 
-_SOURCE = "'s3://' || bucket || '/' || key"
 _GIVE_RULE = "Give one of them a rule of its own in [layout]."
 
 
@@ -31,7 +30,7 @@ def find_collisions(plan: PlanFile) -> None:
 
 
 def _find_taken_keys(plan: PlanFile) -> None:
-    query = f"SELECT {_SOURCE}, target FROM objects WHERE action = '{CONFLICT}'"
+    query = f"SELECT {PLACE}, target FROM objects WHERE action = '{CONFLICT}'"
     message = "the target already holds another object at {}, which migrator did not write"
     _report_each(plan, "target-differs", query, message, "Move one of the two away, or map it elsewhere.")
 
@@ -39,7 +38,7 @@ def _find_taken_keys(plan: PlanFile) -> None:
 def _find_shared_keys(plan: PlanFile) -> None:
     shared = f"SELECT target FROM objects WHERE {MOVES} GROUP BY target HAVING count(*) > 1"
     query = (
-        f"SELECT group_concat({_SOURCE}, ' and '), target FROM objects"
+        f"SELECT group_concat({PLACE}, ' and '), target FROM objects"
         f" WHERE {MOVES} AND target IN ({shared}) GROUP BY target"
     )
     _report_each(plan, "key-collision", query, "both map to {}", _GIVE_RULE)
@@ -50,7 +49,7 @@ def _find_shared_histories(plan: PlanFile) -> None:
     query = (
         "WITH sources AS (SELECT bucket, key, target FROM versions UNION SELECT bucket, key, target FROM objects"
         f" WHERE action NOT IN ('{SKIP}', '{CONFLICT}') AND target IN (SELECT target FROM versions))"
-        f" SELECT group_concat({_SOURCE}, ' and '), target FROM sources"
+        f" SELECT group_concat({PLACE}, ' and '), target FROM sources"
         f" WHERE target NOT IN (SELECT target FROM objects WHERE action = '{CONFLICT}' AND target IS NOT NULL)"
         " GROUP BY target HAVING count(*) > 1"
     )
@@ -59,7 +58,7 @@ def _find_shared_histories(plan: PlanFile) -> None:
 
 def _find_files_beside_directories(plan: PlanFile) -> None:
     query = (
-        f"SELECT {_SOURCE}, target FROM objects o WHERE {MOVES} AND target NOT LIKE '%/'"
+        f"SELECT {PLACE}, target FROM objects o WHERE {MOVES} AND target NOT LIKE '%/'"
         f" AND EXISTS (SELECT 1 FROM objects x WHERE {below('x.target', 'o.target')}"
         f" AND x.bucket <> o.bucket AND x.{MOVES})"
     )
@@ -70,8 +69,8 @@ def _find_files_beside_directories(plan: PlanFile) -> None:
 def _find_long_keys(plan: PlanFile) -> None:
     too_long = f"length(CAST(target AS BLOB)) > {LONGEST_KEY}"
     query = (
-        f"SELECT {_SOURCE}, target FROM objects WHERE {MOVES} AND {too_long}"
-        f" UNION SELECT {_SOURCE}, target FROM versions WHERE {too_long}"
+        f"SELECT {PLACE}, target FROM objects WHERE {MOVES} AND {too_long}"
+        f" UNION SELECT {PLACE}, target FROM versions WHERE {too_long}"
     )
     message = f"would have a key of more than {LONGEST_KEY:,} bytes"
     _report_each(plan, "key-too-long", query, message, "Choose a shorter target prefix.")

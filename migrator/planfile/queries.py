@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 
-from migrator.planfile.rows import COPY, OVERWRITE, REWRITE, ROLE_VERSION_HINT, SAME, SKIP
+from migrator.planfile.rows import COPY, LOCAL, OVERWRITE, REWRITE, ROLE_LOCAL, ROLE_VERSION_HINT, SAME, SKIP
 
+
+def place(table: str = "") -> str:
+    """SQL: the source of an object, as a URI. ``table``: the name of the table with a dot, where that is needed."""
+    return f"replace('s3://' || {table}bucket || '/' || {table}key, 's3://{LOCAL}/', 'file:///')"
+
+
+PLACE = place()
 MOVES = f"action <> '{SKIP}'"
 """Objects that are at the target after the migration."""
 COPIED = f"action IN ('{COPY}', '{OVERWRITE}')"
@@ -37,6 +44,13 @@ PENDING_VERSIONS = f"action = '{COPY}' AND id NOT IN (SELECT version_id FROM ver
 def late_copies(rank: int) -> str:
     """SQL: those of :data:`PENDING_PLAIN_COPIES` that are copied after everything else, as part ``rank`` of it."""
     return f"{PENDING_PLAIN_COPIES} AND id IN (SELECT object_id FROM copied_last WHERE rank = {rank:d})"
+
+
+def pending_uploads(rank: int | None) -> str:
+    """SQL: local files that are still to be uploaded, those of ``rank`` among what is copied last; None: the others."""
+    last = "SELECT object_id FROM copied_last"
+    which = f"NOT IN ({last})" if rank is None else f"IN ({last} WHERE rank = {rank:d})"
+    return f"{pending_rewrites(ROLE_LOCAL)} AND id {which}"
 
 
 def pending_rewrites(role: str) -> str:

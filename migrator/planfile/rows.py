@@ -35,10 +35,16 @@ LOG_ROLES = (ROLE_SINK_LOG, ROLE_SOURCE_LOG, ROLE_SYMLINK) = ("sink-log", "file-
 """What a file that is rewritten is, if it is of no table: part of the log of a stream that writes files, or of one that
 reads files, or a manifest that lists files for other engines."""
 
+LOCAL = "file:"
+"""In place of the bucket of a local file that is uploaded. Its key is its absolute path without the first slash, its
+ETag its MD5. No bucket has such a name."""
+ROLE_LOCAL = "local-file"
+"""The role of such a file, if it is uploaded as it is."""
+
 ROLE_SCRIPT = "script"
 """The role of a script whose old paths are rewritten."""
-OTHER_ROLES = (*LOG_ROLES, ROLE_SCRIPT)
-"""The roles of rewritten files that are of no table."""
+OTHER_ROLES = (*LOG_ROLES, ROLE_SCRIPT, ROLE_LOCAL)
+"""The roles of the files that migrator writes itself and that are of no table."""
 
 ROLE_VERSION_HINT = "version-hint"
 """The role of a Hadoop table's pointer, which is copied at the cutover."""
@@ -74,7 +80,7 @@ class PlannedObject:
     @property
     def place(self) -> str:
         """The source, as a URI."""
-        return f"s3://{self.bucket}/{self.key}"
+        return f"file:///{self.key}" if self.bucket == LOCAL else f"s3://{self.bucket}/{self.key}"
 
     @property
     def stored(self) -> StoredObject:

@@ -23,6 +23,7 @@ from migrator.planfile.rows import (
     OVERWRITE,
     REWRITE,
     ROLE_LATER,
+    ROLE_LOCAL,
     ROLE_VERSION_HINT,
     SAME,
     SKIP,
@@ -243,7 +244,10 @@ def _actions_by_rule(plan: PlanFile) -> dict[int | None, Actions]:
         parameters += values
     rule_of = f"CASE{cases} END" if cases else "NULL"
     found: dict[int | None, Actions] = {}
-    what = f"CASE WHEN role = '{ROLE_VERSION_HINT}' AND action = '{REWRITE}' THEN '{POINTER}' ELSE action END"
+    what = (
+        f"CASE WHEN action <> '{REWRITE}' THEN action WHEN role = '{ROLE_VERSION_HINT}' THEN '{POINTER}'"
+        f" WHEN role = '{ROLE_LOCAL}' THEN '{COPY}' ELSE action END"
+    )
     query = f"SELECT {rule_of}, {what}, count(*), total(size) FROM objects GROUP BY 1, 2"
     for which, action, count, size in plan.db.execute(query, parameters):
         found.setdefault(which, _summed(()))[action] = {"objects": count, "bytes": int(size)}

@@ -6,7 +6,7 @@ from migrator.findings import counted
 from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import same_etag
-from migrator.planfile.rows import COPY, OTHER_ROLES, OVERWRITE, REWRITE, ROLE_VERSION_HINT, SAME
+from migrator.planfile.rows import COPY, LOCAL, OTHER_ROLES, OVERWRITE, REWRITE, ROLE_VERSION_HINT, SAME
 from migrator.retiring.results import EXAMPLES
 
 RETIRABLE = "retirable"
@@ -14,7 +14,7 @@ RETIRABLE = "retirable"
 RETIRABLE_VERSIONS = "retirable_versions"
 """The temporary table with the ids of the older versions and delete markers that were copied."""
 
-_PLANNED = f"o.action IN ('{COPY}', '{OVERWRITE}', '{SAME}', '{REWRITE}')"
+_PLANNED = f"o.bucket <> '{LOCAL}' AND o.action IN ('{COPY}', '{OVERWRITE}', '{SAME}', '{REWRITE}')"
 # A version hint is a pointer: its table may have moved on. A rewritten file that was there while planning belongs to a
 # table that lives at the target, which is verified file by file.
 _PROVEN = f"""

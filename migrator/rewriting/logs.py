@@ -12,6 +12,7 @@ from migrator.layout import Layout, Location
 from migrator.planfile.objects import lies_in
 from migrator.planfile.rows import ROLE_SOURCE_LOG, ROLE_SYMLINK, PlannedObject
 from migrator.results import Written
+from migrator.rewriting.local_files import opened
 from migrator.store import Store, spool
 
 
@@ -30,7 +31,7 @@ class LogRewriter:
         After an error nothing was written.
         """
         target = (self._layout.target_bucket, planned.target or "")
-        with self._store.download(planned.bucket, planned.key, etag=planned.etag) as source, spool() as sink:
+        with opened(self._store, planned) as source, spool() as sink:
             self._rewrite(planned, source.file, sink)
             size, etag = self._store.upload(*target, sink, source.attributes, replace=False, replaces=replaces)
         return Written(size, etag)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from migrator.carriers.checkpoints import COPIED_LAST
 from migrator.errors import MigrationFailed, Occupied
 from migrator.planfile.objects import sink_folders
-from migrator.planfile.queries import count_objects, pending_rewrites
+from migrator.planfile.queries import count_objects, pending_rewrites, pending_uploads
 from migrator.planfile.rows import LOG_ROLES, REWRITTEN_ROLES, ROLE_SCRIPT, ROLE_SOURCE_LOG, PlannedObject
 from migrator.results import Written
+from migrator.rewriting.local_files import upload
 from migrator.rewriting.logs import LogRewriter
 from migrator.rewriting.measured_files import JournalledFiles, plan_rewriter
 from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
@@ -33,6 +36,14 @@ def rewrite_tables(run: Run) -> None:
         worker = (plan_rewriter, run.plan.path, run.store.connection, run.conditional)
         with rewriting(rewriter, size, *worker) as (rewrite, workers):
             run.each_object(f"rewriting {role}", where, _job(run, _of_table(run, rewrite)), workers=workers)
+
+
+def upload_local_files(run: Run) -> None:
+    """Upload the local files of the plan, the parts of checkpoints last and in their order. Raises as
+    :func:`rewrite_tables`."""
+    job = _job(run, partial(upload, run.store, run.layout.target_bucket))
+    for rank in (None, *range(len(COPIED_LAST))):
+        run.each_object("uploading local files", pending_uploads(rank), job, workers=THREADS)
 
 
 def rewrite_scripts(run: Run) -> None:

@@ -24,8 +24,9 @@ from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import lies_in, sink_folders
 from migrator.planfile.queries import WRITTEN_OR_SAME, count_objects
-from migrator.planfile.rows import LOG_ROLES, OBJECT_COLUMNS, ROLE_SOURCE_LOG, ROLE_SYMLINK, PlannedObject
+from migrator.planfile.rows import LOCAL, LOG_ROLES, OBJECT_COLUMNS, ROLE_SOURCE_LOG, ROLE_SYMLINK, PlannedObject
 from migrator.progress import Progress
+from migrator.rewriting.local_files import opened
 from migrator.store import Store
 from migrator.verifying.checks import Check, note_unreadable
 from migrator.verifying.old_buckets import OldBuckets
@@ -97,11 +98,10 @@ class _Reader:
         with ExitStack() as stack:
             at_target = self._store.download(self._layout.target_bucket, planned.target or "")
             new = stack.enter_context(at_target).file
-            why_not, old = self._old.gone(planned.bucket), None
+            why_not, old = "" if planned.bucket == LOCAL else self._old.gone(planned.bucket), None
             if not why_not:
                 try:
-                    before = self._store.download(planned.bucket, planned.key, etag=planned.etag)
-                    old = stack.enter_context(before).file
+                    old = stack.enter_context(opened(self._store, planned)).file
                 except MigratorError as error:
                     why_not = refusal(error)
             return _Seen(next(self._problems(planned.role, new, old), ""), why_not)

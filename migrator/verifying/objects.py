@@ -11,7 +11,15 @@ from migrator.inventory.streams import streams_at_target
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import lies_in
-from migrator.planfile.queries import MOVES, SAME_AS_SOURCE, WRITTEN_OR_SAME, count_objects, keys_under, same_etag
+from migrator.planfile.queries import (
+    MOVES,
+    SAME_AS_SOURCE,
+    WRITTEN_OR_SAME,
+    count_objects,
+    keys_under,
+    place,
+    same_etag,
+)
 from migrator.planfile.rows import CONFLICT, OTHER_ROLES, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Store
@@ -27,7 +35,7 @@ PINNED = ("", *OTHER_ROLES)
 """The roles of objects of no table: what the target had of them while planning must still be there."""
 
 _DIFFERENCES = f"""
-SELECT 's3://' || o.bucket || '/' || o.key, o.target, o.table_id, o.role, CASE
+SELECT {place("o.")}, o.target, o.table_id, o.role, CASE
   WHEN o.action = '{CONFLICT}' THEN 'is not what the plan wants there, which is why the plan is blocked'
   WHEN t.key IS NULL AND o.action <> '{SAME}' AND d.object_id IS NULL THEN 'not migrated yet'
   WHEN t.key IS NULL THEN 'missing'
@@ -69,7 +77,7 @@ def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedT
     (check.checked,) = plan.db.execute(query, (cut_over,)).fetchone()
     used = {table.id for table in in_use}
     streams: set[str] | None = None
-    for place, target, table, role, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
+    for source, target, table, role, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
         if role == ROLE_VERSION_HINT and table in used and what != "missing":
             continue  # it names the version that is verified
         if what == "missing":
@@ -79,7 +87,7 @@ def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedT
                 check.skip(REMOVED_BY_MAINTENANCE if lies_in(target, folders) else REMOVED_BY_STREAM)
                 continue
         symbol = "*" if "differs" in what else "-"
-        check.fail(f"{symbol} s3://{plan.layout.target_bucket}/{target}: {what} (from {place})")
+        check.fail(f"{symbol} s3://{plan.layout.target_bucket}/{target}: {what} (from {source})")
     return check
 
 

@@ -84,6 +84,7 @@ def test_a_stream_goes_on_from_these(checkpoint: Checkpoint) -> None:
         (whole(0, 1, commits=(0, 1, 2)), "has commits/2, but no offsets/2"),
         (whole(0, 1, 2, commits=(0,)), "has offsets/2, but no commits/1"),
         (whole(3, 4, commits=()), "has offsets/4, but no commits/3"),
+        (whole(1, commits=()), "has offsets/1, but no commits/0"),
     ],
 )
 def test_from_these_it_would_not(checkpoint: Checkpoint, trouble: str) -> None:

@@ -1,0 +1,129 @@
+"""Local folders that are uploaded: ``"file:///tmp/checkpoints/" = "checkpoints/"`` in ``[layout]``.
+
+Such a rule also maps the paths that tables record (:class:`migrator.layout.recorded.Recorded`). Its folder is uploaded
+if it exists, and must exist if no other rule brings objects to its target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from migrator.layout import Layout
+from migrator.layout.recorded import Recorded
+from migrator.store import StoredObject
+
+_SCHEME = "file://"
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A folder that is uploaded below ``target``, a prefix of the target bucket without a slash at its end."""
+
+    path: Path
+    target: str
+    must_exist: bool
+
+    @property
+    def place(self) -> str:
+        """The folder as a URI with a slash at its end."""
+        return f"{_SCHEME}{self.path}/"
+
+    def target_of(self, path: Path) -> str:
+        """The target key of a file in the folder."""
+        return "/".join(part for part in (self.target, path.relative_to(self.path).as_posix()) if part)
+
+
+@dataclass
+class LocalFiles:
+    """The files of a folder. ``problems``: what cannot be uploaded, with the reason; ``left_out``: how many are no
+    regular files."""
+
+    files: list[tuple[Path, StoredObject]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    left_out: int = 0
+
+
+def local_folders(layout: Layout) -> list[LocalFolder]:
+    """The folders that the layout uploads."""
+    folders = []
+    for rule in layout.recorded:
+        path = rule.prefix.removeprefix(_SCHEME)
+        if rule.target is None or not path.startswith("/") or path == rule.prefix:
+            continue
+        folder = LocalFolder(Path(path), rule.target, must_exist=not _has_objects(layout, rule))
+        if folder.must_exist or folder.path.is_dir():
+            folders.append(folder)
+    return folders
+
+
+def _has_objects(layout: Layout, recorded: Recorded) -> bool:
+    """True if a rule moves objects to the target of this one, or to a folder that this is in."""
+    target = f"{recorded.target}/"
+    moved = (rule.target for rule in layout.rules if rule.target is not None)
+    return any(not prefix or target.startswith(f"{prefix}/") for prefix in moved)
+
+
+def read_folder(folder: LocalFolder) -> LocalFiles:
+    """Read all files of the folder. The key of each is its path without the first slash, its ETag its MD5.
+
+    Hadoop's checksum files (``.x.crc``) and temporary files (``.x.tmp``) are left out, and so are symbolic links."""
+    found = LocalFiles()
+    if not folder.path.is_dir():
+        found.problems.append("does not exist on this machine, or is no folder")
+        return found
+    for path in _walk(folder.path, found):
+        name = path.name
+        if name.startswith(".") and name.endswith((".crc", ".tmp")):
+            continue
+        try:
+            str(path).encode()
+            with path.open("rb") as file:
+                md5, size = digest(file, "md5"), file.tell()
+                modified = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+        except (OSError, UnicodeEncodeError) as error:
+            shown = str(path).encode("utf-8", "replace").decode()
+            found.problems.append(f"has a file that cannot be read: {shown} ({getattr(error, 'strerror', 'its name')})")
+            continue
+        found.files.append((path, StoredObject(str(path)[1:], size, md5, modified)))
+    if not found.files and not found.problems:
+        found.problems.append("has no file")
+    return found
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes; "" if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return digest(file, "sha256")
+    except OSError:
+        return ""
+
+
+def digest(file: BinaryIO, algorithm: str) -> str:
+    """The digest of all that follows in a file, in hexadecimal digits."""
+    running = hashlib.new(algorithm, usedforsecurity=False)
+    while data := file.read(BLOCK):
+        running.update(data)
+    return running.hexdigest()
+
+
+def _walk(folder: Path, found: LocalFiles) -> Iterator[Path]:
+    def refused(error: OSError) -> None:
+        found.problems.append(f"has a folder that cannot be read: {error.filename} ({error.strerror})")
+
+    for at, folders, names in os.walk(folder, onerror=refused):
+        folders.sort()
+        found.left_out += sum(Path(at, name).is_symlink() for name in folders)
+        for name in sorted(names):
+            path = Path(at, name)
+            if stat.S_ISREG(path.lstat().st_mode):
+                yield path
+            else:
+                found.left_out += 1
