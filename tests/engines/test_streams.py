@@ -1,0 +1,228 @@
+"""Streams of Spark go on after a migration: each row that came in is in each of their outputs once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from click.testing import CliRunner
+from pyiceberg.catalog.sql import SqlCatalog
+
+import fetched
+from engines import jars
+from engines.kafka import BROKER, SOURCE, Kafka
+from migrator.cli import main
+from migrator.demo.lake import delete_buckets
+from migrator.demo.server import Server
+
+pytestmark = pytest.mark.timeout(900)
+SCRIPT = Path(__file__).with_name("streaming_job.py")
+OLD, TARGET = ("bronze", "silver", "checkpoints"), "data-lake"
+NAMES = ("a", "b c", "s3a://bronze/landing/x.json")
+"""What the rows hold: one of them looks like a path of the lake."""
+FILES = (
+    "day=2026-01-01/part-{}.json",
+    "day=2026-01-01/with space {}.json",
+    "day=2026-01-02/größe {}.json",
+    "day=2026-01-02/100% {}.json",
+    "day=2026-01-02/a%20b%2F {}.json",
+    "day=2026-01-02/1+1={}.json",
+    "day=a b/c#d {}.json",
+    "day=x%3Ay/e?f {}.json",
+    "day=2026-01-03/semi;colon,'quote' {}.json",
+    "day=2026-01-03/~(at)@&$! {}.json",
+)
+"""Where files land. The number makes them different."""
+BATCHES = 11
+"""One more than the batches after which Spark puts the log of a file source together in one file."""
+FIRST_FILE_ROW = 1_000_000
+
+
+@dataclass
+class Streams:
+    """The servers, the input so far, and the job that reads it."""
+
+    server: Server
+    kafka: Kafka
+    folder: Path
+    landing: str = "bronze/landing"
+    sent: list[tuple[int, str]] = field(default_factory=list)
+    landed: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "catalog.db"
+
+    def send(self, count: int) -> list[int]:
+        """More messages of Kafka. Returns the ids of their rows."""
+        rows = [(i, NAMES[i % len(NAMES)]) for i in range(len(self.sent), len(self.sent) + count)]
+        self.kafka.send("events", [(str(i), json.dumps({"id": i, "name": name})) for i, name in rows])
+        self.sent += rows
+        return [i for i, _ in rows]
+
+    def land(self, count: int) -> list[int]:
+        """More files, of one row each. Returns the ids of the rows."""
+        first = len(self.landed)
+        rows = [(FIRST_FILE_ROW + i, NAMES[i % len(NAMES)]) for i in range(first, first + count)]
+        bucket, _, folder = self.landing.partition("/")
+        for number, (i, name) in enumerate(rows, first):
+            key = f"{folder}/{FILES[number % len(FILES)].format(number)}"
+            self.server.client().put_object(Bucket=bucket, Key=key, Body=json.dumps({"id": i, "name": name}).encode())
+        self.landed += rows
+        return [i for i, _ in rows]
+
+    @contextmanager
+    def started(self, script: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The job, killed at the end with everything that it has started."""
+        jar_files = [*jars.jars(), *fetched.jars(SOURCE)]
+        found = {
+            "JOB_JARS": os.pathsep.join(map(str, jar_files)),
+            "JOB_CATALOG": str(self.database),
+            "JOB_KAFKA": self.kafka.address,
+        }
+        with (self.folder / "job.out").open("wb") as output, (self.folder / "job.err").open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, str(script)],
+                env={**os.environ, **self.server.environ(), **found, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def run(self, script: Path) -> Any:
+        """Run the job to its end. Returns what it has printed."""
+        with self.started(script) as process:
+            assert process.wait() == 0, self.errors()
+        return json.loads((self.folder / "job.out").read_text().splitlines()[-1])
+
+    def errors(self) -> str:
+        return (self.folder / "job.err").read_text(errors="replace")[-10000:]
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        pages = self.server.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def read(self, bucket: str, key: str) -> bytes:
+        data: bytes = self.server.client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return data
+
+    def batches(self, checkpoint: str) -> tuple[set[int], set[int]]:
+        """The batches that were begun and those that were finished, by a checkpoint of the old lake."""
+
+        def numbers(of: str) -> set[int]:
+            found = [re.fullmatch(rf"{checkpoint}/{of}/(\d+)", key) for key in self.keys("checkpoints", checkpoint)]
+            return {int(match[1]) for match in found if match}
+
+        return numbers("offsets"), numbers("commits")
+
+    def rows(self, table: str) -> list[Any]:
+        """The rows of a table as pyiceberg reads them, sorted."""
+        catalog = SqlCatalog("lake", uri=f"sqlite:///{self.database}", **self.server.properties())
+        try:
+            return sorted(tuple(row.values()) for row in catalog.load_table(table).scan().to_arrow().to_pylist())
+        finally:
+            catalog.close()
+
+
+@pytest.fixture
+def streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
+    jars.require()
+    with Server() as server, Kafka() as kafka:
+        for name, value in server.environ().items():
+            monkeypatch.setenv(name, value)
+        for bucket in OLD:
+            server.client().create_bucket(Bucket=bucket)
+        yield Streams(server, kafka, tmp_path)
+
+
+# -- the steps -------------------------------------------------------------------------------------------
+
+STUCK = ("bronze/events", "bronze/landed", "silver/out", "by-name/counts")
+"""The checkpoints of the streams that are killed amid a batch."""
+
+
+def kill_amid_batch(streams: Streams) -> None:
+    """Four streams begin a batch and never end it: what they have written of it stays behind."""
+    before = {checkpoint: streams.batches(checkpoint) for checkpoint in STUCK}
+    files = streams.keys("silver", "out/day=")
+    stuck_at = [streams.send(20)[-1], streams.land(2)[-1]]
+    with streams.started(SCRIPT, JOB_STUCK_AT=",".join(map(str, stuck_at))) as process:
+
+        def are_stuck() -> bool:
+            for checkpoint in STUCK:
+                begun, finished = streams.batches(checkpoint)
+                if begun <= before[checkpoint][0] or begun == finished:
+                    return False
+            return len(streams.keys("silver", "out/day=")) > len(files)
+
+        while not are_stuck():
+            assert process.poll() is None, streams.errors()
+            time.sleep(0.2)
+    for checkpoint in STUCK:
+        begun, finished = streams.batches(checkpoint)
+        assert max(begun) not in finished
+
+
+def forget_last_commit(streams: Streams, checkpoint: str) -> None:
+    """As a crash right before the end of a batch would leave it: the sink has the batch, the checkpoint does not say so."""
+    last = max(streams.batches(checkpoint)[1])
+    streams.server.client().delete_object(Bucket="checkpoints", Key=f"{checkpoint}/commits/{last}")
+
+
+def check_outputs(streams: Streams, printed: Any) -> None:
+    """Each row is in each output once."""
+    files = [i for i, _ in streams.landed]
+    assert streams.rows("bronze.events") == streams.sent
+    assert [row[:2] for row in streams.rows("bronze.landed")] == streams.landed
+    assert printed == {"out": files}
+    assert [row[:2] for row in streams.rows("silver.out")] == streams.landed
+    assert streams.rows("gold.events") == streams.sent
+    assert streams.rows("silver.counts") == sorted(Counter(name for _, name in streams.sent).items())
+
+
+def test_base(streams: Streams) -> None:
+    t = time.time()
+    streams.send(20)
+    streams.land(BATCHES)
+    printed = streams.run(SCRIPT)
+    print("run 1", time.time() - t); t = time.time()
+    check_outputs(streams, printed)
+    kill_amid_batch(streams)
+    print("killed", time.time() - t); t = time.time()
+    for checkpoint in ("silver/out_again", "gold/events"):
+        forget_last_commit(streams, checkpoint)
+    import subprocess as s
+    s.run(["rm", "-rf", "/tmp/streams-dump"])
+    for b in OLD:
+        for k in streams.keys(b, ""):
+            p = Path("/tmp/streams-dump") / b / k
+            if not k.endswith("/"):
+                p.parent.mkdir(parents=True, exist_ok=True)
+                p.write_bytes(streams.read(b, k))
+    streams.send(5)
+    streams.land(3)
+    print("dump", time.time() - t); t = time.time()
+    printed = streams.run(SCRIPT)
+    print("run 3", time.time() - t)
+    check_outputs(streams, printed)
