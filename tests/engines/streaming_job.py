@@ -56,7 +56,6 @@ def main() -> None:
         spark.sql(f"CREATE NAMESPACE IF NOT EXISTS lake.{table.partition('.')[0]}")
         spark.sql(f"CREATE TABLE IF NOT EXISTS lake.{table} ({columns})")
     if STUCK_AT:
-        spark.conf.set("spark.sql.streaming.stopTimeout", "0")
         running = [start(spark) for start in (events, landed, out, counts)]
         for query in running:
             query.awaitTermination()
@@ -78,19 +77,17 @@ def landing(spark: SparkSession, files: int) -> DataFrame:
     return source.json("s3a://bronze/landing/")
 
 
-def into_table(frame: DataFrame, table: str, checkpoint: str, mode: str = "append") -> StreamingQuery:
-    if STUCK_AT and "id" in frame.columns:
-        frame = stuck(frame)
-    writer = frame.writeStream.format("iceberg").outputMode(mode).trigger(availableNow=True)
-    return writer.option("checkpointLocation", checkpoint).toTable(f"lake.{table}")
-
-
 def stuck(frame: DataFrame) -> DataFrame:
     """The same rows, but those of STUCK_AT never come."""
     if not STUCK_AT:
         return frame
     sleep = "reflect('java.lang.Thread', 'sleep', 86400000L)"
     return frame.where(f"CASE WHEN id IN ({STUCK_AT}) THEN {sleep} IS NULL ELSE true END")
+
+
+def into_table(frame: DataFrame, table: str, checkpoint: str) -> StreamingQuery:
+    writer = stuck(frame).writeStream.format("iceberg").trigger(availableNow=True)
+    return writer.option("checkpointLocation", checkpoint).toTable(f"lake.{table}")
 
 
 def events(spark: SparkSession) -> StreamingQuery:
@@ -103,13 +100,11 @@ def landed(spark: SparkSession) -> StreamingQuery:
 
 
 def out(spark: SparkSession) -> StreamingQuery:
-    spark.conf.set("spark.sql.streaming.fileSource.log.compactInterval", "3")
-    try:
-        writer = stuck(landing(spark, 2)).writeStream.format("parquet")
-        writer = writer.partitionBy("day").trigger(availableNow=True).option("path", "s3a://silver/out/")
-        return writer.option("checkpointLocation", "s3a://checkpoints/silver/out").start()
-    finally:
-        spark.conf.unset("spark.sql.streaming.fileSource.log.compactInterval")
+    """Two files a batch, into Parquet files. The log of the source is put together more often."""
+    session = spark.newSession()
+    session.conf.set("spark.sql.streaming.fileSource.log.compactInterval", "3")
+    writer = stuck(landing(session, 2)).writeStream.format("parquet").partitionBy("day").trigger(availableNow=True)
+    return writer.option("checkpointLocation", "s3a://checkpoints/silver/out").start("s3a://silver/out/")
 
 
 def counts(spark: SparkSession) -> StreamingQuery:
