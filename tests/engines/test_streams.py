@@ -12,11 +12,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import unquote
 
 import pytest
 from click.testing import CliRunner
@@ -61,7 +61,8 @@ class Streams:
     folder: Path
     landing: str = "bronze/landing"
     sent: list[tuple[int, str]] = field(default_factory=list)
-    landed: list[tuple[int, str]] = field(default_factory=list)
+    landed: list[tuple[int, str, str]] = field(default_factory=list)
+    """Rows of files: id, name, and the day in the name of the file's folder."""
 
     @property
     def database(self) -> Path:
@@ -76,14 +77,14 @@ class Streams:
 
     def land(self, count: int) -> list[int]:
         """More files, of one row each. Returns the ids of the rows."""
-        first = len(self.landed)
-        rows = [(FIRST_FILE_ROW + i, NAMES[i % len(NAMES)]) for i in range(first, first + count)]
         bucket, _, folder = self.landing.partition("/")
-        for number, (i, name) in enumerate(rows, first):
-            key = f"{folder}/{FILES[number % len(FILES)].format(number)}"
-            self.server.client().put_object(Bucket=bucket, Key=key, Body=json.dumps({"id": i, "name": name}).encode())
-        self.landed += rows
-        return [i for i, _ in rows]
+        numbers = range(len(self.landed), len(self.landed) + count)
+        for number in numbers:
+            i, name, file = FIRST_FILE_ROW + number, NAMES[number % len(NAMES)], FILES[number % len(FILES)]
+            body = json.dumps({"id": i, "name": name}).encode()
+            self.server.client().put_object(Bucket=bucket, Key=f"{folder}/{file.format(number)}", Body=body)
+            self.landed.append((i, name, unquote(file.partition("/")[0].removeprefix("day="))))
+        return [FIRST_FILE_ROW + number for number in numbers]
 
     @contextmanager
     def started(self, script: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -106,7 +107,7 @@ class Streams:
             try:
                 yield process
             finally:
-                if process.poll() is None:
+                with suppress(ProcessLookupError):  # nothing of it is left
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
@@ -147,7 +148,7 @@ class Streams:
 
 @pytest.fixture
 def streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
-    jars.require()
+    jars.require(BROKER, SOURCE)
     with Server() as server, Kafka() as kafka:
         for name, value in server.environ().items():
             monkeypatch.setenv(name, value)
@@ -166,7 +167,7 @@ def kill_amid_batch(streams: Streams) -> None:
     """Four streams begin a batch and never end it: what they have written of it stays behind."""
     before = {checkpoint: streams.batches(checkpoint) for checkpoint in STUCK}
     files = streams.keys("silver", "out/day=")
-    stuck_at = [streams.send(20)[-1], streams.land(2)[-1]]
+    stuck_at = [streams.send(20)[-1], streams.land(2)[0]]
     with streams.started(SCRIPT, JOB_STUCK_AT=",".join(map(str, stuck_at))) as process:
 
         def are_stuck() -> bool:
@@ -185,24 +186,23 @@ def kill_amid_batch(streams: Streams) -> None:
 
 
 def forget_last_commit(streams: Streams, checkpoint: str) -> None:
-    """As a crash right before the end of a batch would leave it: the sink has the batch, the checkpoint does not say so."""
+    """As a crash right before the end of a batch leaves it: the sink has the batch, the checkpoint does not say so."""
     last = max(streams.batches(checkpoint)[1])
     streams.server.client().delete_object(Bucket="checkpoints", Key=f"{checkpoint}/commits/{last}")
 
 
 def check_outputs(streams: Streams, printed: Any) -> None:
     """Each row is in each output once."""
-    files = [i for i, _ in streams.landed]
     assert streams.rows("bronze.events") == streams.sent
-    assert [row[:2] for row in streams.rows("bronze.landed")] == streams.landed
-    assert printed == {"out": files}
-    assert [row[:2] for row in streams.rows("silver.out")] == streams.landed
+    assert streams.rows("bronze.landed") == streams.landed
+    assert printed == {"out": [i for i, _, _ in streams.landed]}
+    assert streams.rows("silver.out") == streams.landed
     assert streams.rows("gold.events") == streams.sent
     assert streams.rows("silver.counts") == sorted(Counter(name for _, name in streams.sent).items())
 
 
 def migrate(streams: Streams) -> Path:
-    """Plan, migrate, delete the old buckets, verify. Returns the job's script as `migrator rewrite-config` leaves it."""
+    """Plan, migrate, delete the old buckets, verify. Returns the job's script as ``rewrite-config`` leaves it."""
     config, plan = streams.folder / "lake.toml", streams.folder / "plan.db"
     config.write_text(
         f"[source]\nendpoint_url = {json.dumps(streams.server.endpoint_url)}\n"
@@ -225,6 +225,14 @@ def run_migrator(*arguments: str | Path) -> None:
     assert result.exit_code == 0, result.output + result.stderr + repr(result.exception)
 
 
+def named_places(streams: Streams) -> set[str]:
+    """The buckets that the logs of sources and sinks at the target name."""
+    logs = [
+        key for key in streams.keys(TARGET, "") if re.search(r"/(sources/\d+|_spark_metadata)/\d+(\.compact)?$", key)
+    ]
+    return {found.decode() for key in logs for found in re.findall(rb's3a://([^/"]+)', streams.read(TARGET, key))}
+
+
 # -- the test --------------------------------------------------------------------------------------------
 
 
@@ -245,6 +253,7 @@ def test_after_a_migration_each_row_is_in_each_output_once(streams: Streams) -> 
     streams.land(3)
 
     rewritten = migrate(streams)
+    assert named_places(streams) == {TARGET}
     check_outputs(streams, streams.run(rewritten))
     for _ in range(2):
         streams.send(5)
