@@ -44,7 +44,8 @@ class Kafka(Server):
         settings = self._folder / "server.properties"
         settings.write_text("".join(f"{key}={value}\n" for key, value in self._settings().items()))
         identity = ["-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", str(settings)]
-        subprocess.run([*_java("error"), "kafka.tools.StorageTool", "format", *identity], check=True, stdout=self._log)
+        format_folder = [*_java("error"), "kafka.tools.StorageTool", "format", *identity]
+        subprocess.run(format_folder, check=True, stdout=self._log, stderr=subprocess.STDOUT)
         return [*_java("warn"), "kafka.Kafka", str(settings)]
 
     def _settings(self) -> dict[str, str]:
