@@ -253,9 +253,7 @@ def run_migrator(*arguments: str | Path) -> None:
 
 def named_places(streams: Streams) -> set[str]:
     """The buckets that the logs of sources and sinks at the target name."""
-    logs = [
-        key for key in streams.keys(TARGET, "") if re.search(r"/(sources/\d+|_spark_metadata)/\d+(\.compact)?$", key)
-    ]
+    logs = [key for key in streams.keys(TARGET, "") if LOG.fullmatch(key)]
     return {found.decode() for key in logs for found in re.findall(rb's3a://([^/"]+)', streams.read(TARGET, key))}
 
 
