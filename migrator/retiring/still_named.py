@@ -25,7 +25,7 @@ from migrator.plan.carriers import carrier_findings
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import object_named
 from migrator.planfile.queries import SAME_AS_SOURCE
-from migrator.planfile.rows import LOG_ROLES, SKIP, PlannedTable
+from migrator.planfile.rows import OTHER_ROLES, SKIP, PlannedTable
 from migrator.planfile.wave import is_wave
 from migrator.retiring.old_entries import moved_metadata, moved_namespaces, old_entries
 from migrator.retiring.proof import RETIRABLE
@@ -41,7 +41,7 @@ WORKERS = 16
 _S3_URI = re.compile(r"s3[an]?://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(?:/[^\s\"'`,;()<>\[\]{}|]*)?")
 _ENDINGS = ("py", "sql", "sh", "scala", "r", "ipynb", "yml", "yaml", "conf", "properties", "toml")
 _IS_SCRIPT = " OR ".join(["o.target GLOB 'scripts/*'", *(f"o.target LIKE '%.{ending}'" for ending in _ENDINGS)])
-_COPIES = f"({SAME_AS_SOURCE} OR o.role IN {LOG_ROLES}) AND t.size > 0"
+_COPIES = f"({SAME_AS_SOURCE} OR o.role IN {OTHER_ROLES}) AND t.size > 0"
 _SCRIPTS = (
     f"SELECT t.key FROM objects o JOIN {TARGET} t ON t.key = o.target"
     f" WHERE {_COPIES} AND ({_IS_SCRIPT}) AND t.size <= {MOST_SCRIPT_BYTES} LIMIT {MOST_SCRIPTS}"
