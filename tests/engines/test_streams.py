@@ -72,10 +72,6 @@ class Streams:
     def database(self) -> Path:
         return self.folder / "catalog.db"
 
-    @property
-    def plan(self) -> Path:
-        return self.folder / "plan.db"
-
     def send(self, count: int) -> list[int]:
         """More messages of Kafka. Returns the ids of their rows."""
         rows = [(i, NAMES[i % len(NAMES)]) for i in range(len(self.sent), len(self.sent) + count)]
@@ -233,15 +229,15 @@ def check_outputs(streams: Streams, printed: Any) -> None:
 
 def migrate(streams: Streams) -> Path:
     """Plan, migrate, delete the old buckets, verify. Returns the job's script as ``rewrite-config`` leaves it."""
-    config = streams.folder / "lake.toml"
+    config, plan = streams.folder / "lake.toml", streams.folder / "plan.db"
     config.write_text(
         f"[source]\nendpoint_url = {json.dumps(streams.server.endpoint_url)}\n"
         f'[catalogs.lake]\ntype = "sql"\nuri = "sqlite:///{streams.database}"\n'
     )
-    run_migrator("plan", "--config", config, "-o", streams.plan)
-    run_migrator("migrate", streams.plan, "--yes")
+    run_migrator("plan", "--config", config, "-o", plan)
+    run_migrator("migrate", plan, "--yes")
     delete_buckets(streams.server.client(), OLD)
-    run_migrator("verify", streams.plan)
+    run_migrator("verify", plan)
     copy = streams.folder / "jobs" / SCRIPT.name
     copy.parent.mkdir()
     shutil.copy(SCRIPT, copy)
@@ -287,5 +283,4 @@ def test_after_a_migration_each_row_is_in_each_output_once(streams: Streams) -> 
     streams.send(5)
     streams.land(4)
     check_outputs(streams, streams.run(rewritten))
-    run_migrator("verify", streams.plan)
     assert not [bucket for bucket in streams.server.client().list_buckets()["Buckets"] if bucket["Name"] in OLD]
