@@ -59,6 +59,7 @@ SLOW_FOLDERS = ("bench", "demo", "e2e", "engines", "servers")
 LONGEST = (
     "test_engines.py",
     "test_stale_writers.py",
+    "engines/test_streams.py",
     "test_writers.py",
     "test_fifty_kills_at_random_instants",
     "test_the_old_server_may_go",

@@ -14,14 +14,14 @@ REQUIRED = "MIGRATOR_REQUIRE_SPARK"
 """Set to 1 where the tests must not be skipped."""
 
 
-def missing() -> str:
-    """Why Spark cannot run here; "" if it can."""
-    return fetched.missing_for_jars(POM)
+def missing(*others: Path) -> str:
+    """Why Spark cannot run here, or what other POMs bring; "" if all of it can."""
+    return next(filter(None, map(fetched.missing_for_jars, (POM, *others))), "")
 
 
-def require() -> None:
-    """Skip the test if Spark cannot run here, unless MIGRATOR_REQUIRE_SPARK=1."""
-    if (why := missing()) and os.environ.get(REQUIRED) != "1":
+def require(*others: Path) -> None:
+    """Skip the test if Spark cannot run here, or what other POMs bring, unless MIGRATOR_REQUIRE_SPARK=1."""
+    if (why := missing(*others)) and os.environ.get(REQUIRED) != "1":
         pytest.skip(why)
 
 
