@@ -5,10 +5,12 @@ A log of Spark is ``v1`` and then, on a line of its own, a JSON object for each 
     v1
     {"path":"s3a://bronze/in/a%20b.json","timestamp":1764194400000,"batchId":0}
 
-Its paths are URIs as ``java.net.URI`` writes them: a space is ``%20``, but letters such as ü stay. Only the beginning
-of a path changes, and ``timestamp`` in the log of a file source. Spark forgets files whose timestamp is older than the
-newest one by more than ``maxFileAge`` (7 days), and reads a file that it does not know if its LastModified is not so
-old: with their old timestamps, all copies could be read again. So the log gets LastModified of each copy.
+Its paths are URIs as ``java.net.URI`` writes them: a space is ``%20``, but letters such as ü stay. Two things change:
+the beginning of a path, and the time of the file, ``timestamp`` in the log of a file source, ``modificationTime`` in
+that of a file sink. Spark forgets files that are older than the newest one by more than ``maxFileAge`` (7 days), and
+reads a file that it does not know if its LastModified is not so old. With their old times, all copies could be read
+again, so the logs get LastModified of each copy. Both do: a stream that reads what a sink has written takes the times
+from the sink's log, or from a listing if it reads only some of its folders.
 """
 
 from __future__ import annotations
@@ -28,34 +30,36 @@ _LONGEST_VERSION = 100
 """Bytes that are read to find the end of the first line."""
 _LEGAL = "-_.!~'()*,;:$&+=@/"
 """What ``java.net.URI`` leaves as it is in a path, beside letters and digits."""
-_TIMESTAMP = re.compile(r'("timestamp"\s*:\s*)(-?[0-9]+)')
 _S3_LINE = re.compile(rb"[sS]3[aAnN]?://")
 
 Modified = Callable[[str], int | None]
-"""The URI of a file at its new place → the timestamp that the log must have, in milliseconds since the epoch; None to
-keep the one that it has."""
+"""The URI of a file at its new place → the time that the log must have, in milliseconds since the epoch; None to keep
+the one that it has."""
 
 
-def timestamp_of(modified: int) -> int:
-    """The timestamp for a file with this LastModified, in milliseconds: rounded up to whole seconds. It must not be
+def log_time(modified: int) -> int:
+    """The time for a file with this LastModified, in milliseconds: rounded up to whole seconds. It must not be
     earlier than what Spark sees, which may have lost the milliseconds or not."""
     return -(-modified // 1000) * 1000
 
 
 def rewrite_log(
-    source: BinaryIO, sink: BinaryIO, mapping: Mapping, place: str, modified: Modified | None = None
+    source: BinaryIO, sink: BinaryIO, mapping: Mapping, place: str, time_key: str, modified: Modified
 ) -> None:
-    """Write the log with its paths mapped; every other byte stays. Paths that the mapping does not know stay as well.
+    """Write the log with its paths mapped, and the times of these files under ``time_key``; every other byte stays, and
+    so do the lines whose paths the mapping does not know.
 
-    ``modified``: for the log of a file source. Raises Unreadable for a log that is not of version 1, and for a line
-    that is no JSON object with a path; UnmappedPath if the mapping raises it.
+    Raises Unreadable for a log that is not of version 1, and for a line that is no JSON object with a path and a time;
+    UnmappedPath if the mapping raises it.
     """
     first = source.readline(_LONGEST_VERSION)
     check_version(first, place)
     sink.write(first)
     for number, line in enumerate(source, start=2):
         body = line.rstrip(b"\r\n")
-        sink.write(_rewritten_line(body, mapping, f"{place}, line {number}", modified) if body.strip() else body)
+        sink.write(
+            _rewritten_line(body, mapping, f"{place}, line {number}", time_key, modified) if body.strip() else body
+        )
         sink.write(line[len(body) :])
 
 
@@ -136,7 +140,7 @@ def _encoded(path: str) -> str:
     return scheme + separator + "".join(char if ord(char) > 127 else quote(char, safe=_LEGAL) for char in rest)
 
 
-def _rewritten_line(body: bytes, mapping: Mapping, place: str, modified: Modified | None) -> bytes:
+def _rewritten_line(body: bytes, mapping: Mapping, place: str, time_key: str, modified: Modified) -> bytes:
     text = _text(body, place)
     entry = _entry(text, place)
     old = _path(entry, place)
@@ -147,20 +151,17 @@ def _rewritten_line(body: bytes, mapping: Mapping, place: str, modified: Modifie
     def edit(token: Token) -> str | None:
         return new if token.path == ("path",) else None
 
-    text = replace_strings(text, edit)
-    if modified is not None:
-        text = _with_timestamp(text, entry, modified(decoded(new, place)), place)
-    return text.encode()
+    return _with_time(replace_strings(text, edit), entry, time_key, modified(decoded(new, place)), place).encode()
 
 
-def _with_timestamp(text: str, entry: dict[str, Any], now: int | None, place: str) -> str:
-    if type(entry.get("timestamp")) is not int:
-        raise Unreadable(place, "it has no timestamp, so it is not the log of a file source as Spark writes it")
+def _with_time(text: str, entry: dict[str, Any], key: str, now: int | None, place: str) -> str:
+    if type(entry.get(key)) is not int:
+        raise Unreadable(place, f"it has no {key}, so it is not the log that Spark writes")
     if now is None:
         return text
-    changed, count = _TIMESTAMP.subn(rf"\g<1>{now}", text)
+    changed, count = re.subn(rf'("{key}"\s*:\s*)(-?[0-9]+)', rf"\g<1>{now}", text)
     if count != 1:
-        raise Unreadable(place, "it holds the word timestamp more than once")
+        raise Unreadable(place, f"it holds the word {key} more than once")
     return changed
 
 

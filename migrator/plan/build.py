@@ -103,7 +103,6 @@ def _build(
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = _named_tables(plan, catalogs, settings)
     _list_sources(plan, store, layout, progress)
-    list_local_files(plan, layout, progress)
     histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
     target = Listing(plan.db)
     if target_exists:  # all of it, not just the layout's prefixes: tables made there since may lie anywhere
@@ -114,7 +113,6 @@ def _build(
     compare_listings(plan)
     ledger = Ledger(store, layout.target_bucket)
     recognize_copies(plan, ledger)
-    compare_local_files(plan, store, layout)
     plan_tables(plan, store, layout, catalogs, named, progress, settings)
     note_target_metadata(plan, layout)
     compare_contents(plan, store, layout, progress)
@@ -137,7 +135,8 @@ def _build(
 def _plan_other_files(
     plan: PlanFile, settings: Settings, store: Store, layout: Layout, ledger: Ledger, progress: Progress
 ) -> None:
-    """Plan the files that hold paths and are of no table."""
+    """Plan the files that migrator writes itself, and that are of no table."""
+    compare_local_files(plan, store, layout)
     used = plan_checkpoints(plan, store, layout)
     plan_carriers(plan, store, layout, used)
     plan_scripts(plan, store, settings.script_names(layout), settings, progress)
@@ -205,6 +204,7 @@ def streamed(store: Store) -> bool:
 
 
 def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
+    list_local_files(plan, layout, progress)
     into = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
     for bucket, page in list_sources(store, source_places(layout), progress):
         insert_rows(plan.db, into, _source_rows(layout, bucket, page))

@@ -15,15 +15,15 @@ from migrator.planfile.rows import (
     OVERWRITE,
     REWRITE,
     ROLE_CHECKSUM,
-    ROLE_SOURCE_LOG,
     SAME,
     SKIP,
+    TIMED_ROLES,
 )
 from migrator.target.ledger import Ledger, own
 
 # An object whose bytes at the target are its own was copied there as it is. One that the target's ledger has as
-# migrator's work on this very source was rewritten already; but the log of a file source records when the files were
-# copied, so it is rewritten again if any file is.
+# migrator's work on this very source was rewritten already; but logs that record when their files were copied are
+# rewritten again if any file is copied.
 _MARK = f"""
 UPDATE objects SET role = :role, action = CASE
   WHEN action = '{SAME}' AND etag IS NOT target_etag AND NOT :again THEN '{SAME}' ELSE '{REWRITE}' END
@@ -44,7 +44,7 @@ def mark_log(plan: PlanFile, bucket: str, log: Carrier, used: Collection[str]) -
     """Mark all files of this log that the target does not have already as rewritten ones. The role of each is the code
     of the log. ``used``: the folders at the target that streams use there; what is in them stays as it is."""
     copies = plan.db.execute(f"SELECT 1 FROM objects WHERE {COPIED} AND role = '' LIMIT 1").fetchone()
-    again = log.code == ROLE_SOURCE_LOG and copies is not None
+    again = log.code in TIMED_ROLES and copies is not None
     for number, key, target in plan.db.execute(_FILES, (bucket, *keys_under(log.root))).fetchall():
         file = carrier_of(key)
         if file is None or (file.code, file.unit) != (log.code, log.unit):

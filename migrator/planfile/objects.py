@@ -1,4 +1,4 @@
-"""Finds objects of a plan, and folders of them."""
+"""Finds single objects of a plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import MOVES, WRITTEN_OR_SAME
+from migrator.planfile.queries import WRITTEN_OR_SAME
 from migrator.planfile.rows import OBJECT_COLUMNS, PlannedObject
 
 
@@ -42,13 +42,6 @@ def object_named(plan: PlanFile, path: str) -> PlannedObject | None:
         return PlannedObject(*row) if row else None
     places = dict.fromkeys((literal, literal.collapsed))
     return next((planned for at in places if (planned := object_at(plan, at.bucket, at.key))), None)
-
-
-def sink_folders(plan: PlanFile) -> frozenset[str]:
-    """The folders at the target, without a slash at their ends, that have a ``_spark_metadata`` folder: Spark reads
-    them, and takes the times of their files, from the log in there."""
-    query = f"SELECT target FROM objects WHERE target GLOB '*_spark_metadata/*' AND {MOVES}"
-    return frozenset(key.partition("/_spark_metadata/")[0] for (key,) in plan.db.execute(query))
 
 
 def lies_in(key: str, folders: Collection[str]) -> bool:

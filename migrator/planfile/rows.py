@@ -34,6 +34,8 @@ before it. A table's current metadata is written last: if it is at the target, a
 LOG_ROLES = (ROLE_SINK_LOG, ROLE_SOURCE_LOG, ROLE_SYMLINK) = ("sink-log", "file-source-log", "symlink-manifest")
 """What a file that is rewritten is, if it is of no table: part of the log of a stream that writes files, or of one that
 reads files, or a manifest that lists files for other engines."""
+TIMED_ROLES = {ROLE_SINK_LOG: "modificationTime", ROLE_SOURCE_LOG: "timestamp"}
+"""The roles of the logs that record when each file was written, and the key under which they do."""
 
 LOCAL = "file:"
 """In place of the bucket of a local file that is uploaded. Its key is its absolute path without the first slash, its

@@ -7,9 +7,8 @@ from functools import partial
 
 from migrator.carriers.checkpoints import COPIED_LAST
 from migrator.errors import MigrationFailed, Occupied
-from migrator.planfile.objects import sink_folders
 from migrator.planfile.queries import count_objects, pending_rewrites, pending_uploads
-from migrator.planfile.rows import LOG_ROLES, REWRITTEN_ROLES, ROLE_SCRIPT, ROLE_SOURCE_LOG, PlannedObject
+from migrator.planfile.rows import LOG_ROLES, REWRITTEN_ROLES, ROLE_SCRIPT, TIMED_ROLES, PlannedObject
 from migrator.results import Written
 from migrator.rewriting.local_files import upload
 from migrator.rewriting.logs import LogRewriter
@@ -18,8 +17,8 @@ from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
 from migrator.rewriting.scripts import ScriptRewriter, script_names
 from migrator.run import Run
 
-_SOURCE_LOGS_DONE = f"""
-SELECT o.id, d.etag FROM objects o JOIN done d ON d.object_id = o.id WHERE o.role = '{ROLE_SOURCE_LOG}'
+_TIMED_LOGS_DONE = f"""
+SELECT o.id, d.etag FROM objects o JOIN done d ON d.object_id = o.id WHERE o.role IN {tuple(TIMED_ROLES)}
 """
 
 
@@ -55,9 +54,9 @@ def rewrite_scripts(run: Run) -> None:
 def rewrite_logs(run: Run) -> None:
     """Rewrite the logs of streams, and the manifests that list files for other engines. The files that they name must
     be copied. Raises as :func:`rewrite_tables`."""
-    rewriter = LogRewriter(run.store, run.layout, sink_folders(run.plan))
-    if run.result.copied:  # the logs of file sources record when the files were copied
-        done = run.plan.db.execute(_SOURCE_LOGS_DONE).fetchall()
+    rewriter = LogRewriter(run.store, run.layout)
+    if run.result.copied:  # logs record when their files were copied
+        done = run.plan.db.execute(_TIMED_LOGS_DONE).fetchall()
         run.journal.may_replace(done)
         run.journal.forget(number for number, _ in done)
         run.journal.commit()

@@ -22,9 +22,8 @@ from migrator.inventory.listing import TARGET
 from migrator.inventory.modified import modified_times
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.objects import lies_in, sink_folders
 from migrator.planfile.queries import WRITTEN_OR_SAME, count_objects
-from migrator.planfile.rows import LOCAL, LOG_ROLES, OBJECT_COLUMNS, ROLE_SOURCE_LOG, ROLE_SYMLINK, PlannedObject
+from migrator.planfile.rows import LOCAL, LOG_ROLES, OBJECT_COLUMNS, ROLE_SYMLINK, TIMED_ROLES, PlannedObject
 from migrator.progress import Progress
 from migrator.rewriting.local_files import opened
 from migrator.store import Store
@@ -46,7 +45,7 @@ SELECT {OBJECT_COLUMNS} FROM objects WHERE {_LOGS} AND EXISTS (
 def check_logs(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress, *, times: bool) -> list[Check]:
     """The check of the rewritten logs; none if the plan has none. The target must be listed.
 
-    ``times``: the log of a file source must have LastModified of each copy. So it is until the target is used.
+    ``times``: the logs that record times must have LastModified of each copy. So it is until the target is used.
     """
     count, size = count_objects(plan.db, _LOGS)
     if not count:
@@ -79,10 +78,10 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Line:
-    """One line: its path, decoded; its timestamp; and everything else in it."""
+    """One line: its path, decoded; its time; and everything else in it."""
 
     path: str = ""
-    timestamp: object = None
+    time: object = None
     rest: object = ""
 
 
@@ -91,7 +90,6 @@ class _Reader:
 
     def __init__(self, plan: PlanFile, store: Store, old: OldBuckets, *, times: bool) -> None:
         self._layout, self._store, self._old, self._times = plan.layout, store, old, times
-        self._sinks = sink_folders(plan)
 
     def look(self, planned: PlannedObject) -> _Seen:
         """Read one log. Raises StoreError if the one at the target cannot be read."""
@@ -120,19 +118,19 @@ class _Reader:
         path = self._layout.new_path(before.path) or before.path
         if (now.path, now.rest) != (path, before.rest):
             return False
-        return times is None or now.timestamp == times.get(path, before.timestamp)
+        time = before.time if times is None or path == before.path else times.get(path, before.time)
+        return times is None or now.time == time
 
     def _times_at_target(self, role: str, new: BinaryIO) -> Mapping[str, int] | None:
-        """URI → LastModified, rounded up to whole seconds, of the copies that the log of a file source names; in
-        milliseconds. None if they are not to be compared."""
-        if role != ROLE_SOURCE_LOG or not self._times:
+        """URI → LastModified, rounded up to whole seconds, of the copies that a log names; in milliseconds. None if
+        they are not to be compared."""
+        if role not in TIMED_ROLES or not self._times:
             return None
         bucket = self._layout.target_bucket
         paths = (_parsed(role, line).path for line in new)
         at_target = [at for path in paths if (at := Location.parse(path)) and at.bucket == bucket]
-        keys = {at.key for at in at_target if not lies_in(at.key, self._sinks)}
         new.seek(0)
-        times = modified_times(self._store, bucket, keys)
+        times = modified_times(self._store, bucket, {at.key for at in at_target})
         return {at.uri: math.ceil(times[at.key] / 1000) * 1000 for at in at_target if at.key in times}
 
 
@@ -146,7 +144,4 @@ def _parsed(role: str, line: bytes) -> _Line:
         return _Line(rest=text)
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         return _Line(rest=entry)
-    path, time = unquote(entry.pop("path")), None
-    if role == ROLE_SOURCE_LOG:
-        time = entry.pop("timestamp", None)
-    return _Line(path, time, entry)
+    return _Line(unquote(entry.pop("path")), entry.pop(TIMED_ROLES[role], None), entry)

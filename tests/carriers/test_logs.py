@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from migrator.carriers.logs import (
     Modified,
     check_links,
+    log_time,
     paths_of_log,
     rewrite_log,
     rewrite_manifest_of_links,
-    timestamp_of,
 )
 from migrator.errors import Unreadable
 from migrator.layout import Layout
@@ -43,14 +43,18 @@ def source_entry(path: str, timestamp: int = 1_700_000_000_000, batch: int = 0) 
     return entry(path, timestamp=timestamp, batchId=batch)
 
 
-def sink_entry(path: str) -> str:
-    more = {"isDir": False, "modificationTime": 7, "blockReplication": 1, "blockSize": 33554432, "action": "add"}
+def sink_entry(path: str, time: int = 7) -> str:
+    more = {"isDir": False, "modificationTime": time, "blockReplication": 1, "blockSize": 33554432, "action": "add"}
     return entry(path, size=10, **more)
 
 
-def rewritten(text: str, modified: Modified | None = None) -> str:
+def kept(_: str) -> None:
+    """No copy is there, so every time stays."""
+
+
+def rewritten(text: str, modified: Modified = kept, key: str = "modificationTime") -> str:
     sink = io.BytesIO()
-    rewrite_log(io.BytesIO(text.encode()), sink, LAYOUT.new_path, "s3://b/log", modified)
+    rewrite_log(io.BytesIO(text.encode()), sink, LAYOUT.new_path, "s3://b/log", key, modified)
     return sink.getvalue().decode()
 
 
@@ -89,7 +93,7 @@ KEYS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size
 def test_any_key(key: str, scheme: str, bucket: str) -> None:
     """What the new path means is what the layout says, its end is spelled as before, and it is a URI as Java's."""
     old = java_uri(f"{scheme}://{bucket}/{key}")
-    line = rewritten(f"v1\n{source_entry(old)}", {}.get).split("\n", 1)[1]
+    line = rewritten(f"v1\n{source_entry(old)}", key="timestamp").split("\n", 1)[1]
     new = json.loads(line)["path"]
     assert unquote(new) == LAYOUT.new_path(f"{scheme}://{bucket}/{key}")
     if "/" in key or bucket == "bronze":
@@ -97,7 +101,7 @@ def test_any_key(key: str, scheme: str, bucket: str) -> None:
     assert line == source_entry(new)
 
 
-def test_a_file_source_gets_the_times_of_the_copies() -> None:
+def test_logs_get_the_times_of_the_copies() -> None:
     times: Mapping[str, int] = {"s3a://data-lake/bronze/a b": 1_900_000_000_000}
     before = "\n".join(["v1", source_entry("s3a://bronze/a%20b"), source_entry("s3a://bronze/gone", 5, 1)])
     after = "\n".join(
@@ -107,19 +111,21 @@ def test_a_file_source_gets_the_times_of_the_copies() -> None:
             source_entry("s3a://data-lake/bronze/gone", 5, 1),
         ]
     )
-    assert rewritten(before, times.get) == after
+    assert rewritten(before, times.get, "timestamp") == after
+    before = f"v1\n{sink_entry('s3a://bronze/a%20b')}"
+    assert rewritten(before, times.get) == f"v1\n{sink_entry('s3a://data-lake/bronze/a%20b', 1_900_000_000_000)}"
 
 
 def test_a_path_that_holds_the_word_timestamp() -> None:
     name = 'x","timestamp":7,"y'
     before = source_entry(java_uri(f"s3a://bronze/{name}"))
-    line = rewritten(f"v1\n{before}", lambda _: 9000).split("\n")[1]
+    line = rewritten(f"v1\n{before}", lambda _: 9000, "timestamp").split("\n")[1]
     assert json.loads(line) == {"path": java_uri(f"s3a://data-lake/bronze/{name}"), "timestamp": 9000, "batchId": 0}
 
 
 @pytest.mark.parametrize(("modified", "timestamp"), [(1000, 1000), (1001, 2000), (1999, 2000), (0, 0)])
 def test_times_are_never_earlier_than_what_spark_sees(modified: int, timestamp: int) -> None:
-    assert timestamp_of(modified) == timestamp
+    assert log_time(modified) == timestamp
 
 
 @pytest.mark.parametrize(
@@ -141,12 +147,12 @@ def test_times_are_never_earlier_than_what_spark_sees(modified: int, timestamp: 
 )
 def test_what_is_odd_is_not_guessed_at(text: str, reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):
-        rewritten(text, lambda _: 1000)
+        rewritten(text, lambda _: 1000, "timestamp")
 
 
 def test_a_line_that_is_not_utf8() -> None:
     with pytest.raises(Unreadable, match="line 2 cannot be read: it is not UTF-8"):
-        rewrite_log(io.BytesIO(b"v1\n\xff"), io.BytesIO(), LAYOUT.new_path, "s3://b/log")
+        rewrite_log(io.BytesIO(b"v1\n\xff"), io.BytesIO(), LAYOUT.new_path, "s3://b/log", "timestamp", kept)
 
 
 def test_the_paths_of_a_log() -> None:
