@@ -26,6 +26,7 @@ LAYERS = (
     "repair",
     "rollback",
     "retiring",
+    "checking",
     "verifying",
     "cutover",
     "rewriting",

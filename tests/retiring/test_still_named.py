@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from migrator.catalogs.base import Neighbour
+from migrator.checking.old_names import Mention, moved, moved_in_text
 from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
 from migrator.retiring.proof import note_proven
-from migrator.retiring.still_named import Mention, StillNamed, moved, moved_in_text
+from migrator.retiring.still_named import StillNamed
 from migrator.store import Store
 from migrator.target.compare import list_target
 from plan.handmade import CURRENT, LAYOUT, Named, data_file, migrated, planned, put, table
