@@ -16,6 +16,7 @@ from migrator._version import __version__
 
 if TYPE_CHECKING:
     from migrator.api import (
+        check_lake,
         copy_lake,
         cutover_lake,
         list_tables,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         unfence_lake,
         verify_lake,
     )
+    from migrator.checking.results import LakeCheck
     from migrator.config import Settings
     from migrator.migration import Migration
     from migrator.reporting.description import PlanDescription, TableDescription
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from migrator.verifying.checks import Verification
 
 __all__ = [
+    "LakeCheck",
     "Migration",
     "PlanDescription",
     "Retirement",
@@ -52,6 +55,7 @@ __all__ = [
     "TableDescription",
     "Verification",
     "__version__",
+    "check_lake",
     "copy_lake",
     "cutover_lake",
     "list_tables",
@@ -72,6 +76,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "LakeCheck": "migrator.checking.results",
     "Migration": "migrator.migration",
     "PlanDescription": "migrator.reporting.description",
     "Retirement": "migrator.retiring.results",

@@ -63,6 +63,7 @@ WITH_SQL = (
     "cutover",
     "verifying",
     "retiring",
+    "checking",
     "reporting",
     "run",
     "rollback",

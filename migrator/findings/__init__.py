@@ -2,7 +2,9 @@
 
 from migrator.findings.codes import (
     ACCEPTABLE,
+    ACCEPTABLE_AT_CHECK,
     ACCEPTABLE_AT_RETIRE,
+    AT_CHECK,
     AT_MIGRATION,
     AT_RETIRE,
     BLOCK,
@@ -20,11 +22,14 @@ from migrator.findings.codes import (
     Found,
     counted,
     first_of,
+    meaning_of,
 )
 
 __all__ = [
     "ACCEPTABLE",
+    "ACCEPTABLE_AT_CHECK",
     "ACCEPTABLE_AT_RETIRE",
+    "AT_CHECK",
     "AT_MIGRATION",
     "AT_RETIRE",
     "BLOCK",
@@ -42,4 +47,5 @@ __all__ = [
     "Found",
     "counted",
     "first_of",
+    "meaning_of",
 ]
