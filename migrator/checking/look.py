@@ -15,7 +15,7 @@ from migrator.catalogs import Catalog
 from migrator.checking.old_names import in_carriers, read_scripts
 from migrator.checking.results import EMPTY, EXISTS, GONE, UNKNOWN, LakeCheck
 from migrator.checking.seen import Seen
-from migrator.checking.structure import MISSING, OLD, SCRIPTS, Structure
+from migrator.checking.structure import MISSING, OLD, PRESENT, SCRIPTS, Structure
 from migrator.checking.tables import TableCheck, not_checked
 from migrator.concurrency.threads import Failed
 from migrator.config import Settings
@@ -58,7 +58,8 @@ def check(asked: Checking) -> LakeCheck:
             f"Neither the target {layout.target_bucket!r} nor any old bucket exists at {store.endpoint_url}.",
             next_move="Check the endpoint, --target and [layout].",
         )
-    with closing(Seen(layout)) as seen:
+    script_folders = [folder.name for folder in structure.folders if folder.kind == SCRIPTS]
+    with closing(Seen(layout, script_folders)) as seen:
         _list(asked, seen, structure, old, target_exists=target_exists)
         tables = TableCheck(store, layout, structure, seen, settings.leave)
         result = LakeCheck(
@@ -68,8 +69,7 @@ def check(asked: Checking) -> LakeCheck:
         found += tables.catalogs(asked.catalogs)
         found += tables.tables(asked.progress)
         found += _carriers(asked, seen)
-        folders = [folder.name for folder in structure.folders if folder.kind == SCRIPTS]
-        scripts, unread = seen.scripts(folders)
+        scripts, unread = seen.scripts()
         found += _scripts(asked, names, scripts, unread)
     result.tables_read, result.scripts_read = tables.read, len(scripts)
     result.findings = sorted(_accepted(found, settings.check_accept), key=lambda one: ORDER.index(one.severity))
@@ -99,11 +99,7 @@ def _list(asked: Checking, seen: Seen, structure: Structure, old: Mapping[str, s
     """List the target, and of the old buckets what no folder of the target holds yet."""
     if target_exists:
         seen.list_target(asked.store, asked.progress)
-    with asked.progress.stage("comparing the folders", objects=seen.count()) as stage:
-        for number, (key, size) in enumerate(seen.at_target(), 1):
-            structure.add(key, size)
-            if number % STEP == 0:
-                stage.advance(STEP)
+    _compare(asked, structure, seen.at_target(), PRESENT)
     missing = {folder.name for folder in structure.folders if folder.state == MISSING}
     rules = tuple(
         rule
@@ -112,9 +108,19 @@ def _list(asked: Checking, seen: Seen, structure: Structure, old: Mapping[str, s
     )
     if rules:
         seen.list_old(asked.store, replace(asked.layout, rules=rules), asked.progress)
-        for place, size in seen.in_old_buckets():
-            structure.add(place, size, state=OLD)
+        _compare(asked, structure, seen.in_old_buckets(), OLD)
     structure.finish()
+
+
+def _compare(asked: Checking, structure: Structure, objects: Iterable[tuple[str, int]], state: str) -> None:
+    """Count these objects, (key in the target, size) each, in their folders."""
+    with asked.progress.stage("comparing the folders") as stage:
+        number = 0
+        for number, (key, size) in enumerate(objects, 1):
+            structure.add(key, size, state=state)
+            if number % STEP == 0:
+                stage.advance(STEP)
+        stage.advance(number % STEP)
 
 
 def _folder(structure: Structure, target: str) -> str:

@@ -28,6 +28,7 @@ WORKERS = 16
 
 _S3_URI = re.compile(r"s3[an]?://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(?:/[^\s\"'`,;()<>\[\]{}|]*)?")
 _ENDINGS = ("py", "sql", "sh", "scala", "r", "ipynb", "yml", "yaml", "conf", "properties", "toml")
+_SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS)
 
 Result = TypeVar("Result")
 Script = tuple[str, str]
@@ -108,6 +109,11 @@ def in_carriers(rows: Iterable[tuple[str, str, int, str]], store: Store, layout:
 def is_script(column: str) -> str:
     """SQL: the name of the object whose key is in ``column`` ends like that of a script or of settings."""
     return " OR ".join(f"{column} LIKE '%.{ending}'" for ending in _ENDINGS)
+
+
+def has_script_name(key: str) -> bool:
+    """True if the name of an object ends like that of a script or of settings."""
+    return key[-12:].lower().endswith(_SUFFIXES)
 
 
 def read_scripts(

@@ -6,8 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-from migrator.catalogs.base import sql_literal
-from migrator.checking.old_names import MOST_SCRIPT_BYTES, MOST_SCRIPTS, is_script
+from migrator.checking.old_names import MOST_SCRIPT_BYTES, MOST_SCRIPTS, has_script_name
 from migrator.errors import MigratorError
 from migrator.iceberg.metadata import is_metadata_file, metadata_version
 from migrator.inventory.carriers import NARROW
@@ -20,19 +19,27 @@ from migrator.store import Store, StoredObject, is_own
 
 MOST_SCRIPTS_TOTAL = 256 << 20
 """How many bytes of scripts are read."""
+PAGE = 1_000
+"""How many rows are inserted at once."""
+CARRIER, SCRIPT = "carrier", "script"
+"""Why an object is noted: it may hold absolute paths, or be a script."""
 
 
 class Seen:
     """Objects of the target, and of old buckets whose objects have not moved yet. ``place`` is the key in the target,
     which an object of an old bucket would have."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, scripts: Iterable[str]) -> None:
+        """``scripts``: the folders of the target that have scripts, without slashes at their ends."""
         self._layout, self._target = layout, layout.target_bucket
+        self._scripts = tuple(f"{folder}/" for folder in scripts)
+        self._metadata: dict[str, tuple[int, str]] = {}
         self._db = sqlite3.connect("", isolation_level=None)  # a file of its own, which is removed at the end
         self._db.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
             "CREATE TABLE seen (bucket TEXT, key TEXT, place TEXT, size INTEGER, etag TEXT, PRIMARY KEY (bucket, key))"
-            " WITHOUT ROWID; BEGIN"
+            " WITHOUT ROWID;"
+            "CREATE TABLE noted (kind TEXT, bucket TEXT, key TEXT, size INTEGER, etag TEXT); BEGIN"
         )
 
     def close(self) -> None:
@@ -66,17 +73,35 @@ class Seen:
 
     # -- what is there -----------------------------------------------------------------------------------
 
-    def count(self) -> int:
-        """How many objects were listed."""
-        return int(self._db.execute("SELECT count(*) FROM seen").fetchone()[0])
-
     def at_target(self) -> Iterator[tuple[str, int]]:
-        """(key, size) of everything in the target, in order."""
-        yield from self._db.execute("SELECT key, size FROM seen WHERE bucket = ? ORDER BY key", (self._target,))
+        """(key, size) of everything in the target, in order. What is to be read later is noted on the way."""
+        query = f"SELECT bucket, key, key, size, etag, {NARROW} FROM seen WHERE bucket = ? ORDER BY key"
+        yield from self._noted(self._db.execute(query, (self._target,)))
 
     def in_old_buckets(self) -> Iterator[tuple[str, int]]:
-        """(place, size) of what was listed of the old buckets, in order."""
-        yield from self._db.execute("SELECT place, size FROM seen WHERE bucket <> ? ORDER BY place", (self._target,))
+        """(place, size) of what was listed of the old buckets, in order. What is to be read later is noted, too."""
+        query = f"SELECT bucket, key, place, size, etag, {NARROW} FROM seen WHERE bucket <> ? ORDER BY place"
+        yield from self._noted(self._db.execute(query, (self._target,)))
+
+    def _noted(self, rows: Iterable[tuple[str, str, str, int, str, int]]) -> Iterator[tuple[str, int]]:
+        found: list[tuple[object, ...]] = []
+        for bucket, key, place, size, etag, narrow in rows:
+            if narrow and size:
+                found.append((CARRIER, bucket, key, size, etag))
+            if size and (place.startswith(self._scripts) or has_script_name(key)):
+                found.append((SCRIPT, bucket, key, size, etag))
+            if ".metadata.json" in key and bucket == self._target:
+                self._note_metadata(key)
+            if len(found) > PAGE:
+                insert_rows(self._db, "INSERT INTO noted", found)
+                found = []
+            yield place, size
+        insert_rows(self._db, "INSERT INTO noted", found)
+
+    def _note_metadata(self, key: str) -> None:
+        folder, _, name = key.rpartition("/")
+        if is_metadata_file(name):
+            self._metadata[folder] = max(self._metadata.get(folder, (-1, "")), (metadata_version(name) or 0, key))
 
     def has_below(self, folder: str) -> bool:
         """True if the target has an object below this folder (without a slash at its end)."""
@@ -85,17 +110,14 @@ class Seen:
 
     def carriers(self) -> Iterator[tuple[str, str, int, str]]:
         """(bucket, key, size, ETag) of what may be a log, checkpoint or manifest with absolute paths."""
-        yield from self._db.execute(f"SELECT bucket, key, size, etag FROM seen WHERE size > 0 AND ({NARROW})")
+        yield from self._db.execute("SELECT bucket, key, size, etag FROM noted WHERE kind = ?", (CARRIER,))
 
-    def scripts(self, folders: Iterable[str]) -> tuple[list[tuple[str, str]], int]:
-        """(bucket, key) of the scripts to read, and how many more there are, which are too large or too many: what
-        lies in these folders or has the name of a script."""
-        inside = [below("coalesce(place, key)", sql_literal(folder)) for folder in folders]
-        chosen = f"size > 0 AND ({' OR '.join([*(f'({one})' for one in inside), is_script('key')])})"
-        (total,) = self._db.execute(f"SELECT count(*) FROM seen WHERE {chosen}").fetchone()
+    def scripts(self) -> tuple[list[tuple[str, str]], int]:
+        """(bucket, key) of the scripts to read, and how many more there are, which are too large or too many."""
+        (total,) = self._db.execute("SELECT count(*) FROM noted WHERE kind = ?", (SCRIPT,)).fetchone()
         rows = self._db.execute(
-            f"SELECT bucket, key, size FROM seen WHERE {chosen} AND size <= {MOST_SCRIPT_BYTES}"
-            f" ORDER BY bucket, key LIMIT {MOST_SCRIPTS}"
+            "SELECT bucket, key, size FROM noted WHERE kind = ? AND size <= ? ORDER BY bucket, key LIMIT ?",
+            (SCRIPT, MOST_SCRIPT_BYTES, MOST_SCRIPTS),
         ).fetchall()
         read = accumulate(size for _, _, size in rows)
         scripts = [
@@ -105,10 +127,4 @@ class Seen:
 
     def newest_metadata(self) -> dict[str, str]:
         """Folder → key of its newest table metadata file, of all folders in the target that have one."""
-        found: dict[str, tuple[int, str]] = {}
-        query = "SELECT key FROM seen WHERE bucket = ? AND key LIKE '%.metadata.json%'"
-        for (key,) in self._db.execute(query, (self._target,)):
-            folder, _, name = key.rpartition("/")
-            if is_metadata_file(name):
-                found[folder] = max(found.get(folder, (-1, "")), (metadata_version(name) or 0, key))
-        return {folder: key for folder, (_, key) in found.items()}
+        return {folder: key for folder, (_, key) in self._metadata.items()}

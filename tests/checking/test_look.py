@@ -256,6 +256,7 @@ def test_each_step_is_a_stage(lake: Checked) -> None:
         "listing the target",
         "comparing the folders",
         "listing the old buckets",
+        "comparing the folders",
         "reading tables",
         "reading logs",
         "reading scripts",
