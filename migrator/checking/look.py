@@ -10,13 +10,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from migrator.catalogs import Catalog
-from migrator.checking.old_names import in_carriers, read_scripts
+from migrator.checking.old_names import Script, in_carriers, read_scripts
 from migrator.checking.results import EMPTY, EXISTS, GONE, UNKNOWN, LakeCheck
 from migrator.checking.seen import Seen
 from migrator.checking.structure import MISSING, OLD, PRESENT, SCRIPTS, Structure
-from migrator.checking.tables import TableCheck, not_checked
+from migrator.checking.tables import TableCheck, not_checked, old_warehouses
 from migrator.concurrency.threads import Failed
 from migrator.config import Settings
 from migrator.errors import NotFound, StoreError, Unreachable
@@ -24,7 +25,7 @@ from migrator.findings import INFO, WARN, Finding, counted
 from migrator.layout import Layout
 from migrator.progress import Progress
 from migrator.scripts import Names, rewrite_text
-from migrator.scripts.files import decode
+from migrator.scripts.files import decode, is_configuration
 from migrator.scripts.found import shown
 from migrator.store import Store
 
@@ -67,6 +68,7 @@ def check(asked: Checking) -> LakeCheck:
         )
         found = [*_buckets(layout, old, structure, target_exists=target_exists), *structure.findings()]
         found += tables.catalogs(asked.catalogs)
+        found += old_warehouses(layout, settings.catalogs)
         found += tables.tables(asked.progress)
         found += _carriers(asked, seen)
         scripts, unread = seen.scripts()
@@ -165,12 +167,12 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
     """Scripts that name an old place. ``unread``: how many others are too large or too many."""
     old_bucket = re.compile(rf"(?<![A-Za-z0-9._-]){names.old_bucket}")
 
-    def look(data: bytes) -> list[tuple[str, bool]]:
+    def look(script: Script, data: bytes) -> list[tuple[str, bool]]:
         """(what is said of a place, whether it certainly names an old one)"""
         text = decode(data)
-        done = rewrite_text(text, names) if text is not None else None
-        if done is None:
+        if text is None or is_configuration(Path(script[1]), text):
             return []
+        done = rewrite_text(text, names)
         certain = [(f"line {change.line} names {shown(change.old)}", True) for change in done.changes]
         doubts = [(f"line {d.line}: {d.reason}: {d.text}", bool(old_bucket.search(d.text))) for d in done.doubts]
         return certain + doubts

@@ -117,11 +117,11 @@ def has_script_name(key: str) -> bool:
 
 
 def read_scripts(
-    store: Store, scripts: Iterable[Script], look: Callable[[bytes], Result]
+    store: Store, scripts: Iterable[Script], look: Callable[[Script, bytes], Result]
 ) -> Iterator[Done[Script, Result] | Failed[Script]]:
     """Read these files, several at once: what ``look`` says of each, or why it cannot be read."""
 
     def read(script: Script) -> Result:
-        return look(store.get(*script).data)
+        return look(script, store.get(*script).data)
 
     return run_in_threads(read, scripts, workers=WORKERS)

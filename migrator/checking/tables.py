@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from migrator.catalogs import Catalog, CatalogTable
+from migrator.catalogs import Catalog, CatalogTable, properties_of
 from migrator.catalogs.base import Neighbour
 from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.checking.old_names import Mention, in_neighbours, in_texts, moved, moved_in_text, tables_of
 from migrator.checking.seen import Seen
 from migrator.checking.structure import LAYER, WAREHOUSE, Structure
 from migrator.checking.table_paths import TablePaths
+from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import MigratorError, Unreachable
 from migrator.findings import INFO, Finding
 from migrator.iceberg.metadata import read_metadata
@@ -23,6 +24,8 @@ from migrator.progress import Progress
 from migrator.store import Store
 
 MIGRATE = 'Run "migrator plan" to move it. If it was moved before, an old entry was restored: point it to the target.'
+WORKERS = 4
+"""How many tables are read at once. Few: the manifests of each are read in threads, too."""
 REPAIR = 'Run "migrator repair" with the plan that moved the table, or rewrite these files with an engine.'
 
 
@@ -43,6 +46,17 @@ def names_old(layout: Layout, path: str) -> bool:
 def not_checked(place: str, error: MigratorError) -> Finding:
     """The finding about something that could not be read."""
     return Finding.of("not-checked", place, f"cannot be read: {error.message}", error.next_move)
+
+
+def old_warehouses(layout: Layout, catalogs: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
+    """The catalogs whose warehouse, as pyiceberg's own configuration has it, is in an old bucket: programs that use it
+    make new tables there. ``catalogs``: what lake.toml gives, which may go on naming an old warehouse."""
+    for name, given in catalogs.items():
+        warehouse = "" if "warehouse" in given else str(properties_of(name, given or None).get("warehouse", ""))
+        if names_old(layout, warehouse):
+            message = f"has the warehouse {warehouse} in pyiceberg's configuration; new tables are made there"
+            move = f"Set it to {layout.map_uri(warehouse) or 'its new place'}."
+            yield Finding.of("old-warehouse", f"catalog {name}", message, move)
 
 
 class TableCheck:
@@ -128,15 +142,19 @@ class TableCheck:
         """Read every table in the target: those of the catalogs, and those that only the listing shows. One that cannot
         be read is a finding. Raises Unreachable."""
         tables = [*self._tables, *self._in_no_catalog()]
+        found: dict[_Table, list[Finding]] = {}
         with progress.stage("reading tables", objects=len(tables)) as stage:
-            for table in tables:
-                try:
-                    yield from self._read(table)
-                except Unreachable:
-                    raise
-                except MigratorError as error:
-                    yield not_checked(table.name, error)
+            for outcome in run_in_threads(lambda table: list(self._read(table)), tables, workers=WORKERS):
                 stage.advance(1)
+                if not isinstance(outcome, Failed):
+                    self.read += 1
+                    found[outcome.item] = outcome.result
+                elif isinstance(outcome.error, Unreachable):
+                    raise outcome.error
+                else:
+                    found[outcome.item] = [not_checked(outcome.item.name, outcome.error)]
+        for table in tables:
+            yield from found[table]
 
     def _in_no_catalog(self) -> Iterator[_Table]:
         bucket = self._layout.target_bucket
@@ -149,7 +167,6 @@ class TableCheck:
 
     def _read(self, table: _Table) -> Iterator[Finding]:
         data = self._paths.read(table.metadata)
-        self.read += 1
         yield from self._misplaced(table, _location(data, table.metadata))
         named = ""
         for path, file in self._paths.of(table.metadata):

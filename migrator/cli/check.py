@@ -22,6 +22,7 @@ from migrator.findings import ACCEPTABLE_AT_CHECK
 @click.option(
     "--accept",
     multiple=True,
+    metavar="CODE",
     type=click.Choice(sorted(ACCEPTABLE_AT_CHECK)),
     help='Do not fail because of this; see "migrator explain CODE". Repeatable.',
 )

@@ -52,6 +52,13 @@ OF_CHECK: dict[str, Explanation] = {
         "Set the property to the new place.",
         "ALTER NAMESPACE iceberg.gold SET LOCATION 's3a://data-lake/warehouse/gold.db'",
     ),
+    "old-warehouse": Explanation(
+        "Programs that use pyiceberg's configuration of this catalog make new tables in its warehouse, which is in an "
+        "old bucket.",
+        "Change it in .pyiceberg.yaml, or in PYICEBERG_CATALOG__…__WAREHOUSE. Change it in Spark and other engines, "
+        "too, whose configuration migrator does not see.",
+        "catalog:\n  iceberg:\n    warehouse: s3a://data-lake/warehouse/",
+    ),
     "old-path": Explanation(
         "The table lies in the target, but one of its files names a path in an old bucket: an engine that had the old "
         "table in its cache committed after the cutover, or files were added from there. The table breaks when the "

@@ -221,6 +221,7 @@ AT_CHECK: dict[str, tuple[str, str]] = {
     "not-migrated": (WARN, "a folder of the structure is empty, and what belongs there lies in an old bucket"),
     "old-pointer": (WARN, "an entry of a catalog points to an old bucket"),
     "old-namespace": (WARN, "a property of a namespace names an old bucket"),
+    "old-warehouse": (WARN, "the warehouse of a catalog, as pyiceberg is configured, is in an old bucket"),
     "old-path": (WARN, "a file of a table in the target names a path in an old bucket"),
     "old-path-in-log": (WARN, "a log, checkpoint or manifest holds absolute paths to an old bucket"),
     "old-path-in-script": (WARN, "a script in the lake names an old bucket, or a local folder of checkpoints"),

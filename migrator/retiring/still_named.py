@@ -207,7 +207,7 @@ class StillNamed:
         bucket = self._layout.target_bucket
         keys = [(bucket, key) for (key,) in self._plan.db.execute(_SCRIPTS)]
 
-        def first_uri(data: bytes) -> str:
+        def first_uri(_: object, data: bytes) -> str:
             return moved_in_text(self._layout, data.decode("utf-8", "replace"))
 
         for outcome in read_scripts(self._store, keys, first_uri):

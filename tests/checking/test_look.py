@@ -166,6 +166,7 @@ def test_a_script_elsewhere_in_the_lake(lake: Checked) -> None:
 
 def test_scripts_that_are_in_order_or_doubtful(lake: Checked) -> None:
     lake.put("scripts/new.py", b"'s3a://data-lake/bronze/'; iceberg.bronze.raw_events; bronze-archive")
+    lake.put("scripts/lake.toml", b'[layout]\n"s3://bronze/" = "bronze/"\n')
     lake.put("scripts/library.jar", b"\0s3a://bronze/")
     lake.put("scripts/template.py", b"path = f's3a://{layer}/events'")
     found = lake.check()

@@ -90,6 +90,18 @@ def test_an_old_place_that_a_rule_leaves(moved: Checked) -> None:
     assert moved.check().findings == []
 
 
+def test_a_warehouse_in_pyicebergs_configuration(lake: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__WAREHOUSE", "s3a://bronze/iceberg-warehouse/")
+    lake.settings["catalogs"] = {"lake": {}}
+    assert lake.failed() == [("old-warehouse", "catalog lake")]
+    assert lake.only("old-warehouse").next_move == "Set it to s3a://data-lake/warehouse/."
+    lake.settings["catalogs"] = {"lake": {"warehouse": "s3a://bronze/iceberg-warehouse/"}}  # lake.toml may name it
+    assert lake.check().ok
+    monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__WAREHOUSE", "s3a://data-lake/warehouse/")
+    lake.settings["catalogs"] = {"lake": {}}
+    assert lake.check().ok
+
+
 class Silent(Named):
     def tables(self) -> list[object]:  # type: ignore[override]
         raise CatalogError("Catalog 'silent' does not answer.")
