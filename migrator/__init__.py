@@ -2,7 +2,7 @@
 
 The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
 ``cutover``, ``verifying``, ``reporting``. Beside it: ``live`` (a lake in use), ``rollback`` (the way back) and
-``retiring`` (deleting the old objects).
+``retiring`` (deleting the old objects), and ``checking`` (the structure of a lake, at any time).
 :mod:`migrator.migration` has the order of a migration: read it first. :mod:`migrator.api` has the functions that Python
 programs call; ``cli`` calls them, too. docs/design.md has the rest.
 """

@@ -53,7 +53,7 @@ def check(asked: Checking) -> LakeCheck:
     names = settings.script_names(layout)
     structure = Structure(layout, settings.check_layers, asked.wanted)
     target_exists = store.bucket_exists(layout.target_bucket)
-    old = {bucket: _state_of(store, bucket) for bucket in layout.moved_buckets}
+    old = _old_buckets(store, layout, must_answer=not target_exists or store.ends[0] is store.ends[1])
     if not target_exists and set(old.values()) <= {GONE}:
         raise NotFound(
             f"Neither the target {layout.target_bucket!r} nor any old bucket exists at {store.endpoint_url}.",
@@ -86,15 +86,26 @@ def _accepted(found: Iterable[Finding], codes: Collection[str]) -> Iterator[Find
 # -- listing -----------------------------------------------------------------------------------------------
 
 
+def _old_buckets(store: Store, layout: Layout, *, must_answer: bool) -> dict[str, str]:
+    """Old bucket → what is known of it. ``must_answer``: raise Unreachable if their server is silent. It may be, if the
+    target is on another one: the old server may be gone for good."""
+    states: dict[str, str] = {}
+    for bucket in layout.moved_buckets:
+        try:
+            states[bucket] = _state_of(store, bucket)
+        except Unreachable:
+            if must_answer:
+                raise
+            return dict.fromkeys(layout.moved_buckets, UNKNOWN)  # each would be waited for
+        except StoreError:
+            states[bucket] = UNKNOWN
+    return states
+
+
 def _state_of(store: Store, bucket: str) -> str:
-    try:
-        if not store.bucket_exists(bucket):
-            return GONE
-        return EXISTS if next(store.list(bucket), None) is not None else EMPTY
-    except Unreachable:
-        raise
-    except StoreError:
-        return UNKNOWN
+    if not store.bucket_exists(bucket):
+        return GONE
+    return EXISTS if next(store.list(bucket), None) is not None else EMPTY
 
 
 def _list(asked: Checking, seen: Seen, structure: Structure, old: Mapping[str, str], *, target_exists: bool) -> None:
@@ -140,7 +151,7 @@ def _buckets(layout: Layout, old: Mapping[str, str], structure: Structure, *, ta
     for bucket, state in old.items():
         targets = {_folder(structure, rule.target) for rule in layout.rules if rule.bucket == bucket and rule.target}
         if state == UNKNOWN:
-            yield Finding.of("old-bucket", f"s3://{bucket}/", "cannot be listed, so whether it is needed is not known")
+            yield Finding.of("old-bucket", f"s3://{bucket}/", "cannot be listed, or its server does not answer")
         elif state != GONE and not targets & waiting:
             move = '"migrator retire" deletes what is proven to be in the target.'
             yield Finding.of("old-bucket", f"s3://{bucket}/", f"still exists ({state})", move)
@@ -187,7 +198,8 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
     for outcome in sorted(outcomes, key=lambda outcome: outcome.item):
         place = f"s3://{outcome.item[0]}/{outcome.item[1]}"
         if isinstance(outcome, Failed):
-            yield not_checked(place, outcome.error)
+            if not isinstance(outcome.error, NotFound):  # else it was removed since it was listed
+                yield not_checked(place, outcome.error)
         else:
             yield from _of_script(place, outcome.result)
     if unread:

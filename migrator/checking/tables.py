@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.catalogs import Catalog, CatalogTable, properties_of
 from migrator.catalogs.base import Neighbour
@@ -13,7 +13,7 @@ from migrator.checking.seen import Seen
 from migrator.checking.structure import LAYER, WAREHOUSE, Structure
 from migrator.checking.table_paths import TablePaths
 from migrator.concurrency.threads import Failed, run_in_threads
-from migrator.errors import MigratorError, Unreachable
+from migrator.errors import MigratorError, NotFound, Unreachable
 from migrator.findings import INFO, Finding
 from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import is_view_metadata, read_view
@@ -36,6 +36,8 @@ class _Table:
     name: str
     namespace: str
     metadata: str
+    in_catalog: tuple[Catalog, str] | None = None
+    """Its catalog, and its name there."""
 
 
 def names_old(layout: Layout, path: str) -> bool:
@@ -65,6 +67,8 @@ class TableCheck:
     def __init__(self, store: Store, layout: Layout, structure: Structure, seen: Seen, leave: Iterable[str]) -> None:
         self._layout, self._structure, self._seen, self._leave = layout, structure, seen, tuple(leave)
         self._paths = TablePaths(store, summaries=False)
+        self._one_server = store.ends[0] is store.ends[1]
+        """False: the old server may be gone, and with it the warehouse of a Hadoop catalog."""
         self._tables: list[_Table] = []
         self.read = 0
         """How many tables of the target were read."""
@@ -73,7 +77,7 @@ class TableCheck:
 
     def catalogs(self, catalogs: Mapping[str, Catalog]) -> Iterator[Finding]:
         """What the catalogs and their neighbours name. A catalog that does not answer is a finding. Raises Unreachable
-        if the server of the lake does not answer."""
+        if the server of the lake does not answer, and the target is not on another one."""
         for catalog in catalogs.values():
             try:
                 if isinstance(catalog, TwoCatalogs):
@@ -84,16 +88,17 @@ class TableCheck:
                 else:
                     yield from self._named_by(catalog)
                     yield from self._beside(catalog, catalog.neighbours())
-            except Unreachable:
-                raise
             except MigratorError as error:
+                if isinstance(error, Unreachable) and self._one_server:
+                    raise
                 yield not_checked(f"catalog {catalog.name}", error)
 
     def _named_by(self, catalog: Catalog) -> Iterator[Finding]:
         for table in tables_of(catalog):
             at = Location.parse(table.metadata_location)
             if at is not None and at.bucket == self._layout.target_bucket:
-                self._tables.append(_Table(table.identifier, table.namespace, table.metadata_location))
+                own = (catalog, table.name)
+                self._tables.append(_Table(table.identifier, table.namespace, table.metadata_location, own))
             elif names_old(self._layout, table.metadata_location):
                 yield from self._old_pointer(catalog, table)
             elif not self._layout.stays(table.metadata_location):
@@ -101,7 +106,7 @@ class TableCheck:
                 yield Finding.of("misplaced-table", table.identifier, message, severity=INFO)
         for namespace, key, value in catalog.namespace_properties():
             if uri := moved_in_text(self._layout, value):
-                message = f"has the property {key!r} with {uri}; new tables may be made there"
+                message = f"has the property {key!r} with {uri}"
                 move = "Set it to the new place in the target."
                 yield Finding.of("old-namespace", f"{catalog.name}.{namespace}", message, move)
 
@@ -152,9 +157,27 @@ class TableCheck:
                 elif isinstance(outcome.error, Unreachable):
                     raise outcome.error
                 else:
-                    found[outcome.item] = [not_checked(outcome.item.name, outcome.error)]
+                    found[outcome.item] = self._failed(outcome.item, outcome.error)
         for table in tables:
             yield from found[table]
+
+    def _failed(self, table: _Table, error: MigratorError) -> list[Finding]:
+        """The findings about a table that could not be read. In a lake in use it may have been committed to, or
+        dropped, since it was listed: then it is read where it is now."""
+        try:
+            if isinstance(error, NotFound):
+                now = table.in_catalog and table.in_catalog[0].current(table.namespace, table.in_catalog[1])
+                if not now:
+                    return []
+                if now != table.metadata:
+                    found = list(self._read(replace(table, metadata=now)))
+                    self.read += 1
+                    return found
+        except Unreachable:
+            raise
+        except MigratorError as again:
+            error = again
+        return [not_checked(table.name, error)]
 
     def _in_no_catalog(self) -> Iterator[_Table]:
         bucket = self._layout.target_bucket

@@ -91,7 +91,8 @@ def _what(folder: Folder, part: Part) -> str:
 def _of_stream(stream: Stream) -> str:
     if stream.of_flink:
         return "stream of Flink"
-    return "stream, not whole" if stream.trouble else f"stream, {stream.batches:,} batches"
+    batches = f"{stream.batches:,} {'batch' if stream.batches == 1 else 'batches'}"
+    return "stream, not whole" if stream.trouble else f"stream, {batches}"
 
 
 def check_json(check: LakeCheck) -> dict[str, Any]:

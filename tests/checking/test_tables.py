@@ -205,6 +205,15 @@ def test_one_unreadable_table_is_a_finding(moved: Checked) -> None:
     ]
 
 
+def test_a_table_that_was_committed_to_or_dropped_since(moved: Checked) -> None:
+    """In a lake in use, table maintenance removes old metadata while the check runs."""
+    catalog = moved.catalogs[0]
+    catalog.pointers |= {"dropped": POINTER.replace("-a", "-x"), "moved_on": POINTER.replace("-a", "-y")}  # type: ignore[attr-defined]
+    catalog.current = lambda _, name: None if name == "dropped" else POINTER  # type: ignore[method-assign]
+    found = moved.check()
+    assert found.findings == [] and found.tables_read == 2
+
+
 # -- where tables lie ----------------------------------------------------------------------------------------
 
 WHERE = {
