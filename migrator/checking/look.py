@@ -67,7 +67,7 @@ def check(asked: Checking) -> LakeCheck:
             layout.target_bucket, target_exists, structure.folders, list(structure.others), old, list(asked.catalogs)
         )
         found = [*_buckets(layout, old, structure, target_exists=target_exists), *structure.findings()]
-        found += tables.catalogs(asked.catalogs)
+        found += tables.catalogs(asked.catalogs, asked.progress)
         found += old_warehouses(layout, settings.catalogs)
         found += tables.tables(asked.progress)
         found += _carriers(asked, seen)

@@ -75,23 +75,28 @@ class TableCheck:
 
     # -- catalogs --------------------------------------------------------------------------------------
 
-    def catalogs(self, catalogs: Mapping[str, Catalog]) -> Iterator[Finding]:
+    def catalogs(self, catalogs: Mapping[str, Catalog], progress: Progress) -> Iterator[Finding]:
         """What the catalogs and their neighbours name. A catalog that does not answer is a finding. Raises Unreachable
         if the server of the lake does not answer, and the target is not on another one."""
-        for catalog in catalogs.values():
-            try:
-                if isinstance(catalog, TwoCatalogs):
-                    yield from self._old_of(catalog)
-                    yield from self._named_by(catalog.target)
-                    yield from self._beside(catalog.target, catalog.neighbours_of_target())
-                    yield from self._beside(catalog.old, catalog.old.neighbours())
-                else:
-                    yield from self._named_by(catalog)
-                    yield from self._beside(catalog, catalog.neighbours())
-            except MigratorError as error:
-                if isinstance(error, Unreachable) and self._one_server:
-                    raise
-                yield not_checked(f"catalog {catalog.name}", error)
+        with progress.stage("reading catalogs", objects=len(catalogs)) as stage:
+            for catalog in catalogs.values():
+                try:
+                    yield from self._all_of(catalog)
+                except MigratorError as error:
+                    if isinstance(error, Unreachable) and self._one_server:
+                        raise
+                    yield not_checked(f"catalog {catalog.name}", error)
+                stage.advance(1)
+
+    def _all_of(self, catalog: Catalog) -> Iterator[Finding]:
+        if isinstance(catalog, TwoCatalogs):
+            yield from self._old_of(catalog)
+            yield from self._named_by(catalog.target)
+            yield from self._beside(catalog.target, catalog.neighbours_of_target())
+            yield from self._beside(catalog.old, catalog.old.neighbours())
+        else:
+            yield from self._named_by(catalog)
+            yield from self._beside(catalog, catalog.neighbours())
 
     def _named_by(self, catalog: Catalog) -> Iterator[Finding]:
         for table in tables_of(catalog):

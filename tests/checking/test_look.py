@@ -258,6 +258,7 @@ def test_each_step_is_a_stage(lake: Checked) -> None:
         "comparing the folders",
         "listing the old buckets",
         "comparing the folders",
+        "reading catalogs",
         "reading tables",
         "reading logs",
         "reading scripts",
