@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from migrator.copying.failed_list import check_listed
 from migrator.copying.options import Options
-from migrator.copying.stage import begin, copy_current_objects, copy_versions, note_copied
+from migrator.copying.stage import begin, copy_checkpoints_last, copy_current_objects, copy_versions, note_copied
 from migrator.cutover.checks import (
     check_after_cutover,
     check_not_blocked,
@@ -28,7 +28,7 @@ from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
 from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, VERIFIED
 from migrator.results import RunResult
-from migrator.rewriting.stage import rewrite_tables
+from migrator.rewriting.stage import rewrite_logs, rewrite_tables
 from migrator.run import Run
 from migrator.target.lease import Lease, drop_dead, lease
 from migrator.verifying.checks import Check, Verification
@@ -85,6 +85,9 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         stack.enter_context(_written_noted(run))
         copy_versions(run)
         copy_current_objects(run, options)
+        if run.only is None:
+            rewrite_logs(run)  # of streams: they name the copies, and when these were made
+        copy_checkpoints_last(run, options)
         note_copied(run)
         run.guard.note_written()  # a kill must not leave copies that a later plan does not recognize as migrator's
         if run.only is not None:

@@ -43,6 +43,17 @@ _urls = functools.cache(lambda: _build_urls(S3Backend("us-east-1", "123456789012
 S3Backend.urls = property(lambda _: _urls())  # type: ignore[assignment,method-assign]
 
 
+SQLITE_WAIT = 120
+"""Seconds for which a catalog of pyiceberg waits for a lock of SQLite. By default it is five, and a busy disk may take
+longer."""
+
+
+@sa.event.listens_for(sa.Engine, "do_connect")
+def _wait_for_locks(dialect: sa.Dialect, record: object, arguments: object, options: dict[str, Any]) -> None:
+    if dialect.name == "sqlite":
+        options.setdefault("timeout", SQLITE_WAIT)
+
+
 SLOW_FOLDERS = ("bench", "demo", "e2e", "engines", "servers")
 """All tests in these are slow: they start a server, an engine, or other programs."""
 LONGEST = (

@@ -41,6 +41,7 @@ LAYERS = (
     "config",
     "catalogs",
     "store",
+    "carriers",
     "iceberg",
     "concurrency",
     "reference",
@@ -70,10 +71,21 @@ WITH_SQL = (
 )
 """The layers that query the plan file. Catalogs have SQL of their own, on the databases of others."""
 
-WITHOUT_S3 = ("iceberg", "layout", "scripts", "findings", "concurrency", "reporting", "errors", "progress", "reference")
+WITHOUT_S3 = (
+    "carriers",
+    "iceberg",
+    "layout",
+    "scripts",
+    "findings",
+    "concurrency",
+    "reporting",
+    "errors",
+    "progress",
+    "reference",
+)
 """The layers that import neither an S3 client nor the store."""
 
-PURE = ("inventory/carriers.py", "inventory/bucket_settings.py")
+PURE = ("inventory/bucket_settings.py",)
 """Modules of other layers that do not either."""
 
 CATALOG_SERVICES = (

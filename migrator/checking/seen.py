@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
+from migrator.carriers.kinds import NARROW
 from migrator.checking.old_names import MOST_SCRIPT_BYTES, MOST_SCRIPTS, has_script_name
 from migrator.errors import MigratorError
 from migrator.iceberg.metadata import is_metadata_file, metadata_version
-from migrator.inventory.carriers import NARROW
 from migrator.inventory.listing import list_pages
 from migrator.layout import Layout, source_places
 from migrator.planfile.connecting import insert_rows

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+from migrator.carriers.checkpoints import COPIED_LAST
 from migrator.copying.choices import ALWAYS, MAX_FAILURES, NEVER
 from migrator.copying.copy_objects import copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
@@ -20,7 +21,7 @@ from migrator.inventory.versions import has_versions
 from migrator.planfile.copied import Copied
 from migrator.planfile.journal import COPIED, STARTED
 from migrator.planfile.objects import objects_by_id
-from migrator.planfile.queries import IS_FOLDER, PENDING_PLAIN_COPIES, count_objects
+from migrator.planfile.queries import EARLY_COPIES, IS_FOLDER, count_objects, late_copies
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import Progress
 from migrator.run import Run, stage_failed
@@ -84,16 +85,26 @@ def copy_versions(run: Run, *, hints: bool = False) -> None:
 
 
 def copy_current_objects(run: Run, options: Options) -> None:
-    """Copy every plain object of the plan. Goes on after a failure; raises MigrationFailed or PlanStale at the end,
-    with a list of the failed objects in a file beside the plan.
+    """Copy every plain object of the plan but those of :func:`copy_checkpoints_last`. Goes on after a failure; raises
+    MigrationFailed or PlanStale at the end, with a list of the failed objects in a file beside the plan.
 
     Keys that are folders of others are copied last: a server that keeps keys in directories (SeaweedFS 4.48) answers
     200 to both ``a`` and ``a/b`` at once, and loses one of them.
     """
-    failed = failed_list(run.plan.path)
     if run.only is None:
-        failed.unlink(missing_ok=True)
-    where = PENDING_PLAIN_COPIES
+        failed_list(run.plan.path).unlink(missing_ok=True)
+    _copy(run, options, EARLY_COPIES)
+
+
+def copy_checkpoints_last(run: Run, options: Options) -> None:
+    """Copy the offsets of streaming checkpoints, then their commits, then the files with the streams' ids: a checkpoint
+    that is only half copied must not look like a complete one. Raises as :func:`copy_current_objects`."""
+    for rank in range(len(COPIED_LAST)):
+        _copy(run, options, late_copies(rank))
+
+
+def _copy(run: Run, options: Options, where: str) -> None:
+    """Copy what the SQL condition selects."""
     count, size = count_objects(run.plan.db, where)
     if not count:
         return
@@ -105,10 +116,10 @@ def copy_current_objects(run: Run, options: Options) -> None:
     ) as stage:
         failures = copies.copy(where, stage)
     run.journal.commit()
-    run.result.copy_seconds = time.monotonic() - began
+    run.result.copy_seconds += time.monotonic() - began
     if failures:
         ids = [failure.id for failure in failures]
-        listed = list_failures(failed, (planned.place for planned in objects_by_id(run.plan, ids)))
+        listed = list_failures(failed_list(run.plan.path), (planned.place for planned in objects_by_id(run.plan, ids)))
         raise stage_failed("copying", [failure.error for failure in failures], listed)
 
 

@@ -34,13 +34,14 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "catalog-cannot-repoint": (BLOCK, "a catalog's server has no known way to change the pointers of its tables"),
     "catalog-read-only": (BLOCK, "a catalog cannot be written to, so its pointers could not be changed"),
+    "checkpoint-incomplete": (BLOCK, "a streaming checkpoint lacks files, so its stream could not go on as it should"),
     "delta-log": (BLOCK, "a Delta table's log holds absolute paths, which are not rewritten yet"),
     "entry-at-target": (BLOCK, "the target catalog has another entry of a table's name, which is not overwritten"),
     "encrypted-table": (BLOCK, "an Iceberg table is encrypted; its key metadata cannot be rewritten yet"),
     "file-and-directory": (BLOCK, "after the merge one key would be both an object and a directory"),
     "file-source-log": (
         BLOCK,
-        "a streaming checkpoint of a file source holds absolute paths, which are not rewritten yet",
+        "the log of a streaming file source holds absolute paths; the finding says whether they are rewritten",
     ),
     "flink-checkpoint": (
         BLOCK,
@@ -60,7 +61,10 @@ CODES: dict[str, tuple[str, str]] = {
     "missing-object": (BLOCK, "a table refers to an object that does not exist"),
     "object-acls": (BLOCK, "objects have access control lists (ACLs), which are not copied"),
     "object-lock": (BLOCK, "objects may be under retention or legal hold, which would not be copied"),
-    "sink-log": (BLOCK, "a streaming file sink's _spark_metadata holds absolute paths, which are not rewritten yet"),
+    "sink-log": (
+        BLOCK,
+        "a streaming file sink's _spark_metadata holds absolute paths; the finding says whether they are rewritten",
+    ),
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
     "spanning-table": (
         BLOCK,
@@ -72,7 +76,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "symlink-manifest": (
         BLOCK,
-        "a manifest for other engines lists data files by absolute paths, which are not rewritten",
+        "a manifest for other engines lists files by absolute paths; the finding says whether they are rewritten",
     ),
     "tags-unreadable": (
         BLOCK,
@@ -169,6 +173,10 @@ CODES: dict[str, tuple[str, str]] = {
     "later-namespace": (INFO, "a namespace keeps its old location, because not all of its tables have moved"),
     "later-wave": (INFO, "tables and objects that [tables] only does not choose stay for a later wave"),
     "left-out": (INFO, "a layout rule leaves these objects where they are"),
+    "migrated-stream": (
+        INFO,
+        "a stream goes on at the target: nothing of its checkpoint or log is copied again",
+    ),
     "migrated-table": (INFO, "the table already lives at the target"),
     "restored-object": (INFO, "an archived object was restored; its copy gets the default storage class"),
     "server-tier": (INFO, "a storage class is a tier of the old server; copies get the default class"),
@@ -179,6 +187,7 @@ CODES: dict[str, tuple[str, str]] = {
 """Every code that a plan can hold. ``docs/findings.md`` prints this table; a test compares them."""
 
 ACCEPTABLE = (
+    "checkpoint-incomplete",
     "delta-log",
     "file-source-log",
     "flink-checkpoint",

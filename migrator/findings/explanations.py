@@ -48,6 +48,21 @@ EXPLANATIONS: dict[str, Explanation] = {
         "request cannot set this class, so the copy gets the default class.",
         "To move copies to a tier, give the target bucket a lifecycle rule.",
     ),
+    "checkpoint-incomplete": Explanation(
+        "A checkpoint of Spark has the file metadata with the id of the stream, a file in offsets/ for each batch that "
+        "was begun, and one in commits/ for each that was completed. Their numbers follow one another; only the newest "
+        "batch may be without a commit. This checkpoint lacks a file. At the target its stream could start anew, or "
+        "write a batch twice, without an error.",
+        "Restore the file, or let the stream run once more, and plan again. If the stream never runs again, accept the "
+        "finding, or leave the checkpoint out with a rule = false.",
+        '[plan]\naccept = ["checkpoint-incomplete"]',
+    ),
+    "migrated-stream": Explanation(
+        "At the target there are newer batches of this stream than in the old bucket, with the same stream id: an "
+        "earlier plan moved the stream, and it goes on there. What the stream has removed there since does not come "
+        "back.",
+        "Nothing. If the stream should not have run at the target yet, stop it, and look at its checkpoint there.",
+    ),
     "delta-log": Explanation(
         "The log of a Delta table holds absolute paths to files in the old buckets, for example of a shallow clone. At "
         "the target the log would still point to the old buckets. migrator reads the newest checkpoint and the newest "
@@ -69,9 +84,12 @@ EXPLANATIONS: dict[str, Explanation] = {
         _TWO_RULES,
     ),
     "file-source-log": Explanation(
-        "A Spark stream that reads files stores the absolute paths of the files that it has read. After the migration "
-        "it would read all files again, under their new paths.",
-        "Start the stream with a new checkpoint after the migration, or accept the finding if it never runs again.",
+        "A Spark stream that reads files stores the absolute paths of the files that it has read, and when each of "
+        "them was written, in sources/N/ of its checkpoint. migrator rewrites the paths, and the times to those of the "
+        "copies, so that the stream reads no file again. The finding is then only an information. It blocks the plan "
+        "if the log has another version than v1, or names a place in the old buckets that no rule covers.",
+        "If it blocks: add a rule for the place that is named, or leave the checkpoint where it is with a rule = "
+        "false. If the stream never runs again, accept the finding; the log is then copied as it is.",
         '[plan]\naccept = ["file-source-log"]',
     ),
     "flink-checkpoint": Explanation(
@@ -125,8 +143,11 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "sink-log": Explanation(
         "A Spark stream that writes files stores their absolute paths in _spark_metadata, and Spark reads the folder "
-        "through this log. After the migration Spark would look for the files in the old bucket.",
-        "If nobody reads the folder with Spark any more, accept the finding; else write the data to a table first.",
+        "through this log. migrator rewrites the paths; the finding is then only an information. It blocks the plan if "
+        "the log has another version than v1, or names a place in the old buckets that no rule covers: Spark would "
+        "look for the files there.",
+        "If it blocks: add a rule for the place that is named, or leave the folder where it is with a rule = false. "
+        "If nobody reads the folder with Spark any more, accept the finding; the log is then copied as it is.",
         '[plan]\naccept = ["sink-log"]',
     ),
     "size-differs": Explanation(
@@ -138,9 +159,11 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "symlink-manifest": Explanation(
         "Manifests such as those in _symlink_format_manifest/ list the files that Athena, Presto, Trino or Hive read, "
-        "by absolute paths. At the target they would still list the files in the old bucket, and engines would read "
-        "the old files without an error.",
-        "Accept the finding and generate the manifests again at the target, or leave them out with a rule = false.",
+        "by absolute paths. migrator rewrites those with one path in each line; the finding is then only an "
+        "information. It blocks the plan for manifests of another form: at the target they would still list the files "
+        "in the old bucket, and engines would read the old files without an error.",
+        "If it blocks: accept the finding and generate the manifests again at the target, or leave them out with a "
+        "rule = false.",
         "GENERATE symlink_format_manifest FOR TABLE delta.`s3a://data-lake/silver/sales`",
     ),
     "target-behind": Explanation(

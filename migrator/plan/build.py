@@ -24,7 +24,8 @@ from migrator.layout import MEDALLION, Layout, source_places
 from migrator.plan.attributes import Needs, find_attributes
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.bucket_settings import AskedSettings, find_settings
-from migrator.plan.carriers import find_carriers
+from migrator.plan.carriers import plan_carriers
+from migrator.plan.checkpoints import plan_checkpoints
 from migrator.plan.checks import (
     accept_findings,
     find_bucket_state,
@@ -113,6 +114,8 @@ def _build(
     note_target_metadata(plan, layout)
     compare_contents(plan, store, layout, progress)
     skip_doubled_markers(plan)
+    used = plan_checkpoints(plan, store, layout)
+    plan_carriers(plan, store, layout, used)
     settle_histories(plan, layout)
     check_target_catalogs(plan, store, layout, catalogs, settings.leave)
     _find_trouble(plan, store, layout, catalogs)
@@ -139,7 +142,6 @@ def _named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog], settings: Set
 def _find_trouble(plan: PlanFile, store: Store, layout: Layout, catalogs: Mapping[str, Catalog]) -> None:
     """Find what is wrong with the objects, and what lies beside the lake."""
     find_collisions(plan)
-    find_carriers(plan, store, layout)
     find_by_name(plan)
     find_extras(plan, layout)
     find_merged_folders(plan, layout)

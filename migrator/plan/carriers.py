@@ -8,18 +8,17 @@ from __future__ import annotations
 import heapq
 import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from migrator.concurrency.threads import Failed, run_in_threads
-from migrator.errors import SourceChanged, StoreError, Unreachable
-from migrator.findings import BLOCK, EXAMPLES, INFO, WARN, Finding, first_of
-from migrator.inventory import advice
-from migrator.inventory.carriers import (
+from migrator.carriers.kinds import (
     DELTA,
     NARROW,
     SAID,
+    SINK,
+    SOURCE,
+    SYMLINK,
     Carrier,
     Place,
     Unread,
@@ -27,9 +26,16 @@ from migrator.inventory.carriers import (
     places_in,
     places_in_checkpoint,
 )
+from migrator.carriers.logs import check_links, check_version
+from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.errors import SourceChanged, StoreError, Unreachable, Unreadable
+from migrator.findings import BLOCK, EXAMPLES, INFO, WARN, Finding, counted, first_of
+from migrator.inventory import advice
 from migrator.layout import Layout
+from migrator.plan.log_marks import mark_rewritten
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import PLAIN_COPIES
+from migrator.planfile.queries import COPIED
+from migrator.planfile.rows import SAME
 from migrator.store import Store
 
 WORKERS = 16
@@ -90,20 +96,49 @@ class _Judgement:
     read: int = 0
     partly: _File | None = None
     trouble: str = ""
+    refused: str = ""
+    """Why the file cannot be rewritten."""
+
+    @property
+    def rewritable(self) -> bool:
+        """True if the log names, or may name, what moves, and its files can be rewritten."""
+        if self.unit.carrier.code not in REWRITTEN or self.unit.carrier.minor or self.trouble or self.refused:
+            return False
+        return self.place is not None or self.partly is not None or self.read < self.unit.count
 
 
-IN_OLD_BUCKETS = f"SELECT bucket, key, size, etag FROM objects WHERE {PLAIN_COPIES} AND size > 0 AND ({NARROW})"
+REWRITTEN = (SINK, SOURCE, SYMLINK)
+"""The kinds that are rewritten."""
+
+IN_OLD_BUCKETS = (
+    f"SELECT bucket, key, size, etag FROM objects WHERE ({COPIED} OR action = '{SAME}') AND role = ''"
+    f" AND size > 0 AND ({NARROW})"
+)
 """The files in the old buckets that are looked at."""
 
 
-def find_carriers(plan: PlanFile, store: Store, layout: Layout) -> None:
-    """Add a finding for every log, checkpoint or manifest that holds, or may hold, paths to what moves."""
-    for finding in carrier_findings(plan.db.execute(IN_OLD_BUCKETS), store, layout):
+def plan_carriers(plan: PlanFile, store: Store, layout: Layout, used: Collection[str]) -> None:
+    """Plan the logs, checkpoints and manifests that hold, or may hold, paths to what moves: those that can be are
+    rewritten; the others get a finding that blocks the plan or warns. ``used``: the folders at the target that streams
+    use there."""
+    rewritten: list[_Judgement] = []
+    for finding in _findings(plan.db.execute(IN_OLD_BUCKETS).fetchall(), store, layout, rewritten):
+        plan.add_finding(finding)
+    for verdict in rewritten:
+        mark_rewritten(plan, verdict.unit.bucket, verdict.unit.carrier, used)
+    for finding in _first_of_each(_rewritten_finding(verdict) for verdict in rewritten):
         plan.add_finding(finding)
 
 
 def carrier_findings(files: Iterable[tuple[str, str, int, str]], store: Store, layout: Layout) -> Iterator[Finding]:
-    """The findings about these files: (bucket, key, size in bytes, ETag) each."""
+    """The findings about these files, of which none will be rewritten: (bucket, key, size in bytes, ETag) each."""
+    return _findings(files, store, layout, None)
+
+
+def _findings(
+    files: Iterable[tuple[str, str, int, str]], store: Store, layout: Layout, rewritten: list[_Judgement] | None
+) -> Iterator[Finding]:
+    """The findings about these files. ``rewritten`` gets what will be rewritten, which has none."""
     units, passed_over = _units(files)
     for code, (place, count) in passed_over.items():
         message = f"{SAID[code]}, one of {count:,} that were not looked at: there are too many"
@@ -113,6 +148,9 @@ def carrier_findings(files: Iterable[tuple[str, str, int, str]], store: Store, l
     for outcome in run_in_threads(reader.judge, units, workers=WORKERS):
         if isinstance(outcome, Failed):
             raise outcome.error
+        if rewritten is not None and outcome.result.rewritable:
+            rewritten.append(outcome.result)
+            continue
         finding = _finding(outcome.result, layout)
         if finding is not None:
             carrier = outcome.item.carrier
@@ -120,12 +158,23 @@ def carrier_findings(files: Iterable[tuple[str, str, int, str]], store: Store, l
             found[key] = min(
                 found.get(key, finding), finding, key=_worst_first
             )  # a checkpoint may have several sources
+    yield from _first_of_each(found.values())
+
+
+def _first_of_each(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The first findings of each code and severity; the last of them counts those that are left out."""
     kinds: dict[tuple[str, str], list[Finding]] = {}
-    for finding in sorted(found.values(), key=lambda finding: (finding.code, finding.place)):
+    for finding in sorted(findings, key=lambda finding: (finding.code, finding.place)):
         kinds.setdefault((finding.code, finding.severity), []).append(finding)
-    for findings in kinds.values():
-        for one, count in first_of(findings, EXAMPLES):
+    for same in kinds.values():
+        for one, count in first_of(same, EXAMPLES):
             yield Finding.of(one.code, one.place, one.message, one.next_move, count=count, severity=one.severity)
+
+
+def _rewritten_finding(verdict: _Judgement) -> Finding:
+    unit = verdict.unit
+    message = f"{SAID[unit.carrier.code]}; the paths in its {counted(unit.count, 'file')} are rewritten"
+    return Finding.of(unit.carrier.code, f"s3://{unit.bucket}/{verdict.file.key}", message, severity=INFO)
 
 
 def _worst_first(finding: Finding) -> tuple[int, str]:
@@ -156,6 +205,7 @@ def _finding(verdict: _Judgement, layout: Layout) -> Finding | None:
     if verdict.place is not None:
         severity = WARN if verdict.file.carrier.minor else BLOCK
         message = f"{what} and holds absolute paths to what moves, such as {verdict.place.uri[:300]}"
+        message += f"; it cannot be rewritten: {verdict.refused}" if verdict.refused else ""
     elif verdict.trouble:
         severity = WARN if verdict.file.carrier.minor else BLOCK
         message = f"{what}; whether it holds absolute paths to what moves could not be told: {verdict.trouble}"
@@ -195,6 +245,8 @@ class _Reader:
             try:
                 verdict.place = next(self._stale(unit.bucket, file), None)
                 verdict.read += 1
+                if verdict.place is not None:
+                    verdict.refused = self._why_not(unit.bucket, file)
             except Unread:
                 verdict.partly = file
                 verdict.read += 1
@@ -233,11 +285,29 @@ class _Reader:
             yield from filter(self._moves, places_in(file.carrier, end))
             raise Unread("it is too large")
 
+    def _why_not(self, bucket: str, file: _File) -> str:
+        """Why this file, which names what moves, cannot be rewritten; "" if it can, as far as its beginning shows."""
+        code, place = file.carrier.code, f"s3://{bucket}/{file.key}"
+        if code not in REWRITTEN:
+            return ""
+        head = self.span(bucket, file, 0, min(HEAD, file.size))
+        lost = next((place for place in places_in(file.carrier, head) if self._is_unmapped(place)), None)
+        if lost is not None:
+            return f"no rule of [layout] covers {lost.uri[:300]}"
+        try:
+            check_links(head, place) if code == SYMLINK else check_version(head.partition(b"\n")[0], place)
+        except Unreadable as error:
+            return error.reason
+        return ""
+
     def _moves(self, place: Place) -> bool:
         if place.bucket not in self._layout.buckets:
             return False
         rule = self._layout.rule_for(place.bucket, place.key)
         return rule is None or rule.target is not None
+
+    def _is_unmapped(self, place: Place) -> bool:
+        return place.bucket in self._layout.buckets and self._layout.rule_for(place.bucket, place.key) is None
 
     def span(self, bucket: str, file: _File, start: int, end: int) -> bytes:
         """The bytes [start, end) of the file. Raises Unread when enough was read for this plan."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, SAME
+from migrator.planfile.rows import REWRITE, ROLE_SOURCE_LOG, ROLE_VERSION_HINT, SAME
 
-_REWRITTEN_FILE = f"action IN ('{REWRITE}', '{SAME}') AND role NOT IN ('', '{ROLE_VERSION_HINT}')"
-"""SAME: the plan has found that the whole table is at the target already."""
+_REWRITTEN_FILE = f"action IN ('{REWRITE}', '{SAME}') AND role NOT IN ('', '{ROLE_VERSION_HINT}', '{ROLE_SOURCE_LOG}')"
+"""SAME: the plan has found that the whole table is at the target already. The logs of file sources are written anew:
+they record when the files were copied."""
 _REWRITTEN = f"""
 SELECT o.bucket, o.key, o.etag, o.target, d.size, d.etag, d.proof, x.size, x.lower, x.upper
 FROM objects o JOIN done d ON d.object_id = o.id LEFT JOIN delete_files x ON x.object_id = o.id

@@ -1,12 +1,13 @@
-"""Finds single objects of a plan."""
+"""Finds objects of a plan, and folders of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import WRITTEN_OR_SAME
+from migrator.planfile.queries import MOVES, WRITTEN_OR_SAME
 from migrator.planfile.rows import OBJECT_COLUMNS, PlannedObject
 
 
@@ -41,3 +42,15 @@ def object_named(plan: PlanFile, path: str) -> PlannedObject | None:
         return PlannedObject(*row) if row else None
     places = dict.fromkeys((literal, literal.collapsed))
     return next((planned for at in places if (planned := object_at(plan, at.bucket, at.key))), None)
+
+
+def sink_folders(plan: PlanFile) -> frozenset[str]:
+    """The folders at the target, without a slash at their ends, that have a ``_spark_metadata`` folder: Spark reads
+    them, and takes the times of their files, from the log in there."""
+    query = f"SELECT target FROM objects WHERE target GLOB '*_spark_metadata/*' AND {MOVES}"
+    return frozenset(key.partition("/_spark_metadata/")[0] for (key,) in plan.db.execute(query))
+
+
+def lies_in(key: str, folders: Collection[str]) -> bool:
+    """True if the key lies below one of these folders."""
+    return bool(folders) and any(key[: slash.start()] in folders for slash in re.finditer("/", key))

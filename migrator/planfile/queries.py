@@ -22,6 +22,9 @@ PENDING_COPIES = f"{COPIED} AND {PENDING}"
 """Objects that are still to be copied as they are."""
 PENDING_PLAIN_COPIES = f"{PENDING_COPIES} AND role = ''"
 """Those of :data:`PENDING_COPIES` that no table reads as metadata."""
+EARLY_COPIES = f"{PENDING_PLAIN_COPIES} AND id NOT IN (SELECT object_id FROM copied_last)"
+"""Those of :data:`PENDING_PLAIN_COPIES` that are copied in any order, before what must be last."""
+
 SAME_AS_SOURCE = f"action IN ('{COPY}', '{OVERWRITE}', '{SAME}') AND role = ''"
 """Objects of which the target has the same bytes after the migration, as far as no table reads them as metadata."""
 
@@ -29,6 +32,11 @@ VERSIONS_TO_COPY = f"action = '{COPY}' AND NOT marker"
 """Rows of ``versions``: older versions with content that are copied. Delete markers are left out."""
 PENDING_VERSIONS = f"action = '{COPY}' AND id NOT IN (SELECT version_id FROM versions_done)"
 """Rows of ``versions``: older versions and delete markers that are still to be copied."""
+
+
+def late_copies(rank: int) -> str:
+    """SQL: those of :data:`PENDING_PLAIN_COPIES` that are copied after everything else, as part ``rank`` of it."""
+    return f"{PENDING_PLAIN_COPIES} AND id IN (SELECT object_id FROM copied_last WHERE rank = {rank:d})"
 
 
 def pending_rewrites(role: str) -> str:

@@ -31,6 +31,10 @@ REWRITTEN_ROLES = (
 """What a file that is rewritten is to its table, in the order in which the files are written: each role needs the ones
 before it. A table's current metadata is written last: if it is at the target, all of the table is."""
 
+LOG_ROLES = (ROLE_SINK_LOG, ROLE_SOURCE_LOG, ROLE_SYMLINK) = ("sink-log", "file-source-log", "symlink-manifest")
+"""What a file that is rewritten is, if it is of no table: part of the log of a stream that writes files, or of one that
+reads files, or a manifest that lists files for other engines."""
+
 ROLE_VERSION_HINT = "version-hint"
 """The role of a Hadoop table's pointer, which is copied at the cutover."""
 

@@ -1,6 +1,6 @@
 """The tables of a plan file: the plan itself, which is sealed, and the journal, which grows."""
 
-FORMAT = 8
+FORMAT = 9
 """The number of this format. A plan can be used by every version of migrator that has the same number."""
 
 SCHEMA = """
@@ -24,6 +24,8 @@ CREATE TABLE namespaces (
 -- for each table that moves, where its metadata goes, and the metadata files that were there while planning
 CREATE TABLE target_folders (table_id INTEGER NOT NULL, folder TEXT NOT NULL);
 CREATE TABLE target_metadata (key TEXT PRIMARY KEY, etag TEXT NOT NULL) WITHOUT ROWID;
+-- the parts of checkpoints that are copied after everything else, in the order of their ranks
+CREATE TABLE copied_last (object_id INTEGER PRIMARY KEY, rank INTEGER NOT NULL);
 CREATE TABLE findings (
   severity TEXT NOT NULL, code TEXT NOT NULL, place TEXT NOT NULL, message TEXT NOT NULL,
   next_move TEXT NOT NULL, count INTEGER NOT NULL);
@@ -47,5 +49,5 @@ CREATE TABLE baselines (
 -- tables that were compared with the old ones: the old metadata file, and a digest over all files that hold paths
 CREATE TABLE compared (table_id INTEGER PRIMARY KEY, metadata TEXT NOT NULL, digest TEXT NOT NULL);
 """
-SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "findings")
+SEALED = ("objects", "versions", "tables", "namespaces", "target_folders", "target_metadata", "copied_last", "findings")
 """The tables whose content never changes after planning. The header is sealed, too."""

@@ -29,7 +29,7 @@ def copy_report(done: Migration, plan: PlanDescription) -> Report:
     if done.not_prepared:
         report.append(line(f"Left to the cutover: {done.not_prepared}", style="yellow"))
     elif done.outcome.rewritten:
-        files = counted(result.rewritten, "table file")
+        files = counted(result.rewritten, "file")
         report.append(line(f"Rewrote {files} and compared their tables, so that the cutover need not."))
     return [
         *report,

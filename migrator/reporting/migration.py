@@ -84,7 +84,7 @@ def _done(done: RunResult, plan: PlanDescription) -> Report:
         older = f", {counted(done.copied_versions, 'older version')} ({size(done.copied_version_bytes)})"
     text = (
         f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older}, rewrote "
-        f"{counted(done.rewritten, 'table file')}, changed {counted(done.pointers, 'pointer')}."
+        f"{counted(done.rewritten, 'file')}, changed {counted(done.pointers, 'pointer')}."
     )
     planned = copies(plan["actions"]), plan["actions"]["rewrite"]["objects"]
     if plan["phase"] != "planned" and (done.copied, done.rewritten) != planned:

@@ -30,7 +30,7 @@ ACTIONS = {
     "copy": "copied as they are",
     "overwrite": "copied over an older copy",
     "same": "at the target already",
-    "rewrite": "table files, rewritten with the new paths",
+    "rewrite": "files with paths in them, rewritten with the new paths",
     "conflict": "in conflict: see the findings",
     "skip": "left where they are",
     "pointer": "version hints, written at the cutover",
@@ -85,9 +85,7 @@ def question(plan: PlanDescription, *, cutover: bool) -> str:
     if plan["phase"] in ("cutting over", "cut over in part"):
         return f"The cutover has begun. Finish it ({change} in all) now?"
     actions = plan["actions"]
-    work = (
-        f"opy {counted(copies(actions), 'object')} and rewrite {counted(actions['rewrite']['objects'], 'table file')}"
-    )
+    work = f"opy {counted(copies(actions), 'object')} and rewrite {counted(actions['rewrite']['objects'], 'file')}"
     begin = f"C{work}" if plan["phase"] == "planned" else f"Continue: c{work} (finished work is not repeated)"
     return f"{begin}, then {change}, now?" if cutover else f"{begin} now, and change no pointer yet?"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from migrator.carriers.kinds import NARROW
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import Neighbour
 from migrator.catalogs.two_catalogs import TwoCatalogs
@@ -28,13 +29,12 @@ from migrator.checking.table_paths import TablePaths
 from migrator.concurrency.threads import Failed
 from migrator.errors import NotFound, StoreError, Unreachable, Unreadable
 from migrator.findings import CARRIERS, INFO, NOT_COMPARED
-from migrator.inventory.carriers import NARROW
 from migrator.inventory.listing import TARGET
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import object_named
 from migrator.planfile.queries import SAME_AS_SOURCE
-from migrator.planfile.rows import SKIP, PlannedTable
+from migrator.planfile.rows import LOG_ROLES, SKIP, PlannedTable
 from migrator.planfile.wave import is_wave
 from migrator.retiring.old_entries import moved_metadata, moved_namespaces, old_entries
 from migrator.retiring.proof import RETIRABLE
@@ -43,7 +43,7 @@ from migrator.store import Store
 SCRIPTS = "scripts-unchanged"
 
 _IS_SCRIPT = f"o.target GLOB 'scripts/*' OR {is_script('o.target')}"
-_COPIES = f"{SAME_AS_SOURCE} AND t.size > 0"
+_COPIES = f"({SAME_AS_SOURCE} OR o.role IN {LOG_ROLES}) AND t.size > 0"
 _SCRIPTS = (
     f"SELECT t.key FROM objects o JOIN {TARGET} t ON t.key = o.target"
     f" WHERE {_COPIES} AND ({_IS_SCRIPT}) AND t.size <= {MOST_SCRIPT_BYTES} LIMIT {MOST_SCRIPTS}"

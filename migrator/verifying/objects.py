@@ -3,23 +3,28 @@ for ``--deep`` the bytes of every copy with those of its source."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from migrator.concurrency.threads import run_in_threads
 from migrator.inventory.listing import TARGET
+from migrator.inventory.streams import streams_at_target
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.objects import lies_in
 from migrator.planfile.queries import MOVES, SAME_AS_SOURCE, WRITTEN_OR_SAME, count_objects, keys_under, same_etag
-from migrator.planfile.rows import CONFLICT, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
+from migrator.planfile.rows import CONFLICT, LOG_ROLES, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check, PrefixTotal, note_comparison
 from migrator.verifying.old_buckets import OldBuckets
 
 REMOVED_BY_MAINTENANCE = "removed from the folder of a table that was written to since the cutover"
+REMOVED_BY_STREAM = "removed by a stream that goes on at the target"
 OBJECTS_CHECK = "every object of the plan is at the target"
 """The name of the check of :func:`check_objects`."""
+
+PINNED = ("", *LOG_ROLES)
+"""The roles of objects of no table: what the target had of them while planning must still be there."""
 
 _DIFFERENCES = f"""
 SELECT 's3://' || o.bucket || '/' || o.key, o.target, o.table_id, o.role, CASE
@@ -29,7 +34,7 @@ SELECT 's3://' || o.bucket || '/' || o.key, o.target, o.table_id, o.role, CASE
   WHEN d.object_id IS NOT NULL AND (t.size <> d.size OR NOT {same_etag("t.etag", "d.etag")})
   THEN 'differs from what was written'
   WHEN d.object_id IS NULL AND o.action = '{SAME}' AND o.role = '' AND t.size <> o.size THEN 'size differs'
-  WHEN d.object_id IS NULL AND o.action = '{SAME}' AND o.role = '' AND t.etag IS NOT o.target_etag
+  WHEN d.object_id IS NULL AND o.action = '{SAME}' AND o.role IN {PINNED} AND t.etag IS NOT o.target_etag
   THEN 'differs from what was there while planning'
   WHEN d.object_id IS NULL AND o.action <> '{SAME}' THEN 'not migrated yet' END AS what
 FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
@@ -63,21 +68,19 @@ def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedT
     query = f"SELECT count(*) FROM objects WHERE {MOVES} AND (role <> '{ROLE_VERSION_HINT}' OR ?)"
     (check.checked,) = plan.db.execute(query, (cut_over,)).fetchone()
     used = {table.id for table in in_use}
+    streams: set[str] | None = None
     for place, target, table, role, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
         if role == ROLE_VERSION_HINT and table in used and what != "missing":
             continue  # it names the version that is verified
-        if what == "missing" and _is_inside(target, folders):
-            check.checked -= 1
-            check.skip(REMOVED_BY_MAINTENANCE)
-            continue
+        if what == "missing":
+            streams = streams_at_target(plan) if streams is None and cut_over else streams or set()
+            if lies_in(target, folders | streams):
+                check.checked -= 1
+                check.skip(REMOVED_BY_MAINTENANCE if lies_in(target, folders) else REMOVED_BY_STREAM)
+                continue
         symbol = "*" if "differs" in what else "-"
         check.fail(f"{symbol} s3://{plan.layout.target_bucket}/{target}: {what} (from {place})")
     return check
-
-
-def _is_inside(key: str, folders: set[str]) -> bool:
-    """True if the key lies below one of these folders."""
-    return bool(folders) and any(key[: slash.start()] in folders for slash in re.finditer("/", key))
 
 
 def check_contents(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress) -> Check:

@@ -27,6 +27,7 @@ from migrator.results import SourceChanges
 from migrator.store import Store
 from migrator.target.compare import list_target
 from migrator.verifying.checks import Check, PrefixTotal, Verification
+from migrator.verifying.logs import check_logs
 from migrator.verifying.objects import check_contents, check_objects, prefix_totals
 from migrator.verifying.old_buckets import OldBuckets
 from migrator.verifying.pointers import check_catalogs_point_to_target, registered_metadata
@@ -71,6 +72,7 @@ class Verifier:
             result.checks += check_versions(plan, store, self._old, progress, cut_over=cut_over, deep=deep)
         if deep:
             result.checks.append(check_contents(plan, store, self._old, progress))
+        result.checks += check_logs(plan, store, self._old, progress, times=not cut_over)
         result.checks.append(pointing)
         result.checks += check_tables(plan, store, self._rows, pointers, progress, deep=deep)
         result.unregistered = unregistered_tables(plan.tables(), registered_metadata(plan, self._catalogs))
@@ -97,7 +99,8 @@ class Verifier:
         checks = check_tables(self._plan, self._store, self._rows, pointers, self._progress, deep=False)
         if known:
             checks[0].notes.append(f"{counted(len(known), 'table')} compared in an earlier pass, and unchanged since")
-        return [objects, *checks]
+        logs = check_logs(self._plan, self._store, self._old, self._progress, times=True)
+        return [objects, *logs, *checks]
 
     def note_compared(self, journal: Journal) -> None:
         """Record that the tables read as the old ones do: :meth:`compare_tables` has just found no difference."""

@@ -1,4 +1,4 @@
-"""Logs, checkpoints and manifests that name what moves become findings; those that do not are just copied."""
+"""Logs, checkpoints and manifests that name what moves are rewritten, or become findings; the others are copied."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from migrator.carriers.kinds import FLINK_MAGIC
 from migrator.errors import AccessDenied
-from migrator.inventory.carriers import FLINK_MAGIC
 from migrator.plan import carriers
 from migrator.store import Store
 from plan.handmade import blocks, planned, put
@@ -30,17 +30,23 @@ def checkpoint(path: str) -> bytes:
     return sink.getvalue()
 
 
-CARRIERS: dict[str, tuple[str, Any]] = {
+BLOCKING: dict[str, tuple[str, Any]] = {
     "_delta_log/00000000000000000000.json": ("delta-log", add),
     "_delta_log/00000000000000000010.checkpoint.parquet": ("delta-log", checkpoint),
+    "_spark_metadata/7": ("sink-log", lambda path: f'v2\n{{"path":"{path}"}}'),
+    "sources/5/0": ("file-source-log", lambda path: f'\0v1\n{{"path":"{path}"}}'),
+    "symlinks/part-0": ("symlink-manifest", lambda path: f'"{path}"\n'),
+    "chk-7/_metadata": ("flink-checkpoint", lambda path: FLINK_MAGIC + path.encode()),
+    ".hoodie/hoodie.properties": ("hudi-log", lambda path: f"a=b\nhoodie.bootstrap.base.path={path}\n"),
+}
+REWRITTEN: dict[str, tuple[str, Any]] = {
     "_spark_metadata/0": ("sink-log", lambda path: f'v1\n{{"path":"{path}"}}'),
     "_spark_metadata/9.compact": ("sink-log", lambda path: f'v1\n{{"path":"{path}"}}'),
     "sources/0/0": ("file-source-log", lambda path: f'v1\n{{"path":"{path}"}}'),
     "sources/3/19.compact": ("file-source-log", lambda path: f'v1\n{{"path":"{path}"}}'),
     "_symlink_format_manifest/d=1/manifest": ("symlink-manifest", lambda path: f"{path}\n"),
-    "chk-7/_metadata": ("flink-checkpoint", lambda path: FLINK_MAGIC + path.encode()),
-    ".hoodie/hoodie.properties": ("hudi-log", lambda path: f"a=b\nhoodie.bootstrap.base.path={path}\n"),
 }
+CARRIERS = BLOCKING | REWRITTEN
 
 
 def fill(store: Store, files: dict[str, bytes | str]) -> None:
@@ -49,11 +55,11 @@ def fill(store: Store, files: dict[str, bytes | str]) -> None:
 
 
 @pytest.mark.parametrize("root", ["s3://bronze/", "s3://warehouse/a/b/"])
-@pytest.mark.parametrize("name", CARRIERS)
+@pytest.mark.parametrize("name", BLOCKING)
 def test_what_names_old_places_blocks_until_it_is_accepted_or_left_out(
     lake: Store, tmp_path: Path, root: str, name: str
 ) -> None:
-    code, make = CARRIERS[name]
+    code, make = BLOCKING[name]
     fill(lake, {root + name: make(OLD)})
     described = planned(lake, tmp_path)
     (found,) = [f for f in described["findings"] if f["severity"] == "block"]
@@ -66,6 +72,40 @@ def test_what_names_old_places_blocks_until_it_is_accepted_or_left_out(
     (tmp_path / "left").mkdir()
     layout = {"s3://bronze/": "bronze/", "s3://warehouse/": "warehouse/", left: False}
     assert not planned(lake, tmp_path / "left", layout=layout)["blocked"]
+
+
+@pytest.mark.parametrize("root", ["s3://bronze/", "s3://warehouse/a/b/"])
+@pytest.mark.parametrize("name", REWRITTEN)
+def test_logs_of_streams_and_lists_of_links_are_rewritten(lake: Store, tmp_path: Path, root: str, name: str) -> None:
+    code, make = REWRITTEN[name]
+    folder, _, file = name.rpartition("/")
+    fill(lake, {root + name: make(OLD), f"{root}{folder}/.{file}.crc": "sum", f"{root}{folder}/other": "copied"})
+    described = planned(lake, tmp_path)
+    (found,) = [f for f in described["findings"] if f["code"] == code]
+    assert (found["severity"], found["place"], found["count"]) == ("info", root + name, 1)
+    assert "are rewritten" in found["message"]
+    assert not described["blocked"] and described["actions"]["skip"]["objects"] == 1
+    other = described["actions"]["rewrite"]["objects"] - 1
+    assert other == (code == "symlink-manifest") and described["actions"]["copy"]["objects"] == 1 - other
+
+
+def test_a_log_is_rewritten_as_a_whole(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the files that were not read: only some of them may name what moves."""
+    log = "s3://bronze/out/_spark_metadata"
+    fill(lake, {f"{log}/{n}": f'v1\n{{"path":"{OLD if n == 3 else ELSEWHERE}"}}' for n in range(20)})
+    others = (f"{log}.old/1", f"{log}/x", "s3://bronze/p")
+    fill(lake, {other: f'v1\n{{"path":"{OLD}"}}' for other in others})
+    monkeypatch.setattr(carriers, "MOST_FILES", 4)
+    described = planned(lake, tmp_path)
+    assert not described["blocked"] and described["actions"]["rewrite"]["objects"] == 20
+    assert described["actions"]["copy"]["objects"] == 3
+
+
+def test_a_log_that_names_what_no_rule_covers_blocks(lake: Store, tmp_path: Path) -> None:
+    fill(lake, {"s3://bronze/in/_spark_metadata/0": 'v1\n{"path":"s3a://bronze/in/x"}\n{"path":"s3a://bronze/tmp/y"}'})
+    described = planned(lake, tmp_path, layout={"s3://bronze/in/": "bronze/in/", "s3://warehouse/": "warehouse/"})
+    (found,) = [f for f in described["findings"] if f["severity"] == "block"]
+    assert found["code"] == "sink-log" and "no rule of [layout] covers s3a://bronze/tmp/y" in found["message"]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +128,7 @@ def test_one_finding_for_a_checkpoint_and_a_count_for_many(lake: Store, tmp_path
         for source in range(2):
             fill(lake, {f"s3://bronze/j{job:02}/sources/{source}/{n}": f'v1\n{{"path":"{OLD}"}}' for n in range(3)})
     found = [f for f in planned(lake, tmp_path)["findings"] if f["code"] == "file-source-log"]
-    assert len(found) == carriers.EXAMPLES and sum(f["count"] for f in found) == 30
+    assert len(found) == carriers.EXAMPLES and sum(f["count"] for f in found) == 60  # one for each source
     assert found[0]["place"] == "s3://bronze/j00/sources/0/2"
 
 
@@ -119,14 +159,14 @@ def test_of_a_long_log_the_newest_files_are_read(lake: Store, tmp_path: Path, mo
 
 
 def test_large_files_are_not_read_whole(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = '{"path":"%s","x":"' + "x" * 50 + '"}\n'
+    line = '{"add":{"path":"%s","x":"' + "x" * 50 + '"}}\n'
     fill(lake, {
-        "s3://bronze/found/_spark_metadata/9.compact": "v1\n" + line % OLD * 100_000,
-        "s3://bronze/unknown/_spark_metadata/9.compact": "v1\n" + line % ELSEWHERE * 100_000,
-        "s3://bronze/late/_spark_metadata/9.compact": "v1\n" + line % ELSEWHERE * 100_000 + line % OLD,
+        "s3://bronze/found/_delta_log/00.json": line % OLD * 100_000,
+        "s3://bronze/unknown/_delta_log/00.json": line % ELSEWHERE * 100_000,
+        "s3://bronze/late/_delta_log/00.json": line % ELSEWHERE * 100_000 + line % OLD,
     })  # fmt: skip
     seen = read(monkeypatch)
-    found = {f["place"].split("/")[3]: f for f in planned(lake, tmp_path)["findings"] if f["code"] == "sink-log"}
+    found = {f["place"].split("/")[3]: f for f in planned(lake, tmp_path)["findings"] if f["code"] == "delta-log"}
     assert {folder: f["severity"] for folder, f in found.items()} == {
         "found": "block",
         "unknown": "warn",
@@ -141,10 +181,10 @@ def test_large_files_are_not_read_whole(lake: Store, tmp_path: Path, monkeypatch
 def test_what_is_read_for_a_plan_is_bounded(
     lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    fill(lake, {f"s3://bronze/j{n}/sources/0/0": 'v1\n{"path":"p"}' for n in range(20)})
+    fill(lake, {f"s3://bronze/j{n}/_delta_log/0.json": add("p" * 20) for n in range(20)})
     monkeypatch.setattr(carriers, limit, 5 if limit == "MOST_READS" else 100)
     seen = read(monkeypatch)
-    found = [f for f in planned(lake, tmp_path)["findings"] if f["code"] == "file-source-log"]
+    found = [f for f in planned(lake, tmp_path)["findings"] if f["code"] == "delta-log"]
     assert len(seen) <= 6 and found and all("could not" in f["message"] or "too large" in f["message"] for f in found)
 
 

@@ -70,7 +70,7 @@ def test_nothing_was_changed_is_said_only_before_anything_was(phase: str) -> Non
 
 def test_the_question_says_what_will_be_done() -> None:
     assert question(plan(), cutover=True) == (
-        "Copy 1,234,567 objects and rewrite 0 table files, then change 7 pointers in 2 catalogs, now?"
+        "Copy 1,234,567 objects and rewrite 0 files, then change 7 pointers in 2 catalogs, now?"
     )
     ready = question(plan(phase="ready for cutover"), cutover=True)
     assert "copied and rewritten" in ready and "change 7 pointers in 2 catalogs now?" in ready

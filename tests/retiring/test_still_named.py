@@ -138,7 +138,7 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "a script": ("scripts/load.py", b"df = spark.read.parquet('s3a://bronze/t/')", "scripts-unchanged"),
     "a query": ("jobs/daily.sql", b"SELECT * FROM parquet.`s3a://bronze/x`", "scripts-unchanged"),
     "a Delta log": ("d/_delta_log/00.json", b'{"add":{"path":"s3://bronze/d/x.parquet"}}\n', "delta-log"),
-    "a sink's log": ("s/_spark_metadata/0", b'v1\n{"path":"s3a://bronze/s/x.json","size":1}\n', "sink-log"),
+    "a sink's log": ("s/_spark_metadata/0", b'v2\n{"path":"s3a://bronze/s/x.json","size":1}\n', "sink-log"),
 }
 
 

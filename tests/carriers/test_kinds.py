@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from migrator.inventory.carriers import (
+from migrator.carriers.kinds import (
     DELTA,
     FLINK,
     FLINK_MAGIC,

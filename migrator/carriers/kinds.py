@@ -67,9 +67,9 @@ goes through millions of keys."""
 _DELTA = re.compile(r"(?:(.*?)/)?_delta_log/((?:[^/]+/)*[^/]*\.(?:json|parquet))")
 _SINK = re.compile(r"(?:(.*?)/)?_spark_metadata/([0-9]+)(?:\.compact)?")
 _SOURCE = re.compile(r"(?:(.*)/)?sources/([0-9]+)/([0-9]+)(?:\.compact)?")
-_SYMLINK = re.compile(r"(?:(.*?)/)?(_symlink_format_manifest[^/]*)/.*[^/]")
+_SYMLINK = re.compile(r"(?:(.*?)/)?(_symlink_format_manifest[^/]*)/(?:.*/)?(?!\.[^/]*\.crc$)[^/]+")
 _LISTED = re.compile(r"(?:(.*)/)?(?=[^/]*(?:symlink|manifest))(?![^/]*\.(?:avro|parquet|orc|crc)$)[^/]+", re.IGNORECASE)
-_SYMLINK_FOLDER = re.compile(r"(?:(.*)/)?[^/]*symlink[^/]*/[^/]+", re.IGNORECASE)
+_SYMLINK_FOLDER = re.compile(r"(?:(.*)/)?[^/]*symlink[^/]*/(?!\.[^/]*\.crc$)[^/]+", re.IGNORECASE)
 _FLINK = re.compile(r"(?:(.*)/)?(_metadata|(?:completedCheckpoint|submittedJobGraph)[^/]*)")
 _HUDI = re.compile(r"(?:(.*?)/)?\.hoodie/(hoodie\.properties|\.aux/\.bootstrap/.+|(?:timeline/)?[0-9][^/]*)")
 
@@ -127,6 +127,12 @@ def _hudi(key: str) -> Carrier | None:
     first = not name[0].isdigit() and not name.startswith("timeline/")
     # The timeline is judged apart from what readers need of it.
     return Carrier(HUDI, root, f"{root}/{'.hoodie' if first else 'timeline'}", _number(name), minor=not first)
+
+
+def sink_log(key: str) -> tuple[str, int] | None:
+    """The folder of the log of a file sink, and the number of this file of it; None for any other key."""
+    found = _SINK.fullmatch(key)
+    return (f"{found[1]}/_spark_metadata" if found[1] else "_spark_metadata", int(found[2])) if found else None
 
 
 _KINDS: tuple[Callable[[str], Carrier | None], ...] = (_delta, _hudi, _sink, _symlink, _source, _flink)

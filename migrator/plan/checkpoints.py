@@ -1,0 +1,92 @@
+"""Plans the checkpoints of Spark's streams: which of them lack files, which are in use at the target already, and which
+of their files are copied last."""
+
+from __future__ import annotations
+
+from migrator.carriers.checkpoints import COMMITS, COPIED_LAST, METADATA, OFFSETS, Checkpoint, part_of
+from migrator.findings import EXAMPLES, Finding, first_of
+from migrator.inventory import advice
+from migrator.inventory.streams import (
+    PlannedCheckpoint,
+    checkpoints,
+    has_newer_log,
+    newest_at_target,
+    sink_logs,
+)
+from migrator.layout import Layout
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import keys_under
+from migrator.planfile.rows import SAME, SKIP
+from migrator.store import Store
+
+ATTEMPTS = 3
+"""How often a checkpoint is listed that seems to lack files: its stream may be running, and no listing is of an
+instant."""
+
+# What is at the target already stays in the plan; the rest must not come back: the stream has removed it there.
+_LEAVE = f"""
+UPDATE objects SET action = '{SKIP}' WHERE target >= ? AND target < ? AND action <> '{SAME}'
+"""
+_SOME_SAME = f"SELECT 1 FROM objects WHERE target >= ? AND target < ? AND action = '{SAME}'"
+
+
+def plan_checkpoints(plan: PlanFile, store: Store, layout: Layout) -> set[str]:
+    """Add a finding for each checkpoint that lacks files, and for each stream that goes on at the target; note the
+    files that are copied last. The target must be listed, and the actions of all objects known.
+
+    Returns the folders at the target, without slashes at their ends, that streams use there."""
+    found: list[Finding] = []
+    used: set[str] = set()
+    for one in checkpoints(plan):
+        if _is_used(plan, one):
+            used.add(one.target)
+            continue
+        if trouble := _trouble(store, one):
+            leave = advice.leave_folder(layout, one.bucket, one.root)
+            move = f'Let its stream run once more, and plan again. Or copy it as it is: [plan] accept = ["{_LACKS}"].'
+            move += f" Or leave it where it is: {leave}."
+            found.append(Finding.of(_LACKS, one.place, f"is the checkpoint of a stream, and {trouble}", move))
+        rows = [(id_, COPIED_LAST.index(part.kind)) for id_, part in one.parts.items() if part.kind in COPIED_LAST]
+        plan.db.executemany("INSERT INTO copied_last VALUES (?, ?)", rows)
+    for folder, newest in sink_logs(plan).items():
+        if has_newer_log(plan, folder, newest) and plan.db.execute(_SOME_SAME, keys_under(folder)).fetchone():
+            used.add(folder)
+    found += [_leave(plan, layout, folder) for folder in sorted(used)]
+    for code in sorted({finding.code for finding in found}):
+        for first, count in first_of([finding for finding in found if finding.code == code], EXAMPLES):
+            plan.add_finding(Finding.of(code, first.place, first.message, first.next_move, count=count))
+    return used
+
+
+_LACKS = "checkpoint-incomplete"
+
+
+def _is_used(plan: PlanFile, one: PlannedCheckpoint) -> bool:
+    """True if the stream of this checkpoint goes on at the target: there is a newer batch, and the id is the same."""
+    ids = [id_ for id_, part in one.parts.items() if part.kind == METADATA]
+    same_id = any(one.actions[id_] == SAME for id_ in ids)
+    return same_id and newest_at_target(plan, one.target) > one.checkpoint.newest
+
+
+def _leave(plan: PlanFile, layout: Layout, folder: str) -> Finding:
+    """Copy nothing more to this folder of the target."""
+    plan.db.execute(_LEAVE, keys_under(folder))
+    place = f"s3://{layout.target_bucket}/{folder}/"
+    return Finding.of("migrated-stream", place, "is in use: a stream has written newer batches there")
+
+
+def _trouble(store: Store, one: PlannedCheckpoint) -> str:
+    """What the checkpoint lacks, as it is now; "" if it is whole."""
+    trouble = one.checkpoint.trouble()
+    for _ in range(ATTEMPTS):
+        if not trouble:
+            break
+        folder = f"{one.root}/" if one.root else ""
+        now = Checkpoint(set(), set(), store.find(one.bucket, f"{folder}{METADATA}") is not None)
+        for kind in (OFFSETS, COMMITS):
+            for stored in store.list(one.bucket, f"{folder}{kind}/"):
+                part = part_of(stored.key)
+                if part is not None and part.root == one.root:
+                    now.add(part)
+        trouble = now.trouble()
+    return trouble

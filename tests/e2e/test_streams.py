@@ -1,0 +1,206 @@
+"""The logs of Spark's streams, written by hand: they are rewritten, verified, and left alone once streams go on at the
+target. ``tests/engines/test_streams.py`` runs real streams.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from e2e.small_lake import OLD, TARGET, SmallLake
+from migrator import api
+from migrator.config import load
+from migrator.errors import MigrationFailed, PlanBlocked
+from migrator.planfile.file import PlanFile
+
+CHECKPOINT, SINK = "checkpoints/in", "out"
+DATA = [f"landing/day=1/größe {number}.json" for number in range(3)]
+OUTPUT = [f"{SINK}/part-{number}.parquet" for number in range(2)]
+DAYS = 86_400_000
+
+
+def uri(bucket: str, key: str) -> str:
+    return f"s3a://{bucket}/{key.replace(' ', '%20')}"
+
+
+def log(lines: Iterable[dict[str, object]]) -> bytes:
+    return "\n".join(["v1", *(json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in lines)]).encode()
+
+
+def source_log(keys: Iterable[str], batch: int) -> bytes:
+    return log({"path": uri("bronze", key), "timestamp": 1000 * DAYS, "batchId": batch} for key in keys)
+
+
+def sink_log(bucket: str, keys: Iterable[str]) -> bytes:
+    return log({"path": uri(bucket, key), "size": 1, "modificationTime": 5, "action": "add"} for key in keys)
+
+
+def entries(data: bytes) -> list[dict[str, object]]:
+    return [json.loads(line) for line in data.decode().split("\n")[1:]]
+
+
+@pytest.fixture
+def streams(lake: SmallLake) -> SmallLake:
+    """A stream that read ``DATA`` in three batches, a sink that wrote ``OUTPUT``, and a list of links."""
+    for key in DATA + OUTPUT:
+        lake.put("bronze", key, key.encode())
+    for batch, key in enumerate(DATA):
+        lake.put("bronze", f"{CHECKPOINT}/sources/0/{batch}", source_log([key], batch))
+        for part in ("offsets", "commits"):
+            lake.put("bronze", f"{CHECKPOINT}/{part}/{batch}", b'v1\n{"logOffset":%d}' % batch)
+    lake.put("bronze", f"{CHECKPOINT}/metadata", b'{"id":"a"}')
+    lake.put("bronze", f"{SINK}/_spark_metadata/0", sink_log("bronze", OUTPUT[:1]))
+    lake.put("bronze", f"{SINK}/_spark_metadata/1", sink_log("bronze", OUTPUT[1:]))
+    over_sink = log({"path": uri("bronze", key), "timestamp": 5, "batchId": 0} for key in OUTPUT)
+    lake.put("bronze", "checkpoints/over/sources/0/0", over_sink)
+    lake.put("gold", "t/_symlink_format_manifest/manifest", b"s3://bronze/landing/a b\ns3://elsewhere/x\n")
+    return lake
+
+
+def plan_of(lake: SmallLake, folder: Path, name: str = "p.db") -> Path:
+    path = folder / name
+    assert not api.plan_lake(load(lake.config), path)["blocked"]
+    return path
+
+
+def check_rewritten(lake: SmallLake) -> None:
+    """All three kinds of logs name the copies, and the times are those of the copies, but for what a sink wrote."""
+    listed = lake.listing(TARGET)
+    for batch, key in enumerate(DATA):
+        (entry,) = entries(lake.get(TARGET, f"bronze/{CHECKPOINT}/sources/0/{batch}"))
+        assert entry["path"] == uri(TARGET, f"bronze/{key}") and entry["batchId"] == batch
+        modified = listed[f"bronze/{key}"][2].timestamp() * 1000
+        assert modified <= int(str(entry["timestamp"])) < modified + 1000
+    for batch in range(2):
+        written = lake.get(TARGET, f"bronze/{SINK}/_spark_metadata/{batch}")
+        assert written == sink_log(TARGET, [f"bronze/{OUTPUT[batch]}"])
+    over = entries(lake.get(TARGET, "bronze/checkpoints/over/sources/0/0"))
+    assert over == [{"path": uri(TARGET, f"bronze/{key}"), "timestamp": 5, "batchId": 0} for key in OUTPUT]
+    manifest = lake.get(TARGET, "gold/t/_symlink_format_manifest/manifest")
+    assert manifest == f"s3://{TARGET}/bronze/landing/a b\ns3://elsewhere/x\n".encode()
+
+
+def test_streams_move(streams: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(streams, tmp_path)
+    done = api.migrate_lake(plan)
+    assert done.ok and done.outcome.rewritten >= 6
+    check_rewritten(streams)
+    for bucket in OLD:
+        streams.empty(bucket)
+    verification = api.verify_lake(plan)
+    assert verification.ok
+    (check,) = [check for check in verification.checks if "logs of streams" in check.name]
+    assert check.checked == 7
+
+
+def test_planning_again_finds_nothing_to_do(streams: SmallLake, tmp_path: Path) -> None:
+    api.migrate_lake(plan_of(streams, tmp_path))
+    again = api.plan_lake(load(streams.config), tmp_path / "again.db")
+    assert not again["blocked"] and not again["changes_pending"]
+    assert api.migrate_lake(tmp_path / "again.db").nothing_to_do and api.verify_lake(tmp_path / "again.db").ok
+
+
+def test_ids_come_last(streams: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a stream needs to begin is at the target only when all else is."""
+    plan = plan_of(streams, tmp_path)
+    api.migrate_lake(plan, cutover=False)
+    with PlanFile.open(plan, read_only=True) as opened:
+        order = [key for (key,) in opened.db.execute(
+            "SELECT o.key FROM copied_last c JOIN objects o ON o.id = c.object_id ORDER BY c.rank, o.key"
+        )]  # fmt: skip
+    parts = [f"{CHECKPOINT}/{part}/{batch}" for part in ("offsets", "commits") for batch in range(3)]
+    assert order == [*parts, f"{CHECKPOINT}/metadata"]
+    times = streams.listing(TARGET)
+    last = times[f"bronze/{CHECKPOINT}/metadata"][2]
+    assert all(times[f"bronze/{key}"][2] <= last for key in [*DATA, *parts, f"{CHECKPOINT}/sources/0/0"])
+
+
+def test_a_stream_that_runs_while_the_lake_is_copied(streams: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(streams, tmp_path)
+    api.copy_lake(plan)
+    more = [f"landing/day=2/{batch}" for batch in (3, 4)]
+    for batch, key in enumerate(more, start=3):
+        streams.put("bronze", key, b"more")
+        streams.put("bronze", f"{CHECKPOINT}/sources/0/{batch}", source_log([key], batch))
+        for part in ("offsets", "commits"):
+            streams.put("bronze", f"{CHECKPOINT}/{part}/{batch}", b"v1")
+    streams.put("bronze", DATA[0], b"written again")  # its copy is newer than the log at the target says
+    streams.delete("bronze", f"{CHECKPOINT}/offsets/0")
+    streams.delete("bronze", f"{CHECKPOINT}/commits/0")
+    second = api.copy_lake(plan)
+    assert not second.not_prepared and not any(check.failed for check in second.compared)
+    done = api.cutover_lake(plan, quiet_for=0)
+    assert done.migration.ok
+    check_rewritten(streams)
+    (entry,) = entries(streams.get(TARGET, f"bronze/{CHECKPOINT}/sources/0/4"))
+    assert entry["path"] == uri(TARGET, f"bronze/{more[1]}")
+
+
+def test_a_log_with_a_wrong_line_stops_before_the_cutover(streams: SmallLake, tmp_path: Path) -> None:
+    streams.put("bronze", f"{SINK}/_spark_metadata/00", b"v1\n{broken")  # older than the one that planning reads
+    plan = plan_of(streams, tmp_path)
+    before = [table.pointer for table in streams.tables]
+    with pytest.raises(MigrationFailed, match="line 2 cannot be read"):
+        api.migrate_lake(plan)
+    assert [table.pointer for table in streams.tables] == before
+
+
+def test_a_log_that_is_not_what_it_should_be_stops_before_the_cutover(
+    streams: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison does not trust the code that rewrites."""
+
+    def wrong(path: str, *_: object) -> str:
+        return path.replace("s3a://bronze/", f"s3a://{TARGET}/")
+
+    monkeypatch.setattr("migrator.carriers.logs.mapped_uri", wrong)
+    plan = plan_of(streams, tmp_path)
+    before = [table.pointer for table in streams.tables]
+    with pytest.raises(MigrationFailed, match="is not that of the old log with the new path"):
+        api.migrate_lake(plan)
+    assert [table.pointer for table in streams.tables] == before
+
+
+def test_a_stream_that_goes_on_at_the_target_is_no_difference(streams: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(streams, tmp_path)
+    api.migrate_lake(plan)
+    for batch in range(3, 8):
+        for part in ("offsets", "commits", "sources/0"):
+            streams.put(TARGET, f"bronze/{CHECKPOINT}/{part}/{batch}", b"v1")
+    streams.put(TARGET, f"bronze/{SINK}/_spark_metadata/9.compact", b"v1")
+    for batch in range(3):
+        for part in ("offsets", "commits", "sources/0"):
+            streams.delete(TARGET, f"bronze/{CHECKPOINT}/{part}/{batch}")
+    streams.delete(TARGET, f"bronze/{SINK}/_spark_metadata/0")
+    verification = api.verify_lake(plan)
+    assert verification.ok
+    (check,) = [check for check in verification.checks if "every object" in check.name]
+    assert check.not_compared == 10
+    again = api.plan_lake(load(streams.config), tmp_path / "again.db")
+    assert not again["blocked"] and not again["changes_pending"]
+
+
+def test_what_is_lost_of_a_checkpoint_that_nobody_used_is_a_difference(streams: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(streams, tmp_path)
+    api.migrate_lake(plan)
+    streams.delete(TARGET, f"bronze/{CHECKPOINT}/offsets/2")
+    streams.delete(TARGET, f"bronze/{SINK}/_spark_metadata/0")
+    verification = api.verify_lake(plan)
+    assert not verification.ok
+    assert sum(check.failed for check in verification.checks) == 2
+
+
+@pytest.mark.parametrize("missing", ["metadata", "offsets/1", "commits/1"])
+def test_a_checkpoint_from_which_no_stream_can_go_on_blocks(streams: SmallLake, tmp_path: Path, missing: str) -> None:
+    streams.delete("bronze", f"{CHECKPOINT}/{missing}")
+    described = api.plan_lake(load(streams.config), tmp_path / "p.db")
+    (found,) = [finding for finding in described["findings"] if finding["severity"] == "block"]
+    assert (found["code"], found["place"]) == ("checkpoint-incomplete", f"s3://bronze/{CHECKPOINT}/")
+    assert missing in found["message"]
+    with pytest.raises(PlanBlocked):
+        api.migrate_lake(tmp_path / "p.db")
+    accepted = load(streams.config).override(accept=("checkpoint-incomplete",))
+    assert not api.plan_lake(accepted, tmp_path / "accepted.db")["blocked"]
