@@ -23,6 +23,7 @@ from migrator.config import Settings
 from migrator.errors import NotFound, StoreError, Unreachable
 from migrator.findings import INFO, WARN, Finding, counted
 from migrator.layout import Layout
+from migrator.plan.checkpoints import trouble_now
 from migrator.progress import Progress
 from migrator.scripts import Names, rewrite_text
 from migrator.scripts.files import decode, is_configuration
@@ -123,6 +124,11 @@ def _list(asked: Checking, seen: Seen, structure: Structure, old: Mapping[str, s
         seen.list_old(asked.store, replace(asked.layout, rules=rules), asked.progress)
         _compare(asked, structure, seen.in_old_buckets(), OLD)
     structure.finish()
+    for folder in structure.folders:
+        if folder.state == PRESENT:
+            for stream in folder.streams:  # a stream may have run meanwhile
+                key = folder.key_of(stream)
+                stream.trouble = trouble_now(asked.store, asked.layout.target_bucket, key, stream.trouble)
 
 
 def _compare(asked: Checking, structure: Structure, objects: Iterable[tuple[str, int]], state: str) -> None:

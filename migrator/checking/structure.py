@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from migrator.checking.streams import Stream, Streams
-from migrator.findings import EXAMPLES, Finding, counted, first_of
+from migrator.findings import EXAMPLES, WARN, Finding, counted, first_of
 from migrator.layout import Layout
 from migrator.planfile.queries import is_hadoop_marker
 
@@ -83,6 +83,10 @@ class Folder:
     def layer(self) -> str:
         """The last part of its name: that of a layer, which its namespace has, too."""
         return self.name.rpartition("/")[2]
+
+    def key_of(self, stream: Stream) -> str:
+        """The folder of a checkpoint in the target, without a slash at its end."""
+        return f"{self.name}/{stream.folder}".rstrip("/")
 
     def streams_in(self, part: str) -> list[Stream]:
         """The checkpoints in a folder inside of it."""
@@ -166,7 +170,7 @@ class Structure:
         """All keys were taken in."""
         for folder in self.folders:
             if folder.kind == CHECKPOINTS:
-                folder.streams = self._streams[folder.name].all()
+                folder.streams = self._streams[folder.name].finish()
 
     # -- findings --------------------------------------------------------------------------------------
 
@@ -202,9 +206,9 @@ class Structure:
             yield Finding.of("loose-object", f"s3://{self.bucket}/{folder.loose_example}", message, count=folder.loose)
         broken = [stream for stream in folder.streams if stream.trouble]
         for stream, count in first_of(broken, EXAMPLES):
-            move = "Do not start the query on it: restore the files, or the query reads anew or leaves data out."
-            place = self._place(f"{folder.name}/{stream.folder}".rstrip("/"))
-            yield Finding.of("broken-checkpoint", place, stream.trouble, move, count=count)
+            place, message = self._place(folder.key_of(stream)), f"is the checkpoint of a stream, and {stream.trouble}"
+            move = "Restore the file, or let the stream run once more."
+            yield Finding.of("checkpoint-incomplete", place, message, move, count=count, severity=WARN)
         if folder.kind == CHECKPOINTS:
             none = [part for part in folder.parts if not folder.streams_in(part.name)]
             for part, count in first_of(none, EXAMPLES):

@@ -25,14 +25,6 @@ OF_CHECK: dict[str, Explanation] = {
         "Move the table, or create it anew in its place. If its place is right, accept the finding.",
         "migrator check --config lake.toml --accept misplaced-table",
     ),
-    "broken-checkpoint": Explanation(
-        "A query of Spark Structured Streaming goes on from the offsets and commits in its checkpoint. Files are "
-        "missing here: they were lost, or deleted by a lifecycle rule. Started on it, the query fails, reads "
-        "everything anew, or leaves data out.",
-        "Restore the missing files before you start the query. If the query writes its progress only now and then "
-        "(asynchronous progress tracking), gaps are in order: accept the finding.",
-        "aws s3 ls --recursive s3://data-lake/checkpoints/bronze/",
-    ),
     "not-migrated": Explanation(
         "The folder of the target is empty, and an old bucket has objects that the layout moves there. So the lake, "
         "or this part of it, has not been migrated.",

@@ -226,7 +226,6 @@ AT_CHECK: dict[str, tuple[str, str]] = {
     "stray-folder": (WARN, "a folder in the target bucket is no part of the lake's structure"),
     "stray-object": (WARN, "an object lies at the root of the target bucket, in no folder"),
     "misplaced-table": (WARN, "the location of a table is neither in a warehouse nor in the folder of its layer"),
-    "broken-checkpoint": (WARN, "the checkpoint of a stream lacks files, so its query would lose its place"),
     "not-migrated": (WARN, "a folder of the structure is empty, and what belongs there lies in an old bucket"),
     "old-pointer": (WARN, "an entry of a catalog points to an old bucket"),
     "old-namespace": (WARN, "a property of a namespace names an old bucket"),
@@ -246,9 +245,13 @@ AT_CHECK: dict[str, tuple[str, str]] = {
     "new-layer": (INFO, "where a new layer goes, and what lake.toml needs for it"),
 }
 """Codes of findings that only ``check`` reports: (severity, what it means). It also reports :data:`CHECK_TOO`."""
-CHECK_TOO = ("path-in-text", "target-bucket-missing")
+CHECK_TOO = ("checkpoint-incomplete", "path-in-text", "target-bucket-missing")
 """Codes of a plan that ``check`` reports, too."""
-ACCEPTABLE_AT_CHECK = (*(code for code, (severity, _) in AT_CHECK.items() if severity == WARN), "path-in-text")
+ACCEPTABLE_AT_CHECK = (
+    *(code for code, (severity, _) in AT_CHECK.items() if severity == WARN),
+    "checkpoint-incomplete",
+    "path-in-text",
+)
 """Codes that ``check --accept`` takes."""
 
 

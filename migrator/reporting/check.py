@@ -15,7 +15,7 @@ from migrator.reporting.rendering import Grid, Report, line, size
 SHOWN = 20
 """How many folders inside of a folder, and how many places of one code, are shown."""
 OUTSIDE = ("stray-object", "stray-folder", "misplaced-table", "loose-object", "no-checkpoint")
-STRUCTURE = ("target-bucket-missing", "not-migrated", "broken-checkpoint", "folder-missing", "old-bucket")
+STRUCTURE = ("target-bucket-missing", "not-migrated", "checkpoint-incomplete", "folder-missing", "old-bucket")
 LAYERS = ("new-layer",)
 Row = tuple[str, str, str, str]
 

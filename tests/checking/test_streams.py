@@ -10,9 +10,9 @@ from migrator.checking.streams import Stream, Streams
 
 def found(*keys: str) -> list[Stream]:
     collected = Streams()
-    for key in keys:
+    for key in sorted(keys):
         collected.add(key)
-    return collected.all()
+    return collected.finish()
 
 
 def spark(folder: str = "s", offsets: range = range(3), commits: range = range(3)) -> list[str]:
@@ -42,19 +42,19 @@ def test_a_whole_one(case: str) -> None:
 
 
 BROKEN = {
-    "no metadata": (spark()[1:], "lacks the file metadata"),
-    "no offsets": (spark(offsets=range(0)), "has the commit of batch 2, but not its offsets"),
-    "the last offsets are gone": (spark(offsets=range(2)), "has the commit of batch 2, but not its offsets"),
+    "no metadata": (spark()[1:], "has no file metadata"),
+    "no offsets": (spark(offsets=range(0)), "has commits/2, but no offsets/"),
+    "the last offsets are gone": (spark(offsets=range(2)), "has commits/2, but no offsets/"),
     "a gap in the offsets": (
         ["s/metadata", "s/offsets/1", "s/offsets/4", *batches("s", "commits", range(1, 5))],
-        "lacks the offsets of 2 batches between 1 and 4",
+        "lacks offsets/2, offsets/3",
     ),
     "a gap in the commits": (
         ["s/metadata", *batches("s", "offsets", range(4)), "s/commits/0", "s/commits/3"],
-        "lacks the commits of 2 batches between 0 and 3",
+        "lacks commits/1, commits/2",
     ),
-    "commits are gone": (spark(offsets=range(9)), "has offsets up to batch 8, but the last commit is that of batch 2"),
-    "all commits are gone": (spark(commits=range(0)), "has offsets up to batch 2, but no batch is committed"),
+    "commits are gone": (spark(offsets=range(9)), "has offsets/8, but no commits/7"),
+    "all commits are gone": (spark(commits=range(0)), "has offsets/2, but no commits/1"),
 }
 
 
@@ -67,7 +67,7 @@ def test_one_that_is_not_whole(case: str) -> None:
 
 def test_several_and_how_many_batches() -> None:
     keys = [*spark("bronze/raw"), *spark("bronze/views", range(9), range(8)), *spark("gold"), "metadata"]
-    assert [(stream.folder, stream.batches) for stream in found(*reversed(keys))] == [
+    assert [(stream.folder, stream.batches) for stream in found(*keys)] == [
         ("", 0),
         ("bronze/raw", 3),
         ("bronze/views", 8),

@@ -137,10 +137,10 @@ def test_loose_objects_where_each_has_a_folder_of_its_own() -> None:
 def test_checkpoints() -> None:
     made = structure(*MISSION, "checkpoints/lost/offsets/0", "checkpoints/lost/commits/0", "checkpoints/other/x")
     assert codes(made) == {
-        "broken-checkpoint": ["s3://data-lake/checkpoints/lost/"],
+        "checkpoint-incomplete": ["s3://data-lake/checkpoints/lost/"],
         "no-checkpoint": ["s3://data-lake/checkpoints/other/"],
     }
-    assert "lacks the file metadata" in only(made, "broken-checkpoint").message
+    assert "has no file metadata" in only(made, "checkpoint-incomplete").message
 
 
 def test_a_lake_that_was_not_migrated() -> None:

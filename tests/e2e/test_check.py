@@ -126,7 +126,7 @@ def a_year_later(world: World) -> None:
     assert places(found, "stray-object") == {"s3://data-lake/notes.txt"}
     assert places(found, "old-path-in-script") == {"s3://data-lake/scripts/etl/new.py"}
     assert places(found, "old-path-in-log") == {"s3://data-lake/checkpoints/files/sources/0/0"}
-    assert places(found, "broken-checkpoint") == {"s3://data-lake/checkpoints/silver_page_views/"}
+    assert places(found, "checkpoint-incomplete") == {"s3://data-lake/checkpoints/silver_page_views/"}
     assert places(found, "old-path") == {"iceberg.silver.legacy_v1"}
     assert places(found, "old-pointer") == {"iceberg.gold.empty"}
     shown = world.run("check", "--config", world.config, "--layer", "platinum", exit_code=3).stdout
