@@ -31,13 +31,16 @@ from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
 from migrator.cutover.fence import Lifted, lift_fence, plan_fence, set_fence, standing
 from migrator.errors import MigratorError, PlanStale
+from migrator.inventory.lake_scripts import show_scripts
 from migrator.layout import MEDALLION, Layout
+from migrator.layout.recorded import is_s3
 from migrator.live.generation import renew
 from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
 from migrator.live.quiet import look
 from migrator.migration import Choices, Migration, carry_out
 from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy
+from migrator.plan.scripts import known_scripts
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, Journal
 from migrator.planfile.rows import EARLIER, LATER
@@ -96,6 +99,7 @@ def _opened(
 def _settings_to_plan_again(plan: PlanFile) -> Settings:
     """The settings that this plan was made with."""
     header = plan.header()
+    names = json.loads(header["script_names"])
     return replace(
         _settings_of(plan),
         layout=json.loads(header["layout"]),
@@ -107,7 +111,11 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
         preflight=json.loads(header["preflight"]),
         left_out=(),
         asked=(),
-        read_scripts=False,
+        rewrite_scripts=json.loads(header["rewrite_scripts"]),
+        known_scripts=known_scripts(plan),
+        script_endpoints=tuple(names["endpoints"]),
+        script_aliases=tuple(names["aliases"]),
+        script_checkpoints=names["checkpoints"],
         path=Path(header["config"]) if header["config"] else None,
     )
 
@@ -312,15 +320,26 @@ def _layout_of(settings: Settings) -> Layout:
 
 
 def rewrite_config(
-    paths: Sequence[str | Path], settings: Settings | None = None, *, write: bool = False, backup: bool = False
+    paths: Sequence[str | Path],
+    settings: Settings | None = None,
+    *,
+    write: bool = False,
+    backup: bool = False,
+    progress: Progress | None = None,
 ) -> RewrittenFiles:
-    """Rewrite the old paths in local scripts and settings. ``paths``: files and folders. Files change only with
-    ``write``; ``backup`` keeps their old text beside them.
+    """Rewrite the old paths in scripts and settings. ``paths``: files and folders, or URIs in S3. Only local files
+    change, and only with ``write``; ``backup`` keeps their old text beside them.
 
-    Raises ConfigError if a path does not exist. What a file system refuses is in the result, under ``skipped``."""
+    Raises ConfigError if a path does not exist. What a file system or server refuses is in the result, under
+    ``skipped``; an S3 server that cannot be reached raises Unreachable."""
     settings = settings or Settings()
     names = settings.script_names(_layout_of(settings))
-    return rewrite_files(paths, names, write=write, backup=backup, configuration=settings.path)
+    uris = [path for path in paths if isinstance(path, str) and is_s3(path)]
+    local = [path for path in paths if path not in uris]
+    result = rewrite_files(local, names, write=write, backup=backup, configuration=settings.path)
+    if uris:
+        show_scripts(uris, connect(**settings.connection), names, result, progress or Progress())
+    return result
 
 
 def _policy(layout: Layout, side: str, *, all_versions: bool, object_lock: bool, make_target: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ DEFAULT_TARGET = "data-lake"
 _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
     "target": ("bucket", "endpoint_url", "region", "profile"),
-    "plan": ("accept", "all_versions", "object_lock"),
+    "plan": ("accept", "all_versions", "object_lock", "keep_scripts"),
     "tables": ("leave", "only"),
     "rewrite-config": ("endpoints", "aliases", "checkpoints"),
     "check": ("layers", "accept"),
@@ -74,8 +74,11 @@ class Settings:
     """What is not copied with an object: "tags", and storage classes by name. Set from a plan only."""
     asked: tuple[str, ...] = ()
     """Buckets whose objects need a HEAD request before they are copied. Set from a plan only."""
-    read_scripts: bool = True
-    """A plan reads the lake's scripts. Not so when it is made anew while writers wait: it has been approved."""
+    rewrite_scripts: bool = True
+    """The scripts in the lake are rewritten at the target; else copied as they are."""
+    known_scripts: Mapping[tuple[str, str, str], bool] | None = None
+    """(bucket, key, ETag) → whether this script is rewritten, as an earlier generation of the plan has found; it is not
+    read again. None: a new plan. Set from a plan only."""
     script_endpoints: tuple[str, ...] = ()
     """More URLs under which scripts reach the server of the old buckets."""
     script_aliases: tuple[str, ...] = ()
@@ -124,6 +127,7 @@ class Settings:
         all_versions: bool = False,
         object_lock: bool = False,
         preflight: bool = True,
+        keep_scripts: bool = False,
         leave: tuple[str, ...] = (),
         accept: tuple[str, ...] = (),
     ) -> Settings:
@@ -144,6 +148,7 @@ class Settings:
             all_versions=all_versions or self.all_versions,
             object_lock=object_lock or self.object_lock,
             preflight=preflight and self.preflight,
+            rewrite_scripts=self.rewrite_scripts and not keep_scripts,
             leave=tuple(dict.fromkeys((*self.leave, *leave))),
             accept=tuple(dict.fromkeys((*self.accept, *checked_codes(accept, "--accept")))),
         )
@@ -220,6 +225,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         check_accept=checked_codes(_texts("check", check, "accept", "old-path"), "[check] accept", ACCEPTABLE_AT_CHECK),
         all_versions=_flag("plan", plan, "all_versions"),
         object_lock=_flag("plan", plan, "object_lock"),
+        rewrite_scripts=not _flag("plan", plan, "keep_scripts"),
         path=path.resolve(),
     )
 

@@ -28,7 +28,7 @@ from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
 from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, VERIFIED
 from migrator.results import RunResult
-from migrator.rewriting.stage import rewrite_logs, rewrite_tables
+from migrator.rewriting.stage import rewrite_logs, rewrite_scripts, rewrite_tables
 from migrator.run import Run
 from migrator.target.lease import Lease, drop_dead, lease
 from migrator.verifying.checks import Check, Verification
@@ -87,6 +87,7 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         copy_current_objects(run, options)
         if run.only is None:
             rewrite_logs(run)  # of streams: they name the copies, and when these were made
+            rewrite_scripts(run)
         copy_checkpoints_last(run, options)
         note_copied(run)
         run.guard.note_written()  # a kill must not leave copies that a later plan does not recognize as migrator's

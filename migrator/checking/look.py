@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from migrator.catalogs import Catalog
 from migrator.checking.old_names import Script, in_carriers, read_scripts
@@ -25,9 +24,9 @@ from migrator.findings import INFO, WARN, Finding, counted
 from migrator.layout import Layout
 from migrator.plan.checkpoints import trouble_now
 from migrator.progress import Progress
-from migrator.scripts import Names, rewrite_text
-from migrator.scripts.files import decode, is_configuration
+from migrator.scripts import Names
 from migrator.scripts.found import shown
+from migrator.scripts.stage import rewrite_bytes
 from migrator.store import Store
 
 STEP = 10_000
@@ -186,10 +185,9 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
 
     def look(script: Script, data: bytes) -> list[tuple[str, bool]]:
         """(what is said of a place, whether it certainly names an old one)"""
-        text = decode(data)
-        if text is None or is_configuration(Path(script[1]), text):
+        done = rewrite_bytes(script[1], data, names)
+        if done is None:
             return []
-        done = rewrite_text(text, names)
         certain = [(f"line {change.line} names {shown(change.old)}", True) for change in done.changes]
         doubts = [(f"line {d.line}: {d.reason}: {d.text}", bool(old_bucket.search(d.text))) for d in done.doubts]
         return certain + doubts
@@ -218,5 +216,5 @@ def _of_script(place: str, said: list[tuple[str, bool]]) -> Iterator[Finding]:
         lines = [line for line, is_certain in said if is_certain == certain]
         if lines:
             more = f" and {counted(len(lines) - 1, 'more place')}" if len(lines) > 1 else ""
-            move = 'Run "migrator rewrite-config" on your own copy of it, and upload that.'
+            move = f'"migrator rewrite-config {place}" shows the new text. Rewrite your own copy, and upload that.'
             yield Finding.of(code, place, f"{lines[0]}{more}", move, count=len(lines))

@@ -69,6 +69,7 @@ class PlanOptions:
 
     all_versions: bool = False
     object_lock: bool = False
+    keep_scripts: bool = False
     leave: tuple[str, ...] = ()
 
 
@@ -263,6 +264,9 @@ plan_options = _together(
     PlanOptions,
     click.option("--all-versions", is_flag=True, help="Also copy older versions of objects, and delete markers."),
     click.option("--object-lock", is_flag=True, help="Also copy the retention and legal hold of objects."),
+    click.option(
+        "--keep-scripts", is_flag=True, help="Copy the scripts in the lake without changing the paths in them."
+    ),
     click.option(
         "--leave",
         multiple=True,

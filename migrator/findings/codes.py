@@ -180,6 +180,7 @@ CODES: dict[str, tuple[str, str]] = {
     "migrated-table": (INFO, "the table already lives at the target"),
     "restored-object": (INFO, "an archived object was restored; its copy gets the default storage class"),
     "server-tier": (INFO, "a storage class is a tier of the old server; copies get the default class"),
+    "scripts-rewritten": (INFO, "scripts in the lake name old paths; at the target they have the new ones"),
     "scripts-unchanged": (INFO, "scripts are copied as they are; change the paths in them yourself"),
     "skipped-markers": (INFO, "empty directory markers of Hadoop's old S3 clients are not copied"),
     "target-bucket-missing": (INFO, "the target bucket does not exist; migrate will create it"),

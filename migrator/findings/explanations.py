@@ -324,9 +324,17 @@ EXPLANATIONS: dict[str, Explanation] = {
         "The catalog's pointer, or the version hint, already points to the target. The table is not copied again.",
         "Nothing.",
     ),
+    "scripts-rewritten": Explanation(
+        "Scripts below scripts/ contain old paths. At the target they have the new ones, where these are certain; the "
+        "old scripts stay as they are. Doubtful places are not changed: the plan says how many there are.",
+        "Look at the places: migrator rewrite-config s3://scripts/ shows the differences and the doubtful places. To "
+        "copy the scripts as they are, set keep_scripts.",
+        "[plan]\nkeep_scripts = true",
+    ),
     "scripts-unchanged": Explanation(
-        "Scripts may contain old paths. migrator copies scripts as they are. The plan has read them, and says how many "
-        "places are certain, and how many a person must look at.",
+        "Scripts may contain old paths. These scripts are copied as they are: they have no path that certainly "
+        "changes, or keep_scripts is set. The plan says how many places are certain, and how many a person must look "
+        "at.",
         "Rewrite the scripts where you keep them, and put them to the target at the time of the cutover.",
         "migrator rewrite-config --config lake.toml scripts/ --write",
     ),

@@ -42,9 +42,10 @@ from migrator.plan.diff import (
     recognize_copies,
     skip_doubled_markers,
 )
+from migrator.plan.file_marks import refuse_foreign
 from migrator.plan.header import plan_header
 from migrator.plan.preflight import preflight
-from migrator.plan.scripts import find_scripts
+from migrator.plan.scripts import plan_scripts
 from migrator.plan.table_planner import plan_tables
 from migrator.plan.target_catalogs import check_target_catalogs
 from migrator.planfile.connecting import insert_rows
@@ -96,7 +97,7 @@ def _build(
     progress: Progress,
 ) -> None:
     """The order of planning: list, compare, plan the tables, and find what is wrong."""
-    scripts = settings.script_names(layout)  # a name that cannot be one is reported before the listing
+    settings.script_names(layout)  # a name that cannot be one is reported before the listing
     target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is reported before the listing
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = _named_tables(plan, catalogs, settings)
@@ -109,17 +110,16 @@ def _build(
     if target_exists:
         compare_histories(plan, store, layout, target, progress)
     compare_listings(plan)
-    recognize_copies(plan, Ledger(store, layout.target_bucket))
+    ledger = Ledger(store, layout.target_bucket)
+    recognize_copies(plan, ledger)
     plan_tables(plan, store, layout, catalogs, named, progress, settings)
     note_target_metadata(plan, layout)
     compare_contents(plan, store, layout, progress)
     skip_doubled_markers(plan)
-    used = plan_checkpoints(plan, store, layout)
-    plan_carriers(plan, store, layout, used)
+    _plan_other_files(plan, settings, store, layout, ledger, progress)
     settle_histories(plan, layout)
     check_target_catalogs(plan, store, layout, catalogs, settings.leave)
     _find_trouble(plan, store, layout, catalogs)
-    find_scripts(plan, store, scripts, progress, read=settings.read_scripts)
     find_bucket_state(plan, store, layout, histories, all_versions=settings.all_versions)
     if not target_exists:
         find_missing_target(plan, layout)
@@ -129,6 +129,16 @@ def _build(
         needs.left_out += preflight(plan, store, layout, catalogs, accept, progress, target_exists=target_exists)
     accept_findings(plan, settings.accept)
     plan.seal(plan_header(settings, store, layout, catalogs, needs, target_exists=target_exists))
+
+
+def _plan_other_files(
+    plan: PlanFile, settings: Settings, store: Store, layout: Layout, ledger: Ledger, progress: Progress
+) -> None:
+    """Plan the files that hold paths and are of no table."""
+    used = plan_checkpoints(plan, store, layout)
+    plan_carriers(plan, store, layout, used)
+    plan_scripts(plan, store, settings.script_names(layout), settings, progress)
+    refuse_foreign(plan, ledger)
 
 
 def _named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog], settings: Settings) -> list[CatalogTable]:

@@ -32,7 +32,7 @@ from migrator.errors import SourceChanged, StoreError, Unreachable, Unreadable
 from migrator.findings import BLOCK, EXAMPLES, INFO, WARN, Finding, counted, first_of
 from migrator.inventory import advice
 from migrator.layout import Layout
-from migrator.plan.log_marks import mark_rewritten
+from migrator.plan.file_marks import mark_log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import COPIED
 from migrator.planfile.rows import SAME
@@ -125,7 +125,7 @@ def plan_carriers(plan: PlanFile, store: Store, layout: Layout, used: Collection
     for finding in _findings(plan.db.execute(IN_OLD_BUCKETS).fetchall(), store, layout, rewritten):
         plan.add_finding(finding)
     for verdict in rewritten:
-        mark_rewritten(plan, verdict.unit.bucket, verdict.unit.carrier, used)
+        mark_log(plan, verdict.unit.bucket, verdict.unit.carrier, used)
     for finding in _first_of_each(_rewritten_finding(verdict) for verdict in rewritten):
         plan.add_finding(finding)
 

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import Any
 
 from migrator.catalogs import Catalog, properties_of
 from migrator.catalogs.two_catalogs import TwoCatalogs
@@ -51,11 +52,31 @@ def plan_header(
         "left_out": json.dumps(needs.left_out),
         "asked": json.dumps(needs.asked),
         "object_lock": json.dumps(settings.object_lock),
+        "locks": json.dumps(needs.locks),
+        **_choices(settings),
+        "script_names": json.dumps(_script_names(settings, layout)),
+    }
+
+
+def _choices(settings: Settings) -> dict[str, str]:
+    """What a plan that is made anew is made with."""
+    return {
         "leave": json.dumps(settings.leave),
         "only": json.dumps(settings.only),
         "accept": json.dumps(settings.accept),
         "preflight": json.dumps(settings.preflight),
-        "locks": json.dumps(needs.locks),
+        "rewrite_scripts": json.dumps(settings.rewrite_scripts),
+    }
+
+
+def _script_names(settings: Settings, layout: Layout) -> dict[str, Any]:
+    """What :class:`migrator.scripts.Names` takes beside the layout."""
+    names = settings.script_names(layout)
+    return {
+        "endpoints": [without_userinfo(url) for url in names.endpoints],
+        "aliases": names.aliases,
+        "checkpoints": names.checkpoints,
+        "other_server": names.other_server,
     }
 
 

@@ -1,18 +1,22 @@
-"""Reads the scripts of the lake, and says how many of them name old paths. Nothing is changed."""
+"""Reads the scripts of the lake, and plans those that name old paths: they are rewritten at the target. The old ones
+stay as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.config import Settings
 from migrator.errors import StoreError, Unreachable
 from migrator.findings import Finding, counted
+from migrator.plan.file_marks import mark_files
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import MOVES
+from migrator.planfile.rows import ROLE_SCRIPT
 from migrator.progress import Progress
-from migrator.scripts import Names, rewrite_text
-from migrator.scripts.files import decode
+from migrator.scripts import Names
+from migrator.scripts.stage import rewrite_bytes
 from migrator.store import Store
 
 WORKERS = 16
@@ -23,47 +27,69 @@ MOST_BYTES = 1 << 20
 MOST_TOTAL = 32 << 20
 """How many bytes of scripts are read in each bucket."""
 
-_SCRIPTS = f"target GLOB 'scripts/*' AND {MOVES}"
+_SCRIPTS = f"target GLOB 'scripts/*' AND {MOVES} AND role IN ('', '{ROLE_SCRIPT}')"
 
 
 @dataclass(frozen=True, slots=True)
 class _Script:
+    id: int
     bucket: str
     key: str
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Total:
-    """What the scripts of a bucket hold. ``unread`` also counts what is too large, or one too many."""
+    """What the scripts of a bucket hold. ``files``: those with paths that change; ``unread`` also counts what is too
+    large, or one too many."""
 
-    files: int = 0
+    files: list[int] = field(default_factory=list)
     changes: int = 0
     doubts: int = 0
     unread: int = 0
+    known: bool = False
+    """Some were not read again, so that their places are not counted."""
 
-    def __str__(self) -> str:
-        said = [f"{counted(self.files, 'file')} would change in {counted(self.changes, 'place')}"]
+    def said(self, change: str) -> str:
+        """In words; ``change``: "would change" or "are rewritten"."""
+        places = "" if self.known else f" in {counted(self.changes, 'place')}"
+        said = [f"{counted(len(self.files), 'file')} {change}{places}"]
         said += [f"{counted(self.doubts, 'place')} must be looked at"] if self.doubts else []
         said += [f"{counted(self.unread, 'file')} not read"] if self.unread else []
         return ", ".join(said)
 
 
-def find_scripts(plan: PlanFile, store: Store, names: Names, progress: Progress, *, read: bool) -> None:
-    """Report the scripts: one finding for each bucket. ``read``: also say what they hold. Raises Unreachable."""
+def known_scripts(plan: PlanFile) -> dict[tuple[str, str, str], bool]:
+    """(bucket, key, ETag) of each script of this plan → whether it is rewritten."""
+    query = f"SELECT bucket, key, etag, role FROM objects WHERE {_SCRIPTS}"
+    return {(bucket, key, etag): role == ROLE_SCRIPT for bucket, key, etag, role in plan.db.execute(query)}
+
+
+def plan_scripts(plan: PlanFile, store: Store, names: Names, settings: Settings, progress: Progress) -> None:
+    """Mark the scripts that are rewritten, and report the scripts: one finding for each bucket. Raises Unreachable."""
     query = f"SELECT bucket, count(*), count(*) FILTER (WHERE size > 0) FROM objects WHERE {_SCRIPTS} GROUP BY bucket"
     for bucket, count, not_empty in plan.db.execute(query).fetchall():
-        message, move = "are copied as they are", 'Run "migrator rewrite-config" on your own copies of them.'
-        if read:
-            scripts = list(_first_scripts(plan, bucket))
-            total = _read(scripts, store, names, progress)
-            message += f": {replace(total, unread=total.unread + not_empty - len(scripts))}"
-        plan.add_finding(Finding.of("scripts-unchanged", f"s3://{bucket}/", message, move, count=count))
+        scripts = list(_first_scripts(plan, bucket))
+        total = _Total(unread=not_empty - len(scripts))
+        _judge(scripts, settings.known_scripts or {}, store, names, total, progress)
+        if settings.rewrite_scripts:
+            mark_files(plan, ROLE_SCRIPT, total.files)
+        plan.add_finding(_finding(bucket, total, count, rewritten=settings.rewrite_scripts))
+
+
+def _finding(bucket: str, total: _Total, count: int, *, rewritten: bool) -> Finding:
+    place = f"s3://{bucket}/"
+    move = f'Run "migrator rewrite-config {place}" to see the places.' if total.files or total.doubts else ""
+    if not rewritten or not total.files:
+        message = f"are copied as they are: {total.said('would change')}"
+        return Finding.of("scripts-unchanged", place, message, move, count=count)
+    message = f"name old paths: {total.said('are rewritten at the target')}"
+    return Finding.of("scripts-rewritten", place, message, move, count=count)
 
 
 def _first_scripts(plan: PlanFile, bucket: str) -> Iterator[_Script]:
     rows = plan.db.execute(
-        f"SELECT size, bucket, key, etag FROM objects WHERE {_SCRIPTS} AND bucket = ?"
+        f"SELECT size, id, bucket, key, etag FROM objects WHERE {_SCRIPTS} AND bucket = ?"
         f" AND size BETWEEN 1 AND {MOST_BYTES} ORDER BY key LIMIT {MOST_SCRIPTS}",
         (bucket,),
     )
@@ -75,23 +101,37 @@ def _first_scripts(plan: PlanFile, bucket: str) -> Iterator[_Script]:
         yield _Script(*script)
 
 
-def _read(scripts: list[_Script], store: Store, names: Names, progress: Progress) -> _Total:
-    """Read these scripts. What is not text holds nothing; what the server refuses is counted."""
+def _judge(
+    scripts: list[_Script],
+    known: Mapping[tuple[str, str, str], bool],
+    store: Store,
+    names: Names,
+    total: _Total,
+    progress: Progress,
+) -> None:
+    """Read these scripts but those that are known. What the server refuses is counted."""
+    new = []
+    for script in scripts:
+        rewritten = known.get((script.bucket, script.key, script.etag))
+        if rewritten is None:
+            new.append(script)
+        else:
+            total.known = True
+            total.files += [script.id] if rewritten else []
 
     def look(script: _Script) -> tuple[int, int]:
-        text = decode(store.get(script.bucket, script.key, etag=script.etag).data)
-        done = rewrite_text(text, names) if text is not None else None
+        done = rewrite_bytes(script.key, store.get(script.bucket, script.key, etag=script.etag).data, names)
         return (len(done.changes), len(done.doubts)) if done else (0, 0)
 
-    total = _Total()
-    with progress.stage("reading scripts", objects=len(scripts)) as stage:
-        for outcome in run_in_threads(look, scripts, workers=WORKERS):
+    with progress.stage("reading scripts", objects=len(new)) as stage:
+        for outcome in run_in_threads(look, new, workers=WORKERS):
             stage.advance(1)
             if isinstance(outcome, Failed):
                 if isinstance(outcome.error, Unreachable) or not isinstance(outcome.error, StoreError):
                     raise outcome.error
-                total = replace(total, unread=total.unread + 1)
+                total.unread += 1
                 continue
             changes, doubts = outcome.result
-            total = _Total(total.files + bool(changes), total.changes + changes, total.doubts + doubts, total.unread)
-    return total
+            total.files += [outcome.item.id] if changes else []
+            total.changes += changes
+            total.doubts += doubts

@@ -35,6 +35,11 @@ LOG_ROLES = (ROLE_SINK_LOG, ROLE_SOURCE_LOG, ROLE_SYMLINK) = ("sink-log", "file-
 """What a file that is rewritten is, if it is of no table: part of the log of a stream that writes files, or of one that
 reads files, or a manifest that lists files for other engines."""
 
+ROLE_SCRIPT = "script"
+"""The role of a script whose old paths are rewritten."""
+OTHER_ROLES = (*LOG_ROLES, ROLE_SCRIPT)
+"""The roles of rewritten files that are of no table."""
+
 ROLE_VERSION_HINT = "version-hint"
 """The role of a Hadoop table's pointer, which is copied at the cutover."""
 

@@ -6,7 +6,7 @@ from migrator.findings import counted
 from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import same_etag
-from migrator.planfile.rows import COPY, LOG_ROLES, OVERWRITE, REWRITE, ROLE_VERSION_HINT, SAME
+from migrator.planfile.rows import COPY, OTHER_ROLES, OVERWRITE, REWRITE, ROLE_VERSION_HINT, SAME
 from migrator.retiring.results import EXAMPLES
 
 RETIRABLE = "retirable"
@@ -23,7 +23,7 @@ WHERE {_PLANNED} AND o.target IS NOT NULL AND CASE
   WHEN o.role = '{ROLE_VERSION_HINT}' THEN d.object_id IS NOT NULL OR o.action = '{SAME}'
   WHEN d.object_id IS NOT NULL THEN t.size = d.size AND {same_etag("t.etag", "d.etag")}
   WHEN o.action = '{SAME}' AND o.role = '' THEN t.size = o.size AND t.etag IS o.target_etag
-  WHEN o.action = '{SAME}' AND o.role IN {LOG_ROLES} THEN t.etag IS o.target_etag
+  WHEN o.action = '{SAME}' AND o.role IN {OTHER_ROLES} THEN t.etag IS o.target_etag
   ELSE o.action = '{SAME}' END
 """
 

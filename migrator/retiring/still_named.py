@@ -34,7 +34,7 @@ from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import object_named
 from migrator.planfile.queries import SAME_AS_SOURCE
-from migrator.planfile.rows import LOG_ROLES, SKIP, PlannedTable
+from migrator.planfile.rows import OTHER_ROLES, SKIP, PlannedTable
 from migrator.planfile.wave import is_wave
 from migrator.retiring.old_entries import moved_metadata, moved_namespaces, old_entries
 from migrator.retiring.proof import RETIRABLE
@@ -43,7 +43,7 @@ from migrator.store import Store
 SCRIPTS = "scripts-unchanged"
 
 _IS_SCRIPT = f"o.target GLOB 'scripts/*' OR {is_script('o.target')}"
-_COPIES = f"({SAME_AS_SOURCE} OR o.role IN {LOG_ROLES}) AND t.size > 0"
+_COPIES = f"({SAME_AS_SOURCE} OR o.role IN {OTHER_ROLES}) AND t.size > 0"
 _SCRIPTS = (
     f"SELECT t.key FROM objects o JOIN {TARGET} t ON t.key = o.target"
     f" WHERE {_COPIES} AND ({_IS_SCRIPT}) AND t.size <= {MOST_SCRIPT_BYTES} LIMIT {MOST_SCRIPTS}"

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from migrator.errors import MigrationFailed, Occupied
 from migrator.planfile.objects import sink_folders
 from migrator.planfile.queries import count_objects, pending_rewrites
-from migrator.planfile.rows import LOG_ROLES, REWRITTEN_ROLES, ROLE_SOURCE_LOG, PlannedObject
+from migrator.planfile.rows import LOG_ROLES, REWRITTEN_ROLES, ROLE_SCRIPT, ROLE_SOURCE_LOG, PlannedObject
 from migrator.results import Written
 from migrator.rewriting.logs import LogRewriter
 from migrator.rewriting.measured_files import JournalledFiles, plan_rewriter
 from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
+from migrator.rewriting.scripts import ScriptRewriter, script_names
 from migrator.run import Run
 
 _SOURCE_LOGS_DONE = f"""
@@ -32,6 +33,12 @@ def rewrite_tables(run: Run) -> None:
         worker = (plan_rewriter, run.plan.path, run.store.connection, run.conditional)
         with rewriting(rewriter, size, *worker) as (rewrite, workers):
             run.each_object(f"rewriting {role}", where, _job(run, _of_table(run, rewrite)), workers=workers)
+
+
+def rewrite_scripts(run: Run) -> None:
+    """Rewrite the scripts in the lake that name old paths. Raises as :func:`rewrite_tables`."""
+    rewriter = ScriptRewriter(run.store, run.layout.target_bucket, script_names(run.plan))
+    run.each_object("rewriting scripts", pending_rewrites(ROLE_SCRIPT), _job(run, rewriter), workers=THREADS)
 
 
 def rewrite_logs(run: Run) -> None:

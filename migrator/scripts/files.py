@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from migrator.errors import ConfigError
 
@@ -120,7 +120,7 @@ def read_file(path: Path) -> bytes | Skipped:
         return Skipped(str(path), f"cannot be read: {error.strerror}", True)
 
 
-def is_configuration(path: Path, text: str) -> bool:
+def is_configuration(path: PurePath, text: str) -> bool:
     """True for a configuration of migrator under any name: waves have one each."""
     return path.suffix == ".toml" and _LAYOUT.search(text) is not None
 

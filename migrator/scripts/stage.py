@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from migrator.scripts.diff import unified_diff
 from migrator.scripts.doubtful import mentions
 from migrator.scripts.files import (
+    CONFIGURATION,
     IS_CONFIGURATION,
     NOT_TEXT,
     NOT_TEXT_BUT_OLD,
@@ -21,7 +22,17 @@ from migrator.scripts.files import (
     walk,
 )
 from migrator.scripts.found import Change, Doubt, Names
-from migrator.scripts.rewrite import rewrite_text
+from migrator.scripts.rewrite import Rewritten, rewrite_text
+
+
+def rewrite_bytes(name: str, data: bytes, names: Names) -> Rewritten | None:
+    """The rewritten text of a script called ``name``. None for what is left alone: what is no UTF-8 text, and a
+    configuration of migrator, which must go on naming the old places."""
+    text = decode(data)
+    path = PurePosixPath(name)
+    if text is None or path.name == CONFIGURATION or is_configuration(path, text):
+        return None
+    return rewrite_text(text, names)
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,23 @@ def rewrite_files(
         else:
             _rewrite(path, data, text, names, result, backup=backup)
     return result
+
+
+def look_at(path: str, name_in_diff: str, data: bytes, names: Names, result: RewrittenFiles) -> None:
+    """Add what is found in a file that is not written."""
+    text = decode(data)
+    if text is None:
+        old = mentions(data, names)
+        result.skipped.append(Skipped(path, NOT_TEXT_BUT_OLD if old else NOT_TEXT, old))
+        return
+    done = rewrite_bytes(path, data, names)
+    if done is None:
+        result.skipped.append(Skipped(path, IS_CONFIGURATION, False))
+    elif done.changes or done.doubts:
+        diff = unified_diff(name_in_diff, text, done.edits)
+        result.files.append(RewrittenFile(path, done.changes, done.doubts, diff))
+    else:
+        result.unchanged += 1
 
 
 def _name_in_diff(path: Path) -> str:

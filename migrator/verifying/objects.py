@@ -12,7 +12,7 @@ from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import lies_in
 from migrator.planfile.queries import MOVES, SAME_AS_SOURCE, WRITTEN_OR_SAME, count_objects, keys_under, same_etag
-from migrator.planfile.rows import CONFLICT, LOG_ROLES, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
+from migrator.planfile.rows import CONFLICT, OTHER_ROLES, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check, PrefixTotal, note_comparison
@@ -23,7 +23,7 @@ REMOVED_BY_STREAM = "removed by a stream that goes on at the target"
 OBJECTS_CHECK = "every object of the plan is at the target"
 """The name of the check of :func:`check_objects`."""
 
-PINNED = ("", *LOG_ROLES)
+PINNED = ("", *OTHER_ROLES)
 """The roles of objects of no table: what the target had of them while planning must still be there."""
 
 _DIFFERENCES = f"""

@@ -32,6 +32,7 @@ from migrator.verifying.objects import check_contents, check_objects, prefix_tot
 from migrator.verifying.old_buckets import OldBuckets
 from migrator.verifying.pointers import check_catalogs_point_to_target, registered_metadata
 from migrator.verifying.rows import TableRows
+from migrator.verifying.scripts import check_scripts
 from migrator.verifying.tables import check_tables
 from migrator.verifying.versions import check_versions
 
@@ -73,6 +74,7 @@ class Verifier:
         if deep:
             result.checks.append(check_contents(plan, store, self._old, progress))
         result.checks += check_logs(plan, store, self._old, progress, times=not cut_over)
+        result.checks += check_scripts(plan, store, progress)
         result.checks.append(pointing)
         result.checks += check_tables(plan, store, self._rows, pointers, progress, deep=deep)
         result.unregistered = unregistered_tables(plan.tables(), registered_metadata(plan, self._catalogs))

@@ -1,4 +1,4 @@
-"""The plan says what the scripts of the lake hold; it changes none of them."""
+"""Scripts of the lake with old paths are rewritten at the target; the plan says how many, and what is doubtful."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from migrator.errors import AccessDenied, Unreachable
 from migrator.plan import scripts
+from migrator.planfile.file import PlanFile
 from migrator.store import Store
 from plan.handmade import planned, put
 
@@ -33,13 +34,41 @@ LAYOUT = {"s3://scripts/": "scripts/", "s3://bronze/": "bronze/", "s3://warehous
 
 
 def said(lake: Store, tmp_path: Path, **settings: Any) -> list[tuple[str, str, int]]:
+    """The findings about scripts; a plan that keeps them, unless it says otherwise."""
+    settings.setdefault("rewrite_scripts", False)
     found = planned(lake, tmp_path, layout=LAYOUT, **settings)["findings"]
-    return [(f["place"], f["message"], f["count"]) for f in found if f["code"] == "scripts-unchanged"]
+    codes = ("scripts-rewritten",) if settings["rewrite_scripts"] else ("scripts-unchanged",)
+    return [(f["place"], f["message"], f["count"]) for f in found if f["code"] in codes]
 
 
 def test_what_would_change_is_counted(scripted: Store, tmp_path: Path) -> None:
     message = "are copied as they are: 2 files would change in 3 places, 1 place must be looked at"
     assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
+
+
+def test_what_changes_is_rewritten(scripted: Store, tmp_path: Path) -> None:
+    message = "name old paths: 2 files are rewritten at the target in 3 places, 1 place must be looked at"
+    assert said(scripted, tmp_path, rewrite_scripts=True) == [("s3://scripts/", message, 5)]
+    (tmp_path / "again").mkdir()
+    described = planned(scripted, tmp_path / "again", layout=LAYOUT)
+    assert described["actions"]["rewrite"]["objects"] == 2 and described["actions"]["copy"]["objects"] == 3
+
+
+def test_scripts_without_old_paths_are_copied(lake: Store, tmp_path: Path) -> None:
+    lake.create_bucket("scripts")
+    put(lake, "s3://scripts/a.py", b"print(1)")
+    (found,) = [f for f in planned(lake, tmp_path, layout=LAYOUT)["findings"] if f["code"].startswith("scripts-")]
+    assert (found["code"], found["message"]) == (
+        "scripts-unchanged",
+        "are copied as they are: 0 files would change in 0 places",
+    )
+
+
+def test_the_configuration_of_migrator_is_not_rewritten(lake: Store, tmp_path: Path) -> None:
+    lake.create_bucket("scripts")
+    put(lake, "s3://scripts/lake.toml", b'[layout]\n"s3://bronze/" = "bronze/"\n')
+    put(lake, "s3://scripts/wave-2.toml", b'[layout]\n"s3://bronze/" = "bronze/"\n')
+    assert planned(lake, tmp_path, layout=LAYOUT)["actions"]["rewrite"]["objects"] == 0
 
 
 def test_what_is_not_read_is_counted(scripted: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,9 +78,26 @@ def test_what_is_not_read_is_counted(scripted: Store, tmp_path: Path, monkeypatc
     assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
 
 
-def test_a_plan_that_is_made_anew_reads_none(scripted: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scripts, "_read", None)
-    assert said(scripted, tmp_path, read_scripts=False) == [("s3://scripts/", "are copied as they are", 5)]
+def test_a_plan_that_is_made_anew_reads_what_is_new(scripted: Store, tmp_path: Path) -> None:
+    planned(scripted, tmp_path, layout=LAYOUT)
+    with PlanFile.open(tmp_path / "plan.db", read_only=True) as plan:
+        known = scripts.known_scripts(plan)
+    assert sorted(key for (_, key, _), rewritten in known.items() if rewritten) == ["etl/a.py", "etl/b.py"]
+    put(scripted, "s3://scripts/etl/b.py", b"nothing old any more")
+    put(scripted, "s3://scripts/new.sh", b"ls s3://bronze/\n")
+    read: list[str] = []
+    get = Store.get
+
+    def noted(store: Store, bucket: str, key: str, **how: Any) -> Any:
+        read.append(key)
+        return get(store, bucket, key, **how)
+
+    (tmp_path / "again").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "get", noted)
+        found = said(scripted, tmp_path / "again", rewrite_scripts=True, known_scripts=known)
+    assert found == [("s3://scripts/", "name old paths: 2 files are rewritten at the target", 6)]
+    assert sorted(key for key in read if key in (*SCRIPTS, "new.sh")) == ["etl/b.py", "new.sh"]
 
 
 def test_no_more_is_read_than_a_plan_has_time_for(
