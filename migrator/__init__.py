@@ -2,7 +2,7 @@
 
 The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
 ``cutover``, ``verifying``, ``reporting``. Beside it: ``live`` (a lake in use), ``rollback`` (the way back) and
-``retiring`` (deleting the old objects).
+``retiring`` (deleting the old objects), and ``checking`` (the structure of a lake, at any time).
 :mod:`migrator.migration` has the order of a migration: read it first. :mod:`migrator.api` has the functions that Python
 programs call; ``cli`` calls them, too. docs/design.md has the rest.
 """
@@ -16,6 +16,7 @@ from migrator._version import __version__
 
 if TYPE_CHECKING:
     from migrator.api import (
+        check_lake,
         copy_lake,
         cutover_lake,
         list_tables,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         unfence_lake,
         verify_lake,
     )
+    from migrator.checking.results import LakeCheck
     from migrator.config import Settings
     from migrator.migration import Migration
     from migrator.reporting.description import PlanDescription, TableDescription
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from migrator.verifying.checks import Verification
 
 __all__ = [
+    "LakeCheck",
     "Migration",
     "PlanDescription",
     "Retirement",
@@ -52,6 +55,7 @@ __all__ = [
     "TableDescription",
     "Verification",
     "__version__",
+    "check_lake",
     "copy_lake",
     "cutover_lake",
     "list_tables",
@@ -72,6 +76,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "LakeCheck": "migrator.checking.results",
     "Migration": "migrator.migration",
     "PlanDescription": "migrator.reporting.description",
     "Retirement": "migrator.retiring.results",

@@ -24,7 +24,9 @@ from typing import Any
 
 from migrator.catalogs import Catalog, open_catalog, open_target, properties_of
 from migrator.catalogs.two_catalogs import TwoCatalogs
-from migrator.config import Settings, load
+from migrator.checking.look import Checking, check
+from migrator.checking.results import LakeCheck
+from migrator.config import Settings, checked_layers, load
 from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
 from migrator.cutover.fence import Lifted, lift_fence, plan_fence, set_fence, standing
@@ -184,6 +186,19 @@ def list_tables(settings: Settings, *, progress: Progress | None = None) -> list
         listing = replace(settings, preflight=False)
         described = plan_lake(listing, Path(folder) / "tables.db", progress=progress)
     return described["tables"]
+
+
+def check_lake(settings: Settings, *, layers: Iterable[str] = (), progress: Progress | None = None) -> LakeCheck:
+    """Look whether a lake has the folder structure of its layout, and what still names an old bucket. Changes nothing,
+    and needs no plan: call it before a migration, after it, or a year later. Look at ``LakeCheck.ok``.
+
+    ``layers``: new layers that you want to add; the findings say where they go. What cannot be read is a finding.
+    Raises ConfigError, NotFound if there is no such lake, StoreError if the target cannot be listed, CatalogError if a
+    catalog cannot be opened.
+    """
+    layout, wanted = _layout_of(settings), checked_layers(layers, "--layer")
+    with _opened(settings, layout.map_uri) as (store, catalogs):
+        return check(Checking(settings, layout, store, catalogs, progress or Progress(), wanted))
 
 
 def relocate_table(
@@ -554,8 +569,10 @@ __all__ = [
     "FENCE_KEEP",
     "Choices",
     "CopySettings",
+    "LakeCheck",
     "Migration",
     "OpenPlan",
+    "check_lake",
     "copy_lake",
     "cutover_lake",
     "default_plan_path",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from migrator.errors import ConfigError
-from migrator.findings import ACCEPTABLE, CODES
+from migrator.findings import ACCEPTABLE, ACCEPTABLE_AT_CHECK, CODES
 from migrator.layout import Layout
 from migrator.scripts.found import CHECKPOINTS, Names
 from migrator.store.endpoints import check_endpoint
@@ -32,6 +32,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "plan": ("accept", "all_versions", "object_lock", "keep_scripts"),
     "tables": ("leave", "only"),
     "rewrite-config": ("endpoints", "aliases", "checkpoints"),
+    "check": ("layers", "accept"),
 }
 TARGET = "target"
 """The key of a catalog's table that describes the catalog to which its tables move."""
@@ -84,6 +85,10 @@ class Settings:
     """Aliases of mc that stand for that server in scripts."""
     script_checkpoints: str | None = None
     """The local folder of checkpoints that scripts name; None for the usual one."""
+    check_layers: tuple[str, ...] = ()
+    """Folders of the target that belong to its structure, although no old bucket becomes them."""
+    check_accept: tuple[str, ...] = ()
+    """Codes of findings because of which a check does not fail."""
     path: Path | None = None
 
     @property
@@ -188,7 +193,7 @@ def load(path: Path) -> Settings:
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known("", document, (*_KEYS, "layout", "catalogs"))
-    source, target, plan, tables, scripts = (_section(document, name) for name in _KEYS)
+    source, target, plan, tables, scripts, check = (_section(document, name) for name in _KEYS)
     bucket = _text("target", target, "bucket") or DEFAULT_TARGET
     layout = _table(document, "layout") if "layout" in document else None
     if layout is not None:
@@ -216,6 +221,8 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         ),
         script_aliases=_texts("rewrite-config", scripts, "aliases", "myminio"),
         script_checkpoints=_text("rewrite-config", scripts, "checkpoints"),
+        check_layers=checked_layers(_texts("check", check, "layers", "platinum/"), "[check] layers"),
+        check_accept=checked_codes(_texts("check", check, "accept", "old-path"), "[check] accept", ACCEPTABLE_AT_CHECK),
         all_versions=_flag("plan", plan, "all_versions"),
         object_lock=_flag("plan", plan, "object_lock"),
         rewrite_scripts=not _flag("plan", plan, "keep_scripts"),
@@ -301,17 +308,30 @@ def _texts(section: str, given: Mapping[str, Any], key: str, example: str) -> tu
     return tuple(values)
 
 
-def checked_codes(codes: Iterable[str], where: str) -> tuple[str, ...]:
-    """The codes, all of which may be accepted. Raises ConfigError that names the first other one."""
+def checked_codes(codes: Iterable[str], where: str, among: Sequence[str] = ACCEPTABLE) -> tuple[str, ...]:
+    """The codes, all of which may be accepted: they are ``among`` these. Raises ConfigError that names the first other
+    one."""
     codes = tuple(codes)
     for code in codes:
-        if code in ACCEPTABLE:
+        if code in among:
             continue
         what = "is a finding that nobody can accept" if code in CODES else "is the code of no finding"
-        near = difflib.get_close_matches(code, ACCEPTABLE, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(code, among, n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
             f"{where} cannot include {code!r}, which {what}.",
-            next_move=f"{hint}It may hold: {', '.join(ACCEPTABLE)}.",
+            next_move=f"{hint}It may hold: {', '.join(among)}.",
         )
     return codes
+
+
+def checked_layers(names: Iterable[str], where: str) -> tuple[str, ...]:
+    """The names of layers, without slashes at their ends. Raises ConfigError for one that is no plain folder."""
+    layers = []
+    for given in names:
+        name = given.strip().removesuffix("/")
+        parts = name.split("/")
+        if not all(parts) or {".", ".."} & set(parts) or "://" in name:
+            raise ConfigError(f"{where}: {given!r} is not the name of a folder.", next_move='For example "platinum/".')
+        layers.append(name)
+    return tuple(dict.fromkeys(layers))

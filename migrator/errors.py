@@ -28,7 +28,7 @@ EXIT_CODES = {
     EXIT_OK: "everything asked for was done, and no check failed",
     EXIT_ERROR: "an error: the endpoint, the credentials, a catalog or the plan file cannot be used",
     EXIT_USAGE: "usage: a wrong option, or a mistake in lake.toml",
-    EXIT_FAILED: "something failed or differs: the plan is blocked, a copy failed, verification found a difference",
+    EXIT_FAILED: "something failed or differs: the plan is blocked, a copy failed, `verify` or `check` found something",
     EXIT_STALE: "the plan is stale: the lake changed since planning, or the plan has another format; plan again",
     EXIT_PENDING: "`plan --detailed-exitcode` only: there are changes to make",
     EXIT_INTERRUPTED: "interrupted (Ctrl-C); run the same command again to continue",

@@ -44,6 +44,9 @@ def test_everything(tmp_path: Path) -> None:
         endpoints = ["http://s3.lake:9000"]
         aliases = ["myminio"]
         checkpoints = "/data/checkpoints/"
+        [check]
+        layers = ["platinum/", "archive", "platinum"]
+        accept = ["stray-object"]
         """,
     )
     settings = load(path)
@@ -57,6 +60,7 @@ def test_everything(tmp_path: Path) -> None:
     }
     assert settings.catalogs == {"iceberg": {"type": "sql", "uri": "sqlite:///x.db", "pool.size": "3"}}
     assert settings.accept == ("delta-log",)
+    assert (settings.check_layers, settings.check_accept) == (("platinum", "archive"), ("stray-object",))
     assert settings.all_versions
     assert settings.leave == ("db.t", "iceberg.db.u")
     assert settings.only == ("gold.*",)

@@ -21,7 +21,7 @@ from migrator.catalogs.base import CatalogKind
 from migrator.cli import main
 from migrator.config import load
 from migrator.errors import EXIT_CODES
-from migrator.findings import ACCEPTABLE, AT_MIGRATION, AT_RETIRE, CODES
+from migrator.findings import ACCEPTABLE, AT_CHECK, AT_MIGRATION, AT_RETIRE, CHECK_TOO, CODES
 from migrator.findings.explanations import EXPLANATIONS
 from migrator.layout import MEDALLION, Layout
 from migrator.plan.policy import least_policy
@@ -68,6 +68,8 @@ def test_the_policy() -> None:
 def test_findings() -> None:
     rows = "".join(f"| `{code}` | {severity} | {text} |\n" for code, (severity, text) in CODES.items())
     generated(DOCS / "findings.md", "findings", f"| code | severity | means |\n|---|---|---|\n{rows}")
+    rows = "".join(f"| `{code}` | {severity} | {text} |\n" for code, (severity, text) in AT_CHECK.items())
+    generated(DOCS / "findings.md", "findings of check", f"| code | severity | means |\n|---|---|---|\n{rows}")
     acceptable = " and ".join(", ".join(f"`{code}`" for code in sorted(ACCEPTABLE)).rsplit(", ", 1))
     text = " ".join((DOCS / "findings.md").read_text().split())
     assert acceptable in text
@@ -75,10 +77,10 @@ def test_findings() -> None:
 
 
 def test_every_code_is_explained() -> None:
-    assert {*CODES, *AT_MIGRATION, *AT_RETIRE} <= set(EXPLANATIONS)
+    assert set(EXPLANATIONS) == {*CODES, *AT_MIGRATION, *AT_RETIRE, *AT_CHECK} and set(CHECK_TOO) <= set(CODES)
     for code, explanation in EXPLANATIONS.items():
         assert all(text.endswith(".") for text in explanation[:2]), code
-    for code in (*CODES, *AT_MIGRATION, *AT_RETIRE):
+    for code in EXPLANATIONS:
         shown = CliRunner().invoke(main, ["explain", code])
         assert shown.exit_code == 0 and EXPLANATIONS[code].why in shown.output
         assert code in CliRunner().invoke(main, ["explain"]).output
@@ -199,6 +201,23 @@ def test_every_path_pitfall_and_known_fault_has_its_tests() -> None:
         "Pitfalls": sorted(str(n) for n in range(1, 28)),
         "Known faults": sorted(f"{project}#{fault}" for project, faults in FAULTS.items() for fault in faults),
     }
+
+
+def test_every_promise_of_the_mission_has_a_command_and_a_test() -> None:
+    """mission.md names only commands, options and tests that are there."""
+    text = (DOCS / "mission.md").read_text()
+    rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| (?!promise|---)", line)]
+    assert isinstance(main, click.Group) and len(rows) > 20
+    for promise, commands, tests in rows:
+        named = re.findall(r"`migrator ([a-z-]+)([^`]*)`", commands)
+        assert named, promise
+        for name, words in named:
+            options = {option for one in main.commands[name].params for option in one.opts}
+            assert set(re.findall(r"--[a-z-]+", words)) <= options, f"{name} {words}"
+        listed = re.findall(r"`(tests/[^`]+\.py)::([^`]+)`", tests)
+        assert listed and "".join(f"`{file}::{test}`" for file, test in listed) == re.sub(r"[ |]", "", tests), promise
+        for file, test in listed:
+            assert test in functions_of(ROOT / file), f"{file}::{test}"
 
 
 def functions_of(file: Path) -> set[str]:

@@ -8,9 +8,9 @@ import click
 
 from migrator import reference
 from migrator.cli.terminal import say
-from migrator.findings import AT_MIGRATION, AT_RETIRE, CODES
+from migrator.findings import AT_CHECK, AT_MIGRATION, AT_RETIRE, CODES
 
-KNOWN = [*CODES, *AT_MIGRATION, *AT_RETIRE]
+KNOWN = [*CODES, *AT_MIGRATION, *AT_RETIRE, *AT_CHECK]
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from migrator._version import __version__
+from migrator.cli.check import check
 from migrator.cli.copy import copy
 from migrator.cli.cutover import cutover
 from migrator.cli.demo import demo
@@ -52,6 +53,7 @@ COMMANDS = (
     rollback,
     repair,
     retire,
+    check,
     log,
     policy,
     explain,

@@ -2,12 +2,15 @@
 
 from migrator.findings.codes import (
     ACCEPTABLE,
+    ACCEPTABLE_AT_CHECK,
     ACCEPTABLE_AT_RETIRE,
+    AT_CHECK,
     AT_MIGRATION,
     AT_RETIRE,
     BLOCK,
     CARRIERS,
     CHANGED_AT_TARGET,
+    CHECK_TOO,
     CODES,
     EXAMPLES,
     INFO,
@@ -20,16 +23,20 @@ from migrator.findings.codes import (
     Found,
     counted,
     first_of,
+    meaning_of,
 )
 
 __all__ = [
     "ACCEPTABLE",
+    "ACCEPTABLE_AT_CHECK",
     "ACCEPTABLE_AT_RETIRE",
+    "AT_CHECK",
     "AT_MIGRATION",
     "AT_RETIRE",
     "BLOCK",
     "CARRIERS",
     "CHANGED_AT_TARGET",
+    "CHECK_TOO",
     "CODES",
     "EXAMPLES",
     "INFO",
@@ -42,4 +49,5 @@ __all__ = [
     "Found",
     "counted",
     "first_of",
+    "meaning_of",
 ]

@@ -225,6 +225,46 @@ CARRIERS = ("delta-log", "file-source-log", "flink-checkpoint", "hudi-log", "sin
 ACCEPTABLE_AT_RETIRE = (*AT_RETIRE, *CARRIERS, "path-in-text", "scripts-unchanged", UNREGISTERED)
 """Codes that ``retire --accept`` takes."""
 
+AT_CHECK: dict[str, tuple[str, str]] = {
+    "stray-folder": (WARN, "a folder in the target bucket is no part of the lake's structure"),
+    "stray-object": (WARN, "an object lies at the root of the target bucket, in no folder"),
+    "misplaced-table": (WARN, "the location of a table is neither in a warehouse nor in the folder of its layer"),
+    "not-migrated": (WARN, "a folder of the structure is empty, and what belongs there lies in an old bucket"),
+    "old-pointer": (WARN, "an entry of a catalog points to an old bucket"),
+    "old-namespace": (WARN, "a property of a namespace names an old bucket"),
+    "old-warehouse": (WARN, "the warehouse of a catalog, as pyiceberg is configured, is in an old bucket"),
+    "old-path": (WARN, "a file of a table in the target names a path in an old bucket"),
+    "old-path-in-log": (WARN, "a log, checkpoint or manifest holds absolute paths to an old bucket"),
+    "old-path-in-script": (WARN, "a script in the lake names an old bucket, or a local folder of checkpoints"),
+    "not-checked": (WARN, "something could not be read, so what it names is not known"),
+    "doubtful-script": (INFO, "a script has a place that may become the name of an old bucket"),
+    "folder-missing": (INFO, "a folder of the structure holds nothing yet; it appears as data is written"),
+    "loose-object": (
+        INFO,
+        "an object lies right in a folder that has one folder for each namespace, stream or program",
+    ),
+    "no-checkpoint": (INFO, "a folder among the checkpoints holds no checkpoint of Spark or Flink"),
+    "old-bucket": (INFO, "an old bucket still exists"),
+    "new-layer": (INFO, "where a new layer goes, and what lake.toml needs for it"),
+}
+"""Codes of findings that only ``check`` reports: (severity, what it means). It also reports :data:`CHECK_TOO`."""
+CHECK_TOO = ("checkpoint-incomplete", "path-in-text", "target-bucket-missing")
+"""Codes of a plan that ``check`` reports, too."""
+ACCEPTABLE_AT_CHECK = (
+    *(code for code, (severity, _) in AT_CHECK.items() if severity == WARN),
+    "checkpoint-incomplete",
+    "path-in-text",
+)
+"""Codes that ``check --accept`` takes."""
+
+
+def meaning_of(code: str) -> tuple[str, str]:
+    """The severity that findings with this code have, unless they say otherwise, and what they mean. KeyError for a
+    code that there is not."""
+    if code in AT_CHECK:
+        return AT_CHECK[code]
+    return CODES[code] if code in CODES else (BLOCK, {**AT_MIGRATION, **AT_RETIRE}[code])
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -242,7 +282,7 @@ class Finding:
         cls, code: str, place: str, message: str, next_move: str = "", *, count: int = 1, severity: str = ""
     ) -> Finding:
         """A finding with its code's own severity, unless another is given. KeyError for an unknown code."""
-        return cls(severity or CODES[code][0], code, place, message, next_move, count)
+        return cls(severity or meaning_of(code)[0], code, place, message, next_move, count)
 
     def to_json(self) -> FindingDescription:
         """The finding as an element of ``findings`` in JSON output."""

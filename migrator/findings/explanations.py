@@ -6,16 +6,8 @@ explanation.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Explanation(NamedTuple):
-    """Full sentences. ``example`` may have several lines: configuration or commands."""
-
-    why: str
-    what_to_do: str
-    example: str = ""
-
+from migrator.findings.check_explanations import OF_CHECK
+from migrator.findings.explanation import Explanation
 
 _FALSE_RULE = '[layout]\n"s3://bronze/that/folder/" = false'
 _TWO_RULES = '[layout]\n"s3://bronze/orders/" = "bronze/orders/"\n"s3://silver/orders/" = "silver/orders/"'
@@ -529,5 +521,6 @@ EXPLANATIONS: dict[str, Explanation] = {
         "old buckets.",
         "migrator retire plans/lake.db --accept changed-at-target",
     ),
+    **OF_CHECK,
 }
 """Code → explanation."""

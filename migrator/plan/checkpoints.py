@@ -41,7 +41,8 @@ def plan_checkpoints(plan: PlanFile, store: Store, layout: Layout) -> set[str]:
         if _is_used(plan, one):
             used.add(one.target)
             continue
-        if trouble := one.checkpoint.trouble() if one.bucket == LOCAL else _trouble(store, one):
+        listed = one.checkpoint.trouble()
+        if trouble := listed if one.bucket == LOCAL else trouble_now(store, one.bucket, one.root, listed):
             move = f'Let its stream run once more, and plan again. Or copy it as it is: [plan] accept = ["{_LACKS}"].'
             if one.bucket != LOCAL:
                 move += f" Or leave it where it is: {advice.leave_folder(layout, one.bucket, one.root)}."
@@ -75,18 +76,18 @@ def _leave(plan: PlanFile, layout: Layout, folder: str) -> Finding:
     return Finding.of("migrated-stream", place, "is in use: a stream has written newer batches there")
 
 
-def _trouble(store: Store, one: PlannedCheckpoint) -> str:
-    """What the checkpoint lacks, as it is now; "" if it is whole."""
-    trouble = one.checkpoint.trouble()
+def trouble_now(store: Store, bucket: str, root: str, trouble: str) -> str:
+    """What the checkpoint in this folder lacks, as it is now; "" if it is whole. ``trouble``: what an earlier listing
+    says that it lacks; if that is nothing, nothing is listed."""
     for _ in range(ATTEMPTS):
         if not trouble:
             break
-        folder = f"{one.root}/" if one.root else ""
-        now = Checkpoint(set(), set(), store.find(one.bucket, f"{folder}{METADATA}") is not None)
+        folder = f"{root}/" if root else ""
+        now = Checkpoint(set(), set(), store.find(bucket, f"{folder}{METADATA}") is not None)
         for kind in (OFFSETS, COMMITS):
-            for stored in store.list(one.bucket, f"{folder}{kind}/"):
+            for stored in store.list(bucket, f"{folder}{kind}/"):
                 part = part_of(stored.key)
-                if part is not None and part.root == one.root:
+                if part is not None and part.root == root:
                     now.add(part)
         trouble = now.trouble()
     return trouble

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrator.findings import AT_MIGRATION, AT_RETIRE, CODES
+from migrator.findings import AT_CHECK, AT_MIGRATION, AT_RETIRE, CODES, meaning_of
 from migrator.findings.explanations import EXPLANATIONS
 from migrator.reporting.findings import SIGNS
 from migrator.reporting.rendering import Report, line, unwrapped
@@ -10,7 +10,7 @@ from migrator.reporting.rendering import Report, line, unwrapped
 
 def explanation_report(code: str) -> Report:
     """What a code means, why it matters and what to do. KeyError for an unknown code."""
-    severity, meaning = CODES.get(code) or ("block", {**AT_MIGRATION, **AT_RETIRE}[code])
+    severity, meaning = meaning_of(code)
     sign, style = SIGNS[severity]
     report: Report = [line((f"{sign} {code}", style), f" ({severity}): {meaning}.")]
     explanation = EXPLANATIONS.get(code)
@@ -25,8 +25,8 @@ def explanation_report(code: str) -> Report:
 
 def codes_report() -> Report:
     """Every code with its meaning."""
-    known = {**{code: ("block", meaning) for code, meaning in {**AT_MIGRATION, **AT_RETIRE}.items()}, **CODES}
     report: Report = []
-    for code, (severity, meaning) in known.items():
+    for code in (*AT_MIGRATION, *AT_RETIRE, *CODES, *AT_CHECK):
+        severity, meaning = meaning_of(code)
         report.append(line("  ", SIGNS[severity], f" {code:<24} {meaning}"))
     return [*report, line('"migrator explain CODE" says more about one.')]

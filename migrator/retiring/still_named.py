@@ -6,22 +6,31 @@ tables that stay where they are; the texts of tables and views; logs, checkpoint
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from migrator.carriers.kinds import NARROW
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import Neighbour
 from migrator.catalogs.two_catalogs import TwoCatalogs
-from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.checking.old_names import (
+    MOST_SCRIPT_BYTES,
+    MOST_SCRIPTS,
+    Mention,
+    in_carriers,
+    in_neighbours,
+    in_texts,
+    is_script,
+    moved,
+    moved_in_text,
+    read_scripts,
+    tables_of,
+)
+from migrator.checking.table_paths import TablePaths
+from migrator.concurrency.threads import Failed
 from migrator.errors import NotFound, StoreError, Unreachable, Unreadable
 from migrator.findings import CARRIERS, INFO, NOT_COMPARED
-from migrator.iceberg.metadata import read_metadata
-from migrator.iceberg.views import is_view_metadata, read_view
 from migrator.inventory.listing import TARGET
-from migrator.layout import Layout, Location
-from migrator.plan.carriers import carrier_findings
+from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import object_named
 from migrator.planfile.queries import SAME_AS_SOURCE
@@ -29,18 +38,11 @@ from migrator.planfile.rows import OTHER_ROLES, SKIP, PlannedTable
 from migrator.planfile.wave import is_wave
 from migrator.retiring.old_entries import moved_metadata, moved_namespaces, old_entries
 from migrator.retiring.proof import RETIRABLE
-from migrator.retiring.table_paths import TablePaths
 from migrator.store import Store
 
 SCRIPTS = "scripts-unchanged"
-TEXTS = "path-in-text"
-MOST_SCRIPTS, MOST_SCRIPT_BYTES = 10_000, 1 << 20
-"""How many scripts are read, and the size in bytes up to which a file counts as one."""
-WORKERS = 16
 
-_S3_URI = re.compile(r"s3[an]?://[A-Za-z0-9][A-Za-z0-9._-]{1,254}(?:/[^\s\"'`,;()<>\[\]{}|]*)?")
-_ENDINGS = ("py", "sql", "sh", "scala", "r", "ipynb", "yml", "yaml", "conf", "properties", "toml")
-_IS_SCRIPT = " OR ".join(["o.target GLOB 'scripts/*'", *(f"o.target LIKE '%.{ending}'" for ending in _ENDINGS)])
+_IS_SCRIPT = f"o.target GLOB 'scripts/*' OR {is_script('o.target')}"
 _COPIES = f"({SAME_AS_SOURCE} OR o.role IN {OTHER_ROLES}) AND t.size > 0"
 _SCRIPTS = (
     f"SELECT t.key FROM objects o JOIN {TARGET} t ON t.key = o.target"
@@ -50,33 +52,6 @@ _CARRIERS = (
     "SELECT bucket, key, size, etag FROM (SELECT ? AS bucket, t.key, t.size, t.etag FROM objects o"
     f" JOIN {TARGET} t ON t.key = o.target WHERE {_COPIES}) WHERE {NARROW}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """Something that names an old place. ``code``: with which code of ``--accept`` it may be accepted; "" for none."""
-
-    place: str
-    message: str
-    code: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.place} {self.message}" + (f" [{self.code}]" if self.code else "")
-
-
-def moved(layout: Layout, uri: str) -> bool:
-    """True for an S3 URI of a place in an old bucket that the layout moves."""
-    at = Location.parse(uri)
-    if at is None or at.bucket not in layout.moved_buckets:
-        return False
-    rule = layout.rule_for(at.bucket, at.key)
-    # The root of a bucket of which only parts move is as good as these parts.
-    return rule.target is not None if rule else not at.key
-
-
-def moved_in_text(layout: Layout, text: str) -> str:
-    """The first URI in a text that :func:`moved` is true for; "" if there is none."""
-    return next((found for found in _S3_URI.findall(text) if moved(layout, found)), "")
 
 
 class StillNamed:
@@ -126,7 +101,7 @@ class StillNamed:
         namespaces: frozenset[str] = frozenset(),
     ) -> Iterator[Mention]:
         """``known``: the tables that may be in an old place; ``namespaces``: those that may name one."""
-        for table in _tables_of(catalog):
+        for table in tables_of(catalog):
             may = (table.namespace, table.name) in known or self._may_be_there(catalog, table)
             if moved(self._layout, table.metadata_location) and not may:
                 yield Mention(table.identifier, f"points to {table.metadata_location}")
@@ -137,11 +112,8 @@ class StillNamed:
                 yield Mention(f"{catalog.name}.{namespace}", f"has the property {key!r} with {uri}")
 
     def _neighbours_of(self, catalog: Catalog, neighbours: Iterable[Neighbour]) -> Iterator[Mention]:
-        for neighbour in neighbours:
-            if moved(self._layout, neighbour.metadata_location) and not self._wave:
-                schema = f"{neighbour.schema}." if neighbour.schema else ""
-                name = f"{schema}{neighbour.catalog}.{neighbour.namespace}.{neighbour.name}"
-                yield Mention(name, f"points to {neighbour.metadata_location} (in the database of {catalog.name})")
+        if not self._wave:
+            yield from in_neighbours(self._layout, catalog, neighbours)
 
     def _may_be_there(self, catalog: Catalog, table: CatalogTable) -> bool:
         """True for a table that was left on purpose, and for the old self of a moved table in a catalog whose pointers
@@ -176,7 +148,7 @@ class StillNamed:
     def _unverified(self) -> Iterator[tuple[str, str, bool]]:
         """(name, metadata location, whether it stays in an old bucket on purpose) of the tables to read."""
         for catalog in self._catalogs.values():
-            for table in _tables_of(catalog):
+            for table in tables_of(catalog):
                 at = Location.parse(table.metadata_location)
                 planned = self._planned.get((catalog.name, table.namespace, table.name))
                 verified = planned is not None and planned.new_metadata is not None
@@ -217,9 +189,7 @@ class StillNamed:
             if table.catalog is not None and self._catalogs[table.catalog].stores_pointers:
                 location = self._catalogs[table.catalog].current(table.namespace, table.name) or location
             try:
-                for label, text in _texts(self._paths.read(location), location):
-                    if uri := moved_in_text(self._layout, text):
-                        yield Mention(table.identifier, f"mentions {uri} in {label} ({location})", TEXTS)
+                yield from in_texts(self._layout, table.identifier, self._paths.read(location), location)
             except (NotFound, Unreadable) as error:
                 yield Mention(table.identifier, f"cannot be read at the target: {error}", NOT_COMPARED)
 
@@ -231,44 +201,21 @@ class StillNamed:
             if finding.code in CARRIERS and finding.severity != INFO:
                 yield Mention(finding.place, finding.message, finding.code)
         rows = self._plan.db.execute(_CARRIERS, (self._layout.target_bucket,)).fetchall()
-        for finding in carrier_findings(rows, self._store, self._layout):
-            if finding.severity != INFO:
-                yield Mention(finding.place, finding.message, finding.code)
+        yield from in_carriers(rows, self._store, self._layout)
 
     def _scripts(self) -> Iterator[Mention]:
         bucket = self._layout.target_bucket
-        keys = [key for (key,) in self._plan.db.execute(_SCRIPTS)]
+        keys = [(bucket, key) for (key,) in self._plan.db.execute(_SCRIPTS)]
 
-        def first_uri(key: str) -> str:
-            text = self._store.get(bucket, key).data.decode("utf-8", "replace")
-            return moved_in_text(self._layout, text)
+        def first_uri(_: object, data: bytes) -> str:
+            return moved_in_text(self._layout, data.decode("utf-8", "replace"))
 
-        for outcome in run_in_threads(first_uri, keys, workers=WORKERS):
-            place = f"s3://{bucket}/{outcome.item}"
+        for outcome in read_scripts(self._store, keys, first_uri):
+            place = f"s3://{bucket}/{outcome.item[1]}"
             if isinstance(outcome, Failed):
                 yield Mention(place, f"cannot be read: {outcome.error}", NOT_COMPARED)
             elif outcome.result:
                 yield Mention(place, f"names {outcome.result}", SCRIPTS)
-
-
-def _tables_of(catalog: Catalog) -> list[CatalogTable]:
-    """The tables that a catalog names now; none if the bucket of its warehouse is gone."""
-    try:
-        return catalog.tables()
-    except NotFound:
-        return []
-
-
-def _texts(data: bytes, place: str) -> Iterator[tuple[str, str]]:
-    """(what it is, the text) of what a rewrite leaves as it is and readers may follow. Summaries of snapshots are left
-    out: they tell what was done once."""
-    if is_view_metadata(data, place):
-        view = read_view(data, place)
-        yield from view.sql
-        properties: Mapping[str, str] = view.properties
-    else:
-        properties = read_metadata(data, place).properties
-    yield from ((f"property {key!r}", value) for key, value in properties.items())
 
 
 def by_code(mentions: Iterable[Mention]) -> dict[str, list[str]]:

@@ -111,11 +111,14 @@ def check_every_object(old: dict[str, bytes], new: dict[str, bytes]) -> None:
         elif place.endswith("-deletes.parquet"):
             kind = "deletes"
             check_deletes(data, there)
+        elif place.startswith("scripts/"):
+            kind = "script"
+            assert there == data.replace(b"s3a://bronze/", b"s3a://data-lake/bronze/") != data
         else:
             kind = "plain"
             assert there == data, place
         kinds[kind] = kinds.get(kind, 0) + 1
-    assert set(kinds) == {"plain", "json", "list", "manifest", "deletes"}
+    assert set(kinds) == {"plain", "script", "json", "list", "manifest", "deletes"}
 
 
 def map_texts(value: Any, key: str = "") -> Any:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from migrator.findings import AT_MIGRATION, AT_RETIRE, CODES
+from migrator.findings import AT_CHECK, AT_MIGRATION, AT_RETIRE, CODES
 from migrator.findings.explanations import EXPLANATIONS
 from migrator.reporting.explanations import codes_report, explanation_report
 from migrator.reporting.rendering import render
@@ -10,8 +10,8 @@ from migrator.reporting.rendering import render
 
 def test_all_codes_are_listed_with_their_severity_and_meaning() -> None:
     lines = render(codes_report()).split("\n")
-    assert len(lines) == len(CODES) + len(AT_MIGRATION) + len(AT_RETIRE) + 1
-    for code, (_, meaning) in CODES.items():
+    assert len(lines) == len(CODES) + len(AT_MIGRATION) + len(AT_RETIRE) + len(AT_CHECK) + 1
+    for code, (_, meaning) in {**CODES, **AT_CHECK}.items():
         assert any(f" {code} " in line and line.endswith(meaning) for line in lines)
 
 

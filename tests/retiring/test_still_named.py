@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from migrator.catalogs.base import Neighbour
+from migrator.checking.old_names import Mention
 from migrator.planfile.file import PlanFile
 from migrator.progress import Progress
 from migrator.retiring.proof import note_proven
-from migrator.retiring.still_named import Mention, StillNamed, moved, moved_in_text
+from migrator.retiring.still_named import StillNamed
 from migrator.store import Store
 from migrator.target.compare import list_target
-from plan.handmade import CURRENT, LAYOUT, Named, data_file, migrated, planned, put, table
+from plan.handmade import CURRENT, Named, data_file, migrated, planned, put, table
 
 NEW = CURRENT.replace("s3a://bronze/", "s3a://data-lake/bronze/")
 OTHER = "s3a://bronze/other/metadata/00000-a.metadata.json"
@@ -186,13 +187,3 @@ def test_a_table_that_was_left_and_cannot_be_read(left: Looking) -> None:
     put(left.store, OTHER, b"{")
     (found,) = left.found()
     assert found.code == "not-compared" and found.place == "lake.db.left"
-
-
-def test_which_places_count(lake: Looking) -> None:
-    with PlanFile.open(lake.folder / "plan.db", read_only=True) as plan:
-        layout = plan.layout
-    assert set(LAYOUT) == {"s3://bronze/", "s3://warehouse/"}
-    yes = ("s3://bronze", "s3a://bronze/", "s3n://warehouse/x", "s3://bronze/a b")
-    no = ("s3://data-lake/bronze/x", "s3://bronze2/x", "gs://bronze/x", "bronze/x", "", "s3://")
-    assert all(moved(layout, uri) for uri in yes) and not any(moved(layout, uri) for uri in no)
-    assert moved_in_text(layout, "x='s3://elsewhere/', y=\"s3a://bronze/t\"") == "s3a://bronze/t"

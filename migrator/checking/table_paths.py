@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 
@@ -15,6 +16,8 @@ from migrator.inventory.table_files import READERS, BrokenFile, SourceFile, open
 from migrator.layout import Location
 from migrator.store import Store
 
+_SUMMARY = re.compile(r"snapshots\[\d+\]\.summary\.")
+
 Named = tuple[str, str]
 """(a path, the file that names it)"""
 
@@ -22,8 +25,9 @@ Named = tuple[str, str]
 class TablePaths:
     """Reads the files of one table. A file that does not exist any more names nothing."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, summaries: bool = True) -> None:
+        """``summaries``: what snapshots say that they did counts, too, where it looks like a path."""
+        self._store, self._summaries = store, summaries
 
     def of(self, metadata_location: str) -> Iterator[Named]:
         """Yield every path. Raises MigratorError for a file that cannot be read."""
@@ -34,7 +38,9 @@ class TablePaths:
         if is_view_metadata(data, metadata_location):
             yield read_view(data, metadata_location).location, metadata_location
             return
-        yield from ((value, metadata_location) for _, value in paths_in(data, metadata_location))
+        for label, value in paths_in(data, metadata_location):
+            if self._summaries or not _SUMMARY.match(label):
+                yield value, metadata_location
         metadata = read_metadata(data, metadata_location)
         manifests = dict.fromkeys(chain.from_iterable(s.manifests for s in metadata.snapshots))
         for read in read_lists([s.manifest_list for s in metadata.snapshots if s.manifest_list], self._open):

@@ -1,0 +1,130 @@
+"""What was listed, in a temporary database on disk, so that memory stays flat however many objects there are."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+
+from migrator.carriers.kinds import NARROW
+from migrator.checking.old_names import MOST_SCRIPT_BYTES, MOST_SCRIPTS, has_script_name
+from migrator.errors import MigratorError
+from migrator.iceberg.metadata import is_metadata_file, metadata_version
+from migrator.inventory.listing import list_pages
+from migrator.layout import Layout, source_places
+from migrator.planfile.connecting import insert_rows
+from migrator.planfile.queries import below
+from migrator.progress import Progress
+from migrator.store import Store, StoredObject, is_own
+
+MOST_SCRIPTS_TOTAL = 256 << 20
+"""How many bytes of scripts are read."""
+PAGE = 1_000
+"""How many rows are inserted at once."""
+CARRIER, SCRIPT = "carrier", "script"
+"""Why an object is noted: it may hold absolute paths, or be a script."""
+
+
+class Seen:
+    """Objects of the target, and of old buckets whose objects have not moved yet. ``place`` is the key in the target,
+    which an object of an old bucket would have."""
+
+    def __init__(self, layout: Layout, scripts: Iterable[str]) -> None:
+        """``scripts``: the folders of the target that have scripts, without slashes at their ends."""
+        self._layout, self._target = layout, layout.target_bucket
+        self._scripts = tuple(f"{folder}/" for folder in scripts)
+        self._metadata: dict[str, tuple[int, str]] = {}
+        self._db = sqlite3.connect("", isolation_level=None)  # a file of its own, which is removed at the end
+        self._db.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
+            "CREATE TABLE seen (bucket TEXT, key TEXT, place TEXT, size INTEGER, etag TEXT, PRIMARY KEY (bucket, key))"
+            " WITHOUT ROWID;"
+            "CREATE TABLE noted (kind TEXT, bucket TEXT, key TEXT, size INTEGER, etag TEXT); BEGIN"
+        )
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._db.close()
+
+    # -- listing ---------------------------------------------------------------------------------------
+
+    def list_target(self, store: Store, progress: Progress) -> None:
+        """List the target, but for what migrator keeps there for itself. Raises StoreError."""
+        for _, page in list_pages(store, [(self._target, "")], progress, "listing the target"):
+            self._add((self._target, o.key, None, o.size, o.etag) for o in page if not is_own(o.key))
+
+    def list_old(self, store: Store, layout: Layout, progress: Progress) -> None:
+        """List what the rules of this layout would move. Raises StoreError."""
+        places = source_places(layout)
+        for bucket, page in list_pages(store, places, progress, "listing the old buckets"):
+            self._add(self._old_rows(layout, bucket, page))
+
+    def _old_rows(self, layout: Layout, bucket: str, page: Sequence[StoredObject]) -> Iterator[tuple[object, ...]]:
+        for found in page:
+            rule, own = self._layout.rule_for(bucket, found.key), layout.rule_for(bucket, found.key)
+            if rule is not None and rule == own and (place := rule.move(found.key)):
+                yield bucket, found.key, place, found.size, found.etag
+
+    def _add(self, rows: Iterable[tuple[object, ...]]) -> None:
+        try:
+            insert_rows(self._db, "INSERT INTO seen", rows)
+        except sqlite3.IntegrityError as error:
+            raise MigratorError(f"The server listed a key twice ({error}).", next_move="Run it again.") from error
+
+    # -- what is there -----------------------------------------------------------------------------------
+
+    def at_target(self) -> Iterator[tuple[str, int]]:
+        """(key, size) of everything in the target, in order. What is to be read later is noted on the way."""
+        query = f"SELECT bucket, key, key, size, etag, {NARROW} FROM seen WHERE bucket = ? ORDER BY key"
+        yield from self._noted(self._db.execute(query, (self._target,)))
+
+    def in_old_buckets(self) -> Iterator[tuple[str, int]]:
+        """(place, size) of what was listed of the old buckets, in order. What is to be read later is noted, too."""
+        query = f"SELECT bucket, key, place, size, etag, {NARROW} FROM seen WHERE bucket <> ? ORDER BY place"
+        yield from self._noted(self._db.execute(query, (self._target,)))
+
+    def _noted(self, rows: Iterable[tuple[str, str, str, int, str, int]]) -> Iterator[tuple[str, int]]:
+        found: list[tuple[object, ...]] = []
+        for bucket, key, place, size, etag, narrow in rows:
+            if narrow and size:
+                found.append((CARRIER, bucket, key, size, etag))
+            if size and (place.startswith(self._scripts) or has_script_name(key)):
+                found.append((SCRIPT, bucket, key, size, etag))
+            if ".metadata.json" in key and bucket == self._target:
+                self._note_metadata(key)
+            if len(found) > PAGE:
+                insert_rows(self._db, "INSERT INTO noted", found)
+                found = []
+            yield place, size
+        insert_rows(self._db, "INSERT INTO noted", found)
+
+    def _note_metadata(self, key: str) -> None:
+        folder, _, name = key.rpartition("/")
+        if is_metadata_file(name):
+            self._metadata[folder] = max(self._metadata.get(folder, (-1, "")), (metadata_version(name) or 0, key))
+
+    def has_below(self, folder: str) -> bool:
+        """True if the target has an object below this folder (without a slash at its end)."""
+        query = f"SELECT 1 FROM seen WHERE bucket = ? AND {below('key', '?')} LIMIT 1"
+        return self._db.execute(query, (self._target, folder, folder)).fetchone() is not None
+
+    def carriers(self) -> Iterator[tuple[str, str, int, str]]:
+        """(bucket, key, size, ETag) of what may be a log, checkpoint or manifest with absolute paths."""
+        yield from self._db.execute("SELECT bucket, key, size, etag FROM noted WHERE kind = ?", (CARRIER,))
+
+    def scripts(self) -> tuple[list[tuple[str, str]], int]:
+        """(bucket, key) of the scripts to read, and how many more there are, which are too large or too many."""
+        (total,) = self._db.execute("SELECT count(*) FROM noted WHERE kind = ?", (SCRIPT,)).fetchone()
+        rows = self._db.execute(
+            "SELECT bucket, key, size FROM noted WHERE kind = ? AND size <= ? ORDER BY bucket, key LIMIT ?",
+            (SCRIPT, MOST_SCRIPT_BYTES, MOST_SCRIPTS),
+        ).fetchall()
+        read = accumulate(size for _, _, size in rows)
+        scripts = [
+            (bucket, key) for (bucket, key, _), sum_ in zip(rows, read, strict=True) if sum_ <= MOST_SCRIPTS_TOTAL
+        ]
+        return scripts, int(total) - len(scripts)
+
+    def newest_metadata(self) -> dict[str, str]:
+        """Folder → key of its newest table metadata file, of all folders in the target that have one."""
+        return {folder: key for folder, (_, key) in self._metadata.items()}
