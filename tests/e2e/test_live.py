@@ -66,26 +66,6 @@ def test_each_pass_takes_only_what_is_new_and_the_cutover_the_present_tables(lak
     assert lake.get(TARGET, "gold/plain/a") == b"changed"
 
 
-def test_scripts_are_read_for_the_approval_and_not_while_writers_wait(
-    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from migrator.plan import build
-
-    find, read = build.find_scripts, list[bool]()
-
-    def noted(*arguments: Any, **named: Any) -> None:
-        read.append(named["read"])
-        find(*arguments, **named)
-
-    monkeypatch.setattr(build, "find_scripts", noted)
-    plan = tmp_path / "p.db"
-    api.plan_lake(load(lake.config), plan)
-    api.copy_lake(plan)
-    api.copy_lake(plan)
-    assert api.cutover_lake(plan, quiet_for=0).migration.ok
-    assert read == [True, False, False]
-
-
 def test_snapshots_that_were_expired_between_two_passes(lake: SmallLake, plan: Path) -> None:
     lake.tables[0].commit([5000])
     api.copy_lake(plan)

@@ -12,6 +12,8 @@ from e2e.small_lake import OLD, TARGET, SmallLake
 from migrator import api
 from migrator.cli import main
 from migrator.config import load
+from migrator.scripts import Names, Rewritten
+from migrator.scripts.stage import rewrite_bytes
 
 LOAD = b"#!/bin/sh\r\nspark-submit --conf x=s3a://bronze/wh/ 's3a://gold/out'\r\n"
 NEW = LOAD.replace(b"s3a://bronze/", b"s3a://lake/bronze/").replace(b"s3a://gold/", b"s3a://lake/gold/")
@@ -88,6 +90,24 @@ def test_scripts_that_change_while_the_lake_is_copied(scripts: SmallLake, tmp_pa
     assert scripts.get(TARGET, "scripts/load.sh") == b"# new\n" + NEW
     assert scripts.get(TARGET, "scripts/look.py") == b"print('s3://lake/gold/x')\n"
     assert api.verify_lake(plan).ok
+
+
+def test_scripts_are_read_for_the_approval_and_not_while_writers_wait(
+    scripts: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noted(name: str, data: bytes, names: Names) -> Rewritten | None:
+        read.append(name)
+        return rewrite_bytes(name, data, names)
+
+    monkeypatch.setattr("migrator.plan.scripts.rewrite_bytes", noted)
+    plan = plan_of(scripts, tmp_path)
+    assert sorted(read) == sorted(SCRIPTS)
+    api.copy_lake(plan)
+    api.copy_lake(plan)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    assert len(read) == len(SCRIPTS) and scripts.get(TARGET, "scripts/load.sh") == NEW
 
 
 def test_the_differences_are_shown_before(scripts: SmallLake) -> None:
