@@ -42,6 +42,7 @@ LAYERS = (
     "store",
     "iceberg",
     "concurrency",
+    "settings",
     "reference",
     "findings",
     "progress",
@@ -68,7 +69,18 @@ WITH_SQL = (
 )
 """The layers that query the plan file. Catalogs have SQL of their own, on the databases of others."""
 
-WITHOUT_S3 = ("iceberg", "layout", "scripts", "findings", "concurrency", "reporting", "errors", "progress", "reference")
+WITHOUT_S3 = (
+    "iceberg",
+    "layout",
+    "scripts",
+    "findings",
+    "concurrency",
+    "settings",
+    "reporting",
+    "errors",
+    "progress",
+    "reference",
+)
 """The layers that import neither an S3 client nor the store."""
 
 PURE = ("inventory/carriers.py", "inventory/bucket_settings.py")

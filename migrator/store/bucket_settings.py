@@ -19,6 +19,21 @@ import botocore.parsers
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied
+from migrator.settings.kinds import (
+    ACL,
+    CORS,
+    ENCRYPTION,
+    LIFECYCLE,
+    LOCK,
+    LOGGING,
+    NOTIFICATIONS,
+    OWNERSHIP,
+    POLICY,
+    PUBLIC,
+    REPLICATION,
+    TAGS,
+    WEBSITE,
+)
 from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
 from migrator.store.connection import Connection
 from migrator.store.store import Store
@@ -41,11 +56,6 @@ class Setting:
     query: str
     action: str
 
-
-POLICY, PUBLIC, ACL, OWNERSHIP = "policy", "public access block", "ACL", "object ownership"
-LIFECYCLE, LOCK, ENCRYPTION = "lifecycle", "object lock", "encryption"
-NOTIFICATIONS, CORS, TAGS, REPLICATION = "notifications", "CORS", "tags", "replication"
-WEBSITE, LOGGING = "website", "access logging"
 
 SETTINGS = (
     Setting(POLICY, "GetBucketPolicy", "policy", "s3:GetBucketPolicy"),
