@@ -16,6 +16,7 @@ from migrator._version import __version__
 
 if TYPE_CHECKING:
     from migrator.api import (
+        apply_settings,
         copy_lake,
         cutover_lake,
         list_tables,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         rewrite_config,
         rollback_lake,
         show_plan,
+        show_settings,
         unfence_lake,
         verify_lake,
     )
@@ -52,6 +54,7 @@ __all__ = [
     "TableDescription",
     "Verification",
     "__version__",
+    "apply_settings",
     "copy_lake",
     "cutover_lake",
     "list_tables",
@@ -67,6 +70,7 @@ __all__ = [
     "rewrite_config",
     "rollback_lake",
     "show_plan",
+    "show_settings",
     "unfence_lake",
     "verify_lake",
 ]

@@ -51,8 +51,12 @@ from migrator.rewriting.relocate import Relocation, relocate
 from migrator.rollback.stage import Rollback, roll_back
 from migrator.run import Run
 from migrator.scripts.stage import RewrittenFiles, rewrite_files
+from migrator.settings.access import access_policy
+from migrator.settings.kinds import Decisions
+from migrator.settings.translate import Translation
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
+from migrator.target.settings import AppliedSettings, set_settings, standing_settings, translated_settings
 from migrator.verifying.verifier import Verification, Verifier
 
 PLANS = Path("plans")
@@ -223,6 +227,10 @@ class OpenPlan:
             run = Run(plan, store, catalogs, journal, self._progress, copying.max_failures, copying.only)
             return carry_out(run, copying.options, choices or Choices())
 
+    def settings_set(self) -> list[str]:
+        """The settings of the target that this plan has set, and that a rollback gives back."""
+        return list(dict.fromkeys(event["setting"] for event in standing_settings(Journal(self._plan))))
+
     def roll_back(self, *, discard_newer: bool = False, bring_back: bool = False) -> Rollback:
         """Undo the cutover; see :func:`rollback_lake`."""
         plan = self._plan
@@ -312,6 +320,37 @@ def _policy(layout: Layout, side: str, *, all_versions: bool, object_lock: bool,
     sources = [] if side == "target" else layout.buckets
     target = "" if side == "source" else layout.target_bucket
     return least_policy(sources, target, all_versions=all_versions, object_lock=object_lock, make_target=make_target)
+
+
+def show_settings(
+    path: str | Path, decisions: Decisions | None = None, *, progress: Progress | None = None
+) -> Translation:
+    """Translate the settings of the old buckets of a plan into those of the target; changes nothing."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return translated_settings(plan, connect(**_settings_of(plan).connection), decisions or Decisions())
+
+
+def apply_settings(
+    path: str | Path, decisions: Decisions | None = None, *, progress: Progress | None = None
+) -> AppliedSettings:
+    """Set on the target what :func:`show_settings` shows; the bucket is made if it does not exist yet. Look at
+    ``AppliedSettings.ok``. :func:`rollback_lake` gives the old settings back.
+
+    Raises PlanBlocked, with nothing set, while a person must decide something.
+    """
+    with _journal_of(path, progress) as (plan, store, journal):
+        translation = translated_settings(plan, store, decisions or Decisions())
+        target = plan.layout.target_bucket
+        if not translation.blocked and not store.bucket_exists(target):
+            store.create_bucket(target)
+            translation = translated_settings(plan, store, decisions or Decisions())
+        return set_settings(store, journal, translation)
+
+
+def access_of_plan(path: str | Path, layer: str, role: str, *, progress: Progress | None = None) -> dict[str, Any]:
+    """A policy for one layer of the target, for AWS IAM and MinIO. ``role``: "reader", "writer" or "admin"."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return access_policy(plan.layout, layer, role)
 
 
 def migrate_lake(
@@ -535,8 +574,11 @@ __all__ = [
     "FENCE_KEEP",
     "Choices",
     "CopySettings",
+    "Decisions",
     "Migration",
     "OpenPlan",
+    "access_of_plan",
+    "apply_settings",
     "copy_lake",
     "cutover_lake",
     "default_plan_path",
@@ -555,6 +597,7 @@ __all__ = [
     "retire_policy_of_plan",
     "rollback_lake",
     "show_plan",
+    "show_settings",
     "unfence_lake",
     "verify_lake",
 ]

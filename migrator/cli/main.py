@@ -23,6 +23,7 @@ from migrator.cli.repair import repair
 from migrator.cli.retire import retire
 from migrator.cli.rewrite_config import rewrite_config
 from migrator.cli.rollback import rollback
+from migrator.cli.settings import settings
 from migrator.cli.show import show
 from migrator.cli.status import status
 from migrator.cli.tables import tables
@@ -43,6 +44,7 @@ COMMANDS = (
     tables,
     show,
     relocate,
+    settings,
     migrate,
     copy,
     cutover,

@@ -14,6 +14,7 @@ import click
 from migrator.copying.choices import AUTO, MAX_FAILURES, VERIFY
 from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.findings import AT_MIGRATION
+from migrator.settings.kinds import ENABLED, KEEP, SSE_KMS, SSE_S3, TRANSLATED, Decisions, option_of
 
 if TYPE_CHECKING:
     from migrator.config import Settings
@@ -134,6 +135,22 @@ class AlsoRemove:
     remove_old_entries: bool = False
 
 
+@dataclass(frozen=True)
+class DecisionOptions:
+    """What a person decides about the settings of the target."""
+
+    without: tuple[str, ...] = ()
+    encryption: str | None = None
+    versioning: str | None = None
+    expire_tables: bool = False
+    shared: tuple[str, ...] = ()
+
+    def decisions(self) -> Decisions:
+        """The same for :func:`migrator.api.show_settings`."""
+        shared = tuple(f"{prefix.strip('/')}/" for prefix in self.shared)
+        return Decisions(frozenset(self.without), self.encryption, self.versioning, self.expire_tables, shared)
+
+
 def is_given(options: LakeOptions | PlanOptions) -> bool:
     """True if the command line has any of these options."""
     return any(vars(options).values())
@@ -186,6 +203,18 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+class Encryption(click.ParamType):  # type: ignore[type-arg]
+    """A default encryption: sse-s3, sse-kms or sse-kms:KEY."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is. Fails with a usage error."""
+        if value not in (SSE_S3, SSE_KMS) and not re.fullmatch(rf"{SSE_KMS}:\S+", str(value)):
+            self.fail(f"{value!r} is no encryption: write sse-s3, sse-kms or sse-kms:KEY.", param, ctx)
+        return str(value)
+
+
 class RequestRate(click.ParamType):  # type: ignore[type-arg]
     """A number of requests per second."""
 
@@ -201,6 +230,8 @@ class RequestRate(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is out of bounds: between {MIN_TPS:g} and {MAX_TPS:,.0f}.", param, ctx)
         return count
 
+
+_SETTINGS = tuple(option_of(setting) for setting in TRANSLATED)
 
 endpoint_url_option = click.option(
     "--endpoint-url", metavar="URL", help="The S3 endpoint.  [default: AWS_ENDPOINT_URL_S3, else AWS]"
@@ -255,6 +286,38 @@ script_options = _together(
     ),
     click.option(
         "--checkpoints", metavar="FOLDER", help="The local folder of checkpoints.  [default: /tmp/checkpoints/]"
+    ),
+)
+
+decision_options = _together(
+    "decided",
+    DecisionOptions,
+    click.option(
+        "--without",
+        multiple=True,
+        type=click.Choice(_SETTINGS),
+        metavar="SETTING",
+        help=f"Leave this setting of the target as it is: {', '.join(_SETTINGS)}. Repeatable.",
+    ),
+    click.option(
+        "--encryption",
+        type=Encryption(),
+        metavar="KIND",
+        help="The default encryption, where the old buckets differ: sse-s3, sse-kms or sse-kms:KEY.",
+    ),
+    click.option(
+        "--versioning",
+        type=click.Choice((ENABLED, KEEP)),
+        help="Whether older versions are kept, where the old buckets differ; keep: as the target is set now.",
+    ),
+    click.option(
+        "--expire-tables", is_flag=True, help="Carry over rules that delete objects of tables or checkpoints by age."
+    ),
+    click.option(
+        "--shared",
+        multiple=True,
+        metavar="PREFIX",
+        help="What one old place had may hold for all that goes to this prefix. Repeatable.",
     ),
 )
 

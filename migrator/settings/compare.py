@@ -11,6 +11,8 @@ from migrator.settings.kinds import LIFECYCLE, MALFORMED, NOTIFICATIONS, POLICY,
 
 _SINGLE = ("Version", "Id", "Sid", "Effect")
 """Elements of a policy that are never lists."""
+SIZE_LIMIT, USUAL_LIMIT = "TransitionDefaultMinimumObjectSize", "all_storage_classes_128K"
+"""What goes with a lifecycle on AWS, and what it is where nobody has chosen."""
 _KMS = "arn:aws:kms:"
 """MinIO puts this before the plain name of a key."""
 
@@ -62,7 +64,8 @@ def _known_meaning(setting: str, found: Any) -> Any:
         return canonical_policy(json.loads(text))
     if setting == LIFECYCLE:
         rules = {str(rule.get("ID")): canonical_rule(rule) for rule in found.get("Rules") or []}
-        return _canonical({**found, "Rules": rules})
+        limit = found.get(SIZE_LIMIT, USUAL_LIMIT)
+        return _canonical({**found, "Rules": rules, SIZE_LIMIT: "" if limit == USUAL_LIMIT else limit})
     if setting == NOTIFICATIONS:
         return _canonical(_lower_names(found))
     return _canonical(found)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from migrator.settings.compare import canonical_rule
+from migrator.settings.compare import SIZE_LIMIT, USUAL_LIMIT, canonical_rule
 from migrator.settings.kinds import (
     LIFECYCLE,
     MALFORMED,
@@ -70,9 +70,8 @@ def _part(rule: Mapping[str, Any]) -> str:
 
 
 def _name_minimum_size(told: Told, bucket: str, old: Document, document: Document) -> None:
-    name = "TransitionDefaultMinimumObjectSize"
-    if name in old and old[name] != document.get(name, old[name]):
-        told.warn(bucket, f"{name} is one for the whole bucket, and the target has another")
+    if old.get(SIZE_LIMIT, USUAL_LIMIT) != document.get(SIZE_LIMIT, USUAL_LIMIT):
+        told.warn(bucket, f"{SIZE_LIMIT} is one for the whole bucket, and the target has another")
 
 
 def _translated(lake: Lake, told: Told, bucket: str, old: Document) -> Iterator[dict[str, Any]]:

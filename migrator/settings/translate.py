@@ -67,6 +67,8 @@ class Translation:
     target: str
     changes: list[Change] = field(default_factory=list)
     not_carried: list[NotCarried] = field(default_factory=list)
+    missing: bool = False
+    """The target is still to be made."""
 
     @property
     def blocked(self) -> bool:
@@ -81,7 +83,7 @@ class Translation:
 
 def translate(lake: Lake) -> Translation:
     """Translate every setting. The target's own rules, statements and tags all stay: others are added to them."""
-    result = Translation(lake.layout.target_bucket)
+    result = Translation(lake.layout.target_bucket, missing=lake.missing)
     for setting in TRANSLATED:
         told = Told(setting)
         if option_of(setting) in lake.decisions.without:

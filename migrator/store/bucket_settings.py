@@ -127,7 +127,7 @@ def _read_from(
     for (bucket, setting), answer in zip(questions, answers, strict=True):
         if answer is None or not _take(connection, read[bucket], setting, answer):
             unclear.append((bucket, setting))
-    for outcome in run_in_threads(partial(_ask_boto3, connection), unclear, workers=AT_ONCE):
+    for outcome in run_in_threads(partial(ask_boto3, connection), unclear, workers=AT_ONCE):
         bucket, setting = outcome.item
         if not isinstance(outcome, Failed):
             _note(read[bucket], setting, outcome.result)
@@ -200,8 +200,8 @@ def _is_none(status: int, code: str) -> bool:
     return status in _NOT_KNOWN and code not in _OTHER_TROUBLE
 
 
-def _ask_boto3(connection: Connection, question: tuple[str, Setting]) -> dict[str, Any]:
-    """The answer, {} if nothing is set. Raises StoreError."""
+def ask_boto3(connection: Connection, question: tuple[str, Setting]) -> dict[str, Any]:
+    """boto3's answer for one (bucket, setting); {} if nothing is set. Raises StoreError."""
     bucket, setting = question
     method = getattr(connection.client, botocore.xform_name(setting.operation))
     with connection.errors(f"s3://{bucket}"):

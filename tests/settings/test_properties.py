@@ -100,7 +100,7 @@ def sources(layout: Layout, everything: list[tuple[str, str]]) -> dict[str, list
     """Key at the target → the old objects that go there."""
     found: dict[str, list[tuple[str, str]]] = {}
     for bucket, key in everything:
-        if (new := layout.map_key(bucket, key)) is not None:
+        if new := layout.map_key(bucket, key):  # "" is no key
             found.setdefault(new, []).append((bucket, key))
     return found
 
