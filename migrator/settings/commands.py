@@ -80,6 +80,12 @@ def _here(command: str, text: str) -> str:
     return f"{command} <<'{end}'\n{text}\n{end}"
 
 
+def _from_file(start: str, end: str, text: str) -> str:
+    """A command with a text in a file: some of mc's read no other input."""
+    written = _here('FILE=$(mktemp) && cat > "$FILE"', text)
+    return f'{written}\n{start} "$FILE" {end}'.rstrip() + ' && rm "$FILE"'
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2)
 
@@ -98,7 +104,7 @@ def _mc(bucket: str, setting: str, document: Document) -> str:
 
 
 def _mc_policy(bucket: str, document: Document) -> str:
-    return _here(f"mc anonymous set-json /dev/stdin {_place(bucket)}", _json(readable(POLICY, document)))
+    return _from_file("mc anonymous set-json", _place(bucket), _json(readable(POLICY, document)))
 
 
 def _mc_lifecycle(bucket: str, document: Document) -> str:
@@ -152,7 +158,7 @@ def _mc_cors(bucket: str, document: Document) -> str:
         )
         rules.append(f"  <CORSRule>{inner}</CORSRule>")
     text = "\n".join(["<CORSConfiguration>", *rules, "</CORSConfiguration>"])
-    return _here(f"mc cors set {_place(bucket)} /dev/stdin", text)
+    return _from_file(f"mc cors set {_place(bucket)}", "", text)
 
 
 def _mc_notifications(bucket: str, document: Document) -> str:

@@ -33,8 +33,13 @@ DOCUMENTS: dict[str, Any] = {
 }  # fmt: skip
 RECORDER = """#!/usr/bin/env python3
 import json, sys
-body = sys.stdin.read() if any(a.endswith("/dev/stdin") for a in sys.argv) or "import" in sys.argv else ""
-print(json.dumps([sys.argv[0].rsplit("/")[-1], *sys.argv[1:], body]))
+words, body = sys.argv[1:], ""
+if "import" in words or any(word.endswith("/dev/stdin") for word in words):
+    body = sys.stdin.read()
+elif words[0] in ("anonymous", "cors"):
+    (number,) = [n for n, word in enumerate(words) if word.startswith("/")]
+    body, words[number] = open(words[number]).read(), "FILE"
+print(json.dumps([sys.argv[0].rsplit("/")[-1], *words, body]))
 """
 
 
@@ -81,10 +86,10 @@ def test_mc(programs: Path) -> None:
         ["mb", "--ignore-existing", place],
         ["encrypt", "set", "sse-kms", "k 1", place],
         ["version", "enable", place],
-        ["anonymous", "set-json", "/dev/stdin", place],
+        ["anonymous", "set-json", "FILE", place],
         ["ilm", "import", place],
         ["tag", "set", place, "team=b i&x=y"],
-        ["cors", "set", place, "/dev/stdin"],
+        ["cors", "set", place, "FILE"],
         ["event", "add", place, "arn:minio:sqs::_:webhook", "--event", "delete,put", "--prefix", "logs/",
          "--ignore-existing"],
         ["retention", "set", "--default", "governance", "3d", place],
