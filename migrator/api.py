@@ -53,9 +53,11 @@ from migrator.run import Run
 from migrator.scripts.stage import RewrittenFiles, rewrite_files
 from migrator.settings.access import access_policy
 from migrator.settings.kinds import Decisions
+from migrator.settings.new_lake import NewLake, lake_toml
 from migrator.settings.translate import Translation
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
+from migrator.target.new_lake import MadeLake, check_free, look_at_bucket, make_lake
 from migrator.target.settings import AppliedSettings, set_settings, standing_settings, translated_settings
 from migrator.verifying.verifier import Verification, Verifier
 
@@ -347,6 +349,32 @@ def apply_settings(
         return set_settings(store, journal, translation)
 
 
+def init_lake(
+    new: NewLake,
+    file: str | Path = "lake.toml",
+    settings: Settings | None = None,
+    *,
+    make: bool,
+    progress: Progress | None = None,
+) -> MadeLake:
+    """Show what a new lake gets: its bucket, encryption, lifecycle and a lake.toml, or make it if ``make``. What is
+    there already stays. Look at ``MadeLake.ok``.
+
+    Raises ConfigError for layers that cannot be, or if the file exists, and PlanBlocked, with nothing made, while a
+    person must decide something.
+    """
+    settings = replace(settings or Settings(), target_bucket=new.bucket)
+    if make:
+        check_free(Path(file))
+    new.check()
+    store = connect(**settings.connection)
+    text = lake_toml(new, settings.target_endpoint_url or settings.endpoint_url, settings.region)
+    made = MadeLake(new, look_at_bucket(store, new), Path(file), text)
+    if make:
+        make_lake(store, made)
+    return made
+
+
 def access_of_plan(path: str | Path, layer: str, role: str, *, progress: Progress | None = None) -> dict[str, Any]:
     """A policy for one layer of the target, for AWS IAM and MinIO. ``role``: "reader", "writer" or "admin"."""
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
@@ -576,12 +604,14 @@ __all__ = [
     "CopySettings",
     "Decisions",
     "Migration",
+    "NewLake",
     "OpenPlan",
     "access_of_plan",
     "apply_settings",
     "copy_lake",
     "cutover_lake",
     "default_plan_path",
+    "init_lake",
     "list_tables",
     "load_settings",
     "migrate_lake",

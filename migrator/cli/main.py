@@ -14,6 +14,7 @@ from migrator.cli.copy import copy
 from migrator.cli.cutover import cutover
 from migrator.cli.demo import demo
 from migrator.cli.explain import explain
+from migrator.cli.init import init
 from migrator.cli.log import log
 from migrator.cli.migrate import migrate
 from migrator.cli.plan import plan
@@ -56,6 +57,7 @@ COMMANDS = (
     retire,
     log,
     policy,
+    init,
     explain,
     demo,
 )

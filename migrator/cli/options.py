@@ -14,7 +14,9 @@ import click
 from migrator.copying.choices import AUTO, MAX_FAILURES, VERIFY
 from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.findings import AT_MIGRATION
+from migrator.layout import MEDALLION
 from migrator.settings.kinds import ENABLED, KEEP, SSE_KMS, SSE_S3, TRANSLATED, Decisions, option_of
+from migrator.settings.new_lake import ABORT_DAYS, NewLake
 
 if TYPE_CHECKING:
     from migrator.config import Settings
@@ -151,6 +153,39 @@ class DecisionOptions:
         return Decisions(frozenset(self.without), self.encryption, self.versioning, self.expire_tables, shared)
 
 
+@dataclass(frozen=True)
+class NewLakeOptions:
+    """What a new lake is to be."""
+
+    target: str = ""
+    layers: str = ""
+    expire: tuple[tuple[str, int], ...] = ()
+    expire_tables: bool = False
+    abort_uploads: int = ABORT_DAYS
+    encryption: str | None = None
+    versioning: bool = False
+    markers: bool = False
+
+    def new_lake(self) -> NewLake:
+        """The same for :func:`migrator.api.init_lake`. Raises UsageError or ConfigError for wrong layers."""
+        named = (name.strip().strip("/") for name in self.layers.split(","))
+        layers = tuple(dict.fromkeys(name for name in named if name))
+        if not layers:
+            raise click.UsageError("--layers: name at least one.")
+        new = NewLake(
+            self.target,
+            layers,
+            dict(self.expire),
+            self.abort_uploads,
+            self.encryption,
+            self.versioning,
+            self.markers,
+            self.expire_tables,
+        )
+        new.check()
+        return new
+
+
 def is_given(options: LakeOptions | PlanOptions) -> bool:
     """True if the command line has any of these options."""
     return any(vars(options).values())
@@ -213,6 +248,19 @@ class Encryption(click.ParamType):  # type: ignore[type-arg]
         if value not in (SSE_S3, SSE_KMS) and not re.fullmatch(rf"{SSE_KMS}:\S+", str(value)):
             self.fail(f"{value!r} is no encryption: write sse-s3, sse-kms or sse-kms:KEY.", param, ctx)
         return str(value)
+
+
+class Expiration(click.ParamType):  # type: ignore[type-arg]
+    """A layer and a number of days: logs=90."""
+
+    name = "layer=days"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """(layer, days). Fails with a usage error."""
+        match = re.fullmatch(r"(.+)=([1-9][0-9]{0,5})", str(value))
+        if match is None:
+            self.fail(f"{value!r}: write it as LAYER=DAYS, such as logs=90.", param, ctx)
+        return match[1].strip("/"), int(match[2])
 
 
 class RequestRate(click.ParamType):  # type: ignore[type-arg]
@@ -319,6 +367,44 @@ decision_options = _together(
         metavar="PREFIX",
         help="What one old place had may hold for all that goes to this prefix. Repeatable.",
     ),
+)
+
+new_lake_options = _together(
+    "asked",
+    NewLakeOptions,
+    click.option(
+        "--target", default="data-lake", show_default=True, metavar="BUCKET", help="The bucket of the new lake."
+    ),
+    click.option(
+        "--layers",
+        default=",".join(MEDALLION),
+        metavar="NAMES",
+        help=f"The layers, with commas between them.  [default: {', '.join(MEDALLION)}]",
+    ),
+    click.option(
+        "--expire",
+        multiple=True,
+        type=Expiration(),
+        metavar="LAYER=DAYS",
+        help="Delete the objects of this layer when they are so old. Repeatable. Nothing is deleted without it.",
+    ),
+    click.option("--expire-tables", is_flag=True, help="Allow --expire for warehouse and checkpoints, too."),
+    click.option(
+        "--abort-uploads",
+        default=ABORT_DAYS,
+        show_default=True,
+        type=click.IntRange(1, 3650),
+        metavar="DAYS",
+        help="Remove the parts of uploads that were not finished after so many days.",
+    ),
+    click.option(
+        "--encryption",
+        type=Encryption(),
+        metavar="KIND",
+        help="The default encryption: sse-s3, sse-kms or sse-kms:KEY.  [default: sse-s3, where the server can]",
+    ),
+    click.option("--versioning", is_flag=True, help="Keep older versions of objects."),
+    click.option("--markers", is_flag=True, help="Write an empty object for each layer, so that consoles show it."),
 )
 
 plan_options = _together(

@@ -94,7 +94,10 @@ def _name_settings(plan: PlanFile, settings: BucketSettings, target: BucketSetti
             named.append(f"{name}: {words}")
     if named:
         message = f"has settings of its own, of which nothing is carried over: {'; '.join(named)}"
-        move = "Set on the target what you need there, before the cutover. Whether there is a quota is not asked."
+        move = (
+            '"migrator settings PLAN" translates them for the target, and says what cannot be carried over. Whether '
+            "there is a quota is not asked."
+        )
         plan.add_finding(Finding.of("bucket-settings", f"s3://{settings.bucket}/", message, move))
 
 

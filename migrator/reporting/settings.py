@@ -30,7 +30,7 @@ _HEADS = {
 
 def settings_report(shown: Translation, plan: Path) -> Report:
     """What would be set on the target, and what is left to a person."""
-    report = _diffs(shown.target, shown.changes) + not_carried_report(shown.not_carried)
+    report = settings_diffs(shown.target, shown.changes) + not_carried_report(shown.not_carried)
     if not shown.changes:
         return [line(f"Nothing to set on s3://{shown.target}/.", style="green"), *report]
     if not shown.blocked:
@@ -41,7 +41,7 @@ def settings_report(shown: Translation, plan: Path) -> Report:
 def applied_report(done: AppliedSettings, plan: Path) -> Report:
     """What was set on the target, and what was not."""
     shown = done.translation
-    report = _diffs(shown.target, shown.changes)
+    report = settings_diffs(shown.target, shown.changes)
     for setting, state in done.states.items():
         if state == "set":
             report.append(line(f"Set, and read back: {setting}.", style="green"))
@@ -79,7 +79,8 @@ def diff_of(bucket: str, setting: str, before: Any, after: Any) -> str:
     return "".join(f"{row}\n" for row in lines)
 
 
-def _diffs(bucket: str, changes: Iterable[Change]) -> Report:
+def settings_diffs(bucket: str, changes: Iterable[Change]) -> Report:
+    """The documents of a bucket before and after."""
     report: Report = []
     for change in changes:
         before, after = (readable(change.setting, one) for one in (change.before, change.after))
@@ -92,7 +93,10 @@ def _command(plan: Path, option: str) -> Any:
 
 
 def settings_json(
-    shown: Translation, plan: Path, states: Mapping[str, str] | None = None, reasons: Mapping[str, str] | None = None
+    shown: Translation,
+    plan: Path | None,
+    states: Mapping[str, str] | None = None,
+    reasons: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What ``settings --json`` prints. ``states`` and ``reasons``: those of an :class:`AppliedSettings`."""
     refused = any(state == "refused" for state in (states or {}).values())

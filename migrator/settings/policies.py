@@ -285,6 +285,8 @@ class _Statement:
                         missed.append(f"the target prefix {place.rule.target} has a character of patterns")
                     else:
                         found.patterns[f"{start}{target}/{key}"] = None if exact else place
+                        if self._statement["Effect"] == "Deny" and _has_its_own_key(place, pattern):
+                            found.patterns[f"{start}{target}/{place.rule.target}"] = None
             elif not is_bucket:
                 missed.append(f"{resource} is not in this bucket")
         for reason in missed:
@@ -371,6 +373,12 @@ class _Statement:
             self._told.warn(self._bucket, reason, self._part, move)
         else:
             _refuse(self._told, self._bucket, self._part, self._statement, reason, move or "See --without policy.")
+
+
+def _has_its_own_key(place: Place, pattern: str) -> bool:
+    """True if a pattern also means the one object whose key is the prefix of the rule, without a slash at its end."""
+    rule = place.rule
+    return bool(place.whole and rule.prefix and rule.target) and rule.prefix.startswith(pattern.rstrip("*"))
 
 
 def _matches(pattern: str, actions: tuple[str, ...]) -> bool:

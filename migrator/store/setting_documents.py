@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import botocore.exceptions
+
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied, StoreError
 from migrator.settings.compare import SIZE_LIMIT
@@ -78,6 +80,17 @@ def read_all(store: Store, buckets: Iterable[str]) -> dict[str, Documents]:
             read[bucket].found[setting.name] = document
         read[bucket].server = read[bucket].server or server
     return read
+
+
+def server_name(store: Store, bucket: str) -> str:
+    """The name that the server of a bucket gives itself, "" for none. The bucket need not exist. Raises StoreError."""
+    connection = store.at(bucket)
+    with connection.errors(connection.endpoint_url):
+        try:
+            answer = connection.client.head_bucket(Bucket=bucket)
+        except botocore.exceptions.ClientError as error:
+            answer = error.response
+    return str(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("server", ""))
 
 
 def read_document(store: Store, bucket: str, setting: str) -> Document | None:

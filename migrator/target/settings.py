@@ -6,7 +6,7 @@ back. A document that somebody else has changed meanwhile is not overwritten.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from migrator.settings.compare import same
 from migrator.settings.kinds import NOTIFICATIONS, VERSIONING, Decisions, Lake
 from migrator.settings.translate import Change, Translation, translate
 from migrator.store import Store
-from migrator.store.setting_documents import Documents, read_all, read_document, write_document
+from migrator.store.setting_documents import Documents, read_all, read_document, server_name, write_document
 
 _HIGHEST = "\U0010ffff"
 SET, WAITS, REFUSED, SHOWN = "set", "waits", "refused", "shown"
@@ -61,17 +61,11 @@ def translated_settings(plan: PlanFile, store: Store, decisions: Decisions) -> T
         {bucket: documents.unread for bucket, documents in read.items() if documents.unread},
         tables=_tables(plan),
         unused=_unused(plan),
-        minio=_is_minio(read, target),
+        minio=(there.server or server_name(store, target)).lower().startswith("minio"),
         missing=missing,
         decisions=decisions,
     )
     return translate(lake)
-
-
-def _is_minio(read: Mapping[str, Documents], target: str) -> bool:
-    """True if the target's server says so; where there is no target yet, if the others do."""
-    servers = [read[target].server] if target in read else [documents.server for documents in read.values()]
-    return any(server.lower().startswith("minio") for server in servers)
 
 
 def _tables(plan: PlanFile) -> list[str]:
@@ -99,19 +93,32 @@ def set_settings(store: Store, journal: Journal, translation: Translation) -> Ap
     Raises PlanBlocked while something must be decided, PlanStale if a document was changed meanwhile.
     A setting that the server refuses, or does not keep, is as before; the others are set.
     """
+    check_decided(translation)
+    return set_documents(store, translation, journal.event, wait=not journal.has(CUTOVER_DONE))
+
+
+def check_decided(translation: Translation) -> None:
+    """Raises PlanBlocked while something must be decided."""
     if translation.blocked:
         blocks = [f"{one.setting}: {one.reason}" for one in translation.not_carried if one.severity == BLOCK]
         raise PlanBlocked(
             f"Nothing was set, because this must be decided first:\n{first_lines(blocks)}\n",
             next_move='"migrator settings PLAN" shows the options.',
         )
-    result, cut_over = AppliedSettings(translation), journal.has(CUTOVER_DONE)
+
+
+def set_documents(
+    store: Store, translation: Translation, note: Callable[..., None] = lambda *_, **__: None, *, wait: bool = False
+) -> AppliedSettings:
+    """Set the documents of a translation one by one. ``note``: gets the events of the journal; ``wait``: notifications
+    are left for later. Raises PlanStale."""
+    result = AppliedSettings(translation)
     for change in translation.changes:
-        if change.setting == NOTIFICATIONS and not cut_over:
+        if change.setting == NOTIFICATIONS and wait:
             result.states[change.setting] = WAITS
             continue
         try:
-            _set(store, journal, translation.target, change)
+            _set(store, note, translation.target, change)
         except StoreError as error:
             result.states[change.setting], result.reasons[change.setting] = REFUSED, error.message
         else:
@@ -119,7 +126,7 @@ def set_settings(store: Store, journal: Journal, translation: Translation) -> Ap
     return result
 
 
-def _set(store: Store, journal: Journal, bucket: str, change: Change) -> None:
+def _set(store: Store, note: Callable[..., None], bucket: str, change: Change) -> None:
     """Set one document. Raises StoreError if the server refuses it, and nothing has changed."""
     setting = change.setting
     if not same(setting, read_document(store, bucket, setting), change.before):
@@ -127,7 +134,7 @@ def _set(store: Store, journal: Journal, bucket: str, change: Change) -> None:
             f"The {setting} of s3://{bucket}/ was changed since it was shown. It was left as it is.",
             next_move="Run the same command again.",
         )
-    journal.event(SETTING_SET, bucket=bucket, setting=setting, before=change.before, after=change.after)
+    note(SETTING_SET, bucket=bucket, setting=setting, before=change.before, after=change.after)
     try:
         write_document(store, bucket, setting, change.after)
     except StoreError:
@@ -135,11 +142,11 @@ def _set(store: Store, journal: Journal, bucket: str, change: Change) -> None:
         if same(setting, now, change.after):  # only the answer was lost
             return
         if same(setting, now, change.before):
-            journal.event(SETTING_UNDONE, bucket=bucket, setting=setting, how="refused by the server")
+            note(SETTING_UNDONE, bucket=bucket, setting=setting, how="refused by the server")
         raise
     if not same(setting, read_document(store, bucket, setting), change.after):
         write_document(store, bucket, setting, change.before)
-        journal.event(SETTING_UNDONE, bucket=bucket, setting=setting, how="not kept by the server")
+        note(SETTING_UNDONE, bucket=bucket, setting=setting, how="not kept by the server")
         raise StoreError(f"it does not keep the {setting} that it was given, and has the old one again.")
 
 
