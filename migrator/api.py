@@ -35,7 +35,7 @@ from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
 from migrator.live.quiet import look
 from migrator.migration import Choices, Migration, carry_out
 from migrator.plan.build import build_plan
-from migrator.plan.policy import least_policy, retire_policy
+from migrator.plan.policy import least_policy, retire_policy, settings_policy
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, Journal
 from migrator.planfile.rows import EARLIER, LATER
@@ -290,6 +290,12 @@ def retire_policy_of_plan(path: str | Path, *, progress: Progress | None = None)
     """The permissions that :func:`retire_lake` needs in the old buckets of a plan, beside those of the least policy."""
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
         return retire_policy(plan.layout.moved_buckets)
+
+
+def settings_policy_of_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """The permissions that :func:`apply_settings` needs at the target of a plan, beside those of the least policy."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return settings_policy(plan.layout.target_bucket)
 
 
 def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
@@ -626,6 +632,7 @@ __all__ = [
     "retire_lake",
     "retire_policy_of_plan",
     "rollback_lake",
+    "settings_policy_of_plan",
     "show_plan",
     "show_settings",
     "unfence_lake",

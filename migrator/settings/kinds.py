@@ -53,7 +53,7 @@ class Lake:
     ``buckets``: old bucket → setting → document; ``target``: setting → document. ``unread``: bucket → setting → why it
     could not be read. ``tables``: folders of tables at the target, each with a slash at its end. ``unused``: the
     (bucket, prefix) of rules that move no object. ``minio``: the target's server is MinIO. ``missing``: the target is
-    still to be made.
+    still to be made. ``gone``: old buckets that do not exist any more.
     """
 
     layout: Layout
@@ -64,7 +64,13 @@ class Lake:
     unused: frozenset[tuple[str, str]] = frozenset()
     minio: bool = False
     missing: bool = False
+    gone: frozenset[str] = frozenset()
     decisions: Decisions = Decisions()
+
+    @property
+    def old(self) -> list[str]:
+        """The old buckets that still exist, in order."""
+        return [bucket for bucket in self.layout.moved_buckets if bucket not in self.gone]
 
     def having(self, setting: str) -> list[tuple[str, Document]]:
         """(bucket, document) of the old buckets that have this setting."""

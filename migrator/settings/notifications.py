@@ -62,7 +62,7 @@ def _bridge(lake: Lake, told: Told, wanted: dict[str, Any]) -> None:
     if _BRIDGE in wanted:
         return
     having = [bucket for bucket, old in lake.having(NOTIFICATIONS) if _BRIDGE in old]
-    if having and set(having) == set(lake.layout.moved_buckets):
+    if having and set(having) == set(lake.old):
         wanted[_BRIDGE] = {}
     else:
         for bucket in having:

@@ -149,7 +149,7 @@ def _check_open_target(lake: Lake, told: Told, statements: list[dict[str, Any]])
     for statement in statements:
         if not is_public(statement):
             continue
-        for bucket in lake.layout.moved_buckets:
+        for bucket in lake.old:
             if _is_open(lake.buckets.get(bucket, {})):
                 continue
             for rule in lake.layout.rules:

@@ -107,7 +107,7 @@ def translate_encryption(lake: Lake, told: Told) -> Document | None:
     if _STRENGTH[wanted[0]] == _STRENGTH[now[0]] and wanted[1] != now[1]:
         told.block(target, "the target has another key than the old buckets", "", "Choose one: --encryption …")
         return present
-    if wanted[0] != "AES256" and (without := sorted(set(lake.layout.moved_buckets) - set(buckets))):
+    if wanted[0] != "AES256" and (without := sorted(set(lake.old) - set(buckets))):
         told.info(target, f"readers of {first_names(without, NAMED)} will need the right to use the key, too")
     return encryption(*wanted)
 
@@ -119,7 +119,7 @@ def translate_versioning(lake: Lake, told: Told) -> Document | None:
     """One state for the whole target. What keeps versions now goes on keeping them."""
     target, present = lake.layout.target_bucket, lake.target.get(VERSIONING)
     states = {bucket: str(lake.buckets.get(bucket, {}).get(VERSIONING, {}).get("Status", "")) for bucket in
-              lake.layout.moved_buckets}  # fmt: skip
+              lake.old}  # fmt: skip
     for bucket, old in lake.having(VERSIONING):
         if old.get("MFADelete") == "Enabled":
             told.warn(bucket, "MFA delete can only be set by the owner, with the device")
@@ -213,7 +213,7 @@ def translate_lock(lake: Lake, told: Told) -> Document | None:
         told.block(target, f"{names}: object lock is only to be had with a new bucket", "", how)
         return present
     retentions = {json.dumps(_retention(document), sort_keys=True): bucket for bucket, document in old}
-    if len(retentions) == 1 and {bucket for bucket, _ in old} == set(lake.layout.moved_buckets):
+    if len(retentions) == 1 and {bucket for bucket, _ in old} == set(lake.old):
         wanted = {"ObjectLockConfiguration": {**present["ObjectLockConfiguration"], **_retention(old[0][1])}}
         if _retention(present) in ({}, _retention(wanted)):
             return wanted

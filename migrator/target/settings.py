@@ -63,6 +63,7 @@ def translated_settings(plan: PlanFile, store: Store, decisions: Decisions) -> T
         unused=_unused(plan),
         minio=(there.server or server_name(store, target)).lower().startswith("minio"),
         missing=missing,
+        gone=frozenset(layout.moved_buckets) - {*old},
         decisions=decisions,
     )
     return translate(lake)
