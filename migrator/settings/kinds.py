@@ -28,6 +28,9 @@ UNKNOWN_FORM = "it has a form that migrator does not know"
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError)
 """What a document in an unexpected form raises."""
 
+FENCE = "MigratorFence"
+"""The Sid of the statement with which a cutover denies writes to an old bucket for a time. It is not the bucket's."""
+
 SSE_S3, KEEP, ENABLED = "sse-s3", "keep", "enabled"
 SSE_KMS = "sse-kms"
 
@@ -65,6 +68,10 @@ class Lake:
     minio: bool = False
     missing: bool = False
     gone: frozenset[str] = frozenset()
+    locks: bool = False
+    """A target that is still to be made is made with object lock."""
+    elsewhere: bool = False
+    """The target is on another server, or under another account."""
     decisions: Decisions = Decisions()
 
     @property

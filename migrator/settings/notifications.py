@@ -40,6 +40,7 @@ def translate_notifications(lake: Lake, told: Told) -> Document | None:
     except MALFORMED:
         told.block(target, f"its present notifications cannot be kept: {UNKNOWN_FORM}")
         return present
+    mine = list(known)
     for bucket, old in lake.having(NOTIFICATIONS):
         for kind, one in _translated(lake, told, bucket, old):
             if any(kind == other and _equal(kind, one, theirs) for _, other, theirs in known):
@@ -54,6 +55,10 @@ def translate_notifications(lake: Lake, told: Told) -> Document | None:
             known.append((bucket, kind, one))
             limits.append(limits_of(one))
             wanted.setdefault(kind, []).append(one)
+    if lake.elsewhere and len(known) > len(mine):
+        told.warn(
+            target, "the target is on another server or account: look whether the queues and topics can be reached"
+        )
     _bridge(lake, told, wanted)
     return wanted or None
 

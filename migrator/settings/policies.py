@@ -15,7 +15,18 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from migrator.settings.compare import canonical_policy
-from migrator.settings.kinds import MALFORMED, POLICY, UNKNOWN_FORM, Document, Lake, Told, as_list, mappings, new_name
+from migrator.settings.kinds import (
+    FENCE,
+    MALFORMED,
+    POLICY,
+    UNKNOWN_FORM,
+    Document,
+    Lake,
+    Told,
+    as_list,
+    mappings,
+    new_name,
+)
 from migrator.settings.places import (
     OF_PATTERNS,
     Place,
@@ -132,11 +143,15 @@ def translate_policy(lake: Lake, told: Told) -> Document | None:
             known.append(_essence(statement))
     if not added:
         return present
-    wanted = {**policy, "Statement": [*statements, *added]}
+    text = json.dumps({**policy, "Statement": [*statements, *added]}, separators=(",", ":"))
     _check_version(told, target, policy, added)
-    if (size := len(json.dumps(wanted, separators=(",", ":")).encode())) > MAX_BYTES:
+    if lake.elsewhere:
+        told.warn(
+            target, "the target is on another server or account: look whether those whom the statements name exist"
+        )
+    if (size := len(text.encode())) > MAX_BYTES:
         told.block(target, f"it would have {size:,} bytes; S3 takes {MAX_BYTES:,}", "", "Shorten the old policies.")
-    return {"Policy": json.dumps(wanted)}
+    return {"Policy": text}
 
 
 def _check_version(told: Told, target: str, policy: Mapping[str, Any], added: list[dict[str, Any]]) -> None:
@@ -192,6 +207,8 @@ def _translated(lake: Lake, told: Told, bucket: str, old: Document) -> Iterator[
         told.block(bucket, UNKNOWN_FORM, "", "Look at it yourself, then: --without policy.")
         return
     for number, statement in enumerate(statements, 1):
+        if statement.get("Sid") == FENCE:
+            continue
         part = f"statement {str(statement.get('Sid') or number)!r}"
         try:
             if policy.get("Version") != VERSION and "${" in json.dumps(statement):

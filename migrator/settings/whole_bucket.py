@@ -107,6 +107,10 @@ def translate_encryption(lake: Lake, told: Told) -> Document | None:
     if _STRENGTH[wanted[0]] == _STRENGTH[now[0]] and wanted[1] != now[1]:
         told.block(target, "the target has another key than the old buckets", "", "Choose one: --encryption …")
         return present
+    if lake.elsewhere and wanted[1]:
+        reason = f"the key {wanted[1]} is one of the old buckets' server or account"
+        told.block(target, reason, "", "Choose one of the target's: --encryption sse-kms:KEY or --encryption sse-s3.")
+        return present
     if wanted[0] != "AES256" and (without := sorted(set(lake.old) - set(buckets))):
         told.info(target, f"readers of {first_names(without, NAMED)} will need the right to use the key, too")
     return encryption(*wanted)
@@ -205,6 +209,8 @@ def translate_lock(lake: Lake, told: Told) -> Document | None:
     old = lake.having(LOCK)
     if not old:
         return present
+    if present is None and lake.missing and lake.locks:
+        present = {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}}
     if present is None:
         how = "Plan with --object-lock: then the target is made with it." if lake.missing else (
             "Move to a new target bucket that is made with object lock, or leave it: --without object-lock."

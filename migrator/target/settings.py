@@ -63,6 +63,8 @@ def translated_settings(plan: PlanFile, store: Store, decisions: Decisions) -> T
         unused=_unused(plan),
         minio=(there.server or server_name(store, target)).lower().startswith("minio"),
         missing=missing,
+        locks=store.ends[1].locks,
+        elsewhere=store.ends[0] is not store.ends[1],
         gone=frozenset(layout.moved_buckets) - {*old},
         decisions=decisions,
     )

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from buckets import fresh_buckets
 from migrator.cli import main
 from migrator.demo.server import Server
-from migrator.layout import Layout
+from migrator.layout import MEDALLION, Layout
 from migrator.settings.access import ROLES, access_policy
 
 BUCKETS = ("bronze", "gold", "logs")
@@ -218,3 +218,24 @@ for option, value in given.items():
     values[members[option]] = value
 getattr(client, xform_name(operation))(**values)
 """
+
+
+def test_a_new_lake_is_made_with_its_settings(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in server.environ().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    with fresh_buckets(server, ()):
+        client = server.client()
+        run("init", "--expire", "logs=90", "--markers", "--yes", "--endpoint-url", server.endpoint_url)
+        now = documents(client)
+        assert [(rule["ID"], rule["Filter"]) for rule in now["lifecycle"]] == [
+            ("abort-open-uploads", {"Prefix": ""}),
+            ("expire-logs", {"Prefix": "logs/"}),
+        ]
+        client.put_object(Bucket=TARGET, Key="bronze/a", Body=b"a")
+        assert client.head_object(Bucket=TARGET, Key="bronze/a")["ServerSideEncryption"] == "AES256"
+        keys = {found["Key"] for found in client.list_objects_v2(Bucket=TARGET)["Contents"]}
+        assert keys == {"bronze/a", *(f"{layer}/" for layer in MEDALLION)}
+        (tmp_path / "job.py").write_text("spark.read.load('s3a://bronze/x')\n")
+        rewritten = run("rewrite-config", "--config", "lake.toml", "job.py")
+        assert f"+spark.read.load('s3a://{TARGET}/bronze/x')" in rewritten.stdout

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from migrator.settings.kinds import Document
+from migrator.settings.kinds import Document, Lake
 from migrator.settings.translate import translate
 from settings.lakes import LAYOUT, MERGED, after, lake, told
 
@@ -69,3 +69,8 @@ def test_eventbridge_is_for_all_or_for_nobody() -> None:
     everywhere = translate(lake(**dict.fromkeys(LAYOUT.moved_buckets, on)))
     assert after(everywhere, "notifications") == {"EventBridgeConfiguration": {}}
     assert "for the objects of the other buckets" in told(translate(lake(gold=on)), "notifications")[0]
+
+
+def test_queues_may_not_be_reached_from_elsewhere() -> None:
+    done = translate(Lake(LAYOUT, {"gold": having(queue())}, {}, elsewhere=True))
+    assert done.changes and "can be reached" in told(done, "notifications", "warn")[0]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from migrator.cutover.fence import SID
 from migrator.settings.kinds import Lake
 from migrator.settings.policies import MAX_BYTES
 from migrator.settings.translate import translate
@@ -147,3 +148,14 @@ def test_a_policy_that_cannot_be_read_is_not_replaced() -> None:
     assert done.blocked and not done.changes
     unread = Lake(LAYOUT, {"bronze": {"policy": policy(READER)}}, {}, {"data-lake": {"policy": "denied"}})
     assert translate(unread).blocked and not translate(unread).changes
+
+
+def test_the_fence_of_a_cutover_is_not_the_buckets() -> None:
+    fence = {**allow("s3:PutObject", "bronze/*"), "Sid": SID, "Effect": "Deny", "Principal": "*"}
+    done = translate(lake(bronze={"policy": policy(READER, fence)}))
+    assert done.ok and {made["Effect"] for made in statements(done)} == {"Allow"}
+
+
+def test_who_is_named_may_not_exist_elsewhere() -> None:
+    done = translate(Lake(LAYOUT, {"bronze": {"policy": policy(READER)}}, {}, elsewhere=True))
+    assert len(statements(done)) == 2 and "another server or account" in told(done, "policy", "warn")[0]

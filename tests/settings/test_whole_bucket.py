@@ -140,3 +140,22 @@ def test_the_rest_is_named_with_its_reason() -> None:
 def test_what_looks_like_a_password_is_not_put_into_the_journal() -> None:
     done = translate(lake({}, TWO, one=tags(link="http://user:secret@host/")))
     assert done.blocked and "looks like a password" in told(done, "tags")[0] and not done.changes
+
+
+def test_a_target_that_is_to_be_made_with_object_lock() -> None:
+    old = {"one": lock(3), "two": lock(3)}
+    refused = translate(Lake(TWO, old, {}, missing=True))
+    assert refused.blocked and "Plan with --object-lock" in str([one.next_move for one in refused.not_carried])
+    assert after(translate(Lake(TWO, old, {}, missing=True, locks=True)), "object lock") == lock(3)["object lock"]
+
+
+def test_a_key_of_another_server_is_a_decision() -> None:
+    elsewhere = Lake(TWO, {"one": crypt(KMS), "two": crypt(KMS)}, {}, elsewhere=True)
+    assert "is one of the old buckets" in told(translate(elsewhere), "encryption", "block")[0]
+    assert not translate(Lake(TWO, {"one": crypt(SSE_S3)}, {}, elsewhere=True)).blocked
+
+
+def test_buckets_that_are_gone_do_not_count() -> None:
+    kept = {"one": {"versioning": {"Status": "Enabled"}}}
+    assert translate(Lake(TWO, kept, {})).blocked
+    assert after(translate(Lake(TWO, kept, {}, gone=frozenset({"two"}))), "versioning") == {"Status": "Enabled"}
