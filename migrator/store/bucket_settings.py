@@ -76,7 +76,7 @@ SETTINGS = (
 
 _NOT_KNOWN = (400, 404, 405, 501)
 """HTTP statuses of servers where nothing is set, or which do not know the setting."""
-_LISTING = "ListBucketResult"
+LISTING = "ListBucketResult"
 """The root of the answer of a server that ignores the query parameter: it lists the bucket."""
 _OTHER_TROUBLE = {
     "AuthorizationHeaderMalformed",
@@ -163,7 +163,7 @@ def _take(connection: Connection, settings: BucketSettings, setting: Setting, an
     try:
         check_answer(setting.operation, answer.status, answer.body)
     except Absurd as error:
-        return _LISTING in str(error)
+        return LISTING in str(error)
     if answer.status == 200 and not is_error(answer.body):
         if _NOTHING.fullmatch(answer.body):
             return True
@@ -213,7 +213,7 @@ def ask_boto3(connection: Connection, question: tuple[str, Setting]) -> dict[str
                 return {}
             raise
         except Absurd as error:
-            if _LISTING in str(error):
+            if LISTING in str(error):
                 return {}
             raise
         return answer

@@ -30,7 +30,7 @@ from migrator.settings.kinds import (
     VERSIONING,
     Document,
 )
-from migrator.store.bucket_settings import AT_ONCE, SETTINGS, Setting, ask_boto3
+from migrator.store.bucket_settings import AT_ONCE, LISTING, SETTINGS, Setting, ask_boto3
 from migrator.store.connection import Connection
 from migrator.store.store import Store
 
@@ -164,6 +164,8 @@ def _ask(store: Store, question: tuple[str, Setting]) -> tuple[Document | None, 
         for name, value in answer.items()
         if name != "ResponseMetadata" and (value not in ({}, [], "") or name == "EventBridgeConfiguration")
     }
+    if LISTING in str(document.get("Policy", "")):  # the server ignores the question, and lists the bucket
+        document = {}
     unknown = _unknown(connection, setting, _bodies.last) if document and setting.name != POLICY else []
     return document or None, unknown, server
 

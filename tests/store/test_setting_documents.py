@@ -84,3 +84,13 @@ def test_what_is_not_allowed_is_named(store: Store) -> None:
 class _Denied:
     def stream(self, **_: Any) -> list[bytes]:
         return [b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"]
+
+
+def test_a_listing_is_no_policy(store: Store) -> None:
+    class Listing:
+        def stream(self, **_: Any) -> list[bytes]:
+            return [b"<ListBucketResult><Name>b-1</Name></ListBucketResult>"]
+
+    answer = AWSResponse("http://x", 200, {}, Listing())
+    store.client.meta.events.register("before-send.s3.GetBucketPolicy", lambda **_: answer)
+    assert read_document(store, "b-1", "policy") is None
