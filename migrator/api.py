@@ -52,13 +52,20 @@ from migrator.rollback.stage import Rollback, roll_back
 from migrator.run import Run
 from migrator.scripts.stage import RewrittenFiles, rewrite_files
 from migrator.settings.access import access_policy
+from migrator.settings.iam import translate_iam_policy
 from migrator.settings.kinds import Decisions
 from migrator.settings.new_lake import NewLake, lake_toml
 from migrator.settings.translate import Translation
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
 from migrator.target.new_lake import MadeLake, check_free, look_at_bucket, make_lake
-from migrator.target.settings import AppliedSettings, set_settings, standing_settings, translated_settings
+from migrator.target.settings import (
+    AppliedSettings,
+    lake_without_settings,
+    set_settings,
+    standing_settings,
+    translated_settings,
+)
 from migrator.verifying.verifier import Verification, Verifier
 
 PLANS = Path("plans")
@@ -381,6 +388,15 @@ def init_lake(
     return made
 
 
+def iam_policy_of_plan(
+    path: str | Path, policy: str, decisions: Decisions | None = None, *, progress: Progress | None = None
+) -> Translation:
+    """Add to a policy of AWS IAM or MinIO, as JSON, what it allows in the old buckets of a plan for their new places.
+    Asks no server. Raises ConfigError if it is no such policy."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return translate_iam_policy(lake_without_settings(plan, decisions or Decisions()), policy)
+
+
 def access_of_plan(path: str | Path, layer: str, role: str, *, progress: Progress | None = None) -> dict[str, Any]:
     """A policy for one layer of the target, for AWS IAM and MinIO. ``role``: "reader", "writer" or "admin"."""
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
@@ -617,6 +633,7 @@ __all__ = [
     "copy_lake",
     "cutover_lake",
     "default_plan_path",
+    "iam_policy_of_plan",
     "init_lake",
     "list_tables",
     "load_settings",

@@ -57,6 +57,14 @@ def applied_report(done: AppliedSettings, plan: Path) -> Report:
     return report
 
 
+def iam_report(shown: Translation) -> Report:
+    """What is added to a policy of users."""
+    report = settings_diffs(shown.target, shown.changes)
+    if not shown.changes:
+        report.append(line("Nothing to add to this policy.", style="green"))
+    return report + not_carried_report(shown.not_carried)
+
+
 def not_carried_report(found: Iterable[NotCarried]) -> Report:
     """What is not carried over, the most urgent first."""
     report: Report = []

@@ -20,6 +20,8 @@ LIFECYCLE, LOCK, ENCRYPTION = "lifecycle", "object lock", "encryption"
 NOTIFICATIONS, CORS, TAGS, REPLICATION = "notifications", "CORS", "tags", "replication"
 WEBSITE, LOGGING = "website", "access logging"
 VERSIONING, QUOTA = "versioning", "quota"
+IAM_POLICY = "IAM policy"
+"""No setting of a bucket: a policy of users, of AWS IAM or MinIO."""
 
 TRANSLATED = (ENCRYPTION, VERSIONING, POLICY, LIFECYCLE, TAGS, CORS, NOTIFICATIONS, LOCK)
 """The settings that are carried over where that is possible, in the order in which they are set."""

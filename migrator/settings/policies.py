@@ -209,15 +209,23 @@ def _translated(lake: Lake, told: Told, bucket: str, old: Document) -> Iterator[
     for number, statement in enumerate(statements, 1):
         if statement.get("Sid") == FENCE:
             continue
-        part = f"statement {str(statement.get('Sid') or number)!r}"
-        try:
-            if policy.get("Version") != VERSION and "${" in json.dumps(statement):
-                raise _Refused(f"its policy is not of version {VERSION}, in which variables have a meaning")
-            yield from _Statement(lake, told, bucket, statement, part, number).translated()
-        except _Refused as refused:
-            _refuse(told, bucket, part, statement, str(refused))
-        except MALFORMED:
-            _refuse(told, bucket, part, statement, UNKNOWN_FORM)
+        yield from translated_statement(lake, told, bucket, statement, number, str(policy.get("Version")))
+
+
+def translated_statement(
+    lake: Lake, told: Told, bucket: str, statement: Mapping[str, Any], number: int, version: str
+) -> Iterator[dict[str, Any]]:
+    """A statement about one old bucket, the ``number``-th of a policy of this version, as statements about the target.
+    What cannot be translated is told."""
+    part = f"statement {str(statement.get('Sid') or number)!r}"
+    try:
+        if version != VERSION and "${" in json.dumps(statement):
+            raise _Refused(f"its policy is not of version {VERSION}, in which variables have a meaning")
+        yield from _Statement(lake, told, bucket, statement, part, number).translated()
+    except _Refused as refused:
+        _refuse(told, bucket, part, statement, str(refused))
+    except MALFORMED:
+        _refuse(told, bucket, part, statement, UNKNOWN_FORM)
 
 
 def _refuse(

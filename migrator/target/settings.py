@@ -71,6 +71,11 @@ def translated_settings(plan: PlanFile, store: Store, decisions: Decisions) -> T
     return translate(lake)
 
 
+def lake_without_settings(plan: PlanFile, decisions: Decisions) -> Lake:
+    """What a plan knows of its lake, without asking a server for any setting."""
+    return Lake(plan.layout, {}, {}, tables=_tables(plan), unused=_unused(plan), decisions=decisions)
+
+
 def _tables(plan: PlanFile) -> list[str]:
     """The folders of the plan's tables at the target."""
     places = [Location.parse(table.new_location or "") for table in plan.tables()]

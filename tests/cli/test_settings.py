@@ -108,3 +108,13 @@ def test_wrong_options(lake: Store) -> None:
     assert "Give one of" in run("--apply", "--commands", "mc").stderr
     assert "is no encryption" in run("--encryption", "rot13").stderr
     assert run("--encryption", "sse-kms:k").exit_code == 0
+
+
+def test_a_policy_of_users(lake: Store) -> None:
+    old = {"Sid": "R", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::bronze/*"]}
+    Path("team.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [old]}))
+    shown = run("--iam", "team.json")
+    assert shown.exit_code == 0 and '+        "arn:aws:s3:::data-lake/bronze/*"' in shown.stdout
+    printed = json.loads(run("--iam", "team.json", "--json").stdout)
+    assert printed["changes"][0]["after"]["Statement"][0] == old
+    assert run("--iam", "none.json").exit_code == 2
