@@ -10,7 +10,7 @@ from typing import Any
 
 from migrator.errors import ConfigError
 from migrator.settings.compare import canonical_policy
-from migrator.settings.kinds import IAM_POLICY, MALFORMED, Lake, Told, as_list, mappings, new_name
+from migrator.settings.kinds import IAM_POLICY, MALFORMED, Agreed, Lake, Told, as_list, mappings, new_name
 from migrator.settings.policies import translated_statement
 from migrator.settings.translate import Change, Translation
 
@@ -31,8 +31,11 @@ def translate_iam_policy(lake: Lake, text: str) -> Translation:
     result = Translation(target)
     known = [_essence(statement) for statement in statements]
     added: list[dict[str, Any]] = []
+    version, agreed = str(policy.get("Version")), Agreed()
     for number, statement in enumerate(statements, 1):
-        for made in _translated(lake, told, statement, number, str(policy.get("Version"))):
+        list(_translated(lake, Told(IAM_POLICY), statement, number, version, agreed))
+    for number, statement in enumerate(statements, 1):
+        for made in _translated(lake, told, statement, number, version, agreed):
             if _essence(made) not in known:
                 taken = [str(other.get("Sid")) for other in (*statements, *added)]
                 added.append({**made, "Sid": new_name(made["Sid"], taken, 100, "")})
@@ -51,7 +54,7 @@ def _essence(statement: Mapping[str, Any]) -> Any:
 
 
 def _translated(
-    lake: Lake, told: Told, statement: Mapping[str, Any], number: int, version: str
+    lake: Lake, told: Told, statement: Mapping[str, Any], number: int, version: str, agreed: Agreed
 ) -> Iterator[dict[str, Any]]:
     """What a statement says of the old buckets, as statements about the target."""
     part = f"statement {str(statement.get('Sid') or number)!r}"
@@ -68,7 +71,7 @@ def _translated(
             _tell_wildcard(lake, told, resource, name, part, str(statement.get("Effect")))
     for bucket, resources in by_bucket.items():
         about = {**statement, "Resource": resources, "Principal": {"AWS": "the user"}}
-        for made in translated_statement(lake, told, bucket, about, number, version):
+        for made in translated_statement(lake, told, bucket, about, number, version, agreed):
             yield {key: value for key, value in made.items() if key != "Principal"}
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from migrator.findings import BLOCK, INFO, WARN
-from migrator.layout import Layout
+from migrator.layout import Layout, Rule
 
 Document = Mapping[str, Any]
 
@@ -122,6 +122,11 @@ class Told:
         one = NotCarried(severity, self.setting, f"s3://{bucket}/", part, reason, move)
         if one not in self.found:
             self.found.append(one)
+
+
+Agreed = dict[str, set[Rule]]
+"""What old places have in common: what is to be set at one place of the target → the rules for whose objects an old
+bucket has just that. So it takes nothing from them, and gives them nothing new."""
 
 
 def option_of(setting: str) -> str:

@@ -3,14 +3,17 @@ over: it could delete what others keep."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from migrator.layout import Rule
 from migrator.settings.compare import SIZE_LIMIT, USUAL_LIMIT, canonical_rule
 from migrator.settings.kinds import (
     LIFECYCLE,
     MALFORMED,
     UNKNOWN_FORM,
+    Agreed,
     Document,
     Lake,
     Told,
@@ -43,9 +46,12 @@ def translate_lifecycle(lake: Lake, told: Told) -> Document | None:
         told.block(target, f"its present rules cannot be kept: {UNKNOWN_FORM}")
         return lake.target.get(LIFECYCLE)
     rules = list(present)
+    agreed: Agreed = {}
+    for bucket, old in lake.having(LIFECYCLE):
+        list(_translated(lake, Told(LIFECYCLE), bucket, old, agreed))
     for bucket, old in lake.having(LIFECYCLE):
         _name_minimum_size(told, bucket, old, document)
-        for rule in _translated(lake, told, bucket, old):
+        for rule in _translated(lake, told, bucket, old, agreed):
             if canonical_rule(rule) in known:
                 continue
             if _has_other(present, rule):
@@ -74,8 +80,9 @@ def _name_minimum_size(told: Told, bucket: str, old: Document, document: Documen
         told.warn(bucket, f"{SIZE_LIMIT} is one for the whole bucket, and the target has another")
 
 
-def _translated(lake: Lake, told: Told, bucket: str, old: Document) -> Iterator[dict[str, Any]]:
-    """The rules of one old bucket as they are to be at the target."""
+def _translated(lake: Lake, told: Told, bucket: str, old: Document, agreed: Agreed) -> Iterator[dict[str, Any]]:
+    """The rules of one old bucket as they are to be at the target. What it has in common with others is added to
+    ``agreed``, so everything is translated twice."""
     try:
         rules = mappings(plain(old["Rules"]))
     except MALFORMED:
@@ -83,12 +90,12 @@ def _translated(lake: Lake, told: Told, bucket: str, old: Document) -> Iterator[
         return
     for number, rule in enumerate(rules, 1):
         try:
-            yield from _of_rule(lake, told, bucket, {**rule, "ID": rule.get("ID") or f"rule-{number}"})
+            yield from _of_rule(lake, told, bucket, {**rule, "ID": rule.get("ID") or f"rule-{number}"}, agreed)
         except MALFORMED:
             told.warn(bucket, UNKNOWN_FORM, _part(rule))
 
 
-def _of_rule(lake: Lake, told: Told, bucket: str, rule: dict[str, Any]) -> list[dict[str, Any]]:
+def _of_rule(lake: Lake, told: Told, bucket: str, rule: dict[str, Any], agreed: Agreed) -> list[dict[str, Any]]:
     if unknown := sorted({*rule} - _KNOWN):
         told.warn(bucket, f"it has {', '.join(unknown)}, which migrator does not know", _part(rule))
         return []
@@ -107,7 +114,7 @@ def _of_rule(lake: Lake, told: Told, bucket: str, rule: dict[str, Any]) -> list[
     places = places_of(lake, bucket, prefix)
     if not places:
         told.info(bucket, "nothing below its prefix moves", _part(rule))
-    made = [_at(lake, told, bucket, rule, place, places, limits) for place in places]
+    made = [_at(lake, told, bucket, rule, place, whole_rules(places), limits, agreed) for place in places]
     for place, one in zip(places, made, strict=True):
         if one is not None:
             one["ID"] = f"{bucket}-{rule['ID']}{f'-{place.prefix}' if len(places) > 1 else ''}"[: LONGEST_ID - 8]
@@ -142,22 +149,26 @@ def _at(
     bucket: str,
     rule: Mapping[str, Any],
     place: Place,
-    places: list[Place],
+    own: set[Rule],
     limits: Mapping[str, Any],
+    agreed: Agreed,
 ) -> dict[str, Any] | None:
     """The rule for one place; None if it must not be there."""
     part = f"{_part(rule)} below {place.prefix}"
     if not place.prefix:
         told.block(bucket, "it would hold for the whole target bucket", _part(rule), "Give the bucket a prefix.")
         return None
-    if others := others_at(lake, place, whole_rules(places)):
+    rest = {key: value for key, value in rule.items() if key not in ("Filter", "Prefix")}
+    made = {**rest, "Filter": filter_of(place.prefix, limits)}
+    alike = agreed.setdefault(json.dumps(canonical_rule(made), sort_keys=True), set())
+    alike.add(place.rule)
+    if others := others_at(lake, place, own | alike):
         told.warn(bucket, shared_with(others), part, f"If it may: --shared {place.prefix}")
         return None
     if (does := _takes_away(rule)) and not lake.decisions.expire_tables and (kept := kept_below(lake, place.prefix)):
         told.block(bucket, f"it {does}, also of {kept}", part, "If you want that: --expire-tables.")
         return None
-    rest = {key: value for key, value in rule.items() if key not in ("Filter", "Prefix")}
-    return {**rest, "Filter": filter_of(place.prefix, limits)}
+    return made
 
 
 def _takes_away(rule: Mapping[str, Any]) -> str:

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from migrator.layout import Rule
 from migrator.settings.compare import canonical_policy
 from migrator.settings.kinds import (
     FENCE,
     MALFORMED,
     POLICY,
     UNKNOWN_FORM,
+    Agreed,
     Document,
     Lake,
     Told,
@@ -130,8 +132,11 @@ def translate_policy(lake: Lake, told: Told) -> Document | None:
     _check_open_target(lake, told, statements)
     known = [_essence(statement) for statement in statements]
     added: list[dict[str, Any]] = []
+    agreed: Agreed = {}
     for bucket, old in lake.having(POLICY):
-        for statement in _translated(lake, told, bucket, old):
+        list(_translated(lake, Told(POLICY), bucket, old, agreed))
+    for bucket, old in lake.having(POLICY):
+        for statement in _translated(lake, told, bucket, old, agreed):
             if _essence(statement) in known:
                 continue
             if any(other.get("Sid") == statement["Sid"] for other in statements):
@@ -198,8 +203,9 @@ def _essence(statement: Mapping[str, Any]) -> Any:
     return canonical_policy({key: value for key, value in statement.items() if key != "Sid"})
 
 
-def _translated(lake: Lake, told: Told, bucket: str, old: Document) -> Iterator[dict[str, Any]]:
-    """The statements of one old bucket as they are to be at the target."""
+def _translated(lake: Lake, told: Told, bucket: str, old: Document, agreed: Agreed) -> Iterator[dict[str, Any]]:
+    """The statements of one old bucket as they are to be at the target. What it has in common with others is added to
+    ``agreed``, so everything is translated twice."""
     try:
         policy = json.loads(old["Policy"])
         statements = mappings(as_list(policy["Statement"]))
@@ -209,19 +215,19 @@ def _translated(lake: Lake, told: Told, bucket: str, old: Document) -> Iterator[
     for number, statement in enumerate(statements, 1):
         if statement.get("Sid") == FENCE:
             continue
-        yield from translated_statement(lake, told, bucket, statement, number, str(policy.get("Version")))
+        yield from translated_statement(lake, told, bucket, statement, number, str(policy.get("Version")), agreed)
 
 
 def translated_statement(
-    lake: Lake, told: Told, bucket: str, statement: Mapping[str, Any], number: int, version: str
+    lake: Lake, told: Told, bucket: str, statement: Mapping[str, Any], number: int, version: str, agreed: Agreed
 ) -> Iterator[dict[str, Any]]:
     """A statement about one old bucket, the ``number``-th of a policy of this version, as statements about the target.
-    What cannot be translated is told."""
+    What cannot be translated is told; what is the same for other places is added to ``agreed``."""
     part = f"statement {str(statement.get('Sid') or number)!r}"
     try:
         if version != VERSION and "${" in json.dumps(statement):
             raise _Refused(f"its policy is not of version {VERSION}, in which variables have a meaning")
-        yield from _Statement(lake, told, bucket, statement, part, number).translated()
+        yield from _Statement(lake, told, bucket, statement, part, number, agreed).translated()
     except _Refused as refused:
         _refuse(told, bucket, part, statement, str(refused))
     except MALFORMED:
@@ -242,10 +248,17 @@ class _Statement:
     """One statement of an old bucket."""
 
     def __init__(
-        self, lake: Lake, told: Told, bucket: str, statement: Mapping[str, Any], part: str, number: int
+        self,
+        lake: Lake,
+        told: Told,
+        bucket: str,
+        statement: Mapping[str, Any],
+        part: str,
+        number: int,
+        agreed: Agreed,
     ) -> None:
         self._lake, self._told, self._bucket, self._part = lake, told, bucket, part
-        self._statement = statement
+        self._statement, self._agreed = statement, agreed
         words = re.sub("[^A-Za-z0-9]", "", str(statement.get("Sid") or f"Statement{number}"))
         self._sid = re.sub("[^A-Za-z0-9]", "", bucket.title()) + words[:60]
 
@@ -323,7 +336,7 @@ class _Statement:
         places = [place for place in resources.patterns.values() if place is not None]
         names = []
         for name, place in resources.patterns.items():
-            others = [] if place is None else others_at(self._lake, place, whole_rules(places))
+            others = [] if place is None else self._others(place, name, kept, whole_rules(places))
             if others and place is not None:
                 self._lose(f"{shared_with(others)}: {place.prefix}", f"If it may: --shared {place.prefix}")
             else:
@@ -339,7 +352,7 @@ class _Statement:
                 self._told.warn(self._bucket, f"{what} cannot be limited to a prefix", self._part)
         if not lists:
             return
-        if not (prefixes := self._listed()):
+        if not (prefixes := self._listed(lists)):
             return
         condition = {
             operator: kept
@@ -349,13 +362,21 @@ class _Statement:
         limited = {**condition, "StringLike": {**condition.get("StringLike", {}), _PREFIX: prefixes}}
         yield self._made("List", lists, [arn], limited)
 
-    def _listed(self) -> list[str]:
+    def _others(self, place: Place, name: str, actions: list[str], own: set[Rule]) -> list[str]:
+        """The old places for which a statement about ``name`` would be something new."""
+        alike = {key: self._statement.get(key) for key in ("Effect", "Principal", "Condition")}
+        meaning = canonical_policy({**alike, "Action": actions, "Resource": name})
+        rules = self._agreed.setdefault(json.dumps(meaning, sort_keys=True), set())
+        rules.add(place.rule)
+        return others_at(self._lake, place, own | rules)
+
+    def _listed(self, lists: list[str]) -> list[str]:
         """The prefixes that may, or may not, be listed at the target. Raises _Refused for a condition on the prefix
         that cannot be translated."""
         conditions = self._prefix_conditions()
         if not conditions:
             places = places_of(self._lake, self._bucket, "")
-            return self._unshared([(place, f"{place.prefix}*") for place in places], whole_rules(places))
+            return self._unshared(lists, [(place, f"{place.prefix}*") for place in places], whole_rules(places))
         operator, values = conditions[0]
         found: list[tuple[Place, str]] = []
         for value in map(str, values):
@@ -368,14 +389,14 @@ class _Statement:
             if moved is None:
                 raise _Refused("a wildcard of its condition on s3:prefix reaches over several rules of the layout")
             found += moved
-        return self._unshared(found, whole_rules([place for place, _ in found]))
+        return self._unshared(lists, found, whole_rules([place for place, _ in found]))
 
-    def _unshared(self, found: list[tuple[Place, str]], own: set[Any]) -> list[str]:
+    def _unshared(self, lists: list[str], found: list[tuple[Place, str]], own: set[Rule]) -> list[str]:
         prefixes = []
         for place, pattern in found:
             if OF_PATTERNS & {*(place.rule.target or "")}:
                 self._lose(f"the target prefix {place.rule.target} has a character of patterns")
-            elif others := others_at(self._lake, place, own):
+            elif others := self._others(place, pattern, lists, own):
                 self._lose(f"{shared_with(others)}: {place.prefix}", f"If it may: --shared {place.prefix}")
             else:
                 prefixes.append(pattern)

@@ -89,3 +89,10 @@ def test_nobody_may_do_more_than_before(data: st.DataObject, layout: Layout, eve
             now = effects(new, "s3:GetObject", f"arn:aws:s3:::data-lake/{key}")
             assert ALLOW not in now or ALLOW in before, (key, bucket, old_key)
             assert done.blocked or not done.changes or "Deny" not in before or "Deny" in now
+
+
+def test_one_statement_about_all_who_share_a_place() -> None:
+    both = statement("s3:GetObject", "arn:aws:s3:::warehouse/*", "arn:aws:s3:::bronze/*")
+    done = translate_iam_policy(Lake(MERGED, {}, {}), policy(both))
+    resources = {name for made in after(done, "IAM policy")["Statement"][1:] for name in made["Resource"]}
+    assert done.ok and resources == {"arn:aws:s3:::data-lake/bronze/*", "arn:aws:s3:::data-lake/warehouse/*"}

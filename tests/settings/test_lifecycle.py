@@ -130,3 +130,11 @@ def test_minio_removes_open_uploads_itself() -> None:
     done = translate(Lake(LAYOUT, {"logs": rules(ABORT, both)}, {}, minio=True))
     assert [rule["ID"] for rule in found(done)] == ["logs-old"] and "AbortIncomplete" not in str(found(done))
     assert "stale_uploads_expiry" in told(done, "lifecycle", "warn")[0]
+
+
+def test_what_all_who_share_a_place_have_is_carried_over() -> None:
+    both = translate(lake(layout=MERGED, bronze=rules(ABORT), warehouse=rules({**ABORT, "ID": "other"})))
+    assert [rule["Filter"] for rule in found(both)] == [{"Prefix": "bronze/"}, {"Prefix": "warehouse/"}] and both.ok
+    later = {**ABORT, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 8}}
+    differ = translate(lake(layout=MERGED, bronze=rules(ABORT), warehouse=rules(later)))
+    assert [rule["Filter"] for rule in found(differ)] == [{"Prefix": "bronze/"}] and not differ.ok

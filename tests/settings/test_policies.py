@@ -159,3 +159,34 @@ def test_the_fence_of_a_cutover_is_not_the_buckets() -> None:
 def test_who_is_named_may_not_exist_elsewhere() -> None:
     done = translate(Lake(LAYOUT, {"bronze": {"policy": policy(READER)}}, {}, elsewhere=True))
     assert len(statements(done)) == 2 and "another server or account" in told(done, "policy", "warn")[0]
+
+
+def test_what_all_who_share_a_place_have_is_carried_over() -> None:
+    def insecure(bucket: str) -> dict[str, Any]:
+        return {
+            **allow("s3:*", bucket, f"{bucket}/*", Condition={"Bool": {"aws:SecureTransport": "false"}}),
+            "Sid": "Tls",
+            "Effect": "Deny",
+            "Principal": "*",
+        }
+
+    def readers(bucket: str, who: str) -> dict[str, Any]:
+        return allow(["s3:GetObject", "s3:ListBucket"], bucket, f"{bucket}/*", Principal={"AWS": who})
+
+    both = {name: {"policy": policy(insecure(name), readers(name, "1"))} for name in ("bronze", "warehouse")}
+    done = translate(lake(layout=MERGED, **both))
+    assert not done.blocked
+    made = {one["Sid"]: one["Resource"] for one in statements(done)}
+    assert made["BronzeTls"][:2] == ["arn:aws:s3:::data-lake/bronze/*", "arn:aws:s3:::data-lake/warehouse/*"]
+    assert made["WarehouseRead"] == ["arn:aws:s3:::data-lake/warehouse/*"]
+    listed = [one["Condition"]["StringLike"]["s3:prefix"] for one in statements(done) if one["Sid"] == "BronzeReadList"]
+    assert listed == [["bronze/*", "warehouse/*"]]
+    others = {
+        "bronze": both["bronze"],
+        "warehouse": {"policy": policy(insecure("warehouse"), readers("warehouse", "2"))},
+    }
+    mixed = translate(lake(layout=MERGED, **others))
+    assert {one["Sid"]: one["Resource"] for one in statements(mixed)}["BronzeRead"] == [
+        "arn:aws:s3:::data-lake/bronze/*"
+    ]
+    assert "WarehouseRead" not in str(statements(mixed)) and not mixed.blocked
