@@ -16,9 +16,11 @@ from migrator._version import __version__
 
 if TYPE_CHECKING:
     from migrator.api import (
+        apply_settings,
         check_lake,
         copy_lake,
         cutover_lake,
+        init_lake,
         list_tables,
         load_settings,
         migrate_lake,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         rewrite_config,
         rollback_lake,
         show_plan,
+        show_settings,
         unfence_lake,
         verify_lake,
     )
@@ -55,9 +58,11 @@ __all__ = [
     "TableDescription",
     "Verification",
     "__version__",
+    "apply_settings",
     "check_lake",
     "copy_lake",
     "cutover_lake",
+    "init_lake",
     "list_tables",
     "load_settings",
     "migrate_lake",
@@ -71,6 +76,7 @@ __all__ = [
     "rewrite_config",
     "rollback_lake",
     "show_plan",
+    "show_settings",
     "unfence_lake",
     "verify_lake",
 ]

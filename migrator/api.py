@@ -39,7 +39,7 @@ from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
 from migrator.live.quiet import look
 from migrator.migration import Choices, Migration, carry_out
 from migrator.plan.build import build_plan
-from migrator.plan.policy import least_policy, retire_policy
+from migrator.plan.policy import least_policy, retire_policy, settings_policy
 from migrator.plan.scripts import known_scripts
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, Journal
@@ -56,8 +56,21 @@ from migrator.rewriting.relocate import Relocation, relocate
 from migrator.rollback.stage import Rollback, roll_back
 from migrator.run import Run
 from migrator.scripts.stage import RewrittenFiles, rewrite_files
+from migrator.settings.access import access_policy
+from migrator.settings.iam import translate_iam_policy
+from migrator.settings.kinds import Decisions
+from migrator.settings.new_lake import NewLake, lake_toml
+from migrator.settings.translate import Translation
 from migrator.store import Store, connect
 from migrator.target import TargetGuard
+from migrator.target.new_lake import MadeLake, check_free, look_at_bucket, make_lake
+from migrator.target.settings import (
+    AppliedSettings,
+    lake_without_settings,
+    set_settings,
+    standing_settings,
+    translated_settings,
+)
 from migrator.verifying.verifier import Verification, Verifier
 
 PLANS = Path("plans")
@@ -246,6 +259,10 @@ class OpenPlan:
             run = Run(plan, store, catalogs, journal, self._progress, copying.max_failures, copying.only)
             return carry_out(run, copying.options, choices or Choices())
 
+    def settings_set(self) -> list[str]:
+        """The settings of the target that this plan has set, and that a rollback gives back."""
+        return list(dict.fromkeys(event["setting"] for event in standing_settings(Journal(self._plan))))
+
     def roll_back(self, *, discard_newer: bool = False, bring_back: bool = False) -> Rollback:
         """Undo the cutover; see :func:`rollback_lake`."""
         plan = self._plan
@@ -305,6 +322,12 @@ def retire_policy_of_plan(path: str | Path, *, progress: Progress | None = None)
         return retire_policy(plan.layout.moved_buckets)
 
 
+def settings_policy_of_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """The permissions that :func:`apply_settings` needs at the target of a plan, beside those of the least policy."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return settings_policy(plan.layout.target_bucket)
+
+
 def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
     """The least policy for the buckets of a lake.toml, without asking any server: so for all medallion buckets where
     it has no [layout], and with the right to create the target."""
@@ -346,6 +369,72 @@ def _policy(layout: Layout, side: str, *, all_versions: bool, object_lock: bool,
     sources = [] if side == "target" else layout.buckets
     target = "" if side == "source" else layout.target_bucket
     return least_policy(sources, target, all_versions=all_versions, object_lock=object_lock, make_target=make_target)
+
+
+def show_settings(
+    path: str | Path, decisions: Decisions | None = None, *, progress: Progress | None = None
+) -> Translation:
+    """Translate the settings of the old buckets of a plan into those of the target; changes nothing."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return translated_settings(plan, connect(**_settings_of(plan).connection), decisions or Decisions())
+
+
+def apply_settings(
+    path: str | Path, decisions: Decisions | None = None, *, progress: Progress | None = None
+) -> AppliedSettings:
+    """Set on the target what :func:`show_settings` shows; the bucket is made if it does not exist yet. Look at
+    ``AppliedSettings.ok``. :func:`rollback_lake` gives the old settings back.
+
+    Raises PlanBlocked, with nothing set, while a person must decide something.
+    """
+    with _journal_of(path, progress) as (plan, store, journal):
+        translation = translated_settings(plan, store, decisions or Decisions())
+        target = plan.layout.target_bucket
+        if not translation.blocked and not store.bucket_exists(target):
+            store.create_bucket(target)
+            translation = translated_settings(plan, store, decisions or Decisions())
+        return set_settings(store, journal, translation)
+
+
+def init_lake(
+    new: NewLake,
+    file: str | Path = "lake.toml",
+    settings: Settings | None = None,
+    *,
+    make: bool,
+    progress: Progress | None = None,
+) -> MadeLake:
+    """Show what a new lake gets: its bucket, encryption, lifecycle and a lake.toml, or make it if ``make``. What is
+    there already stays. Look at ``MadeLake.ok``.
+
+    Raises ConfigError for layers that cannot be, or if the file exists, and PlanBlocked, with nothing made, while a
+    person must decide something.
+    """
+    settings = replace(settings or Settings(), target_bucket=new.bucket)
+    if make:
+        check_free(Path(file))
+    new.check()
+    store = connect(**settings.connection)
+    text = lake_toml(new, settings.target_endpoint_url or settings.endpoint_url, settings.region)
+    made = MadeLake(new, look_at_bucket(store, new), Path(file), text)
+    if make:
+        make_lake(store, made)
+    return made
+
+
+def iam_policy_of_plan(
+    path: str | Path, policy: str, decisions: Decisions | None = None, *, progress: Progress | None = None
+) -> Translation:
+    """Add to a policy of AWS IAM or MinIO, as JSON, what it allows in the old buckets of a plan for their new places.
+    Asks no server. Raises ConfigError if it is no such policy."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return translate_iam_policy(lake_without_settings(plan, decisions or Decisions()), policy)
+
+
+def access_of_plan(path: str | Path, layer: str, role: str, *, progress: Progress | None = None) -> dict[str, Any]:
+    """A policy for one layer of the target, for AWS IAM and MinIO. ``role``: "reader", "writer" or "admin"."""
+    with PlanFile.open(Path(path), progress, read_only=True) as plan:
+        return access_policy(plan.layout, layer, role)
 
 
 def migrate_lake(
@@ -569,13 +658,19 @@ __all__ = [
     "FENCE_KEEP",
     "Choices",
     "CopySettings",
+    "Decisions",
     "LakeCheck",
     "Migration",
+    "NewLake",
     "OpenPlan",
+    "access_of_plan",
+    "apply_settings",
     "check_lake",
     "copy_lake",
     "cutover_lake",
     "default_plan_path",
+    "iam_policy_of_plan",
+    "init_lake",
     "list_tables",
     "load_settings",
     "migrate_lake",
@@ -590,7 +685,9 @@ __all__ = [
     "retire_lake",
     "retire_policy_of_plan",
     "rollback_lake",
+    "settings_policy_of_plan",
     "show_plan",
+    "show_settings",
     "unfence_lake",
     "verify_lake",
 ]

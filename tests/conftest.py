@@ -82,6 +82,7 @@ TOGETHER = (
     "test_retire.py",
     "test_rollback.py",
     "test_target_catalog.py",
+    "test_target_settings.py",
     "test_two_servers.py",
     "test_versions.py",
     "test_waves_of_catalogs.py",

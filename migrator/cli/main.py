@@ -15,6 +15,7 @@ from migrator.cli.copy import copy
 from migrator.cli.cutover import cutover
 from migrator.cli.demo import demo
 from migrator.cli.explain import explain
+from migrator.cli.init import init
 from migrator.cli.log import log
 from migrator.cli.migrate import migrate
 from migrator.cli.plan import plan
@@ -24,6 +25,7 @@ from migrator.cli.repair import repair
 from migrator.cli.retire import retire
 from migrator.cli.rewrite_config import rewrite_config
 from migrator.cli.rollback import rollback
+from migrator.cli.settings import settings
 from migrator.cli.show import show
 from migrator.cli.status import status
 from migrator.cli.tables import tables
@@ -44,6 +46,7 @@ COMMANDS = (
     tables,
     show,
     relocate,
+    settings,
     migrate,
     copy,
     cutover,
@@ -56,6 +59,7 @@ COMMANDS = (
     check,
     log,
     policy,
+    init,
     explain,
     demo,
 )

@@ -14,6 +14,9 @@ import click
 from migrator.copying.choices import AUTO, MAX_FAILURES, VERIFY
 from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
 from migrator.findings import AT_MIGRATION
+from migrator.layout import MEDALLION
+from migrator.settings.kinds import ENABLED, KEEP, SSE_KMS, SSE_S3, TRANSLATED, Decisions, option_of
+from migrator.settings.new_lake import ABORT_DAYS, NewLake
 
 if TYPE_CHECKING:
     from migrator.config import Settings
@@ -135,6 +138,55 @@ class AlsoRemove:
     remove_old_entries: bool = False
 
 
+@dataclass(frozen=True)
+class DecisionOptions:
+    """What a person decides about the settings of the target."""
+
+    without: tuple[str, ...] = ()
+    encryption: str | None = None
+    versioning: str | None = None
+    expire_tables: bool = False
+    shared: tuple[str, ...] = ()
+
+    def decisions(self) -> Decisions:
+        """The same for :func:`migrator.api.show_settings`."""
+        shared = tuple(f"{prefix.strip('/')}/" for prefix in self.shared)
+        return Decisions(frozenset(self.without), self.encryption, self.versioning, self.expire_tables, shared)
+
+
+@dataclass(frozen=True)
+class NewLakeOptions:
+    """What a new lake is to be."""
+
+    target: str = ""
+    layers: str = ""
+    expire: tuple[tuple[str, int], ...] = ()
+    expire_tables: bool = False
+    abort_uploads: int = ABORT_DAYS
+    encryption: str | None = None
+    versioning: bool = False
+    markers: bool = False
+
+    def new_lake(self) -> NewLake:
+        """The same for :func:`migrator.api.init_lake`. Raises UsageError or ConfigError for wrong layers."""
+        named = (name.strip().strip("/") for name in self.layers.split(","))
+        layers = tuple(dict.fromkeys(name for name in named if name))
+        if not layers:
+            raise click.UsageError("--layers: name at least one.")
+        new = NewLake(
+            self.target,
+            layers,
+            dict(self.expire),
+            self.abort_uploads,
+            self.encryption,
+            self.versioning,
+            self.markers,
+            self.expire_tables,
+        )
+        new.check()
+        return new
+
+
 def is_given(options: LakeOptions | PlanOptions) -> bool:
     """True if the command line has any of these options."""
     return any(vars(options).values())
@@ -187,6 +239,31 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+class Encryption(click.ParamType):  # type: ignore[type-arg]
+    """A default encryption: sse-s3, sse-kms or sse-kms:KEY."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is. Fails with a usage error."""
+        if value not in (SSE_S3, SSE_KMS) and not re.fullmatch(rf"{SSE_KMS}:\S+", str(value)):
+            self.fail(f"{value!r} is no encryption: write sse-s3, sse-kms or sse-kms:KEY.", param, ctx)
+        return str(value)
+
+
+class Expiration(click.ParamType):  # type: ignore[type-arg]
+    """A layer and a number of days: logs=90."""
+
+    name = "layer=days"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """(layer, days). Fails with a usage error."""
+        match = re.fullmatch(r"(.+)=([1-9][0-9]{0,5})", str(value))
+        if match is None:
+            self.fail(f"{value!r}: write it as LAYER=DAYS, such as logs=90.", param, ctx)
+        return match[1].strip("/"), int(match[2])
+
+
 class RequestRate(click.ParamType):  # type: ignore[type-arg]
     """A number of requests per second."""
 
@@ -202,6 +279,8 @@ class RequestRate(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is out of bounds: between {MIN_TPS:g} and {MAX_TPS:,.0f}.", param, ctx)
         return count
 
+
+_SETTINGS = tuple(option_of(setting) for setting in TRANSLATED)
 
 endpoint_url_option = click.option(
     "--endpoint-url", metavar="URL", help="The S3 endpoint.  [default: AWS_ENDPOINT_URL_S3, else AWS]"
@@ -257,6 +336,76 @@ script_options = _together(
     click.option(
         "--checkpoints", metavar="FOLDER", help="The local folder of checkpoints.  [default: /tmp/checkpoints/]"
     ),
+)
+
+decision_options = _together(
+    "decided",
+    DecisionOptions,
+    click.option(
+        "--without",
+        multiple=True,
+        type=click.Choice(_SETTINGS),
+        metavar="SETTING",
+        help=f"Leave this setting of the target as it is: {', '.join(_SETTINGS)}. Repeatable.",
+    ),
+    click.option(
+        "--encryption",
+        type=Encryption(),
+        metavar="KIND",
+        help="The default encryption, where the old buckets differ: sse-s3, sse-kms or sse-kms:KEY.",
+    ),
+    click.option(
+        "--versioning",
+        type=click.Choice((ENABLED, KEEP)),
+        help="Whether older versions are kept, where the old buckets differ; keep: as the target is set now.",
+    ),
+    click.option(
+        "--expire-tables", is_flag=True, help="Carry over rules that delete objects of tables or checkpoints by age."
+    ),
+    click.option(
+        "--shared",
+        multiple=True,
+        metavar="PREFIX",
+        help="What one old place had may hold for all that goes to this prefix. Repeatable.",
+    ),
+)
+
+new_lake_options = _together(
+    "asked",
+    NewLakeOptions,
+    click.option(
+        "--target", default="data-lake", show_default=True, metavar="BUCKET", help="The bucket of the new lake."
+    ),
+    click.option(
+        "--layers",
+        default=",".join(MEDALLION),
+        metavar="NAMES",
+        help=f"The layers, with commas between them.  [default: {', '.join(MEDALLION)}]",
+    ),
+    click.option(
+        "--expire",
+        multiple=True,
+        type=Expiration(),
+        metavar="LAYER=DAYS",
+        help="Delete the objects of this layer when they are so old. Repeatable. Nothing is deleted without it.",
+    ),
+    click.option("--expire-tables", is_flag=True, help="Allow --expire for warehouse and checkpoints, too."),
+    click.option(
+        "--abort-uploads",
+        default=ABORT_DAYS,
+        show_default=True,
+        type=click.IntRange(1, 3650),
+        metavar="DAYS",
+        help="Remove the parts of uploads that were not finished after so many days.",
+    ),
+    click.option(
+        "--encryption",
+        type=Encryption(),
+        metavar="KIND",
+        help="The default encryption: sse-s3, sse-kms or sse-kms:KEY.  [default: sse-s3, where the server can]",
+    ),
+    click.option("--versioning", is_flag=True, help="Keep older versions of objects."),
+    click.option("--markers", is_flag=True, help="Write an empty object for each layer, so that consoles show it."),
 )
 
 plan_options = _together(

@@ -35,8 +35,9 @@ def rollback(plan: Path, bring_back: bool, discard_newer: bool, yes: bool, as_js
       migrator rollback plans/lake.db --discard-newer --yes
 
     Every table, view and namespace points to its old place again. Stop the writers first. Refuses, with the snapshots
-    that would be lost, if something was committed at the target since: choose --bring-back or --discard-newer. Nothing
-    is deleted. If it was interrupted, run the same command again: it continues.
+    that would be lost, if something was committed at the target since: choose --bring-back or --discard-newer. The
+    target gets back the settings that "migrator settings --apply" has changed. Nothing is deleted. If it was
+    interrupted, run the same command again: it continues.
     """
     from migrator import api
     from migrator.reporting.rollback import rollback_question, rollback_report
@@ -44,8 +45,10 @@ def rollback(plan: Path, bring_back: bool, discard_newer: bool, yes: bool, as_js
     with api.open_plan(plan, progress=progress(as_json=as_json)) as opened:
         described = opened.describe()
         status = opened.status()
-        if status.can_roll_back and not yes:
-            ask(rollback_question(described, discard_newer=discard_newer, bring_back=bring_back))
+        settings, pointers = opened.settings_set(), status.can_roll_back
+        if (pointers or settings) and not yes:
+            newer = {"discard_newer": discard_newer, "bring_back": bring_back}
+            ask(rollback_question(described, **newer, settings=settings, pointers=pointers))
         done = opened.roll_back(discard_newer=discard_newer, bring_back=bring_back)
     if as_json:
         say_json({"plan": described["plan"], **done.to_json()})

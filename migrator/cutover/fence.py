@@ -15,10 +15,13 @@ from migrator.errors import MigrationFailed, MigratorError, RetireRefused, Store
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import FENCE_LIFTED, FENCE_SET, Journal
 from migrator.planfile.wave import places_in_use
+from migrator.settings.compare import same_policy
+from migrator.settings.kinds import FENCE
+from migrator.settings.policies import MAX_BYTES
 from migrator.store import Store
-from migrator.store.policies import MAX_BYTES, read_policy, same_policy, write_policy
+from migrator.store.policies import read_policy, write_policy
 
-SID = "MigratorFence"
+SID = FENCE
 DENIED = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject")
 """What the fence denies. PutObject stands for copies and uploads in parts, too. Reading stays allowed."""
 

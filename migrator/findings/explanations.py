@@ -304,8 +304,9 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Policies, lifecycle rules, encryption, notifications and the like belong to a bucket, not to its objects, and "
         "are not copied. The finding names the settings that the old bucket has and the target lacks. Quotas are not "
         "checked: MinIO shows them in its admin API only (mc quota info).",
-        "Before the cutover, make the settings that you need on the target, with the new prefixes.",
-        "aws s3api get-bucket-lifecycle-configuration --bucket bronze",
+        "migrator settings shows them translated for the target, with the new prefixes, and what cannot be carried "
+        "over. With --apply it sets them.",
+        "migrator settings plans/lake.db",
     ),
     "settings-unread": Explanation(
         "The server refused to return some settings of the bucket, so the plan cannot name the settings that would be "

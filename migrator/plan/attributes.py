@@ -18,8 +18,9 @@ from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import TO_WRITE, VERSIONS_TO_COPY
 from migrator.progress import Progress
+from migrator.settings.kinds import LOCK, OWNERSHIP
 from migrator.store import Store
-from migrator.store.bucket_settings import LOCK, OWNERSHIP, BucketSettings
+from migrator.store.bucket_settings import BucketSettings
 from migrator.store.look import ARCHIVES, Look, Seen
 from migrator.store.server_errors import place_of
 

@@ -12,18 +12,9 @@ from migrator.inventory.bucket_settings import encryption_of, endings, strength_
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import MOVES
+from migrator.settings.kinds import CORS, ENCRYPTION, LIFECYCLE, LOCK, OWNERSHIP, PUBLIC, TAGS
 from migrator.store import Store
-from migrator.store.bucket_settings import (
-    CORS,
-    ENCRYPTION,
-    LIFECYCLE,
-    LOCK,
-    OWNERSHIP,
-    PUBLIC,
-    TAGS,
-    BucketSettings,
-    read_settings,
-)
+from migrator.store.bucket_settings import BucketSettings, read_settings
 
 _SAME_EVERYWHERE = (PUBLIC, OWNERSHIP, ENCRYPTION, CORS, TAGS, LOCK)
 """Settings that name no place in the bucket: where the target has an equal one, nothing is lost."""
@@ -103,7 +94,10 @@ def _name_settings(plan: PlanFile, settings: BucketSettings, target: BucketSetti
             named.append(f"{name}: {words}")
     if named:
         message = f"has settings of its own, of which nothing is carried over: {'; '.join(named)}"
-        move = "Set on the target what you need there, before the cutover. Whether there is a quota is not asked."
+        move = (
+            '"migrator settings PLAN" translates them for the target, and says what cannot be carried over. Whether '
+            "there is a quota is not asked."
+        )
         plan.add_finding(Finding.of("bucket-settings", f"s3://{settings.bucket}/", message, move))
 
 

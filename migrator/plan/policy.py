@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from migrator.store import bucket_settings
+from migrator.store import bucket_settings, setting_documents
 
 BUCKET, OBJECTS = "bucket", "objects"
 
@@ -21,13 +21,17 @@ NOT_OF_MINIO = frozenset(
         "s3:GetBucketOwnershipControls",
         "s3:GetBucketPublicAccessBlock",
         "s3:GetBucketWebsite",
+        "s3:PutBucketCORS",
     }
 )
 """MinIO does not know these, and refuses a policy that names an action which it does not know. To read a bucket's ACL,
 website or logging there, s3:GetBucketPolicy is enough."""
 
+SET_SETTINGS = tuple(sorted({action for actions in setting_documents.ACTIONS.values() for action in actions}))
+"""For the target bucket, in addition, while ``migrator settings --apply`` or its rollback runs."""
+
 ACTIONS: dict[str, str] = {
-    **dict.fromkeys(SETTINGS, BUCKET),
+    **dict.fromkeys((*SETTINGS, *SET_SETTINGS), BUCKET),
     "s3:AbortMultipartUpload": OBJECTS,
     "s3:CreateBucket": BUCKET,
     "s3:DeleteBucket": BUCKET,
@@ -107,6 +111,11 @@ def retire_policy(sources: Iterable[str]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": _statements("RetireOldBuckets", RETIRE, sorted(sources))}
 
 
+def settings_policy(target: str) -> dict[str, Any]:
+    """The policy that ``migrator settings --apply`` needs beside the least one."""
+    return {"Version": "2012-10-17", "Statement": _statements("SetTarget", SET_SETTINGS, [target])}
+
+
 def least_policy(
     sources: Iterable[str],
     target: str,
@@ -138,7 +147,7 @@ def _statements(name: str, actions: Iterable[str], buckets: list[str]) -> list[d
             "Resource": [f"arn:aws:s3:::{bucket}{'' if kind == BUCKET else '/*'}" for bucket in buckets],
         }
         for kind in (BUCKET, OBJECTS)
-        if buckets
+        if buckets and any(ACTIONS[action] == kind for action in granted)
     ]
 
 

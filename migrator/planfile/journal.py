@@ -41,6 +41,9 @@ RETIRE_BEGUN, RETIRED = "retire-begun", "retired"
 FENCE_SET, FENCE_LIFTED = "fence-set", "fence-lifted"
 """Writes to one old bucket are about to be denied by its policy; they are denied no longer. See
 :mod:`migrator.cutover.fence`."""
+SETTING_SET, SETTING_UNDONE = "setting-set", "setting-undone"
+"""A setting of the target bucket is about to be changed; it is as before again, or is left as somebody else has changed
+it. See :mod:`migrator.target.settings`."""
 OLD_ENTRIES_REMOVED = "old-entries-removed"
 """What an old catalog had of tables that moved to another one is removed from it; its detail names these entries."""
 CATALOG_SWAPPED = "catalog-swapped"

@@ -9,7 +9,7 @@ from typing import Any
 from migrator.findings import counted
 from migrator.planfile import log
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import COMPARED, COPIED, RETIRE_BEGUN, RETIRED, VERIFIED
+from migrator.planfile.journal import COMPARED, COPIED, RETIRE_BEGUN, RETIRED, SETTING_SET, SETTING_UNDONE, VERIFIED
 from migrator.reporting.rendering import Grid, Report, line, printable, size
 
 MAX_VALUE = 200
@@ -86,6 +86,9 @@ def _numbers(event: str, detail: Mapping[str, Any]) -> str:
         failed = sum(bucket.get("not_deleted", 0) for bucket in buckets)
         numbers = f"{counted(total, 'object')} ({size(bytes_)}) of {counted(len(buckets), 'bucket')}"
         return f"{numbers}, {failed:,} not deleted" if failed else numbers
+    if event in (SETTING_SET, SETTING_UNDONE):  # the documents are in the JSON
+        how = f": {detail['how']}" if "how" in detail else ""
+        return f"{detail['setting']} of {printable(detail['bucket'])}{how}"
     if event == log.RENEWED:
         return f"digest of the plan {detail['digest'][:16]}…"
     return ", ".join(f"{key} {_short(value)}" for key, value in detail.items() if value != [])

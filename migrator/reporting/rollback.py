@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from migrator.findings import counted
@@ -17,18 +18,25 @@ if TYPE_CHECKING:
     from migrator.rollback.stage import Rollback
 
 
-def rollback_question(plan: PlanDescription, *, discard_newer: bool, bring_back: bool) -> str:
-    """What ``rollback`` asks before it starts."""
+def rollback_question(
+    plan: PlanDescription, *, discard_newer: bool, bring_back: bool, settings: Sequence[str] = (), pointers: bool = True
+) -> str:
+    """What ``rollback`` asks before it starts. ``settings``: those of the target that get their old documents back;
+    ``pointers``: whether there are pointers to put back."""
+    old = f"the target its old {', '.join(settings)} back"
+    if not pointers:
+        return f"Give {old}, now?"
+    also = f", and give {old}" if settings else ""
     losing = ", also of tables that would lose commits" if discard_newer else ""
     first = "Copy what was committed since to the old buckets, and point" if bring_back else "Point"
-    return f"{first} {counted(plan['pointers']['total'], 'pointer')} to the old buckets again{losing}, now?"
+    return f"{first} {counted(plan['pointers']['total'], 'pointer')} to the old buckets again{losing}{also}, now?"
 
 
 def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
     """How a rollback ended. ``plan``: as described before."""
     if done.nothing_to_do:
         nothing = "Nothing to roll back: this plan changed no pointer, or was rolled back already."
-        return [line(nothing, style="green"), *map(line, done.fence)]
+        return [line(nothing, style="green"), *map(line, done.fence), *map(line, done.settings)]
     report: Report = [
         line(
             f"Rolled back: {counted(len(done.put_back), 'table')} and {counted(done.namespaces, 'namespace property')} "
@@ -48,7 +56,7 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
     if done.kept_properties:
         report.append(line("Set to something else since, and left so:", style="yellow"))
         report += [line(f"  {left}") for left in done.kept_properties]
-    report += map(line, done.fence)
+    report += map(line, [*done.fence, *done.settings])
     rows = [(c["what"], c["after"], "→", c["before"]) for c in plan["changes"]]
     return [
         *report,

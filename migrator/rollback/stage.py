@@ -34,6 +34,7 @@ from migrator.rollback.losses import with_losses
 from migrator.rollback.old_place import check_old_tables
 from migrator.run import Run
 from migrator.target.lease import lease
+from migrator.target.settings import undo_settings
 from migrator.verifying.unreadable import is_transient
 
 SHOWN = 10
@@ -61,6 +62,8 @@ class Rollback:
     """Namespace properties that somebody has set to something else since. They stay."""
     fence: list[str] = field(default_factory=list)
     """What became of the fence of the cutover, if it was still on: one line for each bucket."""
+    settings: list[str] = field(default_factory=list)
+    """What became of the settings that "migrator settings --apply" had set on the target: one line for each."""
     nothing_to_do: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -74,6 +77,7 @@ class Rollback:
             "kept_properties": self.kept_properties,
             "brought_back": [asdict(brought) for brought in self.brought_back],
             "fence": self.fence,
+            "settings": self.settings,
             "discarded": [
                 {"table": place.table.identifier, "metadata": place.metadata, "lost": place.lost}
                 for place in self.discarded
@@ -87,10 +91,11 @@ def roll_back(run: Run, *, discard_newer: bool = False, bring_back: bool = False
     Tables that were changed at the target since: with ``bring_back`` they keep these changes in the old place, with
     ``discard_newer`` they lose them; without either, RollbackRefused names what would be lost. With both, what cannot
     be brought back is lost. Raises MigrationFailed if the old place lacks files that a table needs. No pointer was
-    changed then. A fence that the cutover has left on is lifted.
+    changed then. A fence that the cutover has left on is lifted, and the target gets its old settings back.
     """
     result = _undo(run, Newer(discard=discard_newer, bring_back=bring_back))
     result.fence += lift_fence(run.store, run.journal).lines
+    result.settings = undo_settings(run.store, run.journal).lines
     return result
 
 

@@ -19,6 +19,21 @@ import botocore.parsers
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import AccessDenied
+from migrator.settings.kinds import (
+    ACL,
+    CORS,
+    ENCRYPTION,
+    LIFECYCLE,
+    LOCK,
+    LOGGING,
+    NOTIFICATIONS,
+    OWNERSHIP,
+    POLICY,
+    PUBLIC,
+    REPLICATION,
+    TAGS,
+    WEBSITE,
+)
 from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
 from migrator.store.connection import Connection
 from migrator.store.store import Store
@@ -42,11 +57,6 @@ class Setting:
     action: str
 
 
-POLICY, PUBLIC, ACL, OWNERSHIP = "policy", "public access block", "ACL", "object ownership"
-LIFECYCLE, LOCK, ENCRYPTION = "lifecycle", "object lock", "encryption"
-NOTIFICATIONS, CORS, TAGS, REPLICATION = "notifications", "CORS", "tags", "replication"
-WEBSITE, LOGGING = "website", "access logging"
-
 SETTINGS = (
     Setting(POLICY, "GetBucketPolicy", "policy", "s3:GetBucketPolicy"),
     Setting(PUBLIC, "GetPublicAccessBlock", "publicAccessBlock", "s3:GetBucketPublicAccessBlock"),
@@ -66,7 +76,7 @@ SETTINGS = (
 
 _NOT_KNOWN = (400, 404, 405, 501)
 """HTTP statuses of servers where nothing is set, or which do not know the setting."""
-_LISTING = "ListBucketResult"
+LISTING = "ListBucketResult"
 """The root of the answer of a server that ignores the query parameter: it lists the bucket."""
 _OTHER_TROUBLE = {
     "AuthorizationHeaderMalformed",
@@ -117,7 +127,7 @@ def _read_from(
     for (bucket, setting), answer in zip(questions, answers, strict=True):
         if answer is None or not _take(connection, read[bucket], setting, answer):
             unclear.append((bucket, setting))
-    for outcome in run_in_threads(partial(_ask_boto3, connection), unclear, workers=AT_ONCE):
+    for outcome in run_in_threads(partial(ask_boto3, connection), unclear, workers=AT_ONCE):
         bucket, setting = outcome.item
         if not isinstance(outcome, Failed):
             _note(read[bucket], setting, outcome.result)
@@ -153,7 +163,7 @@ def _take(connection: Connection, settings: BucketSettings, setting: Setting, an
     try:
         check_answer(setting.operation, answer.status, answer.body)
     except Absurd as error:
-        return _LISTING in str(error)
+        return LISTING in str(error)
     if answer.status == 200 and not is_error(answer.body):
         if _NOTHING.fullmatch(answer.body):
             return True
@@ -190,8 +200,8 @@ def _is_none(status: int, code: str) -> bool:
     return status in _NOT_KNOWN and code not in _OTHER_TROUBLE
 
 
-def _ask_boto3(connection: Connection, question: tuple[str, Setting]) -> dict[str, Any]:
-    """The answer, {} if nothing is set. Raises StoreError."""
+def ask_boto3(connection: Connection, question: tuple[str, Setting]) -> dict[str, Any]:
+    """boto3's answer for one (bucket, setting); {} if nothing is set. Raises StoreError."""
     bucket, setting = question
     method = getattr(connection.client, botocore.xform_name(setting.operation))
     with connection.errors(f"s3://{bucket}"):
@@ -203,7 +213,7 @@ def _ask_boto3(connection: Connection, question: tuple[str, Setting]) -> dict[st
                 return {}
             raise
         except Absurd as error:
-            if _LISTING in str(error):
+            if LISTING in str(error):
                 return {}
             raise
         return answer

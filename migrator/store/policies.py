@@ -1,11 +1,9 @@
-"""Bucket policies: read, set and deleted as text, and compared by what they mean."""
+"""Bucket policies: read, set and deleted as text."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import botocore.exceptions
 
@@ -13,13 +11,8 @@ from migrator.errors import StoreError
 from migrator.store.server_errors import error_code
 from migrator.store.store import Store
 
-MAX_BYTES = 20 * 1024
-"""The size of a bucket policy that S3 takes."""
-
 _NONE = "NoSuchBucketPolicy"
 _NOT_KNOWN = ("NotImplemented", "MethodNotAllowed", "405", "501")
-_SINGLE = ("Version", "Id", "Sid", "Effect")
-"""Elements of a policy that are never lists."""
 
 
 def read_policy(store: Store, bucket: str) -> str | None:
@@ -60,20 +53,3 @@ def _errors(store: Store, bucket: str) -> Iterator[None]:
             if error_code(error) in _NOT_KNOWN:
                 raise StoreError(f"s3://{bucket}: the server has no bucket policies.") from error
             raise
-
-
-def same_policy(one: str | None, other: str | None) -> bool:
-    """True if both policies say the same. Servers change the order of a policy, and write one value as a list."""
-    if one is None or other is None:
-        return one is other
-    return bool(_canonical(json.loads(one)) == _canonical(json.loads(other)))
-
-
-def _canonical(value: Any, name: str = "") -> Any:
-    if name == "Principal" and value == "*":
-        value = {"AWS": "*"}
-    if isinstance(value, dict):
-        return {key: _canonical(inner, key) for key, inner in value.items()}
-    if isinstance(value, list):
-        return sorted((_canonical(inner) if isinstance(inner, dict) else inner for inner in value), key=json.dumps)
-    return value if name in _SINGLE else [value]

@@ -25,8 +25,10 @@ from migrator.cutover.fence import (
 from migrator.errors import MigrationFailed, RetireRefused, StoreError, Unreachable
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
+from migrator.settings.compare import same_policy
+from migrator.settings.policies import MAX_BYTES
 from migrator.store import Content, Store
-from migrator.store.policies import MAX_BYTES, read_policy, same_policy, write_policy
+from migrator.store.policies import read_policy, write_policy
 from plan.handmade import LAYOUT, LOCATION, Named, data_file, planned, table
 
 OTHERS: dict[str, Any] = {

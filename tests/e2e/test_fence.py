@@ -14,8 +14,9 @@ from migrator.cli import main
 from migrator.config import load
 from migrator.cutover.fence import SID
 from migrator.errors import MigrationFailed, RetireRefused, RollbackRefused
+from migrator.settings.compare import same_policy
 from migrator.store import Store
-from migrator.store.policies import read_policy, same_policy, write_policy
+from migrator.store.policies import read_policy, write_policy
 
 THEIRS = json.dumps(
     {

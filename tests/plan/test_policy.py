@@ -10,7 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from migrator.cli import main
-from migrator.plan.policy import ACTIONS, NOT_OF_MINIO, SOURCE, SOURCE_VERSIONS, TARGET, least_policy, retire_policy
+from migrator.plan.policy import (
+    ACTIONS,
+    NOT_OF_MINIO,
+    SOURCE,
+    SOURCE_VERSIONS,
+    TARGET,
+    least_policy,
+    retire_policy,
+    settings_policy,
+)
 from migrator.planfile.file import PlanFile
 
 
@@ -68,7 +77,7 @@ def test_one_of_plan_and_configuration(config: Path) -> None:
 
 def test_every_action_is_granted_somewhere() -> None:
     everything = least_policy(["old"], "one", all_versions=True, object_lock=True)
-    statements = [*everything["Statement"], *retire_policy(["old"])["Statement"]]
+    statements = [*everything["Statement"], *retire_policy(["old"])["Statement"], *settings_policy("one")["Statement"]]
     assert {action for statement in statements for action in statement["Action"]} == set(ACTIONS)
     assert all(statement["Action"] and statement["Resource"] for statement in statements)
 
@@ -83,3 +92,14 @@ def test_only_the_policy_for_retire_allows_deleting_in_the_old_buckets() -> None
         "arn:aws:s3:::old",
         "arn:aws:s3:::old/*",
     }
+
+
+def test_the_policy_for_settings_is_about_the_target_only(tmp_path: Path) -> None:
+    path = tmp_path / "plan.db"
+    with PlanFile.create(path) as plan:
+        header = {"target_bucket": "one", "layout": '{"s3://old/": "old/"}', "all_versions": "false"}
+        plan.seal({**header, "target_missing": "false"})
+    (statement,) = json.loads(run(path, "--for-settings"))["Statement"]
+    assert statement["Resource"] == ["arn:aws:s3:::one"] and "s3:PutLifecycleConfiguration" in statement["Action"]
+    assert "migrator-settings" in run(path, "--for-settings", "--mc")
+    assert "not each other" in run(path, "--for-settings", "--for-retire", exit_code=2)

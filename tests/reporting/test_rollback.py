@@ -55,3 +55,13 @@ def test_the_question_says_if_commits_will_be_lost() -> None:
         == "Point 2 pointers to the old buckets again, now?"
     )
     assert "would lose commits" in rollback_question(PLAN, discard_newer=True, bring_back=False)
+
+
+def test_settings_of_the_target_are_asked_for_and_reported() -> None:
+    asked = rollback_question(PLAN, discard_newer=False, bring_back=False, settings=["policy", "tags"])
+    assert asked == "Point 2 pointers to the old buckets again, and give the target its old policy, tags back, now?"
+    alone = rollback_question(PLAN, discard_newer=False, bring_back=False, settings=["tags"], pointers=False)
+    assert alone == "Give the target its old tags back, now?"
+    for done in (Rollback(nothing_to_do=True), Rollback(put_back=["lake.db.a"])):
+        done.settings = ["s3://data-lake/ has its old tags again."]
+        assert done.settings[0] in render(rollback_report(done, PLAN)) and done.to_json()["settings"] == done.settings

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from migrator.errors import AccessDenied, NotFound, StoreError
+from migrator.settings.compare import same_policy
 from migrator.store import Store
-from migrator.store.policies import read_policy, same_policy, write_policy
+from migrator.store.policies import read_policy, write_policy
 
 STATEMENT = {
     "Sid": "A",

@@ -1,0 +1,77 @@
+"""Makes the bucket of a new lake, its settings and its lake.toml. Whatever is there already stays."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrator.errors import ConfigError, Occupied
+from migrator.settings.kinds import ENCRYPTION
+from migrator.settings.new_lake import NewLake, settings_of
+from migrator.settings.translate import Translation
+from migrator.store import Content, Store
+from migrator.store.setting_documents import Documents, read_all, server_name
+from migrator.target.settings import REFUSED, AppliedSettings, check_decided, set_documents
+
+
+@dataclass
+class MadeLake:
+    """What a new lake gets, or has got. ``applied`` is None if nothing was done yet. ``file``: the lake.toml;
+    ``text``: what is in it."""
+
+    new: NewLake
+    settings: Translation
+    file: Path
+    text: str
+    applied: AppliedSettings | None = None
+
+    @property
+    def ok(self) -> bool:
+        """False if something is left to a person, or if the server refused what was asked for."""
+        states = {} if self.applied is None else self.applied.states
+        refused = {setting for setting, state in states.items() if state == REFUSED}
+        return self.settings.ok and not refused - self.by_default
+
+    @property
+    def by_default(self) -> set[str]:
+        """Settings that nobody asked for: a server that cannot have them is no failure."""
+        return {ENCRYPTION} if self.new.encryption is None else set()
+
+
+def look_at_bucket(store: Store, new: NewLake) -> Translation:
+    """What the bucket of a new lake would get; changes nothing. Raises ConfigError."""
+    new.check()
+    missing = not store.bucket_exists(new.bucket)
+    there = Documents() if missing else read_all(store, [new.bucket])[new.bucket]
+    server = there.server or server_name(store, new.bucket)
+    minio = server.lower().startswith("minio")
+    return settings_of(new, there.found, unread=there.unread, minio=minio, missing=missing)
+
+
+def check_free(file: Path) -> None:
+    """Raises ConfigError if the file exists: it is never overwritten."""
+    if file.exists() or file.is_symlink():
+        raise ConfigError(f"{file} exists, and is not overwritten.", next_move="Write to another file: -o FILE.")
+
+
+def make_lake(store: Store, made: MadeLake) -> None:
+    """Make the bucket unless it exists, set what it lacks, and write the lake.toml. Raises PlanBlocked while a person
+    must decide something, ConfigError if the file exists or cannot be written."""
+    new = made.new
+    check_decided(made.settings)
+    check_free(made.file)
+    if made.settings.missing:
+        store.create_bucket(new.bucket)
+        made.settings = look_at_bucket(store, new)
+    made.applied = set_documents(store, made.settings)
+    for layer in new.layers if new.markers else ():
+        with suppress(Occupied):
+            store.put(new.bucket, f"{layer}/", Content(b"", ""), replace=False)
+    try:
+        with made.file.open("x", encoding="utf-8") as file:
+            file.write(made.text)
+    except OSError as error:
+        raise ConfigError(
+            f"{made.file} cannot be written: {error.strerror}.", next_move="Choose another: -o."
+        ) from None
