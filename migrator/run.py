@@ -9,10 +9,11 @@ from migrator.catalogs import Catalog
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import PLAN_AGAIN, MigrationFailed, MigratorError, Occupied, PlanStale, SourceChanged, first_lines
 from migrator.layout import Layout
+from migrator.planfile.copied import MD5
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.planfile.queries import count_objects
-from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedObject, PlannedTable
+from migrator.planfile.rows import ROLE_LOCAL, ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.results import RunResult, Written
 from migrator.store import Conditional, Store
@@ -72,12 +73,20 @@ class Run:
                     continue
                 written = outcome.result
                 self.journal.done(outcome.item.id, written.size, written.etag, written.delete_file)
-                if outcome.item.role != ROLE_VERSION_HINT:  # a version hint is a pointer: see RunResult.pointers
-                    self.result.rewritten += 1
+                self._count(outcome.item.role, written.size)
                 stage.advance(1, outcome.item.size)
         self.journal.commit()
         if failures:
             raise stage_failed(name, failures)
+
+    def _count(self, role: str, size: int) -> None:
+        """Count one object that was written. A version hint is a pointer: see RunResult.pointers."""
+        if role == ROLE_LOCAL:
+            self.result.copied += 1
+            self.result.copied_bytes += size
+            self.result.proofs[MD5] += 1
+        elif role != ROLE_VERSION_HINT:
+            self.result.rewritten += 1
 
 
 def stage_failed(name: str, failures: list[MigratorError], listed: str = "") -> MigratorError:

@@ -175,7 +175,7 @@ def _carriers(asked: Checking, seen: Seen) -> Iterator[Finding]:
                 yield row
 
         for mention in in_carriers(rows(), asked.store, asked.layout):
-            move = "Its readers follow these paths: have the program that wrote it write it anew."
+            move = 'In an old bucket: "migrator migrate" rewrites it. At the target: have its program write it anew.'
             yield Finding.of("old-path-in-log", mention.place, f"{mention.message} ({mention.code})", move)
 
 

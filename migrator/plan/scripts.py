@@ -50,10 +50,12 @@ class _Total:
     known: bool = False
     """Some were not read again, so that their places are not counted."""
 
-    def said(self, change: str) -> str:
-        """In words; ``change``: "would change" or "are rewritten"."""
+    def said(self, rewritten: bool) -> str:
+        """In words. ``rewritten``: what changes is rewritten; else it only would change."""
+        files = counted(len(self.files), "file")
+        verb = "is" if len(self.files) == 1 else "are"
         places = "" if self.known else f" in {counted(self.changes, 'place')}"
-        said = [f"{counted(len(self.files), 'file')} {change}{places}"]
+        said = [f"{files} {verb} rewritten at the target{places}" if rewritten else f"{files} would change{places}"]
         said += [f"{counted(self.doubts, 'place')} must be looked at"] if self.doubts else []
         said += [f"{counted(self.unread, 'file')} not read"] if self.unread else []
         return ", ".join(said)
@@ -81,9 +83,9 @@ def _finding(bucket: str, total: _Total, count: int, *, rewritten: bool) -> Find
     place = f"s3://{bucket}/"
     move = f'Run "migrator rewrite-config {place}" to see the places.' if total.files or total.doubts else ""
     if not rewritten or not total.files:
-        message = f"are copied as they are: {total.said('would change')}"
+        message = f"has scripts, which are copied as they are: {total.said(rewritten=False)}"
         return Finding.of("scripts-unchanged", place, message, move, count=count)
-    message = f"name old paths: {total.said('are rewritten at the target')}"
+    message = f"has scripts with old paths: {total.said(rewritten=True)}"
     return Finding.of("scripts-rewritten", place, message, move, count=count)
 
 

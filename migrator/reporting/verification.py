@@ -114,7 +114,7 @@ def _lines_of_check(check: Check) -> Report:
 
 def _counts(check: Check) -> list[str]:
     """``5 files checked``, ``1 wrong``, …: whatever is not zero."""
-    counts = [f"{check.checked:,} {check.unit} checked"] if check.checked or check.failed else []
+    counts = [f"{_amount(check.checked, check.unit)} checked"] if check.checked or check.failed else []
     differences = check.failed - check.errors
     counts += [f"{differences:,} wrong"] if differences else []
     counts += [f"{check.errors:,} could not be read now"] if check.errors else []

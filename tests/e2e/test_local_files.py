@@ -74,7 +74,8 @@ def test_local_checkpoints_are_uploaded(lake: SmallLake, folder: Path, tmp_path:
     copied = 8 + len(FILES)  # the objects of the lake that are copied as they are, and the local files
     assert described["actions"]["copy"]["objects"] == copied
     plan = tmp_path / "p.db"
-    assert api.migrate_lake(plan).ok
+    done = api.migrate_lake(plan)
+    assert done.ok and done.outcome.copied == copied
     check_uploaded(lake)
     for bucket in OLD:
         lake.empty(bucket)

@@ -30,6 +30,7 @@ def scripted(lake: Store) -> Store:
     return lake
 
 
+KEPT = "has scripts, which are copied as they are"
 LAYOUT = {"s3://scripts/": "scripts/", "s3://bronze/": "bronze/", "s3://warehouse/": "warehouse/"}
 
 
@@ -42,12 +43,12 @@ def said(lake: Store, tmp_path: Path, **settings: Any) -> list[tuple[str, str, i
 
 
 def test_what_would_change_is_counted(scripted: Store, tmp_path: Path) -> None:
-    message = "are copied as they are: 2 files would change in 3 places, 1 place must be looked at"
+    message = "has scripts, which are copied as they are: 2 files would change in 3 places, 1 place must be looked at"
     assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
 
 
 def test_what_changes_is_rewritten(scripted: Store, tmp_path: Path) -> None:
-    message = "name old paths: 2 files are rewritten at the target in 3 places, 1 place must be looked at"
+    message = "has scripts with old paths: 2 files are rewritten at the target in 3 places, 1 place must be looked at"
     assert said(scripted, tmp_path, rewrite_scripts=True) == [("s3://scripts/", message, 5)]
     (tmp_path / "again").mkdir()
     described = planned(scripted, tmp_path / "again", layout=LAYOUT)
@@ -60,7 +61,7 @@ def test_scripts_without_old_paths_are_copied(lake: Store, tmp_path: Path) -> No
     (found,) = [f for f in planned(lake, tmp_path, layout=LAYOUT)["findings"] if f["code"].startswith("scripts-")]
     assert (found["code"], found["message"]) == (
         "scripts-unchanged",
-        "are copied as they are: 0 files would change in 0 places",
+        "has scripts, which are copied as they are: 0 files would change in 0 places",
     )
 
 
@@ -74,8 +75,8 @@ def test_the_configuration_of_migrator_is_not_rewritten(lake: Store, tmp_path: P
 def test_what_is_not_read_is_counted(scripted: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scripts, "MOST_BYTES", 50)
     monkeypatch.setattr(scripts, "MOST_SCRIPTS", 2)
-    message = "are copied as they are: 1 file would change in 1 place, 1 place must be looked at, 2 files not read"
-    assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
+    message = "1 file would change in 1 place, 1 place must be looked at, 2 files not read"
+    assert said(scripted, tmp_path) == [("s3://scripts/", f"{KEPT}: {message}", 5)]
 
 
 def test_a_plan_that_is_made_anew_reads_what_is_new(scripted: Store, tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_plan_that_is_made_anew_reads_what_is_new(scripted: Store, tmp_path: P
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "get", noted)
         found = said(scripted, tmp_path / "again", rewrite_scripts=True, known_scripts=known)
-    assert found == [("s3://scripts/", "name old paths: 2 files are rewritten at the target", 6)]
+    assert found == [("s3://scripts/", "has scripts with old paths: 2 files are rewritten at the target", 6)]
     assert sorted(key for key in read if key in (*SCRIPTS, "new.sh")) == ["etl/b.py", "new.sh"]
 
 
@@ -105,7 +106,7 @@ def test_no_more_is_read_than_a_plan_has_time_for(
 ) -> None:
     total = len(SCRIPTS["d.jar"]) + len(SCRIPTS["etl/a.py"])  # the first two
     monkeypatch.setattr(scripts, "MOST_TOTAL", total)
-    message = "are copied as they are: 1 file would change in 2 places, 2 files not read"
+    message = "has scripts, which are copied as they are: 1 file would change in 2 places, 2 files not read"
     assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
 
 
@@ -126,8 +127,8 @@ def test_a_script_that_the_server_refuses_is_counted(
 
     monkeypatch.setattr(Store, "get", refused)
     error: type[Exception] = AccessDenied
-    message = "are copied as they are: 1 file would change in 1 place, 1 place must be looked at, 1 file not read"
-    assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
+    message = "1 file would change in 1 place, 1 place must be looked at, 1 file not read"
+    assert said(scripted, tmp_path) == [("s3://scripts/", f"{KEPT}: {message}", 5)]
     error = Unreachable
     (tmp_path / "again").mkdir()
     with pytest.raises(Unreachable):
