@@ -27,6 +27,7 @@ from migrator.verifying.checks import Check, PrefixTotal, note_comparison
 from migrator.verifying.old_buckets import OldBuckets
 
 REMOVED_BY_MAINTENANCE = "removed from the folder of a table that was written to since the cutover"
+WRITTEN_AGAIN = "written again in the folder of a table that was written to since the cutover"
 REMOVED_BY_STREAM = "removed by a stream that goes on at the target"
 OBJECTS_CHECK = "every object of the plan is at the target"
 """The name of the check of :func:`check_objects`."""
@@ -70,7 +71,8 @@ def prefix_totals(plan: PlanFile) -> list[PrefixTotal]:
 def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedTable] = ()) -> Check:
     """Is every planned object in the listing of the target, as it was written or as it was while planning? Version
     hints are only expected when the tables are ``cut_over``. ``in_use``: tables that somebody has committed to at the
-    target: their maintenance removes old files there. What such a table still names is checked with the table."""
+    target: their maintenance removes old files there, and Iceberg writes a file of a batch that a stream repeats under
+    the same name. What such a table still names is checked with the table."""
     check = Check(OBJECTS_CHECK, "objects")
     folders = {at.key.rstrip("/") for table in in_use if (at := Location.parse(table.new_location or ""))} - {""}
     query = f"SELECT count(*) FROM objects WHERE {MOVES} AND (role <> '{ROLE_VERSION_HINT}' OR ?)"
@@ -80,12 +82,16 @@ def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedT
     for source, target, table, role, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
         if role == ROLE_VERSION_HINT and table in used and what != "missing":
             continue  # it names the version that is verified
+        reason = ""
         if what == "missing":
             streams = streams_at_target(plan) if streams is None and cut_over else streams or set()
-            if lies_in(target, folders | streams):
-                check.checked -= 1
-                check.skip(REMOVED_BY_MAINTENANCE if lies_in(target, folders) else REMOVED_BY_STREAM)
-                continue
+            reason = REMOVED_BY_STREAM if lies_in(target, streams) else ""
+        if lies_in(target, folders):
+            reason = REMOVED_BY_MAINTENANCE if what == "missing" else WRITTEN_AGAIN if role == "" else ""
+        if reason:
+            check.checked -= 1
+            check.skip(reason)
+            continue
         symbol = "*" if "differs" in what else "-"
         check.fail(f"{symbol} s3://{plan.layout.target_bucket}/{target}: {what} (from {source})")
     return check
