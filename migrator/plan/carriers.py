@@ -122,7 +122,7 @@ def plan_carriers(plan: PlanFile, store: Store, layout: Layout, used: Collection
     rewritten; the others get a finding that blocks the plan or warns. ``used``: the folders at the target that streams
     use there."""
     rewritten: list[_Judgement] = []
-    for finding in _findings(plan.db.execute(IN_OLD_BUCKETS).fetchall(), store, layout, rewritten):
+    for finding in _findings(plan.db.execute(IN_OLD_BUCKETS), store, layout, rewritten):
         plan.add_finding(finding)
     for verdict in rewritten:
         mark_log(plan, verdict.unit.bucket, verdict.unit.carrier, used)
@@ -263,6 +263,13 @@ class _Reader:
                 break
         if not verdict.read and not verdict.trouble:
             verdict.trouble = "there are too many such files to read them all"
+        if verdict.rewritable and verdict.place is None:  # what was not read may name what moves, if this is such a log
+            try:
+                verdict.refused = self._why_not(unit.bucket, files[0])
+            except Unreachable:
+                raise
+            except (Unread, StoreError) as error:
+                verdict.refused = str(error)
         return verdict
 
     def _stale(self, bucket: str, file: _File) -> Iterator[Place]:

@@ -101,6 +101,18 @@ def test_a_log_is_rewritten_as_a_whole(lake: Store, tmp_path: Path, monkeypatch:
     assert described["actions"]["copy"]["objects"] == 3
 
 
+@pytest.mark.parametrize("folder", ["sources/2026", "_spark_metadata", "_symlink_format_manifest"])
+def test_files_of_others_with_such_names_are_copied(
+    lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """There are more of them than are read, so what the others hold is not known; but they are no logs."""
+    fill(lake, {f"s3://bronze/x/{folder}/{n}": f"row {n}" for n in range(20)})
+    monkeypatch.setattr(carriers, "MOST_FILES", 4)
+    described = planned(lake, tmp_path)
+    assert not described["blocked"] and described["actions"]["rewrite"]["objects"] == 0
+    assert described["actions"]["copy"]["objects"] == 20
+
+
 def test_a_log_that_names_what_no_rule_covers_blocks(lake: Store, tmp_path: Path) -> None:
     fill(lake, {"s3://bronze/in/_spark_metadata/0": 'v1\n{"path":"s3a://bronze/in/x"}\n{"path":"s3a://bronze/tmp/y"}'})
     described = planned(lake, tmp_path, layout={"s3://bronze/in/": "bronze/in/", "s3://warehouse/": "warehouse/"})
