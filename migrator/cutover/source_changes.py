@@ -64,7 +64,8 @@ def find_source_changes(
                 changes.changed += 1
                 db.execute("INSERT OR IGNORE INTO altered VALUES (?)", (object_id,))
                 changes.example("*", f"s3://{bucket}/{key}")
-    _find_local_changes(plan, changes, left_out=places is not None)
+    if wave is None:  # local files are part of no wave
+        _find_local_changes(plan, changes, left_out=places is not None)
     gone = f"FROM objects WHERE {_MINDED} AND action <> '{SKIP}' AND id NOT IN (SELECT id FROM seen)"
     (changes.removed,) = db.execute(f"SELECT count(*) {gone}").fetchone()
     for (place,) in db.execute(f"SELECT {PLACE} {gone} LIMIT {EXAMPLES}").fetchall():

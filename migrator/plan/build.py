@@ -102,7 +102,7 @@ def _build(
     target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is reported before the listing
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = _named_tables(plan, catalogs, settings)
-    _list_sources(plan, store, layout, progress)
+    _list_sources(plan, settings, store, layout, progress)
     histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
     target = Listing(plan.db)
     if target_exists:  # all of it, not just the layout's prefixes: tables made there since may lie anywhere
@@ -203,8 +203,9 @@ def streamed(store: Store) -> bool:
 # -- listing ---------------------------------------------------------------------------------------------
 
 
-def _list_sources(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
-    list_local_files(plan, layout, progress)
+def _list_sources(plan: PlanFile, settings: Settings, store: Store, layout: Layout, progress: Progress) -> None:
+    if not settings.only:  # local files are part of no wave
+        list_local_files(plan, layout, progress)
     into = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
     for bucket, page in list_sources(store, source_places(layout), progress):
         insert_rows(plan.db, into, _source_rows(layout, bucket, page))

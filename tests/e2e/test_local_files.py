@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,14 @@ def test_what_is_not_whole_blocks(lake: SmallLake, folder: Path, tmp_path: Path,
         expected = ("checkpoint-incomplete", "has no file metadata")
     ((code, message),) = blocks(lake, tmp_path / "p.db")
     assert code == expected[0] and expected[1] in message
+
+
+def test_a_wave_leaves_local_files_for_later(lake: SmallLake, folder: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "wave.db"
+    described = api.plan_lake(replace(load(lake.config), only=("one.db.a",)), plan)
+    assert not described["blocked"] and "local-files" not in {found["code"] for found in described["findings"]}
+    (folder / "bronze/commits/1").write_bytes(b"v1\n{}")
+    assert api.migrate_lake(plan).ok and not lake.listing(TARGET, "checkpoints/")
 
 
 def test_a_rule_for_recorded_paths_needs_no_folder(lake: SmallLake, tmp_path: Path) -> None:
