@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from e2e.faults import FaultProxy, Request
 from e2e.test_interrupted import start
 from e2e.world import World
 from migrator.demo import lake as old_lake
@@ -179,32 +180,44 @@ def test_killed_at_any_instant_no_version_is_there_twice(world: World) -> None:
     fill(world)
     before, plain = histories(world, "bronze"), histories(world, "silver")
     total = sum(map(len, before.values())) + 1
-    plan = world.plan()
     seen = [0]
-    for share in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
-        process = start("migrate", "--yes", plan)
-        while process.poll() is None and there(world) < max(total * share - 3, seen[-1] + 1):
-            time.sleep(0.005)
-        process.kill()
-        process.communicate()
-        seen.append(there(world))
-        beginnings(before, histories(world, "data-lake", "bronze/"))
-    assert len(set(seen)) > 3, f"the kills must come at different points: {seen}"
-    world.run("migrate", plan, "--yes")
-    assert histories(world, "data-lake", "bronze/") == before
-    assert histories(world, "data-lake", "silver/") == plain
-    world.run("verify", plan, "--deep")
+    with FaultProxy(world.server.endpoint_url) as proxy:
+        plan = world.plan("plan.db", "--endpoint-url", proxy.url)
+        for _ in range(6):
+            kill_at_copy(proxy, total // 7, "migrate", "--yes", plan)
+            seen.append(there(world))
+            beginnings(before, histories(world, "data-lake", "bronze/"))
+        assert len(set(seen)) > 3, f"the kills must come at different points: {seen}"
+        world.run("migrate", plan, "--yes")
+        assert histories(world, "data-lake", "bronze/") == before
+        assert histories(world, "data-lake", "silver/") == plain
+        world.run("verify", plan, "--deep")
+
+
+def kill_at_copy(proxy: FaultProxy, number: int, *arguments: str | Path) -> None:
+    """Run the command line, and kill it when it asks for its copy of this number: however fast the machine is."""
+    started = threading.Event()
+    copies = iter(range(1, 1 << 30))
+
+    def kill(request: Request) -> None:
+        if request.copies and next(copies) == number:
+            started.wait()
+            process.kill()
+
+    proxy.choose = kill
+    process = start(*arguments)
+    started.set()
+    process.communicate()
+    proxy.choose = lambda request: None
 
 
 def test_killed_and_planned_anew_no_version_is_there_twice(world: World) -> None:
     fill(world, 25)
     before = histories(world, "bronze")
-    for share in (0.3, 0.6, 0.9):
-        process = start("migrate", "--yes", "--config", world.config)
-        while process.poll() is None and there(world) < sum(map(len, before.values())) * share:
-            time.sleep(0.005)
-        process.kill()
-        process.communicate()
+    how = ("migrate", "--yes", "--config", world.config, "--endpoint-url")
+    with FaultProxy(world.server.endpoint_url) as proxy:
+        for _ in range(3):
+            kill_at_copy(proxy, sum(map(len, before.values())) // 4, *how, proxy.url)
     world.run("migrate", "--config", world.config, "--yes")
     assert histories(world, "data-lake", "bronze/") == before
     assert "Nothing to do" in world.run("migrate", "--config", world.config, "--yes").stdout
