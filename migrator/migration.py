@@ -28,7 +28,13 @@ from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
 from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, VERIFIED
 from migrator.results import RunResult
-from migrator.rewriting.stage import rewrite_logs, rewrite_scripts, rewrite_tables, upload_local_files
+from migrator.rewriting.stage import (
+    rewrite_logs,
+    rewrite_scripts,
+    rewrite_tables,
+    upload_checkpoints_last,
+    upload_local_files,
+)
 from migrator.run import Run
 from migrator.target.lease import Lease, drop_dead, lease
 from migrator.verifying.checks import Check, Verification
@@ -86,9 +92,10 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         copy_versions(run)
         copy_current_objects(run, options)
         if run.only is None:
+            upload_local_files(run)
             rewrite_logs(run)  # of streams: they name the copies, and when these were made
             rewrite_scripts(run)
-            upload_local_files(run)
+            upload_checkpoints_last(run)
         copy_checkpoints_last(run, options)
         note_copied(run)
         run.guard.note_written()  # a kill must not leave copies that a later plan does not recognize as migrator's

@@ -152,7 +152,8 @@ _URI = re.compile(
     rb"((?:" + _SLASH + rb"[^\s\"'<>\x00-\x1f]{0,2048})?)"
 )
 _AT_BEGINNING = re.compile(rb"(?:^|(?<!\\)[\"'])\s*(?=[sS]3[aAnN]?(?:\\?:|%3[aA]))", re.MULTILINE)
-_PATH = re.compile(rb'"(?:path|pathOrInlineDv)"\s*:\s*"((?:[^"\\]|\\.)*)')
+PATH = re.compile(rb'"(?:path|pathOrInlineDv)"\s*:\s*"((?:[^"\\]|\\.)*)')
+"""The paths in a log, in their JSON."""
 _ACTIONS = ("add", "remove", "cdc", "sidecar")
 
 
@@ -190,7 +191,7 @@ def _in_lines(data: bytes) -> Iterator[Place]:
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):  # a piece of a line, or a line of something else
-            texts = [found[1] for found in _PATH.finditer(line)]
+            texts = [found[1] for found in PATH.finditer(line)]
         else:
             texts = [text.encode() for text in _paths_of(document)]
         for text in texts:

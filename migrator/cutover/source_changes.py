@@ -78,7 +78,7 @@ def _find_local_changes(plan: PlanFile, changes: SourceChanges, *, left_out: boo
     rows = plan.db.execute(f"SELECT key, id, etag FROM objects WHERE bucket = '{LOCAL}'")
     planned = {key: (number, etag) for key, number, etag in rows}
     for folder in local_folders(plan.layout):
-        for _, stored in read_folder(folder).files:
+        for _, stored in read_folder(folder, plan.layout).files:
             number, etag = planned.get(stored.key, (None, ""))
             if number is None:
                 changes.added += 1

@@ -48,7 +48,8 @@ def is_at_target(plan: PlanFile, key: str) -> bool:
 
 
 class Listing:
-    """Objects as they were listed, in a temporary table: ``key``, ``size`` in bytes, ``etag``.
+    """Objects as they were listed, in a temporary table: ``key``, ``size`` in bytes, ``etag``, ``modified`` in
+    milliseconds since the epoch.
 
     Two instances with the same database and table name share their rows.
     """
@@ -58,7 +59,7 @@ class Listing:
         self._table = table
         self._db.execute(
             f"CREATE TEMP TABLE IF NOT EXISTS {table} ("
-            "key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL) WITHOUT ROWID"
+            "key TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, modified INTEGER NOT NULL) WITHOUT ROWID"
         )
 
     def clear(self) -> None:
@@ -68,7 +69,8 @@ class Listing:
     def add(self, page: Iterable[StoredObject]) -> None:
         """Add the objects of one page. Raises MigratorError if a key is there already."""
         try:
-            insert_rows(self._db, f"INSERT INTO {self._table}", ((found.key, found.size, found.etag) for found in page))
+            rows = ((found.key, found.size, found.etag, found.modified) for found in page)
+            insert_rows(self._db, f"INSERT INTO {self._table}", rows)
         except sqlite3.IntegrityError as error:
             raise MigratorError(f"The server listed a key twice ({error}).", next_move="Run it again.") from error
 

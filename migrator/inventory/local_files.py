@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +30,7 @@ class LocalFolder:
     path: Path
     target: str
     must_exist: bool
+    rule: Recorded
 
     @property
     def place(self) -> str:
@@ -57,10 +59,18 @@ def local_folders(layout: Layout) -> list[LocalFolder]:
         path = rule.prefix.removeprefix(_SCHEME)
         if rule.target is None or not path.startswith("/") or path == rule.prefix:
             continue
-        folder = LocalFolder(Path(path), rule.target, must_exist=not _has_objects(layout, rule))
+        folder = LocalFolder(Path(path), rule.target, not _has_objects(layout, rule), rule)
         if folder.must_exist or folder.path.is_dir():
             folders.append(folder)
     return folders
+
+
+def misspelled_rules(layout: Layout) -> list[str]:
+    """The rules for local folders that name a host, or are spelled in another way that is none: nothing would be
+    uploaded. As ``[layout]`` has them."""
+    rules = [rule for rule in layout.recorded if rule.target is not None and not _has_objects(layout, rule)]
+    names = [rule.prefix for rule in rules if rule.prefix.lower().startswith("file:")]
+    return [name for name in names if not name.startswith(f"{_SCHEME}/") or name == f"{_SCHEME}/"]
 
 
 def _has_objects(layout: Layout, recorded: Recorded) -> bool:
@@ -70,10 +80,12 @@ def _has_objects(layout: Layout, recorded: Recorded) -> bool:
     return any(not prefix or target.startswith(f"{prefix}/") for prefix in moved)
 
 
-def read_folder(folder: LocalFolder) -> LocalFiles:
-    """Read all files of the folder. The key of each is its path without the first slash, its ETag its MD5.
+def read_folder(folder: LocalFolder, layout: Layout) -> LocalFiles:
+    """Read all files of the folder for which no longer rule of the layout holds. The key of each is its path without
+    the first slash, its ETag its MD5.
 
-    Hadoop's checksum files (``.x.crc``) and temporary files (``.x.tmp``) are left out, and so are symbolic links."""
+    Hadoop's checksum files (``.x.crc``) and temporary files (``.x.tmp``) are left out, and so are symbolic links. A
+    file that vanishes meanwhile is none: a stream that runs removes some."""
     found = LocalFiles()
     if not folder.path.is_dir():
         found.problems.append("does not exist on this machine, or is no folder")
@@ -82,11 +94,15 @@ def read_folder(folder: LocalFolder) -> LocalFiles:
         name = path.name
         if name.startswith(".") and name.endswith((".crc", ".tmp")):
             continue
+        if layout.recorded_rule(f"{_SCHEME}{path}") != folder.rule:
+            continue
         try:
             str(path).encode()
             with path.open("rb") as file:
                 md5, size = digest(file, "md5"), file.tell()
                 modified = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+        except FileNotFoundError:
+            continue
         except (OSError, UnicodeEncodeError) as error:
             shown = str(path).encode("utf-8", "replace").decode()
             found.problems.append(f"has a file that cannot be read: {shown} ({getattr(error, 'strerror', 'its name')})")
@@ -123,7 +139,8 @@ def _walk(folder: Path, found: LocalFiles) -> Iterator[Path]:
         found.left_out += sum(Path(at, name).is_symlink() for name in folders)
         for name in sorted(names):
             path = Path(at, name)
-            if stat.S_ISREG(path.lstat().st_mode):
-                yield path
-            else:
-                found.left_out += 1
+            with suppress(FileNotFoundError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    yield path
+                else:
+                    found.left_out += 1

@@ -42,7 +42,7 @@ from migrator.plan.diff import (
     recognize_copies,
     skip_doubled_markers,
 )
-from migrator.plan.file_marks import refuse_foreign
+from migrator.plan.file_marks import refuse_foreign, rewrite_stale_logs
 from migrator.plan.header import plan_header
 from migrator.plan.local_files import compare_local_files, list_local_files
 from migrator.plan.preflight import preflight
@@ -140,6 +140,7 @@ def _plan_other_files(
     used = plan_checkpoints(plan, store, layout)
     plan_carriers(plan, store, layout, used)
     plan_scripts(plan, store, settings.script_names(layout), settings, progress)
+    rewrite_stale_logs(plan, store, layout.target_bucket, used)
     refuse_foreign(plan, ledger)
 
 

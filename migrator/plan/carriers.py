@@ -11,10 +11,12 @@ import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
+from urllib.parse import unquote
 
 from migrator.carriers.kinds import (
     DELTA,
     NARROW,
+    PATH,
     SAID,
     SINK,
     SOURCE,
@@ -32,6 +34,7 @@ from migrator.errors import SourceChanged, StoreError, Unreachable, Unreadable
 from migrator.findings import BLOCK, EXAMPLES, INFO, WARN, Finding, counted, first_of
 from migrator.inventory import advice
 from migrator.layout import Layout
+from migrator.layout.recorded import is_s3
 from migrator.plan.file_marks import mark_log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import COPIED
@@ -283,6 +286,7 @@ class _Reader:
             return
         head = self.span(bucket, file, 0, min(HEAD, file.size))
         yield from filter(self._moves, places_in(file.carrier, head))
+        yield from self._recorded(file.carrier, head)
         if file.size <= HEAD:
             return
         begin = self.span(bucket, file, 0, min(WHOLE, file.size))
@@ -306,6 +310,15 @@ class _Reader:
         except Unreadable as error:
             return error.reason
         return ""
+
+    def _recorded(self, carrier: Carrier, data: bytes) -> Iterator[Place]:
+        """What the log of a stream names outside of S3, and the layout maps: it came from HDFS, say."""
+        if carrier.code not in (SOURCE, SINK) or not self._layout.recorded:
+            return
+        for found in PATH.finditer(data):
+            uri = unquote(found[1].decode("utf-8", "replace"))
+            if not is_s3(uri) and self._layout.map_uri(uri) is not None:
+                yield Place(uri, "", "")
 
     def _moves(self, place: Place) -> bool:
         if place.bucket not in self._layout.buckets:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from migrator.carriers.checkpoints import COMMITS, COPIED_LAST, METADATA, OFFSETS, Checkpoint, part_of
 from migrator.findings import EXAMPLES, Finding, first_of
 from migrator.inventory import advice
+from migrator.inventory.listing import is_at_target
 from migrator.inventory.streams import (
     PlannedCheckpoint,
     checkpoints,
@@ -16,7 +17,7 @@ from migrator.inventory.streams import (
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import keys_under
-from migrator.planfile.rows import LOCAL, SAME, SKIP
+from migrator.planfile.rows import CONFLICT, LOCAL, SAME, SKIP
 from migrator.store import Store
 
 ATTEMPTS = 3
@@ -27,7 +28,7 @@ instant."""
 _LEAVE = f"""
 UPDATE objects SET action = '{SKIP}' WHERE target >= ? AND target < ? AND action <> '{SAME}'
 """
-_SOME_SAME = f"SELECT 1 FROM objects WHERE target >= ? AND target < ? AND action = '{SAME}'"
+_SOME_OTHER = f"SELECT 1 FROM objects WHERE target >= ? AND target < ? AND action = '{CONFLICT}'"
 
 
 def plan_checkpoints(plan: PlanFile, store: Store, layout: Layout) -> set[str]:
@@ -42,7 +43,7 @@ def plan_checkpoints(plan: PlanFile, store: Store, layout: Layout) -> set[str]:
             used.add(one.target)
             continue
         listed = one.checkpoint.trouble()
-        if trouble := listed if one.bucket == LOCAL else trouble_now(store, one.bucket, one.root, listed):
+        if trouble := listed if one.bucket == LOCAL else trouble_now(store, one.bucket, one.root, listed, layout):
             move = f'Let its stream run once more, and plan again. Or copy it as it is: [plan] accept = ["{_LACKS}"].'
             if one.bucket != LOCAL:
                 move += f" Or leave it where it is: {advice.leave_folder(layout, one.bucket, one.root)}."
@@ -50,7 +51,7 @@ def plan_checkpoints(plan: PlanFile, store: Store, layout: Layout) -> set[str]:
         rows = [(id_, COPIED_LAST.index(part.kind)) for id_, part in one.parts.items() if part.kind in COPIED_LAST]
         plan.db.executemany("INSERT INTO copied_last VALUES (?, ?)", rows)
     for folder, newest in sink_logs(plan).items():
-        if has_newer_log(plan, folder, newest) and plan.db.execute(_SOME_SAME, keys_under(folder)).fetchone():
+        if has_newer_log(plan, folder, newest) and not plan.db.execute(_SOME_OTHER, keys_under(folder)).fetchone():
             used.add(folder)
     found += [_leave(plan, layout, folder) for folder in sorted(used)]
     for code in sorted({finding.code for finding in found}):
@@ -65,7 +66,10 @@ _LACKS = "checkpoint-incomplete"
 def _is_used(plan: PlanFile, one: PlannedCheckpoint) -> bool:
     """True if the stream of this checkpoint goes on at the target: there is a newer batch, and the id is the same."""
     ids = [id_ for id_, part in one.parts.items() if part.kind == METADATA]
-    same_id = any(one.actions[id_] == SAME for id_ in ids)
+    if ids:
+        same_id = any(one.actions[id_] == SAME for id_ in ids)
+    else:  # retire has deleted the old one, or it was lost
+        same_id = is_at_target(plan, f"{one.target}/{METADATA}" if one.target else METADATA)
     return same_id and newest_at_target(plan, one.target) > one.checkpoint.newest
 
 
@@ -76,18 +80,23 @@ def _leave(plan: PlanFile, layout: Layout, folder: str) -> Finding:
     return Finding.of("migrated-stream", place, "is in use: a stream has written newer batches there")
 
 
-def trouble_now(store: Store, bucket: str, root: str, trouble: str) -> str:
+def trouble_now(store: Store, bucket: str, root: str, trouble: str, layout: Layout | None = None) -> str:
     """What the checkpoint in this folder lacks, as it is now; "" if it is whole. ``trouble``: what an earlier listing
-    says that it lacks; if that is nothing, nothing is listed."""
+    says that it lacks; if that is nothing, nothing is listed. ``layout``: only what it moves counts."""
+
+    def counts(key: str) -> bool:
+        return layout is None or layout.map_key(bucket, key) is not None
+
     for _ in range(ATTEMPTS):
         if not trouble:
             break
         folder = f"{root}/" if root else ""
-        now = Checkpoint(set(), set(), store.find(bucket, f"{folder}{METADATA}") is not None)
+        name = f"{folder}{METADATA}"
+        now = Checkpoint(set(), set(), counts(name) and store.find(bucket, name) is not None)
         for kind in (OFFSETS, COMMITS):
             for stored in store.list(bucket, f"{folder}{kind}/"):
                 part = part_of(stored.key)
-                if part is not None and part.root == root:
+                if part is not None and part.root == root and counts(stored.key):
                     now.add(part)
         trouble = now.trouble()
     return trouble

@@ -15,7 +15,7 @@ from migrator.inventory.listing import TARGET
 from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import same_etag
-from migrator.planfile.rows import CONFLICT, COPY, MIGRATED, OVERWRITE, SAME, SKIP
+from migrator.planfile.rows import CONFLICT, COPY, LOCAL, MIGRATED, OVERWRITE, SAME, SKIP
 from migrator.progress import Progress
 from migrator.store import Store, StoredObject
 from migrator.target.ledger import Ledger, own, same
@@ -23,6 +23,7 @@ from migrator.target.ledger import Ledger, own, same
 AMBIGUOUS = "ambiguous"
 """Same size and another ETag: only the bytes can show whether they are the same. Never in a finished plan."""
 
+_IN_BUCKETS = f"action = '{AMBIGUOUS}' AND bucket <> '{LOCAL}'"
 LEDGER_PAGE = 200_000
 """How many objects are looked up in the target's ledger at once."""
 
@@ -67,10 +68,10 @@ def recognize_copies(plan: PlanFile, ledger: Ledger) -> None:
 
 def compare_contents(plan: PlanFile, store: Store, layout: Layout, progress: Progress) -> None:
     """Compare the bytes of the objects whose ETags differ though their sizes are equal: same, or a conflict."""
-    count = plan.db.execute("SELECT count(*) FROM objects WHERE action = ?", (AMBIGUOUS,)).fetchone()[0]
+    count = plan.db.execute(f"SELECT count(*) FROM objects WHERE {_IN_BUCKETS}").fetchone()[0]
     query = (
         "SELECT id, target, bucket, key, size, etag, modified, storage_class FROM objects"
-        f" WHERE action = '{AMBIGUOUS}' AND id > ? ORDER BY id LIMIT {LEDGER_PAGE}"
+        f" WHERE {_IN_BUCKETS} AND id > ? ORDER BY id LIMIT {LEDGER_PAGE}"
     )
 
     def is_same(row: tuple[Any, ...]) -> bool:

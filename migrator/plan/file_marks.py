@@ -19,7 +19,9 @@ from migrator.planfile.rows import (
     SKIP,
     TIMED_ROLES,
 )
+from migrator.store import Store
 from migrator.target.ledger import Ledger, own
+from migrator.target.log_times import stale_logs
 
 # An object whose bytes at the target are its own was copied there as it is. One that the target's ledger has as
 # migrator's work on this very source was rewritten already; but logs that record when their files were copied are
@@ -33,6 +35,7 @@ _FILES = f"""
 SELECT id, key, target FROM objects WHERE bucket = ? AND key >= ? AND key < ? AND role = ''
 AND action IN ('{COPY}', '{OVERWRITE}', '{SAME}') AND size > 0
 """
+_COPIES = f"SELECT 1 FROM objects WHERE {COPIED} AND role = '' AND key NOT LIKE '%.crc' LIMIT 1"
 # Hadoop's checksum file of what is rewritten would be wrong.
 _DROP_CHECKSUM = f"UPDATE objects SET action = '{SKIP}', role = '{ROLE_CHECKSUM}' WHERE bucket = ? AND key = ?"
 _UNREWRITTEN = f"""
@@ -43,7 +46,7 @@ SELECT id, target, target_etag FROM objects WHERE action = '{REWRITE}' AND role 
 def mark_log(plan: PlanFile, bucket: str, log: Carrier, used: Collection[str]) -> None:
     """Mark all files of this log that the target does not have already as rewritten ones. The role of each is the code
     of the log. ``used``: the folders at the target that streams use there; what is in them stays as it is."""
-    copies = plan.db.execute(f"SELECT 1 FROM objects WHERE {COPIED} AND role = '' LIMIT 1").fetchone()
+    copies = plan.db.execute(_COPIES).fetchone()
     again = log.code in TIMED_ROLES and copies is not None
     for number, key, target in plan.db.execute(_FILES, (bucket, *keys_under(log.root))).fetchall():
         file = carrier_of(key)
@@ -57,6 +60,15 @@ def mark_log(plan: PlanFile, bucket: str, log: Carrier, used: Collection[str]) -
 def mark_files(plan: PlanFile, role: str, ids: Iterable[int]) -> None:
     """Mark these objects that the target does not have already as rewritten ones."""
     plan.db.executemany(_MARK, ({"id": number, "role": role, "again": False} for number in ids))
+
+
+def rewrite_stale_logs(plan: PlanFile, store: Store, bucket: str, used: Collection[str]) -> None:
+    """Logs that the target has already are rewritten again if they have not the times of the copies there. ``used``:
+    see :func:`mark_log`."""
+    rows = plan.db.execute(f"SELECT id, target, role FROM objects WHERE action = '{SAME}' AND role IN {OTHER_ROLES}")
+    logs = [row for row in rows.fetchall() if not lies_in(row[1], used)]
+    stale = [(number,) for number in stale_logs(plan, store, bucket, logs)]
+    plan.db.executemany(f"UPDATE objects SET action = '{REWRITE}' WHERE id = ?", stale)
 
 
 def refuse_foreign(plan: PlanFile, ledger: Ledger) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from migrator.carriers.kinds import SINK, SOURCE, carrier_of
+from migrator.carriers.kinds import SAID, SINK, SOURCE, Carrier, Place, carrier_of, places_in
 from migrator.carriers.logs import paths_of_log
 from migrator.errors import Unreadable
-from migrator.findings import EXAMPLES, Finding, counted, first_of
-from migrator.inventory.local_files import LocalFolder, local_folders, read_folder, sha256
+from migrator.findings import BLOCK, EXAMPLES, WARN, Finding, counted, first_of
+from migrator.inventory.local_files import LocalFolder, local_folders, misspelled_rules, read_folder, sha256
 from migrator.layout import Layout
 from migrator.plan.diff import AMBIGUOUS
 from migrator.planfile.connecting import insert_rows
@@ -17,15 +17,21 @@ from migrator.planfile.rows import CONFLICT, COPY, LOCAL, OVERWRITE, REWRITE, RO
 from migrator.progress import Progress
 from migrator.store import Store
 
+MOST_READ = 4 << 20
+"""Bytes: how much of a file is read that is not rewritten, to see which places it names."""
 _INTO = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action, role)"
 _AMBIGUOUS = f"SELECT id, key, target FROM objects WHERE bucket = '{LOCAL}' AND action = '{AMBIGUOUS}'"
 
 
 def list_local_files(plan: PlanFile, layout: Layout, progress: Progress) -> None:
     """Put the local files that are uploaded into the plan, and report each folder, and what is wrong with it."""
+    for name in misspelled_rules(layout):
+        message = "is not the folder of this machine that it may look like, so nothing of it is uploaded"
+        move = 'Write it with three slashes: "file:///tmp/checkpoints/". Or remove the rule from [layout].'
+        plan.add_finding(Finding.of("local-folder", f"{name}/", message, move))
     for folder in local_folders(layout):
         with progress.stage("reading local files") as stage:
-            found = read_folder(folder)
+            found = read_folder(folder, layout)
             stage.advance(len(found.files), sum(stored.size for _, stored in found.files))
         for problem, count in first_of(found.problems, EXAMPLES):
             move = "Run migrator where the folder is, as a user who may read it, or remove the rule from [layout]."
@@ -33,7 +39,7 @@ def list_local_files(plan: PlanFile, layout: Layout, progress: Progress) -> None
         rows = [
             (LOCAL, one.key, one.size, one.etag, one.modified, one.storage_class, folder.target_of(path), COPY, role)
             for path, one in found.files
-            for role in (_role(path, layout),)
+            for role in (_role(plan, path, layout),)
         ]
         insert_rows(plan.db, _INTO, rows)
         if found.files:
@@ -47,17 +53,47 @@ def _finding(layout: Layout, folder: LocalFolder, count: int, left_out: int) -> 
     return Finding.of("local-files", folder.place, message, count=count)
 
 
-def _role(path: Path, layout: Layout) -> str:
-    """What the file is: part of the log of a stream that names what moves, or a file that is uploaded as it is."""
+def _role(plan: PlanFile, path: Path, layout: Layout) -> str:
+    """What the file is: part of the log of a stream that names what moves, or a file that is uploaded as it is. One
+    that names what moves and cannot be rewritten gets a finding."""
     carrier = carrier_of(str(path)[1:])
-    if carrier is None or carrier.code not in (SOURCE, SINK):
+    if carrier is None:
         return ROLE_LOCAL
+    refused = "such files are not rewritten"
+    if carrier.code in (SOURCE, SINK):
+        try:
+            with path.open("rb") as file:
+                paths = [(name, layout.new_path(name)) for name in paths_of_log(file, f"file://{path}")]
+        except OSError:
+            return ROLE_LOCAL  # it is gone, or is reported when it is read
+        except Unreadable as error:
+            refused = error.reason
+        else:
+            lost = next((name for name, new in paths if new is None and layout.is_source(name)), None)
+            if lost is None:
+                return carrier.code if any(new not in (None, name) for name, new in paths) else ROLE_LOCAL
+            refused = f"no rule of [layout] covers {lost[:300]}"
+    if (named := _first_moved(carrier, path, layout)) is not None:
+        message = f"{SAID[carrier.code]} and holds absolute paths to what moves, such as {named.uri[:300]}; {refused}"
+        move = f'Add a rule, or upload it as it is: [plan] accept = ["{carrier.code}"].'
+        severity = WARN if carrier.minor else BLOCK
+        plan.add_finding(Finding.of(carrier.code, f"file://{path}", message, move, severity=severity))
+    return ROLE_LOCAL
+
+
+def _first_moved(carrier: Carrier, path: Path, layout: Layout) -> Place | None:
+    """The first place that the beginning of the file names, and that is in an old bucket and does not stay there."""
     try:
         with path.open("rb") as file:
-            moved = any(layout.new_path(name) not in (None, name) for name in paths_of_log(file, str(path)))
-    except (OSError, Unreadable):
-        return ROLE_LOCAL
-    return carrier.code if moved else ROLE_LOCAL
+            data = file.read(MOST_READ)
+    except OSError:
+        return None
+    if not data.startswith(carrier.sign):
+        return None
+    for place in places_in(carrier, data):
+        if place.bucket in layout.buckets and not layout.stays(f"s3://{place.bucket}/{place.key}"):
+            return place
+    return None
 
 
 def compare_local_files(plan: PlanFile, store: Store, layout: Layout) -> None:

@@ -16,6 +16,8 @@ from migrator.planfile.queries import MOVES
 from migrator.planfile.rows import ROLE_SCRIPT
 from migrator.progress import Progress
 from migrator.scripts import Names
+from migrator.scripts.doubtful import mentions
+from migrator.scripts.files import decode
 from migrator.scripts.stage import rewrite_bytes
 from migrator.store import Store
 
@@ -122,8 +124,11 @@ def _judge(
             total.files += [script.id] if rewritten else []
 
     def look(script: _Script) -> tuple[int, int]:
-        done = rewrite_bytes(script.key, store.get(script.bucket, script.key, etag=script.etag).data, names)
-        return (len(done.changes), len(done.doubts)) if done else (0, 0)
+        data = store.get(script.bucket, script.key, etag=script.etag).data
+        done = rewrite_bytes(script.key, data, names)
+        if done is None:  # a person must look at what is no UTF-8 text, and names an old path all the same
+            return 0, int(decode(data) is None and mentions(data, names))
+        return len(done.changes), len(done.doubts)
 
     with progress.stage("reading scripts", objects=len(new)) as stage:
         for outcome in run_in_threads(look, new, workers=WORKERS):

@@ -16,9 +16,11 @@ from migrator.rewriting.measured_files import JournalledFiles, plan_rewriter
 from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
 from migrator.rewriting.scripts import ScriptRewriter, script_names
 from migrator.run import Run
+from migrator.target.log_times import stale_logs
 
 _TIMED_LOGS_DONE = f"""
-SELECT o.id, d.etag FROM objects o JOIN done d ON d.object_id = o.id WHERE o.role IN {tuple(TIMED_ROLES)}
+SELECT o.id, o.target, o.role, d.etag FROM objects o JOIN done d ON d.object_id = o.id
+WHERE o.role IN {tuple(TIMED_ROLES)}
 """
 
 
@@ -38,11 +40,21 @@ def rewrite_tables(run: Run) -> None:
 
 
 def upload_local_files(run: Run) -> None:
-    """Upload the local files of the plan, the parts of checkpoints last and in their order. Raises as
+    """Upload the local files of the plan but those of :func:`upload_checkpoints_last`. Raises as
     :func:`rewrite_tables`."""
+    _upload(run, None)
+
+
+def upload_checkpoints_last(run: Run) -> None:
+    """Upload the offsets of local checkpoints, then their commits, then the files with the streams' ids. Raises as
+    :func:`rewrite_tables`."""
+    for rank in range(len(COPIED_LAST)):
+        _upload(run, rank)
+
+
+def _upload(run: Run, rank: int | None) -> None:
     job = _job(run, partial(upload, run.store, run.layout.target_bucket))
-    for rank in (None, *range(len(COPIED_LAST))):
-        run.each_object("uploading local files", pending_uploads(rank), job, workers=THREADS)
+    run.each_object("uploading local files", pending_uploads(rank), job, workers=THREADS)
 
 
 def rewrite_scripts(run: Run) -> None:
@@ -55,13 +67,21 @@ def rewrite_logs(run: Run) -> None:
     """Rewrite the logs of streams, and the manifests that list files for other engines. The files that they name must
     be copied. Raises as :func:`rewrite_tables`."""
     rewriter = LogRewriter(run.store, run.layout)
-    if run.result.copied:  # logs record when their files were copied
-        done = run.plan.db.execute(_TIMED_LOGS_DONE).fetchall()
-        run.journal.may_replace(done)
-        run.journal.forget(number for number, _ in done)
-        run.journal.commit()
+    _forget_stale_logs(run)
     for role in LOG_ROLES:
         run.each_object(f"rewriting {role}", pending_rewrites(role), _job(run, rewriter), workers=THREADS)
+
+
+def _forget_stale_logs(run: Run) -> None:
+    """Logs record when their files were copied: those whose files were copied since are rewritten again."""
+    done = {number: (target, role, etag) for number, target, role, etag in run.plan.db.execute(_TIMED_LOGS_DONE)}
+    stale = set(done)
+    if not run.result.copied:  # an earlier run may have ended after the copies; the target is as it was listed
+        logs = ((number, target, role) for number, (target, role, _) in done.items())
+        stale = set(stale_logs(run.plan, run.store, run.layout.target_bucket, logs))
+    run.journal.may_replace((number, done[number][2]) for number in stale)
+    run.journal.forget(stale)
+    run.journal.commit()
 
 
 def _of_table(run: Run, rewrite: Callable[[Job], Written]) -> Callable[[PlannedObject, str | None], Written]:
