@@ -106,8 +106,8 @@ def test_no_more_is_read_than_a_plan_has_time_for(
 ) -> None:
     total = len(SCRIPTS["d.jar"]) + len(SCRIPTS["etl/a.py"])  # the first two
     monkeypatch.setattr(scripts, "MOST_TOTAL", total)
-    message = "has scripts, which are copied as they are: 1 file would change in 2 places, 1 place must be looked at, 2 files not read"
-    assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
+    message = "1 file would change in 2 places, 1 place must be looked at, 2 files not read"
+    assert said(scripted, tmp_path) == [("s3://scripts/", f"{KEPT}: {message}", 5)]
 
 
 def test_the_names_of_lake_toml_are_used(scripted: Store, tmp_path: Path) -> None:
