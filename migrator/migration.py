@@ -26,7 +26,7 @@ from migrator.cutover.checks import (
 from migrator.cutover.pointers import check_unmoved_since_planning
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
-from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, VERIFIED
+from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, STARTED, VERIFIED
 from migrator.results import RunResult
 from migrator.rewriting.stage import (
     rewrite_logs,
@@ -81,7 +81,8 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         return _after_cutover(run, verifier)
     if run.only is not None:
         check_listed(run.plan, run.only)
-    if is_empty(run.plan):
+    begun = choices.cutover and run.journal.first(STARTED) is not None
+    if is_empty(run.plan) and not begun:  # passes may have copied a lake without tables, which is not cut over yet
         return _without_anything_to_do(run)
     if choices.cutover:  # without one they may move on: the lake is in use, and a later plan follows
         check_unmoved_since_planning(run)

@@ -327,7 +327,10 @@ class _Reader:
         return rule is None or rule.target is not None
 
     def _is_unmapped(self, place: Place) -> bool:
-        return place.bucket in self._layout.buckets and self._layout.rule_for(place.bucket, place.key) is None
+        if place.bucket not in self._layout.buckets:
+            return False
+        # Hadoop knows no S3A://, and the layout maps none.
+        return self._layout.rule_for(place.bucket, place.key) is None or not is_s3(place.uri)
 
     def span(self, bucket: str, file: _File, start: int, end: int) -> bytes:
         """The bytes [start, end) of the file. Raises Unread when enough was read for this plan."""

@@ -56,7 +56,8 @@ class LogRewriter:
 
         def new_path(path: str) -> str | None:
             new = layout.new_path(path)
-            if new is None and layout.is_source(path):
+            scheme, separator, rest = path.partition("://")
+            if new is None and layout.is_source(f"{scheme.lower()}{separator}{rest}"):
                 raise UnmappedPath(place, path)
             return new
 

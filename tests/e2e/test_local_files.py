@@ -187,6 +187,66 @@ def test_what_is_not_whole_blocks(lake: SmallLake, folder: Path, tmp_path: Path,
     assert code == expected[0] and expected[1] in message
 
 
+def test_the_longest_rule_decides(lake: SmallLake, folder: Path, tmp_path: Path) -> None:
+    text = lake.config.read_text()
+    more = f'"file://{folder}/silver/" = "other/silver/"\n"file://{folder}/bronze/state/" = false\n'
+    lake.config.write_text(text.replace("[layout]\n", f"[layout]\n{more}", 1))
+    assert api.migrate_lake(plan_of(lake, tmp_path)).ok
+    lake.config.write_text(text)
+    there = {*lake.listing(TARGET, "checkpoints/"), *lake.listing(TARGET, "other/")}
+    assert "other/silver/metadata" in there and "checkpoints/bronze/metadata" in there
+    assert not [key for key in there if "/state/" in key or key.startswith("checkpoints/silver/")]
+
+
+@pytest.mark.parametrize("rule", ["file://tmp/cp/", "file://localhost/tmp/cp/", "File:///tmp/cp/", "file:///"])
+def test_a_rule_that_would_upload_nothing_blocks(lake: SmallLake, tmp_path: Path, rule: str) -> None:
+    text = lake.config.read_text()
+    lake.config.write_text(text.replace("[layout]\n", f'[layout]\n"{rule}" = "checkpoints/"\n', 1))
+    assert [code for code, _ in blocks(lake, tmp_path / "p.db")] == ["local-folder"]
+    lake.config.write_text(text)
+
+
+@pytest.mark.parametrize("data", [b"v2\n" + log("s3a://gold/d", 1)[3:], log("s3a://gold/d", 1)[:-1]])
+def test_a_log_that_cannot_be_rewritten_blocks(lake: SmallLake, folder: Path, tmp_path: Path, data: bytes) -> None:
+    (folder / SOURCE_LOG).write_bytes(data)
+    assert [code for code, _ in blocks(lake, tmp_path / "p.db")] == ["file-source-log"]
+
+
+def test_a_log_of_uploaded_files_gets_their_times(lake: SmallLake, folder: Path, tmp_path: Path) -> None:
+    (folder / "landing").mkdir()
+    (folder / "landing" / "a b").write_bytes(b"{}")
+    (folder / SOURCE_LOG).write_bytes(log(f"file://{folder}/landing/a%20b".replace(" ü", "%20ü"), 5))
+    assert api.migrate_lake(plan_of(lake, tmp_path)).ok
+    entry = json.loads(lake.get(TARGET, f"checkpoints/{SOURCE_LOG}").split(b"\n")[1])
+    copy = lake.listing(TARGET)["checkpoints/landing/a b"][2].timestamp() * 1000
+    assert entry["path"].endswith("checkpoints/landing/a%20b") and copy <= entry["timestamp"] < copy + 1000
+
+
+def test_equal_bytes_under_another_etag_are_the_same(lake: SmallLake, folder: Path, tmp_path: Path) -> None:
+    """An upload in parts, or an encrypting target."""
+    where = {"Bucket": TARGET, "Key": "checkpoints/bronze/metadata"}
+    upload = lake.client.create_multipart_upload(**where)["UploadId"]
+    part = lake.client.upload_part(**where, UploadId=upload, PartNumber=1, Body=FILES["bronze/metadata"])
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    lake.client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload=parts)
+    assert not blocks(lake, tmp_path / "p.db")
+    lake.put(TARGET, "checkpoints/bronze/metadata", FILES["bronze/metadata"].swapcase())
+    assert [code for code, _ in blocks(lake, tmp_path / "other.db")] == ["target-differs"]
+
+
+def test_a_lake_without_tables_is_cut_over_after_its_passes(tmp_path: Path, lake: SmallLake) -> None:
+    config = tmp_path / "lake.toml"
+    config.write_text(
+        f'[source]\nendpoint_url = "{lake.server.endpoint_url}"\n[target]\nbucket = "{TARGET}"\n'
+        '[layout]\n"s3://gold/plain/" = "gold/plain/"\n'
+    )
+    plan = tmp_path / "p.db"
+    api.plan_lake(load(config), plan)
+    api.copy_lake(plan)
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    assert api.plan_status(plan).phase == "finished"
+
+
 def test_a_wave_leaves_local_files_for_later(lake: SmallLake, folder: Path, tmp_path: Path) -> None:
     plan = tmp_path / "wave.db"
     described = api.plan_lake(replace(load(lake.config), only=("one.db.a",)), plan)

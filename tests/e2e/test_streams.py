@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -143,6 +144,49 @@ def test_a_stream_that_runs_while_the_lake_is_copied(streams: SmallLake, tmp_pat
     check_rewritten(streams)
     (entry,) = entries(streams.get(TARGET, f"bronze/{CHECKPOINT}/sources/0/4"))
     assert entry["path"] == uri(TARGET, f"bronze/{more[1]}")
+
+
+@pytest.mark.parametrize("how", ["the same plan", "a new plan", "a pass"])
+def test_a_run_that_is_killed_between_the_copies_and_the_logs(
+    streams: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The logs at the target have the times of earlier copies: whoever goes on must see it."""
+    plan = plan_of(streams, tmp_path)
+    api.copy_lake(plan)
+    streams.put("bronze", DATA[0], b"written again")
+    time.sleep(1.1)  # LastModified is in whole seconds there
+
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("migrator.migration.rewrite_logs", killed)
+        with pytest.raises(KeyboardInterrupt):
+            api.copy_lake(plan)
+    if how == "a new plan":
+        plan = plan_of(streams, tmp_path, "new.db")
+    if how == "a pass":
+        api.copy_lake(plan)
+        assert api.cutover_lake(plan, quiet_for=0).migration.ok
+    else:
+        assert api.migrate_lake(plan).ok
+    check_rewritten(streams)
+
+
+def test_after_retire_a_stream_in_use_is_left_alone(streams: SmallLake, tmp_path: Path) -> None:
+    """Of the old checkpoint only what the stream has removed at the target is left, not its id."""
+    api.migrate_lake(plan_of(streams, tmp_path))
+    for batch in range(3, 8):
+        for part in ("offsets", "commits"):
+            streams.put(TARGET, f"bronze/{CHECKPOINT}/{part}/{batch}", b"v1")
+    streams.put(TARGET, f"bronze/{SINK}/_spark_metadata/9.compact", b"v1")
+    for key in (f"{CHECKPOINT}/offsets/0", f"{CHECKPOINT}/commits/0", f"{SINK}/_spark_metadata/0"):
+        streams.delete(TARGET, f"bronze/{key}")
+    for part in ("metadata", "offsets/1", "offsets/2", "commits/1", "commits/2"):
+        streams.delete("bronze", f"{CHECKPOINT}/{part}")
+    streams.delete("bronze", f"{SINK}/_spark_metadata/1")
+    described = api.plan_lake(load(streams.config), tmp_path / "again.db")
+    assert not described["blocked"] and not described["changes_pending"]
 
 
 def test_a_log_with_a_wrong_line_stops_before_the_cutover(streams: SmallLake, tmp_path: Path) -> None:

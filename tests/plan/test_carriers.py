@@ -135,6 +135,19 @@ def test_what_names_nothing_that_moves_is_just_copied(lake: Store, tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize("path", ["S3A://bronze/in/x", "S3://bronze/in/x"])
+def test_a_scheme_in_capitals_is_not_mapped_and_blocks(lake: Store, tmp_path: Path, path: str) -> None:
+    fill(lake, {"s3://bronze/a/_spark_metadata/0": f'v1\n{{"path":"{path}"}}'})
+    assert blocks(planned(lake, tmp_path)) == ["sink-log"]
+
+
+def test_logs_that_name_what_came_from_elsewhere_are_rewritten(lake: Store, tmp_path: Path) -> None:
+    fill(lake, {"s3://bronze/a/sources/0/0": 'v1\n{"path":"hdfs://nn/in/a%20b","timestamp":1,"batchId":0}'})
+    layout = {"s3://bronze/": "bronze/", "s3://warehouse/": "warehouse/", "hdfs://nn/in/": "bronze/in/"}
+    described = planned(lake, tmp_path, layout=layout)
+    assert not described["blocked"] and described["actions"]["rewrite"]["objects"] == 1
+
+
 def test_one_finding_for_a_checkpoint_and_a_count_for_many(lake: Store, tmp_path: Path) -> None:
     for job in range(30):
         for source in range(2):
