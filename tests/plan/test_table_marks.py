@@ -50,7 +50,7 @@ def test_a_role_and_the_state_of_the_table_decide_the_action(
     plan: PlanFile, state: str, at_target: bool, action: str
 ) -> None:
     if at_target:
-        plan.db.execute("INSERT INTO present VALUES ('new/t/m', 1, 'e')")
+        plan.db.execute("INSERT INTO present VALUES ('new/t/m', 1, 'e', 0)")
     TableMarks(plan, 7).give_role(Location("s3", "b", "t/m"), ROLE_MANIFEST, state)
     assert state_of(plan, "t/m") == (action, "manifest", 7)
     assert state_of(plan, "t/.m.crc")[:2] == ("skip", "checksum")
