@@ -47,6 +47,11 @@ class Carrier:
     sign: bytes = b""
     """What the file begins with, if it is what its name says."""
 
+    @property
+    def folder(self) -> str:
+        """A folder that all files of a log or manifest lie in, without a slash at its end; "" is the bucket itself."""
+        return self.unit.removesuffix("/*") if self.root else ""
+
 
 NARROW = " OR ".join(
     (

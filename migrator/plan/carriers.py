@@ -35,7 +35,7 @@ from migrator.findings import BLOCK, EXAMPLES, INFO, WARN, Finding, counted, fir
 from migrator.inventory import advice
 from migrator.layout import Layout
 from migrator.layout.recorded import is_s3
-from migrator.plan.file_marks import mark_log
+from migrator.plan.file_marks import mark_logs
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import COPIED
 from migrator.planfile.rows import SAME
@@ -127,8 +127,7 @@ def plan_carriers(plan: PlanFile, store: Store, layout: Layout, used: Collection
     rewritten: list[_Judgement] = []
     for finding in _findings(plan.db.execute(IN_OLD_BUCKETS), store, layout, rewritten):
         plan.add_finding(finding)
-    for verdict in rewritten:
-        mark_log(plan, verdict.unit.bucket, verdict.unit.carrier, used)
+    mark_logs(plan, ((verdict.unit.bucket, verdict.unit.carrier) for verdict in rewritten), used)
     for finding in _first_of_each(_rewritten_finding(verdict) for verdict in rewritten):
         plan.add_finding(finding)
 

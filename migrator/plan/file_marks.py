@@ -43,12 +43,17 @@ SELECT id, target, target_etag FROM objects WHERE action = '{REWRITE}' AND role 
 """
 
 
-def mark_log(plan: PlanFile, bucket: str, log: Carrier, used: Collection[str]) -> None:
-    """Mark all files of this log that the target does not have already as rewritten ones. The role of each is the code
-    of the log. ``used``: the folders at the target that streams use there; what is in them stays as it is."""
-    copies = plan.db.execute(_COPIES).fetchone()
-    again = log.code in TIMED_ROLES and copies is not None
-    for number, key, target in plan.db.execute(_FILES, (bucket, *keys_under(log.root))).fetchall():
+def mark_logs(plan: PlanFile, logs: Iterable[tuple[str, Carrier]], used: Collection[str]) -> None:
+    """Mark all files of these logs, (bucket, one of its files) each, that the target does not have already as rewritten
+    ones. The role of each is the code of the log. ``used``: the folders at the target that streams use there; what is
+    in them stays as it is."""
+    copies = plan.db.execute(_COPIES).fetchone() is not None
+    for bucket, log in logs:
+        _mark_log(plan, bucket, log, used, again=copies and log.code in TIMED_ROLES)
+
+
+def _mark_log(plan: PlanFile, bucket: str, log: Carrier, used: Collection[str], *, again: bool) -> None:
+    for number, key, target in plan.db.execute(_FILES, (bucket, *keys_under(log.folder))).fetchall():
         file = carrier_of(key)
         if file is None or (file.code, file.unit) != (log.code, log.unit):
             continue
@@ -64,7 +69,7 @@ def mark_files(plan: PlanFile, role: str, ids: Iterable[int]) -> None:
 
 def rewrite_stale_logs(plan: PlanFile, store: Store, bucket: str, used: Collection[str]) -> None:
     """Logs that the target has already are rewritten again if they have not the times of the copies there. ``used``:
-    see :func:`mark_log`."""
+    see :func:`mark_logs`."""
     rows = plan.db.execute(f"SELECT id, target, role FROM objects WHERE action = '{SAME}' AND role IN {OTHER_ROLES}")
     logs = [row for row in rows.fetchall() if not lies_in(row[1], used)]
     stale = [(number,) for number in stale_logs(plan, store, bucket, logs)]

@@ -57,6 +57,8 @@ def test_files_are_told_by_their_names(root: str, name: str, code: str) -> None:
     carrier = carrier_of(root + name)
     assert carrier is not None and carrier.code == code
     assert (root + name).startswith(carrier.root) and not carrier.root.endswith("/")
+    if code in (SINK, SOURCE, SYMLINK):
+        assert (root + name).startswith(f"{carrier.folder}/" if carrier.folder else "")
 
 
 @pytest.mark.parametrize(
