@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Mapping
 
 from migrator.store import Store
 
@@ -10,17 +11,53 @@ FEW = 100
 """Of so many objects, each is listed by itself; of more of them, their common folder is."""
 
 
-def modified_times(store: Store, bucket: str, keys: Collection[str]) -> dict[str, int]:
-    """Key → LastModified in milliseconds since the epoch, without the keys that are not there. Raises StoreError."""
-    prefixes = keys if len(keys) <= FEW else [common_folder(keys)]
-    found: dict[str, int] = {}
-    for prefix in prefixes:
-        for stored in store.list(bucket, prefix):
-            if stored.key in keys:
-                found[stored.key] = stored.modified
-            if stored.key == prefix:
+class ModifiedTimes:
+    """The files of the streams in one bucket, as their logs name them. What was listed once is not listed again, so
+    nobody may write these files meanwhile. Safe to share between threads."""
+
+    def __init__(self, store: Store, bucket: str) -> None:
+        self._store, self._bucket = store, bucket
+        self._lock = threading.Lock()
+        self._streams: dict[str, _OfStream] = {}
+
+    def of(self, log: str, keys: Collection[str]) -> Mapping[str, int]:
+        """Key → LastModified in milliseconds since the epoch of these files, without those that are not there. ``log``:
+        the key of a file of the stream's log. Raises StoreError."""
+        with self._lock:
+            stream = self._streams.setdefault(log.rpartition("/")[0], _OfStream(self._store, self._bucket))
+        return stream.of(keys)
+
+
+class _OfStream:
+    """The files of one stream: they have a folder in common."""
+
+    def __init__(self, store: Store, bucket: str) -> None:
+        self._store, self._bucket = store, bucket
+        self._lock = threading.Lock()
+        self._found: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self._folders: tuple[str, ...] = ()
+
+    def of(self, keys: Collection[str]) -> Mapping[str, int]:
+        with self._lock:
+            new = {key for key in keys if key not in self._asked and not key.startswith(self._folders)}
+            self._asked |= new
+            if new and len(self._asked) > FEW:
+                # With those that were listed before: a stream reads one folder, whatever its subfolders are.
+                folder = common_folder({*self._asked, *self._folders}) or common_folder(self._asked)
+                self._found |= {stored.key: stored.modified for stored in self._store.list(self._bucket, folder)}
+                self._folders += (folder,)
+                self._asked.clear()
+            else:
+                for key in new:
+                    self._list_one(key)
+            return {key: self._found[key] for key in keys if key in self._found}
+
+    def _list_one(self, key: str) -> None:
+        for stored in self._store.list(self._bucket, key):
+            if stored.key == key:
+                self._found[key] = stored.modified
                 break  # other keys follow that begin like this one
-    return found
 
 
 def common_folder(keys: Collection[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from migrator.carriers.kinds import Carrier, carrier_of
+from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import lies_in
 from migrator.planfile.queries import COPIED, keys_under
@@ -72,7 +73,13 @@ def rewrite_stale_logs(plan: PlanFile, store: Store, bucket: str, used: Collecti
     see :func:`mark_logs`."""
     rows = plan.db.execute(f"SELECT id, target, role FROM objects WHERE action = '{SAME}' AND role IN {OTHER_ROLES}")
     logs = [row for row in rows.fetchall() if not lies_in(row[1], used)]
-    stale = [(number,) for number in stale_logs(plan, store, bucket, logs)]
+
+    def times(_: str, keys: Collection[str]) -> dict[str, int]:
+        query = f"SELECT modified FROM {TARGET} WHERE key = ?"
+        found = {key: plan.db.execute(query, (key,)).fetchone() for key in keys}
+        return {key: row[0] for key, row in found.items() if row is not None}
+
+    stale = [(number,) for number in stale_logs(store, bucket, logs, times)]
     plan.db.executemany(f"UPDATE objects SET action = '{REWRITE}' WHERE id = ?", stale)
 
 

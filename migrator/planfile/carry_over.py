@@ -8,12 +8,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, SAME, TIMED_ROLES
+from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, SAME
 
-_OTHERS = ("", ROLE_VERSION_HINT, *TIMED_ROLES)
-_REWRITTEN_FILE = f"action IN ('{REWRITE}', '{SAME}') AND role NOT IN {_OTHERS}"
-"""SAME: the plan has found that the whole table is at the target already. Logs that record when their files were copied
-are written anew."""
+_REWRITTEN_FILE = f"action IN ('{REWRITE}', '{SAME}') AND role NOT IN ('', '{ROLE_VERSION_HINT}')"
+"""SAME: the plan has found that the whole table is at the target already."""
 _REWRITTEN = f"""
 SELECT o.bucket, o.key, o.etag, o.target, d.size, d.etag, d.proof, x.size, x.lower, x.upper
 FROM objects o JOIN done d ON d.object_id = o.id LEFT JOIN delete_files x ON x.object_id = o.id

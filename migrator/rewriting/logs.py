@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from migrator.carriers.logs import Modified, log_time, paths_of_log, rewrite_log, rewrite_manifest_of_links
 from migrator.errors import UnmappedPath
-from migrator.inventory.modified import modified_times
+from migrator.inventory.modified import ModifiedTimes
 from migrator.layout import Layout, Location
 from migrator.planfile.rows import ROLE_SYMLINK, TIMED_ROLES, PlannedObject
 from migrator.results import Written
@@ -19,8 +19,9 @@ class LogRewriter:
     """Rewrites logs from the old buckets to the target. The files that they name must be copied before, since the
     logs record when their files were written. Safe to share between threads."""
 
-    def __init__(self, store: Store, layout: Layout) -> None:
-        self._store, self._layout = store, layout
+    def __init__(self, store: Store, layout: Layout, times: ModifiedTimes) -> None:
+        """``times``: of the copies in the target bucket."""
+        self._store, self._layout, self._times = store, layout, times
 
     def __call__(self, planned: PlannedObject, replaces: str | None) -> Written:
         """Rewrite one log. At the target only an object with the ETag ``replaces`` is overwritten.
@@ -39,15 +40,14 @@ class LogRewriter:
         if planned.role == ROLE_SYMLINK:
             rewrite_manifest_of_links(source, sink, mapping, planned.place)
             return
-        modified = self._modified([mapping(path) for path in paths_of_log(source, planned.place)])
+        modified = self._modified(planned, [mapping(path) for path in paths_of_log(source, planned.place)])
         source.seek(0)
         rewrite_log(source, sink, mapping, planned.place, TIMED_ROLES[planned.role], modified)
 
-    def _modified(self, uris: Iterable[str | None]) -> Modified:
+    def _modified(self, planned: PlannedObject, uris: Iterable[str | None]) -> Modified:
         """The times of the copies with these URIs."""
         keys = {key for uri in uris if (key := self._key_of(uri)) is not None}
-        listed = modified_times(self._store, self._layout.target_bucket, keys)
-        times = {key: log_time(modified) for key, modified in listed.items()}
+        times = {key: log_time(modified) for key, modified in self._times.of(planned.target or "", keys).items()}
         return lambda uri: times.get(self._key_of(uri) or "")
 
     def _mapping(self, place: str) -> Callable[[str], str | None]:

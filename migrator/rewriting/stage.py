@@ -7,6 +7,7 @@ from functools import partial
 
 from migrator.carriers.checkpoints import COPIED_LAST
 from migrator.errors import MigrationFailed, Occupied
+from migrator.inventory.modified import ModifiedTimes
 from migrator.planfile.queries import count_objects, pending_rewrites, pending_uploads
 from migrator.planfile.rows import LOG_ROLES, REWRITTEN_ROLES, ROLE_SCRIPT, TIMED_ROLES, PlannedObject
 from migrator.results import Written
@@ -66,20 +67,20 @@ def rewrite_scripts(run: Run) -> None:
 def rewrite_logs(run: Run) -> None:
     """Rewrite the logs of streams, and the manifests that list files for other engines. The files that they name must
     be copied. Raises as :func:`rewrite_tables`."""
-    rewriter = LogRewriter(run.store, run.layout)
-    _forget_stale_logs(run)
+    times = ModifiedTimes(run.store, run.layout.target_bucket)
+    rewriter = LogRewriter(run.store, run.layout, times)
+    _forget_stale_logs(run, times)
     for role in LOG_ROLES:
         run.each_object(f"rewriting {role}", pending_rewrites(role), _job(run, rewriter), workers=THREADS)
 
 
-def _forget_stale_logs(run: Run) -> None:
-    """Logs record when their files were copied: those whose files were copied since are rewritten again."""
-    done = {number: (target, role, etag) for number, target, role, etag in run.plan.db.execute(_TIMED_LOGS_DONE)}
-    stale = set(done)
-    if not run.result.copied:  # an earlier run may have ended after the copies; the target is as it was listed
-        logs = ((number, target, role) for number, (target, role, _) in done.items())
-        stale = set(stale_logs(run.plan, run.store, run.layout.target_bucket, logs))
-    run.journal.may_replace((number, done[number][2]) for number in stale)
+def _forget_stale_logs(run: Run, times: ModifiedTimes) -> None:
+    """Logs record when their files were copied: those whose files were copied since, by this run or by one that was
+    killed, are rewritten again."""
+    rows = run.plan.db.execute(_TIMED_LOGS_DONE).fetchall()
+    etags = {row[0]: row[3] for row in rows}
+    stale = stale_logs(run.store, run.layout.target_bucket, (row[:3] for row in rows), times.of)
+    run.journal.may_replace((number, etags[number]) for number in stale)
     run.journal.forget(stale)
     run.journal.commit()
 

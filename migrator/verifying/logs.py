@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import MigratorError
 from migrator.inventory.listing import TARGET
-from migrator.inventory.modified import modified_times
+from migrator.inventory.modified import ModifiedTimes
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import WRITTEN_OR_SAME, count_objects
@@ -89,7 +89,8 @@ class _Reader:
     """Reads logs at the target and in the old buckets. Safe to share between threads."""
 
     def __init__(self, plan: PlanFile, store: Store, old: OldBuckets, *, times: bool) -> None:
-        self._layout, self._store, self._old, self._times = plan.layout, store, old, times
+        self._layout, self._store, self._old = plan.layout, store, old
+        self._times = ModifiedTimes(store, plan.layout.target_bucket) if times else None
 
     def look(self, planned: PlannedObject) -> _Seen:
         """Read one log. Raises StoreError if the one at the target cannot be read."""
@@ -102,10 +103,10 @@ class _Reader:
                     old = stack.enter_context(opened(self._store, planned)).file
                 except MigratorError as error:
                     why_not = refusal(error)
-            return _Seen(next(self._problems(planned.role, new, old), ""), why_not)
+            return _Seen(next(self._problems(planned, new, old), ""), why_not)
 
-    def _problems(self, role: str, new: BinaryIO, old: BinaryIO | None) -> Iterator[str]:
-        times = self._times_at_target(role, new)
+    def _problems(self, planned: PlannedObject, new: BinaryIO, old: BinaryIO | None) -> Iterator[str]:
+        role, times = planned.role, self._times_at_target(planned, new)
         pairs = zip_longest(new, old) if old is not None else ((line, None) for line in new)
         for number, (now, before) in enumerate(pairs, start=1):
             line = _parsed(role, now or b"")
@@ -121,16 +122,16 @@ class _Reader:
         time = before.time if times is None or path == before.path else times.get(path, before.time)
         return times is None or now.time == time
 
-    def _times_at_target(self, role: str, new: BinaryIO) -> Mapping[str, int] | None:
+    def _times_at_target(self, planned: PlannedObject, new: BinaryIO) -> Mapping[str, int] | None:
         """URI → LastModified, rounded up to whole seconds, of the copies that a log names; in milliseconds. None if
         they are not to be compared."""
-        if role not in TIMED_ROLES or not self._times:
+        if planned.role not in TIMED_ROLES or self._times is None:
             return None
         bucket = self._layout.target_bucket
-        paths = (_parsed(role, line).path for line in new)
+        paths = (_parsed(planned.role, line).path for line in new)
         at_target = [at for path in paths if (at := Location.parse(path)) and at.bucket == bucket]
         new.seek(0)
-        times = modified_times(self._store, bucket, {at.key for at in at_target})
+        times = self._times.of(planned.target or "", {at.key for at in at_target})
         return {at.uri: math.ceil(times[at.key] / 1000) * 1000 for at in at_target if at.key in times}
 
 
