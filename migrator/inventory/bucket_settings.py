@@ -13,6 +13,8 @@ from typing import Any
 
 from migrator.errors import first_names
 from migrator.findings import counted
+from migrator.settings.kinds import as_list
+from migrator.settings.policies import is_anyone
 
 Document = Mapping[str, Any]
 
@@ -41,22 +43,14 @@ def _clean(text: object) -> str:
     return "".join(char if char.isprintable() else "?" for char in str(text))[:80]
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _policy(document: Document) -> str:
-    statements = _list(json.loads(document["Policy"])["Statement"])
-    open_to_all = [s for s in statements if s.get("Effect") == "Allow" and _is_anyone(s.get("Principal"))]
+    statements = as_list(json.loads(document["Policy"])["Statement"])
+    open_to_all = [s for s in statements if s.get("Effect") == "Allow" and is_anyone(s.get("Principal"))]
     if not open_to_all:
         return counted(len(statements), "statement")
-    actions = _some(str(action) for s in open_to_all for action in _list(s.get("Action", "some actions")))
+    actions = _some(str(action) for s in open_to_all for action in as_list(s.get("Action", "some actions")))
     limited = ", on conditions" if all(s.get("Condition") for s in open_to_all) else ""
     return f"{counted(len(statements), 'statement')} (everyone may {actions}{limited})"
-
-
-def _is_anyone(principal: Any) -> bool:
-    return principal == "*" or (isinstance(principal, dict) and "*" in _list(principal.get("AWS")))
 
 
 def _public(document: Document) -> str:

@@ -10,7 +10,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -25,12 +24,15 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A folder that is uploaded below ``target``, a prefix of the target bucket without a slash at its end."""
+    """A folder that is uploaded below the target of its rule."""
 
     path: Path
-    target: str
-    must_exist: bool
     rule: Recorded
+
+    @property
+    def target(self) -> str:
+        """The prefix in the target bucket, without a slash at its end."""
+        return self.rule.target or ""
 
     @property
     def place(self) -> str:
@@ -59,9 +61,8 @@ def local_folders(layout: Layout) -> list[LocalFolder]:
         path = rule.prefix.removeprefix(_SCHEME)
         if rule.target is None or not path.startswith("/") or path == rule.prefix:
             continue
-        folder = LocalFolder(Path(path), rule.target, not _has_objects(layout, rule), rule)
-        if folder.must_exist or folder.path.is_dir():
-            folders.append(folder)
+        if Path(path).is_dir() or not _has_objects(layout, rule):
+            folders.append(LocalFolder(Path(path), rule))
     return folders
 
 
@@ -139,8 +140,10 @@ def _walk(folder: Path, found: LocalFiles) -> Iterator[Path]:
         found.left_out += sum(Path(at, name).is_symlink() for name in folders)
         for name in sorted(names):
             path = Path(at, name)
-            with suppress(FileNotFoundError):
-                if stat.S_ISREG(path.lstat().st_mode):
-                    yield path
-                else:
-                    found.left_out += 1
+            try:
+                is_file = stat.S_ISREG(path.lstat().st_mode)
+            except FileNotFoundError:
+                continue
+            found.left_out += not is_file
+            if is_file:
+                yield path

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from migrator.carriers.checkpoints import COMMITS, NARROW, OFFSETS, Checkpoint, Part, part_of
+from migrator.carriers.checkpoints import COMMITS, METADATA, NARROW, OFFSETS, Checkpoint, Part, part_of
 from migrator.carriers.kinds import sink_log
 from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile
@@ -20,14 +20,15 @@ _LISTED = f"SELECT key FROM {TARGET} WHERE key >= ? AND key < ?"
 @dataclass
 class PlannedCheckpoint:
     """A checkpoint in an old bucket. ``root``: its folder, "" for the bucket itself; ``target``: where that goes;
-    ``parts``: id of each object → what it is; ``actions``: id → what the plan does with it."""
+    ``parts``: id of each object → what it is; ``id_action``: what the plan does with the file that has the id of the
+    stream, "" if there is none."""
 
     bucket: str
     root: str
     target: str
     checkpoint: Checkpoint = field(default_factory=Checkpoint.empty)
     parts: dict[int, Part] = field(default_factory=dict)
-    actions: dict[int, str] = field(default_factory=dict)
+    id_action: str = ""
 
     @property
     def place(self) -> str:
@@ -46,7 +47,7 @@ def checkpoints(plan: PlanFile) -> list[PlannedCheckpoint]:
         checkpoint = found.setdefault((bucket, part.root), PlannedCheckpoint(bucket, part.root, there.root))
         checkpoint.checkpoint.add(part)
         checkpoint.parts[number] = part
-        checkpoint.actions[number] = action
+        checkpoint.id_action = action if part.kind == METADATA else checkpoint.id_action
     return [found[place] for place in sorted(found) if found[place].checkpoint.is_one]
 
 

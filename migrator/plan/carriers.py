@@ -228,6 +228,14 @@ def _finding(verdict: _Judgement, layout: Layout) -> Finding | None:
     return Finding.of(code, place, message, move if severity == BLOCK else "", severity=severity)
 
 
+def must_not_be_named(layout: Layout, place: Place) -> bool:
+    """True for a place in an old bucket, unless a rule leaves it where it is: the copy of a file must not name it."""
+    if place.bucket not in layout.buckets:
+        return False
+    rule = layout.rule_for(place.bucket, place.key)
+    return rule is None or rule.target is not None
+
+
 class _Reader:
     """Reads as much of each log as is needed and allowed. Safe to share between threads."""
 
@@ -320,10 +328,7 @@ class _Reader:
                 yield Place(uri, "", "")
 
     def _moves(self, place: Place) -> bool:
-        if place.bucket not in self._layout.buckets:
-            return False
-        rule = self._layout.rule_for(place.bucket, place.key)
-        return rule is None or rule.target is not None
+        return must_not_be_named(self._layout, place)
 
     def _is_unmapped(self, place: Place) -> bool:
         if place.bucket not in self._layout.buckets:

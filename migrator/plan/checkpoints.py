@@ -20,6 +20,7 @@ from migrator.planfile.queries import keys_under
 from migrator.planfile.rows import CONFLICT, LOCAL, SAME, SKIP
 from migrator.store import Store
 
+_LACKS = "checkpoint-incomplete"
 ATTEMPTS = 3
 """How often a checkpoint is listed that seems to lack files: its stream may be running, and no listing is of an
 instant."""
@@ -60,15 +61,10 @@ def plan_checkpoints(plan: PlanFile, store: Store, layout: Layout) -> set[str]:
     return used
 
 
-_LACKS = "checkpoint-incomplete"
-
-
 def _is_used(plan: PlanFile, one: PlannedCheckpoint) -> bool:
     """True if the stream of this checkpoint goes on at the target: there is a newer batch, and the id is the same."""
-    ids = [id_ for id_, part in one.parts.items() if part.kind == METADATA]
-    if ids:
-        same_id = any(one.actions[id_] == SAME for id_ in ids)
-    else:  # retire has deleted the old one, or it was lost
+    same_id = one.id_action == SAME
+    if not one.id_action:  # retire has deleted the old one, or it was lost
         same_id = is_at_target(plan, f"{one.target}/{METADATA}" if one.target else METADATA)
     return same_id and newest_at_target(plan, one.target) > one.checkpoint.newest
 

@@ -10,6 +10,7 @@ from migrator.errors import Unreadable
 from migrator.findings import BLOCK, EXAMPLES, WARN, Finding, counted, first_of
 from migrator.inventory.local_files import LocalFolder, local_folders, misspelled_rules, read_folder, sha256
 from migrator.layout import Layout
+from migrator.plan.carriers import WHOLE, must_not_be_named
 from migrator.plan.diff import AMBIGUOUS
 from migrator.planfile.connecting import insert_rows
 from migrator.planfile.file import PlanFile
@@ -17,8 +18,6 @@ from migrator.planfile.rows import CONFLICT, COPY, LOCAL, OVERWRITE, REWRITE, RO
 from migrator.progress import Progress
 from migrator.store import Store
 
-MOST_READ = 4 << 20
-"""Bytes: how much of a file is read that is not rewritten, to see which places it names."""
 _INTO = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action, role)"
 _AMBIGUOUS = f"SELECT id, key, target FROM objects WHERE bucket = '{LOCAL}' AND action = '{AMBIGUOUS}'"
 
@@ -82,18 +81,15 @@ def _role(plan: PlanFile, path: Path, layout: Layout) -> str:
 
 
 def _first_moved(carrier: Carrier, path: Path, layout: Layout) -> Place | None:
-    """The first place that the beginning of the file names, and that is in an old bucket and does not stay there."""
+    """The first place that the beginning of the file names and that its copy must not name."""
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_READ)
+            data = file.read(WHOLE)
     except OSError:
         return None
     if not data.startswith(carrier.sign):
         return None
-    for place in places_in(carrier, data):
-        if place.bucket in layout.buckets and not layout.stays(f"s3://{place.bucket}/{place.key}"):
-            return place
-    return None
+    return next((place for place in places_in(carrier, data) if must_not_be_named(layout, place)), None)
 
 
 def compare_local_files(plan: PlanFile, store: Store, layout: Layout) -> None:

@@ -47,6 +47,8 @@ ROLE_SCRIPT = "script"
 """The role of a script whose old paths are rewritten."""
 OTHER_ROLES = (*LOG_ROLES, ROLE_SCRIPT, ROLE_LOCAL)
 """The roles of the files that migrator writes itself and that are of no table."""
+OF_NO_TABLE = ("", *OTHER_ROLES)
+"""The roles of all objects that are of no table: "" for those that are copied as they are."""
 
 ROLE_VERSION_HINT = "version-hint"
 """The role of a Hadoop table's pointer, which is copied at the cutover."""

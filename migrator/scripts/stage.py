@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from migrator.scripts.diff import unified_diff
@@ -90,30 +91,40 @@ def rewrite_files(
             result.skipped.append(one)
             continue
         path, data = one
-        text = decode(data)
-        if text is None:
-            old = mentions(data, names)
-            result.skipped.append(Skipped(str(path), NOT_TEXT_BUT_OLD if old else NOT_TEXT, old))
-        else:
-            _rewrite(path, data, text, names, result, backup=backup)
+        replace = partial(replace_file, path, data, backup=backup) if write else None
+        look_at(str(path), _name_in_diff(path), data, names, result, replace)
     return result
 
 
-def look_at(path: str, name_in_diff: str, data: bytes, names: Names, result: RewrittenFiles) -> None:
-    """Add what is found in a file that is not written."""
-    text = decode(data)
-    if text is None:
-        old = mentions(data, names)
-        result.skipped.append(Skipped(path, NOT_TEXT_BUT_OLD if old else NOT_TEXT, old))
-        return
+def look_at(
+    path: str,
+    name_in_diff: str,
+    data: bytes,
+    names: Names,
+    result: RewrittenFiles,
+    replace: Callable[[bytes], str | None] | None = None,
+) -> None:
+    """Add what is found in a file. ``replace``: puts the new text in its place, and returns the path of the backup."""
     done = rewrite_bytes(path, data, names)
     if done is None:
-        result.skipped.append(Skipped(path, IS_CONFIGURATION, False))
-    elif done.changes or done.doubts:
-        diff = unified_diff(name_in_diff, text, done.edits)
-        result.files.append(RewrittenFile(path, done.changes, done.doubts, diff))
-    else:
+        text = decode(data)
+        old = text is None and mentions(data, names)
+        reason = IS_CONFIGURATION if text is not None else NOT_TEXT_BUT_OLD if old else NOT_TEXT
+        result.skipped.append(Skipped(path, reason, old))
+        return
+    if not done.changes and not done.doubts:
         result.unchanged += 1
+        return
+    diff = unified_diff(name_in_diff, data.decode(), done.edits)
+    written, kept = False, None
+    if replace is not None and done.edits:
+        try:
+            kept = replace(done.text.encode())
+            written = True
+        except OSError as error:
+            result.skipped.append(Skipped(path, f"{NOT_WRITTEN}: {error.strerror}", True))
+    doubts = done.doubts_after() if written else done.doubts
+    result.files.append(RewrittenFile(path, done.changes, doubts, diff, written, kept))
 
 
 def _name_in_diff(path: Path) -> str:
@@ -129,23 +140,3 @@ def _read(paths: Sequence[str | Path], configuration: Path | None) -> Iterator[t
             yield one, data
         elif isinstance(data, Skipped):
             yield data
-
-
-def _rewrite(path: Path, data: bytes, text: str, names: Names, result: RewrittenFiles, *, backup: bool) -> None:
-    if is_configuration(path, text):
-        result.skipped.append(Skipped(str(path), IS_CONFIGURATION, False))
-        return
-    done = rewrite_text(text, names)
-    if not done.changes and not done.doubts:
-        result.unchanged += 1
-        return
-    diff = unified_diff(_name_in_diff(path), text, done.edits)
-    written, kept = False, None
-    if result.written and done.edits:
-        try:
-            kept = replace_file(path, data, done.text.encode("utf-8"), backup=backup)
-            written = True
-        except OSError as error:
-            result.skipped.append(Skipped(str(path), f"{NOT_WRITTEN}: {error.strerror}", True))
-    doubts = done.doubts_after() if written else done.doubts
-    result.files.append(RewrittenFile(str(path), done.changes, doubts, diff, written, kept))

@@ -9,9 +9,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from migrator.errors import ConfigError
-from migrator.settings.compare import canonical_policy
 from migrator.settings.kinds import IAM_POLICY, MALFORMED, Agreed, Lake, Told, as_list, mappings, new_name
-from migrator.settings.policies import translated_statement
+from migrator.settings.policies import essence, translated_statement
 from migrator.settings.translate import Change, Translation
 
 MOST_CHARACTERS = 6144
@@ -29,17 +28,17 @@ def translate_iam_policy(lake: Lake, text: str) -> Translation:
     except MALFORMED:
         raise ConfigError("This is no policy: JSON with a Statement is needed.", next_move="Check --iam.") from None
     result = Translation(target)
-    known = [_essence(statement) for statement in statements]
+    known = [essence(statement) for statement in statements]
     added: list[dict[str, Any]] = []
     version, agreed = str(policy.get("Version")), Agreed()
     for number, statement in enumerate(statements, 1):
         list(_translated(lake, Told(IAM_POLICY), statement, number, version, agreed))
     for number, statement in enumerate(statements, 1):
         for made in _translated(lake, told, statement, number, version, agreed):
-            if _essence(made) not in known:
+            if essence(made) not in known:
                 taken = [str(other.get("Sid")) for other in (*statements, *added)]
                 added.append({**made, "Sid": new_name(made["Sid"], taken, 100, "")})
-                known.append(_essence(made))
+                known.append(essence(made))
     if added:
         after = {**policy, "Statement": [*statements, *added]}
         result.changes.append(Change(IAM_POLICY, policy, after))
@@ -47,10 +46,6 @@ def translate_iam_policy(lake: Lake, text: str) -> Translation:
             told.warn(target, f"it would have {size:,} characters; AWS takes {MOST_CHARACTERS:,} for a managed policy")
     result.not_carried += told.found
     return result
-
-
-def _essence(statement: Mapping[str, Any]) -> Any:
-    return canonical_policy({key: value for key, value in statement.items() if key != "Sid"})
 
 
 def _translated(

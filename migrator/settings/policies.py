@@ -113,10 +113,14 @@ class _Resources:
     bucket: str = ""
 
 
+def is_anyone(principal: Any) -> bool:
+    """True if this principal of a statement is everybody."""
+    return principal == "*" or (isinstance(principal, Mapping) and "*" in as_list(principal.get("AWS")))
+
+
 def is_public(statement: Mapping[str, Any]) -> bool:
     """True if a statement allows something to everybody, without any condition."""
-    principal = statement.get("Principal")
-    anyone = principal == "*" or (isinstance(principal, Mapping) and "*" in as_list(principal.get("AWS")))
+    anyone = is_anyone(statement.get("Principal"))
     return statement.get("Effect") == "Allow" and anyone and not statement.get("Condition")
 
 
@@ -130,14 +134,14 @@ def translate_policy(lake: Lake, told: Told) -> Document | None:
         told.block(target, f"its present policy cannot be kept: {UNKNOWN_FORM}")
         return present
     _check_open_target(lake, told, statements)
-    known = [_essence(statement) for statement in statements]
+    known = [essence(statement) for statement in statements]
     added: list[dict[str, Any]] = []
     agreed: Agreed = {}
     for bucket, old in lake.having(POLICY):
         list(_translated(lake, Told(POLICY), bucket, old, agreed))
     for bucket, old in lake.having(POLICY):
         for statement in _translated(lake, told, bucket, old, agreed):
-            if _essence(statement) in known:
+            if essence(statement) in known:
                 continue
             if any(other.get("Sid") == statement["Sid"] for other in statements):
                 move = "Rename or remove that statement."
@@ -145,7 +149,7 @@ def translate_policy(lake: Lake, told: Told) -> Document | None:
                 continue
             taken = [str(other.get("Sid")) for other in added]
             added.append({**statement, "Sid": new_name(statement["Sid"], taken, 100, "")})
-            known.append(_essence(statement))
+            known.append(essence(statement))
     if not added:
         return present
     text = json.dumps({**policy, "Statement": [*statements, *added]}, separators=(",", ":"))
@@ -199,7 +203,8 @@ def _reaches(statement: Mapping[str, Any], lake: Lake, prefix: str) -> bool:
     return False
 
 
-def _essence(statement: Mapping[str, Any]) -> Any:
+def essence(statement: Mapping[str, Any]) -> Any:
+    """What a statement says, in a form that is equal for equal meanings: all but its Sid."""
     return canonical_policy({key: value for key, value in statement.items() if key != "Sid"})
 
 

@@ -11,7 +11,7 @@ from migrator.planfile import log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import STARTED, Journal
 from migrator.planfile.queries import PLAIN_COPIES
-from migrator.planfile.rows import OTHER_ROLES, PlannedTable
+from migrator.planfile.rows import OF_NO_TABLE, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Conditional, Store, probe_conditional
 from migrator.target.compare import Changes, find_changes, list_target
@@ -163,7 +163,7 @@ class TargetGuard:
         )
         for key, etag, source, source_etag, role in self._plan.rows(query):
             yield own(key, etag)
-            if role == "" or role in OTHER_ROLES:
+            if role in OF_NO_TABLE:
                 yield same(key, etag, source, source_etag)
 
 

@@ -64,7 +64,7 @@ def check_logs(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress
             if outcome.result.problem:
                 check.fail(f"* {place}: {outcome.result.problem}")
             elif outcome.result.why_not:
-                check.skip(f"lines compared with the old ones: {outcome.result.why_not}")
+                check.skip(f"line by line with the old log: {outcome.result.why_not}")
     return [check]
 
 

@@ -20,7 +20,7 @@ from migrator.planfile.queries import (
     place,
     same_etag,
 )
-from migrator.planfile.rows import CONFLICT, OTHER_ROLES, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
+from migrator.planfile.rows import CONFLICT, OF_NO_TABLE, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check, PrefixTotal, note_comparison
@@ -32,9 +32,6 @@ REMOVED_BY_STREAM = "removed by a stream that goes on at the target"
 OBJECTS_CHECK = "every object of the plan is at the target"
 """The name of the check of :func:`check_objects`."""
 
-PINNED = ("", *OTHER_ROLES)
-"""The roles of objects of no table: what the target had of them while planning must still be there."""
-
 _DIFFERENCES = f"""
 SELECT {place("o.")}, o.target, o.table_id, o.role, CASE
   WHEN o.action = '{CONFLICT}' THEN 'is not what the plan wants there, which is why the plan is blocked'
@@ -43,7 +40,7 @@ SELECT {place("o.")}, o.target, o.table_id, o.role, CASE
   WHEN d.object_id IS NOT NULL AND (t.size <> d.size OR NOT {same_etag("t.etag", "d.etag")})
   THEN 'differs from what was written'
   WHEN d.object_id IS NULL AND o.action = '{SAME}' AND o.role = '' AND t.size <> o.size THEN 'size differs'
-  WHEN d.object_id IS NULL AND o.action = '{SAME}' AND o.role IN {PINNED} AND t.etag IS NOT o.target_etag
+  WHEN d.object_id IS NULL AND o.action = '{SAME}' AND o.role IN {OF_NO_TABLE} AND t.etag IS NOT o.target_etag
   THEN 'differs from what was there while planning'
   WHEN d.object_id IS NULL AND o.action <> '{SAME}' THEN 'not migrated yet' END AS what
 FROM objects o LEFT JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
@@ -78,13 +75,13 @@ def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedT
     query = f"SELECT count(*) FROM objects WHERE {MOVES} AND (role <> '{ROLE_VERSION_HINT}' OR ?)"
     (check.checked,) = plan.db.execute(query, (cut_over,)).fetchone()
     used = {table.id for table in in_use}
-    streams: set[str] | None = None
+    streams = None if cut_over else set[str]()
     for source, target, table, role, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
         if role == ROLE_VERSION_HINT and table in used and what != "missing":
             continue  # it names the version that is verified
         reason = ""
         if what == "missing":
-            streams = streams_at_target(plan) if streams is None and cut_over else streams or set()
+            streams = streams_at_target(plan) if streams is None else streams
             reason = REMOVED_BY_STREAM if lies_in(target, streams) else ""
         if lies_in(target, folders):
             reason = REMOVED_BY_MAINTENANCE if what == "missing" else WRITTEN_AGAIN if role == "" else ""

@@ -56,3 +56,11 @@ class Checked:
     def only(self, code: str) -> Finding:
         (finding,) = [finding for finding in self.check().findings if finding.code == code]
         return finding
+
+
+def tidy(store: Store) -> Checked:
+    """A lake with all of its structure, and without any old bucket."""
+    made = Checked(store)
+    for key in TIDY:
+        made.put(key)
+    return made

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from checking.lake import TIDY, Checked
+from checking.lake import Checked, tidy
 from migrator import Settings, check_lake, reference
 from migrator.cli import main
 from migrator.errors import NotFound
@@ -18,10 +18,7 @@ from migrator.store import Store
 
 @pytest.fixture
 def lake(mock_store: Store) -> Checked:
-    made = Checked(mock_store)
-    for key in TIDY:
-        made.put(key)
-    return made
+    return tidy(mock_store)
 
 
 def run(*words: str) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.core import set_initial_no_auth_action_count
 
+from e2e.crashes import die_at
 from migrator.cutover import fence as fences
 from migrator.cutover.fence import (
     SID,
@@ -111,34 +113,17 @@ def test_a_wave_fences_its_own_folders_only(lake: Store, tmp_path: Path) -> None
     ]
 
 
-class Killed(BaseException):
-    """Stands for kill -9."""
-
-
 @pytest.mark.parametrize("requests", range(6))
 def test_killed_before_any_request_the_next_command_gives_the_old_policy_back(
     plan: PlanFile, lake: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch, requests: int
 ) -> None:
     """The requests: each bucket's policy is set and read back; then each is given back."""
-    left = [requests]
-
-    def counted(do: Any) -> Any:
-        def call(*arguments: Any) -> Any:
-            if not left[0]:
-                raise Killed
-            left[0] -= 1
-            return do(*arguments)
-
-        return call
-
     wanted = plan_fence(plan, lake, journal)
     with monkeypatch.context() as patched:
-        patched.setattr(fences, "write_policy", counted(write_policy))
-        with pytest.raises(Killed):
+        die_at(patched, requests + 1, (fences, "write_policy"))
+        with suppress(KeyboardInterrupt):
             set_fence(lake, journal, wanted)
             lift_fence(lake, journal)
-            left[0] = 0
-            fences.write_policy(lake, "bronze", None)
     lifted = lift_fence(lake, journal)
     assert is_as_before(lake) and not standing(journal) and not lifted.changed
     raise_fence(plan, lake, journal)

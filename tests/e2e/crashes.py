@@ -14,9 +14,9 @@ LOG, CATALOG = (Journal, "event"), (SqlCatalog, "repoint")
 PUT, UPLOAD, COPY, PUT_IF = ((Store, name) for name in ("put", "upload", "copy", "put_if"))
 
 
-def die_at(patch: pytest.MonkeyPatch, step: int, *writes: tuple[type, str]) -> list[int]:
-    """Raise KeyboardInterrupt right before the ``step``-th call of any of these methods, counted from 1. The number of
-    calls so far is the one member of the result."""
+def die_at(patch: pytest.MonkeyPatch, step: int, *writes: tuple[object, str]) -> list[int]:
+    """Raise KeyboardInterrupt right before the ``step``-th call of any of these methods or functions, counted from 1.
+    The number of calls so far is the one member of the result."""
     count = [0]
 
     def dying(call: Any) -> Any:

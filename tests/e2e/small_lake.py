@@ -7,8 +7,8 @@ so that "no row is lost" is a matter of sets. Rows are read by pyiceberg, and no
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,15 @@ class SmallLake:
         lines += [f'[catalogs.{name}]\ntype = "sql"\nuri = "{self.database(name)}"' for name in ("one", "two")]
         lines += ['[catalogs.local]\ntype = "hadoop"\nwarehouse = "s3://bronze/hwh"']
         return "\n".join(lines) + "\n"
+
+    @contextmanager
+    def with_rules(self, *rules: str) -> Iterator[None]:
+        """With these lines of [layout] in lake.toml, for a time."""
+        before = self.config.read_text()
+        lines = "".join(f"{rule}\n" for rule in rules)
+        self.config.write_text(before.replace("[layout]\n", f"[layout]\n{lines}", 1))
+        yield
+        self.config.write_text(before)
 
     def database(self, catalog: str) -> str:
         return f"sqlite:///{self.folder}/{catalog}.sqlite"

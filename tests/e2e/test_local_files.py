@@ -40,11 +40,8 @@ def folder(lake: SmallLake, tmp_path: Path) -> Iterator[Path]:
         (checkpoints / name).parent.mkdir(parents=True, exist_ok=True)
         (checkpoints / name).write_bytes(data)
     (checkpoints / "bronze" / "link").symlink_to(checkpoints / "silver")
-    text = lake.config.read_text()
-    rule = f'"file://{checkpoints}/" = "checkpoints/"\n'
-    lake.config.write_text(text.replace("[layout]\n", f"[layout]\n{rule}", 1))
-    yield checkpoints
-    lake.config.write_text(text)
+    with lake.with_rules(f'"file://{checkpoints}/" = "checkpoints/"'):
+        yield checkpoints
 
 
 def plan_of(lake: SmallLake, folder: Path, name: str = "p.db") -> Path:
@@ -156,11 +153,8 @@ def test_nothing_of_anybodys_is_overwritten(lake: SmallLake, folder: Path, tmp_p
 def test_two_checkpoints_for_one_place(lake: SmallLake, folder: Path, tmp_path: Path) -> None:
     lake.put("gold", "cp/bronze/metadata", b'{"id":"c"}')
     lake.put("gold", "cp/bronze/offsets/0", b"v1")
-    text = lake.config.read_text()
-    lake.config.write_text(text.replace("[layout]\n", '[layout]\n"s3://gold/cp/" = "checkpoints/"\n', 1))
-    found = blocks(lake, tmp_path / "p.db")
-    assert {code for code, _ in found} == {"key-collision"}
-    lake.config.write_text(text)
+    with lake.with_rules('"s3://gold/cp/" = "checkpoints/"'):
+        assert {code for code, _ in blocks(lake, tmp_path / "p.db")} == {"key-collision"}
 
 
 @pytest.mark.parametrize("trouble", ["missing", "empty", "unreadable", "gap", "no id"])
@@ -188,11 +182,9 @@ def test_what_is_not_whole_blocks(lake: SmallLake, folder: Path, tmp_path: Path,
 
 
 def test_the_longest_rule_decides(lake: SmallLake, folder: Path, tmp_path: Path) -> None:
-    text = lake.config.read_text()
-    more = f'"file://{folder}/silver/" = "other/silver/"\n"file://{folder}/bronze/state/" = false\n'
-    lake.config.write_text(text.replace("[layout]\n", f"[layout]\n{more}", 1))
-    assert api.migrate_lake(plan_of(lake, tmp_path)).ok
-    lake.config.write_text(text)
+    silver, state = f'"file://{folder}/silver/" = "other/silver/"', f'"file://{folder}/bronze/state/" = false'
+    with lake.with_rules(silver, state):
+        assert api.migrate_lake(plan_of(lake, tmp_path)).ok
     there = {*lake.listing(TARGET, "checkpoints/"), *lake.listing(TARGET, "other/")}
     assert "other/silver/metadata" in there and "checkpoints/bronze/metadata" in there
     assert not [key for key in there if "/state/" in key or key.startswith("checkpoints/silver/")]
@@ -200,10 +192,8 @@ def test_the_longest_rule_decides(lake: SmallLake, folder: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("rule", ["file://tmp/cp/", "file://localhost/tmp/cp/", "File:///tmp/cp/", "file:///"])
 def test_a_rule_that_would_upload_nothing_blocks(lake: SmallLake, tmp_path: Path, rule: str) -> None:
-    text = lake.config.read_text()
-    lake.config.write_text(text.replace("[layout]\n", f'[layout]\n"{rule}" = "checkpoints/"\n', 1))
-    assert [code for code, _ in blocks(lake, tmp_path / "p.db")] == ["local-folder"]
-    lake.config.write_text(text)
+    with lake.with_rules(f'"{rule}" = "checkpoints/"'):
+        assert [code for code, _ in blocks(lake, tmp_path / "p.db")] == ["local-folder"]
 
 
 @pytest.mark.parametrize("data", [b"v2\n" + log("s3a://gold/d", 1)[3:], log("s3a://gold/d", 1)[:-1]])
@@ -257,7 +247,5 @@ def test_a_wave_leaves_local_files_for_later(lake: SmallLake, folder: Path, tmp_
 
 def test_a_rule_for_recorded_paths_needs_no_folder(lake: SmallLake, tmp_path: Path) -> None:
     """Objects of another rule go to its target, so it may only say what tables record."""
-    text = lake.config.read_text()
-    lake.config.write_text(text.replace("[layout]\n", '[layout]\n"file:///not/here/" = "bronze/wh/"\n', 1))
-    assert not blocks(lake, tmp_path / "p.db")
-    lake.config.write_text(text)
+    with lake.with_rules('"file:///not/here/" = "bronze/wh/"'):
+        assert not blocks(lake, tmp_path / "p.db")

@@ -26,10 +26,8 @@ def scripts(lake: SmallLake) -> Iterator[SmallLake]:
     """Scripts in a bucket whose rule leads to scripts/."""
     for key, data in SCRIPTS.items():
         lake.put("bronze", key, data)
-    text = lake.config.read_text()
-    lake.config.write_text(text.replace("[layout]\n", '[layout]\n"s3://bronze/scripts/" = "scripts/"\n', 1))
-    yield lake
-    lake.config.write_text(text)
+    with lake.with_rules('"s3://bronze/scripts/" = "scripts/"'):
+        yield lake
 
 
 def plan_of(lake: SmallLake, folder: Path, name: str = "p.db") -> Path:

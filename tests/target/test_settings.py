@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from e2e.crashes import die_at
 from migrator.errors import PlanBlocked, PlanStale, StoreError
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, SETTING_SET, Journal
@@ -116,34 +118,15 @@ def test_what_was_set_in_two_steps_is_given_back_in_two(plan: PlanFile, lake: St
     assert present(lake) == BEFORE
 
 
-class Killed(BaseException):
-    """Stands for kill -9."""
-
-
 @pytest.mark.parametrize("requests", range(14))
 def test_killed_before_any_request_a_rollback_gives_everything_back(
     plan: PlanFile, lake: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch, requests: int
 ) -> None:
-    left = [requests]
-
-    def counted(do: Any) -> Any:
-        def call(*arguments: Any) -> Any:
-            if not left[0]:
-                raise Killed
-            left[0] -= 1
-            return do(*arguments)
-
-        return call
-
     translation = shown(plan, lake)
-    with monkeypatch.context() as patch:
-        for name in ("read_document", "write_document"):
-            patch.setattr(stage, name, counted(getattr(stage, name)))
-        try:
-            set_settings(lake, journal, translation)
-            undo_settings(lake, journal)
-        except Killed:
-            pass
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        die_at(patch, requests + 1, (stage, "read_document"), (stage, "write_document"))
+        set_settings(lake, journal, translation)
+        undo_settings(lake, journal)
     undo_settings(lake, journal)
     assert present(lake) == BEFORE and not standing_settings(journal)
 
