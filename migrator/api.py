@@ -42,7 +42,7 @@ from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy, settings_policy
 from migrator.plan.scripts import known_scripts
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import CUTOVER_BEGUN, Journal
+from migrator.planfile.journal import CUTOVER_BEGUN, VERIFIED, Journal
 from migrator.planfile.rows import EARLIER, LATER
 from migrator.planfile.wave import places_in_use
 from migrator.progress import Progress
@@ -608,7 +608,8 @@ def repair_lake(path: str | Path, *, change: bool, progress: Progress | None = N
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
-    """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`."""
+    """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`. The log of the plan gets an
+    entry with the result, unless the plan cannot be written: see ``Verification.not_recorded``."""
     progress = progress or Progress()
     # Deep, what the old rows are is worth keeping for when they are gone.
     with (
@@ -618,6 +619,11 @@ def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | No
         newer = TargetGuard(plan, store, progress).superseded()
         verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
         verification.superseded_by = str(newer) if newer else None
+        try:  # for the log, and the certificate that is made of it
+            plan.allow_writing(progress)
+            Journal(plan).event(VERIFIED, **verification.summary())
+        except MigratorError as error:  # the plan may be a copy that cannot be written: that proves no less
+            verification.not_recorded = error.message
         return verification
 
 

@@ -71,6 +71,10 @@ class Walker:
         low, high = keys_under(at.key.strip("/")) if at else ("", "")
         return self._refs.count_outside(at.bucket if at else "", low, high)
 
+    def sizes_by_bucket(self) -> dict[str, dict[str, int]]:
+        """Bucket → ``files`` and ``bytes`` of the distinct live files in it."""
+        return self._refs.sizes_by_bucket()
+
     def files(self) -> list[Files]:
         """The distinct live files, by kind."""
         return self._refs.files()

@@ -334,6 +334,8 @@ def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> Ta
         "deletes": facts.deletes if facts else [],
         "writers": facts.writers if facts else [],
         "features": facts.features if facts else [],
+        "buckets": facts.buckets if facts else {},
+        "snapshot_days": facts.snapshot_days if facts else {},
         "problems": problems,
         "migratable": blocking.isdisjoint(problems),
     }

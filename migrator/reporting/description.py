@@ -62,6 +62,8 @@ class TableDescription(TypedDict):
     deletes: list[dict[str, Any]]
     writers: list[str]
     features: list[str]
+    buckets: dict[str, dict[str, int]]
+    snapshot_days: dict[str, int]
     problems: list[str]
     migratable: bool
 

@@ -53,6 +53,8 @@ def conclusion(verification: Verification) -> Report:
         report.append(line(done, style="green"))
     elif verification.ok and compared:
         report.insert(0, line("No difference was found.", style="green"))
+    if verification.not_recorded:
+        unregistered.append(line(f"The plan's log has no entry for this verification: {verification.not_recorded}"))
     return report + unregistered
 
 
