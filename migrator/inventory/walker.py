@@ -15,7 +15,7 @@ from migrator.inventory.located import locate
 from migrator.inventory.metadata_cache import MetadataCache
 from migrator.inventory.problems import Problems
 from migrator.inventory.reference_checks import check_existing, check_schemes, check_staying
-from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, OF_STAYING, Files, Ref, References
+from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, OF_STAYING, Ref, References
 from migrator.inventory.table_files import READERS, BrokenFile, OpenFile, SourceFile, read_lists, read_manifests
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import head, is_s3
@@ -71,13 +71,10 @@ class Walker:
         low, high = keys_under(at.key.strip("/")) if at else ("", "")
         return self._refs.count_outside(at.bucket if at else "", low, high)
 
-    def sizes_by_bucket(self) -> dict[str, dict[str, int]]:
-        """Bucket → ``files`` and ``bytes`` of the distinct live files in it."""
-        return self._refs.sizes_by_bucket()
-
-    def files(self) -> list[Files]:
-        """The distinct live files, by kind."""
-        return self._refs.files()
+    @property
+    def references(self) -> References:
+        """What the table names, as far as it was walked."""
+        return self._refs
 
     def _lists(self, walk: Walk, strict: bool) -> None:
         places = dict(self._located(sorted(walk.lists), strict))

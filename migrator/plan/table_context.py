@@ -120,8 +120,8 @@ class TableContext:
 
     def note_features(self, walk: Walk, metadata: TableMetadata, data: bytes) -> None:
         """Write into the plan what the walk has counted. ``data``: the metadata file; empty if it is at the target."""
-        files = self.walker.files()
-        outside, buckets = self.walker.count_outside(metadata.location), self.walker.sizes_by_bucket()
+        files, buckets = self.walker.references.files(), self.walker.references.sizes_by_bucket()
+        outside = self.walker.count_outside(metadata.location)
         facts = features_of(metadata, data, files, outside=outside, buckets=buckets)
         self.update(
             manifests=len(walk.manifests),
