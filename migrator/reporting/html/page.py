@@ -1,6 +1,6 @@
 """The page: what each part of a report says, put into the template. Pure.
 
-The template escapes every text. Keys and names are untrusted: control characters are shown as escapes.
+Keys and names are untrusted: the template escapes every text, and control characters are shown as escapes.
 """
 
 from __future__ import annotations
@@ -83,11 +83,12 @@ def html_report(facts: ReportFacts) -> str:
     environment = Environment(
         loader=PackageLoader("migrator.reporting.html"),
         autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(size=size, printable=printable, number="{:,}".format, amount=amount, seconds=duration)
+    environment.filters.update(size=size, number="{:,}".format, amount=amount, seconds=duration)
     style = files(__package__).joinpath("templates/style.css").read_text(encoding="utf-8")
     view = _view(facts)
     view["pictures"] = {chart.name: Markup(svg_of(chart.spec)) for chart in view["charts"].values()}

@@ -75,7 +75,7 @@ def last_cutover(steps: Sequence[Step]) -> list[Step]:
     first = max((n for n in range(ends[-1]) if steps[n].name == "copying"), default=ends[-1])
     begin, cutover = steps[first].begin, steps[ends[-1]]
     after = [s for s in steps[ends[-1] + 1 :] if s.name == "verifying" and s.begin == cutover.end]
-    fences = [s for s in steps if s.name.startswith("fence") and s.begin >= begin and s.begin <= cutover.end]
+    fences = [s for s in steps if s.name.startswith("fence") and s.end >= begin and s.begin <= cutover.end]
     during = [step for step in steps[first : ends[-1] + 1] if not step.name.startswith("fence")]
     return sorted({*during, *after, *fences}, key=lambda step: step.begin)
 
