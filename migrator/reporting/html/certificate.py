@@ -83,7 +83,7 @@ def certificate_of(facts: ReportFacts) -> Certificate:
     """The certificate of a plan, from the log: the last verification since the last rollback."""
     entry, later = _last_verification(facts.log.entries)
     if entry is None:
-        return Certificate(NEVER, proofs=facts.proofs)
+        return Certificate(FAILED if facts.log.changed else NEVER, proofs=facts.proofs, exceptions=_from_log(facts))
     checks = [_check(check) for check in entry.detail.get("checks", [])]
     deep = bool(entry.detail.get("deep", False))
     exceptions = [
