@@ -111,12 +111,6 @@ class TargetGuard:
         ]
         self._write(CUT_OVER if complete else CUTTING_OVER, moved)
 
-    def note_log(self) -> None:
-        """Record how far the log has come, so that an entry which is removed from its end shows."""
-        self._record = self._record or self.record()
-        if self._record is not None:
-            self._write(self._record.state)
-
     def note_rollback(self, discarded: Iterable[str]) -> None:
         """Record that the tables are in the old place again. ``discarded``: metadata files at the target that were
         written there after the cutover. A target that is gone has no record."""
