@@ -90,7 +90,24 @@ def looked_at(page: str, *widths: int, dark: bool = False) -> tuple[list[dict[st
     return json.loads(seen), [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
 
 
-def photographed(page: Path, picture: Path, width: int, height: int, *, dark: bool = False) -> None:
-    """Write a picture of the upper part of a page."""
-    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
-    _run(scheme, f"--window-size={width},{height}", f"--screenshot={picture}", page.absolute().as_uri())
+_PART = """<!DOCTYPE html><meta charset="utf-8"><style>body { margin: 0; overflow: hidden }
+iframe { width: 100vw; height: 12000px; border: 0; position: absolute; top: 0 }</style><iframe></iframe><script>
+const frame = document.querySelector("iframe");
+frame.onload = () => {
+  const part = frame.contentDocument.getElementById("PART");
+  if (part) frame.style.top = `${-part.getBoundingClientRect().top + 20}px`;
+};
+frame.src = "page.html";
+</script>"""
+
+
+def photographed(page: str, picture: Path, width: int, height: int, *, dark: bool = False, part: str = "") -> None:
+    """Write a picture of a page, from its top or from the element with the id ``part`` on."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "page.html").write_text(page)
+        (folder / "part.html").write_text(_PART.replace("PART", part))
+        with _served(folder) as url:
+            scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+            size, target = f"--window-size={width},{height}", f"--screenshot={picture.absolute()}"
+            _run(scheme, size, "--virtual-time-budget=10000", target, f"{url}/part.html")
