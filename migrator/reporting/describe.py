@@ -12,6 +12,7 @@ from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import BLOCK
 from migrator.inventory.features import TableFeatures
 from migrator.layout import Layout, Rule
+from migrator.planfile import log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, RETIRE_BEGUN, RETIRED, Journal
 from migrator.planfile.queries import PENDING, PENDING_VERSIONS, TO_WRITE, below, count_objects, keys_under
@@ -111,6 +112,8 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "format": int(header["format"]),
         "tool_version": header["tool_version"],
         "created": header["created"],
+        "digest": header["digest"],
+        "first_digest": log.base(plan.db),
         "config": header["config"] or None,
         "phase": _phase(plan, Journal(plan)),
         **_servers(header),
