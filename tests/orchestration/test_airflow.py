@@ -32,7 +32,7 @@ __all__ = ["lake", "small_lake"]  # fixtures
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "docs" / "examples" / "airflow"
 PYTHON = os.environ.get("MIGRATOR_AIRFLOW_PYTHON", "")
-PATIENCE = 240
+PATIENCE = 600
 real = pytest.mark.skipif(not PYTHON, reason="MIGRATOR_AIRFLOW_PYTHON names no Python with Airflow")
 
 
@@ -141,7 +141,7 @@ def pointers(lake: SmallLake) -> list[str]:
 
 
 @real
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_lake_is_moved_once_its_plan_is_approved_and_watched_afterwards(lake: SmallLake, airflow: Airflow) -> None:
     before = pointers(lake)
     others = airflow.run("move_lake", lake.config, "0" * 64)

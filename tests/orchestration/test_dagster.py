@@ -144,9 +144,9 @@ def test_a_lake_is_moved_step_by_step_each_in_a_process_of_its_own(project: Proj
     assert done.success and evaluated(done) == {"nothing_differs": True, "everything_compared": True}
     assert metadata(done, "lake_copy")["objects copied"] == 8
     assert metadata(done, "lake_cutover")["pointers changed"] == 3
-    assert plan["plan"] and metadata(done, "lake_cutover")["report"] == Path(plan["plan"]).with_suffix(".html").as_uri()
+    assert metadata(done, "lake_cutover")["report"] == plan["report"] == str(Path(plan["plan"]).with_suffix(".html"))
     assert all(pointer.startswith(f"s3://{TARGET}/") for pointer in pointers(lake)) and rows(lake) == before
-    assert "copying: finished after" in project.stored()
+    assert "copying: " in project.stored()  # the progress
     for bucket in OLD:
         lake.empty(bucket)
         lake.client.delete_bucket(Bucket=bucket)
@@ -173,7 +173,7 @@ def test_nothing_is_copied_or_cut_over_without_the_approval_of_the_newest_plan(
     for digest in ("", plan["digest"], newest["digest"][:-1]):
         for only in (None, "lake_cutover"):
             refused = project.move(digest, only)
-            assert f"The newest plan is {newest['digest']}" in failure(refused) and not succeeded(refused)
+            assert f"the newest plan is {newest['digest']}" in failure(refused) and not succeeded(refused)
     Path(newest["plan"]).rename(f"{newest['plan']}.kept")
     shutil.copy(plan["plan"], newest["plan"])
     assert "no longer the plan that was approved" in failure(project.move(newest["digest"]))

@@ -30,8 +30,9 @@ def told() -> Iterator[None]:
 
 
 def report_of(plan: str) -> dg.MetadataValue:
-    """The HTML report of a plan as it is now."""
-    return dg.MetadataValue.url(api.write_report(plan).resolve().as_uri())
+    """The HTML report of a plan as it is now: a file beside the plan."""
+    with told():
+        return dg.MetadataValue.path(api.write_report(plan))
 
 
 def table_of(rows: list[dict]) -> dg.MetadataValue:
@@ -76,8 +77,8 @@ class Approval(dg.ConfigurableResource):
         metadata = newest.asset_materialization.metadata
         path, digest = str(metadata["plan"].value), str(metadata["digest"].value)
         if self.digest != digest:
-            told = f"The newest plan is {digest}, and the approval is for {self.digest!r}. Read the newest plan."
-            raise dg.Failure(told, allow_retries=False)
+            refused = f"The approval is for {self.digest!r}, and the newest plan is {digest}. Read its report first."
+            raise dg.Failure(refused, allow_retries=False)
         if api.show_plan(path)["first_digest"] != digest:
             raise dg.Failure(f"{path} is no longer the plan that was approved. Plan again.", allow_retries=False)
         return path
