@@ -1,5 +1,5 @@
 """docs/examples/airflow on a real Airflow and a real S3 server. Only where MIGRATOR_AIRFLOW_PYTHON names the Python of
-an environment with Airflow 3.2 or newer and what migrator needs::
+an environment with Airflow 3.3 and what migrator needs::
 
     python3 -m venv airflow && airflow/bin/pip install apache-airflow==3.3.2 .
     MIGRATOR_AIRFLOW_PYTHON=airflow/bin/python pytest tests/orchestration/test_airflow.py
@@ -11,6 +11,7 @@ import ast
 import inspect
 import json
 import os
+import signal
 import subprocess
 import time
 import urllib.error
@@ -54,10 +55,9 @@ class Airflow:
         }
         self.command("db", "migrate")
         arguments = [PYTHON, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port), "-w", "1"]
-        self._log = (folder / "api-server.log").open("w")
-        self._server = subprocess.Popen(
-            arguments, env=self.environ, stdout=self._log, stderr=self._log, start_new_session=True
-        )
+        self.log = folder / "api-server.log"
+        with self.log.open("w") as out:
+            self._server = subprocess.Popen(arguments, env=self.environ, stdout=out, stderr=out, start_new_session=True)
 
     def command(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -67,9 +67,9 @@ class Airflow:
         return done.stdout
 
     def close(self) -> None:
-        os.killpg(self._server.pid, 15)
-        self._server.wait()
-        self._log.close()
+        if self._server.poll() is None:
+            os.killpg(self._server.pid, signal.SIGTERM)
+            self._server.wait()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """A request to the API. Waits for the server to answer."""
@@ -81,7 +81,7 @@ class Airflow:
             except urllib.error.HTTPError as error:
                 raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
             except (urllib.error.URLError, ConnectionError):
-                assert time.monotonic() < until and self._server.poll() is None
+                assert time.monotonic() < until and self._server.poll() is None, self.log.read_text()
                 time.sleep(0.5)
 
     def _request(self, method: str, path: str, body: Any, headers: dict[str, str]) -> bytes:
@@ -112,9 +112,7 @@ class Airflow:
     def _answer(self, running: subprocess.Popen[bytes], digest: str, choose: str) -> None:
         """Answer the one request that waits for a person."""
         while True:
-            waiting = self.ask(
-                "GET", "/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false&state=awaiting_input"
-            )
+            waiting = self.ask("GET", "/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false")
             if waiting["hitl_details"]:
                 break
             assert running.poll() is None, (self.folder / "move_lake.log").read_text()

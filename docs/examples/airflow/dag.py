@@ -1,6 +1,6 @@
 """Moves a data lake with migrator: plan, approval by a person, copy, cutover, verification; and watches it afterwards.
 
-For Airflow 3.2 and newer. LAKE_TOML names the configuration, LAKE_PLANS the folder for plans: one that all workers
+For Airflow 3.3. LAKE_TOML names the configuration, LAKE_PLANS the folder for plans: one that all workers
 share, such as a volume.
 """
 
