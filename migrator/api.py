@@ -1,4 +1,4 @@
-"""The same four things that the commands do, for a Dagster or Airflow job:
+"""The same things that the commands do, for a program. docs/orchestration.md has whole Dagster and Airflow jobs:
 
     from migrator import load_settings, plan_lake, migrate_lake, verify_lake
 

@@ -75,6 +75,8 @@ class PlanDescription(ServerDescription):
     format: int
     tool_version: str
     created: str
+    digest: str
+    first_digest: str
     config: str | None
     phase: str
     target_bucket: str
