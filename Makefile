@@ -2,7 +2,7 @@
 
 PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 
-.PHONY: help test fast lint demo docs dist
+.PHONY: help test fast lint demo pictures docs dist
 
 help:               ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /  \1\t/p' Makefile
@@ -20,6 +20,9 @@ lint:               ## check style, format and types
 
 demo:               ## watch a migration on a server of its own
 	$(PYTHON) -m migrator demo
+
+pictures:           ## draw the pictures of reports in docs/pictures anew (needs Chromium)
+	$(PYTHON) tests/pictures.py
 
 docs:               ## write the generated parts of the documents anew
 	MIGRATOR_WRITE_DOCS=1 $(PYTHON) -m pytest tests/test_docs.py
