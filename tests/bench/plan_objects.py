@@ -26,6 +26,7 @@ from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.progress import TerminalProgress
 from migrator.reporting.describe import describe_plan
+from migrator.reporting.html import html_report, read_facts
 from migrator.store import OWN_PREFIX, Store, StoredObject
 from migrator.store.bucket_settings import BucketSettings
 from migrator.store.uploads import Uploads
@@ -96,6 +97,12 @@ def main(objects: int) -> None:
         to_copy = described["actions"]["copy"]["objects"]
         journal_seconds, wal = journal_all(path, to_copy, progress)
         journal_bytes = path.stat().st_size - planned_bytes
+        before_report = peak_mib()
+        began = time.monotonic()
+        with PlanFile.open(path, read_only=True) as plan:
+            page = html_report(read_facts(plan))
+        report_seconds = time.monotonic() - began
+        say(f"report of {len(page):,} bytes in {report_seconds:.1f} s, peak {peak_mib()} MiB")
         print(
             json.dumps(
                 {
@@ -103,9 +110,12 @@ def main(objects: int) -> None:
                     "to_copy": to_copy,
                     "seconds": round(seconds, 1),
                     "open_seconds": round(opened, 1),
+                    "report_seconds": round(report_seconds, 1),
+                    "report_bytes": len(page.encode()),
                     "idle_mib": idle,
                     "plan_peak_mib": built,
-                    "peak_mib": peak_mib(),
+                    "peak_mib": before_report,
+                    "report_peak_mib": peak_mib(),
                     "plan_bytes_per_object": round(planned_bytes / objects),
                     "journal_bytes_per_object": round(journal_bytes / to_copy),
                     "journal_objects_per_second": round(to_copy / journal_seconds),
