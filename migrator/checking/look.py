@@ -167,7 +167,7 @@ def _buckets(layout: Layout, old: Mapping[str, str], structure: Structure, *, ta
 
 def _carriers(asked: Checking, seen: Seen) -> Iterator[Finding]:
     """Logs, checkpoints and manifests that hold absolute paths to what moves."""
-    with asked.progress.stage("reading logs") as stage:
+    with asked.progress.stage("reading logs", unit="files") as stage:
 
         def rows() -> Iterator[tuple[str, str, int, str]]:
             for row in seen.carriers():
@@ -192,7 +192,7 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
         doubts = [(f"line {d.line}: {d.reason}: {d.text}", bool(old_bucket.search(d.text))) for d in done.doubts]
         return certain + doubts
 
-    with asked.progress.stage("reading scripts", objects=len(scripts)) as stage:
+    with asked.progress.stage("reading scripts", objects=len(scripts), unit="scripts") as stage:
         outcomes = []
         for outcome in read_scripts(asked.store, scripts, look):
             if isinstance(outcome, Failed) and isinstance(outcome.error, Unreachable):

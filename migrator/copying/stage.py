@@ -24,6 +24,7 @@ from migrator.planfile.objects import objects_by_id
 from migrator.planfile.queries import EARLY_COPIES, IS_FOLDER, count_objects, late_copies
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import Progress
+from migrator.progress.counts import RETRIES
 from migrator.run import Run, stage_failed
 from migrator.store import PartCopies, lists_in_order, probe_part_copies
 from migrator.target import holds_only_copies
@@ -200,10 +201,13 @@ class _CurrentCopies:
             self._count(arrived, stage)
             for copy in arrived:
                 del planned[copy.id]
+            RETRIES.add(len(planned))
             items = [self._item(one) for one in planned.values()]
             for batch in copy_objects(self._setup, items, run.result.usage):
                 failures += self._take(batch, stage)
             run.journal.commit()
+        if never_found := sum(isinstance(failure.error, AnswerLost) for failure in failures):
+            stage.failed(never_found)
         return failures
 
     def _take(self, batch: list[Copied | NotCopied], stage: Progress) -> list[NotCopied]:
@@ -211,7 +215,11 @@ class _CurrentCopies:
         copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
         self._run.journal.copied(copies)
         self._count(copies, stage)
-        return [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+        failures = [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+        # An object whose answer was lost may have been copied: it counts when that is known.
+        if failed := sum(not isinstance(failure.error, AnswerLost) for failure in failures):
+            stage.failed(failed)
+        return failures
 
     def _count(self, copies: list[Copied], stage: Progress) -> None:
         size = sum(copy.size for copy in copies)

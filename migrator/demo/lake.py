@@ -83,7 +83,7 @@ def build(
         client.create_bucket(Bucket=bucket)
     with progress.stage("filling the old buckets", objects=objects) as stage:
         lake.objects = _put_all(client, _plain_objects(objects), stage)
-    with progress.stage("writing tables", objects=7) as stage:
+    with progress.stage("writing tables", objects=7, unit="tables") as stage:
         _build_tables(server, lake, stage)
     return lake
 

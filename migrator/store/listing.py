@@ -19,6 +19,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from migrator.errors import StoreError
+from migrator.progress.counts import RETRIES
 from migrator.store.answers import (
     Absurd,
     Pages,
@@ -194,8 +195,9 @@ class _Lister:
         page: Page | None = None
         try:
             page = await retry_async(ask_twice, [], _is_lost, wait_for_server)
-        except (Lost, _NotEncoded):
-            pass
+        except (Lost, _NotEncoded) as error:
+            if isinstance(error, Lost):
+                RETRIES.add()
         except Absurd as reason:
             raise self._not_of_s3(bucket, parameters, reason) from reason
         if page is not None:

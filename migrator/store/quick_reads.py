@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from migrator.errors import MigratorError
+from migrator.progress.counts import RETRIES
 from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
 MOST_BYTES = 8 << 20
@@ -69,7 +70,9 @@ class QuickReads:
             except BaseException:
                 sent.cancel()
                 raise
-        except (Lost, MigratorError):
+        except (Lost, MigratorError) as error:
+            if isinstance(error, Lost):
+                RETRIES.add()  # boto3 sends it again
             return None
         finally:
             self._end()
