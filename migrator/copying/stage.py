@@ -23,7 +23,7 @@ from migrator.planfile.journal import COPIED, STARTED
 from migrator.planfile.objects import objects_by_id
 from migrator.planfile.queries import EARLY_COPIES, IS_FOLDER, count_objects, late_copies
 from migrator.planfile.rows import PlannedObject
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
 from migrator.progress.counts import RETRIES
 from migrator.run import Run, stage_failed
 from migrator.store import PartCopies, lists_in_order, probe_part_copies
@@ -112,9 +112,8 @@ def _copy(run: Run, options: Options, where: str) -> None:
     began = time.monotonic()
     copies = _CurrentCopies(run, _setup(run, options, where, count))
     whole = run.only is None
-    with run.progress.stage(
-        "copying", objects=count if whole else len(run.only or ()), size=size if whole else None
-    ) as stage:
+    numbers = {"objects": count, "size": size} if whole else {"objects": len(run.only or ())}
+    with run.progress.stage("copying", **numbers, unit=OBJECTS) as stage:
         failures = copies.copy(where, stage)
     run.journal.commit()
     run.result.copy_seconds += time.monotonic() - began

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from migrator.progress.pace import Pace, Stage
+import math
+
+from migrator.progress.pace import SETTLED, Pace, Stage
 
 LEAST_BAR = 5
 """Columns: a shorter bar is left out."""
-LEAST_NAME = 12
-"""Columns: the name of a stage is not cut shorter."""
 
 
 def size(count: float) -> str:
@@ -55,10 +55,10 @@ def how_fast(stage: Stage, pace: Pace, unit: str) -> str:
 
 
 def how_long(stage: Stage, pace: Pace) -> str:
-    """``18 s left``; how long it takes so far, if nobody knows how much there is; "" for neither."""
+    """``18 s left``; ``for 18 s``, so far, if that is not known; "" if that may soon be known."""
     if pace.left is not None:
-        return f"{interval(pace.left)} left"
-    return "" if stage.total is not None and pace.share is not None and pace.rate is None else interval(pace.seconds)
+        return f"{interval(math.ceil(pace.left))} left"
+    return "" if stage.total is not None and pace.seconds < SETTLED else f"for {interval(pace.seconds)}"
 
 
 def _size_of(stage: Stage) -> str:
@@ -86,20 +86,21 @@ def last_line(stage: Stage, pace: Pace, error: str = "") -> str:
 def terminal_line(stage: Stage, pace: Pace, width: int, dots: str = "…") -> tuple[str, str, bool]:
     """What stands left and right of a bar, and whether there is room for one, in ``width`` columns together.
 
-    What matters least is left out where there is no room: the bytes, the rate, at last the count. A long name is cut.
+    A long name is cut, to a quarter of the width at least. Then what matters least is left out: the bytes, the rate,
+    the count, at last the time.
     """
     percent = "" if pace.share is None else f" {int(pace.share * 100)}%"
     parts = [how_far(stage), _size_of(stage), how_fast(stage, pace, ""), how_long(stage, pace)]
-    room_for_name = max(LEAST_NAME, min(len(stage.name), width // 2))
     for left_out in ((), (1,), (1, 2), (0, 1, 2), (0, 1, 2, 3)):
         right = ", ".join(part for number, part in enumerate(parts) if part and number not in left_out)
-        rest = width - len(percent) - len(right) - 1
-        if rest >= room_for_name or (rest >= LEAST_NAME and len(left_out) > 1):
+        rest = width - len(percent) - len(right) - 2
+        if rest >= min(len(stage.name), width // 4):
             break
-    name = shortened(stage.name, max(rest, 1), dots)
-    with_bar = bool(percent) and rest - len(name) - 1 >= LEAST_BAR
-    colon = "" if percent or not right or rest <= len(name) else ":"
-    return f"{name}{percent}{colon}{' ' if percent or right else ''}", f" {right}" if with_bar else right, with_bar
+    if rest < 1:
+        return shortened(stage.name, width, dots), "", False
+    name = shortened(stage.name, rest, dots)
+    with_bar = bool(percent) and rest - len(name) > LEAST_BAR
+    return f"{name}{percent or ':'} ", f" {right}" if with_bar else right, with_bar
 
 
 def shortened(text: str, width: int, dots: str = "…") -> str:
