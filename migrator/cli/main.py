@@ -112,7 +112,7 @@ def _show_usage(error: click.ClickException, *, as_json: bool) -> NoReturn:
     if not as_json:
         raise error
     context = getattr(error, "ctx", None)
-    next_move = f"{context.command_path} --help says what it takes." if context is not None else ""
+    next_move = f"{context.command_path if context else 'migrator'} --help says what it takes."
     kind = type(error).__name__
     log_error(error.format_message(), next_move=next_move, error=kind, exit_code=error.exit_code)
     raise click.exceptions.Exit(error.exit_code)

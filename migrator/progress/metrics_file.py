@@ -136,9 +136,11 @@ class MetricsFile(Reporter):
             yield self._gauge("run_success", "1 if the run succeeded, 0 if not.", [((), float(success))])
 
     def _gauge(self, name: str, described: str, values: Iterable[_Value], *labels: str) -> Metric:
-        from prometheus_client.core import GaugeMetricFamily
+        from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 
-        family = GaugeMetricFamily(f"migrator_{name}", described, labels=["plan", *labels])
+        # What there is to do in all is no counter, as names with _total are: promtool wants those to have no type.
+        kind = UnknownMetricFamily if name.endswith("_total") else GaugeMetricFamily
+        family = kind(f"migrator_{name}", described, labels=["plan", *labels])
         for named, value in values:
             family.add_metric([self.plan, *named], value)
         return family
