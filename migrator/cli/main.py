@@ -120,7 +120,7 @@ def _show_usage(error: click.ClickException, *, as_json: bool) -> NoReturn:
 
 def _say_interrupted() -> None:
     shown = output()
-    shown.hide_progress()
+    shown.hide_progress(KeyboardInterrupt)
     if not shown.json:
         click.echo("\nInterrupted. Nothing is lost: run the same command again to continue.", err=True)
         return

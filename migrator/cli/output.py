@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from migrator.errors import redacted
+from migrator.errors import MigratorError, redacted
 from migrator.progress.json_lines import ERROR, speak_json, speaks_json, write_line
 from migrator.progress.reporter import Reporter
 
@@ -34,10 +34,10 @@ class Output:
         """True if only JSON lines may go to standard error."""
         return self.log_format == JSON
 
-    def hide_progress(self) -> None:
-        """Remove what is left of the progress: a stage whose generator an error has left is still open."""
+    def hide_progress(self, error: type[BaseException] = MigratorError) -> None:
+        """Remove what this error has left of the progress: a stage that a generator holds is still open."""
         for one in self.shown:
-            one.close()
+            one.close(error)
 
 
 def output() -> Output:

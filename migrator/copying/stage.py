@@ -101,11 +101,11 @@ def copy_checkpoints_last(run: Run, options: Options) -> None:
     """Copy the offsets of streaming checkpoints, then their commits, then the files with the streams' ids: a checkpoint
     that is only half copied must not look like a complete one. Raises as :func:`copy_current_objects`."""
     for rank in range(len(COPIED_LAST)):
-        _copy(run, options, late_copies(rank))
+        _copy(run, options, late_copies(rank), "copying checkpoints")
 
 
-def _copy(run: Run, options: Options, where: str) -> None:
-    """Copy what the SQL condition selects."""
+def _copy(run: Run, options: Options, where: str, name: str = "copying") -> None:
+    """Copy what the SQL condition selects, in a stage of this name."""
     count, size = count_objects(run.plan.db, where)
     if not count:
         return
@@ -113,7 +113,7 @@ def _copy(run: Run, options: Options, where: str) -> None:
     copies = _CurrentCopies(run, _setup(run, options, where, count))
     whole = run.only is None
     numbers = {"objects": count, "size": size} if whole else {"objects": len(run.only or ())}
-    with run.progress.stage("copying", **numbers, unit=OBJECTS) as stage:
+    with run.progress.stage(name, **numbers, unit=OBJECTS) as stage:
         failures = copies.copy(where, stage)
     run.journal.commit()
     run.result.copy_seconds += time.monotonic() - began

@@ -80,11 +80,11 @@ class Reporter(Progress):
                 self._open.remove(stage)
                 self.ended(stage, error)
 
-    def close(self) -> None:
-        """End all stages: something else is to be shown now. A generator that an error has left may still hold one."""
+    def close(self, error: type[BaseException]) -> None:
+        """End all stages by this error, which is to be shown now. A generator that it has left may still hold one."""
         with self._lock:
             for stage in reversed(self._open[:]):
-                self.end(stage)
+                self.end(stage, error)
 
 
 class OpenStage(Progress):

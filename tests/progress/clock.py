@@ -8,6 +8,7 @@ import pty
 import re
 import struct
 import termios
+from collections.abc import Callable
 from io import StringIO
 from typing import TextIO
 
@@ -47,12 +48,13 @@ class Terminal:
         self.file.close()
         os.close(self.descriptor)
 
-    def read(self) -> str:
-        """Read until the program's end is closed; return all that was written."""
+    def read(self, tell: Callable[[str], object] = lambda text: None) -> str:
+        """Read until the program's end is closed, and ``tell`` of each piece; return all that was written."""
         found = []
         try:
             while data := os.read(self._leader, 65536):
                 found.append(data)
+                tell(data.decode(errors="replace"))
         except OSError:  # EIO: the other end is closed
             pass
         os.close(self._leader)

@@ -119,3 +119,12 @@ def test_it_can_be_undone() -> None:
     speak_json()()
     assert (sys.excepthook, threading.excepthook) == hooks and logging.getLogger().handlers == handlers
     assert not speaks_json()
+
+
+def test_a_stage_that_an_error_left_open_has_not_finished(progress: JsonProgress, pipe: Pipe) -> None:
+    progress.stage("listing the target")
+    progress.close(KeyboardInterrupt)
+    assert [(one["event"], one.get("error")) for one in lines(pipe.getvalue())] == [
+        ("stage_started", None),
+        ("stage_failed", "KeyboardInterrupt"),
+    ]

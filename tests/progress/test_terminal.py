@@ -116,7 +116,7 @@ def test_a_stage_that_a_generator_still_holds_is_removed(clock: Clock) -> None:
 
     with closing(pages()) as held:
         next(held)
-        progress.close()
+        progress.close(KeyError)
         terminal.file.write("Error: no\n")
         next(held)  # it is no longer shown
     terminal.hang_up()
