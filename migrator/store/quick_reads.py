@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from migrator.errors import MigratorError
-from migrator.progress.counts import RETRIES
+from migrator.store.retries import count_left_to_boto3
 from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
 MOST_BYTES = 8 << 20
@@ -72,10 +72,11 @@ class QuickReads:
                 raise
         except (Lost, MigratorError) as error:
             if isinstance(error, Lost):
-                RETRIES.add()  # boto3 sends it again
+                count_left_to_boto3(None)
             return None
         finally:
             self._end()
+        count_left_to_boto3(answer.status)
         if answer.status in _OF_THE_BUCKET:
             self._left_to_boto3.add(bucket)
         return answer if answer.status == 200 and answer.headers.get("etag") and self._is_new(answer) else None

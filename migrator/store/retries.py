@@ -37,6 +37,12 @@ def backoff(attempts: int, *, first: float = FIRST_DELAY, longest: float = math.
     return (jittered(failures, first=first, longest=longest) for failures in range(1, attempts))
 
 
+def count_left_to_boto3(status: int | None) -> None:
+    """Count a request of our own that boto3 sends again because it failed: without an answer, or with this status."""
+    if status is None or status == 429 or (status >= 500 and status != 501):  # 501: it does not know the request
+        RETRIES.add()
+
+
 def count_retry_of_boto3(request: Any, **_: Any) -> None:
     """Count a request that boto3 sends again: a handler of ``request-created``."""
     if request.context.get("retries", {}).get("attempt", 1) > 1:
