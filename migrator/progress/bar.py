@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from tqdm import tqdm
 
@@ -15,6 +15,21 @@ FULL = 1000
 """The length of the whole bar, as tqdm counts it."""
 
 
+class _CursorAtBeginning:
+    """Leaves the cursor at the beginning of the line that tqdm draws, in one piece with it: what the terminal shows of
+    Ctrl-C goes over the bar, not into the next line, and is removed with it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write one picture of the bar."""
+        return self._file.write(f"{text}\r" if text else "")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class Bar(_Tqdm):
     """A bar between two texts; without the bar, if ``share`` is None. It is drawn when it is made."""
 
@@ -23,6 +38,7 @@ class Bar(_Tqdm):
     def __init__(self, file: TextIO, columns: int, left: str, right: str, share: float | None) -> None:
         self._left, self._right = left, right
         total, done = self._numbers(share)
+        file = cast(TextIO, _CursorAtBeginning(file))
         super().__init__(total=total, initial=done, file=file, ncols=columns, bar_format=self._form(share), leave=False)
 
     def draw(self, columns: int, left: str, right: str, share: float | None) -> None:

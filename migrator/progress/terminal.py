@@ -34,6 +34,8 @@ class TerminalProgress(Reporter):
         self._file = sys.stderr if file is None else file
         self.live = self._file.isatty()
         self._bar: Bar | None = None
+        self._drawn = 0
+        """How many columns may be drawn: set before that, because Ctrl-C may come amid it, before there is a bar."""
         super().__init__(every=REDRAWN if self.live else LINE_EVERY, clock=clock)
 
     def began(self, stage: Stage) -> None:
@@ -62,6 +64,7 @@ class TerminalProgress(Reporter):
 
         # One column stays free: some terminals begin a new line when the last one is filled.
         columns = self._columns() - 1
+        self._drawn = max(self._drawn, columns)
         pace = stage.pace(self._clock())
         left, right, with_bar = terminal_line(stage, pace, columns, dots_for(self._file))
         if self._bar is None:
@@ -76,10 +79,13 @@ class TerminalProgress(Reporter):
             return COLUMNS
 
     def _remove_bar(self) -> None:
-        bar, self._bar = self._bar, None
-        if bar is not None:
-            with suppress(OSError, ValueError):
-                bar.close()
+        with suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.close()
+            if self._drawn:
+                self._file.write(f"\r{' ' * self._drawn}\r")
+                self._file.flush()
+        self._bar, self._drawn = None, 0
 
     def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +18,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.faults import FaultProxy, first
-from e2e.test_interrupted import interruptible
 from e2e.world import World
 from progress.clock import Terminal
 
@@ -40,15 +41,30 @@ def start(*arguments: str | Path, **streams: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "migrator", *map(str, arguments)]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environ.pop("COLUMNS", None)
-    return subprocess.Popen(command, env=environ, text=True, preexec_fn=interruptible, **streams)
+    return subprocess.Popen(command, env=environ, text=True, preexec_fn=_ready, **streams)
+
+
+def _ready() -> None:
+    """In the new process: Ctrl-C is not ignored, and a terminal that it has belongs to it, if it leads a session."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.getsid(0) == os.getpid():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def in_terminal(columns: int, *arguments: str | Path, stop: bool = False) -> tuple[Terminal, int]:
     """Run a command in a terminal to its end, or until it was interrupted amid the copies."""
     terminal = Terminal(columns)
-    process = start(*arguments, stdin=terminal.file, stdout=terminal.file, stderr=terminal.file)
+    streams = {"stdin": terminal.file, "stdout": terminal.file, "stderr": terminal.file}
+    process = start(*arguments, **streams, start_new_session=True)
     terminal.hang_up()
-    terminal.read(lambda text: process.send_signal(signal.SIGINT) if stop and "copying" in text else None)
+    typed: list[str] = []
+
+    def see(text: str) -> None:
+        if stop and not typed and "copying" in text:
+            typed.append("\x03")
+            terminal.type("\x03")
+
+    terminal.read(see)
     return terminal, process.wait(PATIENCE)
 
 
@@ -66,7 +82,9 @@ def test_in_a_terminal_bars_fit_and_disappear(world: World, columns: int) -> Non
 def test_an_interruption_leaves_the_terminal_clean(world: World) -> None:
     terminal, code = in_terminal(80, "migrate", world.plan(), "--yes", *SLOW, stop=True)
     assert code == 130, terminal.written
-    assert not any("copying " in line or "█" in line for line in terminal.screen)
+    assert "^C" in terminal.written, "the terminal shows that, over the bar"
+    left = [line for line in terminal.screen if "copying " in line or "█" in line or "^" in line]
+    assert not left, terminal.written[-600:]
     assert terminal.screen[-2:] == ["Interrupted. Nothing is lost: run the same command again to continue.", ""]
 
 

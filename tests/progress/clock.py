@@ -34,6 +34,7 @@ class Terminal:
 
     def __init__(self, columns: int) -> None:
         self._leader, follower = pty.openpty()
+        self.columns = columns
         self.resize(columns)
         self.descriptor = follower
         self.file: TextIO = os.fdopen(follower, "w", encoding="utf-8", closefd=False)
@@ -42,6 +43,10 @@ class Terminal:
     def resize(self, columns: int) -> None:
         """Make it as wide as that."""
         fcntl.ioctl(self._leader, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def type(self, text: str) -> None:
+        """What a person types. The terminal shows it, and sends a signal to its program for Ctrl-C."""
+        os.write(self._leader, text.encode())
 
     def hang_up(self) -> None:
         """The program's end is closed: what it wrote can be read to the end."""
@@ -69,17 +74,17 @@ class Terminal:
     @property
     def screen(self) -> list[str]:
         """The lines that are to be seen at the end."""
-        lines = [""]
-        for text in re.findall(r"\r|\n|[^\r\n]+", without_colours(self.written)):
-            if text == "\n":
+        lines, column = [""], 0
+        for letter in without_colours(self.written):
+            if letter == "\r":
+                column = 0
+                continue
+            if letter == "\n" or column == self.columns:
                 lines.append("")
                 column = 0
-            elif text == "\r":
-                column = 0
-            else:
-                column = 0 if len(lines[-1]) == 0 else column
-                lines[-1] = lines[-1][:column] + text + lines[-1][column + len(text) :]
-                column += len(text)
+            if letter != "\n":
+                lines[-1] = lines[-1][:column] + letter + lines[-1][column + 1 :]
+                column += 1
         return [line.rstrip() for line in lines]
 
 

@@ -215,3 +215,24 @@ def test_a_thread_shows_a_stage_in_which_nothing_happens(clock: Clock, monkeypat
         clock.now = 20
         assert written.wait(60)
     assert pipe.getvalue().split("\n")[0] == "trying what is allowed: for 10 s"
+
+
+def test_an_interruption_amid_the_first_picture_leaves_nothing(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    from migrator.progress.bar import Bar
+
+    terminal = Terminal(80)
+    progress = shown(terminal.file, clock)
+    refresh = Bar.refresh
+
+    def interrupted(self: Bar, *arguments: Any, **named: Any) -> None:
+        refresh(self, *arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bar, "refresh", interrupted)
+    with suppress(KeyboardInterrupt), progress.stage("copying", objects=3) as stage:
+        clock.now += 1
+        stage.advance()
+    terminal.file.write("Interrupted.\n")
+    terminal.hang_up()
+    terminal.read()
+    assert any("copying" in picture for picture in terminal.pictures) and terminal.screen == ["Interrupted.", ""]
