@@ -334,7 +334,7 @@ def write_report(
     Raises ConfigError if a package of the extra "report" is missing, or the file cannot be written.
     """
     progress = progress or Progress()
-    with open_plan(path, progress=progress) as plan, progress.stage("writing the report"):
+    with open_plan(path, progress=progress) as plan, progress.stage("writing the report", unit=""):
         page = html_report(plan.facts(look=look))
     written = Path(output) if output is not None else report_path(Path(path))
     write_page(page, written)

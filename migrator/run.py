@@ -55,8 +55,11 @@ class Run:
         tables = self.tables_to_move()
         return frozenset(self.journal.swapped_among(tables) | {t.id for t in tables if t.id in written})
 
-    def each_object(self, name: str, where: str, job: Callable[[PlannedObject], Written], *, workers: int) -> None:
-        """Do ``job`` on every object that the SQL condition ``where`` selects, and journal each.
+    def each_object(
+        self, name: str, where: str, job: Callable[[PlannedObject], Written], *, workers: int, unit: str
+    ) -> None:
+        """Do ``job`` on every object that the SQL condition ``where`` selects, and journal each. ``unit``: what they
+        are, in the plural.
 
         Goes on after a failure, up to ``max_failures``; raises MigrationFailed or PlanStale at the end.
         """
@@ -64,10 +67,11 @@ class Run:
         if not count:
             return
         failures: list[MigratorError] = []
-        with self.progress.stage(name, objects=count, size=size) as stage:
+        with self.progress.stage(name, objects=count, size=size, unit=unit) as stage:
             for outcome in run_in_threads(job, self.plan.objects(where), workers=workers):
                 if isinstance(outcome, Failed):
                     failures.append(outcome.error)
+                    stage.failed()
                     if len(failures) >= self.max_failures:
                         break
                     continue

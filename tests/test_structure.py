@@ -199,3 +199,11 @@ def test_what_is_public_has_a_docstring(module: Path) -> None:
                     yield from undocumented(node.body, f"{node.name}.")
 
     assert not list(undocumented(ast.parse(module.read_text()).body))
+
+
+@pytest.mark.parametrize("module", [m for m in INSIDE if layer_of(m) != "progress"], ids=name_of)
+def test_every_stage_says_what_it_counts(module: Path) -> None:
+    """A progress bar with the wrong unit is wrong: ``unit="tables"``, or "" for a stage that counts nothing."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "stage":
+            assert "unit" in {keyword.arg for keyword in node.keywords}, f"{name_of(module)}:{node.lineno}"

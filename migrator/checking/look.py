@@ -23,7 +23,7 @@ from migrator.errors import NotFound, StoreError, Unreachable
 from migrator.findings import INFO, WARN, Finding, counted
 from migrator.layout import Layout
 from migrator.plan.checkpoints import trouble_now
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
 from migrator.scripts import Names
 from migrator.scripts.found import shown
 from migrator.scripts.stage import rewrite_bytes
@@ -132,7 +132,7 @@ def _list(asked: Checking, seen: Seen, structure: Structure, old: Mapping[str, s
 
 def _compare(asked: Checking, structure: Structure, objects: Iterable[tuple[str, int]], state: str) -> None:
     """Count these objects, (key in the target, size) each, in their folders."""
-    with asked.progress.stage("comparing the folders") as stage:
+    with asked.progress.stage("comparing the folders", unit=OBJECTS) as stage:
         number = 0
         for number, (key, size) in enumerate(objects, 1):
             structure.add(key, size, state=state)
@@ -167,7 +167,7 @@ def _buckets(layout: Layout, old: Mapping[str, str], structure: Structure, *, ta
 
 def _carriers(asked: Checking, seen: Seen) -> Iterator[Finding]:
     """Logs, checkpoints and manifests that hold absolute paths to what moves."""
-    with asked.progress.stage("reading logs") as stage:
+    with asked.progress.stage("reading logs", unit="files") as stage:
 
         def rows() -> Iterator[tuple[str, str, int, str]]:
             for row in seen.carriers():
@@ -192,7 +192,7 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
         doubts = [(f"line {d.line}: {d.reason}: {d.text}", bool(old_bucket.search(d.text))) for d in done.doubts]
         return certain + doubts
 
-    with asked.progress.stage("reading scripts", objects=len(scripts)) as stage:
+    with asked.progress.stage("reading scripts", objects=len(scripts), unit="scripts") as stage:
         outcomes = []
         for outcome in read_scripts(asked.store, scripts, look):
             if isinstance(outcome, Failed) and isinstance(outcome.error, Unreachable):

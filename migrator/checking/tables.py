@@ -78,7 +78,7 @@ class TableCheck:
     def catalogs(self, catalogs: Mapping[str, Catalog], progress: Progress) -> Iterator[Finding]:
         """What the catalogs and their neighbours name. A catalog that does not answer is a finding. Raises Unreachable
         if the server of the lake does not answer, and the target is not on another one."""
-        with progress.stage("reading catalogs", objects=len(catalogs)) as stage:
+        with progress.stage("reading catalogs", objects=len(catalogs), unit="catalogs") as stage:
             for catalog in catalogs.values():
                 try:
                     yield from self._all_of(catalog)
@@ -153,7 +153,7 @@ class TableCheck:
         be read is a finding. Raises Unreachable."""
         tables = [*self._tables, *self._in_no_catalog()]
         found: dict[_Table, list[Finding]] = {}
-        with progress.stage("reading tables", objects=len(tables)) as stage:
+        with progress.stage("reading tables", objects=len(tables), unit="tables") as stage:
             for outcome in run_in_threads(lambda table: list(self._read(table)), tables, workers=WORKERS):
                 stage.advance(1)
                 if not isinstance(outcome, Failed):

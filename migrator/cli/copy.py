@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from migrator.cli.options import CopyOptions, copy_options, json_option, plan_argument
-from migrator.cli.terminal import progress, say, say_json
+from migrator.cli.options import CopyOptions, WatchOptions, copy_options, plan_argument, watch_options
+from migrator.cli.terminal import Watched, say, say_json
 
 
 @click.command()
 @plan_argument
 @copy_options
-@json_option
-def copy(plan: Path, copying: CopyOptions, as_json: bool) -> None:
+@watch_options
+def copy(plan: Path, copying: CopyOptions, watching: WatchOptions) -> None:
     """Copy what is new, while the lake is in use.
 
     \b
@@ -32,10 +32,10 @@ def copy(plan: Path, copying: CopyOptions, as_json: bool) -> None:
     from migrator.reporting.json_forms import migration_json
     from migrator.reporting.live import copy_report
 
-    bars = progress(as_json=as_json)
-    done = api.copy_lake(plan, copying=copying.settings(), progress=bars)
-    described = api.show_plan(plan, progress=bars)
-    if as_json:
-        say_json(migration_json(done, described))
-    else:
-        say(copy_report(done, described))
+    with Watched(watching, plan) as watched:
+        done = api.copy_lake(plan, copying=copying.settings(), progress=watched.progress)
+        described = api.show_plan(plan, progress=watched.progress)
+        if watching.as_json:
+            say_json(migration_json(done, described))
+        else:
+            say(copy_report(done, described))

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from migrator.cli.options import CopyOptions, LiveOptions, copy_options, json_option, live_options, plan_argument
-from migrator.cli.terminal import ask, progress, say, say_json
+from migrator.cli.options import (
+    CopyOptions,
+    LiveOptions,
+    WatchOptions,
+    copy_options,
+    live_options,
+    plan_argument,
+    watch_options,
+)
+from migrator.cli.terminal import Watched, ask, say, say_json
 from migrator.errors import EXIT_FAILED
 from migrator.findings import AT_MIGRATION
 from migrator.progress import Progress
+
+if TYPE_CHECKING:
+    from migrator.live.passes import LiveCutover
+    from migrator.reporting.description import PlanDescription
 
 
 @click.command()
@@ -24,9 +37,14 @@ from migrator.progress import Progress
 )
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @copy_options
-@json_option
+@watch_options
 def cutover(
-    plan: Path, live: LiveOptions, accept: tuple[str, ...], yes: bool, copying: CopyOptions, as_json: bool
+    plan: Path,
+    live: LiveOptions,
+    accept: tuple[str, ...],
+    yes: bool,
+    copying: CopyOptions,
+    watching: WatchOptions,
 ) -> None:
     """Wait until nobody writes, and cut over.
 
@@ -39,37 +57,42 @@ def cutover(
     the pointers and verifies; it prints how long writers were held up. If it was interrupted, run it again.
     """
     from migrator import api
-    from migrator.reporting.json_forms import migration_json
-    from migrator.reporting.live import cutover_question, cutover_report
+    from migrator.reporting.live import cutover_question
 
     if copying.files_from:
         raise click.UsageError("--files-from copies a part of the lake: use it with migrate or copy.")
     live.check()
-    bars = progress(as_json=as_json)
-    if live.unfence:
-        _unfence(plan, bars, as_json)
-        return
-    described = api.show_plan(plan, progress=bars)
-    if not yes:
-        ask(cutover_question(described))
-    done = api.cutover_lake(
-        plan,
-        quiet_for=live.quiet_for,
-        wait=live.wait,
-        fence=live.how,
-        accept=accept,
-        copying=copying.settings(),
-        progress=bars,
-    )
-    described = api.show_plan(plan, progress=bars)
+    with Watched(watching, plan) as watched:
+        bars = watched.progress
+        if live.unfence:
+            _unfence(plan, bars, watching.as_json)
+            return
+        if not yes:
+            ask(cutover_question(api.show_plan(plan, progress=bars)))
+        done = api.cutover_lake(
+            plan,
+            quiet_for=live.quiet_for,
+            wait=live.wait,
+            fence=live.how,
+            accept=accept,
+            copying=copying.settings(),
+            progress=bars,
+        )
+        _say_cutover(done, api.show_plan(plan, progress=bars), as_json=watching.as_json)
+        if not done.migration.ok or done.fence.still_on:
+            raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _say_cutover(done: LiveCutover, described: PlanDescription, *, as_json: bool) -> None:
+    from migrator.reporting.json_forms import migration_json
+    from migrator.reporting.live import cutover_report
+
     if as_json:
         since = done.quiet_since.isoformat(timespec="milliseconds") if done.quiet_since else None
         more = {"quiet_since": since, "held_up": dict(done.held_up), "fence": done.fence.lines}
         say_json({**migration_json(done.migration, described), **more})
     else:
         say(cutover_report(done, described))
-    if not done.migration.ok or done.fence.still_on:
-        raise click.exceptions.Exit(EXIT_FAILED)
 
 
 def _unfence(plan: Path, bars: Progress, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -18,6 +18,7 @@ from migrator.cli.explain import explain
 from migrator.cli.init import init
 from migrator.cli.log import log
 from migrator.cli.migrate import migrate
+from migrator.cli.output import asks_for_json, log_error, output, with_output_options
 from migrator.cli.plan import plan
 from migrator.cli.policy import policy
 from migrator.cli.relocate import relocate
@@ -73,26 +74,60 @@ EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text i
 class _Main(click.Group):
     """Turns every error and Ctrl-C into one message and an exit code. Users never see a traceback."""
 
+    _asks_for_json = False
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except MigratorError as error:
-            say_error(str(error))
+            named = {"error": type(error).__name__, "exit_code": error.exit_code}
+            say_error(error.message, next_move=error.next_move, **named)
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("\nInterrupted. Nothing is lost: run the same command again to continue.", err=True)
+            _say_interrupted()
             ctx.exit(EXIT_INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit):
+        except click.ClickException as error:
+            _show_usage(error, as_json=output().json or self._asks_for_json)
+        except click.exceptions.Exit:
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:  # `migrator show … | head`: click handles it
                 raise
-            say_error(outside_error(error) or internal_error(error))
+            say_error(outside_error(error) or internal_error(error), error=type(error).__name__, exit_code=EXIT_ERROR)
             ctx.exit(EXIT_ERROR)
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Read the options before the name of the command. Errors in them are JSON, too, if that is asked for."""
+        self._asks_for_json = asks_for_json(args)
+        try:
+            return super().make_context(info_name, args, *rest, **extra)
+        except click.ClickException as error:
+            _show_usage(error, as_json=self._asks_for_json)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which they were added, which is that of a migration."""
         return list(self.commands)
+
+
+def _show_usage(error: click.ClickException, *, as_json: bool) -> NoReturn:
+    """Raises ``error``, for click to show it; or shows it as JSON, and raises Exit."""
+    if not as_json:
+        raise error
+    context = getattr(error, "ctx", None)
+    next_move = f"{context.command_path if context else 'migrator'} --help says what it takes."
+    kind = type(error).__name__
+    log_error(error.format_message(), next_move=next_move, error=kind, exit_code=error.exit_code)
+    raise click.exceptions.Exit(error.exit_code)
+
+
+def _say_interrupted() -> None:
+    shown = output()
+    shown.hide_progress(KeyboardInterrupt)
+    if not shown.json:
+        click.echo("\nInterrupted. Nothing is lost: run the same command again to continue.", err=True)
+        return
+    move = "Run the same command again to continue."
+    log_error("Interrupted. Nothing is lost.", next_move=move, event="interrupted", exit_code=EXIT_INTERRUPTED)
 
 
 @click.group(cls=_Main, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,7 +154,8 @@ def main(ctx: click.Context) -> None:
 
 
 for command in COMMANDS:
-    main.add_command(command)
+    main.add_command(with_output_options(command))
+with_output_options(main)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,17 @@ from migrator.cli.options import (
     CutoverOptions,
     LakeOptions,
     PlanOptions,
+    WatchOptions,
     copy_options,
     cutover_options,
     is_given,
-    json_option,
     lake_options,
     optional_plan_argument,
     plan_options,
+    watch_options,
 )
-from migrator.cli.terminal import ask, progress, say, say_json, say_plan
+from migrator.cli.output import output
+from migrator.cli.terminal import Watched, ask, say, say_json, say_plan
 from migrator.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @cutover_options
 @copy_options
-@json_option
+@watch_options
 def migrate(
     plan: Path | None,
     lake: LakeOptions,
@@ -43,7 +45,7 @@ def migrate(
     yes: bool,
     cutover: CutoverOptions,
     copying: CopyOptions,
-    as_json: bool,
+    watching: WatchOptions,
 ) -> None:
     """Carry out PLAN: copy, rewrite, compare, cut over, verify. Without PLAN, make one first.
 
@@ -56,27 +58,33 @@ def migrate(
     """
     from migrator import api
 
-    bars, settings = progress(as_json=as_json), copying.settings()
-    described = None
-    if plan is None:
-        described = api.plan_lake(lake.settings().override(**vars(planning)), progress=bars)
-        plan = Path(described["plan"])
-    elif is_given(lake) or is_given(planning):
+    if plan is not None and (is_given(lake) or is_given(planning)):
         raise click.UsageError(
             "PLAN already contains these settings: leave out --config, --endpoint-url, --target, "
             "--target-endpoint-url, --catalog, --all-versions, --object-lock, --leave."
         )
-    with api.open_plan(plan, progress=bars) as opened:
-        described = described or opened.describe()
-        if described["blocked"]:
-            say_plan(described, as_json=as_json)
+    with Watched(watching, plan) as watched:
+        bars, settings, described = watched.progress, copying.settings(), None
+        if plan is None:
+            described = api.plan_lake(lake.settings().override(**vars(planning)), progress=bars)
+            plan = Path(described["plan"])
+            watched.planned(plan)
+        with api.open_plan(plan, progress=bars) as opened:
+            described = described or opened.describe()
+            _refuse_blocked(described, as_json=watching.as_json)
+            if not opened.status().complete:
+                _announce(described, cutover=not cutover.no_cutover, yes=yes)
+            choices = api.Choices(not cutover.no_cutover, cutover.accept_late, cutover.accept)
+            migration = opened.migrate(choices, settings)
+        _say_migration(migration, described, as_json=watching.as_json)
+        if not migration.ok:
             raise click.exceptions.Exit(EXIT_FAILED)
-        if not opened.status().complete:
-            _announce(described, cutover=not cutover.no_cutover, yes=yes)
-        choices = api.Choices(not cutover.no_cutover, cutover.accept_late, cutover.accept)
-        migration = opened.migrate(choices, settings)
-    _say_migration(migration, described, as_json=as_json)
-    if not migration.ok:
+
+
+def _refuse_blocked(described: PlanDescription, *, as_json: bool) -> None:
+    """Print a plan that is blocked, and end."""
+    if described["blocked"]:
+        say_plan(described, as_json=as_json)
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
@@ -84,7 +92,9 @@ def _announce(described: PlanDescription, *, cutover: bool, yes: bool) -> None:
     """Print the plan, and ask whether to start, unless ``yes``."""
     from migrator.reporting.plan import plan_report, question
 
-    say(plan_report(described, starting=True), err=True)
+    shown = output()
+    if not shown.json and not (shown.quiet and yes):
+        say(plan_report(described, starting=True), err=True)
     if not yes:
         ask(question(described, cutover=cutover))
 

@@ -131,6 +131,14 @@ class LiveOptions:
 
 
 @dataclass(frozen=True)
+class WatchOptions:
+    """Where a migration shows its result and its progress."""
+
+    metrics_file: Path | None = None
+    as_json: bool = False
+
+
+@dataclass(frozen=True)
 class AlsoRemove:
     """What a retirement removes beside the sources."""
 
@@ -492,6 +500,18 @@ live_options = _together(
     ),
     click.option("--fence-keep", is_flag=True, help="The same, and leave that on after a cutover that succeeded."),
     click.option("--unfence", is_flag=True, help="Only give the old buckets their policies back, if a fence is on."),
+)
+
+watch_options = _together(
+    "watching",
+    WatchOptions,
+    click.option(
+        "--metrics-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE.prom",
+        help="Keep the progress in FILE.prom, for the textfile collector of Prometheus' node exporter.",
+    ),
+    json_option,
 )
 
 also_remove_options = _together(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from migrator.cli.output import log_error, output
 from migrator.errors import ConfigError, MigratorError, redacted
-from migrator.progress import Progress, TerminalProgress
+from migrator.progress import Progress, Several, TerminalProgress
+from migrator.progress.json_lines import WARNING, JsonProgress, write_line
+from migrator.progress.metrics_file import MetricsFile
+from migrator.progress.reporter import Reporter
 
 if TYPE_CHECKING:
+    from migrator.cli.options import WatchOptions
     from migrator.reporting.description import PlanDescription
     from migrator.reporting.rendering import Report
 
@@ -54,11 +61,16 @@ def say_plan(described: PlanDescription, *, as_json: bool) -> None:
         say(plan_report(described))
 
 
-def say_error(message: str) -> None:
-    """Print an error on standard error, without the passwords in its URLs."""
+def say_error(message: str, *, next_move: str = "", **more: Any) -> None:
+    """Print an error on standard error, without the passwords in its URLs. ``more`` is only in the JSON line."""
+    shown = output()
+    shown.hide_progress()
+    if shown.json:
+        log_error(message, next_move=next_move, **more)
+        return
     from migrator.reporting.rendering import line, unwrapped
 
-    first, *others = redacted(message).split("\n")
+    first, *others = redacted(f"{message} {next_move}".rstrip()).split("\n")
     is_command = "  migrator "
     lines = [unwrapped(text) if text.startswith(is_command) else line(text) for text in others]
     say([line(("Error: ", "bold red"), first), *lines], err=True)
@@ -68,6 +80,8 @@ def ask(question: str) -> None:
     """Ask before anything is changed. Raises ConfigError if there is no terminal: nobody could answer.
 
     Raises MigratorError if the answer is no."""
+    if output().json:
+        raise ConfigError("With --log-format json, nothing is asked.", next_move="Add --yes.")
     if not sys.stdin.isatty():
         raise ConfigError("There is no terminal to ask whether to start.", next_move="Add --yes.")
     if not click.confirm(question, err=True):
@@ -75,5 +89,52 @@ def ask(question: str) -> None:
 
 
 def progress(*, as_json: bool) -> Progress:
-    """Bars on standard error; none with ``--json`` in a pipe."""
-    return Progress() if as_json and not sys.stderr.isatty() else TerminalProgress()
+    """What the options ask for: bars or lines on standard error, JSON lines, or nothing; nothing with ``--json`` in a
+    pipe, either."""
+    shown = output()
+    if shown.quiet or (as_json and not shown.json and not sys.stderr.isatty()):
+        return Progress()
+    one: Reporter = JsonProgress() if shown.json else TerminalProgress()
+    shown.shown.append(one)
+    return one
+
+
+class Watched:
+    """The progress of a command that changes a lake, also in a metrics file, if one is asked for. Use it as a context
+    manager around the whole command: its end is the end of the run."""
+
+    def __init__(self, options: WatchOptions, plan: Path | None) -> None:
+        """Raises ConfigError if the metrics file cannot be written."""
+        self._file = options.metrics_file
+        self._metrics = None if self._file is None else MetricsFile(self._file, str(plan or ""))
+        shown = progress(as_json=options.as_json)
+        self.progress = shown if self._metrics is None else Several(shown, self._metrics)
+
+    def planned(self, plan: Path) -> None:
+        """The plan is made now."""
+        if self._metrics is not None:
+            self._metrics.plan = str(plan)
+
+    def __enter__(self) -> Watched:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._metrics is None:
+            return
+        self._metrics.finish(success=kind is None or (isinstance(error, click.exceptions.Exit) and not error.exit_code))
+        if self._metrics.trouble is not None:
+            reason = self._metrics.trouble.strerror or self._metrics.trouble
+            _warn(f"{self._file} could not be written during the run: {reason}. The run itself went on without it.")
+
+
+def _warn(message: str) -> None:
+    from migrator.reporting.rendering import line
+
+    shown = output()
+    shown.hide_progress()
+    if shown.json:
+        write_line(WARNING, "warning", message=message)
+    else:
+        say([line(("Warning: ", "yellow"), message)], err=True)

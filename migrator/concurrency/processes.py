@@ -22,6 +22,8 @@ from types import TracebackType
 from typing import IO, Any, Generic, TypeVar
 
 from migrator.errors import MigrationFailed, MigratorError, internal_error
+from migrator.progress.counts import RETRIES
+from migrator.progress.json_lines import speak_json, speaks_json
 
 DYING_SECONDS = 10.0
 """How long to wait for a child whose pipe has ended, before it is killed."""
@@ -96,7 +98,7 @@ class Child:
         program = (
             "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
             f"from {main.__module__} import {main.__name__}; "
-            f"from {__name__} import run_in_child; run_in_child({main.__name__})"
+            f"from {__name__} import run_in_child; run_in_child({main.__name__}, json={speaks_json()})"
         )
         self._process = subprocess.Popen(
             [sys.executable, "-c", program],
@@ -108,6 +110,7 @@ class Child:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._channel = Channel(self._stdout, self._stdin)
+        self._retries = 0
         with suppress(Disconnected):  # it died at once: the next message shows that
             self._channel.send(sys.path)
 
@@ -117,7 +120,10 @@ class Child:
 
     def receive(self) -> Any:
         """See :meth:`Channel.receive`."""
-        return self._channel.receive()
+        retries, message = self._channel.receive()
+        RETRIES.add(retries - self._retries)
+        self._retries = retries
+        return message
 
     def call(self, request: Any) -> Any:
         """Send a request to a child that runs :func:`answer_requests`, and return its answer.
@@ -166,10 +172,20 @@ class Child:
         return code
 
 
-def run_in_child(main: Callable[[Channel], None]) -> None:
-    """Run ``main`` as the whole work of a child process; :class:`Child` starts it."""
-    channel = Channel(sys.stdin.buffer, sys.stdout.buffer)
+class _ToParent(Channel):
+    """The channel of a child: each message says how often the child has tried something again."""
+
+    def send(self, message: Any) -> None:
+        super().send((RETRIES.total, message))
+
+
+def run_in_child(main: Callable[[Channel], None], *, json: bool = False) -> None:
+    """Run ``main`` as the whole work of a child process; :class:`Child` starts it. ``json``: what libraries say on
+    standard error are JSON lines, as in the parent."""
+    channel = _ToParent(sys.stdin.buffer, sys.stdout.buffer)
     sys.stdout = sys.stderr  # what a library prints must not get between the messages
+    if json:
+        speak_json()
     main(channel)
 
 

@@ -20,6 +20,7 @@ from migrator.copying.servers import Servers
 from migrator.copying.within_server import CopyWithinServer
 from migrator.errors import PLAN_AGAIN, Occupied, SourceChanged
 from migrator.planfile.copied import Copied
+from migrator.progress.counts import RETRIES
 from migrator.store import Store
 from migrator.store.conditional import ANYTHING
 from migrator.store.listing import Page, ask_page
@@ -100,6 +101,7 @@ class Copier:
             except Unequal as error:
                 if attempt == attempts:
                     raise
+                RETRIES.add()
                 item = replace(item, replaces=error.etag or item.replaces)
         raise AssertionError
 

@@ -23,7 +23,8 @@ from migrator.planfile.journal import COPIED, STARTED
 from migrator.planfile.objects import objects_by_id
 from migrator.planfile.queries import EARLY_COPIES, IS_FOLDER, count_objects, late_copies
 from migrator.planfile.rows import PlannedObject
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
+from migrator.progress.counts import RETRIES
 from migrator.run import Run, stage_failed
 from migrator.store import PartCopies, lists_in_order, probe_part_copies
 from migrator.target import holds_only_copies
@@ -100,20 +101,19 @@ def copy_checkpoints_last(run: Run, options: Options) -> None:
     """Copy the offsets of streaming checkpoints, then their commits, then the files with the streams' ids: a checkpoint
     that is only half copied must not look like a complete one. Raises as :func:`copy_current_objects`."""
     for rank in range(len(COPIED_LAST)):
-        _copy(run, options, late_copies(rank))
+        _copy(run, options, late_copies(rank), "copying checkpoints")
 
 
-def _copy(run: Run, options: Options, where: str) -> None:
-    """Copy what the SQL condition selects."""
+def _copy(run: Run, options: Options, where: str, name: str = "copying") -> None:
+    """Copy what the SQL condition selects, in a stage of this name."""
     count, size = count_objects(run.plan.db, where)
     if not count:
         return
     began = time.monotonic()
     copies = _CurrentCopies(run, _setup(run, options, where, count))
     whole = run.only is None
-    with run.progress.stage(
-        "copying", objects=count if whole else len(run.only or ()), size=size if whole else None
-    ) as stage:
+    numbers = {"objects": count, "size": size} if whole else {"objects": len(run.only or ())}
+    with run.progress.stage(name, **numbers, unit=OBJECTS) as stage:
         failures = copies.copy(where, stage)
     run.journal.commit()
     run.result.copy_seconds += time.monotonic() - began
@@ -200,10 +200,13 @@ class _CurrentCopies:
             self._count(arrived, stage)
             for copy in arrived:
                 del planned[copy.id]
+            RETRIES.add(len(planned))
             items = [self._item(one) for one in planned.values()]
             for batch in copy_objects(self._setup, items, run.result.usage):
                 failures += self._take(batch, stage)
             run.journal.commit()
+        if never_found := sum(isinstance(failure.error, AnswerLost) for failure in failures):
+            stage.failed(never_found)
         return failures
 
     def _take(self, batch: list[Copied | NotCopied], stage: Progress) -> list[NotCopied]:
@@ -211,7 +214,11 @@ class _CurrentCopies:
         copies = [outcome for outcome in batch if isinstance(outcome, Copied)]
         self._run.journal.copied(copies)
         self._count(copies, stage)
-        return [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+        failures = [outcome for outcome in batch if isinstance(outcome, NotCopied)]
+        # An object whose answer was lost may have been copied: it counts when that is known.
+        if failed := sum(not isinstance(failure.error, AnswerLost) for failure in failures):
+            stage.failed(failed)
+        return failures
 
     def _count(self, copies: list[Copied], stage: Progress) -> None:
         size = sum(copy.size for copy in copies)

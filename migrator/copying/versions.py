@@ -91,12 +91,12 @@ class VersionCopier:
         ):
             return []
         self._prepare_target()
-        with self._progress.stage("listing the target's versions") as stage:
+        with self._progress.stage("listing the target's versions", unit="versions") as stage:
             keys = (stored.key for stored in self._store.list(self._bucket))
             self._target.list_all(keys, stage)
         if not hints:
             self._journal_copied_objects(journal)
-        with self._progress.stage("copying older versions", objects=count, size=int(size)) as stage:
+        with self._progress.stage("copying older versions", objects=count, size=int(size), unit="versions") as stage:
             failures = self._copy_keys(self._keys(where), journal, stage)
         journal.commit()
         return failures
@@ -107,6 +107,7 @@ class VersionCopier:
         for outcome in run_in_threads(self._copy_key, keys, workers=self._store.concurrency):
             if isinstance(outcome, Failed):
                 failures.append(outcome.error)
+                stage.failed()
                 if len(failures) >= self._max_failures:
                     break
                 continue

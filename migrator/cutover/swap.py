@@ -10,7 +10,7 @@ from migrator.errors import CutoverIncomplete, MigratorError, first_names
 from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, TABLE_SWAPPED
 from migrator.planfile.queries import pending_rewrites
 from migrator.planfile.repoints import repoints_of
-from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedObject, PlannedTable
+from migrator.planfile.rows import FILES, ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.results import Written
 from migrator.run import Run
 
@@ -51,6 +51,7 @@ def _swap_catalogs(run: Run, tables: list[PlannedTable]) -> None:
         pending_rewrites(ROLE_VERSION_HINT),
         lambda planned: _copy_hint(run, planned),
         workers=1,
+        unit=FILES,
     )
     for name, catalog in run.catalogs.items():
         if not catalog.stores_pointers and name not in swapped:

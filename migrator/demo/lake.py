@@ -35,7 +35,7 @@ from pyiceberg.types import StringType
 
 from migrator.demo.server import Server
 from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
 
 BUCKETS = ("warehouse", "bronze", "silver", "gold", "checkpoints", "logs", "scripts")
 SQL_WAREHOUSE = "s3a://bronze/iceberg-warehouse/"
@@ -81,9 +81,10 @@ def build(
     client = server.client()
     for bucket in BUCKETS:
         client.create_bucket(Bucket=bucket)
-    with progress.stage("filling the old buckets", objects=objects) as stage:
+    total = sum(1 for _ in _plain_objects(objects))
+    with progress.stage("filling the old buckets", objects=total, unit=OBJECTS) as stage:
         lake.objects = _put_all(client, _plain_objects(objects), stage)
-    with progress.stage("writing tables", objects=7) as stage:
+    with progress.stage("writing tables", objects=7, unit="tables") as stage:
         _build_tables(server, lake, stage)
     return lake
 

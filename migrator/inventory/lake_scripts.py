@@ -49,7 +49,7 @@ def _show(
     def read(one: StoredObject) -> bytes:
         return store.get(at.bucket, one.key).data
 
-    with progress.stage("reading scripts", objects=len(small)) as stage:
+    with progress.stage("reading scripts", objects=len(small), unit="scripts") as stage:
         for outcome in run_in_threads(read, small, workers=WORKERS):
             stage.advance(1)
             place = f"s3://{at.bucket}/{outcome.item.key}"

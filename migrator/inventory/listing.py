@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from migrator.errors import MigratorError
 from migrator.planfile.connecting import insert_rows
 from migrator.planfile.file import PlanFile
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
 from migrator.store import Store, StoredObject, is_own
 
 TARGET = "present"
@@ -29,7 +29,7 @@ def list_pages(
 
     ``title`` names the stage in which ``progress`` shows it. Raises StoreError.
     """
-    with progress.stage(title) as stage:
+    with progress.stage(title, unit=OBJECTS) as stage:
         for bucket, page in store.list_all(places):
             yield bucket, page
             stage.advance(len(page), sum(found.size for found in page))

@@ -241,7 +241,7 @@ def _read_all(
         return _parse(*row, cache.read(*row))
 
     files: list[MetadataFile] = []
-    with progress.stage("reading table metadata", objects=len(rows)) as stage:
+    with progress.stage("reading table metadata", objects=len(rows), unit="metadata files") as stage:
         for outcome in run_in_threads(read, rows, workers=workers):
             stage.advance(1)
             if isinstance(outcome, Failed):

@@ -244,7 +244,7 @@ def list_histories(
     totals: dict[str, Histories] = {}
     plan.db.execute("CREATE TEMP TABLE latest (bucket TEXT, key TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID")
     versioned: dict[str, bool] = {}
-    with progress.stage("listing older versions") as stage:
+    with progress.stage("listing older versions", unit="versions") as stage:
         for bucket, prefix in places:
             try:
                 if bucket not in versioned:
@@ -333,7 +333,7 @@ def compare_histories(plan: PlanFile, store: Store, layout: Layout, listing: Lis
         plan.add_finding(Finding.of("target-not-versioned", place, message, move))
         return
     target = TargetVersions(plan, store, layout.target_bucket)
-    with progress.stage("listing the target's versions") as stage:
+    with progress.stage("listing the target's versions", unit="versions") as stage:
         target.list_all(listing.keys(), stage)
 
     def same_bytes(version: PlannedVersion, copy: TargetVersion) -> bool:

@@ -60,7 +60,7 @@ def find_attributes(
     """
     needs = Needs()
     target = read.get(layout.target_bucket)
-    with progress.stage("looking at objects' attributes"):
+    with progress.stage("looking at objects' attributes", unit=""):
         if object_lock and target is not None:
             _note_unread(plan, target, LOCK)
         held = object_lock and (target is None or _can_lock(target))

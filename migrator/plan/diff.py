@@ -16,7 +16,7 @@ from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import same_etag
 from migrator.planfile.rows import CONFLICT, COPY, LOCAL, MIGRATED, OVERWRITE, SAME, SKIP
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
 from migrator.store import Store, StoredObject
 from migrator.target.ledger import Ledger, own, same
 
@@ -77,7 +77,7 @@ def compare_contents(plan: PlanFile, store: Store, layout: Layout, progress: Pro
     def is_same(row: tuple[Any, ...]) -> bool:
         return store.same_as_source((row[2], StoredObject(*row[3:])), (layout.target_bucket, row[1]))
 
-    with progress.stage("comparing contents", objects=count) as stage:
+    with progress.stage("comparing contents", objects=count, unit=OBJECTS) as stage:
         last = -1
         while page := plan.db.execute(query, (last,)).fetchall():
             last = page[-1][0]

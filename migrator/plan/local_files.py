@@ -29,7 +29,7 @@ def list_local_files(plan: PlanFile, layout: Layout, progress: Progress) -> None
         move = 'Write it with three slashes: "file:///tmp/checkpoints/". Or remove the rule from [layout].'
         plan.add_finding(Finding.of("local-folder", f"{name}/", message, move))
     for folder in local_folders(layout):
-        with progress.stage("reading local files") as stage:
+        with progress.stage("reading local files", unit="files") as stage:
             found = read_folder(folder, layout)
             stage.advance(len(found.files), sum(stored.size for _, stored in found.files))
         for problem, count in first_of(found.problems, EXAMPLES):

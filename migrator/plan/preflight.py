@@ -86,7 +86,7 @@ def preflight(
     """
     accepted = set(accept) & set(ACCEPTABLE)
     left_out: list[str] = []
-    with progress.stage("trying what is allowed"):
+    with progress.stage("trying what is allowed", unit=""):
         missing = Missing()
         if _has_work(plan):
             if _read_samples(plan, store, layout, missing) and TAGS in accepted:

@@ -130,7 +130,7 @@ def _judge(
             return 0, int(decode(data) is None and mentions(data, names))
         return len(done.changes), len(done.doubts)
 
-    with progress.stage("reading scripts", objects=len(new)) as stage:
+    with progress.stage("reading scripts", objects=len(new), unit="scripts") as stage:
         for outcome in run_in_threads(look, new, workers=WORKERS):
             stage.advance(1)
             if isinstance(outcome, Failed):

@@ -55,7 +55,7 @@ def plan_tables(
     back = given_up(read_records(store, layout.target_bucket))
     tables = [new_context(plan, store, files, layout, found, rules, back) for found in discovery.tables]
     claims = []
-    with progress.stage("reading tables", objects=len(tables)) as stage:
+    with progress.stage("reading tables", objects=len(tables), unit="tables") as stage:
         # Those that stay come first, so that the others can take the files that they share with them.
         for table in sorted(tables, key=lambda table: not _may_stay(table, left, wave)):
             _plan_one(table, left, wave)

@@ -92,7 +92,7 @@ def digest_of(db: sqlite3.Connection, progress: Progress) -> str:
     (objects,) = db.execute("SELECT max(id) FROM objects").fetchone()
     ordered = {"header": "key <> 'digest' ORDER BY key", "target_metadata": "1 ORDER BY key"}
     selections = {"header": "", **dict.fromkeys(SEALED, "1 ORDER BY rowid"), **ordered}
-    with progress.stage("checking the plan", objects=objects) as stage:
+    with progress.stage("checking the plan", objects=objects, unit="rows") as stage:
         for table, selection in selections.items():
             columns = ", ".join(row[1] for row in db.execute(f"PRAGMA table_info({table})"))
             # SQLite writes a row as JSON three times as fast as Python reads its columns.

@@ -43,6 +43,17 @@ ETag its MD5. No bucket has such a name."""
 ROLE_LOCAL = "local-file"
 """The role of such a file, if it is uploaded as it is."""
 
+FILES = "files"
+UNITS = {
+    ROLE_DELETES: "delete files",
+    ROLE_MANIFEST: "manifests",
+    ROLE_MANIFEST_LIST: "manifest lists",
+    ROLE_METADATA: "metadata files",
+    ROLE_VIEW: "views",
+    ROLE_CURRENT: "tables",
+}
+"""What a stage counts that rewrites the files of a role; those of any other role are FILES."""
+
 ROLE_SCRIPT = "script"
 """The role of a script whose old paths are rewritten."""
 OTHER_ROLES = (*LOG_ROLES, ROLE_SCRIPT, ROLE_LOCAL)

@@ -106,7 +106,7 @@ def repair_tables(run: Run, *, change: bool) -> Repair:
 def _repair(run: Run, *, change: bool) -> Repair:
     places = [p for p in find_places(run) if p.place in (NEWER, CUT_OVER) and p.table.kind != VIEW]
     result = Repair(changed=change, checked=len(places))
-    with run.progress.stage("reading tables", objects=len(places)) as stage:
+    with run.progress.stage("reading tables", objects=len(places), unit="tables") as stage:
         for place in places:
             if (found := _look(run, place, change=change)) is not None:
                 result.tables.append(found)

@@ -16,6 +16,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from migrator.progress.wording import size as size
+
 INDENT = 2
 """How far a table is indented, and how far its columns are apart."""
 HANGING = 4
@@ -45,16 +47,6 @@ Report = list[Text | Grid]
 def printable(text: str) -> str:
     """``text`` with every control character, and every other unprintable one, as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def size(count: int) -> str:
-    """A number of bytes for people: ``1.5 GiB``."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
-            return f"{amount:,.0f} B" if unit == "B" else f"{amount:,.1f} {unit}"
-        amount /= 1024
-    return f"{amount:,.1f} PiB"
 
 
 def line(*parts: str | tuple[str, str], style: str = "") -> Text:

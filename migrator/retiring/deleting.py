@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from migrator.errors import AccessDenied, NotFound, RetireRefused, StoreError, Unreachable
 from migrator.layout import Layout, source_places
 from migrator.planfile.file import PlanFile
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
 from migrator.retiring.old_objects import Choice, OldObjects
 from migrator.retiring.proof import planned_by_bucket
 from migrator.retiring.results import OldBucket
@@ -35,7 +35,7 @@ def look(plan: PlanFile, store: Store, progress: Progress) -> list[OldBucket]:
     buckets = []
     for name, prefixes in prefixes_of(plan.layout).items():
         bucket = _opened(store, name)
-        with progress.stage(f"looking at {name}") as stage:
+        with progress.stage(f"looking at {name}", unit=OBJECTS) as stage:
             for choices in [] if bucket.missing else objects.choices(bucket, prefixes, MOST_DELETIONS):
                 _count(bucket, choices)
                 stage.advance(len(choices), sum(choice.size for choice in choices))
@@ -53,7 +53,7 @@ def delete(plan: PlanFile, store: Store, progress: Progress, check: Check) -> li
     for name, prefixes in prefixes_of(plan.layout).items():
         bucket = _opened(store, name)
         count, size = planned.get(name, (0, 0))
-        with progress.stage(f"deleting from {name}", objects=count, size=size) as stage:
+        with progress.stage(f"deleting from {name}", objects=count, size=size, unit=OBJECTS) as stage:
             for _ in range(0 if bucket.missing else MOST_PASSES):
                 bucket.stays, bucket.not_deleted = {}, {}
                 deleted = 0

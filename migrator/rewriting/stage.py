@@ -9,7 +9,7 @@ from migrator.carriers.checkpoints import COPIED_LAST
 from migrator.errors import MigrationFailed, Occupied
 from migrator.inventory.modified import ModifiedTimes
 from migrator.planfile.queries import count_objects, pending_rewrites, pending_uploads
-from migrator.planfile.rows import LOG_ROLES, REWRITTEN_ROLES, ROLE_SCRIPT, TIMED_ROLES, PlannedObject
+from migrator.planfile.rows import FILES, LOG_ROLES, REWRITTEN_ROLES, ROLE_SCRIPT, TIMED_ROLES, UNITS, PlannedObject
 from migrator.results import Written
 from migrator.rewriting.local_files import upload
 from migrator.rewriting.logs import LogRewriter
@@ -37,7 +37,8 @@ def rewrite_tables(run: Run) -> None:
         _, size = count_objects(run.plan.db, where)
         worker = (plan_rewriter, run.plan.path, run.store.connection, run.conditional)
         with rewriting(rewriter, size, *worker) as (rewrite, workers):
-            run.each_object(f"rewriting {role}", where, _job(run, _of_table(run, rewrite)), workers=workers)
+            job = _job(run, _of_table(run, rewrite))
+            run.each_object(f"rewriting {role}", where, job, workers=workers, unit=UNITS[role])
 
 
 def upload_local_files(run: Run) -> None:
@@ -55,13 +56,14 @@ def upload_checkpoints_last(run: Run) -> None:
 
 def _upload(run: Run, rank: int | None) -> None:
     job = _job(run, partial(upload, run.store, run.layout.target_bucket))
-    run.each_object("uploading local files", pending_uploads(rank), job, workers=THREADS)
+    run.each_object("uploading local files", pending_uploads(rank), job, workers=THREADS, unit=FILES)
 
 
 def rewrite_scripts(run: Run) -> None:
     """Rewrite the scripts in the lake that name old paths. Raises as :func:`rewrite_tables`."""
     rewriter = ScriptRewriter(run.store, run.layout.target_bucket, script_names(run.plan))
-    run.each_object("rewriting scripts", pending_rewrites(ROLE_SCRIPT), _job(run, rewriter), workers=THREADS)
+    job = _job(run, rewriter)
+    run.each_object("rewriting scripts", pending_rewrites(ROLE_SCRIPT), job, workers=THREADS, unit="scripts")
 
 
 def rewrite_logs(run: Run) -> None:
@@ -71,7 +73,8 @@ def rewrite_logs(run: Run) -> None:
     rewriter = LogRewriter(run.store, run.layout, times)
     _forget_stale_logs(run, times)
     for role in LOG_ROLES:
-        run.each_object(f"rewriting {role}", pending_rewrites(role), _job(run, rewriter), workers=THREADS)
+        job = _job(run, rewriter)
+        run.each_object(f"rewriting {role}", pending_rewrites(role), job, workers=THREADS, unit=FILES)
 
 
 def _forget_stale_logs(run: Run, times: ModifiedTimes) -> None:

@@ -20,7 +20,15 @@ from migrator.iceberg.manifests import DELETED, POSITION_DELETES, DeleteFile, En
 from migrator.iceberg.metadata import TableMetadata, read_metadata
 from migrator.inventory.table_files import BrokenFile, ReadManifest, SourceFile, read_lists, read_manifests
 from migrator.layout import Location
-from migrator.planfile.rows import ROLE_CURRENT, ROLE_DELETES, ROLE_MANIFEST, ROLE_MANIFEST_LIST, ROLE_METADATA
+from migrator.planfile.rows import (
+    FILES,
+    ROLE_CURRENT,
+    ROLE_DELETES,
+    ROLE_MANIFEST,
+    ROLE_MANIFEST_LIST,
+    ROLE_METADATA,
+    UNITS,
+)
 from migrator.progress import Progress
 from migrator.results import Written
 from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
@@ -237,7 +245,7 @@ class TableMover:
 
     def _read_manifests(self, db: sqlite3.Connection, paths: list[str]) -> None:
         """Note every live file that the manifests name."""
-        with self._progress.stage("reading manifests", objects=len(paths)) as stage:
+        with self._progress.stage("reading manifests", objects=len(paths), unit="manifests") as stage:
             for read in read_manifests(paths, self._open, workers=THREADS):
                 if isinstance(read, BrokenFile):
                     raise missing(read.path, read.error, self._listed_in.get(read.path, self._uri))
@@ -285,7 +293,7 @@ class TableMover:
             statistics = (p for p in self._unknown(self._metadata.statistics) if self._route.new_path(p))
             yield from (_Wanted(path, None, self._uri) for path in statistics)
 
-        with self._progress.stage("copying", objects=count, size=int(size)) as stage:
+        with self._progress.stage("copying", objects=count, size=int(size), unit=FILES) as stage:
             _FileCopier(self._store, self.where, self._route, self.result).copy(wanted(), stage)
 
     # -- rewriting -----------------------------------------------------------------------------------
@@ -322,7 +330,7 @@ class TableMover:
 
         if not paths:
             return
-        with self._progress.stage(f"rewriting {role}", objects=len(paths)) as stage:
+        with self._progress.stage(f"rewriting {role}", objects=len(paths), unit=UNITS.get(role, FILES)) as stage:
             for outcome in run_in_threads(job, paths, workers=workers):
                 if isinstance(outcome, Failed):
                     raise missing(outcome.item, outcome.error, named_by.get(outcome.item, self._uri))

@@ -36,6 +36,7 @@ from migrator.settings.kinds import (
 )
 from migrator.store.answers import Absurd, check_answer, has_declarations, is_error
 from migrator.store.connection import Connection
+from migrator.store.retries import count_left_to_boto3
 from migrator.store.store import Store
 from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
@@ -126,6 +127,8 @@ def _read_from(
     unclear = []
     for (bucket, setting), answer in zip(questions, answers, strict=True):
         if answer is None or not _take(connection, read[bucket], setting, answer):
+            if answer is not None:
+                count_left_to_boto3(answer.status)
             unclear.append((bucket, setting))
     for outcome in run_in_threads(partial(ask_boto3, connection), unclear, workers=AT_ONCE):
         bucket, setting = outcome.item
@@ -150,6 +153,7 @@ async def _ask_all(endpoint: Endpoint, questions: Sequence[tuple[str, Setting]])
             try:
                 return await wire.request("GET", bucket, query=[(setting.query, "")], patience=PATIENCE_SECONDS)
             except Lost:
+                count_left_to_boto3(None)
                 return None
 
     try:

@@ -24,6 +24,7 @@ from migrator.store.endpoints import check_endpoint
 from migrator.store.outage import Outage, WaitInBoto3
 from migrator.store.part_copies import PartCopies
 from migrator.store.quick_reads import QuickReads
+from migrator.store.retries import count_retry_of_boto3
 from migrator.store.server_errors import no_credentials, translated_errors
 from migrator.store.signing import Credentials
 from migrator.store.strict import make_strict
@@ -125,6 +126,7 @@ class Connection:
         carry_bytes(client)
         wait = WaitInBoto3(self.outage, self._stopped, once=attempts == 1)
         client.meta.events.register_first("needs-retry.s3", wait)
+        client.meta.events.register("request-created.s3", count_retry_of_boto3)
         return client
 
     @property

@@ -30,9 +30,9 @@ from migrator.store.answers import (
     checked_time,
 )
 from migrator.store.outage import Patience
-from migrator.store.retries import retry_async
+from migrator.store.retries import count_left_to_boto3, retry_async
 from migrator.store.server_errors import not_of_s3
-from migrator.store.wire import Endpoint, Lost, Wire
+from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
 AT_ONCE = 16
 """Listings in parallel."""
@@ -182,7 +182,9 @@ class _Lister:
         async def ask() -> Page | None:
             if self._stopped.is_set():
                 raise asyncio.CancelledError
-            return await ask_page(self._wire, bucket, parameters)
+            answer = await _ask(self._wire, bucket, parameters)
+            count_left_to_boto3(answer.status)
+            return _page_of(answer)
 
         async def ask_twice() -> Page | None:
             return await retry_async(ask, [0.0], _may_be_an_accident)
@@ -194,8 +196,9 @@ class _Lister:
         page: Page | None = None
         try:
             page = await retry_async(ask_twice, [], _is_lost, wait_for_server)
-        except (Lost, _NotEncoded):
-            pass
+        except (Lost, _NotEncoded) as error:
+            if isinstance(error, Lost):
+                count_left_to_boto3(None)
         except Absurd as reason:
             raise self._not_of_s3(bucket, parameters, reason) from reason
         if page is not None:
@@ -221,8 +224,15 @@ def _may_be_an_accident(error: Exception) -> bool:
 async def ask_page(wire: Wire, bucket: str, parameters: Mapping[str, str]) -> Page | None:
     """One page of a listing, with these parameters of ListObjectsV2; None if the server answers anything but 200.
     Raises Lost and Absurd. Nothing is retried here."""
+    return _page_of(await _ask(wire, bucket, parameters))
+
+
+async def _ask(wire: Wire, bucket: str, parameters: Mapping[str, str]) -> Answer:
     query = [("list-type", "2"), ("encoding-type", "url"), *parameters.items()]
-    answer = await wire.request("GET", bucket, query=query)
+    return await wire.request("GET", bucket, query=query)
+
+
+def _page_of(answer: Answer) -> Page | None:
     return parse_page(answer.body) if answer.status == 200 else None
 
 

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from migrator.errors import MigratorError
+from migrator.store.retries import count_left_to_boto3
 from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
 MOST_BYTES = 8 << 20
@@ -69,10 +70,13 @@ class QuickReads:
             except BaseException:
                 sent.cancel()
                 raise
-        except (Lost, MigratorError):
+        except (Lost, MigratorError) as error:
+            if isinstance(error, Lost):
+                count_left_to_boto3(None)
             return None
         finally:
             self._end()
+        count_left_to_boto3(answer.status)
         if answer.status in _OF_THE_BUCKET:
             self._left_to_boto3.add(bucket)
         return answer if answer.status == 200 and answer.headers.get("etag") and self._is_new(answer) else None

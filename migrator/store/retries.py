@@ -1,7 +1,7 @@
 """Retries with backoff: the one place that repeats a call which failed.
 
 A caller gives the call, the delays between two attempts (:func:`backoff`), and a function that says which errors are
-retried. The last error is raised as it is.
+retried. The last error is raised as it is. Each repetition is counted: :data:`migrator.progress.counts.RETRIES`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from migrator.progress.counts import RETRIES
 
 Result = TypeVar("Result")
 IsRetried = Callable[[Exception], bool]
@@ -35,6 +37,18 @@ def backoff(attempts: int, *, first: float = FIRST_DELAY, longest: float = math.
     return (jittered(failures, first=first, longest=longest) for failures in range(1, attempts))
 
 
+def count_left_to_boto3(status: int | None) -> None:
+    """Count a request of our own that boto3 sends again because it failed: without an answer, or with this status."""
+    if status is None or status == 429 or (status >= 500 and status != 501):  # 501: it does not know the request
+        RETRIES.add()
+
+
+def count_retry_of_boto3(request: Any, **_: Any) -> None:
+    """Count a request that boto3 sends again: a handler of ``request-created``."""
+    if request.context.get("retries", {}).get("attempt", 1) > 1:
+        RETRIES.add()
+
+
 def retry(call: Callable[[], Result], delays: Iterable[float], retried: IsRetried) -> Result:
     """The result of ``call``, which is repeated after each of ``delays`` (seconds) as long as ``retried`` says so of
     its error. Raises the error that is not retried, or the last one."""
@@ -44,6 +58,7 @@ def retry(call: Callable[[], Result], delays: Iterable[float], retried: IsRetrie
         except Exception as error:
             if not retried(error):
                 raise
+        RETRIES.add()
         time.sleep(delay)
     return call()
 
@@ -71,4 +86,5 @@ async def retry_async(
                 delay = next(left, None)
             if delay is None:
                 raise
+        RETRIES.add()
         await asyncio.sleep(delay)

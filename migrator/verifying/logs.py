@@ -53,7 +53,7 @@ def check_logs(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress
     check = Check("logs of streams and lists of files name the copies", "files")
     logs = [PlannedObject(*row) for row in plan.db.execute(_AS_WRITTEN).fetchall()]
     reader = _Reader(plan, store, old, times=times)
-    with progress.stage("checking logs", objects=count, size=size) as stage:
+    with progress.stage("checking logs", objects=count, size=size, unit="files") as stage:
         for outcome in run_in_threads(reader.look, logs, workers=WORKERS):
             stage.advance(1, outcome.item.size)
             place = f"s3://{plan.layout.target_bucket}/{outcome.item.target}"

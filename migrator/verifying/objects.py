@@ -21,7 +21,7 @@ from migrator.planfile.queries import (
     same_etag,
 )
 from migrator.planfile.rows import CONFLICT, OF_NO_TABLE, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check, PrefixTotal, note_comparison
 from migrator.verifying.old_buckets import OldBuckets
@@ -104,7 +104,7 @@ def check_contents(plan: PlanFile, store: Store, old: OldBuckets, progress: Prog
         digest = store.sha256(bucket, planned.target or "")
         return old.has_digest(digest, planned.bucket, planned.key, None, planned.etag)
 
-    with progress.stage("comparing bytes", objects=count, size=size) as stage:
+    with progress.stage("comparing bytes", objects=count, size=size, unit=OBJECTS) as stage:
         for outcome in run_in_threads(compare, plan.objects(SAME_AS_SOURCE), workers=store.concurrency):
             stage.advance(1, outcome.item.size)
             note_comparison(check, outcome, f"s3://{bucket}/{outcome.item.target}: bytes differ")

@@ -64,10 +64,11 @@ class TableRows:
         """
         broken: list[str] = []
         wanted = [t for t in tables if t.state != MIGRATED and t.kind == TABLE]
-        with self._progress.stage("reading the old tables", objects=len(wanted)) as stage:
+        snapshots = sum(table.snapshots or 0 for table in wanted)
+        with self._progress.stage("reading the old tables", objects=snapshots, unit="snapshots") as stage:
             for table in wanted:
                 tolerated = UNREADABLE_BEFORE in accept or table.catalog is None or bool(_known_broken(table))
-                for snapshot, trouble in self._take(table, journal):
+                for snapshot, trouble in self._take(table, journal, stage):
                     if trouble.kind == UNSUPPORTED:
                         journal.baseline(table.id, snapshot, Baseline(trouble=trouble.reason))
                     elif tolerated:
@@ -75,26 +76,28 @@ class TableRows:
                         journal.baseline(table.id, snapshot, Baseline(trouble=reason))
                     else:
                         broken.append(f"{_place(table, snapshot)}: {trouble.message}")
-                stage.advance(1)
         if broken:
             raise _unreadable_before(broken)
 
-    def _take(self, table: PlannedTable, journal: Journal) -> list[tuple[int, Trouble]]:
+    def _take(self, table: PlannedTable, journal: Journal, stage: Progress) -> list[tuple[int, Trouble]]:
         """Count what is not counted yet; return what cannot be read. UNOPENED stands for the table itself."""
         known = journal.baselines(table.id)
         if UNOPENED in known:
+            stage.advance(table.snapshots or 0)
             return []
         opened = self._open_old(table.old_metadata)
         if opened.result is None:
             assert opened.trouble is not None
             if opened.trouble.kind == TRANSIENT:
                 raise _stopped(table, table.old_metadata, opened.trouble)
+            stage.advance(table.snapshots or 0)
             return [(UNOPENED, opened.trouble)]
         troubles = []
         journal.keep_baselines(table.id, [s.snapshot_id for s in opened.result.metadata.snapshots])
         for snapshot in opened.result.metadata.snapshots:
             number = snapshot.snapshot_id
             if number in known:
+                stage.advance(1)
                 continue
             count = self._old.reader.read(partial(count_rows, opened.result, number))
             if count.trouble is None:
@@ -103,6 +106,7 @@ class TableRows:
                 raise _stopped(table, f"{_place(table, number)} ({snapshot.manifest_list})", count.trouble)
             else:
                 troubles.append((number, count.trouble))
+            stage.advance(1)
         return troubles
 
     # -- the target ----------------------------------------------------------------------------------

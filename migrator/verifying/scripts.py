@@ -32,7 +32,7 @@ def check_scripts(plan: PlanFile, store: Store, progress: Progress) -> list[Chec
         done = rewrite_bytes(key, store.get(bucket, key).data, names)
         return [f"line {change.line} names {change.old}" for change in done.changes] if done else []
 
-    with progress.stage("checking scripts", objects=len(keys)) as stage:
+    with progress.stage("checking scripts", objects=len(keys), unit="scripts") as stage:
         for outcome in run_in_threads(old_paths, keys, workers=WORKERS):
             stage.advance(1)
             place = f"s3://{bucket}/{outcome.item}"

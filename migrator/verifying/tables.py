@@ -40,7 +40,7 @@ def check_tables(
     counts = Check("every snapshot read through pyiceberg has the rows it had", "snapshots")
     contents = Check("every row of every snapshot is the same", "rows")
     tables = [table for table in plan.tables() if table.id in pointers]
-    with progress.stage("verifying tables", objects=len(tables)) as stage:
+    with progress.stage("verifying tables", objects=len(tables), unit="tables") as stage:
         for table in tables:
             uri = pointers[table.id]
             checker = _TableFiles(plan, store, table, files, old_paths)

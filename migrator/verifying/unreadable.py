@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from migrator.errors import AccessDenied, MigratorError, NotFound, SourceChanged, StoreError, Unreachable
+from migrator.progress.counts import RETRIES
 
 Result = TypeVar("Result")
 
@@ -73,6 +74,7 @@ class Reader:
                     return Read(None, trouble, error)
                 last = error
                 if delay is not None:
+                    RETRIES.add()
                     time.sleep(delay * random.uniform(0.8, 1.2))
             else:
                 self._patient = True

@@ -28,7 +28,7 @@ def check_versions(
     """
     check = Check("every older version is at the target, in its order", "versions")
     target = TargetVersions(plan, store, plan.layout.target_bucket)
-    with progress.stage("listing the target's versions") as stage:
+    with progress.stage("listing the target's versions", unit="versions") as stage:
         target.list_all(Listing(plan.db).keys(), stage)
     pairs = _pairs(plan, target, "1" if cut_over else f"NOT {OF_HINT}", check)
     if deep:
@@ -71,7 +71,7 @@ def _compare_bytes(plan: PlanFile, store: Store, old: OldBuckets, progress: Prog
         digest = store.sha256(plan.layout.target_bucket, copy.key, copy.version_id)
         return old.has_digest(digest, planned.bucket, planned.key, planned.version_id, etag)
 
-    with progress.stage("comparing older versions", objects=count, size=int(size)) as stage:
+    with progress.stage("comparing older versions", objects=count, size=int(size), unit="versions") as stage:
         plain = (pair for pair in pairs if not pair[0].marker)
         for outcome in run_in_threads(compare, plain, workers=store.concurrency):
             stage.advance(1, outcome.item[0].size)

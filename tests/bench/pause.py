@@ -23,7 +23,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from migrator import api
 from migrator.config import load
 from migrator.demo.server import Server
-from migrator.progress import Progress
+from migrator.progress import OBJECTS, Progress
 
 OLD, TARGET = "warehouse", "data-lake"
 
@@ -35,11 +35,13 @@ class Timed(Progress):
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Iterator[Progress]:
+    def stage(
+        self, name: str, *, objects: int | None = None, size: int | None = None, unit: str = OBJECTS
+    ) -> Iterator[Progress]:
         """A stage, timed."""
         began = monotonic()
         try:
-            with super().stage(name, objects=objects, size=size) as stage:
+            with super().stage(name, objects=objects, size=size, unit=unit) as stage:
                 yield stage
         finally:
             self.seconds[name] = self.seconds.get(name, 0) + monotonic() - began

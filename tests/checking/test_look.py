@@ -238,7 +238,7 @@ class Noted(Progress):
     def __init__(self) -> None:
         self.stages: list[str] = []
 
-    def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Progress:
+    def stage(self, name: str, *, objects: int | None = None, size: int | None = None, unit: str = "") -> Progress:
         self.stages.append(name)
         return self
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import pickle
 import random
@@ -19,6 +21,8 @@ import pytest
 from migrator.concurrency.processes import Channel, Child, Disconnected, Workers, answer_requests, default_processes
 from migrator.concurrency.threads import Done, run_in_threads
 from migrator.errors import MigrationFailed, UnmappedPath, Unreadable
+from migrator.progress.counts import RETRIES
+from migrator.progress.json_lines import speak_json
 
 
 class Job:
@@ -46,6 +50,43 @@ def test_every_item_is_answered_and_all_children_work() -> None:
     assert {o.item: o.result[0] for o in outcomes if isinstance(o, Done)} == {n: 7 * n for n in range(200)}
     pids = {o.result[1] for o in outcomes if isinstance(o, Done)}
     assert len(pids) == 2 and os.getpid() not in pids
+
+
+class Retrying:
+    """Tries something again as often as it is told to."""
+
+    def __call__(self, times: int) -> int:
+        RETRIES.add(times)
+        return times
+
+
+def test_what_children_try_again_is_counted_here() -> None:
+    before = RETRIES.total
+    with Workers(Retrying, processes=2) as workers:
+        list(run_in_threads(workers, [1, 0, 2, 3, 0, 4], workers=2))
+    assert RETRIES.total - before == 10
+
+
+def unhappy(parent: Channel) -> None:
+    """A child that warns, logs, and dies of an error."""
+    parent.receive()
+    logging.getLogger("library").warning("from the child")
+    raise KeyError("x")
+
+
+def test_what_children_say_is_json_where_this_process_speaks_json(capfd: pytest.CaptureFixture[str]) -> None:
+    undo = speak_json()
+    try:
+        child = Child(unhappy)
+        child.send("go")
+        with pytest.raises(Disconnected):
+            child.receive()
+        child.close()
+    finally:
+        undo()
+    logged, error = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert (logged["event"], logged["message"]) == ("log", "from the child")
+    assert (error["event"], error["error"]) == ("error", "KeyError") and "unhappy" in error["traceback"]
 
 
 def test_our_errors_come_back_as_they_are_and_the_child_goes_on() -> None:

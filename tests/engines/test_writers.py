@@ -206,7 +206,7 @@ class WhileWriting(Progress):
         self._writing = writing
         self.waited: set[str] = set()
 
-    def stage(self, name: str, *, objects: int | None = None, size: int | None = None) -> Progress:
+    def stage(self, name: str, *, objects: int | None = None, size: int | None = None, unit: str = "") -> Progress:
         if name in DURING and name not in self.waited:
             self.waited.add(name)
             wait_for_commits(self._writing)

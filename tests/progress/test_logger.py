@@ -7,17 +7,7 @@ import logging
 import pytest
 
 from migrator.progress import LoggingProgress, Progress
-
-
-class Clock:
-    """A clock that goes on only when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
+from progress.clock import Clock
 
 LOGGER = logging.getLogger("somebody's job")
 
@@ -41,12 +31,12 @@ def test_a_stage_is_logged_at_its_begin_now_and_then_and_at_its_end(
             clock.now += 2
             stage.advance(100, 100 * 1024)
     assert caplog.messages == [
-        "copying: begins (2,000 objects, 3.00MB)",
-        "copying: 500 of 2,000 objects, 500kB",
-        "copying: 1,000 of 2,000 objects, 0.98MB",
-        "copying: 1,500 of 2,000 objects, 1.46MB",
-        "copying: 2,000 of 2,000 objects, 1.95MB",
-        "copying: finished after 40 s, 2,000 of 2,000 objects, 1.95MB",
+        "copying: begins (2,000 objects, 3.0 MiB)",
+        "copying: 25%, 500 of 2,000 objects, 500.0 KiB, 50 objects/s, 30 s left",
+        "copying: 50%, 1,000 of 2,000 objects, 1,000.0 KiB, 50 objects/s, 20 s left",
+        "copying: 75%, 1,500 of 2,000 objects, 1.5 MiB, 50 objects/s, 10 s left",
+        "copying: 100%, 2,000 of 2,000 objects, 2.0 MiB, 50 objects/s, 0 s left",
+        "copying: finished after 40 s, 2,000 objects, 2.0 MiB, 50 objects/s",
     ]
     assert {record.levelno for record in caplog.records} == {logging.INFO}
 
@@ -55,6 +45,21 @@ def test_a_stage_without_numbers(progress: Progress, caplog: pytest.LogCaptureFi
     with progress.stage("listing the target") as stage:
         stage.advance(7)
     assert caplog.messages == ["listing the target: begins", "listing the target: finished after 0 s, 7 objects"]
+
+
+def test_a_stage_counts_in_its_unit(progress: Progress, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    with progress.stage("rewriting manifest", objects=2, unit="manifests") as stage:
+        clock.now = 10
+        stage.advance(1)
+    with progress.stage("trying what is allowed", unit=""):
+        clock.now = 12
+    assert caplog.messages == [
+        "rewriting manifest: begins (2 manifests)",
+        "rewriting manifest: 50%, 1 of 2 manifests, 0.1 manifests/s, 10 s left",
+        "rewriting manifest: finished after 10 s, 1 of 2 manifests, 0.1 manifests/s",
+        "trying what is allowed: begins",
+        "trying what is allowed: finished after 2 s",
+    ]
 
 
 def test_the_next_stage_counts_from_zero(progress: Progress, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,28 @@
+"""What is counted in all processes of a run, wherever it happens."""
+
+from __future__ import annotations
+
+import threading
+
+
+class Count:
+    """A number that only grows. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """The number since this process began."""
+        return self._total
+
+    def add(self, more: int = 1) -> None:
+        """Count ``more``."""
+        with self._lock:
+            self._total += more
+
+
+RETRIES = Count()
+"""Requests that were sent again, and work that was done again, because an attempt had failed: by this process and, as
+far as they have reported, by its children (:mod:`migrator.concurrency.processes`)."""
