@@ -109,9 +109,13 @@ def metrics(
     """
     if bool(listen) + bool(output) + dashboard + rules > 1:
         raise click.UsageError("Give one of --listen, -o, --dashboard and --rules.")
+    if listen and every < 1:
+        raise click.UsageError("--every must be at least 1s.")
     if dashboard or rules:
         click.echo(reference.text(reference.DASHBOARD if dashboard else reference.RULES), nl=False)
         return
+    if output is not None and not output.absolute().parent.is_dir():
+        raise ConfigError(f"-o: there is no folder {output.absolute().parent}.", next_move="Create it.")
     _check_installed()
     from migrator.monitoring.measures import Limits
 

@@ -69,7 +69,7 @@ class Measuring(Watch):
     def tables_read(self, seen: Seen, structure: Structure) -> None:
         """See :class:`Watch`."""
         old = seen.count_old()
-        for identity, table in self.tables.items():
+        for identity, table in sorted(self.tables.items()):  # so that the same layers are counted each time
             table.old_paths = old.get(self._numbered.get(identity, 0), 0)
             layer = self.layer_of(table.metadata)
             table.layer = layer.layer
