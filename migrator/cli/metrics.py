@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from migrator import reference
-from migrator.cli.options import Bandwidth, Duration, LakeOptions, lake_options
+from migrator.cli.options import CountOptions, Duration, LakeOptions, count_options, lake_options
 from migrator.cli.terminal import progress
 from migrator.errors import ConfigError
 from migrator.progress import Progress
@@ -57,27 +57,7 @@ class Address(click.ParamType):  # type: ignore[type-arg]
     show_default=True,
     help="With --listen: how long after a collection the next one begins.",
 )
-@click.option(
-    "--small-file",
-    type=Bandwidth(),
-    default="16M",
-    show_default=True,
-    help="Data files below this size count as small.",
-)
-@click.option(
-    "--orphan-age",
-    type=Duration(),
-    default="72h",
-    show_default=True,
-    help="Younger objects do not count as orphans: they may belong to a commit that is going on.",
-)
-@click.option(
-    "--most-tables",
-    type=click.IntRange(0, 1_000_000),
-    default=1_000,
-    show_default=True,
-    help="How many tables have metrics of their own: unreadable ones first, then the largest.",
-)
+@count_options
 @click.option("--dashboard", is_flag=True, help="Print a Grafana dashboard (JSON) for these metrics.")
 @click.option("--rules", is_flag=True, help="Print alert rules (YAML) for Prometheus.")
 def metrics(
@@ -85,9 +65,7 @@ def metrics(
     listen: tuple[str, int] | None,
     output: Path | None,
     every: float,
-    small_file: float,
-    orphan_age: float,
-    most_tables: int,
+    counting: CountOptions,
     dashboard: bool,
     rules: bool,
 ) -> None:
@@ -117,9 +95,7 @@ def metrics(
     if output is not None and not output.absolute().parent.is_dir():
         raise ConfigError(f"-o: there is no folder {output.absolute().parent}.", next_move="Create it.")
     _check_installed()
-    from migrator.monitoring.measures import Limits
-
-    limits, settings = Limits(int(small_file), orphan_age, most_tables), lake.settings()
+    limits, settings = counting.limits(), lake.settings()
     if listen:
         _serve(settings, limits, listen, every)
     else:
