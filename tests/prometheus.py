@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,20 @@ class Prometheus:
         """The same, once it gives something."""
         return self._wait(lambda: self.query(expression), expression)
 
+    def wait_until_equal(self, ask: Callable[[], Any], expected: Any) -> None:
+        """Wait until queries give this. Fails with what they give instead."""
+        given = []
+
+        def equal() -> bool:
+            given[:] = [ask()]
+            return bool(given[0] == expected)
+
+        try:
+            self._wait(equal, "")
+        except AssertionError:
+            assert given[0] == expected
+            raise
+
     def wait_for_alert(self, name: str) -> dict[str, str]:
         """The labels of an alert, once it fires."""
 
@@ -78,10 +92,11 @@ class Prometheus:
 
 @contextmanager
 def prometheus_server(folder: Path, target: str, rules: str) -> Iterator[Prometheus]:
-    """Start a server that scrapes ``target`` (host:port) each second, with these rules. Stopped at the end."""
+    """Start a server that scrapes ``target`` (host:port) every few seconds, with these rules. Stopped at the end."""
     (folder / "rules.yml").write_text(rules)
     (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
+        # A scrape may take as long as the interval. After one that took longer, no query has an answer until the next.
+        "global: {scrape_interval: 5s, scrape_timeout: 5s, evaluation_interval: 1s}\n"
         "rule_files: [rules.yml]\n"
         "scrape_configs:\n"
         f"  - {{job_name: migrator, static_configs: [{{targets: ['{target}']}}]}}\n"

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -129,15 +130,15 @@ def firing(server: Prometheus) -> set[str]:
     return {labels["alertname"] for labels, _ in server.query('ALERTS{alertstate="firing"}')}
 
 
+@pytest.mark.timeout(900)
 def test_prometheus_knows_what_pyiceberg_finds_and_alerts_fire(migrated: World, tmp_path: Path) -> None:
     folder = tmp_path / "prometheus"
     folder.mkdir()
     with listening(migrated) as (address, process), prometheus_server(folder, address, RULES) as server:
         server.wait_for("migrator_collections_total >= 2")
         tables = tables_of(catalog_of(migrated))
-        assert {
-            labels["table"] for labels, _ in server.query('migrator_table_readable{catalog="iceberg"} == 1')
-        } == set(tables)
+        readable = server.wait_for('migrator_table_readable{catalog="iceberg"} == 1')
+        assert {labels["table"] for labels, _ in readable} == set(tables)
         _same_tables(migrated, server, tables)
         _same_folders(migrated, server)
         # It fires before the first collection has ended, until the rules are evaluated again.
@@ -160,11 +161,11 @@ def _same_tables(world: World, server: Prometheus, tables: dict[str, Table]) -> 
             "orphans": len(orphans),
             "orphan_bytes": sum(orphans),
         }
-        assert by_prometheus(server, name) == expected, name
+        server.wait_until_equal(partial(by_prometheus, server, name), expected)
         total += len(orphans)
     assert len(orphans_by_pyiceberg(world, tables["raw_events"])) > 0
     assert orphans_by_pyiceberg(world, tables["daily_sales"]) == [5]
-    assert server.query("sum(migrator_layer_orphans)")[0][1] == total
+    assert server.wait_for("sum(migrator_layer_orphans)")[0][1] == total
     assert sum(by_pyiceberg(table)["delete_files position"] for table in tables.values()) >= 4
 
 
@@ -176,7 +177,7 @@ def _same_folders(world: World, server: Prometheus) -> None:
         objects[layer] += 1
         sizes[layer] += size
     for metric, expected in (("objects", objects), ("bytes", sizes)):
-        found = server.query(f"migrator_layer_{metric} > 0")
+        found = server.wait_for(f"migrator_layer_{metric} > 0")
         assert {labels["layer"]: value for labels, value in found} == expected
 
 
@@ -192,7 +193,7 @@ def _broken_table_fires(world: World, server: Prometheus, table: Table) -> None:
     world.client.delete_object(Bucket="data-lake", Key=key_of(snapshot.manifest_list))
     labels = server.wait_for_alert("MigratorTableUnreadable")
     assert (labels["catalog"], labels["namespace"], labels["table"]) == ("iceberg", "bronze", "raw_events")
-    assert by_prometheus(server, "raw_events") == {"readable": 0}
+    server.wait_until_equal(partial(by_prometheus, server, "raw_events"), {"readable": 0})
     assert server.wait_for("migrator_collection_complete == 0 and migrator_tables_unreadable == 1")
 
 
@@ -201,7 +202,7 @@ def _failing_fires(world: World, server: Prometheus) -> None:
     old_lake.delete_buckets(world.client, world.buckets())
     assert server.wait_for_alert("MigratorCollectionFailing")
     assert server.wait_for("migrator_collection_failures_total > 0")
-    assert server.query("migrator_layer_objects") and server.query("migrator_table_snapshots")
+    assert server.wait_for("migrator_layer_objects") and server.wait_for("migrator_table_snapshots")
 
 
 def test_promtool_checks_the_metrics_of_a_real_lake(world: World) -> None:
