@@ -1,4 +1,4 @@
-"""The same four things that the commands do, for a Dagster or Airflow job:
+"""The same things that the commands do, for a program. docs/orchestration.md has whole Dagster and Airflow jobs:
 
     from migrator import load_settings, plan_lake, migrate_lake, verify_lake
 
@@ -44,13 +44,15 @@ from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy, settings_policy
 from migrator.plan.scripts import known_scripts
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import CUTOVER_BEGUN, Journal
+from migrator.planfile.journal import CUTOVER_BEGUN, VERIFIED, Journal
 from migrator.planfile.rows import EARLIER, LATER
 from migrator.planfile.wave import places_in_use
 from migrator.progress import Progress
 from migrator.repair.stage import Repair, repair_tables
 from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
 from migrator.reporting.description import PlanDescription, TableDescription
+from migrator.reporting.html import ReportFacts, html_report, read_facts
+from migrator.reporting.html.output import report_path, write_page
 from migrator.reporting.log import PlanLog, read_log
 from migrator.retiring.results import Retirement
 from migrator.retiring.retire import RetireOptions, Retiring, check_confirmed, retire
@@ -263,6 +265,28 @@ class OpenPlan:
             return replace(status, not_checked=f"whether a newer plan was carried out: {error.message}")
         return replace(status, superseded_by=str(newer) if newer else None)
 
+    def log(self, *, look: bool = False) -> PlanLog:
+        """Everything that was done with the plan. ``look``: also compare with the plan's record at the target, which
+        shows whether entries were removed from the end."""
+        found = read_log(self._plan)
+        if not look or found.changed:
+            return found
+        try:
+            guard = TargetGuard(self._plan, connect(**_settings_of(self._plan).connection), Progress())
+            return replace(found, changed=guard.log_difference())
+        except MigratorError as error:
+            return replace(found, not_checked=error.message)
+
+    def facts(self, *, look: bool = False) -> ReportFacts:
+        """What the HTML report of the plan is made of. ``look``: as in :meth:`status` and :meth:`log`."""
+        facts = read_facts(self._plan)
+        if not look:
+            return replace(facts, not_asked=True)
+        status = self.status(look=True)
+        if status.not_checked:  # the target does not answer: it is not asked twice
+            return replace(facts, status=status)
+        return replace(facts, status=status, log=self.log(look=True))
+
     def migrate(self, choices: Choices | None = None, copying: CopySettings | None = None) -> Migration:
         """Carry out the plan; see :func:`migrate_lake`."""
         copying = copying or CopySettings()
@@ -309,15 +333,25 @@ def plan_status(path: str | Path, *, look: bool = True, progress: Progress | Non
 def plan_log(path: str | Path, *, look: bool = True, progress: Progress | None = None) -> PlanLog:
     """Everything that was done with a plan. ``look``: also compare the log with the plan's record at the target, which
     shows whether entries were removed from its end."""
-    with PlanFile.open(Path(path), progress, read_only=True) as plan:
-        found = read_log(plan)
-        if not look or found.changed:
-            return found
-        try:
-            guard = TargetGuard(plan, connect(**_settings_of(plan).connection), Progress())
-            return replace(found, changed=guard.log_difference())
-        except MigratorError as error:
-            return replace(found, not_checked=error.message)
+    with open_plan(path, progress=progress) as plan:
+        return plan.log(look=look)
+
+
+def write_report(
+    path: str | Path, output: str | Path | None = None, *, look: bool = True, progress: Progress | None = None
+) -> Path:
+    """Write a plan, its progress and its certificate as one HTML file that needs no network, and return its path: by
+    default that of the plan with the suffix .html. An older report is replaced, nothing else is.
+
+    ``look``: also ask the target whether the log is complete, and whether a newer plan took the place of this one.
+    Raises ConfigError if a package of the extra "report" is missing, or the file cannot be written.
+    """
+    progress = progress or Progress()
+    with open_plan(path, progress=progress) as plan, progress.stage("writing the report"):
+        page = html_report(plan.facts(look=look))
+    written = Path(output) if output is not None else report_path(Path(path))
+    write_page(page, written)
+    return written
 
 
 def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress | None = None) -> dict[str, Any]:
@@ -621,7 +655,8 @@ def repair_lake(path: str | Path, *, change: bool, progress: Progress | None = N
 
 
 def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
-    """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`."""
+    """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`. The log of the plan gets an
+    entry with the result, unless the plan cannot be written: see ``Verification.not_recorded``."""
     progress = progress or Progress()
     # Deep, what the old rows are is worth keeping for when they are gone.
     with (
@@ -631,6 +666,11 @@ def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | No
         newer = TargetGuard(plan, store, progress).superseded()
         verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
         verification.superseded_by = str(newer) if newer else None
+        try:  # for the log, and the certificate that is made of it
+            plan.allow_writing(progress)
+            Journal(plan).event(VERIFIED, **verification.summary())
+        except MigratorError as error:  # the plan may be a copy that cannot be written: that proves no less
+            verification.not_recorded = error.message
         return verification
 
 
@@ -703,4 +743,5 @@ __all__ = [
     "show_settings",
     "unfence_lake",
     "verify_lake",
+    "write_report",
 ]

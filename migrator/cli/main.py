@@ -23,6 +23,7 @@ from migrator.cli.plan import plan
 from migrator.cli.policy import policy
 from migrator.cli.relocate import relocate
 from migrator.cli.repair import repair
+from migrator.cli.report import report
 from migrator.cli.retire import retire
 from migrator.cli.rewrite_config import rewrite_config
 from migrator.cli.rollback import rollback
@@ -46,6 +47,7 @@ COMMANDS = (
     plan,
     tables,
     show,
+    report,
     relocate,
     settings,
     migrate,

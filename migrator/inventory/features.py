@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 from migrator.iceberg.json_text import is_compressed
 from migrator.iceberg.metadata import TableMetadata
 from migrator.inventory.references import Files
 
+MAX_DAYS = 1000
+"""Of how many days with snapshots the plan keeps the counts."""
 _DELETE_KINDS = {1: "position deletes", 2: "equality deletes"}
 
 
@@ -23,10 +28,23 @@ class TableFeatures:
     """Per kind and format of live delete files: ``{"kind": "position deletes", "format": "PARQUET", "files": 3}``."""
     writers: list[str]
     features: list[str]
+    buckets: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Bucket → ``files`` and ``bytes`` of the live data and delete files in it. Plans of older versions have none."""
+    snapshot_days: dict[str, int] = field(default_factory=dict)
+    """Day in UTC, such as "2026-11-27" → how many of the table's snapshots were made on it; the last
+    :data:`MAX_DAYS` days. Plans of older versions have none."""
 
 
-def features_of(metadata: TableMetadata, data: bytes, files: Iterable[Files], *, outside: int) -> TableFeatures:
-    """``data`` is the metadata file itself; ``outside`` the number of live files outside the location."""
+def features_of(
+    metadata: TableMetadata,
+    data: bytes,
+    files: Iterable[Files],
+    *,
+    outside: int,
+    buckets: dict[str, dict[str, int]],
+) -> TableFeatures:
+    """``data`` is the metadata file itself; ``outside`` the number of live files outside the location; ``buckets`` as
+    in :class:`TableFeatures`."""
     files = list(files)
     deletes = [{"kind": _delete_kind(f), "format": f.format, "files": f.count} for f in files if f.content]
     features = [
@@ -40,7 +58,18 @@ def features_of(metadata: TableMetadata, data: bytes, files: Iterable[Files], *,
         deletes=deletes,
         writers=writers_of(metadata),
         features=features,
+        buckets=buckets,
+        snapshot_days=_snapshot_days(metadata),
     )
+
+
+def _snapshot_days(metadata: TableMetadata) -> dict[str, int]:
+    """A time that is no date, which a broken writer may have recorded, is left out."""
+    days: Counter[str] = Counter()
+    for snapshot in metadata.snapshots:
+        with suppress(ValueError, OverflowError, OSError):
+            days[datetime.fromtimestamp(snapshot.timestamp_ms / 1000, timezone.utc).date().isoformat()] += 1
+    return {day: days[day] for day in sorted(days)[-MAX_DAYS:]}
 
 
 def _delete_kind(files: Files) -> str:

@@ -69,6 +69,11 @@ _BY_BUCKET = """
 SELECT bucket, count(DISTINCT key) FROM refs WHERE live AND content BETWEEN :low AND :high
 GROUP BY bucket ORDER BY bucket
 """
+_SIZES = """
+SELECT bucket, count(*), total(size) FROM (
+  SELECT bucket, max(size) AS size FROM refs WHERE live AND (content >= 0 OR content = -3) GROUP BY bucket, key)
+GROUP BY bucket ORDER BY bucket
+"""
 _POSITION_DELETES = """
 SELECT 's3://' || r.bucket || '/' || r.key, max(r.live) FROM refs r
 JOIN objects o ON o.bucket = r.bucket AND o.key = r.key WHERE r.content = 1 GROUP BY r.bucket, r.key
@@ -116,6 +121,11 @@ class References:
         """The distinct live files, by kind."""
         rows = self._db.execute(_SUMS).fetchall()
         return [Files(content, form, count, int(size)) for content, form, count, size in rows]
+
+    def sizes_by_bucket(self) -> dict[str, dict[str, int]]:
+        """Bucket → ``files`` and ``bytes`` of the distinct live files in it, also of those that stay."""
+        rows = self._db.execute(_SIZES).fetchall()
+        return {bucket: {"files": count, "bytes": int(size)} for bucket, count, size in rows}
 
     def count_outside(self, bucket: str, low: str, high: str) -> int:
         """How many live files are not in this bucket with a key in the range [low, high)."""

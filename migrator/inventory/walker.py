@@ -15,7 +15,7 @@ from migrator.inventory.located import locate
 from migrator.inventory.metadata_cache import MetadataCache
 from migrator.inventory.problems import Problems
 from migrator.inventory.reference_checks import check_existing, check_schemes, check_staying
-from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, OF_STAYING, Files, Ref, References
+from migrator.inventory.references import OF_DELETE_ROW, OF_MANIFEST, OF_STAYING, Ref, References
 from migrator.inventory.table_files import READERS, BrokenFile, OpenFile, SourceFile, read_lists, read_manifests
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import head, is_s3
@@ -42,7 +42,7 @@ class Walker:
         self._files = files
         self._layout = layout
         self._problems = problems
-        self._refs = References(plan.db, layout.target_bucket)
+        self.references = References(plan.db, layout.target_bucket)
         self._one_server = store.ends[0] is store.ends[1]
 
     def walk(self, metadatas: Iterable[TableMetadata], *, strict: bool, skip: Walk | None = None) -> Walk:
@@ -69,11 +69,7 @@ class Walker:
         """How many live files do not lie below the table's location."""
         at = self._layout.place_of(location)
         low, high = keys_under(at.key.strip("/")) if at else ("", "")
-        return self._refs.count_outside(at.bucket if at else "", low, high)
-
-    def files(self) -> list[Files]:
-        """The distinct live files, by kind."""
-        return self._refs.files()
+        return self.references.count_outside(at.bucket if at else "", low, high)
 
     def _lists(self, walk: Walk, strict: bool) -> None:
         places = dict(self._located(sorted(walk.lists), strict))
@@ -92,7 +88,7 @@ class Walker:
                 self._problems.add("encrypted-table", read.path, message, "")
             if strict:
                 # An Avro file cut off between two blocks is still a valid one: only its length shows it.
-                self._refs.add(
+                self.references.add(
                     (*self._placed(manifest.path), manifest.length, OF_MANIFEST, "AVRO", True, read.path)
                     for manifest in read.manifests
                 )
@@ -105,7 +101,7 @@ class Walker:
                 if isinstance(read, BrokenFile):
                     self._vanished(read, strict)
                 else:
-                    self._refs.add(self._rows(read.path, read.entries, strict))
+                    self.references.add(self._rows(read.path, read.entries, strict))
             except (Unreadable, UnmappedPath) as error:
                 walk.manifests.discard(read.path)
                 self._bad_file(read.path, error, strict)
@@ -171,24 +167,24 @@ class Walker:
         """Every live file exists, with the size that the metadata records. Report a table of whose data files a rule
         leaves some where they are."""
         self._collapse()
-        check_existing(self._refs, self._problems)
-        check_staying(self._refs, self._store, self._problems)
+        check_existing(self.references, self._problems)
+        check_staying(self.references, self._store, self._problems)
 
     def _collapse(self) -> None:
         """Find the objects of paths with ``//`` where Hadoop's S3A looks for them: it reads ``a//b`` as ``a/b``."""
-        for path in self._refs.orphans():
+        for path in self.references.orphans():
             at = self.locate(path.uri)
             if at is not None:
-                self._refs.redirect(path, at.key)
+                self.references.redirect(path, at.key)
 
     def check_schemes(self) -> None:
         """No data file is named with two schemes. Call it after :meth:`delete_files`."""
-        check_schemes(self._refs, self._problems)
+        check_schemes(self.references, self._problems)
 
     def delete_files(self, *, check: bool) -> list[str]:
         """The files of position deletes. ``check``: read and rewrite each now, in memory, so that nothing fails later;
         leave out what only tombstones name and cannot be rewritten; note what their rows name."""
-        live = self._refs.position_deletes()
+        live = self.references.position_deletes()
         if not check:
             return list(live)
         good = []
@@ -202,7 +198,7 @@ class Walker:
                 else:
                     self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
                 continue
-            self._refs.add(self._named(uri, paths))
+            self.references.add(self._named(uri, paths))
             unmapped = [path for path in paths if self._layout.map_uri(path) is None and not self._may_stay(path)]
             if unmapped:
                 message = f"names {len(unmapped)} data file(s) under no rule, such as {unmapped[0]!r}"

@@ -41,6 +41,14 @@ from migrator.planfile.queries import COPIED
 from migrator.planfile.rows import SAME
 from migrator.store import Store
 
+_STREAM = "Stop its stream before the cutover, and start it again afterwards with the new paths."
+AFTERWARDS = {
+    SINK: _STREAM,
+    SOURCE: _STREAM,
+    SYMLINK: "After the cutover, let the engines that read this list read it at its new place.",
+}
+"""Code of a log that is rewritten → what a person does, since migrator stops no stream and changes no engine."""
+
 WORKERS = 16
 MOST_FILES = 64
 """How many files of one log are read, the newest first."""
@@ -175,8 +183,9 @@ def _first_of_each(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 def _rewritten_finding(verdict: _Judgement) -> Finding:
     unit = verdict.unit
-    message = f"{SAID[unit.carrier.code]}; the paths in its {counted(unit.count, 'file')} are rewritten"
-    return Finding.of(unit.carrier.code, f"s3://{unit.bucket}/{verdict.file.key}", message, severity=INFO)
+    code = unit.carrier.code
+    message = f"{SAID[code]}; the paths in its {counted(unit.count, 'file')} are rewritten"
+    return Finding.of(code, f"s3://{unit.bucket}/{verdict.file.key}", message, AFTERWARDS[code], severity=WARN)
 
 
 def _worst_first(finding: Finding) -> tuple[int, str]:

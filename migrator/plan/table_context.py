@@ -120,8 +120,9 @@ class TableContext:
 
     def note_features(self, walk: Walk, metadata: TableMetadata, data: bytes) -> None:
         """Write into the plan what the walk has counted. ``data``: the metadata file; empty if it is at the target."""
-        files = self.walker.files()
-        facts = features_of(metadata, data, files, outside=self.walker.count_outside(metadata.location))
+        files, buckets = self.walker.references.files(), self.walker.references.sizes_by_bucket()
+        outside = self.walker.count_outside(metadata.location)
+        facts = features_of(metadata, data, files, outside=outside, buckets=buckets)
         self.update(
             manifests=len(walk.manifests),
             data_files=sum(f.count for f in files if not f.content),

@@ -77,7 +77,7 @@ class PlanFile:
         self._readers = Readers(read_from or path, how)
         self._held = ExitStack()
         self._held.callback(self._close)
-        self._sealed = False
+        self._sealed = self._writable = False
         self._as_checked: tuple[int, ...] | None = None  # state_of the file before it was checked, if known
         self._digest = ""
         self._layout: Layout | None = None
@@ -128,11 +128,14 @@ class PlanFile:
         return plan
 
     def allow_writing(self, progress: Progress | None = None) -> None:
-        """Make a plan that was opened read-only writable. It is read again only if somebody wrote to it since.
+        """Make a plan that was opened read-only writable. It is read again only if somebody wrote to it since; not at
+        all if it is writable already.
 
         Raises PlanUnusable or PlanBusy if it cannot be written, PlanDamaged or PlanStale as :meth:`open`; PlanStale
         also if it is another plan now.
         """
+        if self._writable:
+            return
         self.check_there()
         with _trouble_named(self.path, "written"), closing_on_error(connect(self.path, "rw")) as db:
             if self._as_checked is None or state_of(self.path, self.db) != self._as_checked:
@@ -144,7 +147,7 @@ class PlanFile:
                     )
             begin_writing(db)
         self.db.close()
-        self.db, self._as_checked = db, None
+        self.db, self._as_checked, self._writable = db, None, True
         self._readers.change_to(self.path, "ro")
 
     @classmethod

@@ -12,6 +12,7 @@ from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import BLOCK
 from migrator.inventory.features import TableFeatures
 from migrator.layout import Layout, Rule
+from migrator.planfile import log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, RETIRE_BEGUN, RETIRED, Journal
 from migrator.planfile.queries import PENDING, PENDING_VERSIONS, TO_WRITE, below, count_objects, keys_under
@@ -104,13 +105,13 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
     tables = plan.tables()
     versions = _versions(plan)
     pointers = count_pointers(plan)
-    pending = any(actions[name]["objects"] for name in (COPY, OVERWRITE, REWRITE))
-    pending = pending or versions[COPY]["keys"] > 0 or pointers.total > 0
     return {
         "plan": str(plan.path),
         "format": int(header["format"]),
         "tool_version": header["tool_version"],
         "created": header["created"],
+        "digest": header["digest"],
+        "first_digest": log.base(plan.db),
         "config": header["config"] or None,
         "phase": _phase(plan, Journal(plan)),
         **_servers(header),
@@ -119,7 +120,7 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "catalogs": json.loads(header["catalogs"]),
         "target_catalogs": json.loads(header["target_catalogs"]),
         "blocked": plan.blocked,
-        "changes_pending": pending,
+        "changes_pending": _is_to_write(actions) or versions[COPY]["keys"] > 0 or pointers.total > 0,
         "pointers": {**asdict(pointers), "total": pointers.total},
         "actions": actions,
         "later": _later(plan, tables) if is_wave(plan) else None,
@@ -136,6 +137,11 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "findings": [finding.to_json() for finding in plan.findings()],
         "changes": [asdict(change) for change in changes(plan)],
     }
+
+
+def _is_to_write(actions: Actions) -> bool:
+    """True if any object is to be copied or rewritten."""
+    return any(actions[name]["objects"] for name in (COPY, OVERWRITE, REWRITE))
 
 
 def _later(plan: PlanFile, tables: Iterable[PlannedTable]) -> dict[str, int]:
@@ -334,6 +340,8 @@ def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> Ta
         "deletes": facts.deletes if facts else [],
         "writers": facts.writers if facts else [],
         "features": facts.features if facts else [],
+        "buckets": facts.buckets if facts else {},
+        "snapshot_days": facts.snapshot_days if facts else {},
         "problems": problems,
         "migratable": blocking.isdisjoint(problems),
     }

@@ -62,6 +62,8 @@ class TableDescription(TypedDict):
     deletes: list[dict[str, Any]]
     writers: list[str]
     features: list[str]
+    buckets: dict[str, dict[str, int]]
+    snapshot_days: dict[str, int]
     problems: list[str]
     migratable: bool
 
@@ -73,6 +75,8 @@ class PlanDescription(ServerDescription):
     format: int
     tool_version: str
     created: str
+    digest: str
+    first_digest: str
     config: str | None
     phase: str
     target_bucket: str

@@ -55,7 +55,7 @@ def read_log(plan: PlanFile) -> PlanLog:
 def log_report(found: PlanLog) -> Report:
     """One line per entry: when, who, what, and its numbers."""
     rows = [
-        (e.at[:19].replace("T", " "), printable(e.who), e.event, _numbers(e.event, e.detail)) for e in found.entries
+        (e.at[:19].replace("T", " "), printable(e.who), e.event, numbers_of(e.event, e.detail)) for e in found.entries
     ]
     report: Report = [line(f"{found.plan}: made {found.created}, digest {found.digest[:16]}…", style="bold")]
     report.append(Grid(("UTC", "who", "what", ""), rows))
@@ -68,7 +68,7 @@ def log_report(found: PlanLog) -> Report:
     return report
 
 
-def _numbers(event: str, detail: Mapping[str, Any]) -> str:
+def numbers_of(event: str, detail: Mapping[str, Any]) -> str:
     """The detail of an entry in one line."""
     if event == COPIED:
         proofs = ", ".join(f"{proof} {count:,}" for proof, count in detail["proofs"].items())

@@ -53,6 +53,8 @@ def conclusion(verification: Verification) -> Report:
         report.append(line(done, style="green"))
     elif verification.ok and compared:
         report.insert(0, line("No difference was found.", style="green"))
+    if verification.not_recorded:
+        unregistered.append(line(f"The plan's log has no entry for this verification: {verification.not_recorded}"))
     return report + unregistered
 
 
@@ -64,7 +66,7 @@ def not_compared(checks: Iterable[Check]) -> Report:
             reasons[check.unit, reason] += count
     if not reasons:
         return []
-    shown = "; ".join(f"{_amount(count, unit)}: {reason}" for (unit, reason), count in reasons.most_common(REASONS))
+    shown = "; ".join(f"{amount(count, unit)}: {reason}" for (unit, reason), count in reasons.most_common(REASONS))
     more = f"; and for {len(reasons) - REASONS} more reasons, above" if len(reasons) > REASONS else ""
     return [line(f"Not compared: {shown}{more}.", style="yellow")]
 
@@ -114,16 +116,16 @@ def _lines_of_check(check: Check) -> Report:
 
 def _counts(check: Check) -> list[str]:
     """``5 files checked``, ``1 wrong``, …: whatever is not zero."""
-    counts = [f"{_amount(check.checked, check.unit)} checked"] if check.checked or check.failed else []
+    counts = [f"{amount(check.checked, check.unit)} checked"] if check.checked or check.failed else []
     differences = check.failed - check.errors
     counts += [f"{differences:,} wrong"] if differences else []
     counts += [f"{check.errors:,} could not be read now"] if check.errors else []
     if check.reasons:
         only = f" ({next(iter(check.reasons))})" if len(check.reasons) == 1 else ""
-        counts.append(f"not compared: {_amount(check.not_compared, check.unit)}{only}")
+        counts.append(f"not compared: {amount(check.not_compared, check.unit)}{only}")
     return counts
 
 
-def _amount(count: int, unit: str) -> str:
+def amount(count: int, unit: str) -> str:
     """``1 object``, ``2 objects``; ``unit`` is the plural."""
     return f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"

@@ -12,11 +12,13 @@ from typing import Any
 
 from migrator.concurrency.threads import Done, Failed
 from migrator.cutover.unregistered import Unregistered
-from migrator.errors import MigratorError
+from migrator.errors import MigratorError, redacted
 from migrator.results import SourceChanges
 from migrator.verifying.unreadable import is_transient
 
 EXAMPLES = 20
+LOGGED = 5
+"""How many problems of a check the log of the plan keeps."""
 
 SAME, DIFFERENT, NOT_COMPARED, ERROR = "same", "different", "not compared", "error"
 """The results of a check. ``error``: something could not be read now, so that nothing is known; try again."""
@@ -69,12 +71,7 @@ class Check:
         return SAME if self.checked else NOT_COMPARED
 
     def summary(self) -> dict[str, Any]:
-        """The check in numbers, for the log."""
-        numbers = {"checked": self.checked, "failed": self.failed, "not_compared": self.not_compared}
-        return {"name": self.name, "unit": self.unit, **numbers}
-
-    def to_json(self) -> dict[str, Any]:
-        """The check as in the JSON of a verification."""
+        """The check for the log: its numbers, why something was not compared, and the first problems."""
         return {
             "name": self.name,
             "unit": self.unit,
@@ -84,6 +81,13 @@ class Check:
             "errors": self.errors,
             "not_compared": self.not_compared,
             "reasons": dict(self.reasons.most_common()),
+            "problems": [redacted(problem) for problem in self.problems[:LOGGED]],
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The check as in the JSON of a verification."""
+        return {
+            **self.summary(),
             "problems": self.problems,
             "notes": self.notes,
         }
@@ -132,6 +136,10 @@ class Verification:
     """Tables that were moved, and that no given catalog names at the target."""
     late: SourceChanges | None = None
     """What a cutover with --accept-late left behind in the old buckets."""
+    deep: bool = False
+    """True if rows and bytes were compared, too: ``verify --deep``."""
+    not_recorded: str | None = None
+    """Why the log of the plan has no entry for this verification; None if it has one."""
 
     @property
     def ok(self) -> bool:
@@ -148,3 +156,16 @@ class Verification:
                 return worst
         skipped = any(check.reasons for check in self.checks)
         return NOT_COMPARED if skipped or not results else SAME
+
+    def summary(self) -> dict[str, Any]:
+        """The verification for the log of the plan."""
+        return {
+            "ok": self.ok,
+            "result": self.result,
+            "cut_over": self.cut_over,
+            "deep": self.deep,
+            "superseded": self.superseded_by is not None,
+            "left_behind": str(self.late) if self.late else "",
+            "unregistered": len(self.unregistered),
+            "checks": [check.summary() for check in self.checks],
+        }

@@ -60,7 +60,7 @@ class Verifier:
         plan, store, progress = self._plan, self._store, self._progress
         waiting = any(needs_cutover(table) for table in plan.tables())
         cut_over = not waiting or self._journal.has(CUTOVER_DONE)
-        result = Verification(cut_over=cut_over, late=_left_behind(self._journal))
+        result = Verification(cut_over=cut_over, late=_left_behind(self._journal), deep=deep)
         if not listed:
             list_target(plan, store, progress)
         result.prefixes = prefix_totals(plan)

@@ -40,6 +40,8 @@ def check_moved(lake: SmallLake, plan: Path, expected: dict[str, frozenset[int]]
 
 def test_each_pass_takes_only_what_is_new_and_the_cutover_the_present_tables(lake: SmallLake, plan: Path) -> None:
     before = [table.pointer for table in lake.tables]
+    approved = api.show_plan(plan)
+    assert approved["digest"] == approved["first_digest"]
     first = api.copy_lake(plan)
     assert first.outcome.copied == 8 and first.outcome.rewritten > 0 and first.verification is None
     assert not first.not_prepared and not any(check.failed for check in first.compared)
@@ -53,6 +55,8 @@ def test_each_pass_takes_only_what_is_new_and_the_cutover_the_present_tables(lak
     assert second.outcome.rewritten == 9  # a manifest, a manifest list and metadata for each table
     third = api.copy_lake(plan)
     assert third.outcome.copied == 0 and third.outcome.rewritten == 0
+    renewed = api.show_plan(plan)
+    assert renewed["first_digest"] == approved["digest"] != renewed["digest"]
     assert any("3 tables compared in an earlier pass" in note for check in third.compared for note in check.notes)
     for number, table in enumerate(lake.tables):
         table.commit([6000 + number])

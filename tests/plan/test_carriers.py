@@ -82,8 +82,8 @@ def test_logs_of_streams_and_lists_of_links_are_rewritten(lake: Store, tmp_path:
     fill(lake, {root + name: make(OLD), f"{root}{folder}/.{file}.crc": "sum", f"{root}{folder}/other": "copied"})
     described = planned(lake, tmp_path)
     (found,) = [f for f in described["findings"] if f["code"] == code]
-    assert (found["severity"], found["place"], found["count"]) == ("info", root + name, 1)
-    assert "are rewritten" in found["message"]
+    assert (found["severity"], found["place"], found["count"]) == ("warn", root + name, 1)
+    assert "are rewritten" in found["message"] and "cutover" in found["next_move"]
     assert not described["blocked"] and described["actions"]["skip"]["objects"] == 1
     other = described["actions"]["rewrite"]["objects"] - 1
     assert other == (code == "symlink-manifest") and described["actions"]["copy"]["objects"] == 1 - other

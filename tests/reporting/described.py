@@ -37,6 +37,8 @@ def plan(**changes: Any) -> dict[str, Any]:
         "streamed": False,
         "target_bucket": "data-lake",
         "created": "2026-11-23",
+        "digest": "d" * 64,
+        "first_digest": "d" * 64,
         "tool_version": "0.1.0",
         "actions": {**nothing, "copy": {"objects": 1234567, "bytes": 3 * 1024**4}},
         "versions": {},

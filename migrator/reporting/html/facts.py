@@ -1,0 +1,70 @@
+"""What a report is made of, read from the plan file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from migrator.planfile.copied import MD5, NONE, PROOFS
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import PENDING, TO_WRITE, count_objects
+from migrator.planfile.rows import REWRITE, ROLE_LOCAL, ROLE_VERSION_HINT, SAME
+from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
+from migrator.reporting.description import PlanDescription
+from migrator.reporting.log import PlanLog, read_log
+
+REWRITTEN, WAITING = "rewritten", "waiting"
+"""Beside the names of proofs: files that were rewritten, and what the journal does not know to be at the target."""
+
+_COPIED = (
+    "SELECT d.proof, count(*), total(o.size) FROM objects o JOIN done d ON d.object_id = o.id"
+    " WHERE o.action <> ? GROUP BY d.proof"
+)
+_DONE = "id IN (SELECT object_id FROM done)"
+
+
+@dataclass(frozen=True)
+class Proven:
+    """How many objects have this proof; ``size`` in bytes. ``proof`` is one of
+    :data:`migrator.planfile.copied.PROOFS`, "same", :data:`REWRITTEN` or :data:`WAITING`."""
+
+    proof: str
+    objects: int
+    size: int
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """A plan, how far it has come, its log, and what proves its copies. ``made``: when this was read. ``not_asked``:
+    the target was not asked whether the log is complete, and whether a newer plan was carried out."""
+
+    plan: PlanDescription
+    status: StatusSummary
+    log: PlanLog
+    proofs: list[Proven]
+    made: datetime
+    not_asked: bool = False
+
+
+def read_facts(plan: PlanFile) -> ReportFacts:
+    """Read a plan for its report. Asks no server."""
+    return ReportFacts(
+        describe_plan(plan), describe_status(plan), read_log(plan), _proofs(plan), datetime.now(timezone.utc)
+    )
+
+
+def _proofs(plan: PlanFile) -> list[Proven]:
+    """Every object that is at the target, or will be, by what proves it; kinds without objects are left out."""
+    kinds: dict[str, tuple[int, int]] = dict.fromkeys((*PROOFS, "same", REWRITTEN, WAITING), (0, 0))
+
+    def add(kind: str, objects: int, size: float) -> None:
+        kinds[kind] = kinds[kind][0] + objects, kinds[kind][1] + int(size)
+
+    for proof, count, size in plan.db.execute(_COPIED, (REWRITE,)):
+        add(proof if proof in PROOFS else NONE, count, size)  # one that this version does not know proves nothing
+    rewritten = f"action = '{REWRITE}' AND role NOT IN ('{ROLE_LOCAL}', '{ROLE_VERSION_HINT}') AND {_DONE}"
+    add(MD5, *count_objects(plan.db, f"action = '{REWRITE}' AND role = '{ROLE_LOCAL}' AND {_DONE}"))
+    add(REWRITTEN, *count_objects(plan.db, rewritten))
+    add("same", *count_objects(plan.db, f"action = '{SAME}'"))
+    add(WAITING, *count_objects(plan.db, f"{TO_WRITE} AND role <> '{ROLE_VERSION_HINT}' AND {PENDING}"))
+    return [Proven(name, objects, size) for name, (objects, size) in kinds.items() if objects]

@@ -1,0 +1,50 @@
+"""Writes a report to a file, in place of an older report only."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from migrator.errors import ConfigError
+from migrator.reporting.html.page import MARKER
+
+
+def report_path(plan: Path) -> Path:
+    """Where the report of a plan goes: beside it, as ``.html``."""
+    return plan.with_suffix(".html")
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write the report at once, so that nobody ever reads half of it. Raises ConfigError if the file is something else
+    than an older report, or cannot be written."""
+    another = "Choose another name with -o."
+    try:
+        if path.is_dir() or (path.exists() and not _is_report(path)):
+            raise ConfigError(f"{path} exists and is no report of migrator; it stays as it is.", next_move=another)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        unfinished = Path(name)
+        try:
+            with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(page)
+            unfinished.chmod(0o644 & ~_umask())
+            unfinished.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}.", next_move=another) from error
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MARKER)) == MARKER.encode()
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
