@@ -2,7 +2,8 @@
 
 The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
 ``cutover``, ``verifying``, ``reporting``. Beside it: ``live`` (a lake in use), ``rollback`` (the way back) and
-``retiring`` (deleting the old objects), and ``checking`` (the structure of a lake, at any time).
+``retiring`` (deleting the old objects), ``checking`` (the structure of a lake, at any time) and ``monitoring`` (its
+numbers).
 :mod:`migrator.migration` has the order of a migration: read it first. :mod:`migrator.api` has the functions that Python
 programs call; ``cli`` calls them, too. docs/design.md has the rest.
 """
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         init_lake,
         list_tables,
         load_settings,
+        measure_lake,
         migrate_lake,
         open_plan,
         plan_lake,
@@ -65,6 +67,7 @@ __all__ = [
     "init_lake",
     "list_tables",
     "load_settings",
+    "measure_lake",
     "migrate_lake",
     "open_plan",
     "plan_lake",

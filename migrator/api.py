@@ -38,6 +38,8 @@ from migrator.live.generation import renew
 from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
 from migrator.live.quiet import look
 from migrator.migration import Choices, Migration, carry_out
+from migrator.monitoring.collect import collect
+from migrator.monitoring.measures import LakeMeasures, Limits
 from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy, settings_policy
 from migrator.plan.scripts import known_scripts
@@ -214,6 +216,17 @@ def check_lake(settings: Settings, *, layers: Iterable[str] = (), progress: Prog
     layout, wanted = _layout_of(settings), checked_layers(layers, "--layer")
     with _opened(settings, layout.map_uri) as (store, catalogs):
         return check(Checking(settings, layout, store, catalogs, progress or Progress(), wanted))
+
+
+def measure_lake(settings: Settings, *, limits: Limits | None = None, progress: Progress | None = None) -> LakeMeasures:
+    """Count the objects and tables of a lake, as ``migrator metrics`` exports them. Changes nothing.
+
+    ``limits``: what is small, and what is an orphan. A table that cannot be read is there, and not ``readable``. Raises
+    what :func:`check_lake` raises.
+    """
+    layout = _layout_of(settings)
+    with _opened(settings, layout.map_uri) as (store, catalogs):
+        return collect(Checking(settings, layout, store, catalogs, progress or Progress()), limits)
 
 
 def relocate_table(

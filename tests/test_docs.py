@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import migrator
@@ -24,6 +25,7 @@ from migrator.errors import EXIT_CODES
 from migrator.findings import ACCEPTABLE, AT_CHECK, AT_MIGRATION, AT_RETIRE, CHECK_TOO, CODES
 from migrator.findings.explanations import EXPLANATIONS
 from migrator.layout import MEDALLION, Layout
+from migrator.monitoring import names
 from migrator.plan.policy import least_policy
 from migrator.reporting.description import PlanDescription, TableDescription
 
@@ -74,6 +76,27 @@ def test_findings() -> None:
     text = " ".join((DOCS / "findings.md").read_text().split())
     assert acceptable in text
     assert all(f"`{code}`" in text for code in (*AT_MIGRATION, *AT_RETIRE))
+
+
+def test_metrics() -> None:
+    for name, metrics in (("metrics of the lake", names.LAKE), ("metrics of a migration", names.MIGRATION)):
+        rows = "".join(
+            f"| `{one.name}` | {one.type} | {', '.join(f'`{label}`' for label in one.labels)} | {one.means} |\n"
+            for one in metrics
+        )
+        generated(DOCS / "metrics.md", name, f"| metric | type | labels | means |\n|---|---|---|---|\n{rows}")
+
+
+def test_alerts() -> None:
+    groups = yaml.safe_load(reference.text(reference.RULES))["groups"]
+    bar = r"\|"
+    rows = "".join(
+        f"| `{rule['alert']}` | {rule['labels']['severity']} | `{' '.join(rule['expr'].replace('|', bar).split())}` |"
+        f" {rule.get('for', '')} |\n"
+        for group in groups
+        for rule in group["rules"]
+    )
+    generated(DOCS / "metrics.md", "alerts", f"| alert | severity | fires if | for |\n|---|---|---|---|\n{rows}")
 
 
 def test_every_code_is_explained() -> None:

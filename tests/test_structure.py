@@ -26,6 +26,7 @@ LAYERS = (
     "repair",
     "rollback",
     "retiring",
+    "monitoring",
     "checking",
     "verifying",
     "cutover",

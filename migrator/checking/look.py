@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from migrator.catalogs import Catalog
 from migrator.checking.old_names import Script, in_carriers, read_scripts
@@ -17,6 +17,7 @@ from migrator.checking.results import EMPTY, EXISTS, GONE, UNKNOWN, LakeCheck
 from migrator.checking.seen import Seen
 from migrator.checking.structure import MISSING, OLD, PRESENT, SCRIPTS, Structure
 from migrator.checking.tables import TableCheck, not_checked, old_warehouses
+from migrator.checking.watch import Watch
 from migrator.concurrency.threads import Failed
 from migrator.config import Settings
 from migrator.errors import NotFound, StoreError, Unreachable
@@ -36,7 +37,7 @@ ORDER = (WARN, INFO)
 
 @dataclass(frozen=True)
 class Checking:
-    """A lake, and how to reach it. ``wanted``: layers that are to be made."""
+    """A lake, and how to reach it. ``wanted``: layers that are to be made. ``watch`` is told of what is seen."""
 
     settings: Settings
     layout: Layout
@@ -44,6 +45,7 @@ class Checking:
     catalogs: Mapping[str, Catalog]
     progress: Progress
     wanted: Sequence[str] = ()
+    watch: Watch = field(default_factory=Watch)
 
 
 def check(asked: Checking) -> LakeCheck:
@@ -62,7 +64,8 @@ def check(asked: Checking) -> LakeCheck:
     script_folders = [folder.name for folder in structure.folders if folder.kind == SCRIPTS]
     with closing(Seen(layout, script_folders)) as seen:
         _list(asked, seen, structure, old, target_exists=target_exists)
-        tables = TableCheck(store, layout, structure, seen, settings.leave)
+        asked.watch.listed(seen, structure)
+        tables = TableCheck(store, layout, structure, seen, settings.leave, asked.watch)
         result = LakeCheck(
             layout.target_bucket, target_exists, structure.folders, list(structure.others), old, list(asked.catalogs)
         )
@@ -70,6 +73,7 @@ def check(asked: Checking) -> LakeCheck:
         found += tables.catalogs(asked.catalogs, asked.progress)
         found += old_warehouses(layout, settings.catalogs)
         found += tables.tables(asked.progress)
+        asked.watch.tables_read(seen, structure)
         found += _carriers(asked, seen)
         scripts, unread = seen.scripts()
         found += _scripts(asked, names, scripts, unread)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from threading import Lock
 
 from migrator.carriers.kinds import NARROW
 from migrator.checking.old_names import MOST_SCRIPT_BYTES, MOST_SCRIPTS, has_script_name
@@ -34,12 +35,16 @@ class Seen:
         self._layout, self._target = layout, layout.target_bucket
         self._scripts = tuple(f"{folder}/" for folder in scripts)
         self._metadata: dict[str, tuple[int, str]] = {}
-        self._db = sqlite3.connect("", isolation_level=None)  # a file of its own, which is removed at the end
+        self._lock = Lock()
+        # A file of its own, which is removed at the end. Threads that read tables note what these name.
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-            "CREATE TABLE seen (bucket TEXT, key TEXT, place TEXT, size INTEGER, etag TEXT, PRIMARY KEY (bucket, key))"
-            " WITHOUT ROWID;"
-            "CREATE TABLE noted (kind TEXT, bucket TEXT, key TEXT, size INTEGER, etag TEXT); BEGIN"
+            "CREATE TABLE seen (bucket TEXT, key TEXT, place TEXT, size INTEGER, etag TEXT, modified INTEGER,"
+            " PRIMARY KEY (bucket, key)) WITHOUT ROWID;"
+            "CREATE TABLE noted (kind TEXT, bucket TEXT, key TEXT, size INTEGER, etag TEXT);"
+            "CREATE TABLE named (key TEXT PRIMARY KEY, deletes INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE old_named (number INTEGER, path TEXT, PRIMARY KEY (number, path)) WITHOUT ROWID; BEGIN"
         )
 
     def close(self) -> None:
@@ -51,7 +56,7 @@ class Seen:
     def list_target(self, store: Store, progress: Progress) -> None:
         """List the target, but for what migrator keeps there for itself. Raises StoreError."""
         for _, page in list_pages(store, [(self._target, "")], progress, "listing the target"):
-            self._add((self._target, o.key, None, o.size, o.etag) for o in page if not is_own(o.key))
+            self._add((self._target, o.key, None, o.size, o.etag, o.modified) for o in page if not is_own(o.key))
 
     def list_old(self, store: Store, layout: Layout, progress: Progress) -> None:
         """List what the rules of this layout would move. Raises StoreError."""
@@ -63,7 +68,7 @@ class Seen:
         for found in page:
             rule, own = self._layout.rule_for(bucket, found.key), layout.rule_for(bucket, found.key)
             if rule is not None and rule == own and (place := rule.move(found.key)):
-                yield bucket, found.key, place, found.size, found.etag
+                yield bucket, found.key, place, found.size, found.etag, found.modified
 
     def _add(self, rows: Iterable[tuple[object, ...]]) -> None:
         try:
@@ -128,3 +133,28 @@ class Seen:
     def newest_metadata(self) -> dict[str, str]:
         """Folder → key of its newest table metadata file, of all folders in the target that have one."""
         return {folder: key for folder, (_, key) in self._metadata.items()}
+
+    # -- what the tables name, for who counts it -----------------------------------------------------------
+
+    def note_named(self, rows: Iterable[tuple[str, bool]]) -> None:
+        """(key in the target, whether it is a file of deletes) of what a table names. From any thread."""
+        with self._lock:
+            insert_rows(self._db, "INSERT OR IGNORE INTO named", rows)
+
+    def note_old(self, number: int, paths: Iterable[str]) -> None:
+        """Paths to old buckets that the table with this number names. From any thread."""
+        with self._lock:
+            insert_rows(self._db, "INSERT OR IGNORE INTO old_named", ((number, path) for path in paths))
+
+    def count_old(self) -> dict[int, int]:
+        """Number of a table → how many different paths to old buckets it names."""
+        return dict(self._db.execute("SELECT number, count(*) FROM old_named GROUP BY number").fetchall())
+
+    def with_names(self) -> Iterator[tuple[str, int, int, bool | None]]:
+        """(key, size, milliseconds since the epoch, whether it is a file of deletes; None if no table names it) of all
+        that is in the target, in order."""
+        query = (
+            "SELECT s.key, s.size, s.modified, n.deletes FROM seen s LEFT JOIN named n ON n.key = s.key"
+            " WHERE s.bucket = ? ORDER BY s.key"
+        )
+        yield from self._db.execute(query, (self._target,))

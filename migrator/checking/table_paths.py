@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from migrator.checking.watch import TableWatch
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound
 from migrator.iceberg.deletes import delete_paths
@@ -29,36 +30,44 @@ class TablePaths:
         """``summaries``: what snapshots say that they did counts, too, where it looks like a path."""
         self._store, self._summaries = store, summaries
 
-    def of(self, metadata_location: str) -> Iterator[Named]:
-        """Yield every path. Raises MigratorError for a file that cannot be read."""
+    def of(self, metadata_location: str, watch: TableWatch | None = None) -> Iterator[Named]:
+        """Yield every path. ``watch`` is told of what is read. Raises MigratorError for a file that cannot be read."""
+        watch = watch or TableWatch()
         try:
             data = self.read(metadata_location)
         except NotFound:
             return
         if is_view_metadata(data, metadata_location):
+            watch.view()
             yield read_view(data, metadata_location).location, metadata_location
             return
         for label, value in paths_in(data, metadata_location):
             if self._summaries or not _SUMMARY.match(label):
                 yield value, metadata_location
         metadata = read_metadata(data, metadata_location)
+        watch.metadata(metadata, metadata_location)
         manifests = dict.fromkeys(chain.from_iterable(s.manifests for s in metadata.snapshots))
         for read in read_lists([s.manifest_list for s in metadata.snapshots if s.manifest_list], self._open):
             if not isinstance(read, BrokenFile):
+                watch.manifest_list(read.path, read.manifests)
                 manifests |= dict.fromkeys(manifest.path for manifest in read.manifests)
                 yield from ((manifest.path, read.path) for manifest in read.manifests)
             elif not isinstance(read.error, NotFound):
                 raise read.error
-        yield from self._of_manifests(manifests)
+            else:
+                watch.missing(read.path, read.error)
+        yield from self._of_manifests(manifests, watch)
 
-    def _of_manifests(self, manifests: dict[str, None]) -> Iterator[Named]:
+    def _of_manifests(self, manifests: dict[str, None], watch: TableWatch) -> Iterator[Named]:
         deletes: dict[str, None] = {}
         for read in read_manifests(manifests, self._open):
             if isinstance(read, BrokenFile):
                 if not isinstance(read.error, NotFound):
                     raise read.error
+                watch.missing(read.path, read.error)
                 continue
             for entry in read.entries:
+                watch.entry(read.path, entry)
                 yield entry.path, read.path
                 if entry.referenced_data_file is not None:
                     yield entry.referenced_data_file, read.path

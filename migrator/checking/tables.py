@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from migrator.catalogs import Catalog, CatalogTable, properties_of
 from migrator.catalogs.base import Neighbour
@@ -12,6 +12,7 @@ from migrator.checking.old_names import Mention, in_neighbours, in_texts, moved,
 from migrator.checking.seen import Seen
 from migrator.checking.structure import LAYER, WAREHOUSE, Structure
 from migrator.checking.table_paths import TablePaths
+from migrator.checking.watch import LakeTable, Watch
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import MigratorError, NotFound, Unreachable
 from migrator.findings import INFO, Finding
@@ -27,17 +28,6 @@ MIGRATE = 'Run "migrator plan" to move it. If it was moved before, an old entry 
 WORKERS = 4
 """How many tables are read at once. Few: the manifests of each are read in threads, too."""
 REPAIR = 'Run "migrator repair" with the plan that moved the table, or rewrite these files with an engine.'
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A table in the target. ``namespace`` is "" for one that is in no catalog."""
-
-    name: str
-    namespace: str
-    metadata: str
-    in_catalog: tuple[Catalog, str] | None = None
-    """Its catalog, and its name there."""
 
 
 def names_old(layout: Layout, path: str) -> bool:
@@ -62,14 +52,18 @@ def old_warehouses(layout: Layout, catalogs: Mapping[str, Mapping[str, str]]) ->
 
 
 class TableCheck:
-    """Looks at the catalogs, then at the tables in the target. ``leave``: names of tables that stay where they are."""
+    """Looks at the catalogs, then at the tables in the target. ``leave``: names of tables that stay where they are.
+    ``watch`` is told of what is read."""
 
-    def __init__(self, store: Store, layout: Layout, structure: Structure, seen: Seen, leave: Iterable[str]) -> None:
+    def __init__(
+        self, store: Store, layout: Layout, structure: Structure, seen: Seen, leave: Iterable[str], watch: Watch
+    ) -> None:
+        self._watch = watch
         self._layout, self._structure, self._seen, self._leave = layout, structure, seen, tuple(leave)
         self._paths = TablePaths(store, summaries=False)
         self._one_server = store.ends[0] is store.ends[1]
         """False: the old server may be gone, and with it the warehouse of a Hadoop catalog."""
-        self._tables: list[_Table] = []
+        self._tables: list[LakeTable] = []
         self.read = 0
         """How many tables of the target were read."""
 
@@ -82,9 +76,11 @@ class TableCheck:
             for catalog in catalogs.values():
                 try:
                     yield from self._all_of(catalog)
+                    self._watch.catalog(catalog.name, None)
                 except MigratorError as error:
                     if isinstance(error, Unreachable) and self._one_server:
                         raise
+                    self._watch.catalog(catalog.name, error)
                     yield not_checked(f"catalog {catalog.name}", error)
                 stage.advance(1)
 
@@ -103,7 +99,7 @@ class TableCheck:
             at = Location.parse(table.metadata_location)
             if at is not None and at.bucket == self._layout.target_bucket:
                 own = (catalog, table.name)
-                self._tables.append(_Table(table.identifier, table.namespace, table.metadata_location, own))
+                self._tables.append(LakeTable(table.identifier, table.namespace, table.metadata_location, own))
             elif names_old(self._layout, table.metadata_location):
                 yield from self._old_pointer(catalog, table)
             elif not self._layout.stays(table.metadata_location):
@@ -152,7 +148,7 @@ class TableCheck:
         """Read every table in the target: those of the catalogs, and those that only the listing shows. One that cannot
         be read is a finding. Raises Unreachable."""
         tables = [*self._tables, *self._in_no_catalog()]
-        found: dict[_Table, list[Finding]] = {}
+        found: dict[LakeTable, list[Finding]] = {}
         with progress.stage("reading tables", objects=len(tables), unit="tables") as stage:
             for outcome in run_in_threads(lambda table: list(self._read(table)), tables, workers=WORKERS):
                 stage.advance(1)
@@ -166,7 +162,7 @@ class TableCheck:
         for table in tables:
             yield from found[table]
 
-    def _failed(self, table: _Table, error: MigratorError) -> list[Finding]:
+    def _failed(self, table: LakeTable, error: MigratorError) -> list[Finding]:
         """The findings about a table that could not be read. In a lake in use it may have been committed to, or
         dropped, since it was listed: then it is read where it is now."""
         try:
@@ -182,31 +178,37 @@ class TableCheck:
             raise
         except MigratorError as again:
             error = again
+        self._watch.unreadable(table, error)
         return [not_checked(table.name, error)]
 
-    def _in_no_catalog(self) -> Iterator[_Table]:
+    def _in_no_catalog(self) -> Iterator[LakeTable]:
         bucket = self._layout.target_bucket
         places = (Location.parse(table.metadata) for table in self._tables)
         claimed = {at.key.rpartition("/")[0] for at in places if at is not None}
         for folder, key in self._seen.newest_metadata().items():
             if folder not in claimed:
                 uri = f"s3://{bucket}/{key}"
-                yield _Table(uri, "", uri)
+                yield LakeTable(uri, "", uri)
 
-    def _read(self, table: _Table) -> Iterator[Finding]:
+    def _read(self, table: LakeTable) -> Iterator[Finding]:
+        watch = self._watch.table(table)
         data = self._paths.read(table.metadata)
         yield from self._misplaced(table, _location(data, table.metadata))
         named = ""
-        for path, file in self._paths.of(table.metadata):
+        for path, file in self._paths.of(table.metadata, watch):
             if names_old(self._layout, path):
-                named = path
-                yield Finding.of("old-path", table.name, f"names {path} ({file})", REPAIR)
-                break
+                watch.old_path(path)
+                if not named:
+                    yield Finding.of("old-path", table.name, f"names {path} ({file})", REPAIR)
+                named = named or path
+                if not watch.whole:
+                    break
         for mention in in_texts(self._layout, table.name, data, table.metadata):
             if not named or f"mentions {named} " not in mention.message:
                 yield _finding(mention.code, mention, "Change it by hand if it matters.")
+        watch.done()
 
-    def _misplaced(self, table: _Table, location: str) -> Iterator[Finding]:
+    def _misplaced(self, table: LakeTable, location: str) -> Iterator[Finding]:
         """A table whose location is neither in a warehouse nor in its layer."""
         at = Location.parse(location)
         if names_old(self._layout, location) or self._layout.stays(location) or self._structure.whole:

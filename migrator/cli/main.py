@@ -17,6 +17,7 @@ from migrator.cli.demo import demo
 from migrator.cli.explain import explain
 from migrator.cli.init import init
 from migrator.cli.log import log
+from migrator.cli.metrics import metrics
 from migrator.cli.migrate import migrate
 from migrator.cli.output import asks_for_json, log_error, output, with_output_options
 from migrator.cli.plan import plan
@@ -60,6 +61,7 @@ COMMANDS = (
     repair,
     retire,
     check,
+    metrics,
     log,
     policy,
     init,

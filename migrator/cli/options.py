@@ -21,6 +21,7 @@ from migrator.settings.new_lake import ABORT_DAYS, NewLake
 if TYPE_CHECKING:
     from migrator.config import Settings
     from migrator.copying.stage import CopySettings
+    from migrator.monitoring.measures import Limits as CountLimits
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -136,6 +137,22 @@ class WatchOptions:
 
     metrics_file: Path | None = None
     as_json: bool = False
+
+
+@dataclass(frozen=True)
+class CountOptions:
+    """What counts as small and as an orphan, and how many tables are shown one by one. Sizes are in bytes, times in
+    seconds."""
+
+    small_file: float
+    orphan_age: float
+    most_tables: int
+
+    def limits(self) -> CountLimits:
+        """The same for :func:`migrator.api.measure_lake`."""
+        from migrator.monitoring.measures import Limits as CountLimits
+
+        return CountLimits(int(self.small_file), self.orphan_age, self.most_tables)
 
 
 @dataclass(frozen=True)
@@ -319,6 +336,32 @@ lake_options = _together(
         multiple=True,
         metavar="NAME",
         help="A catalog of your pyiceberg configuration whose tables move. Repeatable.",
+    ),
+)
+
+count_options = _together(
+    "counting",
+    CountOptions,
+    click.option(
+        "--small-file",
+        type=Bandwidth(),
+        default="16M",
+        show_default=True,
+        help="Data files below this size count as small.",
+    ),
+    click.option(
+        "--orphan-age",
+        type=Duration(),
+        default="72h",
+        show_default=True,
+        help="Younger objects do not count as orphans: they may belong to a commit that is going on.",
+    ),
+    click.option(
+        "--most-tables",
+        type=click.IntRange(0, 1_000_000),
+        default=1_000,
+        show_default=True,
+        help="How many tables have metrics of their own: unreadable ones first, then the largest.",
     ),
 )
 

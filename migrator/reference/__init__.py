@@ -1,4 +1,5 @@
-"""Texts that help refers to, installed with the package: the example configuration and the meaning of JSON keys."""
+"""Texts that help refers to, installed with the package: the example configuration, the meaning of JSON keys, and what
+Grafana and Prometheus need to show the metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ from importlib.resources import files
 
 CONFIG_EXAMPLE = "lake.example.toml"
 JSON_KEYS = "json-keys.md"
-NAMES = (CONFIG_EXAMPLE, JSON_KEYS)
+DASHBOARD = "grafana-dashboard.json"
+RULES = "prometheus-rules.yml"
+NAMES = (CONFIG_EXAMPLE, JSON_KEYS, DASHBOARD, RULES)
 """Every text that there is."""
 
 

@@ -1,0 +1,83 @@
+"""What a check sees on its way, for who wants to count it: :mod:`migrator.monitoring` does.
+
+The classes here do nothing. A check lists the target and reads the files of each table once; a subclass is told of
+both, so that nobody lists or reads them a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from migrator.catalogs import Catalog
+from migrator.checking.seen import Seen
+from migrator.checking.structure import Structure
+from migrator.errors import MigratorError
+from migrator.iceberg.manifests import Entry, ManifestFile
+from migrator.iceberg.metadata import TableMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class LakeTable:
+    """A table in the target. ``name`` is for messages; ``namespace`` is "" for one that is in no catalog."""
+
+    name: str
+    namespace: str
+    metadata: str
+    in_catalog: tuple[Catalog, str] | None = None
+    """Its catalog, and its name there."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """(catalog, namespace, name). One that is in no catalog has the URI of its folder for a name."""
+        if self.in_catalog is None:
+            return "", "", self.metadata.rpartition("/metadata/")[0] or self.metadata
+        return self.in_catalog[0].name, self.namespace, self.in_catalog[1]
+
+
+class TableWatch:
+    """Is told what the files of one table say, while they are read."""
+
+    whole = False
+    """True: the files are read to the end, even after one has named an old place."""
+
+    def metadata(self, metadata: TableMetadata, place: str) -> None:
+        """The table's metadata file was read, which is no view's. It comes before everything else."""
+
+    def view(self) -> None:
+        """It is no table but a view: there are no files."""
+
+    def manifest_list(self, path: str, manifests: Sequence[ManifestFile]) -> None:
+        """This manifest list was read. All of them come before the first entry."""
+
+    def entry(self, manifest: str, entry: Entry) -> None:
+        """This manifest has this entry. Each manifest is read once, however many lists name it."""
+
+    def old_path(self, path: str) -> None:
+        """A file of the table names this path in an old bucket."""
+
+    def missing(self, path: str, error: MigratorError) -> None:
+        """A manifest list or manifest that the table names does not exist."""
+
+    def done(self) -> None:
+        """All files were read. Raises MigratorError if what was read must not count as the whole table."""
+
+
+class Watch:
+    """Is told what a check of a lake sees."""
+
+    def listed(self, seen: Seen, structure: Structure) -> None:
+        """The target was listed, and its objects were sorted into the structure."""
+
+    def catalog(self, name: str, error: MigratorError | None) -> None:
+        """This catalog was asked for its tables; ``error``: why it could not be read."""
+
+    def table(self, table: LakeTable) -> TableWatch:
+        """A table is about to be read, in one of several threads; maybe again, if it was committed to meanwhile."""
+        return TableWatch()
+
+    def unreadable(self, table: LakeTable, error: MigratorError) -> None:
+        """This table could not be read."""
+
+    def tables_read(self, seen: Seen, structure: Structure) -> None:
+        """All tables were read."""
