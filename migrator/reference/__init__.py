@@ -1,12 +1,14 @@
-"""Texts that help refers to, installed with the package: the example configuration and the meaning of JSON keys."""
+"""Texts that help refers to, installed with the package: the example configuration, an example of prices, and the
+meaning of JSON keys."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
 CONFIG_EXAMPLE = "lake.example.toml"
+PRICES_EXAMPLE = "prices.example.toml"
 JSON_KEYS = "json-keys.md"
-NAMES = (CONFIG_EXAMPLE, JSON_KEYS)
+NAMES = (CONFIG_EXAMPLE, PRICES_EXAMPLE, JSON_KEYS)
 """Every text that there is."""
 
 
