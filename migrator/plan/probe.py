@@ -32,6 +32,7 @@ NO_TARGET = "the target bucket does not exist yet, so only reads were measured"
 NO_RIGHTS = "the preflight could not write to the target, so only reads were measured"
 
 _READABLE = f"bucket <> '{LOCAL}' AND role = '' AND storage_class NOT IN {ARCHIVES}"
+_OLDER = f"action = '{COPY}'"
 _COPIED = f"action IN ('{COPY}', '{OVERWRITE}')"
 
 
@@ -42,7 +43,11 @@ def measure_speed(
     measured = Measured(
         listed=timed.rate("listing the old buckets"), table_files=_table_files(plan, timed.seconds["reading tables"])
     )
-    count = int(plan.db.execute(f"SELECT count(*) FROM objects WHERE {TO_WRITE}").fetchone()[0])
+    objects, versions = (
+        f"SELECT count(*) FROM objects WHERE {TO_WRITE}",
+        f"SELECT count(*) FROM versions WHERE {_OLDER}",
+    )
+    count = sum(int(plan.db.execute(query).fetchone()[0]) for query in (objects, versions))
     if not count:
         return replace(measured, why_not=NOTHING_TO_DO)
     if not preflight:

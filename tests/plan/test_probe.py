@@ -89,6 +89,14 @@ def test_nothing_is_asked_without_work_or_preflight(plan: PlanFile, mock_store: 
     assert asked == []
 
 
+def test_older_versions_are_work_too(plan: PlanFile, mock_store: Store, asked: list[Wanted]) -> None:
+    plan.db.execute(
+        "INSERT INTO versions (bucket, key, version_id, size, etag, modified, storage_class, marker, target, action)"
+        " VALUES ('bronze', 'k', 'v', 5, 'e', 0, 'STANDARD', 0, 't', 'copy')"
+    )
+    assert measured(plan, mock_store).copies == 100.0 and asked[0].at_once == 1
+
+
 def test_where_nothing_may_be_written_only_reads_are_measured(
     plan: PlanFile, mock_store: Store, asked: list[Wanted]
 ) -> None:
