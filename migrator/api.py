@@ -45,6 +45,7 @@ from migrator.plan.policy import least_policy, retire_policy, settings_policy
 from migrator.plan.scripts import known_scripts
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, VERIFIED, Journal
+from migrator.planfile.measured import prices_of
 from migrator.planfile.rows import EARLIER, LATER
 from migrator.planfile.wave import places_in_use
 from migrator.progress import Progress
@@ -133,6 +134,7 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
         script_endpoints=tuple(names["endpoints"]),
         script_aliases=tuple(names["aliases"]),
         script_checkpoints=names["checkpoints"],
+        prices=prices_of(header),
         path=Path(header["config"]) if header["config"] else None,
     )
 

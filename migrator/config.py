@@ -7,6 +7,7 @@ stay in pyiceberg's own configuration.
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,10 +34,26 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "tables": ("leave", "only"),
     "rewrite-config": ("endpoints", "aliases", "checkpoints"),
     "check": ("layers", "accept"),
+    "prices": ("currency", "per_1000_writes", "per_1000_reads", "per_gib_between_servers", "per_gib_month_stored"),
 }
 TARGET = "target"
 """The key of a catalog's table that describes the catalog to which its tables move."""
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a server charges, for the estimates of a plan. What is not given costs nothing."""
+
+    currency: str = "USD"
+    per_1000_writes: float = 0.0
+    """1,000 requests that list, write or copy: LIST, PUT, COPY, POST."""
+    per_1000_reads: float = 0.0
+    """1,000 requests that read: GET, HEAD."""
+    per_gib_between_servers: float = 0.0
+    """1 GiB that leaves the old server for another one."""
+    per_gib_month_stored: float = 0.0
+    """1 GiB stored for a month."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +106,8 @@ class Settings:
     """Folders of the target that belong to its structure, although no old bucket becomes them."""
     check_accept: tuple[str, ...] = ()
     """Codes of findings because of which a check does not fail."""
+    prices: Prices | None = None
+    """What requests, transfer and storage cost; None: a plan shows no money."""
     path: Path | None = None
 
     @property
@@ -193,7 +212,7 @@ def load(path: Path) -> Settings:
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known("", document, (*_KEYS, "layout", "catalogs"))
-    source, target, plan, tables, scripts, check = (_section(document, name) for name in _KEYS)
+    source, target, plan, tables, scripts, check, prices = (_section(document, name) for name in _KEYS)
     bucket = _text("target", target, "bucket") or DEFAULT_TARGET
     layout = _table(document, "layout") if "layout" in document else None
     if layout is not None:
@@ -223,6 +242,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         script_checkpoints=_text("rewrite-config", scripts, "checkpoints"),
         check_layers=checked_layers(_texts("check", check, "layers", "platinum/"), "[check] layers"),
         check_accept=checked_codes(_texts("check", check, "accept", "old-path"), "[check] accept", ACCEPTABLE_AT_CHECK),
+        prices=_prices(prices) if prices else None,
         all_versions=_flag("plan", plan, "all_versions"),
         object_lock=_flag("plan", plan, "object_lock"),
         rewrite_scripts=not _flag("plan", plan, "keep_scripts"),
@@ -286,6 +306,18 @@ def _flag(section: str, given: Mapping[str, Any], key: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"[{section}] {key} must be true or false, not {value!r}.")
     return value
+
+
+def _prices(given: Mapping[str, Any]) -> Prices:
+    amounts = {key: _amount("prices", given, key) for key in given if key != "currency"}
+    return Prices(_text("prices", given, "currency") or Prices.currency, **amounts)
+
+
+def _amount(section: str, given: Mapping[str, Any], key: str) -> float:
+    value = given[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ConfigError(f"[{section}] {key} must be a number that is not negative, not {value!r}.")
+    return float(value)
 
 
 def _properties(name: str, given: object) -> dict[str, str]:

@@ -8,6 +8,7 @@ succeeded and the tables at the target read as the old ones do.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -174,8 +175,10 @@ def _written_noted(run: Run) -> Iterator[None]:
 
 
 def _verified(run: Run, verifier: Verifier, *, listed: bool = False) -> Verification:
+    began = time.monotonic()
     verification = verifier.verify(listed=listed)
-    run.journal.event(VERIFIED, **verification.summary())
+    seconds = round(time.monotonic() - began, 2)
+    run.journal.event(VERIFIED, **verification.summary(), seconds=seconds)
     if verification.ok:
         run.journal.event(FINISHED)
     with suppress(MigratorError):  # the target's record is more careful than the migration needs

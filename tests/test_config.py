@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from migrator.config import Settings, load
+from migrator import reference
+from migrator.config import Prices, Settings, load
 from migrator.errors import ConfigError
 from migrator.store import Store
 
@@ -202,3 +203,33 @@ def test_the_catalog_to_which_tables_move(tmp_path: Path) -> None:
     path.write_text('[catalogs.lake]\ntype = "sql"\n[catalogs.lake.target.target]\ntype = "glue"\n')
     with pytest.raises(ConfigError, match=r"\[catalogs.lake.target\] target must be a plain value"):
         load(path)
+
+
+def test_prices(tmp_path: Path) -> None:
+    path = tmp_path / "lake.toml"
+    path.write_text('[prices]\ncurrency = "EUR"\nper_1000_writes = 1\nper_gib_month_stored = 0.02\n')
+    assert load(path).prices == Prices("EUR", per_1000_writes=1.0, per_gib_month_stored=0.02)
+    path.write_text("[target]\n")
+    assert load(path).prices is None
+    path.write_text(reference.text(reference.PRICES_EXAMPLE))
+    assert load(path).prices == Prices("USD", 0.005, 0.0004, 0.09, 0.023)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("per_1000_write = 1", r"unknown key \[prices\] per_1000_write"),
+        ('per_1000_writes = "1"', "must be a number that is not negative, not '1'"),
+        ("per_1000_writes = -1", "not -1"),
+        ("per_1000_writes = inf", "not inf"),
+        ("per_1000_writes = true", "not True"),
+        ("currency = 3", "currency must be a non-empty string"),
+    ],
+)
+def test_prices_that_are_none(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "lake.toml"
+    path.write_text(f"[prices]\n{line}\n")
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(path)
+    if "unknown" in message:
+        assert caught.value.next_move == "Did you mean 'per_1000_writes'?"

@@ -21,8 +21,9 @@ def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 @click.command()
 @click.argument("code", required=False, shell_complete=_complete)
 @click.option("--config-example", is_flag=True, help="Print an example configuration (lake.toml) with comments.")
+@click.option("--prices-example", is_flag=True, help="Print prices of AWS, to be put into a lake.toml.")
 @click.option("--json-keys", is_flag=True, help="Print what the keys of --json mean, command by command.")
-def explain(code: str | None, config_example: bool, json_keys: bool) -> None:
+def explain(code: str | None, config_example: bool, prices_example: bool, json_keys: bool) -> None:
     """Explain a finding's CODE: its meaning, and what to do. Without CODE, list all codes.
 
     \b
@@ -32,10 +33,16 @@ def explain(code: str | None, config_example: bool, json_keys: bool) -> None:
     """
     from migrator.reporting.explanations import codes_report, explanation_report
 
-    if bool(code) + config_example + json_keys > 1:
-        raise click.UsageError("Give one of CODE, --config-example and --json-keys.")
-    if config_example or json_keys:
-        click.echo(reference.text(reference.CONFIG_EXAMPLE if config_example else reference.JSON_KEYS), nl=False)
+    asked = {
+        reference.CONFIG_EXAMPLE: config_example,
+        reference.PRICES_EXAMPLE: prices_example,
+        reference.JSON_KEYS: json_keys,
+    }
+    texts = [name for name, wanted in asked.items() if wanted]
+    if bool(code) + len(texts) > 1:
+        raise click.UsageError("Give one of CODE, --config-example, --prices-example and --json-keys.")
+    if texts:
+        click.echo(reference.text(texts[0]), nl=False)
     elif code is None:
         say(codes_report())
     elif code in KNOWN:

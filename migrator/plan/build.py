@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from migrator.catalogs import Catalog, CatalogTable
@@ -46,11 +47,14 @@ from migrator.plan.file_marks import refuse_foreign, rewrite_stale_logs
 from migrator.plan.header import plan_header
 from migrator.plan.local_files import compare_local_files, list_local_files
 from migrator.plan.preflight import preflight
+from migrator.plan.probe import measure_speed
 from migrator.plan.scripts import plan_scripts
 from migrator.plan.table_planner import plan_tables
 from migrator.plan.target_catalogs import check_target_catalogs
+from migrator.plan.timing import TimedProgress
 from migrator.planfile.connecting import insert_rows
 from migrator.planfile.file import PlanFile
+from migrator.planfile.measured import Measured
 from migrator.planfile.place import check_place, new_file, unwritable
 from migrator.planfile.queries import is_hadoop_marker
 from migrator.planfile.rows import COPY, SKIP
@@ -83,7 +87,7 @@ def build_plan(
     try:
         with new_file(path) as partial, PlanFile.create(partial) as plan:
             plan.db.execute("BEGIN")
-            _build(plan, settings, store, layout, catalogs, progress)
+            _build(plan, settings, store, layout, catalogs, TimedProgress(progress))
             plan.db.execute("COMMIT")
     except sqlite3.OperationalError as error:
         raise unwritable(path, error) from error
@@ -95,7 +99,7 @@ def _build(
     store: Store,
     layout: Layout,
     catalogs: Mapping[str, Catalog],
-    progress: Progress,
+    progress: TimedProgress,
 ) -> None:
     """The order of planning: list, compare, plan the tables, and find what is wrong."""
     settings.script_names(layout)  # a name that cannot be one is reported before the listing
@@ -125,11 +129,28 @@ def _build(
     if not target_exists:
         find_missing_target(plan, layout)
     needs = _find_what_copies_need(plan, settings, store, layout, asked, progress)
+    measured = _try_servers(plan, settings, store, layout, catalogs, needs, progress, target_exists=target_exists)
+    accept_findings(plan, settings.accept)
+    measured = replace(measured, plan_bytes=plan.size())
+    plan.seal(plan_header(settings, store, layout, catalogs, needs, measured, target_exists=target_exists))
+
+
+def _try_servers(
+    plan: PlanFile,
+    settings: Settings,
+    store: Store,
+    layout: Layout,
+    catalogs: Mapping[str, Catalog],
+    needs: Needs,
+    progress: TimedProgress,
+    *,
+    target_exists: bool,
+) -> Measured:
+    """Try what the migration will need, and measure how fast the servers are."""
     if settings.preflight:
         accept = settings.accept
         needs.left_out += preflight(plan, store, layout, catalogs, accept, progress, target_exists=target_exists)
-    accept_findings(plan, settings.accept)
-    plan.seal(plan_header(settings, store, layout, catalogs, needs, target_exists=target_exists))
+    return measure_speed(plan, store, layout, progress, preflight=settings.preflight, target_exists=target_exists)
 
 
 def _plan_other_files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,6 +14,7 @@ from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.config import Settings
 from migrator.layout import Layout
 from migrator.plan.attributes import Needs
+from migrator.planfile.measured import MEASURED, PRICES, Measured
 from migrator.store import Store
 from migrator.store.endpoints import without_userinfo
 
@@ -23,6 +25,7 @@ def plan_header(
     layout: Layout,
     catalogs: Mapping[str, Catalog],
     needs: Needs,
+    measured: Measured,
     *,
     target_exists: bool,
 ) -> dict[str, str]:
@@ -54,6 +57,7 @@ def plan_header(
         "object_lock": json.dumps(settings.object_lock),
         "locks": json.dumps(needs.locks),
         **_choices(settings),
+        **_for_estimates(settings, measured),
         "script_names": json.dumps(_script_names(settings, layout)),
     }
 
@@ -67,6 +71,11 @@ def _choices(settings: Settings) -> dict[str, str]:
         "preflight": json.dumps(settings.preflight),
         "rewrite_scripts": json.dumps(settings.rewrite_scripts),
     }
+
+
+def _for_estimates(settings: Settings, measured: Measured) -> dict[str, str]:
+    """So that the estimates of a plan stay the same."""
+    return {MEASURED: measured.to_json(), PRICES: json.dumps(settings.prices and asdict(settings.prices))}
 
 
 def _script_names(settings: Settings, layout: Layout) -> dict[str, Any]:

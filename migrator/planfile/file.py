@@ -286,6 +286,11 @@ class PlanFile:
         """True if a finding forbids to carry out the plan."""
         return self.db.execute("SELECT 1 FROM findings WHERE severity = ? LIMIT 1", (BLOCK,)).fetchone() is not None
 
+    def size(self) -> int:
+        """The bytes of the file, with what is not written to the disk yet."""
+        pages, page = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return int(pages * page)
+
     # -- building ------------------------------------------------------------------------------------
 
     def add_finding(self, finding: Finding) -> None:

@@ -1,15 +1,16 @@
-"""Texts that help refers to, installed with the package: the example configuration, the meaning of JSON keys, and what
-Grafana and Prometheus need to show the metrics."""
+"""Texts that help refers to, installed with the package: the example configuration, an example of prices, the meaning
+of JSON keys, and what Grafana and Prometheus need to show the metrics."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
 CONFIG_EXAMPLE = "lake.example.toml"
+PRICES_EXAMPLE = "prices.example.toml"
 JSON_KEYS = "json-keys.md"
 DASHBOARD = "grafana-dashboard.json"
 RULES = "prometheus-rules.yml"
-NAMES = (CONFIG_EXAMPLE, JSON_KEYS, DASHBOARD, RULES)
+NAMES = (CONFIG_EXAMPLE, PRICES_EXAMPLE, JSON_KEYS, DASHBOARD, RULES)
 """Every text that there is."""
 
 

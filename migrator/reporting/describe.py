@@ -15,6 +15,7 @@ from migrator.layout import Layout, Rule
 from migrator.planfile import log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, RETIRE_BEGUN, RETIRED, Journal
+from migrator.planfile.measured import Measured, prices_of
 from migrator.planfile.queries import PENDING, PENDING_VERSIONS, TO_WRITE, below, count_objects, keys_under
 from migrator.planfile.rows import (
     ACTIONS,
@@ -31,16 +32,23 @@ from migrator.planfile.rows import (
     PlannedTable,
 )
 from migrator.planfile.wave import is_wave
+from migrator.reporting.actual import actual
 from migrator.reporting.description import (
     Actions,
+    EstimatesDescription,
     PlanDescription,
     PrefixDescription,
+    SecondsEstimate,
     ServerDescription,
     TableDescription,
 )
+from migrator.reporting.estimates import estimates, seconds_left
+from migrator.reporting.workload import workload_of
 
 POINTER = "pointer"
 """Listed like an action: version hints that are written at the cutover. They count as pointers, not as objects."""
+BEFORE_CUTOVER = ("planned", "copying", "rewriting", "ready for cutover")
+"""Phases in which the time that is left is estimated."""
 MAX_CHECKPOINTS = 50
 """How many streaming checkpoints are listed among the changes."""
 
@@ -66,6 +74,8 @@ class StatusSummary:
     """The tables whose pointers change: ``table``, ``catalog``, and ``cut_over``, which is true once that is done."""
     target_catalogs: dict[str, str] = field(default_factory=dict)
     """Catalog → the one to which its tables move; empty where pointers change in the catalog itself."""
+    seconds_left: SecondsEstimate | None = None
+    """How long the rest of the work takes by the plan's estimates; None where nothing is left, or it is not known."""
     superseded_by: str | None = None
     """The newer plan that was carried out at the target, if there is one."""
     not_checked: str | None = None
@@ -127,14 +137,12 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "all_versions": json.loads(header["all_versions"]),
         "object_lock": json.loads(header.get("object_lock", "false")),
         "versions": versions,
-        "prefixes": [
-            _prefix(plan.layout, rule, by_rule.get(number) or _summed(()))
-            for number, rule in enumerate(plan.layout.rules)
-        ],
+        "prefixes": _prefixes(plan.layout, by_rule),
         "tables": [_table(table, *rewrites.get(table.id, (0, 0)), blocking) for table in tables],
         "unregistered": [table.to_json() for table in unregistered_tables(tables)],
         "namespaces": [asdict(change) for change in plan.namespaces()],
         "findings": [finding.to_json() for finding in plan.findings()],
+        "estimates": describe_estimates(plan),
         "changes": [asdict(change) for change in changes(plan)],
     }
 
@@ -142,6 +150,15 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
 def _is_to_write(actions: Actions) -> bool:
     """True if any object is to be copied or rewritten."""
     return any(actions[name]["objects"] for name in (COPY, OVERWRITE, REWRITE))
+
+
+def describe_estimates(plan: PlanFile) -> EstimatesDescription:
+    """What the plan takes, and once it is finished, what it took."""
+    header = plan.header()
+    measured = Measured.of_header(header)
+    estimated = estimates(workload_of(plan, header, measured), measured, prices_of(header))
+    estimated["actual"] = actual(Journal(plan).events(), estimated["seconds"]["total"])
+    return estimated
 
 
 def _later(plan: PlanFile, tables: Iterable[PlannedTable]) -> dict[str, int]:
@@ -186,9 +203,11 @@ def describe_status(plan: PlanFile) -> StatusSummary:
     changed = sum(bool(t["cut_over"]) for t in tables)
     changed += sum(done_all or change.catalog in swapped for change in plan.namespaces())
     changed += pointers.hints if done_all else 0
+    phase = _phase(plan, journal)
+    left = 1 - (done + versions_done) / (objects + versions) if objects + versions else 0.0
     return StatusSummary(
         plan=str(plan.path),
-        phase=_phase(plan, journal),
+        phase=phase,
         objects=objects,
         objects_done=done,
         bytes=int(size + older),
@@ -200,7 +219,13 @@ def describe_status(plan: PlanFile) -> StatusSummary:
         events=journal.events(),
         tables=tables,
         target_catalogs=json.loads(plan.header()["target_catalogs"]),
+        seconds_left=_seconds_left(plan, left) if phase in BEFORE_CUTOVER else None,
     )
+
+
+def _seconds_left(plan: PlanFile, share: float) -> SecondsEstimate | None:
+    """``share``: that of the objects that are not at the target yet."""
+    return seconds_left(describe_estimates(plan)["seconds"], share)
 
 
 def changes(plan: PlanFile) -> list[Change]:
@@ -287,6 +312,10 @@ def _versions(plan: PlanFile) -> dict[str, dict[str, int]]:
     for action, keys, versions, markers, size in plan.db.execute(query):
         totals[action] = {"keys": keys, "versions": versions, "markers": int(markers), "bytes": int(size)}
     return totals
+
+
+def _prefixes(layout: Layout, by_rule: dict[int | None, Actions]) -> list[PrefixDescription]:
+    return [_prefix(layout, rule, by_rule.get(number) or _summed(())) for number, rule in enumerate(layout.rules)]
 
 
 def _prefix(layout: Layout, rule: Rule, actions: Actions) -> PrefixDescription:

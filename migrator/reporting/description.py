@@ -68,6 +68,75 @@ class TableDescription(TypedDict):
     migratable: bool
 
 
+class RequestsEstimate(TypedDict):
+    """How many requests of one kind. ``exact``: only repeated requests can change it."""
+
+    count: int
+    exact: bool
+
+
+class SecondsEstimate(TypedDict):
+    """How long something takes: most likely, and from the shortest to the longest time to reckon with."""
+
+    low: float
+    likely: float
+    high: float
+
+
+class BytesEstimate(TypedDict):
+    """Bytes copied by the server, and read and written through this machine."""
+
+    copied_on_server: int
+    read: int
+    written: int
+
+
+class MeasuredDescription(TypedDict):
+    """What planning measured with trial requests; None where it did not. ``why_not``: why copies were not measured."""
+
+    copies_per_second: float | None
+    reads_per_second: float | None
+    copied_bytes_per_second: float | None
+    read_bytes_per_second: float | None
+    requests_at_once: int
+    probe_seconds: float
+    why_not: str | None
+
+
+class CostEstimate(TypedDict):
+    """Money at the prices in the plan. ``second_copy_per_day``: both copies are stored until ``retire``."""
+
+    currency: str
+    requests: float
+    between_servers: float
+    total: float
+    second_copy_per_day: float
+
+
+class ActualDescription(TypedDict):
+    """What carrying out the plan took, by its log. ``complete`` False: a run was interrupted, and what it did after its
+    last entry is not counted. ``as_estimated``: the total is within the estimated range."""
+
+    seconds: dict[str, float]
+    runs: int
+    complete: bool
+    as_estimated: bool | None
+
+
+class EstimatesDescription(TypedDict):
+    """What carrying out a plan takes. ``seconds`` and ``seconds_unknown`` are by stage, with a ``total``."""
+
+    requests: dict[str, RequestsEstimate]
+    bytes: BytesEstimate
+    seconds: dict[str, SecondsEstimate | None]
+    seconds_unknown: dict[str, str]
+    measured: MeasuredDescription
+    cost: CostEstimate | None
+    plan_bytes: int | None
+    journal_bytes: int
+    actual: ActualDescription | None
+
+
 class PlanDescription(ServerDescription):
     """Everything that a plan says, except for its objects one by one."""
 
@@ -96,4 +165,5 @@ class PlanDescription(ServerDescription):
     unregistered: list[dict[str, str]]
     namespaces: list[dict[str, str]]
     findings: list[FindingDescription]
+    estimates: EstimatesDescription
     changes: list[dict[str, str]]

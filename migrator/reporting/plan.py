@@ -9,6 +9,7 @@ from migrator.reporting.description import Actions, PlanDescription, PrefixDescr
 from migrator.reporting.findings import finding_lines
 from migrator.reporting.rendering import Grid, Report, line, printable, size
 from migrator.reporting.unregistered import unregistered_in_plan
+from migrator.reporting.what_it_takes import what_it_takes
 
 STATES = {
     "rewrite": "to rewrite",
@@ -68,6 +69,8 @@ def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
         report.append(line(f"  The tables of {name} are registered in {place}. In {name} nothing changes."))
     if plan["namespaces"]:
         report += [line(), line("Namespace properties", style="bold"), *_properties(plan["namespaces"])]
+    if plan["changes_pending"]:
+        report += [line(), line("What it takes (estimated)", style="bold"), *what_it_takes(plan["estimates"])]
     if plan["findings"]:
         report += [line(), line("Findings", style="bold"), *finding_lines(plan["findings"])]
     report += unregistered_in_plan(plan["unregistered"])

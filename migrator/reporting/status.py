@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migrator.reporting.describe import StatusSummary
 from migrator.reporting.rendering import Report, line, size
+from migrator.reporting.what_it_takes import between
 
 TABLE_PLACES = {True: "cut over, at the target", False: "not cut over yet, in the old place"}
 """Where a table is while some tables are cut over and others are not."""
@@ -19,6 +20,8 @@ def status_report(status: StatusSummary) -> Report:
         line(f"  bytes     {size(status.bytes_done)} of {size(status.bytes)}"),
         line(f"  pointers  {status.pointers_changed} of {status.pointers} changed"),
     ]
+    if status.seconds_left is not None:
+        report.append(line(f"  left      {between(status.seconds_left)} (estimated)"))
     report += [line(f"  {name}: its tables move to {place}") for name, place in status.target_catalogs.items()]
     if 0 < sum(t["cut_over"] for t in status.tables) < len(status.tables):
         report += [line(f"  {t['table']}: {TABLE_PLACES[t['cut_over']]}") for t in status.tables]

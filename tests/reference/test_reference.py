@@ -14,5 +14,5 @@ def test_each_text_can_be_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["lake.toml", "../config.py", "__init__.py", ""])
 def test_nothing_else_is_read(name: str) -> None:
-    with pytest.raises(ValueError, match=r"There are: lake\.example\.toml, json-keys\.md"):
+    with pytest.raises(ValueError, match=r"There are: lake\.example\.toml, prices\.example\.toml, json-keys\.md"):
         reference.text(name)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from migrator.cutover.unregistered import Unregistered
+from migrator.planfile.measured import Measured
 from migrator.planfile.rows import ACTIONS
+from migrator.reporting.estimates import estimates
+from migrator.reporting.workload import Workload
 
 EVIL = "s3://bronze/\x1b[2J\x1b]0;owned\x07\nOK\u202e"
 """A key that clears the screen, sets the window's title and begins a new line, if it is printed as it is."""
@@ -16,6 +19,11 @@ LONELY = Unregistered(
     "table", "o'db", "my-table", "s3://bronze/lonely", "s3://data-lake/l'x\\y/metadata/3.metadata.json"
 )
 """A table that no catalog names."""
+
+
+def estimated(**changes: Any) -> Any:
+    """What a plan without anything to do takes."""
+    return {**estimates(Workload(), Measured(), None), **changes}
 
 
 def plan(**changes: Any) -> dict[str, Any]:
@@ -51,6 +59,7 @@ def plan(**changes: Any) -> dict[str, Any]:
         "pointers": {"tables": 7, "namespaces": 0, "hints": 0, "total": 7, "catalogs": 2},
         "later": None,
         "unregistered": [],
+        "estimates": estimated(),
         "changes": [],
     }
     return {**described, **changes}

@@ -1,0 +1,115 @@
+"""What planning measures for the estimates: how fast the servers are, by a few small requests of our own.
+
+It follows the preflight, and like it writes only below ``.migrator/`` in the target, and removes everything again. It
+is left out where nothing is to be written. Where the target cannot be written to, only reads are measured.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from migrator.findings import Finding
+from migrator.layout import Layout
+from migrator.plan.timing import TimedProgress
+from migrator.planfile.file import PlanFile
+from migrator.planfile.measured import Measured
+from migrator.planfile.queries import TO_WRITE
+from migrator.planfile.rows import COPY, LOCAL, OVERWRITE
+from migrator.store import Store, probe_part_copies
+from migrator.store.look import ARCHIVES
+from migrator.store.speed import Speeds, Wanted, measure
+
+AT_ONCE = 48
+"""Small requests at once: about as many as copying begins with."""
+LARGE = 8 << 20
+"""From this size in bytes, an object takes longer because of its bytes, not because of its request."""
+MUCH = 64 << 20
+"""So many bytes in all are worth to measure how fast bytes are copied, also where no single object is large."""
+NOTHING_TO_DO = "there is nothing to copy or to rewrite"
+SKIPPED = "the plan was made with --no-preflight"
+NO_TARGET = "the target bucket does not exist yet, so only reads were measured"
+NO_RIGHTS = "the preflight could not write to the target, so only reads were measured"
+
+_READABLE = f"bucket <> '{LOCAL}' AND role = '' AND storage_class NOT IN {ARCHIVES}"
+_OLDER = f"action = '{COPY}'"
+_COPIED = f"action IN ('{COPY}', '{OVERWRITE}')"
+
+
+def measure_speed(
+    plan: PlanFile, store: Store, layout: Layout, timed: TimedProgress, *, preflight: bool, target_exists: bool
+) -> Measured:
+    """Measure the servers, and take in what the stages of planning took. ``preflight``: trial requests are allowed."""
+    measured = Measured(
+        listed=timed.rate("listing the old buckets"), table_files=_table_files(plan, timed.seconds["reading tables"])
+    )
+    objects, versions = (
+        f"SELECT count(*) FROM objects WHERE {TO_WRITE}",
+        f"SELECT count(*) FROM versions WHERE {_OLDER}",
+    )
+    count = sum(int(plan.db.execute(query).fetchone()[0]) for query in (objects, versions))
+    if not count:
+        return replace(measured, why_not=NOTHING_TO_DO)
+    if not preflight:
+        return replace(measured, why_not=SKIPPED)
+    why_not = NO_TARGET if not target_exists else NO_RIGHTS if _refused(plan, layout.target_bucket) else ""
+    with timed.stage("measuring the servers", unit=""):
+        began = time.monotonic()
+        wanted = _wanted(plan, store, min(AT_ONCE, count), write=not why_not)
+        speeds = measure(store, layout.target_bucket, wanted)
+        whole = _whole_keeps_etag(plan, store, layout.target_bucket) if not why_not and not speeds.trouble else None
+        took = time.monotonic() - began
+    _report_left(plan, speeds)
+    return replace(
+        measured,
+        copies=speeds.copies,
+        reads=speeds.reads,
+        seconds_per_read=speeds.seconds_per_read,
+        copied_bytes=speeds.copied_bytes,
+        read_bytes=speeds.read_bytes,
+        honours_conditions=speeds.honours_conditions,
+        whole_keeps_etag=whole,
+        at_once=wanted.at_once,
+        probe_seconds=took,
+        why_not=speeds.trouble or why_not if speeds.copies is None else "",
+    )
+
+
+def _table_files(plan: PlanFile, seconds: float) -> float | None:
+    """How many files of tables planning has read per second."""
+    query = "SELECT total(snapshots) + total(manifests) + count(snapshots) FROM tables"
+    (files,) = plan.db.execute(query).fetchone()
+    return files / seconds if files and seconds > 0 else None
+
+
+def _refused(plan: PlanFile, bucket: str) -> bool:
+    """True if the preflight could not write to the target or remove what it wrote."""
+    query = "SELECT 1 FROM findings WHERE code IN ('missing-permission', 'preflight-incomplete') AND place LIKE ?"
+    return plan.db.execute(query, (f"s3://{bucket}/%",)).fetchone() is not None
+
+
+def _wanted(plan: PlanFile, store: Store, at_once: int, *, write: bool) -> Wanted:
+    across = store.ends[0] is not store.ends[1]
+    samples: list[tuple[str, str]] = []
+    if across or not write:
+        query = f"SELECT bucket, key FROM objects WHERE {TO_WRITE} AND {_READABLE} AND size > 0 LIMIT ?"
+        samples = plan.db.execute(query, (at_once,)).fetchall()
+    query = f"SELECT total(size), bucket, key, max(size) FROM objects WHERE {_COPIED} AND {_READABLE}"
+    total, bucket, key, size = plan.db.execute(query).fetchone()
+    large = bool(size) and (size >= LARGE or total >= MUCH)
+    return Wanted(at_once, write, large, samples, (bucket, key, size) if large else None)
+
+
+def _whole_keeps_etag(plan: PlanFile, store: Store, bucket: str) -> bool | None:
+    """Whether a copy in one request keeps the ETag of an upload in parts; None if no object needs to know."""
+    query = f"SELECT 1 FROM objects WHERE {_COPIED} AND size > {LARGE} AND etag LIKE '%-%' LIMIT 1"
+    if store.ends[0] is not store.ends[1] or plan.db.execute(query).fetchone() is None:
+        return None
+    return probe_part_copies(store, bucket).whole_keeps_etag
+
+
+def _report_left(plan: PlanFile, speeds: Speeds) -> None:
+    if speeds.left:
+        message = "is an object of migrator's own that could not be removed after measuring the server"
+        left = speeds.left
+        plan.add_finding(Finding.of("preflight-incomplete", left[0], message, "Remove it.", count=len(left)))

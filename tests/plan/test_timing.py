@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from migrator.plan.timing import TimedProgress
+from migrator.progress import Progress
+
+
+class Noted(Progress):
+    """Notes what is reported to it."""
+
+    def __init__(self) -> None:
+        self.noted: list[Any] = []
+
+    def stage(self, name: str, **known: Any) -> Progress:
+        self.noted.append((name, known))
+        return self
+
+    def advance(self, objects: int = 1, size: int = 0) -> None:
+        self.noted.append((objects, size))
+
+
+def test_stages_are_passed_on_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 10.0, 14.0, 20.0, 20.0, 21.0])
+    monkeypatch.setattr("migrator.plan.timing.time.monotonic", lambda: next(clock))
+    noted = Noted()
+    timed = TimedProgress(noted)
+    with timed.stage("listing", objects=7) as stage:
+        stage.advance(3, 100)
+        stage.advance(5)
+    with timed.stage("listing") as stage:
+        stage.advance(2)
+    assert noted.noted == [("listing", {"objects": 7}), (3, 100), (5, 0), ("listing", {}), (2, 0)]
+    assert timed.seconds["listing"] == 5.0 and timed.objects["listing"] == 10
+    assert timed.rate("listing") == 2.0 and timed.rate("copying") is None
+
+
+def test_a_stage_that_fails_is_timed_too() -> None:
+    timed = TimedProgress(Progress())
+    with pytest.raises(KeyError), timed.stage("reading"):
+        raise KeyError
+    assert timed.seconds["reading"] > 0 and timed.rate("reading") is None
