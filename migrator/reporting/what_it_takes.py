@@ -38,7 +38,12 @@ LABEL, WIDTH = 10, 80
 
 def what_it_takes(estimates: EstimatesDescription) -> Report:
     """The lines of the section, without its title."""
-    lines = [
+    return [line(row) for label, text in named_estimates(estimates) for row in _rows(label, text)]
+
+
+def named_estimates(estimates: EstimatesDescription) -> list[tuple[str, str]]:
+    """(what, text) of each part of the section; a text may have several lines."""
+    parts = [
         ("time", _time(estimates)),
         ("took", _took(estimates["actual"], estimates["seconds"]["total"])),
         ("requests", _requests(estimates)),
@@ -47,7 +52,7 @@ def what_it_takes(estimates: EstimatesDescription) -> Report:
         ("files", _files(estimates)),
         ("measured", _measured(estimates["measured"])),
     ]
-    return [line(row) for label, text in lines if text for row in _rows(label, text)]
+    return [(label, text) for label, text in parts if text]
 
 
 def _rows(label: str, text: str) -> list[str]:

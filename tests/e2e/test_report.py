@@ -49,6 +49,7 @@ def plan(lake: SmallLake, tmp_path: Path) -> Path:
 def test_every_stage_has_its_report(lake: SmallLake, plan: Path) -> None:
     page = plan.with_suffix(".html")
     text = text_of(plan)
+    assert "What it takes" in text and "COPY" in text and "took" not in text
     assert "Planned, nothing changed yet" in text and f"migrator migrate {plan}" in text and "Not verified yet" in text
 
     api.migrate_lake(plan, cutover=False)
@@ -56,7 +57,8 @@ def test_every_stage_has_its_report(lake: SmallLake, plan: Path) -> None:
     assert "Ready for the cutover" in text and "0 of 3" in text and seal(page.read_text()) == "wait"
 
     api.migrate_lake(plan)
-    assert "Cut over and verified" in text_of(plan)
+    text = text_of(plan)
+    assert "Cut over and verified" in text and "took" in text
     for bucket in OLD:
         lake.empty(bucket)
     assert api.verify_lake(plan).ok

@@ -14,6 +14,7 @@ import yaml
 
 from migrator import reference
 from migrator.monitoring import names
+from migrator.progress.metrics_file import MetricsFile
 from prometheus import promtool
 from promql import metrics_in
 
@@ -179,3 +180,17 @@ def test_columns_of_tables_have_names() -> None:
         if panel["type"] == "table":
             renamed = panel["transformations"][1]["options"]["renameByName"]
             assert {f"Value #{target['refId']}" for target in panel["targets"]} <= set(renamed)
+
+
+def test_migrate_exports_just_the_metrics_that_are_documented(tmp_path: Path) -> None:
+    """Those of --metrics-file have their names twice: where they are written, and where they are described."""
+    file = MetricsFile(tmp_path / "m.prom", "p.db")
+    file.ticking = False
+    with file.stage("copying", objects=2, size=10) as stage:
+        stage.advance(1, 5)
+        during = {family.name for family in file.collect()}
+    file.finish(success=True)
+    exported = during | {family.name for family in file.collect()}
+    assert {name.removesuffix("_total") for name in exported} == {
+        metric.name.removesuffix("_total") for metric in names.MIGRATION
+    }

@@ -31,11 +31,12 @@ from migrator.reporting.html.charts import (
 )
 from migrator.reporting.html.facts import ReportFacts
 from migrator.reporting.html.svg import NEXT, svg_of
-from migrator.reporting.html.timeline import duration, last_cutover, steps_of
+from migrator.reporting.html.timeline import last_cutover, steps_of
 from migrator.reporting.log import numbers_of
 from migrator.reporting.plan import ACTIONS, STATES, UNREGISTERED_STATES, copies
 from migrator.reporting.rendering import printable, size
 from migrator.reporting.verification import amount
+from migrator.reporting.what_it_takes import named_estimates
 
 MARKER = "<!-- made by migrator report -->"
 """In the first line of every report, so that a new one may replace it."""
@@ -88,7 +89,7 @@ def html_report(facts: ReportFacts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(size=size, number="{:,}".format, amount=amount, seconds=duration)
+    environment.filters.update(size=size, number="{:,}".format, amount=amount)
     style = files(__package__).joinpath("templates/style.css").read_text(encoding="utf-8")
     view = _view(facts)
     view["pictures"] = {chart.name: Markup(svg_of(chart.spec)) for chart in view["charts"].values()}
@@ -126,6 +127,7 @@ def _view(facts: ReportFacts) -> dict[str, Any]:
         "next_moves": next_moves(plan, certificate),
         "figures": _figures(plan),
         "progress": _progress(facts),
+        "estimates": named_estimates(plan["estimates"]),
         "charts": {chart.name: chart for chart in made if chart},
         "actions": _actions(plan),
         "tables": _tables(plan),

@@ -78,16 +78,3 @@ def last_cutover(steps: Sequence[Step]) -> list[Step]:
     fences = [s for s in steps if s.name.startswith("fence") and s.end >= begin and s.begin <= cutover.end]
     during = [step for step in steps[first : ends[-1] + 1] if not step.name.startswith("fence")]
     return sorted({*during, *after, *fences}, key=lambda step: step.begin)
-
-
-def duration(seconds: float) -> str:
-    """For people: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
-from migrator.reporting.html.timeline import duration, last_cutover, steps_of
+from migrator.reporting.html.timeline import last_cutover, steps_of
 from reporting.html.made import NOON, entries, verified
 
 RUN = ("started", "copied", "rewritten", "compared", "cutover-begun", "catalog-swapped", "cutover-done")
@@ -46,11 +44,3 @@ def test_the_fence_is_shown_around_the_cutover() -> None:
     log = entries("started", "copied", "fence-set", "fence-set", *RUN, verified(), "fence-lifted", "fence-lifted")
     fences = [step for step in last_cutover(steps_of(log)) if step.name.startswith("fence")]
     assert [(fence.begin - NOON).total_seconds() for fence in fences] == [3]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (9.9, "9.9 s"), (12.4, "12 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
-)
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

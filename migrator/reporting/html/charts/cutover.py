@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from migrator.reporting.html.charts.common import COLOURS, CONFIG, INK, VEGA_LITE, WIDTH, Chart, Spec
-from migrator.reporting.html.timeline import Step, duration
+from migrator.reporting.html.timeline import Step
+from migrator.reporting.what_it_takes import duration
 
 
 def cutover_chart(steps: Sequence[Step]) -> Chart | None:
