@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         show_settings,
         unfence_lake,
         verify_lake,
+        write_report,
     )
     from migrator.checking.results import LakeCheck
     from migrator.config import Settings
@@ -82,6 +83,7 @@ __all__ = [
     "show_settings",
     "unfence_lake",
     "verify_lake",
+    "write_report",
 ]
 
 _HOMES = {

@@ -286,7 +286,7 @@ class OpenPlan:
             return replace(facts, not_asked=True)
         status = self.status(look=True)
         if status.not_checked:  # the target does not answer: it is not asked twice
-            return replace(facts, status=status)
+            return replace(facts, status=status, not_asked=True)
         return replace(facts, status=status, log=self.log(look=True))
 
     def migrate(self, choices: Choices | None = None, copying: CopySettings | None = None) -> Migration:
