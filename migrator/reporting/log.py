@@ -78,7 +78,8 @@ def numbers_of(event: str, detail: Mapping[str, Any]) -> str:
     if event in (COMPARED, VERIFIED):
         checks = detail["checks"]
         counts = {key: sum(check[key] for check in checks) for key in ("checked", "failed", "not_compared")}
-        numbers = f"{len(checks)} checks: {counts['checked']:,} compared, {counts['failed']:,} differ"
+        deep = "with --deep, " if detail.get("deep") else ""
+        numbers = f"{deep}{len(checks)} checks: {counts['checked']:,} compared, {counts['failed']:,} differ"
         return f"{numbers}, {counts['not_compared']:,} not compared"
     if event in (RETIRE_BEGUN, RETIRED):
         buckets = detail["buckets"].values()

@@ -31,7 +31,7 @@ KINDS = {
 UNITS = ((1.0, "s"), (60.0, "min"), (3600.0, "h"), (86400.0, "d"))
 COARSE = 90
 """From so many of a unit, the next larger one is used; hours up to 48."""
-NO_PRICES = 'no prices are given; "migrator explain --prices-example" prints those of AWS'
+NO_PRICES = 'not estimated: no prices are given; "migrator explain --prices-example" prints those of AWS'
 LABEL, WIDTH = 10, 80
 """Columns of the labels, and of all."""
 
@@ -57,8 +57,13 @@ def named_estimates(estimates: EstimatesDescription) -> list[tuple[str, str]]:
 
 def _rows(label: str, text: str) -> list[str]:
     """The text beside its label, in lines that fit a terminal."""
-    rows = [part for piece in text.split("\n") for part in wrap(piece, WIDTH - LABEL - 2, break_long_words=False)]
+    rows = [part for piece in text.split("\n") for part in _wrapped(piece)]
     return [f"  {label if number == 0 else '':<{LABEL}}{row}" for number, row in enumerate(rows)]
+
+
+def _wrapped(text: str) -> list[str]:
+    """Options and commands, such as --prices-example, stay whole."""
+    return wrap(text, WIDTH - LABEL - 2, break_long_words=False, break_on_hyphens=False)
 
 
 def duration(seconds: float) -> str:

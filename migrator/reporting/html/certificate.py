@@ -72,6 +72,8 @@ class Certificate:
     checks: list[CheckLine] = field(default_factory=list)
     proofs: list[Proven] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
+    earlier: str = ""
+    """What an earlier verification with --deep compared in addition, if nothing was done with the plan since."""
 
     @property
     def compared(self) -> list[CheckLine]:
@@ -81,7 +83,7 @@ class Certificate:
 
 def certificate_of(facts: ReportFacts) -> Certificate:
     """The certificate of a plan, from the log: the last verification since the last rollback."""
-    entry, later = _last_verification(facts.log.entries)
+    entry, later, earlier = _last_verification(facts.log.entries)
     if entry is None:
         return Certificate(FAILED if facts.log.changed else NEVER, proofs=facts.proofs, exceptions=_from_log(facts))
     checks = [_check(check) for check in entry.detail.get("checks", [])]
@@ -93,21 +95,41 @@ def certificate_of(facts: ReportFacts) -> Certificate:
         *_from_log(facts),
     ]
     verdict = _verdict(facts, entry.detail, checks, later, exceptions)
-    return Certificate(verdict, entry.at, entry.who, entry.version, deep, checks, facts.proofs, exceptions)
+    more = _also_compared(earlier, checks) if earlier is not None and not deep else ""
+    return Certificate(verdict, entry.at, entry.who, entry.version, deep, checks, facts.proofs, exceptions, more)
 
 
-def _last_verification(entries: Sequence[Entry]) -> tuple[Entry | None, list[str]]:
-    """The last verification since the last rollback, and the events after it."""
+def _last_verification(entries: Sequence[Entry]) -> tuple[Entry | None, list[str], Entry | None]:
+    """The last verification since the last rollback, the events after it, and the last one with --deep before it that
+    still holds."""
     last: Entry | None = None
+    earlier: Entry | None = None
     later: list[str] = []
     for entry in entries:
         if entry.event == VERIFIED:
+            holds = last is not None and not set(later) & set(CHANGING)
+            if last is not None and holds and last.detail.get("deep") and last.detail.get("ok"):
+                earlier = last
             last, later = entry, []
         elif entry.event == ROLLED_BACK:
-            last, later = None, []
+            last, later, earlier = None, [], None
         else:
             later.append(entry.event)
-    return last, later
+            earlier = None if entry.event in CHANGING else earlier
+    return last, later, earlier
+
+
+def _also_compared(earlier: Entry, checks: Sequence[CheckLine]) -> str:
+    """What the earlier verification compared that this one did not."""
+    known = {check.name for check in checks}
+    more = [check for check in map(_check, earlier.detail["checks"]) if check.name not in known and check.checked]
+    said = "; ".join(
+        f"{check.name}: {amount(check.checked, check.unit)} compared, {check.failed:,} differ"
+        + (f", {check.not_compared:,} not compared" if check.not_compared else "")
+        for check in more
+    )
+    when = earlier.at[:19].replace("T", " ")
+    return f"An earlier verification, {when} UTC by {earlier.who}, was with --deep. {said}." if said else ""
 
 
 def _check(detail: dict[str, Any]) -> CheckLine:

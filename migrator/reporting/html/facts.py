@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from migrator.planfile import log
 from migrator.planfile.copied import MD5, NONE, PROOFS
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import PENDING, TO_WRITE, count_objects
@@ -43,14 +44,15 @@ class ReportFacts:
     log: PlanLog
     proofs: list[Proven]
     made: datetime
+    log_head: str = ""
+    """The digest of the last entry of the log."""
     not_asked: bool = False
 
 
 def read_facts(plan: PlanFile) -> ReportFacts:
     """Read a plan for its report. Asks no server."""
-    return ReportFacts(
-        describe_plan(plan), describe_status(plan), read_log(plan), _proofs(plan), datetime.now(timezone.utc)
-    )
+    now, (_, head) = datetime.now(timezone.utc), log.head(plan.db)
+    return ReportFacts(describe_plan(plan), describe_status(plan), read_log(plan), _proofs(plan), now, head)
 
 
 def _proofs(plan: PlanFile) -> list[Proven]:

@@ -120,6 +120,7 @@ def _view(facts: ReportFacts) -> dict[str, Any]:
         "plan": plan,
         "status": status,
         "log": facts.log,
+        "log_head": facts.log_head,
         "made": f"{facts.made:%Y-%m-%d %H:%M} UTC",
         "version": __version__,
         "badge": badge_of(plan, certificate),
@@ -133,6 +134,7 @@ def _view(facts: ReportFacts) -> dict[str, Any]:
         "tables": _tables(plan),
         "findings": finding_groups(plan["findings"]),
         "severities": SEVERITIES,
+        "done": plan["phase"] in DONE,
         "certificate": certificate,
         "verdict": _VERDICTS[certificate.verdict],
         "proof_meanings": MEANINGS,
@@ -191,33 +193,58 @@ def badge_of(plan: PlanDescription, certificate: Certificate) -> Badge:
     return badge
 
 
+DONE = ("cut over", "finished", "retiring", "retired")
+"""The phases in which everything that was planned is done."""
+
+
 def summary_of(plan: PlanDescription) -> list[str]:
-    """What happens, and what does not, in a few sentences."""
+    """What happens, and what does not, in a few sentences; what happened, after the cutover."""
+    done = plan["phase"] in DONE
+    is_, are, have, change = ("was", "were", "have", "changed") if done else ("is", "are", "get", "change")
     moving = [p for p in plan["prefixes"] if p["target"] and p["objects"]]
     objects, total = sum(p["objects"] for p in moving), sum(p["bytes"] for p in moving)
     buckets = {p["source"].split("/")[2] for p in moving if p["source"].startswith("s3://")}
     target = f"s3://{plan['target_bucket']}/"
-    pointers = plan["pointers"]["total"]
     where = "through the machine that runs migrator" if plan["streamed"] else "by the server itself"
-    same = plan["actions"]["same"]["objects"]
-    already = f", and {same:,} are there already" if same else ""
-    rewritten = plan["actions"]["rewrite"]["objects"]
     later = plan["later"]
     return [
-        f"{counted(objects, 'object')} ({size(total)}) of {counted(len(buckets), 'bucket')} get their place in one "
-        f"bucket, {target}: {copies(plan['actions']):,} are copied, {where}{already}.",
-        f"Iceberg tables name their files by absolute paths. {counted(rewritten, 'file')} with such paths are written "
-        "with the new paths. Rows, snapshots and table names stay as they are.",
-        f"Then {counted(pointers, 'pointer')} in {counted(plan['pointers']['catalogs'], 'catalog')} change from the "
-        "old metadata file to the new one. This is the cutover, the only step that readers and writers notice.",
-        "Nothing is deleted. The old buckets are only read; “migrator retire” deletes from them, days later, if you "
-        "ask for it.",
+        f"{counted(objects, 'object')} ({size(total)}) of {counted(len(buckets), 'bucket')} {have} their place in one "
+        f"bucket, {target}: {_parts_of(plan, is_, are)}. Copies {are} made {where}.",
+        "Iceberg tables name their files by absolute paths. Files with such paths get the new paths. Rows, snapshots "
+        "and table names stay as they are.",
+        f"Then {_pointers_of(plan)} {change} from the old metadata file to the new one. This is the cutover. Writers "
+        f"must be stopped from the last copy until it {is_} verified; readers notice nothing but the change.",
+        "The old buckets are only read, and nothing is deleted, so there is a way back: “migrator rollback” points "
+        "everything to the old place again. “migrator retire” deletes the old objects, days later, if you ask for it.",
         *(
             [f"{counted(later['tables'], 'table')} and {counted(later['objects'], 'object')} stay for a later wave."]
             if later
             else []
         ),
     ]
+
+
+def _parts_of(plan: PlanDescription, is_: str, are: str) -> str:
+    """``2 are copied as they are, 1 is rewritten``: parts that sum up to all objects."""
+    counts = {name: total["objects"] for name, total in plan["actions"].items()}
+    parts = [
+        (copies(plan["actions"]), "copied as they are"),
+        (counts["rewrite"], "rewritten"),
+        (counts["pointer"], "written at the cutover (version hints)"),
+    ]
+    said = [f"{count:,} {is_ if count == 1 else are} {what}" for count, what in parts if count]
+    if counts["same"]:
+        said.append(f"{counts['same']:,} {'was' if counts['same'] == 1 else 'were'} there already")
+    return ", ".join(said) or "nothing moves"
+
+
+def _pointers_of(plan: PlanDescription) -> str:
+    """``9 pointers in 2 catalogs (6 tables, 3 namespace properties)``."""
+    pointers = plan["pointers"]
+    names = (("tables", "table"), ("namespaces", "namespace property"), ("hints", "version hint"))
+    kinds = [counted(pointers[key], name) for key, name in names if pointers[key]]
+    where = f" in {counted(pointers['catalogs'], 'catalog')}" if pointers["catalogs"] else ""
+    return f"{counted(pointers['total'], 'pointer')}{where}" + (f" ({', '.join(kinds)})" if kinds else "")
 
 
 def next_moves(plan: PlanDescription, certificate: Certificate) -> list[tuple[str, str]]:
@@ -231,7 +258,7 @@ def next_moves(plan: PlanDescription, certificate: Certificate) -> list[tuple[st
                 "migrator plan",
             )
         ]
-    if phase in ("cut over", "finished", "retired", "retiring"):
+    if phase in DONE:
         return _after_cutover(plan, certificate, name)
     if phase == "rolled back":
         return [("To begin anew, make a new plan.", "migrator plan")]
@@ -240,9 +267,9 @@ def next_moves(plan: PlanDescription, certificate: Certificate) -> list[tuple[st
         moves.append(
             ("While the lake is in use, copy as often as you like. No pointer changes.", f"migrator copy {name}")
         )
-        moves.append(
-            ("With all writers stopped: copy, rewrite, compare, cut over, verify.", f"migrator migrate {name}")
-        )
+        stop = "Stop all writers, then: copy what is new, rewrite, compare, cut over, verify. Start them again "
+        stop += "afterwards, with the new settings (see “What you change outside the lake”)."
+        moves.append((stop, f"migrator migrate {name}"))
     else:
         moves.append(("Continue: what is done is not done again.", f"migrator migrate {name}"))
     return moves
@@ -257,8 +284,11 @@ def _after_cutover(plan: PlanDescription, certificate: Certificate, name: str) -
         return moves
     moves.append(("Change what is outside the lake, see below, and restart running engines.", ""))
     moves.append(("Verify again at any time, also with every row and byte.", f"migrator verify --deep {name}"))
-    if plan["phase"] != "retired":
-        moves.append(("Days later, when nobody misses anything: delete the old objects.", f"migrator retire {name}"))
+    if plan["phase"] not in ("retiring", "retired"):
+        back = "If something is wrong: go back. What was committed since is named, and lost only if you say so."
+        moves.append((back, f"migrator rollback {name}"))
+        last = "Days later, when every table is in a catalog and nothing uses the old paths: delete the old objects."
+        moves.append((last, f"migrator retire {name}"))
     return moves
 
 
@@ -269,8 +299,8 @@ def _figures(plan: PlanDescription) -> list[tuple[str, str]]:
         ("objects", f"{sum(p['objects'] for p in moving):,}"),
         ("bytes", size(sum(p["bytes"] for p in moving))),
         ("tables and views", f"{len(moved):,}"),
-        ("pointers to change", f"{plan['pointers']['total']:,}"),
-        ("objects deleted", "0"),
+        ("pointers changed" if plan["phase"] in DONE else "pointers to change", f"{plan['pointers']['total']:,}"),
+        ("deleted by the migration", "0"),
     ]
 
 

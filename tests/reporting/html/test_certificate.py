@@ -66,6 +66,18 @@ def test_what_is_not_proven_is_named(entry: tuple[str, Any], changes: dict[str, 
     assert any(says in sentence for sentence in certificate.exceptions), certificate.exceptions
 
 
+def test_an_earlier_deep_verification_is_named_as_long_as_it_holds() -> None:
+    rows = verified(deep=True)
+    rows[1]["checks"].append({**rows[1]["checks"][0], "name": "every row is the same", "unit": "rows", "checked": 70})
+    said = certificate_of(facts(entries(*RUN, rows, "finished", verified()))).earlier
+    assert "12:00:07 UTC by ann@host" in said and "every row is the same: 70 rows compared, 0 differ" in said
+    assert "every object is there" not in said
+    for between in ("repaired", "rolled-back", STARTED):
+        assert certificate_of(facts(entries(*RUN, rows, between, verified()))).earlier == ""
+    failed = (rows[0], {**rows[1], "ok": False})
+    assert certificate_of(facts(entries(*RUN, failed, verified()))).earlier == ""
+
+
 def test_a_difference_fails_it_and_is_shown() -> None:
     certificate = certificate_of(facts(entries(*RUN, verified(failed=1))))
     assert certificate.verdict == FAILED

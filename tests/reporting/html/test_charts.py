@@ -98,9 +98,13 @@ def test_every_snapshot_is_in_a_bar() -> None:
     assert len(list(drawn(chart).iter(f"{SVG}path"))) > 2
 
 
-@pytest.mark.parametrize("days", [{"9999-12-31": 1}, {"0001-01-01": 1, "9999-12-31": 1}])
+@pytest.mark.parametrize("days", [{"9999-12-30": 1, "9999-12-31": 1}, {"0001-01-01": 1, "9999-12-31": 1}])
 def test_times_that_no_calendar_goes_beyond_are_drawn(days: dict[str, int]) -> None:
     drawn(snapshot_chart(full_plan(tables=[full_table(snapshot_days=days)])))  # type: ignore[arg-type]
+
+
+def test_one_day_is_no_picture() -> None:
+    assert snapshot_chart(full_plan(tables=[full_table(snapshot_days={"2026-11-27": 9})])) is None  # type: ignore[arg-type]
 
 
 def test_the_cutover_has_its_steps() -> None:

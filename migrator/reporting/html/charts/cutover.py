@@ -16,7 +16,9 @@ def cutover_chart(steps: Sequence[Step]) -> Chart | None:
     begin = min(step.begin for step in steps)
     rows = [(step.name, f"{step.begin:%Y-%m-%d %H:%M:%S}", duration(step.seconds)) for step in steps]
     says = f"Seconds since {begin:%Y-%m-%d %H:%M:%S} UTC. Readers notice the cutover only."
-    return Chart("timeline", "The cutover", says, _spec(steps), ("step", "began (UTC)", "took"), rows)
+    return Chart(
+        "timeline", "From the copy to the verification", says, _spec(steps), ("step", "began (UTC)", "took"), rows
+    )
 
 
 def _spec(steps: Sequence[Step]) -> Spec:
@@ -43,7 +45,7 @@ def _spec(steps: Sequence[Step]) -> Spec:
             "x2": {"field": "end"},
         },
         "layer": [
-            {"mark": {"type": "bar", "opacity": 0.8, "minBandSize": 2}, "encoding": {"color": cutover}},
+            {"mark": {"type": "bar", "opacity": 0.8}, "encoding": {"color": cutover}},
             {
                 "mark": {"type": "text", "align": "left", "dx": 6, "color": INK, "fontSize": 12, "aria": False},
                 "encoding": {"x": {"field": "end", "type": "quantitative"}, "text": {"field": "text"}},

@@ -13,12 +13,12 @@ BARS = 60
 
 
 def snapshot_chart(plan: PlanDescription) -> Chart | None:
-    """The snapshots of all tables together. None if no table has one."""
+    """The snapshots of all tables together. None if they were all made on one day."""
     days: Counter[date] = Counter()
     for table in plan["tables"]:
         days.update({date.fromisoformat(day): count for day, count in table["snapshot_days"].items()})
-    if not days:
-        return None
+    if len(days) < 2:
+        return None  # one bar says nothing about time
     first, last = min(days), max(days)
     step = max(1, -(-((last - first).days + 1) // BARS))
     bars: Counter[date] = Counter()
