@@ -27,12 +27,15 @@ def test_stages_are_passed_on_and_timed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("migrator.plan.timing.time.monotonic", lambda: next(clock))
     noted = Noted()
     timed = TimedProgress(noted)
-    with timed.stage("listing", objects=7) as stage:
+    with timed.stage("listing", objects=7, unit="tables") as stage:
         stage.advance(3, 100)
         stage.advance(5)
     with timed.stage("listing") as stage:
         stage.advance(2)
-    assert noted.noted == [("listing", {"objects": 7}), (3, 100), (5, 0), ("listing", {}), (2, 0)]
+    known, unknown = (
+        {"objects": count, "size": None, "unit": unit} for count, unit in ((7, "tables"), (None, "objects"))
+    )
+    assert noted.noted == [("listing", known), (3, 100), (5, 0), ("listing", unknown), (2, 0)]
     assert timed.seconds["listing"] == 5.0 and timed.objects["listing"] == 10
     assert timed.rate("listing") == 2.0 and timed.rate("copying") is None
 
