@@ -205,6 +205,7 @@ def summary_of(plan: PlanDescription) -> list[str]:
     objects, total = sum(p["objects"] for p in moving), sum(p["bytes"] for p in moving)
     buckets = {p["source"].split("/")[2] for p in moving if p["source"].startswith("s3://")}
     target = f"s3://{plan['target_bucket']}/"
+    must = "had to" if done else "must"
     where = "through the machine that runs migrator" if plan["streamed"] else "by the server itself"
     later = plan["later"]
     return [
@@ -213,7 +214,7 @@ def summary_of(plan: PlanDescription) -> list[str]:
         "Iceberg tables name their files by absolute paths. Files with such paths get the new paths. Rows, snapshots "
         "and table names stay as they are.",
         f"Then {_pointers_of(plan)} {change} from the old metadata file to the new one. This is the cutover. Writers "
-        f"{'had to' if done else 'must'} stop from the last copy until it {is_} verified; readers notice only the change.",
+        f"{must} stop from the last copy until it {is_} verified; readers notice only the change.",
         "The old buckets are only read, and nothing is deleted, so there is a way back: “migrator rollback” points "
         "everything to the old place again. “migrator retire” deletes the old objects, days later, if you ask for it.",
         *(
