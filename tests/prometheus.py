@@ -18,7 +18,8 @@ from postgres import free_port, give_up
 
 REQUIRED = "MIGRATOR_REQUIRE_PROMETHEUS"
 TIMEOUT = 600
-"""Seconds until somebody who waits for a server gives up. Most takes one or two; a dead S3 server is waited for for minutes."""
+"""Seconds until somebody who waits for a server gives up. Most takes one or two; a dead S3 server is waited for for
+minutes."""
 
 
 def program(name: str) -> str:
