@@ -17,8 +17,9 @@ from typing import Any
 from postgres import free_port, give_up
 
 REQUIRED = "MIGRATOR_REQUIRE_PROMETHEUS"
-TIMEOUT = 240
-"""Seconds until somebody who waits for a server gives up. What is waited for usually takes one or two."""
+TIMEOUT = 600
+"""Seconds until somebody who waits for a server gives up. Most takes one or two; a dead S3 server is waited for for
+minutes."""
 
 
 def program(name: str) -> str:
