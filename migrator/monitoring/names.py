@@ -113,7 +113,7 @@ LAKE = (
 """What ``migrator metrics`` exports, in this order."""
 
 MIGRATION = (
-    Metric("migrator_stage_info", "1 for the stage that is going on.", STAGE),
+    Metric("migrator_stage_info", "1 for the stage that is going on, and what it counts.", (*STAGE, "unit")),
     Metric("migrator_stage_objects_done", "Objects of the stage that are done.", STAGE),
     Metric("migrator_stage_objects_total", "Objects of the stage.", STAGE),
     Metric("migrator_stage_bytes_done", "Bytes of the stage that are done.", STAGE),
