@@ -30,7 +30,7 @@ from migrator.config import Settings, checked_layers, load
 from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
 from migrator.cutover.fence import Lifted, lift_fence, plan_fence, set_fence, standing
-from migrator.errors import MigratorError, PlanStale
+from migrator.errors import MigratorError, PlanStale, redacted
 from migrator.inventory.lake_scripts import show_scripts
 from migrator.layout import MEDALLION, Layout
 from migrator.layout.recorded import is_s3
@@ -44,7 +44,7 @@ from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy, settings_policy
 from migrator.plan.scripts import known_scripts
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import CUTOVER_BEGUN, VERIFIED, Journal
+from migrator.planfile.journal import CUTOVER_BEGUN, VERIFIED, VERIFY_FAILED, Journal
 from migrator.planfile.measured import prices_of
 from migrator.planfile.rows import EARLIER, LATER
 from migrator.planfile.wave import places_in_use
@@ -339,6 +339,13 @@ def plan_log(path: str | Path, *, look: bool = True, progress: Progress | None =
         return plan.log(look=look)
 
 
+def report_page(path: str | Path, *, look: bool = True, progress: Progress | None = None) -> str:
+    """The page that :func:`write_report` writes."""
+    progress = progress or Progress()
+    with open_plan(path, progress=progress) as plan, progress.stage("writing the report", unit=""):
+        return html_report(plan.facts(look=look))
+
+
 def write_report(
     path: str | Path, output: str | Path | None = None, *, look: bool = True, progress: Progress | None = None
 ) -> Path:
@@ -348,9 +355,7 @@ def write_report(
     ``look``: also ask the target whether the log is complete, and whether a newer plan took the place of this one.
     Raises ConfigError if a package of the extra "report" is missing, or the file cannot be written.
     """
-    progress = progress or Progress()
-    with open_plan(path, progress=progress) as plan, progress.stage("writing the report", unit=""):
-        page = html_report(plan.facts(look=look))
+    page = report_page(path, look=look, progress=progress)
     written = Path(output) if output is not None else report_path(Path(path))
     write_page(page, written)
     return written
@@ -665,15 +670,26 @@ def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | No
         PlanFile.open(Path(path), progress, read_only=None if deep else True) as plan,
         _connected(plan) as (store, catalogs),
     ):
-        newer = TargetGuard(plan, store, progress).superseded()
-        verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
+        try:
+            newer = TargetGuard(plan, store, progress).superseded()
+            verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
+        except MigratorError as error:
+            _recorded(plan, progress, VERIFY_FAILED, reason=redacted(error.message))
+            raise
         verification.superseded_by = str(newer) if newer else None
-        try:  # for the log, and the certificate that is made of it
-            plan.allow_writing(progress)
-            Journal(plan).event(VERIFIED, **verification.summary())
-        except MigratorError as error:  # the plan may be a copy that cannot be written: that proves no less
-            verification.not_recorded = error.message
+        verification.not_recorded = _recorded(plan, progress, VERIFIED, **verification.summary())
         return verification
+
+
+def _recorded(plan: PlanFile, progress: Progress, event: str, **detail: Any) -> str | None:
+    """Write an entry into the log of a plan, from which certificates are made. Returns why that cannot be done, for a
+    plan that may only be read; None if it was."""
+    try:
+        plan.allow_writing(progress)
+        Journal(plan).event(event, **detail)
+    except MigratorError as error:
+        return error.message
+    return None
 
 
 def retire_lake(

@@ -7,7 +7,6 @@ stay in pyiceberg's own configuration.
 from __future__ import annotations
 
 import difflib
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,8 @@ else:
     import tomli as tomllib
 
 DEFAULT_TARGET = "data-lake"
+MAX_PRICE = 1_000_000
+"""The highest price in [prices]: a higher one is a slip, and no sum of it can be read."""
 
 _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile"),
@@ -315,8 +316,8 @@ def _prices(given: Mapping[str, Any]) -> Prices:
 
 def _amount(section: str, given: Mapping[str, Any], key: str) -> float:
     value = given[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ConfigError(f"[{section}] {key} must be a number that is not negative, not {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_PRICE:
+        raise ConfigError(f"[{section}] {key} must be a number from 0 to {MAX_PRICE:,}, not {value!r}.")
     return float(value)
 
 

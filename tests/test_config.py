@@ -219,9 +219,10 @@ def test_prices(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("per_1000_write = 1", r"unknown key \[prices\] per_1000_write"),
-        ('per_1000_writes = "1"', "must be a number that is not negative, not '1'"),
+        ('per_1000_writes = "1"', "must be a number from 0 to 1,000,000, not '1'"),
         ("per_1000_writes = -1", "not -1"),
         ("per_1000_writes = inf", "not inf"),
+        ("per_gib_between_servers = 1e308", "not 1e"),
         ("per_1000_writes = true", "not True"),
         ("currency = 3", "currency must be a non-empty string"),
     ],

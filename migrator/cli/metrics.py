@@ -14,6 +14,7 @@ from migrator.cli.options import CountOptions, Duration, LakeOptions, count_opti
 from migrator.cli.terminal import progress
 from migrator.errors import ConfigError
 from migrator.progress import Progress
+from migrator.progress.metrics_file import SUFFIX
 
 if TYPE_CHECKING:
     from migrator.config import Settings
@@ -87,11 +88,16 @@ def metrics(
     """
     if bool(listen) + bool(output) + dashboard + rules > 1:
         raise click.UsageError("Give one of --listen, -o, --dashboard and --rules.")
+    given = click.get_current_context().get_parameter_source("every")
+    if listen is None and given is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--every goes with --listen.")
     if listen and every < 1:
         raise click.UsageError("--every must be at least 1s.")
     if dashboard or rules:
         click.echo(reference.text(reference.DASHBOARD if dashboard else reference.RULES), nl=False)
         return
+    if output is not None and output.suffix != SUFFIX:
+        raise ConfigError(f"-o {output}: the node exporter reads only files that end in {SUFFIX}.")
     if output is not None and not output.absolute().parent.is_dir():
         raise ConfigError(f"-o: there is no folder {output.absolute().parent}.", next_move="Create it.")
     _check_installed()

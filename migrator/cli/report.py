@@ -12,7 +12,12 @@ from migrator.cli.terminal import progress, say, say_json
 
 @click.command()
 @plan_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: PLAN with .html]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write; - for standard output.  [default: PLAN with .html]",
+)
 @click.option("--offline", is_flag=True, help="Ask no server: the report says what was not found out.")
 @json_option
 def report(plan: Path, output: Path | None, offline: bool, as_json: bool) -> None:
@@ -29,6 +34,9 @@ def report(plan: Path, output: Path | None, offline: bool, as_json: bool) -> Non
     from migrator import api
     from migrator.reporting.rendering import line
 
+    if output == Path("-"):
+        click.echo(api.report_page(plan, look=not offline, progress=progress(as_json=True)), nl=False)
+        return
     path = api.write_report(plan, output, look=not offline, progress=progress(as_json=as_json))
     if as_json:
         say_json({"report": str(path), "bytes": path.stat().st_size})

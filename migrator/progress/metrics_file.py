@@ -50,7 +50,7 @@ class MetricsFile(Reporter):
         if path.suffix != SUFFIX:
             raise ConfigError(
                 f"--metrics-file {path}: the node exporter reads only files that end in {SUFFIX}.",
-                next_move=f"Write {path.with_suffix(SUFFIX)}.",
+                next_move=f"Write {path.with_suffix(SUFFIX)}." if path.name else f"Name a file, such as run{SUFFIX}.",
             )
         try:
             self._replace()

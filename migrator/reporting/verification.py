@@ -54,7 +54,8 @@ def conclusion(verification: Verification) -> Report:
     elif verification.ok and compared:
         report.insert(0, line("No difference was found.", style="green"))
     if verification.not_recorded:
-        unregistered.append(line(f"The plan's log has no entry for this verification: {verification.not_recorded}"))
+        text = "The plan's log has no entry for this verification, so no report knows it: "
+        unregistered.append(line(text, verification.not_recorded, style="" if verification.ok else "red"))
     return report + unregistered
 
 

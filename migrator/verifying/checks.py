@@ -140,6 +140,8 @@ class Verification:
     """True if rows and bytes were compared, too: ``verify --deep``."""
     not_recorded: str | None = None
     """Why the log of the plan has no entry for this verification; None if it has one."""
+    log_entries: int = 0
+    """How many entries the log had when this began: what others did meanwhile may not have been seen."""
 
     @property
     def ok(self) -> bool:
@@ -164,6 +166,7 @@ class Verification:
             "result": self.result,
             "cut_over": self.cut_over,
             "deep": self.deep,
+            "log_entries": self.log_entries,
             "superseded": self.superseded_by is not None,
             "left_behind": str(self.late) if self.late else "",
             "unregistered": len(self.unregistered),

@@ -18,6 +18,7 @@ from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import counted
 from migrator.inventory.listing import TARGET
 from migrator.inventory.versions import has_versions
+from migrator.planfile import log
 from migrator.planfile.compared import compared_before, counted_before, table_digests
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, LATE, STARTED, Journal
@@ -61,6 +62,7 @@ class Verifier:
         waiting = any(needs_cutover(table) for table in plan.tables())
         cut_over = not waiting or self._journal.has(CUTOVER_DONE)
         result = Verification(cut_over=cut_over, late=_left_behind(self._journal), deep=deep)
+        result.log_entries, _ = log.head(plan.db)
         if not listed:
             list_target(plan, store, progress)
         result.prefixes = prefix_totals(plan)

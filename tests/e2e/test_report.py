@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,7 +16,10 @@ from e2e.small_lake import OLD, TARGET, SmallLake
 from migrator import api
 from migrator.cli import main
 from migrator.config import load
+from migrator.errors import MigratorError, PlanUnusable
 from migrator.planfile.connecting import connect
+from migrator.planfile.file import PlanFile
+from migrator.verifying.verifier import Verifier
 from reporting.html.made import Page
 
 WIDTHS = (1280, 768, 360)
@@ -132,6 +136,54 @@ def test_without_the_server_it_says_what_it_could_not_ask(
     assert "The target was not asked" in text and seal(plan.with_suffix(".html").read_text()) == "wait"
 
 
+def test_a_verification_that_could_not_be_carried_out_is_named(
+    lake: SmallLake, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.migrate_lake(plan)
+    with monkeypatch.context() as without:
+        without.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        with pytest.raises(MigratorError):
+            api.verify_lake(plan)
+    assert "could not be carried out" in text_of(plan)
+    assert api.verify_lake(plan).ok
+    assert "could not be carried out" not in text_of(plan)
+
+
+def test_a_rollback_during_a_verification_is_not_certified(
+    lake: SmallLake, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.migrate_lake(plan)
+    verify = Verifier.verify
+
+    def meanwhile(self: Verifier, **options: Any) -> Any:
+        verification = verify(self, **options)
+        monkeypatch.undo()
+        for name, value in lake.server.environ().items():
+            monkeypatch.setenv(name, value)
+        api.rollback_lake(plan)
+        return verification
+
+    monkeypatch.setattr(Verifier, "verify", meanwhile)
+    assert api.verify_lake(plan).ok
+    text = text_of(plan)
+    assert api.plan_log(plan).entries[-1].event == "verified"
+    assert "Not verified yet" in text and seal(plan.with_suffix(".html").read_text()) == "wait"
+
+
+def test_a_verification_that_cannot_be_recorded_says_so(
+    lake: SmallLake, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.migrate_lake(plan)
+    lake.client.delete_object(Bucket=TARGET, Key="bronze/plain/b")
+
+    def refuse(self: PlanFile, progress: Any = None) -> None:
+        raise PlanUnusable("p.db cannot be written.")
+
+    monkeypatch.setattr(PlanFile, "allow_writing", refuse)
+    result = CliRunner().invoke(main, ["verify", str(plan)])
+    assert result.exit_code == 3 and "no report knows it: p.db cannot be written." in result.output
+
+
 def test_only_an_older_report_is_replaced(plan: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.html"
     mine.write_text("my notes")
@@ -139,6 +191,9 @@ def test_only_an_older_report_is_replaced(plan: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2 and "no report of migrator" in result.output and mine.read_text() == "my notes"
     assert report(plan, "-o", str(plan), "--offline").exit_code == 2
     assert report(plan, "-o", str(tmp_path), "--offline").exit_code == 2
+    os.mkfifo(tmp_path / "pipe")
+    assert report(plan, "-o", str(tmp_path / "pipe"), "--offline").exit_code == 2
+    assert Page(report(plan, "-o", "-", "--offline").stdout).text and not Path("-").exists()
     for _ in range(2):
         done = report(plan, "-o", str(tmp_path / "new" / "r.html"), "--offline", "--json")
         assert done.exit_code == 0

@@ -6,6 +6,7 @@ entry does not hold, is said.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from migrator.findings import counted
 from migrator.planfile.copied import CHECKSUM, ETAG, MD5, NONE, SHA256
 from migrator.planfile.journal import (
     BROUGHT_BACK,
+    COPIED,
     CUTOVER_BEGUN,
     CUTOVER_DONE,
     REPAIRED,
@@ -21,6 +23,7 @@ from migrator.planfile.journal import (
     ROLLED_BACK,
     STARTED,
     VERIFIED,
+    VERIFY_FAILED,
 )
 from migrator.planfile.log import RENEWED, Entry
 from migrator.reporting.html.facts import REWRITTEN, WAITING, Proven, ReportFacts
@@ -92,6 +95,8 @@ def certificate_of(facts: ReportFacts) -> Certificate:
         *_from_checks(checks, deep=deep),
         *_from_entry(entry.detail),
         *_from_copies(facts.proofs),
+        *_from_journal(facts),
+        *_failed_later(facts.log.entries, entry),
         *_from_log(facts),
     ]
     verdict = _verdict(facts, entry.detail, checks, later, exceptions)
@@ -107,10 +112,15 @@ def _last_verification(entries: Sequence[Entry]) -> tuple[Entry | None, list[str
     later: list[str] = []
     for entry in entries:
         if entry.event == VERIFIED:
+            since = entry.detail.get("log_entries", entry.number - 1)
+            missed = [one.event for one in entries[: entry.number] if since < one.number < entry.number]
+            if ROLLED_BACK in missed:  # it looked at the target while others went back
+                last, later, earlier = None, [], None
+                continue
             holds = last is not None and not set(later) & set(CHANGING)
             if last is not None and holds and last.detail.get("deep") and last.detail.get("ok"):
                 earlier = last
-            last, later = entry, []
+            last, later = entry, [event for event in missed if event in CHANGING]
         elif entry.event == ROLLED_BACK:
             last, later, earlier = None, [], None
         else:
@@ -179,6 +189,34 @@ def _from_entry(detail: Any) -> list[str]:
 
 def _from_copies(proofs: Sequence[Proven]) -> list[str]:
     return [f"{counted(p.objects, 'object')}: {MEANINGS[p.proof]}." for p in proofs if p.proof in UNPROVEN]
+
+
+def _from_journal(facts: ReportFacts) -> list[str]:
+    """The journal is not part of the log's chain: it must not name more proofs than the runs that the log tells of.
+    Nothing can be said if a run was interrupted: the log has no numbers of it."""
+    events = [entry.event for entry in facts.log.entries]
+    if events.count(STARTED) > events.count(COPIED):
+        return []
+    logged: Counter[str] = Counter()
+    for entry in facts.log.entries:
+        if entry.event == COPIED:
+            logged.update(entry.detail.get("proofs", {}))
+    return [
+        f"The journal names {counted(one.objects, 'object')} as proven by {one.proof}, the log only "
+        f"{logged[one.proof]:,}: somebody else has changed the journal."
+        for one in facts.proofs
+        if one.proof in (ETAG, CHECKSUM, MD5, SHA256) and one.objects > logged[one.proof]
+    ]
+
+
+def _failed_later(entries: Sequence[Entry], verified: Entry) -> list[str]:
+    """A later verification that could not be carried out. The last of them is named."""
+    failed = [entry for entry in entries if entry.event == VERIFY_FAILED and entry.number > verified.number]
+    return [
+        f"A later verification, {entry.at[:19].replace('T', ' ')} UTC, could not be carried out: "
+        f"{entry.detail.get('reason', '')}"
+        for entry in failed[-1:]
+    ]
 
 
 def _from_log(facts: ReportFacts) -> list[str]:

@@ -21,7 +21,7 @@ def write_page(page: str, path: Path) -> None:
     than an older report, or cannot be written."""
     another = "Choose another name with -o."
     try:
-        if path.is_dir() or (path.exists() and not _is_report(path)):
+        if path.exists() and not (path.is_file() and _is_report(path)):
             raise ConfigError(f"{path} exists and is no report of migrator; it stays as it is.", next_move=another)
         path.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")

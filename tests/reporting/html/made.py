@@ -31,7 +31,8 @@ def full_plan(**changes: Any) -> dict[str, Any]:
 
 def entries(*events: str | tuple[str, dict[str, Any]], who: str = "ann@host") -> tuple[Entry, ...]:
     """A log in which these things happened, a second apart."""
-    named = [(event, {}) if isinstance(event, str) else event for event in events]
+    details = {"copied": {"proofs": {"etag": 3}}}
+    named = [(event, details.get(event, {})) if isinstance(event, str) else event for event in events]
     return tuple(
         Entry(number, (NOON + timedelta(seconds=number)).isoformat().replace("+00:00", "Z"), event, detail, who, "0.1")
         for number, (event, detail) in enumerate(named, start=1)

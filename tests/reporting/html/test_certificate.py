@@ -100,6 +100,30 @@ def test_what_happened_afterwards_makes_it_outdated(event: str) -> None:
     assert verdict == (NEVER if event == ROLLED_BACK else OUTDATED)
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "verdict"), [("repaired", OUTDATED), ("renewed", OUTDATED), (ROLLED_BACK, NEVER)]
+)
+def test_what_others_did_while_it_was_verified_counts(meanwhile: str, verdict: str) -> None:
+    """Its entry stands behind theirs, but it began before."""
+    log = entries(*RUN, meanwhile, verified(log_entries=len(RUN)))
+    assert certificate_of(facts(log)).verdict == verdict
+    assert certificate_of(facts(entries(*RUN, meanwhile, verified(log_entries=len(RUN) + 1)))).verdict == PROVEN
+
+
+def test_a_later_attempt_that_failed_is_named() -> None:
+    log = entries(*RUN, verified(), ("verify-failed", {"reason": "access denied"}))
+    certificate = certificate_of(facts(log))
+    assert certificate.verdict == PARTLY and any("access denied" in said for said in certificate.exceptions)
+    assert certificate_of(facts(entries(*RUN, ("verify-failed", {"reason": "x"}), verified()))).verdict == PROVEN
+
+
+def test_the_journal_must_not_name_more_proofs_than_the_log() -> None:
+    forged = certificate_of(facts(entries(*RUN, verified()), proofs=[Proven("sha256", 3, 9)]))
+    assert forged.verdict == PARTLY and any("3 objects as proven by sha256" in said for said in forged.exceptions)
+    interrupted = entries(STARTED, *RUN, verified())
+    assert certificate_of(facts(interrupted, proofs=[Proven("etag", 9, 9)])).verdict == PROVEN
+
+
 EVENTS = st.one_of(
     st.sampled_from(
         [*RUN, "finished", "repaired", "rollback-begun", ROLLED_BACK, "retired", "renewed", "late-changes"]

@@ -149,6 +149,11 @@ def test_a_seal_is_never_green_for_what_is_not_proven() -> None:
     assert [a["class"] for a in page.all("div") if (a.get("class") or "").startswith("seal")] == ["seal good"]
 
 
+def test_a_check_that_compared_a_part_has_no_tick() -> None:
+    text = Page(html_report(facts(entries(*RUN, verified(checked=1, skipped=999))))).text
+    assert "✔" not in text and "– not compared in part" in text
+
+
 def test_a_check_that_compared_nothing_has_no_tick() -> None:
     text = Page(html_report(facts(entries(*RUN, verified(checked=0, skipped=4))))).text
     assert "✔" not in text and "– not compared" in text and "Nothing was compared." in text
