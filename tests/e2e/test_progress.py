@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def in_terminal(columns: int, *arguments: str | Path, stop: bool = False) -> tup
     typed: list[str] = []
 
     def see(text: str) -> None:
-        if stop and not typed and "copying" in text:
+        if stop and not typed and re.search(r"copying +\d+%", text):  # the bar, not the estimate in the plan
             typed.append("\x03")
             terminal.type("\x03")
 
@@ -75,7 +76,7 @@ def test_in_a_terminal_bars_fit_and_disappear(world: World, columns: int) -> Non
     bars = [picture for picture in terminal.pictures if picture.startswith("copying ")]
     assert bars and all(len(bar) < columns for bar in bars)
     assert any("objects" in bar and "/s" in bar and bar.rstrip().endswith("left") for bar in bars), bars
-    assert not any("copying " in line or "█" in line for line in terminal.screen)
+    assert not any(line.startswith("copying ") or "█" in line for line in terminal.screen)
     assert any(line.startswith("Copied ") for line in terminal.screen)
 
 
@@ -83,7 +84,7 @@ def test_an_interruption_leaves_the_terminal_clean(world: World) -> None:
     terminal, code = in_terminal(80, "migrate", world.plan(), "--yes", *SLOW, stop=True)
     assert code == 130, terminal.written
     assert "^C" in terminal.written, "the terminal shows that, over the bar"
-    left = [line for line in terminal.screen if "copying " in line or "█" in line or "^" in line]
+    left = [line for line in terminal.screen if line.startswith("copying ") or "█" in line or "^" in line]
     assert not left, terminal.written[-600:]
     assert terminal.screen[-2:] == ["Interrupted. Nothing is lost: run the same command again to continue.", ""]
 
