@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +85,9 @@ def spark_session(
     builder = SparkSession.builder.master("local[2]").appName("engines")
     for key, value in options.items():
         builder = builder.config(key, value)
+    ctrl_c = signal.getsignal(signal.SIGINT)
     session = builder.getOrCreate()
+    signal.signal(signal.SIGINT, ctrl_c)  # that of Spark would stay when its session is gone, and fail
     session.sparkContext.setLogLevel("ERROR")
     try:
         yield session
