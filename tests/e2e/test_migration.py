@@ -292,7 +292,9 @@ def keys_of(value: Any) -> set[str]:
         return {key for item in value for key in keys_of(item)}
     if not isinstance(value, dict):
         return set()
-    data = {"layout", "catalogs", "actions", "pointers", "proofs", "reasons"}
+    data = {"layout", "catalogs", "actions", "pointers", "proofs", "reasons", "snapshot_days"}
+    if isinstance(value.get("buckets"), dict):  # bucket → its numbers
+        value = {**value, "buckets": list(value["buckets"].values())}
     return set(value) | {key for name, item in value.items() if name not in data for key in keys_of(item)}
 
 
