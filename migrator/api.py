@@ -281,13 +281,9 @@ class OpenPlan:
 
     def facts(self, *, look: bool = False) -> ReportFacts:
         """What the HTML report of the plan is made of. ``look``: as in :meth:`status` and :meth:`log`."""
-        facts = read_facts(self._plan)
-        if not look:
-            return replace(facts, not_asked=True)
-        status = self.status(look=True)
-        if status.not_checked:  # the target does not answer: it is not asked twice
-            return replace(facts, status=status, not_asked=True)
-        return replace(facts, status=status, log=self.log(look=True))
+        status = self.status(look=look)
+        asked = look and not status.not_checked  # a target that does not answer is not asked twice
+        return read_facts(self._plan, status, self.log(look=asked), asked=asked)
 
     def migrate(self, choices: Choices | None = None, copying: CopySettings | None = None) -> Migration:
         """Carry out the plan; see :func:`migrate_lake`."""

@@ -78,11 +78,12 @@ def check(asked: Checking) -> LakeCheck:
         scripts, unread = seen.scripts()
         found += _scripts(asked, names, scripts, unread)
     result.tables_read, result.scripts_read = tables.read, len(scripts)
-    result.findings = sorted(_accepted(found, settings.check_accept), key=lambda one: ORDER.index(one.severity))
+    result.findings = sorted(accepted(found, settings.check_accept), key=lambda one: ORDER.index(one.severity))
     return result
 
 
-def _accepted(found: Iterable[Finding], codes: Collection[str]) -> Iterator[Finding]:
+def accepted(found: Iterable[Finding], codes: Collection[str]) -> Iterator[Finding]:
+    """The findings; those with one of these codes are only for information."""
     for finding in found:
         yield replace(finding, severity=INFO) if finding.code in codes else finding
 

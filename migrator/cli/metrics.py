@@ -14,7 +14,7 @@ from migrator.cli.options import CountOptions, Duration, LakeOptions, count_opti
 from migrator.cli.terminal import progress
 from migrator.errors import ConfigError
 from migrator.progress import Progress
-from migrator.progress.metrics_file import SUFFIX
+from migrator.progress.metrics_file import SUFFIX, check_prometheus_client
 
 if TYPE_CHECKING:
     from migrator.config import Settings
@@ -100,22 +100,12 @@ def metrics(
         raise ConfigError(f"-o {output}: the node exporter reads only files that end in {SUFFIX}.")
     if output is not None and not output.absolute().parent.is_dir():
         raise ConfigError(f"-o: there is no folder {output.absolute().parent}.", next_move="Create it.")
-    _check_installed()
+    check_prometheus_client()
     limits, settings = counting.limits(), lake.settings()
     if listen:
         _serve(settings, limits, listen, every)
     else:
         _once(settings, limits, output)
-
-
-def _check_installed() -> None:
-    try:
-        import prometheus_client  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "The package prometheus_client is not installed.",
-            next_move="Install it: pip install 'lake-migrator[metrics]'.",
-        ) from error
 
 
 def _once(settings: Settings, limits: Limits, output: Path | None) -> None:

@@ -45,8 +45,7 @@ def output() -> Output:
     context = click.get_current_context(silent=True)
     if context is None:
         return Output()
-    found: Output = context.meta.setdefault(_KEY, Output())  # shared by the group and its command
-    return found
+    return output_of(context)
 
 
 def _set_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -63,7 +62,7 @@ def _set_format(context: click.Context, parameter: click.Parameter, value: str |
 
 def output_of(context: click.Context) -> Output:
     """The same as :func:`output`, while the options of a command are read."""
-    found: Output = context.meta.setdefault(_KEY, Output())
+    found: Output = context.meta.setdefault(_KEY, Output())  # shared by the group and its command
     return found
 
 

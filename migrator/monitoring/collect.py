@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from migrator.checking.look import Checking, check
+from migrator.checking.look import Checking, accepted, check
 from migrator.findings import AT_CHECK, CHECK_TOO, INFO, WARN, Finding
 from migrator.layout import Layout
 from migrator.monitoring.measures import LakeMeasures, Limits
@@ -33,22 +33,18 @@ def collect(asked: Checking, limits: Limits | None = None) -> LakeMeasures:
     settings = replace(asked.settings, check_accept=())
     found = check(replace(asked, settings=settings, watch=measuring))
     unread = any(finding.code == "not-checked" and finding.severity != INFO for finding in found.findings)
-    accepted = [_accept(finding, asked.settings.check_accept) for finding in found.findings]
-    _count_old(measuring, layout, accepted)
+    findings = list(accepted(found.findings, asked.settings.check_accept))
+    _count_old(measuring, layout, findings)
     tables = list(measuring.tables.values())
     return LakeMeasures(
         layers=list(measuring.layers.values()),
         tables=tables,
         catalogs=measuring.catalogs,
-        findings=_by_code(accepted),
+        findings=_by_code(findings),
         target_exists=found.target_exists,
         complete=not unread,
         limits=limits,
     )
-
-
-def _accept(finding: Finding, codes: Iterable[str]) -> Finding:
-    return replace(finding, severity=INFO) if finding.code in codes else finding
 
 
 def _by_code(findings: Iterable[Finding]) -> dict[tuple[str, str], int]:

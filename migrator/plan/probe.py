@@ -14,8 +14,8 @@ from migrator.layout import Layout
 from migrator.plan.timing import TimedProgress
 from migrator.planfile.file import PlanFile
 from migrator.planfile.measured import Measured
-from migrator.planfile.queries import TO_WRITE
-from migrator.planfile.rows import COPY, LOCAL, OVERWRITE
+from migrator.planfile.queries import COPIED, TO_WRITE
+from migrator.planfile.rows import COPY, LOCAL
 from migrator.store import Store, probe_part_copies
 from migrator.store.look import ARCHIVES
 from migrator.store.speed import Speeds, Wanted, measure
@@ -33,7 +33,6 @@ NO_RIGHTS = "the preflight could not write to the target, so only reads were mea
 
 _READABLE = f"bucket <> '{LOCAL}' AND role = '' AND storage_class NOT IN {ARCHIVES}"
 _OLDER = f"action = '{COPY}'"
-_COPIED = f"action IN ('{COPY}', '{OVERWRITE}')"
 
 
 def measure_speed(
@@ -94,7 +93,7 @@ def _wanted(plan: PlanFile, store: Store, at_once: int, *, write: bool) -> Wante
     if across or not write:
         query = f"SELECT bucket, key FROM objects WHERE {TO_WRITE} AND {_READABLE} AND size > 0 LIMIT ?"
         samples = plan.db.execute(query, (at_once,)).fetchall()
-    query = f"SELECT total(size), bucket, key, max(size) FROM objects WHERE {_COPIED} AND {_READABLE}"
+    query = f"SELECT total(size), bucket, key, max(size) FROM objects WHERE {COPIED} AND {_READABLE}"
     total, bucket, key, size = plan.db.execute(query).fetchone()
     large = bool(size) and (size >= LARGE or total >= MUCH)
     return Wanted(at_once, write, large, samples, (bucket, key, size) if large else None)
@@ -102,7 +101,7 @@ def _wanted(plan: PlanFile, store: Store, at_once: int, *, write: bool) -> Wante
 
 def _whole_keeps_etag(plan: PlanFile, store: Store, bucket: str) -> bool | None:
     """Whether a copy in one request keeps the ETag of an upload in parts; None if no object needs to know."""
-    query = f"SELECT 1 FROM objects WHERE {_COPIED} AND size > {LARGE} AND etag LIKE '%-%' LIMIT 1"
+    query = f"SELECT 1 FROM objects WHERE {COPIED} AND size > {LARGE} AND etag LIKE '%-%' LIMIT 1"
     if store.ends[0] is not store.ends[1] or plan.db.execute(query).fetchone() is None:
         return None
     return probe_part_copies(store, bucket).whole_keeps_etag

@@ -169,14 +169,20 @@ _OF_A_STAGE: tuple[tuple[str, str, Callable[[Stage], float | None]], ...] = (
 )
 
 
-def _text_of() -> Callable[[MetricsFile], bytes]:
-    """The function that turns all metrics into the text of the file. Raises ConfigError without prometheus_client."""
+def check_prometheus_client() -> None:
+    """Raises ConfigError if the package that writes metrics is not installed."""
     try:
-        from prometheus_client import CollectorRegistry, generate_latest
+        import prometheus_client  # noqa: F401
     except ImportError:
         raise ConfigError(
-            "--metrics-file needs the package prometheus_client.", next_move="pip install 'lake-migrator[metrics]'"
+            "The package prometheus_client is not installed.", next_move="pip install 'lake-migrator[metrics]'"
         ) from None
+
+
+def _text_of() -> Callable[[MetricsFile], bytes]:
+    """The function that turns all metrics into the text of the file. Raises ConfigError without prometheus_client."""
+    check_prometheus_client()
+    from prometheus_client import CollectorRegistry, generate_latest
 
     def text(metrics: MetricsFile) -> bytes:
         registry = CollectorRegistry(auto_describe=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from dataclasses import dataclass
 
 from migrator.findings import FindingDescription, counted, meaning_of
 from migrator.reporting.rendering import Report, and_more, line
@@ -25,39 +25,54 @@ def finding_lines(findings: Sequence[FindingDescription]) -> Report:
 def grouped_findings(findings: Sequence[FindingDescription], places: int) -> Report:
     """The same without the last line. ``places``: how many places are shown for each code."""
 
-    def kind(finding: FindingDescription) -> tuple[int, str]:
-        return list(SIGNS).index(finding["severity"]), finding["code"]
-
-    report: Report = []
-    order = {key: number for number, key in enumerate(dict.fromkeys(map(kind, findings)))}
-    for _, group in groupby(sorted(findings, key=lambda f: order[kind(f)]), key=kind):
-        report += _lines_of_code(list(group), places)
-    return report
+    return [part for group in groups_of(findings, places) for part in _lines_of_group(group)]
 
 
-def _lines_of_code(group: Sequence[FindingDescription], places: int) -> Report:
-    """``group``: the findings of one code."""
-    code = group[0]["code"]
-    sign, style = SIGNS[group[0]["severity"]]
-    head = ("  ", (sign, style), " ", (code, style), ": ")
-    report: Report = []
-    if len(group) == 1:
-        count = f" (×{group[0]['count']:,})" if group[0]["count"] > 1 else ""
-        report.append(line(*head, f"{group[0]['place']} {group[0]['message']}{count}"))
-    else:
-        total = sum(finding["count"] for finding in group)
-        report.append(line(*head, f"{counted(total, 'place')}: {_meaning(code)}"))
-        shown = group[:places]
-        report += [line(f"      {f['place']} {f['message']}") for f in shown]
-        report += and_more(total - sum(finding["count"] for finding in shown), " " * 6)
-    moves = dict.fromkeys(finding["next_move"] for finding in group[:places] if finding["next_move"])
-    report += [line(f"      {move}") for move in moves]
-    return report
+@dataclass(frozen=True)
+class FindingGroup:
+    """The findings of one code and severity. ``meaning``: "" for a code that this version of migrator does not know.
+    ``shown``: the first of ``all``; ``total`` counts the places of all, ``more`` those that are not shown."""
+
+    severity: str
+    code: str
+    meaning: str
+    all: Sequence[FindingDescription]
+    shown: Sequence[FindingDescription]
+    total: int
+    more: int
+    moves: Sequence[str]
+    """What to do about those that are shown, each once."""
 
 
-def _meaning(code: str) -> str:
-    """What a code means; "" for one that this version of migrator does not know."""
+def groups_of(findings: Sequence[FindingDescription], places: int) -> list[FindingGroup]:
+    """The findings grouped by severity and code, in the order of the plan. ``places``: how many are shown of each."""
+    by_code: dict[tuple[str, str], list[FindingDescription]] = {}
+    for finding in findings:
+        by_code.setdefault((finding["severity"], finding["code"]), []).append(finding)
+    return [_group(severity, code, group, places) for (severity, code), group in by_code.items()]
+
+
+def _group(severity: str, code: str, group: Sequence[FindingDescription], places: int) -> FindingGroup:
     try:
-        return meaning_of(code)[1]
+        meaning = meaning_of(code)[1]
     except KeyError:
-        return ""
+        meaning = ""
+    shown, total = group[:places], sum(finding["count"] for finding in group)
+    more = total - sum(finding["count"] for finding in shown)
+    moves = dict.fromkeys(finding["next_move"] for finding in shown if finding["next_move"])
+    return FindingGroup(severity, code, meaning, group, shown, total, more, list(moves))
+
+
+def _lines_of_group(group: FindingGroup) -> Report:
+    sign, style = SIGNS[group.severity]
+    head = ("  ", (sign, style), " ", (group.code, style), ": ")
+    report: Report = []
+    if len(group.all) == 1:
+        (one,) = group.all
+        count = f" (×{one['count']:,})" if one["count"] > 1 else ""
+        report.append(line(*head, f"{one['place']} {one['message']}{count}"))
+    else:
+        report.append(line(*head, f"{counted(group.total, 'place')}: {group.meaning}"))
+        report += [line(f"      {finding['place']} {finding['message']}") for finding in group.shown]
+        report += and_more(group.more, " " * 6)
+    return report + [line(f"      {move}") for move in group.moves]

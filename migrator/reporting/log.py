@@ -54,9 +54,7 @@ def read_log(plan: PlanFile) -> PlanLog:
 
 def log_report(found: PlanLog) -> Report:
     """One line per entry: when, who, what, and its numbers."""
-    rows = [
-        (e.at[:19].replace("T", " "), printable(e.who), e.event, numbers_of(e.event, e.detail)) for e in found.entries
-    ]
+    rows = [(moment(e.at), printable(e.who), e.event, numbers_of(e.event, e.detail)) for e in found.entries]
     report: Report = [line(f"{found.plan}: made {found.created}, digest {found.digest[:16]}…", style="bold")]
     report.append(Grid(("UTC", "who", "what", ""), rows))
     if found.changed:
@@ -66,6 +64,11 @@ def log_report(found: PlanLog) -> Report:
     if found.not_checked:
         report.append(line(f"Not compared with the target's record: {found.not_checked}", style="yellow"))
     return report
+
+
+def moment(at: str) -> str:
+    """When an entry was written, in UTC and without parts of a second: ``2026-11-27 12:00:07``."""
+    return at[:19].replace("T", " ")
 
 
 def numbers_of(event: str, detail: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from migrator.findings import counted
+from migrator.progress.wording import counted as amount
 from migrator.reporting.rendering import Grid, Report, and_more, line, size
 from migrator.reporting.unregistered import unregistered_at_target
 from migrator.results import SourceChanges
@@ -125,8 +126,3 @@ def _counts(check: Check) -> list[str]:
         only = f" ({next(iter(check.reasons))})" if len(check.reasons) == 1 else ""
         counts.append(f"not compared: {amount(check.not_compared, check.unit)}{only}")
     return counts
-
-
-def amount(count: int, unit: str) -> str:
-    """``1 object``, ``2 objects``; ``unit`` is the plural."""
-    return f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
+from migrator.progress.wording import interval
 from migrator.reporting.description import (
     ActualDescription,
     CostEstimate,
@@ -72,12 +73,7 @@ def duration(seconds: float) -> str:
         return "under 0.1 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for (large, name), (small, below) in zip(UNITS[:0:-1], UNITS[-2::-1], strict=True):
-        if whole >= large:
-            rest = int(whole % large // small)
-            return f"{int(whole // large):,} {name}" + (f" {rest} {below}" if rest else "")
-    return f"{whole} s"
+    return interval(seconds)
 
 
 def rough(seconds: float) -> tuple[str, str]:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from migrator.api import report_page
 from migrator.config import Settings
 from migrator.plan import bucket_settings as plan_settings
 from migrator.plan.build import build_plan
@@ -26,7 +27,6 @@ from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal
 from migrator.progress import TerminalProgress
 from migrator.reporting.describe import describe_plan
-from migrator.reporting.html import html_report, read_facts
 from migrator.store import OWN_PREFIX, Store, StoredObject
 from migrator.store.bucket_settings import BucketSettings
 from migrator.store.uploads import Uploads
@@ -99,8 +99,7 @@ def main(objects: int) -> None:
         journal_bytes = path.stat().st_size - planned_bytes
         before_report = peak_mib()
         began = time.monotonic()
-        with PlanFile.open(path, read_only=True) as plan:
-            page = html_report(read_facts(plan))
+        page = report_page(path, look=False)
         report_seconds = time.monotonic() - began
         say(f"report of {len(page):,} bytes in {report_seconds:.1f} s, peak {peak_mib()} MiB")
         print(

@@ -26,8 +26,9 @@ from migrator.planfile.journal import (
     VERIFY_FAILED,
 )
 from migrator.planfile.log import RENEWED, Entry
+from migrator.progress.wording import counted as amount
 from migrator.reporting.html.facts import REWRITTEN, WAITING, Proven, ReportFacts
-from migrator.reporting.verification import amount
+from migrator.reporting.log import moment
 from migrator.verifying.checks import DIFFERENT, ERROR, NOT_COMPARED, SAME
 
 PROVEN, PARTLY, FAILED, OUTDATED, EARLY, NEVER = "proven", "partly", "failed", "outdated", "early", "never"
@@ -138,19 +139,22 @@ def _also_compared(earlier: Entry, checks: Sequence[CheckLine]) -> str:
         + (f", {check.not_compared:,} not compared" if check.not_compared else "")
         for check in more
     )
-    when = earlier.at[:19].replace("T", " ")
-    return f"An earlier verification, {when} UTC by {earlier.who}, was with --deep. {said}." if said else ""
+    return (
+        f"An earlier verification, {moment(earlier.at)} UTC by {earlier.who}, was with --deep. {said}." if said else ""
+    )
 
 
 def _check(detail: dict[str, Any]) -> CheckLine:
     """A check as the log has it. One of an older version of migrator has fewer keys: what is missing is not proven."""
     checked, failed, skipped = (int(detail.get(key, 0)) for key in ("checked", "failed", "not_compared"))
-    result = DIFFERENT if failed else SAME if checked else NOT_COMPARED
+    result = str(detail.get("result", SAME if checked else NOT_COMPARED))
+    if failed and result != ERROR:
+        result = DIFFERENT
     reasons = detail.get("reasons") or ({"the log does not say why": skipped} if skipped else {})
     return CheckLine(
         str(detail.get("name", "")),
         str(detail.get("unit", "")),
-        str(detail.get("result", result)) if not failed else (ERROR if detail.get("result") == ERROR else DIFFERENT),
+        result,
         checked,
         failed,
         skipped,
@@ -213,8 +217,7 @@ def _failed_later(entries: Sequence[Entry], verified: Entry) -> list[str]:
     """A later verification that could not be carried out. The last of them is named."""
     failed = [entry for entry in entries if entry.event == VERIFY_FAILED and entry.number > verified.number]
     return [
-        f"A later verification, {entry.at[:19].replace('T', ' ')} UTC, could not be carried out: "
-        f"{entry.detail.get('reason', '')}"
+        f"A later verification, {moment(entry.at)} UTC, could not be carried out: {entry.detail.get('reason', '')}"
         for entry in failed[-1:]
     ]
 

@@ -10,9 +10,9 @@ from migrator.planfile.copied import MD5, NONE, PROOFS
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import PENDING, TO_WRITE, count_objects
 from migrator.planfile.rows import REWRITE, ROLE_LOCAL, ROLE_VERSION_HINT, SAME
-from migrator.reporting.describe import StatusSummary, describe_plan, describe_status
+from migrator.reporting.describe import StatusSummary, describe_plan
 from migrator.reporting.description import PlanDescription
-from migrator.reporting.log import PlanLog, read_log
+from migrator.reporting.log import PlanLog
 
 REWRITTEN, WAITING = "rewritten", "waiting"
 """Beside the names of proofs: files that were rewritten, and what the journal does not know to be at the target."""
@@ -49,10 +49,10 @@ class ReportFacts:
     not_asked: bool = False
 
 
-def read_facts(plan: PlanFile) -> ReportFacts:
-    """Read a plan for its report. Asks no server."""
+def read_facts(plan: PlanFile, status: StatusSummary, found: PlanLog, *, asked: bool) -> ReportFacts:
+    """Read the rest of a plan for its report. ``asked``: the target was asked for ``status`` and ``found``, the log."""
     now, (_, head) = datetime.now(timezone.utc), log.head(plan.db)
-    return ReportFacts(describe_plan(plan), describe_status(plan), read_log(plan), _proofs(plan), now, head)
+    return ReportFacts(describe_plan(plan), status, found, _proofs(plan), now, head, not_asked=not asked)
 
 
 def _proofs(plan: PlanFile) -> list[Proven]:

@@ -13,7 +13,7 @@ import pytest
 from migrator.planfile.log import Entry
 from migrator.reporting.html import MARKER, html_report
 from migrator.reporting.html.certificate import certificate_of
-from migrator.reporting.html.page import badge_of, next_moves
+from migrator.reporting.html.in_short import badge_of, next_moves
 from reporting.described import EVIL, finding
 from reporting.html.made import Page, entries, facts, full_table, verified
 
