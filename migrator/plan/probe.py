@@ -21,7 +21,7 @@ from migrator.store.look import ARCHIVES
 from migrator.store.speed import Speeds, Wanted, measure
 
 AT_ONCE = 48
-"""Small requests at once: about as many as copying begins with."""
+"""Small requests at once: enough to keep a server busy, and over soon."""
 LARGE = 8 << 20
 """From this size in bytes, an object takes longer because of its bytes, not because of its request."""
 MUCH = 64 << 20

@@ -30,8 +30,14 @@ class Credentials:
 
 
 def quoted_key(key: str) -> str:
-    """A key as a request's path contains it: S3 encodes once, and does not encode slashes."""
-    return quote(key, safe="/")
+    """A key as a request's path and ``x-amz-copy-source`` contain it: S3 encodes once, and does not encode slashes."""
+    folder, slash, name = key.rpartition("/")
+    return f"{_quoted_folder(folder)}{slash}{quote(name, safe='')}"
+
+
+@lru_cache(maxsize=256)  # a lake has many keys and few folders
+def _quoted_folder(folder: str) -> str:
+    return quote(folder)
 
 
 def quoted_query(parameters: Iterable[tuple[str, str]]) -> str:
