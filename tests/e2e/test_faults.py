@@ -12,6 +12,10 @@ from e2e.faults import ANYWHERE, COPIES, KINDS, FaultProxy, at_random
 from e2e.world import Contents, World
 
 
+FEW = ("--concurrency", "32")
+"""So few connections that each has several requests: an earlier answer can only come again on the same connection."""
+
+
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long before a retry."""
@@ -51,7 +55,7 @@ def plan(world: World, proxy: FaultProxy, first_plan: dict[str, bytes]) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_fault(world: World, proxy: FaultProxy, plan: Path, expected: Contents, kind: str) -> None:
     proxy.choose = at_random((kind,), 0.1)
-    world.run("migrate", plan, "--yes")
+    world.run("migrate", plan, "--yes", *FEW)
     assert proxy.counts[kind] >= 5, proxy.counts
     assert world.contents() == expected
     assert not world.client.list_multipart_uploads(Bucket="data-lake").get("Uploads")
@@ -62,7 +66,7 @@ def test_all_faults_at_once(world: World, proxy: FaultProxy, expected: Contents)
     plan = world.plan("plan.db", "--endpoint-url", proxy.url)
     # With this seed, the copies of the plain objects alone suffer each kind three times and more.
     proxy.choose = at_random(ANYWHERE + COPIES * 2, 0.25, seed=63)
-    world.run("migrate", plan, "--yes")
+    world.run("migrate", plan, "--yes", *FEW)
     assert len(proxy.counts) == len(KINDS), proxy.counts
     proxy.choose = lambda request: None
     assert world.contents() == expected
