@@ -47,6 +47,7 @@ from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, VERIFIED, VERIFY_FAILED, Journal
 from migrator.planfile.measured import prices_of
 from migrator.planfile.rows import EARLIER, LATER
+from migrator.planfile.s3_reports import next_move_named
 from migrator.planfile.wave import places_in_use
 from migrator.progress import Progress
 from migrator.repair.stage import Repair, repair_tables
@@ -292,7 +293,8 @@ class OpenPlan:
         plan.allow_writing(self._progress)
         with _connected(plan) as (store, catalogs), plan.lock(), Journal(plan) as journal:
             run = Run(plan, store, catalogs, journal, self._progress, copying.max_failures, copying.only)
-            return carry_out(run, copying.options, choices or Choices())
+            with next_move_named(plan.path, plan.header()):
+                return carry_out(run, copying.options, choices or Choices())
 
     def settings_set(self) -> list[str]:
         """The settings of the target that this plan has set, and that a rollback gives back."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from migrator.errors import ConfigError
+from migrator.errors import ConfigError, redacted
 from migrator.findings import ACCEPTABLE, ACCEPTABLE_AT_CHECK, CODES
-from migrator.layout import Layout
+from migrator.layout import Layout, Location
 from migrator.scripts.found import CHECKPOINTS, Names
 from migrator.store.endpoints import check_endpoint
 
@@ -29,7 +29,7 @@ MAX_PRICE = 1_000_000
 """The highest price in [prices]: a higher one is a slip, and no sum of it can be read."""
 
 _KEYS: dict[str, tuple[str, ...]] = {
-    "source": ("endpoint_url", "region", "profile"),
+    "source": ("endpoint_url", "region", "profile", "inventories"),
     "target": ("bucket", "endpoint_url", "region", "profile"),
     "plan": ("accept", "all_versions", "object_lock", "keep_scripts"),
     "tables": ("leave", "only"),
@@ -37,6 +37,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "check": ("layers", "accept"),
     "prices": ("currency", "per_1000_writes", "per_1000_reads", "per_gib_between_servers", "per_gib_month_stored"),
 }
+MANIFEST_EXAMPLE = "s3://reports/bronze/daily/2026-11-25T01-00Z/manifest.json"
 TARGET = "target"
 """The key of a catalog's table that describes the catalog to which its tables move."""
 _SECRETS = ("access_key", "secret", "token", "password", "credential")
@@ -82,6 +83,9 @@ class Settings:
     only: tuple[str, ...] = ()
     """Patterns of the tables that move in this wave; all tables move if there is none. See
     :func:`migrator.inventory.tables.matches`."""
+    inventories: tuple[str, ...] = ()
+    """URIs of the manifests of Amazon S3 Inventory reports, which are read in place of listing their buckets. A plan
+    that is made anew lists them, so that no plan has any."""
     all_versions: bool = False
     """Copy older versions of the objects, too."""
     object_lock: bool = False
@@ -149,11 +153,13 @@ class Settings:
         preflight: bool = True,
         keep_scripts: bool = False,
         leave: tuple[str, ...] = (),
+        inventories: tuple[str, ...] = (),
         accept: tuple[str, ...] = (),
     ) -> Settings:
-        """These settings with the command line's options on top. ``None`` and False leave a setting as it is.
+        """These settings with the command line's options on top. ``None`` and False leave a setting as it is;
+        ``inventories`` take the place of those in lake.toml.
 
-        Raises ConfigError for an invalid endpoint, and for an unknown code in ``accept``.
+        Raises ConfigError for an invalid endpoint, an invalid URI of a manifest, and an unknown code in ``accept``.
         """
         for option, url in (("--endpoint-url", endpoint_url), ("--target-endpoint-url", target_endpoint_url)):
             if url:
@@ -170,6 +176,7 @@ class Settings:
             preflight=preflight and self.preflight,
             rewrite_scripts=self.rewrite_scripts and not keep_scripts,
             leave=tuple(dict.fromkeys((*self.leave, *leave))),
+            inventories=_inventories(inventories, "--inventory") or self.inventories,
             accept=tuple(dict.fromkeys((*self.accept, *checked_codes(accept, "--accept")))),
         )
 
@@ -223,6 +230,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         endpoint_url=_endpoint("source", source),
         region=_text("source", source, "region"),
         profile=_text("source", source, "profile"),
+        inventories=_inventories(_texts("source", source, "inventories", MANIFEST_EXAMPLE), "[source] inventories"),
         target_endpoint_url=_endpoint("target", target),
         target_region=_text("target", target, "region"),
         target_profile=_text("target", target, "profile"),
@@ -300,6 +308,19 @@ def _endpoints(urls: Iterable[str], where: str) -> tuple[str, ...]:
     for url in urls:
         check_endpoint(url, where)
     return urls
+
+
+def _inventories(uris: Iterable[str], where: str) -> tuple[str, ...]:
+    """The URIs of manifests. Raises ConfigError for what is no object in S3."""
+    uris = tuple(dict.fromkeys(uris))
+    for uri in uris:
+        at = Location.parse(uri)
+        if at is None or not at.key or at.key.endswith("/"):
+            raise ConfigError(
+                f"{where}: {redacted(uri)!r} is no manifest of an S3 Inventory report.",
+                next_move=f"For example {MANIFEST_EXAMPLE!r}.",
+            )
+    return uris
 
 
 def _flag(section: str, given: Mapping[str, Any], key: str) -> bool:

@@ -88,7 +88,11 @@ WITHOUT_S3 = (
 )
 """The layers that import neither an S3 client nor the store."""
 
-PURE = ("inventory/bucket_settings.py",)
+PURE = (
+    "inventory/bucket_settings.py",
+    "inventory/s3_report/manifest.py",
+    "inventory/s3_report/rows.py",
+)
 """Modules of other layers that do not either."""
 
 CATALOG_SERVICES = (

@@ -61,7 +61,7 @@ def migrate(
     if plan is not None and (is_given(lake) or is_given(planning)):
         raise click.UsageError(
             "PLAN already contains these settings: leave out --config, --endpoint-url, --target, "
-            "--target-endpoint-url, --catalog, --all-versions, --object-lock, --leave."
+            "--target-endpoint-url, --catalog, --all-versions, --object-lock, --leave, --inventory."
         )
     with Watched(watching, plan) as watched:
         bars, settings, described = watched.progress, copying.settings(), None

@@ -75,6 +75,7 @@ class PlanOptions:
     object_lock: bool = False
     keep_scripts: bool = False
     leave: tuple[str, ...] = ()
+    inventories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -472,6 +473,14 @@ plan_options = _together(
         multiple=True,
         metavar="NAME",
         help="Do not move this table of a catalog: namespace.table or catalog.namespace.table. Repeatable.",
+    ),
+    click.option(
+        "--inventory",
+        "inventories",
+        multiple=True,
+        metavar="URI",
+        help="Read this Amazon S3 Inventory report (the URI of its manifest.json) in place of listing its bucket; "
+        "folders of tables are listed all the same. Repeatable.",
     ),
 )
 

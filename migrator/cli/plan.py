@@ -48,6 +48,7 @@ def plan(
     \b
     Example:
       migrator plan --endpoint-url http://minio:9000 --catalog iceberg -o plans/lake.db
+      migrator plan --inventory s3://reports/bronze/daily/2026-11-25T01-00Z/manifest.json
 
     Exits with 3 if anything blocks the plan.
     """

@@ -154,6 +154,10 @@ CODES: dict[str, tuple[str, str]] = {
         "it is unknown whether a bucket has versions, open uploads, locks or access control lists",
     ),
     "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
+    "s3-inventory": (
+        INFO,
+        "a bucket was not listed: an S3 Inventory report was read; a warning if it is old, or of the future",
+    ),
     "versioned-bucket": (
         WARN,
         "the bucket keeps older versions of its objects; without --all-versions only the current ones are copied",

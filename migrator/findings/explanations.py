@@ -279,6 +279,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         "they are.",
         "Stop the writers before the cutover. Remove the output of jobs that no longer run.",
     ),
+    "s3-inventory": Explanation(
+        "The plan was made from an S3 Inventory report, which shows the bucket as it was when S3 began to look at it. "
+        "Only the folders of tables were listed. Objects that were written, changed or deleted since, or that the "
+        "report does not cover, are not in the plan. Before a cutover the whole bucket is listed, and nothing is cut "
+        "over if the plan lacks anything. The older the report is, the more is left for that time.",
+        "Run migrator copy twice: the second pass lists the bucket, and copies what the report lacks. Then cut over.",
+        "migrator copy plans/lake.db\nmigrator copy plans/lake.db\nmigrator cutover plans/lake.db",
+    ),
     "versioned-bucket": Explanation(
         "The bucket keeps older versions of its objects. Without --all-versions only the current versions are copied; "
         "the older ones are lost when the old bucket is deleted.",

@@ -7,21 +7,22 @@ comparison is SQL. Nothing depends on the order of a listing, which differs betw
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from migrator.catalogs import Catalog, CatalogTable
 from migrator.config import Settings, checked_codes
-from migrator.errors import ConfigError, MigratorError, NotFound
-from migrator.inventory.listing import Listing, list_sources
+from migrator.errors import ConfigError, NotFound
+from migrator.inventory.listing import Listing
 from migrator.inventory.tables import check_left, check_only, named_tables
 from migrator.inventory.versions import (
     compare_histories,
     list_histories,
     settle_histories,
 )
-from migrator.layout import MEDALLION, Layout, source_places
+from migrator.layout import MEDALLION, Layout
 from migrator.plan.attributes import Needs, find_attributes
 from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.bucket_settings import AskedSettings, find_settings
@@ -45,27 +46,21 @@ from migrator.plan.diff import (
 )
 from migrator.plan.file_marks import refuse_foreign, rewrite_stale_logs
 from migrator.plan.header import plan_header
-from migrator.plan.local_files import compare_local_files, list_local_files
+from migrator.plan.local_files import compare_local_files
 from migrator.plan.preflight import preflight
 from migrator.plan.probe import measure_speed
 from migrator.plan.scripts import plan_scripts
+from migrator.plan.sources import find_objects, report_inventories
 from migrator.plan.table_planner import plan_tables
 from migrator.plan.target_catalogs import check_target_catalogs
 from migrator.plan.timing import TimedProgress
-from migrator.planfile.connecting import insert_rows
 from migrator.planfile.file import PlanFile
 from migrator.planfile.measured import Measured
 from migrator.planfile.place import check_place, new_file, unwritable
-from migrator.planfile.queries import is_hadoop_marker
-from migrator.planfile.rows import COPY, SKIP
+from migrator.planfile.s3_reports import REPORTS, to_header
 from migrator.progress import Progress
-from migrator.store import Store, StoredObject
+from migrator.store import Store
 from migrator.target.ledger import Ledger
-
-_INDEXES = (
-    "CREATE UNIQUE INDEX objects_source ON objects (bucket, key)",
-    "CREATE INDEX objects_target ON objects (target)",
-)
 
 
 def build_plan(
@@ -81,6 +76,12 @@ def build_plan(
         raise ConfigError(
             "Older versions can only be copied within one server and account, and the target is on another one.",
             next_move="Leave --all-versions out; the plan says what stays behind.",
+        )
+    if settings.all_versions and settings.inventories:
+        raise ConfigError(
+            "With --all-versions every bucket is listed, so that it cannot be planned from an S3 Inventory report.",
+            next_move="Leave out one of them: --all-versions (all_versions in [plan]) or --inventory (inventories in "
+            "[source]).",
         )
     checked_codes(settings.accept, "[plan] accept")
     layout = resolve_layout(settings, store)
@@ -106,8 +107,8 @@ def _build(
     target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is reported before the listing
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = _named_tables(plan, catalogs, settings)
-    _list_sources(plan, settings, store, layout, progress)
-    histories = list_histories(plan, store, layout, source_places(layout), progress, keep=settings.all_versions)
+    sources = find_objects(plan, settings, store, layout, named, progress)
+    histories = list_histories(plan, store, layout, sources.listed, progress, keep=settings.all_versions)
     target = Listing(plan.db)
     if target_exists:  # all of it, not just the layout's prefixes: tables made there since may lie anywhere
         target.list_target(store, layout.target_bucket, progress)
@@ -124,15 +125,15 @@ def _build(
     _plan_other_files(plan, settings, store, layout, ledger, progress)
     settle_histories(plan, layout)
     check_target_catalogs(plan, store, layout, catalogs, settings.leave)
-    _find_trouble(plan, store, layout, catalogs)
+    _find_trouble(plan, store, layout, catalogs, target_exists=target_exists)
     find_bucket_state(plan, store, layout, histories, all_versions=settings.all_versions)
-    if not target_exists:
-        find_missing_target(plan, layout)
+    report_inventories(plan, store, sources.reports, time.time())
     needs = _find_what_copies_need(plan, settings, store, layout, asked, progress)
     measured = _try_servers(plan, settings, store, layout, catalogs, needs, progress, target_exists=target_exists)
     accept_findings(plan, settings.accept)
     measured = replace(measured, plan_bytes=plan.size())
-    plan.seal(plan_header(settings, store, layout, catalogs, needs, measured, target_exists=target_exists))
+    described = plan_header(settings, store, layout, catalogs, needs, measured, target_exists=target_exists)
+    plan.seal({**described, REPORTS: to_header(sources.reports)})
 
 
 def _try_servers(
@@ -173,7 +174,9 @@ def _named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog], settings: Set
     return named
 
 
-def _find_trouble(plan: PlanFile, store: Store, layout: Layout, catalogs: Mapping[str, Catalog]) -> None:
+def _find_trouble(
+    plan: PlanFile, store: Store, layout: Layout, catalogs: Mapping[str, Catalog], *, target_exists: bool
+) -> None:
     """Find what is wrong with the objects, and what lies beside the lake."""
     find_collisions(plan)
     find_by_name(plan)
@@ -181,6 +184,8 @@ def _find_trouble(plan: PlanFile, store: Store, layout: Layout, catalogs: Mappin
     find_merged_folders(plan, layout)
     find_neighbours(plan, layout, catalogs)
     find_buckets(plan, store, layout)
+    if not target_exists:
+        find_missing_target(plan, layout)
 
 
 def _find_what_copies_need(
@@ -220,29 +225,3 @@ def resolve_layout(settings: Settings, store: Store) -> Layout:
 def streamed(store: Store) -> bool:
     """True if what is copied goes through our memory, because no one server sees both ends."""
     return store.ends[0] is not store.ends[1]
-
-
-# -- listing ---------------------------------------------------------------------------------------------
-
-
-def _list_sources(plan: PlanFile, settings: Settings, store: Store, layout: Layout, progress: Progress) -> None:
-    if not settings.only:  # local files are part of no wave
-        list_local_files(plan, layout, progress)
-    into = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
-    for bucket, page in list_sources(store, source_places(layout), progress):
-        insert_rows(plan.db, into, _source_rows(layout, bucket, page))
-    try:
-        for index in _INDEXES:
-            plan.db.execute(index)
-    except sqlite3.IntegrityError as error:  # pragma: no cover - a server that lists a key twice
-        raise MigratorError(f"The server listed a key twice ({error}).", next_move="Plan again.") from error
-
-
-def _source_rows(layout: Layout, bucket: str, page: Iterable[StoredObject]) -> Iterator[tuple[str | int | None, ...]]:
-    for stored in page:
-        rule = layout.rule_for(bucket, stored.key)
-        if rule is None:
-            continue  # a neighbour of a prefix that we list: `iceberg-old/` beside `iceberg/`
-        target = rule.move(stored.key)
-        action = SKIP if target is None or is_hadoop_marker(stored.key, stored.size) else COPY
-        yield (bucket, stored.key, stored.size, stored.etag, stored.modified, stored.storage_class, target, action)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from migrator.cutover.pointers import count_pointers, needs_cutover
@@ -31,11 +32,13 @@ from migrator.planfile.rows import (
     SKIP,
     PlannedTable,
 )
+from migrator.planfile.s3_reports import of_header
 from migrator.planfile.wave import is_wave
 from migrator.reporting.actual import actual
 from migrator.reporting.description import (
     Actions,
     EstimatesDescription,
+    InventoryDescription,
     PlanDescription,
     PrefixDescription,
     SecondsEstimate,
@@ -134,6 +137,7 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "pointers": {**asdict(pointers), "total": pointers.total},
         "actions": actions,
         "later": _later(plan, tables) if is_wave(plan) else None,
+        "s3_inventories": _inventories(header),
         "all_versions": json.loads(header["all_versions"]),
         "object_lock": json.loads(header.get("object_lock", "false")),
         "versions": versions,
@@ -165,6 +169,22 @@ def _later(plan: PlanFile, tables: Iterable[PlannedTable]) -> dict[str, int]:
     """What stays for a later wave."""
     objects, size = count_objects(plan.db, f"role = '{ROLE_LATER}'")
     return {"tables": sum(table.state == LATER for table in tables), "objects": objects, "bytes": size}
+
+
+def _inventories(header: dict[str, str]) -> list[InventoryDescription]:
+    """The S3 Inventory reports that the plan was made from. Their age is that at the time of the plan."""
+    made = datetime.fromisoformat(header["created"]).timestamp()
+    return [
+        {
+            "bucket": report.bucket,
+            "manifest": report.manifest,
+            "created": report.at.isoformat(timespec="seconds"),
+            "age_seconds": round(made - report.created / 1000),
+            "age": report.age(made),
+            "objects": report.objects,
+        }
+        for report in of_header(header)
+    ]
 
 
 def _servers(header: dict[str, str]) -> ServerDescription:

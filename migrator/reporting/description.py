@@ -25,6 +25,17 @@ class ServerDescription(TypedDict):
     streamed: bool
 
 
+class InventoryDescription(TypedDict):
+    """An S3 Inventory report that the plan was made from. The age is that at the time of the plan."""
+
+    bucket: str
+    manifest: str
+    created: str
+    age_seconds: int
+    age: str
+    objects: int
+
+
 class PrefixDescription(TypedDict):
     """What happens to the objects of one rule of the layout."""
 
@@ -157,6 +168,7 @@ class PlanDescription(ServerDescription):
     pointers: dict[str, int]
     later: dict[str, int] | None
     actions: Actions
+    s3_inventories: list[InventoryDescription]
     all_versions: bool
     object_lock: bool
     versions: dict[str, dict[str, int]]

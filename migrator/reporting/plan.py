@@ -5,7 +5,13 @@ from __future__ import annotations
 import shlex
 
 from migrator.findings import FindingDescription, counted
-from migrator.reporting.description import Actions, PlanDescription, PrefixDescription, TableDescription
+from migrator.reporting.description import (
+    Actions,
+    InventoryDescription,
+    PlanDescription,
+    PrefixDescription,
+    TableDescription,
+)
 from migrator.reporting.findings import finding_lines
 from migrator.reporting.rendering import Grid, Report, line, printable, size
 from migrator.reporting.unregistered import unregistered_in_plan
@@ -57,6 +63,7 @@ def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
         line(),
         line("What moves", style="bold"),
         _prefixes(plan["prefixes"]),
+        *_inventories(plan["s3_inventories"]),
         line(),
         line("What happens to the objects", style="bold"),
         *_actions(plan["actions"], streamed=plan["streamed"]),
@@ -119,6 +126,17 @@ def _prefixes(prefixes: list[PrefixDescription]) -> Grid:
     total = sum(p["objects"] for p in prefixes), sum(p["bytes"] for p in prefixes)
     rows.append(("", "", "", f"{total[0]:,}", size(total[1])))
     return Grid(("from", "", "to", "objects", "size"), rows, numbers=(3, 4))
+
+
+def _inventories(reports: list[InventoryDescription]) -> Report:
+    """``s3://bronze/ from the S3 Inventory report of 2026-11-25, 41 hours old``: as old as it was for the plan."""
+    return [
+        line(
+            f"  s3://{one['bucket']}/ from the S3 Inventory report of {one['created'][:16].replace('T', ' ')} UTC, "
+            + (f"{one['age']} when planned" if one["age"] else "which is in the future")
+        )
+        for one in reports
+    ]
 
 
 def _actions(actions: Actions, *, streamed: bool) -> Report:

@@ -34,6 +34,7 @@ def plan(**changes: Any) -> dict[str, Any]:
         "phase": "planned",
         "catalogs": {"iceberg": "sql sqlite:////c.db"},
         "target_catalogs": {},
+        "s3_inventories": [],
         "all_versions": False,
         "object_lock": False,
         "endpoint_url": "http://minio:9000",

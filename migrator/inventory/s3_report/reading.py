@@ -1,0 +1,151 @@
+"""Reading an Amazon S3 Inventory report through the store: the manifest and its checksum, then file by file.
+
+Each file goes into a temporary file, and nothing of it is used before its size and MD5 are those of the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from migrator.errors import ConfigError, NotFound, Unreadable
+from migrator.inventory.s3_report.manifest import MOST_SIZE, Manifest, ReportFile, parse_manifest
+from migrator.inventory.s3_report.rows import Row, read_rows
+from migrator.layout import Location
+from migrator.store import Store, StoredObject
+from migrator.store.answers import Absurd, checked_etag, checked_name, checked_size, checked_time
+
+MOST_MANIFEST = 256 << 20
+"""Bytes in a manifest: some 200 for each file."""
+_CHUNK = 1 << 20
+_LEAVE = "Take another report of the bucket, or leave --inventory out."
+
+
+def open_report(store: Store, uri: str) -> Manifest:
+    """The manifest at ``uri``. ``store``: that of the old buckets.
+
+    Raises ConfigError if ``uri`` names no object, if the report lacks a field, or is elsewhere than it says; Unreadable
+    if the manifest is damaged; NotFound or another StoreError if it cannot be read.
+    """
+    at = Location.parse(uri)
+    if at is None or not at.key:
+        raise ConfigError(
+            f"{uri!r} is no manifest of an S3 Inventory report.", next_move="Write it as s3://bucket/key."
+        )
+    place = f"s3://{at.bucket}/{at.key}"
+    if store.size(at.bucket, at.key) > MOST_MANIFEST:
+        raise Unreadable(place, "it is too large for a manifest of an S3 Inventory report", next_move=_LEAVE)
+    data = store.get(at.bucket, at.key).data
+    _check_sum(store, at, data, place)
+    try:
+        manifest = parse_manifest(data, place)
+    except Unreadable as error:
+        error.next_move = error.next_move or _LEAVE
+        raise
+    if manifest.bucket != at.bucket:
+        raise ConfigError(
+            f"{place} says that its report is in the bucket {manifest.bucket!r}, and lies in another one.",
+            next_move="Name the manifest at the place to which S3 has written it.",
+        )
+    return manifest
+
+
+def _check_sum(store: Store, at: Location, data: bytes, place: str) -> None:
+    """Compare the manifest with the MD5 that lies beside it, if it does. Raises Unreadable."""
+    name = f"{at.key.removesuffix('.json')}.checksum"
+    try:
+        if store.size(at.bucket, name) > MOST_MANIFEST:
+            raise Unreadable(f"s3://{at.bucket}/{name}", "it is no checksum", next_move=_LEAVE)
+        beside = store.get(at.bucket, name).data
+    except NotFound:
+        return
+    if beside.decode("ascii", "replace").strip().lower() != _md5(data):
+        reason = f"its MD5 is not the one in s3://{at.bucket}/{name}"
+        raise Unreadable(place, reason, next_move=f"It may be half written: wait, and plan again. {_LEAVE}")
+
+
+def read_report(store: Store, manifest: Manifest) -> Iterator[list[StoredObject]]:
+    """Yield the current objects of the report, page by page, in no order, in flat memory.
+
+    Raises Unreadable, which names the file, for whatever is damaged, missing, or not about the report's bucket.
+    """
+    for file in manifest.files:
+        place = f"s3://{manifest.bucket}/{file.key}"
+        try:
+            first = 1
+            with _downloaded(store, manifest, file, place) as content:
+                for page in read_rows(content, manifest, place):
+                    yield _objects(page, manifest, first, place)
+                    first += len(page)
+        except Unreadable as error:
+            error.next_move = error.next_move or _LEAVE
+            raise
+
+
+def _downloaded(store: Store, manifest: Manifest, file: ReportFile, place: str) -> BinaryIO:
+    """The file, proven by its size and MD5, at its beginning. The caller closes it."""
+    try:
+        size = store.size(manifest.bucket, file.key)
+        if size != file.size:
+            raise Unreadable(place, f"it has {size:,} bytes, and {manifest.place} says {file.size:,}")
+        content = store.download(manifest.bucket, file.key).file
+    except NotFound as error:
+        raise Unreadable(place, f"it does not exist, and {manifest.place} names it") from error
+    try:
+        digest = hashlib.md5(usedforsecurity=False)
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+        if digest.hexdigest() != file.md5:
+            raise Unreadable(place, f"its MD5 is {digest.hexdigest()}, and {manifest.place} says {file.md5}")
+        content.seek(0)
+    except BaseException:
+        content.close()
+        raise
+    return content
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _objects(page: list[Row], manifest: Manifest, first: int, place: str) -> list[StoredObject]:
+    """The current objects of a page. ``first``: the number of its first row."""
+    versions, objects = manifest.all_versions, []
+    for number, row in enumerate(page, first):
+        try:
+            if _is_current(row, manifest.source, versions=versions):
+                objects.append(_object(row))
+        except Absurd as reason:
+            raise Unreadable(place, f"row {number:,}: {reason}") from reason
+    return objects
+
+
+def _is_current(row: Row, bucket: str, *, versions: bool) -> bool:
+    """Raises Absurd for a row that is not about this bucket."""
+    if row.bucket != bucket:
+        raise Absurd(f"it is about the bucket {row.bucket!r}, and the report about {bucket!r}")
+    if not row.key:
+        raise Absurd("it has no key")
+    if not versions:
+        return True
+    if row.is_latest is None or (row.is_latest and row.is_marker is None):
+        raise Absurd(f"{row.key!r}: IsLatest or IsDeleteMarker is neither true nor false")
+    return row.is_latest and not row.is_marker
+
+
+def _object(row: Row) -> StoredObject:
+    """Raises Absurd for a value that is missing or cannot be."""
+    key = str(row.key)
+    for name, value in (("Size", row.size), ("LastModifiedDate", row.modified), ("ETag", row.etag)):
+        if value is None or value == "":
+            raise Absurd(f"{key!r} has no {name}")
+    modified = row.modified if isinstance(row.modified, int) else checked_time(str(row.modified), key)
+    if not 0 <= modified <= MOST_SIZE:
+        raise Absurd(f"{key!r} has the time {modified}")
+    etag = checked_etag(str(row.etag), key)
+    if not etag:
+        raise Absurd(f"{key!r} has no ETag")
+    return StoredObject(
+        key, checked_size(str(row.size), key), etag, modified, checked_name(row.storage_class or "STANDARD", key)
+    )

@@ -1,0 +1,200 @@
+"""What the old buckets hold: listed, or for a bucket with an Amazon S3 Inventory report, read from that.
+
+A report is hours or days old. Tables move on meanwhile, so that the metadata of today would name files which the report
+lacks. So the folders of all tables are listed in any case, and only the rest comes from the report. What else came
+since is found by the listing before the cutover (:mod:`migrator.cutover.source_changes`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from migrator.catalogs import CatalogTable
+from migrator.config import Settings
+from migrator.errors import ConfigError, MigratorError, StoreError
+from migrator.findings import INFO, WARN, Finding
+from migrator.inventory.listing import list_sources
+from migrator.inventory.s3_report.manifest import Manifest
+from migrator.inventory.s3_report.reading import open_report, read_report
+from migrator.inventory.table_places import table_places
+from migrator.layout import Layout, source_places
+from migrator.plan.local_files import list_local_files
+from migrator.planfile.connecting import insert_rows
+from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import is_hadoop_marker, keys_under
+from migrator.planfile.rows import COPY, SKIP
+from migrator.planfile.s3_reports import OLD_DAYS, UsedReport, hours_apart
+from migrator.progress import OBJECTS, Progress
+from migrator.store import Store, StoredObject
+
+_INDEXES = (
+    "CREATE UNIQUE INDEX objects_source ON objects (bucket, key)",
+    "CREATE INDEX objects_target ON objects (target)",
+)
+_INTO = "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
+_TWICE = "SELECT bucket, key FROM objects GROUP BY bucket, key HAVING count(*) > 1 LIMIT 1"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """How the old buckets were read: the S3 Inventory reports, and the (bucket, prefix) pairs that were listed because
+    their buckets have none. The older versions of a bucket with a report are not listed either, just to count them."""
+
+    listed: list[tuple[str, str]]
+    reports: list[UsedReport] = field(default_factory=list)
+
+
+def find_objects(
+    plan: PlanFile,
+    settings: Settings,
+    store: Store,
+    layout: Layout,
+    named: Sequence[CatalogTable],
+    progress: Progress,
+) -> Sources:
+    """Write every object of the old buckets, and every local file, into the plan. ``named``: the tables of the
+    catalogs.
+
+    Raises ConfigError or Unreadable for a report that cannot be used, and StoreError.
+    """
+    if not settings.only:  # local files are part of no wave
+        list_local_files(plan, layout, progress)
+    manifests = [_opened(store, layout, uri) for uri in dict.fromkeys(settings.inventories)]
+    places = source_places(layout)
+    if not manifests:
+        _list(plan, store, layout, places, progress)
+        _make_indexes(plan, "The server listed a key twice", "Plan again.")
+        return Sources(places)
+    reported = {manifest.source for manifest in manifests}
+    used = [_read(plan, store, layout, manifest, places, progress) for manifest in manifests]
+    move = "Name one report of each bucket, or leave --inventory out."
+    _make_indexes(plan, f"{' or '.join(manifest.place for manifest in manifests)} has a key twice", move)
+    folders = table_places(plan, store, layout, named, places, reported)
+    for bucket, prefix in folders:
+        _forget(plan, bucket, prefix)
+    others = [place for place in places if place[0] not in reported]
+    try:
+        _list(plan, store, layout, [*others, *folders], progress)
+    except sqlite3.IntegrityError as error:  # pragma: no cover - a server that lists a key twice
+        raise MigratorError(f"The server listed a key twice ({error}).", next_move="Plan again.") from error
+    return Sources(others, used)
+
+
+# -- listings ----------------------------------------------------------------------------------------------
+
+
+def _list(plan: PlanFile, store: Store, layout: Layout, places: Sequence[tuple[str, str]], progress: Progress) -> None:
+    for bucket, page in list_sources(store, places, progress):
+        insert_rows(plan.db, _INTO, _source_rows(layout, bucket, page))
+
+
+def _make_indexes(plan: PlanFile, trouble: str, move: str) -> None:
+    try:
+        for index in _INDEXES:
+            plan.db.execute(index)
+    except sqlite3.IntegrityError as error:
+        bucket, key = plan.db.execute(_TWICE).fetchone()
+        raise MigratorError(f"{trouble}: s3://{bucket}/{key}.", next_move=move) from error
+
+
+def _source_rows(layout: Layout, bucket: str, page: Iterable[StoredObject]) -> Iterator[tuple[str | int | None, ...]]:
+    for stored in page:
+        rule = layout.rule_for(bucket, stored.key)
+        if rule is None:
+            continue  # a neighbour of a prefix that we list: `iceberg-old/` beside `iceberg/`
+        target = rule.move(stored.key)
+        action = SKIP if target is None or is_hadoop_marker(stored.key, stored.size) else COPY
+        yield (bucket, stored.key, stored.size, stored.etag, stored.modified, stored.storage_class, target, action)
+
+
+# -- reports -----------------------------------------------------------------------------------------------
+
+
+def _opened(store: Store, layout: Layout, uri: str) -> Manifest:
+    manifest = open_report(store.ends[0], uri)
+    if manifest.source not in layout.moved_buckets:
+        raise ConfigError(
+            f"{manifest.place} is about the bucket {manifest.source!r}, of which no rule of [layout] moves anything.",
+            next_move="Name the report of an old bucket, or add a rule for this one.",
+        )
+    return manifest
+
+
+def _read(
+    plan: PlanFile,
+    store: Store,
+    layout: Layout,
+    manifest: Manifest,
+    places: Sequence[tuple[str, str]],
+    progress: Progress,
+) -> UsedReport:
+    """Write the objects of a report into the plan: those that a listing of ``places`` would show."""
+    count, bucket = 0, manifest.source
+    prefixes = tuple(prefix for at, prefix in places if at == bucket)
+    with progress.stage("reading S3 Inventory reports", unit=OBJECTS) as stage:
+        for page in read_report(store.ends[0], manifest):
+            here = [stored for stored in page if stored.key.startswith(prefixes)]
+            insert_rows(plan.db, _INTO, _source_rows(layout, bucket, here))
+            count += len(here)
+            stage.advance(len(page), sum(stored.size for stored in page))
+    return UsedReport(bucket, manifest.place, manifest.created, count)
+
+
+def _forget(plan: PlanFile, bucket: str, prefix: str) -> None:
+    """Remove what a report says of keys that begin with ``prefix``: they are listed."""
+    if prefix.endswith("/") or not prefix:
+        query = "DELETE FROM objects WHERE bucket = ? AND key >= ? AND key < ?"
+        plan.db.execute(query, (bucket, *keys_under(prefix.removesuffix("/"))))
+    else:
+        plan.db.execute("DELETE FROM objects WHERE bucket = ? AND instr(key, ?) = 1", (bucket, prefix))
+
+
+# -- findings ----------------------------------------------------------------------------------------------
+
+
+def report_inventories(plan: PlanFile, store: Store, used: Sequence[UsedReport], now: float) -> None:
+    """Add the findings about the reports that the plan was made from. ``now``: in seconds since the epoch."""
+    for report in used:
+        hours = hours_apart(report.created, now)
+        old, ahead = hours > OLD_DAYS * 24, report.created > now * 1000
+        when = ", ".join(part for part in (report.when, report.age(now)) if part)
+        message = (
+            f"is planned from the S3 Inventory report of {when}: the folders of its tables were listed, and what else "
+            "came since is found before the cutover"
+        )
+        move = ""
+        if ahead:
+            message += ". That time is in the future: the clock here or the report is wrong"
+            move = "Compare the clocks, and whether this is the report that you mean."
+        elif old:
+            move = "Take the newest report of the bucket, so that less is left for the time of the cutover."
+        place, severity = f"s3://{report.bucket}/", WARN if old or ahead else INFO
+        plan.add_finding(
+            Finding.of("s3-inventory", place, message, move, count=max(report.objects, 1), severity=severity)
+        )
+    for bucket in sorted({report.bucket for report in used}):
+        _report_versions(plan, store, bucket)
+    if used:
+        _add_move(plan)
+
+
+def _report_versions(plan: PlanFile, store: Store, bucket: str) -> None:
+    place = f"s3://{bucket}/"
+    try:
+        if store.is_versioned(bucket):
+            message = "is versioned: older versions are not copied, nor counted, since its S3 Inventory report is used"
+            move = "To count or copy them, leave --inventory out."
+            plan.add_finding(Finding.of("versioned-bucket", place, message, move))
+    except StoreError as error:
+        message = f"could not be asked for versions: {error.message}"
+        plan.add_finding(Finding.of("unchecked-bucket", place, message, error.next_move))
+
+
+def _add_move(plan: PlanFile) -> None:
+    """A file of a table that lies outside of the table's folders may just be newer than the report."""
+    more = " If it is newer than the S3 Inventory report: plan without --inventory."
+    plan.db.execute(
+        "UPDATE findings SET next_move = next_move || ? WHERE code IN ('missing-object', 'size-differs')", (more,)
+    )
