@@ -80,7 +80,8 @@ def schema_of(kind: str, fields: Iterable[str]) -> str:
     if kind == "CSV":
         return ", ".join(fields)
     if kind == "ORC":
-        return f"struct<{','.join(f'{COLUMNS[name]}:{_ORC.get(TYPES[name], "timestamp")}' for name in fields)}>"
+        columns = ",".join(f"{COLUMNS[name]}:{_ORC.get(TYPES[name], 'timestamp')}" for name in fields)
+        return f"struct<{columns}>"
     parts = [
         f"{'required' if name in ('Bucket', 'Key') else 'optional'} "
         + _PARQUET.get(TYPES[name], "int64 {} (TIMESTAMP_MILLIS)").format(COLUMNS[name])
@@ -122,7 +123,7 @@ def _csv(name: str, value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def manifest_of(kind: str, source: str, bucket: str, files: Mapping[str, bytes], **changes: Any) -> dict[str, Any]:
+def manifest_of(kind: str, source: str, bucket: str, files: Mapping[str, bytes], /, **changes: Any) -> dict[str, Any]:
     """A manifest. ``changes``: keys that get another value."""
     fields = changes.pop("fields", CURRENT)
     created = changes.pop("created", datetime.now(timezone.utc))

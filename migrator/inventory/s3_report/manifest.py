@@ -47,7 +47,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _ARN = re.compile(r"arn:aws[a-z-]*:s3:::([A-Za-z0-9][A-Za-z0-9._-]{1,254})")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _COLUMNS = {
-    CSV: re.compile(r"\s*(\w+)\s*(?:,|\Z)"),
     ORC: re.compile(r"[<,]\s*(\w+)\s*:"),
     PARQUET: re.compile(r"\b(?:required|optional)\s+\w+\s+(\w+)"),
 }
@@ -130,11 +129,13 @@ def _created(found: Mapping[str, Any], place: str) -> int:
 
 
 def _columns(schema: str, kind: str, place: str) -> tuple[str, ...]:
-    names = _COLUMNS[kind].findall(schema)
     if kind == CSV:
-        if len(names) != schema.count(",") + 1:
+        fields = [field.strip() for field in schema.split(",")]
+        if not all(field.isidentifier() for field in fields):
             raise Unreadable(place, f"its fileSchema is no list of fields: {schema[:80]!r}")
-        names = [FIELDS.get(name, name) for name in names]
+        names = [FIELDS.get(field, field) for field in fields]
+    else:
+        names = _COLUMNS[kind].findall(schema)
     if len(set(names)) != len(names):
         raise Unreadable(place, f"its fileSchema names a field twice: {schema[:80]!r}")
     if any(name not in names for name in _ALWAYS):

@@ -73,7 +73,7 @@ def read_rows(file: BinaryIO, manifest: Manifest, place: str) -> Iterator[list[R
 
 def _csv(file: BinaryIO, columns: Sequence[str], place: str) -> Iterator[list[Row]]:
     at = [columns.index(name) if name in columns else None for name in _WANTED]
-    with gzip.GzipFile(fileobj=file) as unpacked:
+    with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
         lines = csv.reader(_lines(unpacked, place), strict=True)
         first = 1
         while page := list(islice(lines, PAGE)):
