@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from migrator.concurrency.threads import Failed, run_in_threads
+from migrator.errors import MigratorError, NotFound
 from migrator.inventory.listing import TARGET
 from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
@@ -70,23 +71,31 @@ def compare_contents(plan: PlanFile, store: Store, layout: Layout, progress: Pro
     """Compare the bytes of the objects whose ETags differ though their sizes are equal: same, or a conflict."""
     count = plan.db.execute(f"SELECT count(*) FROM objects WHERE {_IN_BUCKETS}").fetchone()[0]
     query = (
-        "SELECT id, target, bucket, key, size, etag, modified, storage_class FROM objects"
-        f" WHERE {_IN_BUCKETS} AND id > ? ORDER BY id LIMIT {LEDGER_PAGE}"
+        "SELECT id, target, bucket, key, size, etag, modified, storage_class, table_id IS NULL AND role = ''"
+        f" FROM objects WHERE {_IN_BUCKETS} AND id > ? ORDER BY id LIMIT {LEDGER_PAGE}"
     )
 
     def is_same(row: tuple[Any, ...]) -> bool:
-        return store.same_as_source((row[2], StoredObject(*row[3:])), (layout.target_bucket, row[1]))
+        return store.same_as_source((row[2], StoredObject(*row[3:8])), (layout.target_bucket, row[1]))
 
     with progress.stage("comparing contents", objects=count, unit=OBJECTS) as stage:
         last = -1
         while page := plan.db.execute(query, (last,)).fetchall():
             last = page[-1][0]
             for outcome in run_in_threads(is_same, page, workers=store.concurrency):
-                if isinstance(outcome, Failed):
+                if not isinstance(outcome, Failed):
+                    action = SAME if outcome.result else CONFLICT
+                    plan.db.execute("UPDATE objects SET action = ? WHERE id = ?", (action, outcome.item[0]))
+                elif not _is_gone(store, outcome.item, outcome.error):
                     raise outcome.error
-                action = SAME if outcome.result else CONFLICT
-                plan.db.execute("UPDATE objects SET action = ? WHERE id = ?", (action, outcome.item[0]))
+                else:
+                    plan.db.execute("DELETE FROM objects WHERE id = ?", (outcome.item[0],))
                 stage.advance(1)
+
+
+def _is_gone(store: Store, row: tuple[Any, ...], error: MigratorError) -> bool:
+    """True if this is a plain object that was deleted since it was listed, or since its S3 Inventory report."""
+    return isinstance(error, NotFound) and bool(row[-1]) and store.find(row[2], row[3]) is None
 
 
 def skip_doubled_markers(plan: PlanFile) -> None:

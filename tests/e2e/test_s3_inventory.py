@@ -4,12 +4,15 @@ tables are as they are now, and nothing is lost."""
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 from pyiceberg.catalog.sql import SqlCatalog
@@ -292,3 +295,46 @@ def test_old_reports_and_those_of_the_future_are_warnings(lake: Lake) -> None:
         (finding,) = [one for one in described["findings"] if one["code"] == "s3-inventory"]
         assert finding["severity"] == "warn" and says in finding["message"] and finding["next_move"]
         assert says in lake.run("show", "lake.db").output
+
+
+def test_a_data_file_outside_of_the_tables_folders_is_named_with_a_way_out(lake: Lake) -> None:
+    uri = lake.report("CSV")
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(pa.table({"id": pa.array([5], pa.int64())}), sink)
+    lake.put("raw/added.parquet", sink.getvalue().to_pybytes())
+    catalog = lake.catalog()
+    catalog.load_table("db.t").add_files(["s3://bronze/raw/added.parquet"])
+    catalog.close()
+    described = lake.plan(uri, code=3)
+    (finding,) = [one for one in described["findings"] if one["severity"] == "block"]
+    assert finding["code"] == "missing-object" and "raw/added.parquet" in finding["message"]
+    assert finding["next_move"].endswith("If it is newer than the S3 Inventory report: plan without --inventory.")
+    assert not lake.plan()["blocked"]
+
+
+def test_older_versions_are_not_listed_just_to_count_them(lake: Lake) -> None:
+    lake.client.put_bucket_versioning(Bucket="bronze", VersioningConfiguration={"Status": "Enabled"})
+    lake.put("raw/a.csv", b"newer")
+    described = lake.plan(lake.report("CSV"))
+    (finding,) = [one for one in described["findings"] if one["code"] == "versioned-bucket"]
+    assert "nor counted" in finding["message"] and finding["severity"] == "warn"
+
+
+def test_scripts_and_logs_that_changed_since_do_not_stop_the_planning(lake: Lake) -> None:
+    """What planning reads of plain objects may be gone, or another, by now."""
+    names = ("scripts/gone.sh", "scripts/changed.sh", "ck/offsets/0", "ck/commits/0", "out/_spark_metadata/0", "same")
+    for name in names:
+        lake.put(name, b"v1\n{}\naws s3 ls s3://bronze/raw/")
+    uri = lake.report("ORC")
+    for name in names:
+        if name != "scripts/changed.sh":
+            lake.client.delete_object(Bucket="bronze", Key=name)
+    lake.put("scripts/changed.sh", b"aws s3 ls s3://bronze/other/")
+    lake.client.create_bucket(Bucket=TARGET)
+    lake.client.put_object(Bucket=TARGET, Key="bronze/same", Body=b"V1\n{}\naws s3 ls s3://bronze/raw/")
+    config = lake.config()
+    config.write_text(config.read_text().replace("[layout]", '[layout]\n"s3://bronze/scripts/" = "scripts/"'))
+    result = lake.run("plan", "--config", config, "--inventory", uri, "-o", "odd.db", "--json", code=None)
+    assert result.exit_code in (0, 3), result.output
+    with closing(sqlite3.connect(lake.folder / "odd.db")) as db:
+        assert db.execute("SELECT 1 FROM objects WHERE key = 'same'").fetchone() is None
