@@ -101,19 +101,25 @@ def plan(kind: str, objects: int, folder: Path) -> dict[str, Any]:
 
 
 def main(objects: int) -> None:
-    """One plan after the other."""
+    """One plan after the other. What is written is written by other processes: they would pass their peak memory on."""
     for kind in (LISTED, *ENDINGS):
         with tempfile.TemporaryDirectory() as name:
-            if kind != LISTED:
-                say(f"writing {kind} reports of {objects:,} objects")
-                write_reports(kind, objects, Path(name))
-            command = [sys.executable, __file__, str(objects), kind, name]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            print(done.stdout, end="", flush=True)
+            for step in ("write", "plan"):
+                say(f"{step}: {kind}, {objects:,} objects")
+                command = [sys.executable, __file__, str(objects), step, kind, name]
+                subprocess.run(command, check=True)
+
+
+def run_step(objects: int, step: str, kind: str, folder: Path) -> None:
+    """A step in a process of its own."""
+    if step == "plan":
+        print(json.dumps(plan(kind, objects, folder)))
+    elif kind != LISTED:
+        write_reports(kind, objects, folder)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        print(json.dumps(plan(sys.argv[2], int(sys.argv[1]), Path(sys.argv[3]))))
+        run_step(int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
