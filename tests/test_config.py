@@ -234,3 +234,18 @@ def test_prices_that_are_none(tmp_path: Path, line: str, message: str) -> None:
         load(path)
     if "unknown" in message:
         assert caught.value.next_move == "Did you mean 'per_1000_writes'?"
+
+
+def test_inventories(tmp_path: Path) -> None:
+    uri = "s3://reports/bronze/daily/2026-11-25T01-00Z/manifest.json"
+    config = tmp_path / "lake.toml"
+    config.write_text(f'[source]\ninventories = ["{uri}", "{uri}"]\n')
+    settings = load(config)
+    assert settings.inventories == (uri,) and settings.override().inventories == (uri,)
+    assert settings.override(inventories=("s3://reports/newer.json",)).inventories == ("s3://reports/newer.json",)
+    for wrong in ("https://reports/manifest.json", "s3://reports", "s3://reports/folder/"):
+        with pytest.raises(ConfigError, match=r"--inventory: .* is no manifest of an S3 Inventory report"):
+            Settings().override(inventories=(wrong,))
+    config.write_text(f'[source]\ninventories = "{uri}"\n')
+    with pytest.raises(ConfigError, match=r"\[source\] inventories"):
+        load(config)

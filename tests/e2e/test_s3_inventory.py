@@ -268,6 +268,13 @@ def test_a_report_in_lake_toml_for_some_folders_only(lake: Lake) -> None:
     assert [report["objects"] for report in described["s3_inventories"]] == [len(PLAIN) + 1]
 
 
+def test_two_reports_of_one_bucket_each_of_some_folders(lake: Lake) -> None:
+    rows = rows_of(lake.client, "bronze")
+    deep = [row for row in rows if row["Key"].startswith("raw/deep/")]
+    first, second = lake.report("CSV", rows=deep), lake.report("ORC", rows=[row for row in rows if row not in deep])
+    assert lake.plan(first, second, lake.report("Parquet", "gold"))["actions"] == lake.plan()["actions"]
+
+
 def test_reports_that_cannot_be_used(lake: Lake) -> None:
     config, uri = lake.config(), lake.report("CSV")
 

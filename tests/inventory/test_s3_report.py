@@ -65,7 +65,8 @@ def test_every_format_gives_the_same_objects(store: Store, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_many_rows_come_in_pages(store: Store, kind: str) -> None:
+def test_many_rows_come_in_pages(store: Store, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("migrator.store.objects.SPOOL", 1)  # so that the file is on the disk
     uri = write_report(store.client, kind, "bronze", "reports", [(row(f"k{n}") for n in range(12_001))])
     pages = list(read_report(store, open_report(store, uri)))
     assert len(pages) == 3 and {found.key for page in pages for found in page} == {f"k{n}" for n in range(12_001)}
@@ -146,6 +147,14 @@ def with_file(store: Store, kind: str, data: bytes, **changes: Any) -> str:
     manifest = json.dumps(manifest_of(kind, "bronze", "reports", {"f": data}, **changes)).encode()
     store.put("reports", "m/manifest.json", Content(manifest, ""))
     return "s3://reports/m/manifest.json"
+
+
+def test_a_manifest_of_unlikely_size_is_not_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = write_report(store.client, "CSV", "bronze", "reports", [])
+    assert objects(store, uri) == []
+    monkeypatch.setattr("migrator.inventory.s3_report.reading.MOST_MANIFEST", 100)
+    with pytest.raises(Unreadable, match="too large"):
+        open_report(store, uri)
 
 
 def test_plus_and_percent_both_are_a_space_in_csv(store: Store) -> None:

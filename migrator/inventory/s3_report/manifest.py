@@ -19,8 +19,6 @@ VERSION = "2016-11-30"
 CSV, ORC, PARQUET = "CSV", "ORC", "Parquet"
 MOST_SIZE = 1 << 53
 """Bytes. No object is larger; S3 writes files of 2 GB at most."""
-MOST_FILES = 1_000_000
-"""Files in one report. The largest buckets have some 10,000."""
 _LAST_MS = 253_402_300_799_000
 """The end of the year 9999, in milliseconds since the epoch."""
 
@@ -153,7 +151,7 @@ def _columns(schema: str, kind: str, place: str) -> tuple[str, ...]:
 
 def _files(found: Mapping[str, Any], place: str) -> tuple[ReportFile, ...]:
     given = found.get("files")
-    if not isinstance(given, list) or len(given) > MOST_FILES:
+    if not isinstance(given, list):
         raise Unreadable(place, "it has no list of files")
     files = tuple(_file(one, number, place) for number, one in enumerate(given, 1))
     if len({file.key for file in files}) != len(files):

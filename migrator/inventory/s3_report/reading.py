@@ -16,8 +16,8 @@ from migrator.layout import Location
 from migrator.store import Store, StoredObject
 from migrator.store.answers import Absurd, checked_etag, checked_name, checked_size, checked_time
 
-MOST_MANIFEST = 256 << 20
-"""Bytes in a manifest: some 200 for each file."""
+MOST_MANIFEST = 64 << 20
+"""Bytes in a manifest: some 200 for each file, each of which has up to millions of rows."""
 _CHUNK = 1 << 20
 _LEAVE = "Take another report of the bucket, or leave --inventory out."
 
