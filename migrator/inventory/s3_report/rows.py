@@ -11,6 +11,7 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import BinaryIO
 from urllib.parse import unquote_plus
@@ -93,7 +94,17 @@ def _csv_row(line: list[str], at: Sequence[int | None], columns: int, row: str, 
         raise Unreadable(place, f"{row} has {len(line)} columns, and the manifest names {columns}")
     bucket, key, latest, marker, size, modified, etag, kind = (None if n is None else line[n] or None for n in at)
     flags = [text if text is None else _FLAGS.get(text.lower()) for text in (latest, marker)]
-    return Row(bucket, key and unquote_plus(key, errors="strict"), flags[0], flags[1], size, modified, etag, kind)
+    return Row(bucket, key and _unquoted(key), flags[0], flags[1], size, modified, etag, kind)
+
+
+def _unquoted(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    return f"{_decoded(folder)}{slash}{unquote_plus(name, errors='strict') if '%' in name or '+' in name else name}"
+
+
+@lru_cache(maxsize=256)  # a page has many keys and few folders
+def _decoded(folder: str) -> str:
+    return unquote_plus(folder, errors="strict")
 
 
 # -- ORC and Parquet: Arrow's readers take what they need, a stripe or some pages at a time ----------------
