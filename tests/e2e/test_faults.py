@@ -11,7 +11,6 @@ import pytest
 from e2e.faults import ANYWHERE, COPIES, KINDS, FaultProxy, at_random
 from e2e.world import Contents, World
 
-
 FEW = ("--concurrency", "32")
 """So few connections that each has several requests: an earlier answer can only come again on the same connection."""
 
