@@ -78,6 +78,9 @@ from migrator.target.settings import (
     translated_settings,
 )
 from migrator.verifying.verifier import Verification, Verifier
+from migrator.workers.engine import Engine, engine_of
+from migrator.workers.pack import Packed, pack
+from migrator.workers.settings import EngineSettings
 
 PLANS = Path("plans")
 
@@ -173,6 +176,13 @@ def _connected(plan: PlanFile) -> Iterator[tuple[Store, dict[str, Catalog]]]:
                     next_move='Mend its configuration, or run "migrator plan" again.',
                 )
         yield store, catalogs
+
+
+def _engine(plan: PlanFile, kind: str | None) -> Engine:
+    """The engine that lake.toml chooses, or this ``kind`` of engine. Raises ConfigError if it cannot run here."""
+    config = plan.header()["config"]
+    chosen = load(Path(config)).engine if config else EngineSettings()
+    return engine_of(replace(chosen, kind=kind) if kind else chosen)
 
 
 def load_settings(path: str | Path) -> Settings:
@@ -291,10 +301,16 @@ class OpenPlan:
         copying = copying or CopySettings()
         plan = self._plan
         plan.allow_writing(self._progress)
-        with _connected(plan) as (store, catalogs), plan.lock(), Journal(plan) as journal:
-            run = Run(plan, store, catalogs, journal, self._progress, copying.max_failures, copying.only)
-            with next_move_named(plan.path, plan.header()):
-                return carry_out(run, copying.options, choices or Choices())
+        with (
+            _engine(plan, copying.engine) as engine,
+            _connected(plan) as (store, catalogs),
+            plan.lock(),
+            Journal(plan) as journal,
+            next_move_named(plan.path, plan.header()),
+        ):
+            how = (copying.max_failures, copying.only)
+            run = Run(plan, store, catalogs, journal, self._progress, *how, engine=engine)
+            return carry_out(run, copying.options, choices or Choices())
 
     def settings_set(self) -> list[str]:
         """The settings of the target that this plan has set, and that a rollback gives back."""
@@ -722,6 +738,12 @@ def retire_lake(
         return retire(Retiring(plan, store, catalogs, journal, progress, options))
 
 
+def pack_executors(path: str | Path) -> Packed:
+    """Write the file that the executors of ``--engine spark`` import migrator from. Replaces an older one. Raises
+    ConfigError if something else is there, or it cannot be written."""
+    return pack(Path(path))
+
+
 __all__ = [
     "FENCE",
     "FENCE_KEEP",
@@ -744,6 +766,7 @@ __all__ = [
     "load_settings",
     "migrate_lake",
     "open_plan",
+    "pack_executors",
     "plan_lake",
     "plan_log",
     "plan_status",

@@ -18,6 +18,7 @@ from migrator.findings import ACCEPTABLE, ACCEPTABLE_AT_CHECK, CODES
 from migrator.layout import Layout, Location
 from migrator.scripts.found import CHECKPOINTS, Names
 from migrator.store.endpoints import check_endpoint
+from migrator.workers.settings import KINDS, MOST_EXECUTORS, EngineSettings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,6 +37,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "rewrite-config": ("endpoints", "aliases", "checkpoints"),
     "check": ("layers", "accept"),
     "prices": ("currency", "per_1000_writes", "per_1000_reads", "per_gib_between_servers", "per_gib_month_stored"),
+    "engine": ("kind", "master", "executors", "pack", "conf"),
 }
 MANIFEST_EXAMPLE = "s3://reports/bronze/daily/2026-11-25T01-00Z/manifest.json"
 TARGET = "target"
@@ -113,6 +115,8 @@ class Settings:
     """Codes of findings because of which a check does not fail."""
     prices: Prices | None = None
     """What requests, transfer and storage cost; None: a plan shows no money."""
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    """Where the work of a migration is done."""
     path: Path | None = None
 
     @property
@@ -220,7 +224,7 @@ def load(path: Path) -> Settings:
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known("", document, (*_KEYS, "layout", "catalogs"))
-    source, target, plan, tables, scripts, check, prices = (_section(document, name) for name in _KEYS)
+    source, target, plan, tables, scripts, check, prices, engine = (_section(document, name) for name in _KEYS)
     bucket = _text("target", target, "bucket") or DEFAULT_TARGET
     layout = _table(document, "layout") if "layout" in document else None
     if layout is not None:
@@ -252,6 +256,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         check_layers=checked_layers(_texts("check", check, "layers", "platinum/"), "[check] layers"),
         check_accept=checked_codes(_texts("check", check, "accept", "old-path"), "[check] accept", ACCEPTABLE_AT_CHECK),
         prices=_prices(prices) if prices else None,
+        engine=_engine(engine),
         all_versions=_flag("plan", plan, "all_versions"),
         object_lock=_flag("plan", plan, "object_lock"),
         rewrite_scripts=not _flag("plan", plan, "keep_scripts"),
@@ -340,6 +345,27 @@ def _amount(section: str, given: Mapping[str, Any], key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_PRICE:
         raise ConfigError(f"[{section}] {key} must be a number from 0 to {MAX_PRICE:,}, not {value!r}.")
     return float(value)
+
+
+def _engine(given: Mapping[str, Any]) -> EngineSettings:
+    kind = _text("engine", given, "kind") or EngineSettings.kind
+    if kind not in KINDS:
+        raise ConfigError(f"[engine] kind must be one of {', '.join(KINDS)}, not {kind!r}.")
+    executors = given.get("executors")
+    if executors is not None and (type(executors) is not int or not 1 <= executors <= MOST_EXECUTORS):
+        raise ConfigError(f"[engine] executors must be a whole number from 1 to {MOST_EXECUTORS:,}, not {executors!r}.")
+    conf = {}
+    for key, value in _table(dict(given), "conf").items():
+        if any(word in key.lower().replace(".", "_") for word in _SECRETS):
+            raise ConfigError(
+                f"[engine.conf] {key}: credentials do not belong in lake.toml.",
+                next_move="Executors find theirs in the usual AWS places; others belong in spark-defaults.conf.",
+            )
+        if isinstance(value, dict | list):
+            raise ConfigError(f"[engine.conf] {key} must be a plain value.", next_move=f'Quote the key: "{key}.…".')
+        conf[key] = str(value).lower() if isinstance(value, bool) else str(value)
+    pack = _text("engine", given, "pack")
+    return EngineSettings(kind, _text("engine", given, "master"), executors, pack, conf)
 
 
 def _properties(name: str, given: object) -> dict[str, str]:

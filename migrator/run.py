@@ -18,6 +18,8 @@ from migrator.progress import Progress
 from migrator.results import RunResult, Written
 from migrator.store import Conditional, Store
 from migrator.target import TargetGuard
+from migrator.workers.engine import Engine
+from migrator.workers.local import LocalEngine
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Run:
     conditional: Conditional = field(default_factory=Conditional)
     """Which conditional writes the target honours; known when the run has begun."""
     result: RunResult = field(default_factory=RunResult)
+    engine: Engine = field(default_factory=LocalEngine)
+    """Where objects are copied, and large tables rewritten."""
 
     def __post_init__(self) -> None:
         self.guard = TargetGuard(self.plan, self.store, self.progress)

@@ -20,6 +20,7 @@ from migrator.cli.log import log
 from migrator.cli.metrics import metrics
 from migrator.cli.migrate import migrate
 from migrator.cli.output import asks_for_json, log_error, output, with_output_options
+from migrator.cli.pack import pack
 from migrator.cli.plan import plan
 from migrator.cli.policy import policy
 from migrator.cli.relocate import relocate
@@ -65,6 +66,7 @@ COMMANDS = (
     log,
     policy,
     init,
+    pack,
     explain,
     demo,
 )

@@ -17,6 +17,7 @@ from migrator.findings import AT_MIGRATION
 from migrator.layout import MEDALLION
 from migrator.settings.kinds import ENABLED, KEEP, SSE_KMS, SSE_S3, TRANSLATED, Decisions, option_of
 from migrator.settings.new_lake import ABORT_DAYS, NewLake
+from migrator.workers.settings import KINDS
 
 if TYPE_CHECKING:
     from migrator.config import Settings
@@ -88,6 +89,7 @@ class CopyOptions:
     verify_content: str = AUTO
     max_failures: int = MAX_FAILURES
     files_from: Path | None = None
+    engine: str | None = None
 
     def settings(self) -> CopySettings:
         """The same for :func:`migrator.api.migrate_lake`. Raises ConfigError if ``files_from`` cannot be read."""
@@ -97,7 +99,7 @@ class CopyOptions:
 
         limits = Limits(self.concurrency, self.tps, self.bandwidth)
         only = read_list(self.files_from) if self.files_from else None
-        return CopySettings(Options(limits, self.verify_content), self.max_failures, only)
+        return CopySettings(Options(limits, self.verify_content), self.max_failures, only, self.engine)
 
 
 @dataclass(frozen=True)
@@ -516,6 +518,12 @@ copy_options = _together(
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Copy only the objects that FILE lists, one s3:// URI per line, then stop.",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(KINDS),
+        help="Where the work is done: on this machine, or on the executors of Spark.  [default: [engine] in "
+        "lake.toml, else local]",
     ),
 )
 

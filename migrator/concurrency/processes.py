@@ -260,6 +260,16 @@ class Workers(Generic[Item, Result]):
         for child in self._children:
             child.close()
 
+    @property
+    def parallel(self) -> int:
+        """The number of processes: how many items are done at once."""
+        return self._processes
+
+    def cancel(self) -> None:
+        """Kill the processes. Calls for what they work on raise MigrationFailed."""
+        for child in self._children:
+            child.kill()
+
     def __call__(self, item: Item) -> Result:
         child = self._free.get()
         try:

@@ -1,29 +1,63 @@
-"""What a process needs to know in order to copy. It can be pickled, so that child processes get it, too."""
+"""What a process needs to know in order to copy. It can be pickled, so that other processes get it, too: children of
+this one, and workers on other machines. It holds no secret: each process finds its credentials itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from migrator.copying.copier import Copier
 from migrator.copying.options import Options
+from migrator.errors import MigrationFailed
 from migrator.store import Store
+
+OF_AWS = (".amazonaws.com", ".amazonaws.com.cn")
+"""How hosts of AWS end: boto3 chooses among them by region and bucket, unless an endpoint is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """How a process connects, and how it copies. ``source`` and ``target``: :attr:`migrator.store.Store.connection` of
-    both stores; ``target`` is None where both are one."""
+    both stores; ``target`` is None where both are one. ``reached``: the endpoints that the process must find there, in
+    this order; () for a child process, which has the environment of its parent."""
 
     source: dict[str, Any]
     target: dict[str, Any] | None
     bucket: str
     options: Options
+    reached: tuple[str, ...] = ()
 
     def copier(self) -> Copier:
-        """Connect, and make a copier."""
+        """Connect, and make a copier. Raises MigrationFailed if an endpoint is not that of ``reached``."""
         source = Store(**self.source)
         target = source if self.target is None else Store(**self.target)
+        for store, endpoint in zip((source, target), self.reached, strict=False):
+            if store.endpoint_url != endpoint:
+                raise MigrationFailed(
+                    f"The worker on {socket.gethostname()} reaches {store.endpoint_url}, and the driver {endpoint}.",
+                    next_move="Name the endpoint in the plan: [source] and [target] endpoint_url in lake.toml.",
+                )
         for store in (source, target):
             store.met()  # the process that hands out the work has talked to both
         return Copier(source, target, self.bucket, self.options)
+
+    def elsewhere(self, stores: tuple[Store, Store]) -> Setup:
+        """The same for another machine, which may have another environment. ``stores``: those that ``source`` and
+        ``target`` describe."""
+        source, target = stores
+        return replace(
+            self,
+            source=explicit(source),
+            target=None if self.target is None else explicit(target),
+            reached=(source.endpoint_url, target.endpoint_url),
+        )
+
+
+def explicit(store: Store) -> dict[str, Any]:
+    """The connection of a store, with the endpoint and the region that this process has found in its environment or
+    its profile."""
+    host = urlsplit(store.endpoint_url).hostname or ""
+    chosen = {} if host.endswith(OF_AWS) else {"endpoint_url": store.endpoint_url}
+    return {**store.connection, **chosen, "region": store.region}

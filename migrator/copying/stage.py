@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from migrator.carriers.checkpoints import COPIED_LAST
+from migrator.copying.batches import Total, copy_in_batches
 from migrator.copying.choices import ALWAYS, MAX_FAILURES, NEVER
 from migrator.copying.copy_objects import copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
@@ -48,6 +49,8 @@ class CopySettings:
     options: Options = field(default_factory=Options)
     max_failures: int = MAX_FAILURES
     only: frozenset[tuple[str, str]] | None = None
+    engine: str | None = None
+    """Where the work is done: one of :data:`migrator.workers.settings.KINDS`; None: as lake.toml says."""
 
 
 def begin(run: Run, options: Options) -> None:
@@ -109,8 +112,10 @@ def _copy(run: Run, options: Options, where: str, name: str = "copying") -> None
     count, size = count_objects(run.plan.db, where)
     if not count:
         return
-    began = time.monotonic()
     copies = _CurrentCopies(run, _setup(run, options, where, count))
+    if run.engine.takes_batches and not copies.once:
+        run.engine.parallel()  # starts it: a start that fails is no failed copy, and its time is not that of copies
+    began = time.monotonic()
     whole = run.only is None
     numbers = {"objects": count, "size": size} if whole else {"objects": len(run.only or ())}
     with run.progress.stage(name, **numbers, unit=OBJECTS) as stage:
@@ -160,6 +165,8 @@ class _CurrentCopies:
 
     def __init__(self, run: Run, setup: Setup) -> None:
         self._run, self._setup = run, setup
+        self.once = setup.options.once
+        """See :class:`~migrator.copying.options.Options`."""
         self._replacing = run.plan.lookup("SELECT 1 FROM replaceable LIMIT 1") is not None
 
     def copy(self, where: str, stage: Progress) -> list[NotCopied]:
@@ -174,8 +181,18 @@ class _CurrentCopies:
             return self._copy_lost_again(failures, stage)
 
     def _batches(self, where: str) -> Generator[list[Copied | NotCopied], None, None]:
+        run = self._run
         for which in (f"NOT {IS_FOLDER}", IS_FOLDER):
-            yield from copy_objects(self._setup, self._items(f"{where} AND {which}"), self._run.result.usage)
+            condition = f"{where} AND {which}"
+            items, usage = self._items(condition), run.result.usage
+            # What is to be copied once must not be given to an engine that may do it twice.
+            if self.once or not run.engine.takes_batches:
+                yield from copy_objects(self._setup, items, usage)
+                continue
+            total, setup = Total(*count_objects(run.plan.db, condition)), self._setup
+            if run.engine.remote:
+                setup = setup.elsewhere(run.store.ends)
+            yield from copy_in_batches(run.engine, setup, items, usage, total=total, most_failures=run.max_failures)
 
     def _items(self, where: str) -> Iterator[Item]:
         only = self._run.only

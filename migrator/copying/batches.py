@@ -1,0 +1,208 @@
+"""Many objects copied by the workers of an engine, batch by batch.
+
+A worker keeps one event loop (:class:`~migrator.copying.copy_thread.CopyThread`), with its connections, from batch to
+batch. The same batch may be copied twice, by one worker after the other or by two at once, because an engine may repeat
+what a lost worker had under way: a copy that is there already and equals its source is accepted. Where that does not
+hold (:attr:`~migrator.copying.options.Options.once`), objects are not copied in batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from queue import SimpleQueue
+
+from migrator.concurrency.processes import as_migrator_error
+from migrator.copying.concurrency_limit import WORK_BYTES
+from migrator.copying.copy_thread import CopyThread, Event, Report
+from migrator.copying.outcomes import Item, NotCopied, Outcome
+from migrator.copying.setup import Setup
+from migrator.errors import MigrationFailed
+from migrator.results import Usage
+from migrator.workers.engine import Engine, Pool
+
+FIRST_WORK = 64
+"""How much the first batches are; an object is 1, and 1 more for each ``WORK_BYTES``."""
+BATCH_SECONDS = 4.0
+"""How long a batch should take: long enough that handing it out costs nothing, short enough that the journal follows,
+and that little is done again after a worker was lost."""
+GROWTH = 4
+"""A batch is at most so many times as large as those whose time is known."""
+MOST_ITEMS = 10_000
+"""The most objects in one batch: they are in memory on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """What came of one batch. ``seconds``: how long it took the worker."""
+
+    outcomes: list[Outcome]
+    report: Report
+    seconds: float
+
+
+# -- in a worker -----------------------------------------------------------------------------------------
+
+
+class BatchCopier:
+    """The job of a worker: ``copier(items)`` copies a batch. Made from ``setup``, which tells how the objects are
+    copied, with the limits of this one worker. ``most_failures``: a batch in which so many objects fail is given up,
+    and the rest of it is not spoken of."""
+
+    def __init__(self, setup: Setup, most_failures: int) -> None:
+        self._setup, self._most_failures = setup, most_failures
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._thread: CopyThread | None = None
+        self._report = Report()
+
+    def __call__(self, items: list[Item]) -> Copies:
+        """Copy these and return the outcomes, which can be pickled. Raises the error that ended all of it."""
+        began = time.monotonic()
+        if self._thread is None:
+            self._thread, self._report = CopyThread(self._setup, self._events.put), Report()
+        before = self._report
+        self._thread.copy(items)
+        outcomes: list[Outcome] = []
+        failures = 0
+        while len(outcomes) < len(items):
+            event = self._events.get()
+            self._report = event.report
+            outcomes += map(_sendable, event.outcomes)
+            failures += sum(isinstance(outcome, NotCopied) for outcome in event.outcomes)
+            if event.ended:
+                self._thread.join()
+                self._thread = None
+                raise event.fault or MigrationFailed("Copying ended early.", next_move="Run the same command again.")
+            if failures >= self._most_failures:
+                self.close()
+                break
+        now = self._report
+        spent = Report(now.requests - before.requests, now.cpu_seconds - before.cpu_seconds, now.concurrency)
+        return Copies(outcomes, spent, time.monotonic() - began)
+
+    def close(self) -> None:
+        """Stop what is under way, abort its uploads, and close all connections."""
+        if self._thread is not None:
+            self._thread.give_up()
+            self._thread.join()
+            self._thread, self._events = None, SimpleQueue()
+
+
+def _sendable(outcome: Outcome) -> Outcome:
+    return replace(outcome, error=as_migrator_error(outcome.error)) if isinstance(outcome, NotCopied) else outcome
+
+
+# -- in the driver ---------------------------------------------------------------------------------------
+
+
+def copy_in_batches(
+    engine: Engine, setup: Setup, items: Iterable[Item], usage: Usage | None = None, *, total: Total, most_failures: int
+) -> Generator[list[Outcome], None, None]:
+    """Copy every item with the workers of ``engine``, and yield outcomes as they come, in no order.
+
+    The limits of ``setup`` hold for all workers together. ``total``: how much there is, so that the last batches are
+    small enough for all workers. Closing the iterator cancels what is under way. Raises the error that ended a worker's
+    work, or MigrationFailed if a worker died and nobody can take its place.
+    """
+    waiting = iter(items)
+    first = list(islice(waiting, 1))
+    if not first:
+        return
+    parallel = min(engine.parallel(), setup.options.limits.concurrency)
+    limits = setup.options.limits.share(parallel)
+    shared = replace(setup, options=replace(setup.options, limits=limits))
+    usage = usage or Usage()
+    usage.processes = max(usage.processes, parallel)
+    sizes = BatchSizes(total, parallel, least=min(FIRST_WORK, limits.concurrency))
+    with engine.pool(BatchCopier, shared, most_failures) as pool:
+        yield from _Dispatcher(pool, parallel, sizes, usage).run(chain(first, waiting))
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many objects there are, and their bytes in all."""
+
+    objects: int
+    size: int
+
+    @property
+    def work(self) -> float:
+        """See ``FIRST_WORK``."""
+        return self.objects + self.size / WORK_BYTES
+
+
+@dataclass
+class BatchSizes:
+    """How much the next batch is. ``least``: a batch that is smaller leaves a worker with nothing to do at once."""
+
+    total: Total
+    parallel: int
+    least: int = FIRST_WORK
+    _rate: float = 0.0
+    _known: float = 0.0
+    _given: float = 0.0
+
+    def next(self, items: Iterator[Item]) -> list[Item]:
+        """Take the next batch; [] at the end."""
+        left = max(0.0, self.total.work - self._given) / (2 * self.parallel)
+        wanted = self._rate * BATCH_SECONDS if self._rate else FIRST_WORK
+        wanted = max(self.least, min(wanted, GROWTH * self._known or FIRST_WORK, left))
+        batch: list[Item] = []
+        work = 0.0
+        while work < wanted and len(batch) < MOST_ITEMS and (more := list(islice(items, 1))):
+            batch += more
+            work += work_of(more[0])
+        self._given += work
+        return batch
+
+    def took(self, batch: list[Item], seconds: float) -> None:
+        """A batch took a worker so many seconds."""
+        work = sum(map(work_of, batch))
+        self._rate, self._known = work / max(seconds, 1e-3), max(self._known, work)
+
+
+def work_of(item: Item) -> float:
+    """See ``FIRST_WORK``."""
+    return 1 + item.stored.size / WORK_BYTES
+
+
+class _Dispatcher:
+    """Hands batches to a pool, from as many threads as it does at once."""
+
+    def __init__(self, pool: Pool, parallel: int, sizes: BatchSizes, usage: Usage) -> None:
+        self._pool, self._parallel, self._sizes, self._usage = pool, parallel, sizes, usage
+        self._finished: SimpleQueue[Future[Copies]] = SimpleQueue()
+        self._running: dict[Future[Copies], list[Item]] = {}
+
+    def run(self, items: Iterator[Item]) -> Generator[list[Outcome], None, None]:
+        """Hand out all items, and yield the outcomes."""
+        threads = ThreadPoolExecutor(self._parallel, thread_name_prefix="migrator-batch")
+        try:
+            self._fill(threads, items)
+            while self._running:
+                future = self._finished.get()
+                batch = self._running.pop(future)
+                copies = future.result()
+                self._sizes.took(batch, copies.seconds)
+                self._fill(threads, items)
+                self._use(copies)
+                yield copies.outcomes
+        except BaseException:
+            self._pool.cancel()
+            raise
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    def _fill(self, threads: ThreadPoolExecutor, items: Iterator[Item]) -> None:
+        while len(self._running) < self._parallel and (batch := self._sizes.next(items)):
+            future = threads.submit(self._pool, batch)
+            self._running[future] = batch
+            future.add_done_callback(self._finished.put)
+
+    def _use(self, copies: Copies) -> None:
+        self._usage.requests += copies.report.requests
+        self._usage.cpu_seconds += copies.report.cpu_seconds
+        self._usage.level = copies.report.concurrency * self._parallel
