@@ -3,6 +3,7 @@
 From many objects to one request:
 
 - ``copy_objects`` hands objects out to this process (``copy_thread``) and to child processes (``copy_process``).
+  ``batches`` hands them out to the workers of an engine (``batch_copier``), in batches.
 - ``copier`` decides about one object. ``within_server`` and ``between_servers`` copy it, in one request or in parts
   (``upload``); ``proof`` proves the copy equal to its source.
 - ``servers`` sends the requests, ``concurrency_limit`` finds how many at once, ``memory_budget`` limits the memory,

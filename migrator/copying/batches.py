@@ -1,26 +1,20 @@
-"""Many objects copied by the workers of an engine, batch by batch.
+"""Many objects copied by the workers of an engine, batch by batch; see :mod:`migrator.copying.batch_copier`.
 
-A worker keeps one event loop (:class:`~migrator.copying.copy_thread.CopyThread`), with its connections, from batch to
-batch. The same batch may be copied twice, by one worker after the other or by two at once, because an engine may repeat
-what a lost worker had under way: a copy that is there already and equals its source is accepted. Where that does not
-hold (:attr:`~migrator.copying.options.Options.once`), objects are not copied in batches.
+How large a batch is follows from how long the ones before it took.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from queue import SimpleQueue
 
-from migrator.concurrency.processes import as_migrator_error
+from migrator.copying.batch_copier import BatchCopier, Copies
 from migrator.copying.concurrency_limit import WORK_BYTES
-from migrator.copying.copy_thread import CopyThread, Event, Report
-from migrator.copying.outcomes import Item, NotCopied, Outcome
+from migrator.copying.outcomes import Item, Outcome
 from migrator.copying.setup import Setup
-from migrator.errors import MigrationFailed
 from migrator.results import Usage
 from migrator.workers.engine import Engine, Pool
 
@@ -33,69 +27,6 @@ GROWTH = 4
 """A batch is at most so many times as large as those whose time is known."""
 MOST_ITEMS = 10_000
 """The most objects in one batch: they are in memory on both sides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Copies:
-    """What came of one batch. ``seconds``: how long it took the worker."""
-
-    outcomes: list[Outcome]
-    report: Report
-    seconds: float
-
-
-# -- in a worker -----------------------------------------------------------------------------------------
-
-
-class BatchCopier:
-    """The job of a worker: ``copier(items)`` copies a batch. Made from ``setup``, which tells how the objects are
-    copied, with the limits of this one worker. ``most_failures``: a batch in which so many objects fail is given up,
-    and the rest of it is not spoken of."""
-
-    def __init__(self, setup: Setup, most_failures: int) -> None:
-        self._setup, self._most_failures = setup, most_failures
-        self._events: SimpleQueue[Event] = SimpleQueue()
-        self._thread: CopyThread | None = None
-        self._report = Report()
-
-    def __call__(self, items: list[Item]) -> Copies:
-        """Copy these and return the outcomes, which can be pickled. Raises the error that ended all of it."""
-        began = time.monotonic()
-        if self._thread is None:
-            self._thread, self._report = CopyThread(self._setup, self._events.put), Report()
-        before = self._report
-        self._thread.copy(items)
-        outcomes: list[Outcome] = []
-        failures = 0
-        while len(outcomes) < len(items):
-            event = self._events.get()
-            self._report = event.report
-            outcomes += map(_sendable, event.outcomes)
-            failures += sum(isinstance(outcome, NotCopied) for outcome in event.outcomes)
-            if event.ended:
-                self._thread.join()
-                self._thread = None
-                raise event.fault or MigrationFailed("Copying ended early.", next_move="Run the same command again.")
-            if failures >= self._most_failures:
-                self.close()
-                break
-        now = self._report
-        spent = Report(now.requests - before.requests, now.cpu_seconds - before.cpu_seconds, now.concurrency)
-        return Copies(outcomes, spent, time.monotonic() - began)
-
-    def close(self) -> None:
-        """Stop what is under way, abort its uploads, and close all connections."""
-        if self._thread is not None:
-            self._thread.give_up()
-            self._thread.join()
-            self._thread, self._events = None, SimpleQueue()
-
-
-def _sendable(outcome: Outcome) -> Outcome:
-    return replace(outcome, error=as_migrator_error(outcome.error)) if isinstance(outcome, NotCopied) else outcome
-
-
-# -- in the driver ---------------------------------------------------------------------------------------
 
 
 def copy_in_batches(
