@@ -54,7 +54,7 @@ def _wait_for_locks(dialect: sa.Dialect, record: object, arguments: object, opti
         options.setdefault("timeout", SQLITE_WAIT)
 
 
-SLOW_FOLDERS = ("bench", "demo", "e2e", "engines", "orchestration", "servers")
+SLOW_FOLDERS = ("bench", "demo", "e2e", "engines", "orchestration", "servers", "workers")
 """All tests in these are slow: they start a server, an engine, or other programs."""
 LONGEST = (
     "test_engines.py",

@@ -1,0 +1,109 @@
+"""Copies with 1, 2 and 4 executors of Spark, from a server behind 50 ms of latency.
+
+    pip install -e '.[demo,spark]'
+    python tests/bench/spark_copies.py
+    python tests/bench/spark_copies.py --objects 2000 --executors 1,2 --json spark.json
+
+Each executor has one core and may send a fixed number of requests at once (--per-executor), few enough that the latency
+is what limits it: this measures how work is spread, not how fast this machine is. All executors, the server and the
+driver share it. What is measured is the stage "copying" of `migrator migrate --engine spark`, as it reports it itself;
+the start of Spark is not part of it. Every object is in the target afterwards, or the run counts as failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.latency import behind
+from migrator.concurrency.threads import run_in_threads
+from migrator.demo.server import Server
+from migrator.store import is_own
+
+ROOT = Path(__file__).parents[2]
+JVM = {"spark.driver.memory": "512m", "spark.executor.memory": "512m", "spark.ui.enabled": "false"}
+
+
+def fill(client: Any, objects: int) -> None:
+    """Write the old bucket."""
+    client.create_bucket(Bucket="bronze")
+    body = os.urandom(1024)
+
+    def put(number: int) -> None:
+        client.put_object(Bucket="bronze", Key=f"part={number % 50}/{number:08}", Body=body)
+
+    for _ in run_in_threads(put, range(objects), workers=16):
+        pass
+
+
+def count(client: Any, bucket: str) -> int:
+    """The objects of a target, but for migrator's own."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return sum(not is_own(entry["Key"]) for page in pages for entry in page.get("Contents", []))
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """Run a command of migrator, and return what it printed. Raises CalledProcessError."""
+    command = [sys.executable, "-m", "migrator", *arguments]
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout, done.stderr, file=sys.stderr)
+        done.check_returncode()
+    return done.stdout
+
+
+def measured(folder: Path, endpoint_url: str, client: Any, executors: int, given: argparse.Namespace) -> dict[str, Any]:
+    """One migration with so many executors."""
+    target = f"target-{executors}-{time.monotonic_ns()}"
+    conf = "".join(f'"{key}" = "{value}"\n' for key, value in JVM.items())
+    (folder / "lake.toml").write_text(
+        f'[source]\nendpoint_url = "{endpoint_url}"\n[target]\nbucket = "{target}"\n[layout]\n'
+        f'"s3://bronze/" = "bronze/"\n[engine]\nkind = "spark"\nmaster = "local-cluster[{executors},1,1024]"\n'
+        f"[engine.conf]\n{conf}"
+    )
+    plan = f"{target}.db"
+    run(folder, "plan", "--config", "lake.toml", "-o", plan)
+    limits = ("--concurrency", str(executors * given.per_executor))
+    copied = json.loads(run(folder, "migrate", plan, "--yes", "--json", "--no-cutover", *limits))["copy"]
+    assert copied["objects"] == given.objects == count(client, target), copied
+    return {"executors": executors, "seconds": copied["seconds"], "rate": copied["objects"] / copied["seconds"]}
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=int, default=12_000)
+    parser.add_argument("--executors", default="1,2,4")
+    parser.add_argument("--per-executor", type=int, default=8, help="Requests at once.")
+    parser.add_argument("--milliseconds", type=float, default=50)
+    parser.add_argument("--json", metavar="FILE")
+    given = parser.parse_args()
+    with Server() as server, tempfile.TemporaryDirectory() as name:
+        os.environ.update(server.environ(), PYTHONPATH=str(ROOT))
+        client = server.client()
+        fill(client, given.objects)
+        with behind(server.endpoint_url, given.milliseconds) as endpoint_url:
+            os.environ.pop("AWS_ENDPOINT_URL_S3", None)
+            numbers = [int(number) for number in given.executors.split(",")]
+            results = [measured(Path(name), endpoint_url, client, number, given) for number in numbers]
+    print(f"{given.objects:,} objects of 1 KiB, {given.milliseconds:g} ms, {given.per_executor} requests per executor")
+    print("executors  seconds  objects/s  of linear")
+    first = results[0]
+    for result in results:
+        result["of_linear"] = result["rate"] / first["rate"] * first["executors"] / result["executors"]
+        print(f"{result['executors']:9} {result['seconds']:8.1f} {result['rate']:10,.0f} {result['of_linear']:10.2f}")
+    if given.json:
+        Path(given.json).write_text(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
