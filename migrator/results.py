@@ -72,3 +72,10 @@ class RunResult:
     late: SourceChanges | None = None
     cut_over: list[str] = field(default_factory=list)
     pointers: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What a user should know about where the work was done: sentences."""
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence for the report, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)

@@ -6,15 +6,11 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from migrator.copying.copier import Copier
 from migrator.copying.options import Options
 from migrator.errors import MigrationFailed
-from migrator.store import Store
-
-OF_AWS = (".amazonaws.com", ".amazonaws.com.cn")
-"""How hosts of AWS end: boto3 chooses among them by region and bucket, unless an endpoint is given."""
+from migrator.store import Store, explicit_connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +45,7 @@ class Setup:
         source, target = stores
         return replace(
             self,
-            source=explicit(source),
-            target=None if self.target is None else explicit(target),
+            source=explicit_connection(source),
+            target=None if self.target is None else explicit_connection(target),
             reached=(source.endpoint_url, target.endpoint_url),
         )
-
-
-def explicit(store: Store) -> dict[str, Any]:
-    """The connection of a store, with the endpoint and the region that this process has found in its environment or
-    its profile."""
-    host = urlsplit(store.endpoint_url).hostname or ""
-    chosen = {} if host.endswith(OF_AWS) else {"endpoint_url": store.endpoint_url}
-    return {**store.connection, **chosen, "region": store.region}

@@ -186,6 +186,8 @@ class _CurrentCopies:
             condition = f"{where} AND {which}"
             items, usage = self._items(condition), run.result.usage
             # What is to be copied once must not be given to an engine that may do it twice.
+            if self.once and run.engine.takes_batches:
+                run.result.note("Objects were copied by the driver: the target keeps each copy as a version.")
             if self.once or not run.engine.takes_batches:
                 yield from copy_objects(self._setup, items, usage)
                 continue

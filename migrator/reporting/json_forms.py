@@ -57,6 +57,7 @@ def migration_json(migration: Migration, plan: PlanDescription) -> dict[str, Any
             "proofs": dict(sorted(done.proofs.items())),
             "checksums": dict(sorted(done.checksums.items())),
         },
+        "notes": done.notes,
         "rewritten_files": done.rewritten,
         "late": asdict(done.late) if done.late else None,
         "tables_cut_over": done.cut_over,

@@ -89,7 +89,7 @@ def _done(done: RunResult, plan: PlanDescription) -> Report:
     planned = copies(plan["actions"]), plan["actions"]["rewrite"]["objects"]
     if plan["phase"] != "planned" and (done.copied, done.rewritten) != planned:
         text += f" (Of {planned[0]:,} and {planned[1]:,} in the plan: earlier runs did the others.)"
-    return [line(text), *proof_lines(done)]
+    return [line(text), *proof_lines(done), *(line(note) for note in done.notes)]
 
 
 def proof_lines(done: RunResult) -> Report:

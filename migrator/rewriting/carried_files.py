@@ -46,10 +46,11 @@ def carried_files(plan: PlanFile) -> CarriedFiles | None:
     """What to send of a plan; None if it would be too much."""
     rows = plan.db.execute(
         "SELECT o.bucket, o.key, o.target, d.size, d.lower, d.upper FROM delete_files d"
-        f" JOIN objects o ON o.id = d.object_id LIMIT {MOST + 1}"
+        " JOIN objects o ON o.id = d.object_id LIMIT ?",
+        (MOST + 1,),
     ).fetchall()
     odd = plan.db.execute(
-        f"SELECT bucket, key FROM objects WHERE key LIKE '%//%' OR key LIKE '/%' LIMIT {MOST + 1}"
+        "SELECT bucket, key FROM objects WHERE key LIKE '%//%' OR key LIKE '/%' LIMIT ?", (MOST + 1,)
     ).fetchall()
     if max(len(rows), len(odd)) > MOST:
         return None

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from migrator.carriers.checkpoints import COPIED_LAST
 from migrator.errors import MigrationFailed, Occupied
 from migrator.inventory.modified import ModifiedTimes
+from migrator.inventory.versions import has_versions
 from migrator.planfile.queries import count_objects, pending_rewrites, pending_uploads
-from migrator.planfile.rows import FILES, LOG_ROLES, REWRITTEN_ROLES, ROLE_SCRIPT, TIMED_ROLES, UNITS, PlannedObject
+from migrator.planfile.rows import (
+    FILES,
+    LOG_ROLES,
+    REWRITTEN_ROLES,
+    ROLE_DELETES,
+    ROLE_MANIFEST,
+    ROLE_SCRIPT,
+    TIMED_ROLES,
+    UNITS,
+    PlannedObject,
+)
 from migrator.results import Written
+from migrator.rewriting.carried_files import carried_files, carried_rewriter
 from migrator.rewriting.local_files import upload
 from migrator.rewriting.logs import LogRewriter
 from migrator.rewriting.measured_files import JournalledFiles, plan_rewriter
-from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
+from migrator.rewriting.rewriter import PARALLEL_ABOVE, THREADS, Job, Rewriter, rewriting
 from migrator.rewriting.scripts import ScriptRewriter, script_names
 from migrator.run import Run
+from migrator.store import explicit_connection
 from migrator.target.log_times import stale_logs
+from migrator.workers.batched import in_batches, missing_modules
+
+REMOTE_ROLES = (ROLE_DELETES, ROLE_MANIFEST)
+"""The files that executors rewrite. Each of the others needs what the journal has of those before it."""
+REMOTE_MODULES = ("migrator.rewriting.carried_files", "pyarrow.parquet")
+"""What executors must be able to import for it: packages with compiled parts, which "migrator pack" leaves out."""
 
 _TIMED_LOGS_DONE = f"""
 SELECT o.id, o.target, o.role, d.etag FROM objects o JOIN done d ON d.object_id = o.id
@@ -31,14 +51,32 @@ def rewrite_tables(run: Run) -> None:
 
     Raises MigrationFailed or PlanStale after all that could be rewritten was.
     """
-    rewriter = Rewriter(run.store, run.layout.new_path, JournalledFiles(run.plan, run.store))
     for role in REWRITTEN_ROLES:
         where = pending_rewrites(role)
         _, size = count_objects(run.plan.db, where)
-        worker = (plan_rewriter, run.plan.path, run.store.connection, run.conditional)
-        with rewriting(rewriter, size, *worker) as (rewrite, workers):
+        with _rewriting(run, role, size) as (rewrite, workers):
             job = _job(run, _of_table(run, rewrite))
             run.each_object(f"rewriting {role}", where, job, workers=workers, unit=UNITS[role])
+
+
+@contextmanager
+def _rewriting(run: Run, role: str, size: int) -> Iterator[tuple[Callable[[Job], Written], int]]:
+    """The function that rewrites files of this role, and the number of threads to call it from. ``size``: the bytes of
+    all of them. Large manifests and deletes are rewritten by the executors, where there are some."""
+    if run.engine.remote and role in REMOTE_ROLES and size >= PARALLEL_ABOVE and not has_versions(run.plan):
+        files = carried_files(run.plan)
+        missing = missing_modules(run.engine, list(REMOTE_MODULES))
+        if files is not None and not missing:
+            how = (explicit_connection(run.store), run.conditional, files)
+            with in_batches(run.engine, carried_rewriter, *how) as batched:
+                yield batched, batched.threads
+            return
+        lacking = f"executors lack {', '.join(missing)}" if missing else "there are too many delete files to send"
+        run.result.note(f"The files of tables were rewritten by the driver: {lacking}.")
+    rewriter = Rewriter(run.store, run.layout.new_path, JournalledFiles(run.plan, run.store))
+    worker = (plan_rewriter, run.plan.path, run.store.connection, run.conditional)
+    with rewriting(rewriter, size, *worker) as (rewrite, workers):
+        yield rewrite, workers
 
 
 def upload_local_files(run: Run) -> None:

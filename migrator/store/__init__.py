@@ -10,6 +10,7 @@ from migrator.store.checksums import Checksum
 from migrator.store.conditional import Conditional, Expected, probe_conditional
 from migrator.store.connection import CONCURRENCY
 from migrator.store.deleting import MOST_DELETIONS, Deletion, NotDeleted, delete_bucket, delete_objects
+from migrator.store.elsewhere import explicit_connection
 from migrator.store.etags import (
     MAX_PARTS,
     RunningETag,
@@ -53,6 +54,7 @@ __all__ = [
     "delete_bucket",
     "delete_objects",
     "etag_of_parts",
+    "explicit_connection",
     "is_md5",
     "is_own",
     "lists_in_order",

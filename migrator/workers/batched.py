@@ -19,6 +19,7 @@ from migrator.workers.engine import Engine, Pool
 
 MOST = 16
 """How many items are in a batch."""
+MOST_THREADS = 512
 AT_ONCE = 4
 """How many items of a batch a worker does at once: jobs also wait for the store."""
 
@@ -26,8 +27,8 @@ _Waiting = tuple[Any, "Future[Any]"]
 
 
 class EachOf:
-    """The job of a worker: it does ``make(*arguments)`` on each item of a batch, and returns (error, result) of each, in
-    their order. The job must be safe between threads."""
+    """The job of a worker: it does ``make(*arguments)`` on each item of a batch, and returns (error, result) of each,
+    in their order. The job must be safe between threads."""
 
     def __init__(self, make: Callable[..., Callable[[Any], Any]], *arguments: Any) -> None:
         self._job = make(*arguments)
@@ -49,7 +50,7 @@ class Batched:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self.threads = pool.parallel * MOST
+        self.threads = min(MOST_THREADS, pool.parallel * MOST)
         """From how many threads to call it, so that batches are full."""
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._handing = [threading.Thread(target=self._hand_out, daemon=True) for _ in range(pool.parallel)]
@@ -135,4 +136,3 @@ def missing_modules(engine: Engine, names: list[str]) -> list[str]:
     raises."""
     with engine.pool(Imports) as pool, ThreadPoolExecutor(pool.parallel) as threads:
         return sorted({name for missing in threads.map(pool, [names] * pool.parallel) for name in missing})
-
