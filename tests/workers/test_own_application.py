@@ -23,7 +23,7 @@ from migrator.workers.settings import EngineSettings
 from workers.application import ROOT, descendants, toml
 from workers.lakes import Kept, afresh, everything, migrated_lake
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
+pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing() or "-"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

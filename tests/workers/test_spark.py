@@ -28,7 +28,7 @@ from workers import jobs
 from workers.application import EXECUTORS, application, executors, python_workers
 from workers.lakes import Kept, afresh, check_without_old_buckets, everything, migrated_lake
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
+pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing() or "-"), pytest.mark.timeout(900)]
 
 SPECULATES = {
     "spark.speculation": "true",
@@ -255,6 +255,43 @@ def test_the_limits_hold_for_all_executors_together(world: World) -> None:
     began = time.monotonic()
     world.run("migrate", plan, "--yes", "--engine", "spark", "--tps", "4", "--files-from", listed)
     assert time.monotonic() - began > 4.0
+
+
+def test_executors_rewrite_manifests(world: World, expected: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they do when there are many bytes of them. The driver's own rewriter must not be used for these."""
+    from migrator.rewriting import rewriter, stage
+
+    monkeypatch.setattr(stage, "PARALLEL_ABOVE", 0)
+    here: list[str] = []
+    for name in ("_manifest", "_deletes"):
+        rewrite = getattr(rewriter.Rewriter, name)
+        noted = lambda self, job, rewrite=rewrite: (here.append(job.place), rewrite(self, job))[1]  # noqa: E731
+        monkeypatch.setattr(rewriter.Rewriter, name, noted)
+    world.run("migrate", world.plan(), "--yes", "--engine", "spark", "--json")
+    assert here == []
+    assert everything(world.client) == expected
+
+
+def test_what_executors_cannot_import_is_rewritten_by_the_driver(
+    world: World, expected: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from migrator.rewriting import stage
+
+    monkeypatch.setattr(stage, "PARALLEL_ABOVE", 0)
+    monkeypatch.setattr(stage, "REMOTE_MODULES", ("there_is_no_such_module",))
+    result = world.run("migrate", world.plan(), "--yes", "--engine", "spark")
+    assert "rewritten by the driver: executors lack there_is_no_such_module." in result.stdout
+    assert everything(world.client) == expected
+
+
+def test_a_target_that_keeps_versions_is_copied_by_the_driver(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that runs twice would make two versions there."""
+    from migrator.copying import stage
+
+    monkeypatch.setattr(stage, "has_versions", lambda plan: True)
+    monkeypatch.setattr("migrator.workers.spark.SparkEngine.parallel", lambda self: pytest.fail("Spark was used"))
+    result = world.run("migrate", world.plan(), "--yes", "--engine", "spark", "--no-cutover")
+    assert "Objects were copied by the driver: the target keeps each copy as a version." in result.stdout
 
 
 def test_the_same_target_with_the_old_buckets_gone(world: World, expected: Kept) -> None:
