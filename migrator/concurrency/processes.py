@@ -265,6 +265,11 @@ class Workers(Generic[Item, Result]):
         """The number of processes: how many items are done at once."""
         return self._processes
 
+    @property
+    def callers(self) -> int:
+        """How many threads may call the pool."""
+        return self._processes
+
     def cancel(self) -> None:
         """Kill the processes. Calls for what they work on raise MigrationFailed."""
         for child in self._children:

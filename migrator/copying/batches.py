@@ -18,11 +18,13 @@ from migrator.copying.setup import Setup
 from migrator.results import Usage
 from migrator.workers.engine import Engine, Pool
 
-FIRST_WORK = 64
+FIRST_WORK = 128
 """How much the first batches are; an object is 1, and 1 more for each ``WORK_BYTES``."""
 BATCH_SECONDS = 4.0
 """How long a batch should take: long enough that handing it out costs nothing, short enough that the journal follows,
 and that little is done again after a worker was lost."""
+LEAST_SECONDS = 1.0
+"""The last batches are smaller, so that all workers end at about the same time, but not smaller than this."""
 GROWTH = 4
 """A batch is at most so many times as large as those whose time is known."""
 MOST_ITEMS = 10_000
@@ -49,7 +51,9 @@ def copy_in_batches(
     usage.processes = max(usage.processes, parallel)
     sizes = BatchSizes(total, parallel, least=min(FIRST_WORK, limits.concurrency))
     with engine.pool(BatchCopier, shared, most_failures) as pool:
-        yield from _Dispatcher(pool, parallel, sizes, usage).run(chain(first, waiting))
+        callers = pool.callers if parallel == pool.parallel else parallel
+        sizes.callers = callers
+        yield from _Dispatcher(pool, callers, sizes, usage).run(chain(first, waiting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,11 @@ class Total:
 
 @dataclass
 class BatchSizes:
-    """How much the next batch is. ``least``: a batch that is smaller leaves a worker with nothing to do at once."""
+    """How much the next batch is. ``callers``: how many batches are under way or wait. ``least``: a batch that is
+    smaller leaves a worker with nothing to do at once."""
 
     total: Total
-    parallel: int
+    callers: int
     least: int = FIRST_WORK
     _rate: float = 0.0
     _known: float = 0.0
@@ -78,9 +83,11 @@ class BatchSizes:
 
     def next(self, items: Iterator[Item]) -> list[Item]:
         """Take the next batch; [] at the end."""
-        left = max(0.0, self.total.work - self._given) / (2 * self.parallel)
+        left = max(0.0, self.total.work - self._given) / (2 * self.callers)
         wanted = self._rate * BATCH_SECONDS if self._rate else FIRST_WORK
-        wanted = max(self.least, min(wanted, GROWTH * self._known or FIRST_WORK, left))
+        wanted = max(
+            self.least, min(self._rate * LEAST_SECONDS, wanted), min(wanted, GROWTH * self._known or FIRST_WORK, left)
+        )
         batch: list[Item] = []
         work = 0.0
         while work < wanted and len(batch) < MOST_ITEMS and (more := list(islice(items, 1))):
@@ -101,16 +108,16 @@ def work_of(item: Item) -> float:
 
 
 class _Dispatcher:
-    """Hands batches to a pool, from as many threads as it does at once."""
+    """Hands batches to a pool, from ``callers`` threads."""
 
-    def __init__(self, pool: Pool, parallel: int, sizes: BatchSizes, usage: Usage) -> None:
-        self._pool, self._parallel, self._sizes, self._usage = pool, parallel, sizes, usage
+    def __init__(self, pool: Pool, callers: int, sizes: BatchSizes, usage: Usage) -> None:
+        self._pool, self._callers, self._sizes, self._usage = pool, callers, sizes, usage
         self._finished: SimpleQueue[Future[Copies]] = SimpleQueue()
         self._running: dict[Future[Copies], list[Item]] = {}
 
     def run(self, items: Iterator[Item]) -> Generator[list[Outcome], None, None]:
         """Hand out all items, and yield the outcomes."""
-        threads = ThreadPoolExecutor(self._parallel, thread_name_prefix="migrator-batch")
+        threads = ThreadPoolExecutor(self._callers, thread_name_prefix="migrator-batch")
         try:
             self._fill(threads, items)
             while self._running:
@@ -128,7 +135,7 @@ class _Dispatcher:
             threads.shutdown(wait=True, cancel_futures=True)
 
     def _fill(self, threads: ThreadPoolExecutor, items: Iterator[Item]) -> None:
-        while len(self._running) < self._parallel and (batch := self._sizes.next(items)):
+        while len(self._running) < self._callers and (batch := self._sizes.next(items)):
             future = threads.submit(self._pool, batch)
             self._running[future] = batch
             future.add_done_callback(self._finished.put)
@@ -136,4 +143,4 @@ class _Dispatcher:
     def _use(self, copies: Copies) -> None:
         self._usage.requests += copies.report.requests
         self._usage.cpu_seconds += copies.report.cpu_seconds
-        self._usage.level = copies.report.concurrency * self._parallel
+        self._usage.level = copies.report.concurrency * min(self._callers, self._pool.parallel)

@@ -50,10 +50,10 @@ class Batched:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self.threads = min(MOST_THREADS, pool.parallel * MOST)
+        self.threads = min(MOST_THREADS, pool.callers * MOST)
         """From how many threads to call it, so that batches are full."""
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._handing = [threading.Thread(target=self._hand_out, daemon=True) for _ in range(pool.parallel)]
+        self._handing = [threading.Thread(target=self._hand_out, daemon=True) for _ in range(pool.callers)]
         for thread in self._handing:
             thread.start()
 

@@ -17,7 +17,13 @@ class Pool(Protocol):
 
     @property
     def parallel(self) -> int:
-        """How many items are done at once. So many threads may call the pool; no more, or limits would not hold."""
+        """How many items are done at once."""
+
+    @property
+    def callers(self) -> int:
+        """How many threads may call the pool: at least ``parallel``. More where items can wait, so that no worker waits
+        for the next one, and where it is certain that no more than ``parallel`` are done at once: limits are divided
+        by that."""
 
     def __call__(self, item: Any) -> Any:
         """Do the job on ``item`` in some worker, and return the result. Raises the MigratorError that the job raised,

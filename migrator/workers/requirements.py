@@ -15,7 +15,8 @@ from migrator.errors import MigrationFailed
 
 PACKED = "migrator_packed"
 """The module in the file of ``migrator pack`` that makes the rest of it importable."""
-NEEDED = ("migrator", "boto3", "botocore")
+NEEDED = ("migrator", "boto3", "botocore", "migrator.copying.batch_copier")
+"""In this order: the first that is missing is named."""
 
 Task = Callable[[bytes], Any]
 """Does an item on an executor: pickled item → the answer of :func:`migrator.workers.task.do`, or a text that says what

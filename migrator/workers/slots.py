@@ -57,6 +57,11 @@ def executor_slots(context: Context) -> list[int]:
     return [one.totalCores() // per_task for one in found if (one.id() == "driver") == local and one.totalCores()]
 
 
+def grows(context: Context) -> bool:
+    """True if Spark may add executors, so that more tasks run at once than :func:`slots_of` has counted."""
+    return bool(context.getConf().get("spark.dynamicAllocation.enabled", "false") == "true")
+
+
 def _is_local(context: Context) -> bool:
     master = str(context.master)
     return master == "local" or master.startswith("local[")

@@ -26,7 +26,7 @@ from typing import Any
 from migrator.errors import ConfigError, MigrationFailed, redacted
 from migrator.workers.requirements import Nothing, lacking, task_of
 from migrator.workers.settings import SPARK, EngineSettings
-from migrator.workers.slots import Context, slots_of
+from migrator.workers.slots import Context, grows, slots_of
 from migrator.workers.task import answered, packed
 
 PYTHON = "spark.pyspark.python"
@@ -81,7 +81,10 @@ class SparkEngine:
     def pool(self, make: Callable[..., Callable[[Any], Any]], *arguments: Any) -> Iterator[SparkPool]:
         """See :meth:`migrator.workers.engine.Engine.pool`."""
         parallel = self.parallel()
+        # A job takes a quarter of a second to begin. Meanwhile the executor works on the one before, if no other could.
+        callers = parallel if grows(self._context) else 2 * parallel
         with _pool(self._context, parallel, packed(make, *arguments)) as pool:
+            pool.callers = callers
             yield pool
 
     def _connect(self) -> Context:
@@ -109,7 +112,7 @@ class SparkPool:
     """Implements :class:`migrator.workers.engine.Pool`: one task for each item."""
 
     def __init__(self, context: Context, parallel: int, setup: Any) -> None:
-        self.parallel = parallel
+        self.parallel = self.callers = parallel
         self._context = context
         self._group = f"migrator-{uuid.uuid4().hex}"
         self._task = task_of(setup)
