@@ -83,7 +83,7 @@ class BatchSizes:
 
     def next(self, items: Iterator[Item]) -> list[Item]:
         """Take the next batch; [] at the end."""
-        left = max(0.0, self.total.work - self._given) / (2 * self.callers)
+        left = max(0.0, self.total.work - self._given) / self.callers
         wanted = self._rate * BATCH_SECONDS if self._rate else FIRST_WORK
         wanted = max(
             self.least, min(self._rate * LEAST_SECONDS, wanted), min(wanted, GROWTH * self._known or FIRST_WORK, left)

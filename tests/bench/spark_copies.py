@@ -81,9 +81,9 @@ def measured(folder: Path, endpoint_url: str, client: Any, executors: int, given
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objects", type=int, default=12_000)
+    parser.add_argument("--objects", type=int, default=4_000)
     parser.add_argument("--executors", default="1,2,4")
-    parser.add_argument("--per-executor", type=int, default=8, help="Requests at once.")
+    parser.add_argument("--per-executor", type=int, default=2, help="Requests at once.")
     parser.add_argument("--milliseconds", type=float, default=50)
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
