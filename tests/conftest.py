@@ -58,6 +58,7 @@ SLOW_FOLDERS = ("bench", "demo", "e2e", "engines", "orchestration", "servers", "
 """All tests in these are slow: they start a server, an engine, or other programs."""
 LONGEST = (
     "test_engines.py",
+    "test_engines_lake.py",
     "test_stale_writers.py",
     "engines/test_streams.py",
     "test_writers.py",

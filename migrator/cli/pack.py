@@ -25,12 +25,12 @@ def pack(output: Path, as_json: bool) -> None:
     """Pack what the executors of --engine spark need, in one file.
 
     That is migrator itself and boto3, with what it needs: pure Python. The executors need the same version of Python as
-    the driver. Name the file in lake.toml ([engine] pack), or give it to spark-submit. It holds no credentials.
+    the driver. Name the file in lake.toml ([engine] pack), or give it to spark-submit --py-files. It holds no
+    credentials.
 
     \b
     Example:
       migrator pack -o migrator-executors.zip
-      spark-submit --py-files migrator-executors.zip migrate.py
     """
     from migrator import api
     from migrator.reporting.packing import packed_json, packed_report

@@ -75,6 +75,7 @@ def measured(folder: Path, endpoint_url: str, client: Any, executors: int, given
     limits = ("--concurrency", str(executors * given.per_executor))
     copied = json.loads(run(folder, "migrate", plan, "--yes", "--json", "--no-cutover", *limits))["copy"]
     assert copied["objects"] == given.objects == count(client, target), copied
+    print(f"{executors} executor(s): {copied['seconds']:.1f} s", file=sys.stderr, flush=True)
     return {"executors": executors, "seconds": copied["seconds"], "rate": copied["objects"] / copied["seconds"]}
 
 
