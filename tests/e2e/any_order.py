@@ -686,7 +686,9 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 def cutover_begun(plan: Path) -> bool:
-    with closing(sqlite3.connect(f"file:{plan}?mode=ro", uri=True)) as db:
+    with closing(
+        sqlite3.connect(f"file:{plan}?mode=rw", uri=True, timeout=60)
+    ) as db:  # a killed run may have left work
         query = "SELECT 1 FROM events WHERE event = ?"
         return db.execute(query, (CUTOVER_BEGUN,)).fetchone() is not None
 

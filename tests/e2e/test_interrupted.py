@@ -166,8 +166,9 @@ def open_parts(client: Any) -> int:
 
 
 def runs(plan: Path) -> int:
-    """How often a migration of the plan began."""
-    with closing(sqlite3.connect(f"file:{plan}?mode=ro", uri=True)) as db:
+    """How often a migration of the plan began. What a killed one left of its last transaction must be undone first, so
+    the right to read alone does not do."""
+    with closing(sqlite3.connect(f"file:{plan}?mode=rw", uri=True, timeout=60)) as db:
         return int(db.execute("SELECT count(*) FROM events WHERE event = 'started'").fetchone()[0])
 
 
