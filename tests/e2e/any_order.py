@@ -686,9 +686,8 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 def cutover_begun(plan: Path) -> bool:
-    with closing(
-        sqlite3.connect(f"file:{plan}?mode=rw", uri=True, timeout=60)
-    ) as db:  # a killed run may have left work
+    # Not only to read: what a killed one left of its last transaction must be undone first.
+    with closing(sqlite3.connect(f"file:{plan}?mode=rw", uri=True, timeout=60)) as db:
         query = "SELECT 1 FROM events WHERE event = ?"
         return db.execute(query, (CUTOVER_BEGUN,)).fetchone() is not None
 
