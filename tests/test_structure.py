@@ -92,6 +92,7 @@ WITHOUT_S3 = (
 
 PURE = (
     "inventory/bucket_settings.py",
+    "inventory/s3_report/arrow_rows.py",
     "inventory/s3_report/manifest.py",
     "inventory/s3_report/rows.py",
 )

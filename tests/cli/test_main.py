@@ -37,6 +37,11 @@ def test_help_and_completion_load_neither_boto3_nor_pyiceberg() -> None:
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
+def test_no_command_loads_pyarrow_before_it_is_needed() -> None:
+    done = python("-c", "import sys, migrator.api; print('pyarrow' in sys.modules)")
+    assert done.stdout == "False\n", done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_completion_script_is_printed(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("click.shell_completion.BashComplete._check_version", staticmethod(lambda: None))

@@ -19,7 +19,7 @@ VERSION = "2016-11-30"
 CSV, ORC, PARQUET = "CSV", "ORC", "Parquet"
 MOST_SIZE = 1 << 53
 """Bytes. No object is larger; S3 writes files of 2 GB at most."""
-_LAST_MS = 253_402_300_799_000
+LAST_MS = 253_402_300_799_000
 """The end of the year 9999, in milliseconds since the epoch."""
 
 BUCKET, KEY = "bucket", "key"
@@ -120,8 +120,8 @@ def _format(found: Mapping[str, Any], place: str) -> str:
 def _created(found: Mapping[str, Any], place: str) -> int:
     """The time of the report. S3 writes the number as a string."""
     given = found.get("creationTimestamp")
-    text = str(given) if isinstance(given, int) and not isinstance(given, bool) and abs(given) <= _LAST_MS else given
-    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,15}", text) or not 0 < int(text) <= _LAST_MS:
+    text = str(given) if isinstance(given, int) and not isinstance(given, bool) and abs(given) <= LAST_MS else given
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,15}", text) or not 0 < int(text) <= LAST_MS:
         raise Unreadable(place, f"its creationTimestamp is {str(given)[:40]!r}, which is no time in milliseconds")
     return int(text)
 

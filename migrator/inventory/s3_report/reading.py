@@ -5,12 +5,13 @@ Each file goes into a temporary file, and nothing of it is used before its size 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
+from io import BytesIO
 from typing import BinaryIO
 
 from migrator.errors import ConfigError, NotFound, Unreadable
-from migrator.inventory.s3_report.manifest import MOST_SIZE, Manifest, ReportFile, parse_manifest
+from migrator.inventory.local_files import digest
+from migrator.inventory.s3_report.manifest import LAST_MS, Manifest, ReportFile, parse_manifest
 from migrator.inventory.s3_report.rows import Row, read_rows
 from migrator.layout import Location
 from migrator.store import Store, StoredObject
@@ -18,7 +19,6 @@ from migrator.store.answers import Absurd, checked_etag, checked_name, checked_s
 
 MOST_MANIFEST = 64 << 20
 """Bytes in a manifest: some 200 for each file, each of which has up to millions of rows."""
-_CHUNK = 1 << 20
 _LEAVE = "Take another report of the bucket, or leave --inventory out."
 
 
@@ -60,7 +60,7 @@ def _check_sum(store: Store, at: Location, data: bytes, place: str) -> None:
         beside = store.get(at.bucket, name).data
     except NotFound:
         return
-    if beside.decode("ascii", "replace").strip().lower() != _md5(data):
+    if beside.decode("ascii", "replace").strip().lower() != digest(BytesIO(data), "md5"):
         reason = f"its MD5 is not the one in s3://{at.bucket}/{name}"
         raise Unreadable(place, reason, next_move=f"It may be half written: wait, and plan again. {_LEAVE}")
 
@@ -93,20 +93,14 @@ def _downloaded(store: Store, manifest: Manifest, file: ReportFile, place: str) 
     except NotFound as error:
         raise Unreadable(place, f"it does not exist, and {manifest.place} names it") from error
     try:
-        digest = hashlib.md5(usedforsecurity=False)
-        while chunk := content.read(_CHUNK):
-            digest.update(chunk)
-        if digest.hexdigest() != file.md5:
-            raise Unreadable(place, f"its MD5 is {digest.hexdigest()}, and {manifest.place} says {file.md5}")
+        md5 = digest(content, "md5")
+        if md5 != file.md5:
+            raise Unreadable(place, f"its MD5 is {md5}, and {manifest.place} says {file.md5}")
         content.seek(0)
     except BaseException:
         content.close()
         raise
     return content
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _objects(page: list[Row], manifest: Manifest, first: int, place: str) -> list[StoredObject]:
@@ -141,7 +135,7 @@ def _object(row: Row) -> StoredObject:
         if value is None or value == "":
             raise Absurd(f"{key!r} has no {name}")
     modified = row.modified if isinstance(row.modified, int) else checked_time(str(row.modified), key)
-    if not 0 <= modified <= MOST_SIZE:
+    if not 0 <= modified <= LAST_MS:
         raise Absurd(f"{key!r} has the time {modified}")
     etag = checked_etag(str(row.etag), key)
     if not etag:
