@@ -96,6 +96,13 @@ def is_metadata_file(name: str) -> bool:
     return _METADATA_NAME.fullmatch(name) is not None
 
 
+def table_folder(key: str) -> str:
+    """The folder of the table that a metadata file belongs to, without a slash at its end; "" for a whole bucket.
+    ``key``: that of the metadata file."""
+    folder = key.rpartition("/")[0]
+    return "" if folder == "metadata" else folder.removesuffix("/metadata")
+
+
 def metadata_version(name: str) -> int | None:
     """The version in the name of a metadata file, 7 in ``v7.metadata.json``; None if it has none."""
     found = _VERSIONED_NAME.fullmatch(name)

@@ -6,6 +6,7 @@ twice in one plan is proposed for two different places.
 
 from __future__ import annotations
 
+from migrator.iceberg.metadata import table_folder
 from migrator.inventory.located import rule_text
 from migrator.inventory.tables import FoundTable
 from migrator.layout import Layout, Location
@@ -21,8 +22,7 @@ def root_of(uri: str) -> Location | None:
     at = Location.parse(uri)
     if at is None:
         return None
-    folder = at.key.rpartition("/")[0]
-    root = "" if folder == "metadata" else folder.removesuffix("/metadata")
+    root = table_folder(at.key)
     return Location("s3", at.bucket, root) if root else None
 
 

@@ -11,8 +11,9 @@ from migrator.catalogs import CatalogTable
 from migrator.catalogs.base import VIEW
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, Unreadable
-from migrator.iceberg.metadata import is_metadata_file, read_metadata
+from migrator.iceberg.metadata import is_metadata_file, read_metadata, table_folder
 from migrator.iceberg.views import read_view
+from migrator.inventory.metadata_cache import MetadataCache
 from migrator.layout import Layout
 from migrator.planfile.file import PlanFile
 from migrator.store import Store
@@ -28,6 +29,7 @@ Place = tuple[str, str]
 def table_places(
     plan: PlanFile,
     store: Store,
+    files: MetadataCache,
     layout: Layout,
     named: Iterable[CatalogTable],
     places: Sequence[Place],
@@ -38,8 +40,8 @@ def table_places(
 
     Raises StoreError; a metadata file that is missing or damaged is left to whoever plans the table.
     """
-    found = {(bucket, _folder_of(key)) for bucket, key in plan.db.execute(_IN_PLAN) if _is_metadata(key)}
-    found |= set(_named_places(store, layout, named))
+    found = {(bucket, _below(table_folder(key))) for bucket, key in plan.db.execute(_IN_PLAN) if _is_metadata(key)}
+    found |= set(_named_places(store, files, layout, named))
     inside = {both for place in found if place[0] in buckets for both in _within(place, places)}
     kept: list[Place] = []
     for bucket, prefix in sorted(inside):
@@ -52,11 +54,9 @@ def _is_metadata(key: str) -> bool:
     return is_metadata_file(key.rpartition("/")[2])
 
 
-def _folder_of(key: str) -> str:
-    """The folder of the table that a metadata file belongs to, with a slash at its end; "" for the whole bucket."""
-    folder = key.rpartition("/")[0]
-    root = "" if folder == "metadata" else folder.removesuffix("/metadata")
-    return f"{root}/" if root else ""
+def _below(folder: str) -> str:
+    """What the keys in a folder begin with; "" for the whole bucket."""
+    return f"{folder}/" if folder else ""
 
 
 def _within(place: Place, places: Sequence[Place]) -> Iterator[Place]:
@@ -68,14 +68,14 @@ def _within(place: Place, places: Sequence[Place]) -> Iterator[Place]:
             yield bucket, prefix
 
 
-def _named_places(store: Store, layout: Layout, named: Iterable[CatalogTable]) -> Iterator[Place]:
+def _named_places(store: Store, files: MetadataCache, layout: Layout, named: Iterable[CatalogTable]) -> Iterator[Place]:
     """The folder of each pointer, and each place that the metadata file there names."""
 
     def read(table: CatalogTable) -> list[str]:
         at = layout.place_of(table.metadata_location)
         if at is None or at.bucket == layout.target_bucket:
             return []
-        data = store.get(at.bucket, at.key).data
+        data = files.read(at.bucket, at.key)
         if table.kind == VIEW:
             return [read_view(data, at.uri).location]
         metadata = read_metadata(data, at.uri)
@@ -84,7 +84,7 @@ def _named_places(store: Store, layout: Layout, named: Iterable[CatalogTable]) -
     for outcome in run_in_threads(read, named, workers=store.concurrency):
         pointer = layout.place_of(outcome.item.metadata_location)
         if pointer is not None:
-            yield pointer.bucket, _folder_of(pointer.key)
+            yield pointer.bucket, _below(table_folder(pointer.key))
         if isinstance(outcome, Failed):
             if not isinstance(outcome.error, NotFound | Unreadable):
                 raise outcome.error
@@ -92,5 +92,4 @@ def _named_places(store: Store, layout: Layout, named: Iterable[CatalogTable]) -
         for path in outcome.result:
             at = layout.place_of(path)
             for place in (at, at.collapsed) if at is not None else ():
-                folder = place.key.rstrip("/")
-                yield place.bucket, f"{folder}/" if folder else ""
+                yield place.bucket, _below(place.key.rstrip("/"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
 
 from migrator.findings import INFO, WARN, Finding
 from migrator.inventory.bucket_settings import encryption_of, endings, strength_of, words_for
@@ -15,6 +14,7 @@ from migrator.planfile.queries import MOVES
 from migrator.settings.kinds import CORS, ENCRYPTION, LIFECYCLE, LOCK, OWNERSHIP, PUBLIC, TAGS
 from migrator.store import Store
 from migrator.store.bucket_settings import BucketSettings, read_settings
+from migrator.store.endpoints import is_of_aws
 
 _SAME_EVERYWHERE = (PUBLIC, OWNERSHIP, ENCRYPTION, CORS, TAGS, LOCK)
 """Settings that name no place in the bucket: where the target has an equal one, nothing is lost."""
@@ -78,8 +78,7 @@ def find_settings(plan: PlanFile, store: Store, layout: Layout, read: Mapping[st
 
 def _new_bucket(store: Store, layout: Layout) -> BucketSettings:
     """The settings of a target bucket that is still to be created."""
-    host = urlsplit(store.ends[1].endpoint_url).hostname or ""
-    on_aws = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    on_aws = is_of_aws(store.ends[1].endpoint_url)
     return BucketSettings(layout.target_bucket, found=dict(_NEW_ON_AWS) if on_aws else {})
 
 

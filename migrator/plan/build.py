@@ -16,6 +16,7 @@ from migrator.catalogs import Catalog, CatalogTable
 from migrator.config import Settings, checked_codes
 from migrator.errors import ConfigError, NotFound
 from migrator.inventory.listing import Listing
+from migrator.inventory.metadata_cache import MetadataCache
 from migrator.inventory.tables import check_left, check_only, named_tables
 from migrator.inventory.versions import (
     compare_histories,
@@ -107,7 +108,8 @@ def _build(
     target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is reported before the listing
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = _named_tables(plan, catalogs, settings)
-    sources = find_objects(plan, settings, store, layout, named, progress)
+    files = MetadataCache(store)
+    sources = find_objects(plan, settings, store, files, layout, named, progress)
     histories = list_histories(plan, store, layout, sources.listed, progress, keep=settings.all_versions)
     target = Listing(plan.db)
     if target_exists:  # all of it, not just the layout's prefixes: tables made there since may lie anywhere
@@ -118,7 +120,7 @@ def _build(
     compare_listings(plan)
     ledger = Ledger(store, layout.target_bucket)
     recognize_copies(plan, ledger)
-    plan_tables(plan, store, layout, catalogs, named, progress, settings)
+    plan_tables(plan, store, files, layout, catalogs, named, progress, settings)
     note_target_metadata(plan, layout)
     compare_contents(plan, store, layout, progress)
     skip_doubled_markers(plan)

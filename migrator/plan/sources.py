@@ -16,6 +16,7 @@ from migrator.config import Settings
 from migrator.errors import ConfigError, MigratorError, StoreError
 from migrator.findings import INFO, WARN, Finding
 from migrator.inventory.listing import list_sources
+from migrator.inventory.metadata_cache import MetadataCache
 from migrator.inventory.s3_report.manifest import Manifest
 from migrator.inventory.s3_report.reading import open_report, read_report
 from migrator.inventory.table_places import table_places
@@ -50,6 +51,7 @@ def find_objects(
     plan: PlanFile,
     settings: Settings,
     store: Store,
+    files: MetadataCache,
     layout: Layout,
     named: Sequence[CatalogTable],
     progress: Progress,
@@ -71,7 +73,7 @@ def find_objects(
     used = [_read(plan, store, layout, manifest, places, progress) for manifest in manifests]
     move = "Name one report of each bucket, or leave --inventory out."
     _make_indexes(plan, f"{' or '.join(manifest.place for manifest in manifests)} has a key twice", move)
-    folders = table_places(plan, store, layout, named, places, reported)
+    folders = table_places(plan, store, files, layout, named, places, reported)
     for bucket, prefix in folders:
         _forget(plan, bucket, prefix)
     others = [place for place in places if place[0] not in reported]

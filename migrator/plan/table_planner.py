@@ -34,6 +34,7 @@ from migrator.target import given_up, read_records
 def plan_tables(
     plan: PlanFile,
     store: Store,
+    files: MetadataCache,
     layout: Layout,
     catalogs: Mapping[str, Catalog],
     named: Iterable[CatalogTable],
@@ -46,7 +47,6 @@ def plan_tables(
     Raises an error only if a server or a catalog cannot be read.
     """
     named = list(named)
-    files = MetadataCache(store)
     discovery = discover(plan, store, files, layout, catalogs, named, progress)
     prepare_marks(plan)
     wave = Wave(plan, layout, settings.only)

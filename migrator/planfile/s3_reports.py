@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from migrator.errors import PlanStale
+from migrator.findings import counted
 
 REPORTS = "s3_inventories"
 """The key in the header. Plans of older versions lack it."""
@@ -44,8 +45,8 @@ class UsedReport:
         if self.created > now * 1000:
             return ""
         if hours < 48:
-            return f"{hours:.0f} hour{'' if round(hours) == 1 else 's'} old"
-        return f"{hours / 24:.0f} days old"
+            return f"{counted(round(hours), 'hour')} old"
+        return f"{counted(round(hours / 24), 'day')} old"
 
 
 def hours_apart(created: int, now: float) -> float:

@@ -13,6 +13,7 @@ from migrator.reporting.description import (
     TableDescription,
 )
 from migrator.reporting.findings import finding_lines
+from migrator.reporting.log import moment
 from migrator.reporting.rendering import Grid, Report, line, printable, size
 from migrator.reporting.unregistered import unregistered_in_plan
 from migrator.reporting.what_it_takes import what_it_takes
@@ -132,7 +133,7 @@ def _inventories(reports: list[InventoryDescription]) -> Report:
     """``s3://bronze/ from the S3 Inventory report of 2026-11-25, 41 hours old``: as old as it was for the plan."""
     return [
         line(
-            f"  s3://{one['bucket']}/ from the S3 Inventory report of {one['created'][:16].replace('T', ' ')} UTC, "
+            f"  s3://{one['bucket']}/ from the S3 Inventory report of {moment(one['created'])[:16]} UTC, "
             + (f"{one['age']} when planned" if one["age"] else "which is in the future")
         )
         for one in reports

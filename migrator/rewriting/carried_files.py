@@ -9,8 +9,8 @@ from migrator.errors import MigrationFailed
 from migrator.iceberg.manifests import DeleteFile
 from migrator.layout import Layout, Location
 from migrator.planfile.file import PlanFile
-from migrator.rewriting.rewriter import Rewriter
-from migrator.store import Conditional, connect
+from migrator.rewriting.rewriter import Rewriter, worker_store
+from migrator.store import Conditional
 
 MOST = 100_000
 """So many rows of the plan are sent to each worker, and no more."""
@@ -59,8 +59,5 @@ def carried_files(plan: PlanFile) -> CarriedFiles | None:
 
 
 def carried_rewriter(connection: dict[str, Any], conditional: Conditional, files: CarriedFiles) -> Rewriter:
-    """The rewriter of a worker. ``connection``: the arguments of :func:`migrator.store.connect`."""
-    store = connect(**connection)
-    store.ends[1].conditional = conditional
-    store.met()
-    return Rewriter(store, files.layout.new_path, files)
+    """The rewriter of a worker; see :func:`.worker_store`."""
+    return Rewriter(worker_store(connection, conditional), files.layout.new_path, files)

@@ -10,8 +10,8 @@ from migrator.iceberg.manifests import DeleteFile
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import object_named
 from migrator.planfile.rows import REWRITE, ROLE_MANIFEST
-from migrator.rewriting.rewriter import Rewriter
-from migrator.store import Conditional, Store, connect
+from migrator.rewriting.rewriter import Rewriter, worker_store
+from migrator.store import Conditional, Store
 
 
 class JournalledFiles:
@@ -48,7 +48,5 @@ class JournalledFiles:
 
 def plan_rewriter(path: Path, connection: dict[str, Any], conditional: Conditional) -> Rewriter:
     """The rewriter of a plan, in a worker process."""
-    plan, store = PlanFile.open_unchecked(path), connect(**connection)
-    store.ends[1].conditional = conditional
-    store.met()
+    plan, store = PlanFile.open_unchecked(path), worker_store(connection, conditional)
     return Rewriter(store, plan.layout.new_path, JournalledFiles(plan, store))

@@ -27,7 +27,7 @@ from migrator.planfile.rows import (
     ROLE_VIEW,
 )
 from migrator.results import Written
-from migrator.store import Content, Store, spool
+from migrator.store import Conditional, Content, Store, connect, spool
 
 PARALLEL_ABOVE = 8 << 20
 """From so many bytes in all, starting a process for each core saves time."""
@@ -123,6 +123,15 @@ class Rewriter:
         new = Content(data, "", content.attributes)
         etag = self._store.put(*job.target, new, replace=False, replaces=job.replaces)
         return Written(len(data), etag, delete_file)
+
+
+def worker_store(connection: dict[str, Any], conditional: Conditional) -> Store:
+    """The store of a worker. ``connection``: the arguments of :func:`migrator.store.connect`; ``conditional``: what the
+    process that hands out the work has found out."""
+    store = connect(**connection)
+    store.ends[1].conditional = conditional
+    store.met()
+    return store
 
 
 @contextmanager

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
+from migrator.store.endpoints import is_of_aws
 from migrator.store.store import Store
-
-OF_AWS = (".amazonaws.com", ".amazonaws.com.cn")
-"""How hosts of AWS end."""
 
 
 def explicit_connection(store: Store) -> dict[str, Any]:
@@ -16,8 +13,7 @@ def explicit_connection(store: Store) -> dict[str, Any]:
     found, without a secret. An endpoint of AWS is not named: boto3 chooses it by region and bucket."""
     source, target = store.ends
     if source is target:
-        host = urlsplit(store.endpoint_url).hostname or ""
-        chosen = {} if host.endswith(OF_AWS) else {"endpoint_url": store.endpoint_url}
+        chosen = {} if is_of_aws(store.endpoint_url) else {"endpoint_url": store.endpoint_url}
         return {**store.connection, **chosen, "region": store.region}
     both = {"target": explicit_connection(target), "target_bucket": store.connection["target_bucket"]}
     return {**explicit_connection(source), **both}

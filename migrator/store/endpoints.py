@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from migrator.errors import ConfigError
 
@@ -22,6 +23,11 @@ def check_endpoint(url: str, where: str) -> None:
             "AWS_SECRET_ACCESS_KEY.",
         )
     raise ConfigError(f"{where} is no endpoint URL: {url!r}.", next_move="Write it as http://host:port.")
+
+
+def is_of_aws(url: str) -> bool:
+    """True if an endpoint URL is one of AWS."""
+    return (urlsplit(url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def without_userinfo(uri: str) -> str:

@@ -66,8 +66,8 @@ class Packed:
 
     path: Path
     size: int
-    version: str = __version__
-    python: str = ""
+    version: str
+    python: str
 
 
 def pack(path: Path) -> Packed:
@@ -87,7 +87,7 @@ def pack(path: Path) -> Packed:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.", next_move="Choose another -o.") from error
-    return Packed(path, path.stat().st_size, python=python_version())
+    return Packed(path, path.stat().st_size, __version__, python_version())
 
 
 def _check_free(path: Path) -> None:

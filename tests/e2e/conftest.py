@@ -15,6 +15,16 @@ from migrator.demo.server import Server
 __all__ = ["aws"]  # a fixture of all these files
 
 
+@pytest.fixture
+def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of the test's own, to which the environment leads; the test works in a folder of its own."""
+    with Server() as server:
+        for name, value in server.environ().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        yield server
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Template:
     """The lake that is written once in a run, whatever the number of workers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -126,12 +125,8 @@ class Lake:
 
 
 @pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
-    with Server() as server:
-        for name, value in server.environ().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.chdir(tmp_path)
-        yield Lake(server, tmp_path)
+def lake(own_server: Server, tmp_path: Path) -> Lake:
+    return Lake(own_server, tmp_path)
 
 
 def copied_plain(lake: Lake) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +108,8 @@ class Lake:
 
 
 @pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
-    with Server() as server:
-        for name, value in server.environ().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.chdir(tmp_path)
-        yield Lake(server, tmp_path)
+def lake(own_server: Server, tmp_path: Path) -> Lake:
+    return Lake(own_server, tmp_path)
 
 
 def test_wave_after_wave_until_the_old_buckets_can_go(lake: Lake) -> None:

@@ -1,4 +1,4 @@
-"""The rows of a report's file in ORC or Parquet, by Arrow's readers. Pure; see :mod:`migrator.inventory.s3_report.rows`.
+"""The rows of a report in ORC or Parquet, by Arrow's readers. Pure; see :mod:`migrator.inventory.s3_report.rows`.
 
 The readers take what they need, a stripe or some pages at a time."""
 
