@@ -74,7 +74,9 @@ class Server:
         try:
             self._wait()
         except BaseException:
-            self.stop()
+            self._process.kill()
+            self._process.wait()
+            self._remove()
             raise
         return self
 
@@ -85,7 +87,9 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server, and remove its data unless a folder for it was given."""
-        # An orderly shutdown takes half a minute; data that is deleted does not need it.
+        # An orderly shutdown takes half a minute, and needs the sockets; data that is deleted needs neither.
+        if not self._keep and self._process.poll() is None:
+            self._remove_sockets()
         self._process.send_signal(signal.SIGTERM if self._keep else signal.SIGKILL)
         try:
             self._process.wait(STOP_SECONDS)
@@ -132,12 +136,17 @@ class Server:
         threading.Thread(target=own, name="s3-server", daemon=True).start()
         return started.result()
 
-    def _remove(self) -> None:
-        self._log.close()
+    def _remove_sockets(self) -> None:
+        """Remove the Unix sockets of the running server, which are named after its ports. Only while it runs: as
+        soon as its ports are free, another server may have them, and sockets of the same names.
+        """
         for port in self._ports.values():
             for number in (port, port + GRPC_OFFSET):
                 for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):
                     left.unlink(missing_ok=True)
+
+    def _remove(self) -> None:
+        self._log.close()
         if not self._keep:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -77,6 +77,33 @@ def test_a_port_that_somebody_takes_at_the_last_moment(monkeypatch: pytest.Monke
             assert server.client().list_buckets()["Buckets"] == []
 
 
+def test_two_servers_that_chose_the_same_ports_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that loses takes others, and leaves the sockets of the winner, which are named after the ports."""
+    find = module._free_ports
+    with Server() as winner:
+        before = sockets(winner._ports.values())
+        answers = iter([list(winner._ports.values())])
+        monkeypatch.setattr(module, "_free_ports", lambda count: next(answers, None) or find(count))
+        with Server() as loser:
+            assert not set(winner._ports.values()) & set(loser._ports.values())
+            assert before and sockets(winner._ports.values()) == before
+            assert [server.client().list_buckets()["Buckets"] for server in (winner, loser)] == [[], []]
+
+
+def test_a_server_that_died_leaves_the_ports_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = module._free_ports
+    with Server() as first:
+        first._process.kill()
+        first._process.wait()
+        answers = iter([list(first._ports.values())])
+        monkeypatch.setattr(module, "_free_ports", lambda count: next(answers, None) or find(count))
+        with Server() as second:
+            assert second._ports == first._ports
+            before = sockets(second._ports.values())
+            first.stop()
+            assert before and sockets(second._ports.values()) == before
+
+
 def test_nothing_is_left_after_an_error_either() -> None:
     with pytest.raises(ZeroDivisionError), Server() as server:
         raise ZeroDivisionError
