@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from migrator.errors import UnmappedPath, Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.avro import Container, Record, Source, Target
+from migrator.iceberg.avro import Container, Part, Record, Source, Target
 from migrator.iceberg.field_ids import FILE_PATH_ID
 
 EXISTING, ADDED, DELETED = 0, 1, 2
@@ -139,6 +139,16 @@ def read_manifest(source: Source, place: str) -> Iterator[Entry]:
             referenced_data_file=record.get(_REFERENCED),
             encrypted=record.get(_KEY) is not None,
         )
+
+
+def split_manifest(source: Source, place: str, *, size: int, entries: int) -> Iterator[Part]:
+    """Cut a manifest between blocks into parts of about ``size`` bytes or ``entries`` entries, each of which is a
+    manifest of its own for :func:`read_manifest`. The parts have the entries of the whole, in order.
+
+    Raises Unreadable for a damaged header at once, and for a damaged end after the parts before it. The entries
+    themselves are looked at by whoever reads the parts.
+    """
+    return Container(source, place).parts(size, entries)
 
 
 def rewrite_manifest(

@@ -11,13 +11,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from io import SEEK_END
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import MigratorError, NotFound, Unreadable
-from migrator.iceberg.manifests import Entry, ManifestFile, read_manifest, read_manifest_list
+from migrator.iceberg.manifests import Entry, ManifestFile, read_manifest_list
+from migrator.inventory.manifest_entries import EntryReader
 from migrator.layout import Location
 from migrator.store import Store
+
+Opened = TypeVar("Opened")
 
 READERS = 8
 """How many threads read manifests. Few: each manifest may be many megabytes, and parsing takes most of the time."""
@@ -79,9 +82,14 @@ def read_lists(
     paths: Iterable[str], open_file: OpenFile, *, workers: int = READERS
 ) -> Generator[ReadList | BrokenFile, None, None]:
     """Read manifest lists, in no order. ``workers``: how many files are opened at once."""
-    with closing(_opened(paths, open_file, workers)) as files:
-        for opened in files:
-            yield opened if isinstance(opened, BrokenFile) else _read_list(*opened)
+
+    def begin(path: str) -> tuple[BinaryIO, SourceFile]:
+        source = open_file(path)
+        return source.file, source
+
+    with closing(_opened(paths, begin, workers)) as files:
+        for path, opened in files:
+            yield BrokenFile(path, opened) if isinstance(opened, MigratorError) else _read_list(path, opened)
 
 
 def _read_list(path: str, source: SourceFile) -> ReadList | BrokenFile:
@@ -94,27 +102,31 @@ def _read_list(path: str, source: SourceFile) -> ReadList | BrokenFile:
 def read_manifests(
     paths: Iterable[str], open_file: OpenFile, *, workers: int = READERS
 ) -> Generator[ReadManifest | BrokenFile, None, None]:
-    """Read manifests, in no order. ``workers``: how many files are opened at once."""
-    with closing(_opened(paths, open_file, workers)) as files:
-        for opened in files:
-            yield opened if isinstance(opened, BrokenFile) else _begin_manifest(*opened)
+    """Read manifests, in no order, and decode large ones on all cores. ``workers``: how many files are opened at
+    once."""
+    with EntryReader() as reader:
 
+        def begin(path: str) -> tuple[BinaryIO, ReadManifest]:
+            place, file = open_file(path)
+            file.seek(0, SEEK_END)
+            size = file.tell()
+            file.seek(0)
+            return file, ReadManifest(path, place, size, reader.begin(file, size, place))
 
-def _begin_manifest(path: str, source: SourceFile) -> ReadManifest:
-    source.file.seek(0, SEEK_END)
-    size = source.file.tell()
-    source.file.seek(0)
-    return ReadManifest(path, source.place, size, read_manifest(source.file, source.place))
+        with closing(_opened(paths, begin, workers)) as files:
+            for path, opened in files:
+                yield BrokenFile(path, opened) if isinstance(opened, MigratorError) else opened
 
 
 def _opened(
-    paths: Iterable[str], open_file: OpenFile, workers: int
-) -> Generator[tuple[str, SourceFile] | BrokenFile, None, None]:
-    """Each file, open until the next one is asked for."""
-    with closing(run_in_threads(open_file, paths, workers=workers)) as outcomes:
+    paths: Iterable[str], begin: Callable[[str], tuple[BinaryIO, Opened]], workers: int
+) -> Generator[tuple[str, Opened | MigratorError], None, None]:
+    """Each path with what ``begin`` has made of it, whose file is open until the next one is asked for."""
+    with closing(run_in_threads(begin, paths, workers=workers)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Failed):
-                yield BrokenFile(outcome.item, outcome.error)
+                yield outcome.item, outcome.error
             else:
-                with outcome.result.file:
-                    yield outcome.item, outcome.result
+                file, opened = outcome.result
+                with file:
+                    yield outcome.item, opened

@@ -33,6 +33,7 @@ from migrator.iceberg.manifests import (
     read_manifest_list,
     rewrite_manifest,
     rewrite_manifest_list,
+    split_manifest,
 )
 from migrator.layout import Layout
 
@@ -65,6 +66,16 @@ def bounds(record: dict, name: str) -> dict[int, bytes]:
     return {pair["key"]: pair["value"] for pair in record["data_file"][name]}
 
 
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(("size", "entries", "parts"), [(1, 100, 5), (1 << 20, 4, 3), (1 << 20, 100, 1)])
+def test_parts_are_manifests_of_their_own_for_fastavro(codec: str, size: int, entries: int, parts: int) -> None:
+    data = avro(V2, [entry(f"s3://bronze/wh/t/data/{number}") for number in range(9)], codec, {"unknown": b"kept"})
+    cut = list(split_manifest(io.BytesIO(data), PLACE, size=size, entries=entries))
+    assert len(cut) == parts and sum(part.records for part in cut) == 9
+    assert [record for part in cut for record in records(part.data)] == records(data)
+    assert {header(part.data)[1] for part in cut} == {header(data)[1]}
+
+
 # --- manifests -------------------------------------------------------------------------------------
 
 
@@ -77,6 +88,7 @@ def is_list(data: bytes) -> bool:
 def test_real_files_are_read_and_moved_as_fastavro_sees_them(file):
     data = file.read_bytes()
     before = records(data)
+    assert [r for part in split_manifest(data, str(file), size=1, entries=1) for r in records(part.data)] == before
 
     def to_lake(path: str) -> str:
         return f"s3://data-lake/{path}"

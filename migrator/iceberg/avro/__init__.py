@@ -28,8 +28,8 @@ The modules raise :class:`Malformed`; :class:`Container` turns it into ``Unreada
 
 from __future__ import annotations
 
-from migrator.iceberg.avro.container import MAGIC, Container, Source
+from migrator.iceberg.avro.container import MAGIC, Container, Part, Source
 from migrator.iceberg.avro.records import Record, Target
 from migrator.iceberg.malformed import Malformed
 
-__all__ = ["MAGIC", "Container", "Malformed", "Record", "Source", "Target"]
+__all__ = ["MAGIC", "Container", "Malformed", "Part", "Record", "Source", "Target"]

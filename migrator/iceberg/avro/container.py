@@ -73,12 +73,32 @@ class _Input:
 
 
 @dataclass(frozen=True, slots=True)
+class _Packed:
+    """A block that is not decompressed."""
+
+    count: int
+    records: bytes
+    verbatim: list[bytes]
+    """The whole block as it is in the file, including its sync marker, in pieces."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Block:
     count: int
     records: bytes
     """Decompressed."""
     verbatim: list[bytes]
-    """The whole block as it is in the file, including its sync marker, in pieces."""
+    """As in :class:`_Packed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some blocks of a container file."""
+
+    records: int
+    """The number of records that the blocks announce."""
+    data: bytes
+    """A container file of its own, with the same header."""
 
 
 @lru_cache(maxsize=64)
@@ -180,7 +200,31 @@ class Container:
         if pos != len(data):
             raise Malformed(f"a block has {len(data) - pos} bytes after its last record")
 
-    def _blocks(self) -> Iterator[_Block]:
+    def parts(self, size: int, records: int) -> Iterator[Part]:
+        """Cut the file into parts, in order. A part ends with the first block that makes it at least ``size`` bytes or
+        ``records`` records. Call it once.
+
+        A file without blocks is one part. The blocks are not decompressed. Raises Unreadable, after the parts before
+        it, for a block that has no end.
+        """
+        pieces, count, length, none_yet = [self._header], 0, 0, True
+        damage: Malformed | None = None
+        try:
+            for block in self._packed_blocks():
+                pieces += block.verbatim
+                count += block.count
+                length += len(block.records)
+                if length >= size or count >= records:
+                    yield Part(count, b"".join(pieces))
+                    pieces, count, length, none_yet = [self._header], 0, 0, False
+        except Malformed as fault:
+            damage = fault
+        if len(pieces) > 1 or none_yet:
+            yield Part(count, b"".join(pieces))
+        if damage is not None:
+            raise Unreadable(self._place, str(damage)) from damage
+
+    def _packed_blocks(self) -> Iterator[_Packed]:
         source = self._input
         while True:
             source.passed = []
@@ -191,13 +235,17 @@ class Container:
             packed = source.sized()
             if source.exactly(_SYNC_SIZE) != self._sync:
                 raise Malformed("a block does not end with the sync marker")
+            yield _Packed(count, packed, source.passed)
+
+    def _blocks(self) -> Iterator[_Block]:
+        for block in self._packed_blocks():
             try:
-                records = self._decompress(packed)
+                records = self._decompress(block.records)
             except CODEC_FAULTS as fault:
                 raise Malformed(f"a block cannot be decompressed: {fault}") from fault
-            if not 0 <= count <= len(records):
-                raise Malformed(f"a block of {len(records)} bytes announces {count} records")
-            yield _Block(count, records, source.passed)
+            if not 0 <= block.count <= len(records):
+                raise Malformed(f"a block of {len(records)} bytes announces {block.count} records")
+            yield _Block(block.count, records, block.verbatim)
 
     def rewrite_sorted(
         self,

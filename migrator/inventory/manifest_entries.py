@@ -1,0 +1,140 @@
+"""The entries of manifests, decoded on all cores.
+
+A manifest is cut between its Avro blocks into parts, each of which is a small manifest of its own, and child processes
+decode the parts. Children get bytes and return entries: they know no store and no credentials. Only a few parts are in
+memory at a time, so a manifest of a million entries takes no more memory than one of ten thousand.
+
+What a child cannot do, because it died or because the part is damaged, is done here again, so that entries, errors and
+their order are those of :func:`migrator.iceberg.manifests.read_manifest`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from migrator.concurrency.processes import Workers, cores
+from migrator.errors import MigratorError, Unreadable
+from migrator.iceberg.avro import Part
+from migrator.iceberg.manifests import Entry, read_manifest, split_manifest
+
+PARALLEL_ABOVE = 8 << 20
+"""Bytes of manifests that are decoded in this process before children are started, which takes about as long as
+decoding them does."""
+LARGE = 64 << 10
+"""Manifests of fewer bytes are always decoded in this process: they have some hundred entries."""
+PART_BYTES = 256 << 10
+PART_ENTRIES = 2_000
+"""How large a part is. One that announces ten times as many entries, in one block, is decoded in this process, which
+then holds one entry at a time."""
+
+_Row = tuple[Any, ...]
+"""An :class:`.Entry` as a plain tuple, which is pickled faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The bytes of a manifest, or of a part of one. ``place`` is where it is, for messages."""
+
+    place: str
+    data: bytes
+
+
+class EntryReader:
+    """Decodes manifests, and starts child processes once there is much to decode. Use it as a context manager.
+
+    :meth:`begin` may be called from several threads. ``processes``: how many child processes, one for each core unless
+    it is given; none if there is one core.
+    """
+
+    def __init__(self, processes: int | None = None) -> None:
+        self._processes = (cores() if cores() > 1 else 0) if processes is None else processes
+        self._lock = Lock()
+        self._begun = 0
+        """Bytes of the manifests so far."""
+        self._workers: Workers[Manifest, list[_Row]] | None = None
+        self._callers: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> EntryReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._callers is not None:
+            self._callers.shutdown(cancel_futures=True)
+        if self._workers is not None:
+            self._workers.__exit__(kind, error, trace)
+
+    def begin(self, source: BinaryIO, size: int, place: str) -> Iterator[Entry]:
+        """The entries of a manifest of ``size`` bytes, in order; the iterator raises Unreadable. ``source`` must stay
+        open until then. If there are child processes, one begins to decode the first part at once."""
+        callers = self._callers_for(size)
+        if callers is None:
+            return read_manifest(source, place)
+        ahead = _PartsAhead(source, place, lambda part: callers.submit(self._decode, place, part))
+        ahead.fill(1)
+        return self._entries(ahead, place)
+
+    def _callers_for(self, size: int) -> ThreadPoolExecutor | None:
+        """What calls the child processes; None if a manifest of this size is decoded here."""
+        with self._lock:
+            self._begun += size
+            if self._workers is None and self._processes and self._begun >= PARALLEL_ABOVE:
+                self._workers = Workers(decoder, processes=self._processes).__enter__()
+                self._callers = ThreadPoolExecutor(self._processes, thread_name_prefix="migrator-decoder")
+            return self._callers if size >= LARGE else None
+
+    def _decode(self, place: str, part: Part) -> list[_Row] | None:
+        """The entries of a part as a child decodes them; None if it cannot."""
+        if self._workers is None or part.records > 10 * PART_ENTRIES:
+            return None
+        try:
+            return self._workers(Manifest(place, part.data))
+        except MigratorError:
+            return None
+
+    def _entries(self, ahead: _PartsAhead, place: str) -> Iterator[Entry]:
+        while True:
+            ahead.fill(2 * self._processes)
+            if not ahead.parts:
+                break
+            part, decoded = ahead.parts.popleft()
+            rows = decoded.result()
+            yield from read_manifest(part.data, place) if rows is None else map(Entry._make, rows)
+        if ahead.damage is not None:
+            raise ahead.damage
+
+
+class _PartsAhead:
+    """The next parts of one manifest, which are being decoded."""
+
+    def __init__(self, source: BinaryIO, place: str, decode: Callable[[Part], Future[list[_Row] | None]]) -> None:
+        self._rest = _split(source, place)
+        self._decode = decode
+        self.parts: deque[tuple[Part, Future[list[_Row] | None]]] = deque()
+        self.damage: Unreadable | None = None
+        """Why there are no more parts, if the manifest is damaged."""
+
+    def fill(self, count: int) -> None:
+        """Let ``count`` parts be decoded, if there are so many."""
+        try:
+            while len(self.parts) < count and (part := next(self._rest, None)) is not None:
+                self.parts.append((part, self._decode(part)))
+        except Unreadable as error:
+            self.damage = error
+
+
+def _split(source: BinaryIO, place: str) -> Iterator[Part]:
+    """As :func:`split_manifest`, but a damaged header raises Unreadable when the first part is asked for."""
+    yield from split_manifest(source, place, size=PART_BYTES, entries=PART_ENTRIES)
+
+
+def decoder() -> Callable[[Manifest], list[_Row]]:
+    """The work of a child process: decode a manifest. Raises Unreadable."""
+    return lambda manifest: [tuple(entry) for entry in read_manifest(manifest.data, manifest.place)]
