@@ -16,7 +16,8 @@ from migrator.iceberg.unpack import unsnappy, unzstd
 
 deflater: Any
 try:
-    from isal import isal_zlib as deflater  # compresses several times as fast as zlib: half the time of a rewrite
+    # Compresses several times as fast as zlib, which is half the time of a rewrite, and decompresses twice as fast.
+    from isal import isal_zlib as deflater
 except ImportError:  # isal has no wheel for this machine
     deflater = zlib
 
@@ -64,7 +65,7 @@ def _verbatim(data: bytes) -> bytes:
 _Transform = Callable[[bytes], bytes]
 CODECS: dict[str, tuple[_Transform, _Transform]] = {
     "null": (_verbatim, _verbatim),
-    "deflate": (lambda data: _unpack(zlib.decompressobj(-zlib.MAX_WBITS), data), _deflate),
+    "deflate": (lambda data: _unpack(deflater.decompressobj(-zlib.MAX_WBITS), data), _deflate),
     "zstandard": (unzstd, lambda data: zstandard.ZstdCompressor().compress(data)),
     "snappy": (_unsnappy, _snappy),
     "bzip2": (lambda data: _unpack(bz2.BZ2Decompressor(), data), bz2.compress),
@@ -74,6 +75,7 @@ CODECS: dict[str, tuple[_Transform, _Transform]] = {
 
 CODEC_FAULTS = (
     zlib.error,
+    deflater.error,
     zstandard.ZstdError,
     lzma.LZMAError,
     OSError,
