@@ -19,6 +19,8 @@ EXISTING, ADDED, DELETED = 0, 1, 2
 """Entry status."""
 DATA, POSITION_DELETES, EQUALITY_DELETES = 0, 1, 2
 """Content of a data file entry."""
+_STATUSES = (EXISTING, ADDED, DELETED)
+_CONTENTS = (DATA, POSITION_DELETES, EQUALITY_DELETES)
 
 _LIST_PATH = Target(500, "manifest_path", "string", required=True)
 _LIST_LENGTH = Target(501, "manifest_length", "long", required=True)
@@ -127,18 +129,15 @@ def rewrite_manifest_list(
 
 def read_manifest(source: Source, place: str) -> Iterator[Entry]:
     """The entries of a manifest, in order; the iterator reads one block at a time. It raises Unreadable."""
-    targets = (_STATUS, _CONTENT, _PATH, _FORMAT, _RECORDS, _SIZE, _REFERENCED, _KEY)
-    for record in Container(source, place).records(targets):
-        yield Entry(
-            status=_status(record, place),
-            content=_content(record, place),
-            path=_required(record, _PATH, place),
-            file_format=_required(record, _FORMAT, place).upper(),
-            size=_required(record, _SIZE, place),
-            record_count=_required(record, _RECORDS, place),
-            referenced_data_file=record.get(_REFERENCED),
-            encrypted=record.get(_KEY) is not None,
-        )
+    targets = (_STATUS, _CONTENT, _PATH, _FORMAT, _SIZE, _RECORDS, _REFERENCED, _KEY)
+    for status, content, path, file_format, size, records, referenced, key in Container(source, place).values(targets):
+        if status not in _STATUSES or (content or DATA) not in _CONTENTS or None in (path, file_format, size, records):
+            _one_of(_STATUSES, _not_null(status, _STATUS, place), _STATUS, place)
+            _one_of(_CONTENTS, content or DATA, _CONTENT, place)
+            for target, value in ((_PATH, path), (_FORMAT, file_format), (_SIZE, size), (_RECORDS, records)):
+                _not_null(value, target, place)
+        encrypted = key is not None
+        yield Entry(status, content or DATA, path, file_format.upper(), size, records, referenced, encrypted)
 
 
 def split_manifest(source: Source, place: str, *, size: int, entries: int) -> Iterator[Part]:
@@ -235,7 +234,10 @@ def _mapped(path: str, mapping: Mapping, place: str) -> str:
 
 
 def _required(record: Record, target: Target, place: str) -> Any:
-    value = record.get(target)
+    return _not_null(record.get(target), target, place)
+
+
+def _not_null(value: Any, target: Target, place: str) -> Any:
     if value is None:
         raise Unreadable(place, f"field {target.id} {target.name} is null")
     return value
@@ -248,9 +250,8 @@ def _one_of(known: tuple[int, ...], value: int, target: Target, place: str) -> i
 
 
 def _status(record: Record, place: str) -> int:
-    return _one_of((EXISTING, ADDED, DELETED), _required(record, _STATUS, place), _STATUS, place)
+    return _one_of(_STATUSES, _required(record, _STATUS, place), _STATUS, place)
 
 
 def _content(record: Record, place: str) -> int:
-    known = (DATA, POSITION_DELETES, EQUALITY_DELETES)
-    return _one_of(known, record.get(_CONTENT) or 0, _CONTENT, place)
+    return _one_of(_CONTENTS, record.get(_CONTENT) or DATA, _CONTENT, place)

@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, BinaryIO
 
 from migrator.errors import Unreadable
 from migrator.iceberg import bounds
 from migrator.iceberg.avro.codecs import CODEC_FAULTS, CODECS, MOST_BYTES
 from migrator.iceberg.avro.numbers import read_long, read_text, write_long
-from migrator.iceberg.avro.records import Record, RecordScanner, Target
+from migrator.iceberg.avro.records import Record, RecordScanner, Spans, Target
 from migrator.iceberg.avro.schema import Type, parse_schema
 from migrator.iceberg.malformed import Malformed
 
@@ -162,6 +163,26 @@ class Container:
         except Malformed as fault:
             raise Unreadable(self._place, str(fault)) from fault
 
+    def values(self, targets: Sequence[Target]) -> Iterator[tuple[Any, ...]]:
+        """For every record, in order, the values of two or more targets, in their order; None for null, and for a
+        field that the schema does not have. Otherwise as :meth:`records`, which takes longer."""
+        try:
+            scanner = self._scanner(targets)
+            fields = list(scanner.fields)
+            pick = itemgetter(*(fields.index(t) if t in fields else len(fields) for t in targets))
+            for block in self._blocks():
+                decoders = [field.decode for field in scanner.fields.values()]
+                for spans in self._spans(scanner, block):
+                    try:
+                        values = [decode(raw) for decode, raw in zip(decoders, spans.groups(), strict=True)]
+                    except Malformed:
+                        record = Record(scanner, spans, self._place)
+                        values = [record.get(target) for target in fields]  # raises Unreadable, with the field's name
+                    values.append(None)
+                    yield pick(values)
+        except Malformed as fault:
+            raise Unreadable(self._place, str(fault)) from fault
+
     def rewrite(self, targets: Sequence[Target], edit: Callable[[Record], None], sink: BinaryIO) -> None:
         """Call ``edit`` with every record, and write the file to ``sink`` with the values that ``edit`` ``put``.
 
@@ -192,11 +213,14 @@ class Container:
         return _scanner_of(self._schema, tuple(targets), self._place.rpartition("/")[0])
 
     def _records(self, scanner: RecordScanner, block: _Block) -> Iterator[Record]:
+        return (Record(scanner, spans, self._place) for spans in self._spans(scanner, block))
+
+    def _spans(self, scanner: RecordScanner, block: _Block) -> Iterator[Spans]:
         data, pos = block.records, 0
         for _ in range(block.count):
             spans = scanner.scan(data, pos)
             pos = spans.end()
-            yield Record(scanner, spans, self._place)
+            yield spans
         if pos != len(data):
             raise Malformed(f"a block has {len(data) - pos} bytes after its last record")
 

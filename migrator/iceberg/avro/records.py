@@ -11,7 +11,7 @@ from typing import Any
 from migrator.errors import Unreadable
 from migrator.iceberg.avro.matchers import MOST_NOTED, MOST_SPELLED, BranchMatcher, Matcher, matcher_of
 from migrator.iceberg.avro.schema import Type
-from migrator.iceberg.avro.values import decode, encode
+from migrator.iceberg.avro.values import decoder_of, encode
 from migrator.iceberg.malformed import Malformed
 
 
@@ -68,6 +68,19 @@ def _find(record: Type, target: Target) -> int | None:
     return None
 
 
+class _Known(dict[bytes, Any]):
+    """A cache of decoded values. Looking up what is in it takes no function call."""
+
+    def __init__(self, decode: Callable[[bytes], Any]) -> None:
+        self._decode = decode
+
+    def __missing__(self, raw: bytes) -> Any:
+        value = self._decode(raw)
+        if len(self) < MOST_NOTED and not isinstance(value, list):
+            self[raw] = value
+        return value
+
+
 class _TargetField:
     """A target's field in a schema."""
 
@@ -75,14 +88,15 @@ class _TargetField:
         self.number = number
         """The number of its span in a record."""
         self.type = made_of
-        self.known: dict[bytes, Any] = {}
-        """A cache of decoded values."""
+        self._decode = decoder_of(made_of)
+        self.known = _Known(self._decode)
+        """Bytes → value. Raises Malformed for bytes that are none."""
 
-    def decode(self, raw: bytes) -> Any:
-        value = decode(self.type, raw, 0)[0]
-        if len(self.known) < MOST_NOTED and not isinstance(value, list):
-            self.known[raw] = value
-        return value
+    @property
+    def decode(self) -> Callable[[bytes], Any]:
+        """What is fastest for many values: the cache, or the decoder alone if the field has many different values, as
+        paths are. Ask for it again from time to time."""
+        return self.known.__getitem__ if len(self.known) < MOST_NOTED else self._decode
 
 
 class RecordScanner:
@@ -184,14 +198,15 @@ class _SteppedSpans:
         start, end = self._spans[number]
         return self.string[start:end]
 
+    def groups(self) -> tuple[bytes, ...]:
+        return tuple(self.string[start:end] for start, end in self._spans[1:])
+
     def end(self) -> int:
         return self._spans[0][1]
 
 
 Spans = re.Match[bytes] | _SteppedSpans
 """The span of a record (number 0) and the spans of its targets."""
-
-_UNKNOWN = object()
 
 
 class Record:
@@ -214,12 +229,8 @@ class Record:
         field = self.scanner.fields.get(target)
         if field is None:
             return None
-        raw = self.spans.group(field.number)
-        value = field.known.get(raw, _UNKNOWN)
-        if value is not _UNKNOWN:
-            return value
         try:
-            return field.decode(raw)
+            return field.known[self.spans.group(field.number)]
         except Malformed as fault:
             raise Unreadable(self.place, f"field {target.id} {target.name}: {fault}") from fault
 
@@ -237,7 +248,8 @@ class Record:
 
     def splice(self, pieces: list[bytes], kept: int) -> int:
         """Add the data from ``kept`` to the end of the last edit, with the new values in it; returns that end."""
-        for number, new in sorted(self.edits.items()):
+        edits = self.edits.items()
+        for number, new in sorted(edits) if len(edits) > 1 else edits:
             start, end = self.spans.span(number)
             pieces += self.spans.string[kept:start], new
             kept = end
