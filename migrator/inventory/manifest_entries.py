@@ -1,4 +1,4 @@
-"""The entries of manifests, decoded on all cores.
+"""The entries of manifests, decoded on several cores.
 
 A manifest is cut between its Avro blocks into parts, each of which is a small manifest of its own, and child processes
 decode the parts. Children get bytes and return entries: they know no store and no credentials. Only a few parts are in
@@ -33,6 +33,10 @@ PART_ENTRIES = 2_000
 """How large a part is. One that announces ten times as many entries, in one block, is decoded in this process, which
 then holds one entry at a time."""
 
+MOST_PROCESSES = 3
+"""Children on a machine with many cores. More would wait: what this process does with an entry takes nearly as long as
+decoding it does."""
+
 _Row = tuple[Any, ...]
 """An :class:`.Entry` as a plain tuple, which is pickled faster."""
 
@@ -48,12 +52,14 @@ class Manifest:
 class EntryReader:
     """Decodes manifests, and starts child processes once there is much to decode. Use it as a context manager.
 
-    :meth:`begin` may be called from several threads. ``processes``: how many child processes, one for each core unless
-    it is given; none if there is one core.
+    :meth:`begin` may be called from several threads. ``processes``: how many child processes. Unless it is given, one
+    for each core, at most ``MOST_PROCESSES``, and none if there is one core.
     """
 
     def __init__(self, processes: int | None = None) -> None:
-        self._processes = (cores() if cores() > 1 else 0) if processes is None else processes
+        if processes is None:
+            processes = min(cores(), MOST_PROCESSES) if cores() > 1 else 0
+        self._processes = processes
         self._lock = Lock()
         self._begun = 0
         """Bytes of the manifests so far."""
@@ -86,9 +92,16 @@ class EntryReader:
         with self._lock:
             self._begun += size
             if self._workers is None and self._processes and self._begun >= PARALLEL_ABOVE:
-                self._workers = Workers(decoder, processes=self._processes).__enter__()
-                self._callers = ThreadPoolExecutor(self._processes, thread_name_prefix="migrator-decoder")
+                self._start()
             return self._callers if size >= LARGE else None
+
+    def _start(self) -> None:
+        try:
+            self._workers = Workers(decoder, processes=self._processes).__enter__()
+        except OSError:  # this machine allows no more processes, or has no memory for them
+            self._processes = 0
+        else:
+            self._callers = ThreadPoolExecutor(self._processes, thread_name_prefix="migrator-decoder")
 
     def _decode(self, place: str, part: Part) -> list[_Row] | None:
         """The entries of a part as a child decodes them; None if it cannot."""

@@ -102,7 +102,7 @@ def _read_list(path: str, source: SourceFile) -> ReadList | BrokenFile:
 def read_manifests(
     paths: Iterable[str], open_file: OpenFile, *, workers: int = READERS
 ) -> Generator[ReadManifest | BrokenFile, None, None]:
-    """Read manifests, in no order, and decode large ones on all cores. ``workers``: how many files are opened at
+    """Read manifests, in no order, and decode large ones in child processes. ``workers``: how many files are opened at
     once."""
     with EntryReader() as reader:
 

@@ -137,11 +137,23 @@ def test_little_is_read_without_children(children: list[Child], monkeypatch: pyt
         assert len(children) == 2
 
 
-def test_one_core_has_no_children(children: list[Child], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_entries, "cores", lambda: 1)
+def test_a_machine_that_allows_no_child(children: list[Child], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("subprocess.Popen", refused)
+    data = manifest(50)
+    with EntryReader(processes=2) as reader:
+        for _ in range(2):
+            assert outcome(begun(reader, data)) == outcome(read_manifest(data, PLACE))
+
+
+@pytest.mark.parametrize(("cores", "started"), [(1, 0), (2, 2), (64, manifest_entries.MOST_PROCESSES)])
+def test_how_many_children(children: list[Child], monkeypatch: pytest.MonkeyPatch, cores: int, started: int) -> None:
+    monkeypatch.setattr(manifest_entries, "cores", lambda: cores)
     with EntryReader() as reader:
         assert len(list(begun(reader, manifest(50)))) == 50
-    assert not children
+        assert len(children) == started
 
 
 def test_nothing_is_left_of_a_walk_that_is_given_up(children: list[Child]) -> None:
