@@ -1,4 +1,4 @@
-"""Read manifests on one core and with child processes on all: entries a second by the clock, and peak memory of all processes.
+"""Read manifests on one core, and on all with child processes: seconds by the clock, and peak memory of all processes.
 
     python tests/bench/read_manifests.py [ENTRIES]        (default 1,000,000)
 
