@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from migrator.iceberg.avro import Container, Malformed, Record, Target
 from migrator.iceberg.avro import container as container_module
 from migrator.iceberg.avro import matchers as matchers_module
 from migrator.iceberg.avro import records as records_module
+from migrator.iceberg.avro.codecs import CODEC_FAULTS
+from migrator.iceberg.avro.codecs import CODECS as CODECS_OF_OURS
 from migrator.iceberg.avro.numbers import read_long, write_long
 from migrator.iceberg.avro.schema import parse_schema
 
@@ -95,6 +98,32 @@ def test_damaged_compression_is_unreadable(codec):
     damaged = data[: start + 3] + bytes(b ^ 0xFF for b in data[start + 3 : -16]) + data[-16:]
     with pytest.raises(Unreadable):
         rewrite(damaged)
+
+
+def test_damaged_deflate_is_unpacked_as_by_zlib():
+    """Blocks are unpacked by ISA-L where it is installed: the same bytes, and an error for the same damage."""
+    chance = random.Random(3)
+    whole = b"".join(encode(SCHEMA, {"n": n, "file_path": f"s3://b/{chance.random()}"}) for n in range(500))
+    unpack, faults = CODECS_OF_OURS["deflate"][0], set()
+    for _ in range(2000):
+        bad = bytearray(zlib.compress(whole)[2:-4])
+        if chance.random() < 0.5:
+            bad[chance.randrange(len(bad))] = chance.randrange(256)
+        else:
+            del bad[chance.randrange(len(bad)) :]
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            expected = stream.decompress(bad)
+            expected = expected if stream.eof else None
+        except zlib.error:
+            expected = None
+        try:
+            found = unpack(bytes(bad))
+        except (*CODEC_FAULTS, Malformed) as fault:
+            found = None
+            faults.add(type(fault))
+        assert found == expected
+    assert len(faults) == 2  # of both kinds: what cannot be unpacked, and what ends too early
 
 
 def test_a_wrong_snappy_checksum_is_unreadable():

@@ -23,7 +23,8 @@ PLACE = "s3://b/m.avro"
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
-    """All manifests are decoded by children, in parts of three entries or so. The children that were started."""
+    """All manifests are decoded by children, in parts of three entries or so, on whatever machine. The children that
+    were started."""
     started: list[Child] = []
     begin = Child.__init__
 
@@ -35,6 +36,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
     monkeypatch.setattr(manifest_entries, "PARALLEL_ABOVE", 0)
     monkeypatch.setattr(manifest_entries, "LARGE", 0)
     monkeypatch.setattr(manifest_entries, "PART_ENTRIES", 3)
+    monkeypatch.setattr(manifest_entries, "cores", lambda: 2)
     return started
 
 
