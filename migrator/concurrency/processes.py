@@ -16,6 +16,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
 from types import TracebackType
@@ -229,7 +230,7 @@ def answer_requests(
 
 class Workers(Generic[Item, Result]):
     """A pool of child processes. Use it as a context manager, and call it from as many threads as there are
-    processes: each call sends one item to a free child and waits for its answer.
+    processes: each call sends one item to a free child and waits for its answer. Or :meth:`submit` items.
 
     ``make(*arguments)`` runs once in each child and returns the job, a function of one item. ``make`` must be
     importable by name; its arguments, the items and the results must be picklable. A call raises the MigratorError
@@ -241,6 +242,7 @@ class Workers(Generic[Item, Result]):
         self._processes = processes
         self._children: list[Child] = []
         self._free: SimpleQueue[Child] = SimpleQueue()
+        self._callers = ThreadPoolExecutor(processes, thread_name_prefix="migrator-caller")
 
     def __enter__(self) -> Workers[Item, Result]:
         for _ in range(self._processes):
@@ -255,10 +257,15 @@ class Workers(Generic[Item, Result]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._callers.shutdown(cancel_futures=True)
         for child in self._children:
             child.hang_up()
         for child in self._children:
             child.close()
+
+    def submit(self, item: Item) -> Future[Result]:
+        """Call the pool from a thread of its own, as many at a time as there are processes."""
+        return self._callers.submit(self, item)
 
     @property
     def parallel(self) -> int:

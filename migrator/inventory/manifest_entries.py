@@ -11,8 +11,8 @@ their order are those of :func:`migrator.iceberg.manifests.read_manifest`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
@@ -39,6 +39,7 @@ decoding it does."""
 
 _Row = tuple[Any, ...]
 """An :class:`.Entry` as a plain tuple, which is pickled faster."""
+_Workers = Workers["Manifest", list[_Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,7 @@ class EntryReader:
         self._lock = Lock()
         self._begun = 0
         """Bytes of the manifests so far."""
-        self._workers: Workers[Manifest, list[_Row]] | None = None
-        self._callers: ThreadPoolExecutor | None = None
+        self._workers: _Workers | None = None
 
     def __enter__(self) -> EntryReader:
         return self
@@ -72,45 +72,32 @@ class EntryReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._callers is not None:
-            self._callers.shutdown(cancel_futures=True)
         if self._workers is not None:
             self._workers.__exit__(kind, error, trace)
 
     def begin(self, source: BinaryIO, size: int, place: str) -> Iterator[Entry]:
         """The entries of a manifest of ``size`` bytes, in order; the iterator raises Unreadable. ``source`` must stay
         open until then. If there are child processes, one begins to decode the first part at once."""
-        callers = self._callers_for(size)
-        if callers is None:
+        workers = self._workers_for(size)
+        if workers is None:
             return read_manifest(source, place)
-        ahead = _PartsAhead(source, place, lambda part: callers.submit(self._decode, place, part))
+        ahead = _PartsAhead(source, place, workers)
         ahead.fill(1)
         return self._entries(ahead, place)
 
-    def _callers_for(self, size: int) -> ThreadPoolExecutor | None:
-        """What calls the child processes; None if a manifest of this size is decoded here."""
+    def _workers_for(self, size: int) -> _Workers | None:
+        """The child processes; None if a manifest of this size is decoded here."""
         with self._lock:
             self._begun += size
             if self._workers is None and self._processes and self._begun >= PARALLEL_ABOVE:
                 self._start()
-            return self._callers if size >= LARGE else None
+            return self._workers if size >= LARGE else None
 
     def _start(self) -> None:
         try:
             self._workers = Workers(decoder, processes=self._processes).__enter__()
         except OSError:  # this machine allows no more processes, or has no memory for them
             self._processes = 0
-        else:
-            self._callers = ThreadPoolExecutor(self._processes, thread_name_prefix="migrator-decoder")
-
-    def _decode(self, place: str, part: Part) -> list[_Row] | None:
-        """The entries of a part as a child decodes them; None if it cannot."""
-        if self._workers is None or part.records > 10 * PART_ENTRIES:
-            return None
-        try:
-            return self._workers(Manifest(place, part.data))
-        except MigratorError:
-            return None
 
     def _entries(self, ahead: _PartsAhead, place: str) -> Iterator[Entry]:
         while True:
@@ -118,8 +105,7 @@ class EntryReader:
             if not ahead.parts:
                 break
             part, decoded = ahead.parts.popleft()
-            rows = decoded.result()
-            yield from read_manifest(part.data, place) if rows is None else map(Entry._make, rows)
+            yield from _rows(decoded) or read_manifest(part.data, place)
         if ahead.damage is not None:
             raise ahead.damage
 
@@ -127,10 +113,12 @@ class EntryReader:
 class _PartsAhead:
     """The next parts of one manifest, which are being decoded."""
 
-    def __init__(self, source: BinaryIO, place: str, decode: Callable[[Part], Future[list[_Row] | None]]) -> None:
+    def __init__(self, source: BinaryIO, place: str, workers: _Workers) -> None:
         self._rest = _split(source, place)
-        self._decode = decode
-        self.parts: deque[tuple[Part, Future[list[_Row] | None]]] = deque()
+        self._place = place
+        self._workers = workers
+        self.parts: deque[tuple[Part, Future[list[_Row]] | None]] = deque()
+        """Parts, and what a child makes of each; None for one that announces very many entries."""
         self.damage: Unreadable | None = None
         """Why there are no more parts, if the manifest is damaged."""
 
@@ -138,9 +126,19 @@ class _PartsAhead:
         """Let ``count`` parts be decoded, if there are so many."""
         try:
             while len(self.parts) < count and (part := next(self._rest, None)) is not None:
-                self.parts.append((part, self._decode(part)))
+                large = part.records > 10 * PART_ENTRIES
+                decoded = None if large else self._workers.submit(Manifest(self._place, part.data))
+                self.parts.append((part, decoded))
         except Unreadable as error:
             self.damage = error
+
+
+def _rows(decoded: Future[list[_Row]] | None) -> Iterable[Entry] | None:
+    """The entries of a part as a child has decoded them; None if it could not."""
+    try:
+        return None if decoded is None else map(Entry._make, decoded.result())
+    except MigratorError:
+        return None
 
 
 def _split(source: BinaryIO, place: str) -> Iterator[Part]:

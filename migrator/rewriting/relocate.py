@@ -10,54 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from migrator.catalogs.hadoop import VERSION_HINT_FILE
 from migrator.errors import ConfigError, Occupied, UnmappedPath
 from migrator.iceberg.metadata import metadata_version, read_metadata
 from migrator.layout import Location
-from migrator.layout.recorded import Recorded, is_s3, spelled
+from migrator.layout.recorded import is_s3
 from migrator.progress import Progress
-from migrator.rewriting.rewriter import Rewriter
-from migrator.rewriting.table_mover import KnownFile, Measured, Moved, TableMover, place_in_s3
-from migrator.store import Content, Store, connect
-
-ASIDE = "relocated"
-"""Where a table is relocated to the very place where its files are, what must be rewritten goes to this folder."""
+from migrator.rewriting.moves import Moves, place_of
+from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
+from migrator.store import Content, Store
 
 _HADOOP_NAME = re.compile(r"v([0-9]+)\..*")
-
-
-@dataclass(frozen=True)
-class Moves:
-    """Old prefix → new prefix in S3; a path in S3 keeps its scheme, another one gets that of its new prefix.
-
-    The longest old prefix wins, on a ``/`` boundary. A path under no old prefix that lies under a new one is
-    where it belongs. Paths in ``aside`` go to a folder of their own below the new prefix.
-    """
-
-    rules: tuple[Recorded, ...]
-    """With targets ``bucket/key``."""
-    aside: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, pairs: Iterable[tuple[str, Location]]) -> Moves:
-        """The moves of these (old prefix, new place) pairs."""
-        named = {prefix_of(old): (_place(new), new.scheme) for old, new in pairs}
-        rules = (Recorded(old, new, scheme) for old, (new, scheme) in named.items())
-        return cls(tuple(sorted(rules, key=lambda rule: -len(rule.prefix))))
-
-    def __call__(self, path: str) -> str | None:
-        whole = spelled(path)
-        scheme = path.partition("://")[0] if is_s3(path) else ""
-        for rule in self.rules:
-            if rule.covers(whole):
-                inside = Recorded(rule.prefix, f"{rule.target}/{ASIDE}") if path in self.aside else rule
-                return f"{scheme or rule.scheme}://{inside.move(whole)}"
-        if not scheme:
-            return None
-        place = whole.partition("://")[2]
-        return path if any(f"{place}/".startswith(f"{rule.target}/") for rule in self.rules) else None
 
 
 @dataclass
@@ -69,13 +33,6 @@ class Relocation(Moved):
     location: str = ""
     format_version: int = 0
     snapshots: int = 0
-
-
-def table_rewriter(connection: dict[str, Any], mapping: Moves, facts: Measured) -> Rewriter:
-    """The rewriter of a table, in a worker process."""
-    store = connect(**connection)
-    store.met()
-    return Rewriter(store, mapping, facts)
 
 
 def relocate(
@@ -132,14 +89,14 @@ class _Relocator:
         metadata = read_metadata(data, metadata_uri)
         self.old_location = metadata.location.rstrip("/") or metadata.location
         self._root = _root_of(at, self.old_location)
-        self._in_place = _place(self._root) == _place(target)
+        self._in_place = place_of(self._root) == place_of(target)
         self._found, self._moves = _moves(self.old_location, self._root, target, also)
         self.result = Relocation(
             location=self._moves(metadata.location) or "",
             format_version=metadata.format_version,
             snapshots=len(metadata.snapshots),
         )
-        self._mover = TableMover(store, metadata_uri, data, self, self.result, progress, self._worker)
+        self._mover = TableMover(store, metadata_uri, data, self, self.result, progress, lambda: self._moves)
 
     def run(self) -> Relocation:
         current = self._spelled(self._uri)
@@ -152,12 +109,9 @@ class _Relocator:
             self._write_hint(version)
         return self.result
 
-    def _worker(self, measured: Measured) -> tuple[Any, ...]:
-        return table_rewriter, self._store.connection, self._moves, measured
-
     def _spelled(self, uri: str) -> str:
         """The metadata file's path as its own table would spell it."""
-        at, root = _place(place_in_s3(uri)), _place(self._root)
+        at, root = place_of(place_in_s3(uri)), place_of(self._root)
         return f"{self.old_location}{at[len(root) :]}" if at.startswith(f"{root}/") else uri
 
     # -- the route -----------------------------------------------------------------------------------
@@ -211,10 +165,6 @@ class _Relocator:
         self._store.put(new.bucket, f"{folder}/{VERSION_HINT_FILE}", Content(version.encode(), ""), replace=False)
 
 
-def _place(at: Location) -> str:
-    return f"{at.bucket}/{at.key.rstrip('/')}"
-
-
 def _moves(location: str, root: Location, target: Location, also: Iterable[tuple[str, str]]) -> tuple[Moves, Moves]:
     """Where the objects of paths are, and where they go. ``root``: where the table's directory is."""
     pairs = [(old, place_in_s3(new)) for old, new in also]
@@ -230,16 +180,11 @@ def _moves(location: str, root: Location, target: Location, also: Iterable[tuple
     return found, Moves.of([(location, target), *pairs, *chained])
 
 
-def prefix_of(path: str) -> str:
-    """A prefix as rules have it: in its one spelling, without a slash at its end."""
-    return spelled(path).rstrip("/")
-
-
 def _root_of(metadata: Location, location: str) -> Location:
     """The directory of the table that a metadata file belongs to: the one that its location names, if it is
     there; else, for a copy, the one above ``metadata/``."""
     old = Location.parse(location)
-    if old is not None and _place(metadata).startswith(f"{_place(old)}/"):
+    if old is not None and place_of(metadata).startswith(f"{place_of(old)}/"):
         return Location(old.scheme, old.bucket, old.key.rstrip("/"))
     folder, _, last = metadata.key.rpartition("/")[0].rpartition("/")
     if last != "metadata" or not folder:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from migrator.concurrency.processes import Workers, default_processes
 from migrator.iceberg import Mapping
@@ -27,6 +27,7 @@ from migrator.planfile.rows import (
     ROLE_VIEW,
 )
 from migrator.results import Written
+from migrator.rewriting.manifests import ManifestRewriter
 from migrator.store import Conditional, Content, Store, connect, spool
 
 PARALLEL_ABOVE = 8 << 20
@@ -70,10 +71,24 @@ class MeasuredFiles(Protocol):
 class Rewriter:
     """Rewrites files between two places of one store. Safe to share between threads."""
 
-    def __init__(self, store: Store, mapping: Mapping, measured: MeasuredFiles) -> None:
+    def __init__(
+        self, store: Store, mapping: Mapping, measured: MeasuredFiles, manifests: ManifestRewriter | None = None
+    ) -> None:
+        """``manifests`` rewrites manifests, in child processes; without it that is done here."""
         self._store = store
         self._mapping = mapping
         self._measured = measured
+        self._manifests = manifests
+
+    @contextmanager
+    def manifests_in_children(self, mapping: Mapping, size: int) -> Iterator[Rewriter]:
+        """A rewriter like this one, for manifests of ``size`` bytes in all: from ``PARALLEL_ABOVE`` on, child processes
+        rewrite them. ``mapping``: what maps a path as this one does, and can be pickled."""
+        if size < PARALLEL_ABOVE:
+            yield self
+            return
+        with ManifestRewriter(mapping, self._measured.delete_file) as manifests:
+            yield Rewriter(self._store, self._mapping, self._measured, manifests)
 
     def __call__(self, job: Job) -> Written:
         """Rewrite one file.
@@ -101,10 +116,13 @@ class Rewriter:
         return self._put(job, content, rewrite(content.data, self._mapping, job.place))
 
     def _manifest(self, job: Job) -> Written:
-        return self._stream(
-            job,
-            lambda source, sink: rewrite_manifest(source, sink, self._mapping, self._measured.delete_file, job.place),
-        )
+        def rewrite(source: BinaryIO, sink: BinaryIO) -> None:
+            if self._manifests is not None:
+                self._manifests(source, sink, job.place)
+            else:
+                rewrite_manifest(source, sink, self._mapping, self._measured.delete_file, job.place)
+
+        return self._stream(job, rewrite)
 
     def _list(self, job: Job) -> Written:
         length_of = partial(self._measured.length_of, job.place)
@@ -112,7 +130,7 @@ class Rewriter:
             job, lambda source, sink: rewrite_manifest_list(source, sink, self._mapping, length_of, job.place)
         )
 
-    def _stream(self, job: Job, rewrite: Callable[..., None]) -> Written:
+    def _stream(self, job: Job, rewrite: Callable[[BinaryIO, BinaryIO], None]) -> Written:
         with self._store.download(*job.source, etag=job.etag) as source, spool() as sink:
             rewrite(source.file, sink)
             attributes = source.attributes

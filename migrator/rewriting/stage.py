@@ -74,6 +74,10 @@ def _rewriting(run: Run, role: str, size: int) -> Iterator[tuple[Callable[[Job],
         lacking = f"executors lack {', '.join(missing)}" if missing else "there are too many delete files to send"
         run.result.note(f"The files of tables were rewritten by the driver: {lacking}.")
     rewriter = Rewriter(run.store, run.layout.new_path, JournalledFiles(run.plan, run.store))
+    if role == ROLE_MANIFEST:
+        with rewriter.manifests_in_children(run.layout.new_path, size) as rewrite:
+            yield rewrite, THREADS
+        return
     worker = (plan_rewriter, run.plan.path, run.store.connection, run.conditional)
     with rewriting(rewriter, size, *worker) as (rewrite, workers):
         yield rewrite, workers

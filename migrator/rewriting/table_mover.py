@@ -12,10 +12,11 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
+from migrator.iceberg import Mapping as PathMapping
 from migrator.iceberg.manifests import DELETED, POSITION_DELETES, DeleteFile, Entry, ManifestFile, read_manifest
 from migrator.iceberg.metadata import TableMetadata, read_metadata
 from migrator.inventory.table_files import BrokenFile, ReadManifest, SourceFile, read_lists, read_manifests
@@ -31,7 +32,7 @@ from migrator.planfile.rows import (
 )
 from migrator.progress import Progress
 from migrator.results import Written
-from migrator.rewriting.rewriter import THREADS, Job, Rewriter, rewriting
+from migrator.rewriting.rewriter import THREADS, Job, Rewriter
 from migrator.store import Store, StoredObject
 
 _FILES = """
@@ -108,8 +109,8 @@ class _Wanted:
 class TableMover:
     """Moves the files of the table that ``metadata_uri`` describes. ``data``: that file's bytes.
 
-    ``worker``: the function, and its arguments, that make the rewriter of a worker process (see
-    :func:`migrator.rewriting.rewriter.rewriting`); without it only threads are used.
+    ``moves``: what maps a path as ``route`` does, for child processes, which rewrite large manifests (see
+    :class:`migrator.rewriting.manifests.ManifestRewriter`); without it only threads are used.
     """
 
     def __init__(
@@ -120,14 +121,14 @@ class TableMover:
         route: Route,
         result: Moved,
         progress: Progress,
-        worker: Callable[[Measured], tuple[Any, ...]] | None = None,
+        moves: Callable[[], PathMapping] | None = None,
     ) -> None:
         self._store = store
         self._uri = metadata_uri
         self._metadata = read_metadata(data, metadata_uri)
         self._route = route
         self._progress = progress
-        self._worker = worker
+        self._moves = moves
         self._measured = Measured()
         self._listed_in: dict[str, str] = {}
         """Manifest → the first manifest list that names it."""
@@ -305,20 +306,17 @@ class TableMover:
         if it is not the metadata file."""
         paths = sorted(paths)
         rewriter = Rewriter(self._store, self._route.new_path, self._measured)
-        make: tuple[Any, ...] = (Rewriter,)
-        if self._worker is None:
-            size = 0  # so that threads do it
-        else:
-            make = self._worker(self._measured)
-        with rewriting(rewriter, size, *make) as (rewrite, workers):
-            yield from self._each(role, paths, rewrite, workers, named_by or {})
+        if role != ROLE_MANIFEST or self._moves is None:
+            yield from self._each(role, paths, rewriter, named_by or {})
+            return
+        with rewriter.manifests_in_children(self._moves(), size) as rewrite:
+            yield from self._each(role, paths, rewrite, named_by or {})
 
     def _each(
         self,
         role: str,
         paths: list[str],
         rewrite: Callable[[Job], Written],
-        workers: int,
         named_by: Mapping[str, str],
     ) -> Iterator[tuple[str, Written]]:
         def job(path: str) -> Written:
@@ -331,7 +329,7 @@ class TableMover:
         if not paths:
             return
         with self._progress.stage(f"rewriting {role}", objects=len(paths), unit=UNITS.get(role, FILES)) as stage:
-            for outcome in run_in_threads(job, paths, workers=workers):
+            for outcome in run_in_threads(job, paths, workers=THREADS):
                 if isinstance(outcome, Failed):
                     raise missing(outcome.item, outcome.error, named_by.get(outcome.item, self._uri))
                 self.result.rewritten += 1

@@ -13,7 +13,8 @@ from iceberg.tables import entry, list_schema, listed, position_deletes
 from migrator.errors import ConfigError, MigratorError, NotFound, Occupied, UnmappedPath, Unreadable
 from migrator.iceberg.deletes import delete_paths
 from migrator.layout import Location
-from migrator.rewriting.relocate import Moves, relocate
+from migrator.rewriting.moves import Moves
+from migrator.rewriting.relocate import relocate
 from migrator.store import Store
 from plan.handmade import CopiedFrom, data_file, delete_rows, put, table
 

@@ -98,8 +98,10 @@ class Part:
 
     records: int
     """The number of records that the blocks announce."""
+    header: int
+    """The size of the header, in bytes."""
     data: bytes
-    """A container file of its own, with the same header."""
+    """A container file of its own: the header of the whole, and the blocks."""
 
 
 @lru_cache(maxsize=64)
@@ -239,12 +241,12 @@ class Container:
                 count += block.count
                 length += len(block.records)
                 if length >= size or count >= records:
-                    yield Part(count, b"".join(pieces))
+                    yield Part(count, len(self._header), b"".join(pieces))
                     pieces, count, length, none_yet = [self._header], 0, 0, False
         except Malformed as fault:
             damage = fault
         if len(pieces) > 1 or none_yet:
-            yield Part(count, b"".join(pieces))
+            yield Part(count, len(self._header), b"".join(pieces))
         if damage is not None:
             raise Unreadable(self._place, str(damage)) from damage
 

@@ -1,0 +1,54 @@
+"""Where the paths of a table that is relocated go. Pure, and imported by child processes: no store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from migrator.layout import Location
+from migrator.layout.recorded import Recorded, is_s3, spelled
+
+ASIDE = "relocated"
+"""Where a table is relocated to the very place where its files are, what must be rewritten goes to this folder."""
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Old prefix → new prefix in S3; a path in S3 keeps its scheme, another one gets that of its new prefix.
+
+    The longest old prefix wins, on a ``/`` boundary. A path under no old prefix that lies under a new one is
+    where it belongs. Paths in ``aside`` go to a folder of their own below the new prefix.
+    """
+
+    rules: tuple[Recorded, ...]
+    """With targets ``bucket/key``."""
+    aside: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, Location]]) -> Moves:
+        """The moves of these (old prefix, new place) pairs."""
+        named = {prefix_of(old): (place_of(new), new.scheme) for old, new in pairs}
+        rules = (Recorded(old, new, scheme) for old, (new, scheme) in named.items())
+        return cls(tuple(sorted(rules, key=lambda rule: -len(rule.prefix))))
+
+    def __call__(self, path: str) -> str | None:
+        whole = spelled(path)
+        scheme = path.partition("://")[0] if is_s3(path) else ""
+        for rule in self.rules:
+            if rule.covers(whole):
+                inside = Recorded(rule.prefix, f"{rule.target}/{ASIDE}") if path in self.aside else rule
+                return f"{scheme or rule.scheme}://{inside.move(whole)}"
+        if not scheme:
+            return None
+        place = whole.partition("://")[2]
+        return path if any(f"{place}/".startswith(f"{rule.target}/") for rule in self.rules) else None
+
+
+def prefix_of(path: str) -> str:
+    """A prefix as rules have it: in its one spelling, without a slash at its end."""
+    return spelled(path).rstrip("/")
+
+
+def place_of(at: Location) -> str:
+    """``bucket/key``, without a slash at its end."""
+    return f"{at.bucket}/{at.key.rstrip('/')}"
