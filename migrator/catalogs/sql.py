@@ -118,25 +118,30 @@ class SqlCatalog:
         ]
 
     def neighbours(self) -> Iterator[Neighbour]:
-        """Rows with another catalog_name, and those of other schemas (on MySQL: databases) that may be read."""
+        """Rows with another catalog_name, and those of other schemas (on MySQL: databases) that may be read.
+
+        All rows of a schema are read before the first is returned: the caller reads S3 between two of them, and
+        SQLite lets nobody write while a query is open.
+        """
         with self._read() as connection:
-            yield from self._neighbours(connection, "", ~same(TABLES.c.catalog_name, self.name))
+            found = self._neighbours(connection, "", ~same(TABLES.c.catalog_name, self.name))
             schemas = other_schemas(connection, TABLES.name)
+        yield from found
         for schema in schemas:
             try:
                 with self._reading.connect() as connection:
-                    yield from self._neighbours(connection, schema, sa.true())
+                    found = self._neighbours(connection, schema, sa.true())
             except SQLAlchemyError:
                 continue  # another tenant's schema: not ours to read
+            yield from found
 
     @staticmethod
-    def _neighbours(connection: sa.Connection, schema: str, which: sa.ColumnElement[bool]) -> Iterator[Neighbour]:
+    def _neighbours(connection: sa.Connection, schema: str, which: sa.ColumnElement[bool]) -> list[Neighbour]:
         table = sa.table(TABLES.name, *(sa.column(c.name, c.type) for c in TABLES.c), schema=schema or None)
         c = table.c if schema else TABLES.c
         columns = (c.catalog_name, c.table_namespace, c.table_name, c.metadata_location)
         query = sa.select(*columns).where(which, c.metadata_location.is_not(None))
-        for row in connection.execution_options(stream_results=True).execute(query.order_by(c.catalog_name)):
-            yield Neighbour(schema, *row)
+        return [Neighbour(schema, *row) for row in connection.execute(query.order_by(c.catalog_name))]
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
         """See :class:`Catalog`; empty if the database has no table for them."""

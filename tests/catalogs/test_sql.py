@@ -147,6 +147,20 @@ def test_the_tables_of_other_catalogs_and_schemas_in_the_same_database(database:
         assert others == expected if database.startswith("mysql") else list(catalog.neighbours()) == expected
 
 
+def test_others_can_write_while_the_neighbours_are_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.db"
+    execute(f"sqlite:///{file}", V0)
+    for number in range(300):  # more than one fetch of rows
+        execute(f"sqlite:///{file}", V0_INSERT, c="trino", ns="db", t=f"t{number:03}", at="s3://b/2")
+    with opened(f"sqlite:///{file}") as catalog:
+        neighbours = catalog.neighbours()
+        names = [next(neighbours).name]
+        with closing(sqlite3.connect(file, timeout=0)) as other, other:
+            other.execute("UPDATE iceberg_tables SET metadata_location = 's3://b/3'")
+        names += [neighbour.name for neighbour in neighbours]
+        assert names == [f"t{number:03}" for number in range(300)]
+
+
 def test_tells_views_from_tables_and_leaves_out_what_has_no_location(lake: str) -> None:
     execute(lake, V1_INSERT, c="lake", ns="sales", t="a_view", at="s3://a/v.json", type="VIEW")
     execute(lake, V1_INSERT, c="lake", ns="sales", t="b_untyped", at="s3://a/t.json", type=None)
