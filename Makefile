@@ -8,10 +8,10 @@ help:               ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /  \1\t/p' Makefile
 
 test:               ## run all tests
-	$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 fast:               ## run the fast tests only
-	$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
+	$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 lint:               ## check style, format and types
 	$(PYTHON) -m ruff check .

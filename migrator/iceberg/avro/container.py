@@ -74,22 +74,12 @@ class _Input:
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
-    """A block that is not decompressed."""
-
-    count: int
-    records: bytes
-    verbatim: list[bytes]
-    """The whole block as it is in the file, including its sync marker, in pieces."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Block:
     count: int
     records: bytes
-    """Decompressed."""
+    """Compressed in a packed block, else decompressed."""
     verbatim: list[bytes]
-    """As in :class:`_Packed`."""
+    """The whole block as it is in the file, including its sync marker, in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +240,7 @@ class Container:
         if damage is not None:
             raise Unreadable(self._place, str(damage)) from damage
 
-    def _packed_blocks(self) -> Iterator[_Packed]:
+    def _packed_blocks(self) -> Iterator[_Block]:
         source = self._input
         while True:
             source.passed = []
@@ -261,7 +251,7 @@ class Container:
             packed = source.sized()
             if source.exactly(_SYNC_SIZE) != self._sync:
                 raise Malformed("a block does not end with the sync marker")
-            yield _Packed(count, packed, source.passed)
+            yield _Block(count, packed, source.passed)
 
     def _blocks(self) -> Iterator[_Block]:
         for block in self._packed_blocks():
