@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,13 @@ TOGETHER = (
     "test_waves_of_catalogs.py",
 )
 """Files in e2e whose tests share what a fixture made for the file, and must not be built by two workers."""
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C interrupt: a shell that starts the tests in the background tells them and all their programs to ignore
+    it, and some tests send it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses, and before xdist reads the groups
