@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from botocore.loaders import JSONFileLoader
+from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from moto.s3 import urls as moto_urls
 from moto.s3.models import S3Backend
@@ -43,6 +44,10 @@ _build_urls = S3Backend.urls.fget  # type: ignore[attr-defined]
 _urls = functools.cache(lambda: _build_urls(S3Backend("us-east-1", "123456789012")))
 S3Backend.urls = property(lambda _: _urls())  # type: ignore[assignment,method-assign]
 
+
+# No test depends on how fast or idle the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 SQLITE_WAIT = 120
 """Seconds for which a catalog of pyiceberg waits for a lock of SQLite. By default it is five, and a busy disk may take

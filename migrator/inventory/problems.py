@@ -16,8 +16,8 @@ from migrator.planfile.file import PlanFile
 EXAMPLES = 5
 """How many places of one kind are named per table; the rest are counted."""
 
-_STILL_MOVED = ("missing-object", "size-differs")
-"""What a table that no catalog names may be without, and is moved all the same."""
+_STILL_MOVED = ("missing-object", "mixed-schemes", "size-differs")
+"""What may be wrong with a table that no catalog names, which is moved all the same."""
 _COPIED = ("encrypted-table", "half-moved", "unmapped-path", "unreadable")
 """What keeps a table from being rewritten."""
 _LEAVABLE = (*_STILL_MOVED, *_COPIED, "location-too-long")

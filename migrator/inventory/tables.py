@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -14,7 +15,7 @@ from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, hint_tr
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import ConfigError, NotFound, Unreadable
 from migrator.findings import Finding
-from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_metadata
+from migrator.iceberg.metadata import is_metadata_file, metadata_version, read_metadata, table_folder
 from migrator.iceberg.views import is_view_metadata, read_view
 from migrator.inventory.listing import is_at_target
 from migrator.inventory.located import locate
@@ -22,6 +23,7 @@ from migrator.inventory.metadata_cache import MetadataCache
 from migrator.layout import Layout, Location
 from migrator.layout.recorded import is_s3
 from migrator.planfile.file import PlanFile
+from migrator.planfile.queries import keys_under
 from migrator.progress import Progress
 from migrator.store import Store
 
@@ -66,6 +68,8 @@ class FoundTable:
     kind: str = TABLE
     alone: bool = True
     """False if another table's metadata lie in the same old folder."""
+    own_folder: bool = True
+    """True if the table's folder is known to be its own: no other table or row has its metadata file in or below it."""
     trouble: str = ""
     """What is wrong with its version hint; see :attr:`migrator.catalogs.CatalogTable.trouble`."""
 
@@ -186,13 +190,41 @@ def discover(
                 _uris(history, pointer, at),
                 None if catalog.stores_pointers else _hint_of(pointer),
                 table.kind,
-                families.alone(history),
-                table.trouble,
+                alone=families.alone(history),
+                own_folder=bool(history) or _has_usual_name(at),
+                trouble=table.trouble,
             )
         )
     for family in families.unclaimed():
         found.tables.append(_uncatalogued(store, family, families.beside(family)))
+    found.tables = _with_own_folders(plan, layout, found.tables)
     return found
+
+
+def _has_usual_name(at: Location | None) -> bool:
+    """True if this can be the place of a metadata file in the folder of its table. A pointer may be anything."""
+    folder, _, name = at.key.rpartition("/") if at is not None else ("", "", "")
+    return f"/{folder}".endswith("/metadata") and is_metadata_file(name)
+
+
+def _with_own_folders(plan: PlanFile, layout: Layout, tables: list[FoundTable]) -> list[FoundTable]:
+    """The tables with :attr:`FoundTable.own_folder` false where the metadata file of another one lies in or below the
+    table's folder. A table beside it that no catalog names is taken to be an older state of it."""
+    places = [locate(plan, layout, table.metadata) for table in tables]
+    order = sorted((at.bucket, at.key, number) for number, at in enumerate(places) if at is not None)
+
+    def is_shared(number: int, at: Location) -> bool:
+        low, high = (bisect_left(order, (at.bucket, key)) for key in keys_under(table_folder(at.key)))
+        folder = at.key.rpartition("/")[0]
+        return any(
+            other != number and (tables[other].catalog is not None or key.rpartition("/")[0] != folder)
+            for _, key, other in order[low:high]
+        )
+
+    return [
+        replace(table, own_folder=False) if at is not None and is_shared(number, at) else table
+        for number, (table, at) in enumerate(zip(tables, places, strict=True))
+    ]
 
 
 def _parse(bucket: str, key: str, data: bytes) -> MetadataFile:

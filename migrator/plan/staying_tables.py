@@ -4,7 +4,7 @@ and those that no rule moves."""
 from __future__ import annotations
 
 from migrator.errors import StoreError, Unreachable, Unreadable
-from migrator.findings import Finding
+from migrator.findings import WARN, Finding
 from migrator.iceberg.metadata import TableMetadata, read_metadata
 from migrator.inventory.located import ways
 from migrator.layout import Location
@@ -21,7 +21,8 @@ def plan_left_table(table: TableContext) -> None:
     table.plan.add_finding(Finding.of("left-table", table.label, message))
     table.update(state=LEFT)
     current, _ = _mark_files(table, STAYS)
-    table.keep_folders(STAYS, found.metadata, current.location if current else None)
+    if found.own_folder:  # else objects of others would be left behind, unsaid
+        table.keep_folders(STAYS, found.metadata, current.location if current else None)
 
 
 def plan_later_table(table: TableContext) -> None:
@@ -74,7 +75,11 @@ def plan_unmapped_table(table: TableContext) -> None:
     at = Location.parse(found.metadata)
     rule = layout.rule_for(at.bucket, at.key) if at else layout.recorded_rule(found.metadata)
     if rule is not None:
-        table.plan.add_finding(Finding.of("left-out", table.label, "is left where it is by a layout rule"))
+        message = "is left where it is by a layout rule"
+        if found.catalog is not None:
+            message += f", and its pointer stays {found.metadata}: it is lost with the old buckets"
+        severity = WARN if found.catalog is not None else ""
+        table.plan.add_finding(Finding.of("left-out", table.label, message, severity=severity))
     elif at is not None and (at.bucket in layout.buckets or _can_be_listed(table.store, at.bucket)):
         message = f"metadata of {table.label}, lies under no rule"
         table.problems.add("unmapped-path", found.metadata, message, "Add a rule for it to [layout].")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from migrator.findings import counted
 from migrator.planfile.copied import KIND_CHANGED, LOST
 from migrator.reporting.description import PlanDescription
-from migrator.reporting.plan import NOTHING_TO_DO, copies
+from migrator.reporting.plan import copies, nothing_to_do
 from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
 from migrator.reporting.unregistered import unregistered_at_target
 from migrator.reporting.verification import check_lines, conclusion, not_compared
@@ -31,12 +31,12 @@ def migration_report(migration: Migration, plan: PlanDescription) -> Report:
     if migration.nothing_to_do:
         verify = line(f"To verify: migrator verify {name}")
         unregistered = unregistered_at_target(unregistered_tables(migration, plan))
-        return [line(NOTHING_TO_DO, style="green"), verify, *unregistered]
+        return [nothing_to_do(plan), verify, *unregistered]
     if migration.verification is None:
         return _done(migration.outcome, plan) + not_compared(migration.compared) + _next_after_no_cutover(plan, name)
     checks, end = check_lines(migration.verification), conclusion(migration.verification)
     if not plan["changes_pending"]:
-        return [line(NOTHING_TO_DO, style="green"), line(), *checks, *end]
+        return [nothing_to_do(plan), line(), *checks, *end]
     rows = [(c["what"], c["before"], "→", c["after"]) for c in plan["changes"]]
     return [
         *_done(migration.outcome, plan),

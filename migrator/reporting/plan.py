@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+from rich.text import Text
+
 from migrator.findings import FindingDescription, counted
 from migrator.reporting.description import (
     Actions,
@@ -51,7 +53,8 @@ BUCKETS = 100
 """How many buckets that are not part of the plan are named: each may be one that was forgotten."""
 PROPERTIES = 100
 """How many changed properties of namespaces are shown: a Hive table has one for each of its partitions."""
-NOTHING_TO_DO = "Nothing to do: the target holds everything, and every pointer points to it."
+LEAVING = ("left-out", "left-table", "outside-table", "spanning-table")
+"""The findings about a table, or other objects, that stay where they are."""
 
 
 def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
@@ -229,6 +232,15 @@ def _other_buckets(findings: list[FindingDescription]) -> str:
     return f" {counted(count, 'bucket')} {'is' if count == 1 else 'are'} not part of it: {names}{more}."
 
 
+def nothing_to_do(plan: PlanDescription) -> Text:
+    """The line that says that there is nothing to do, and of what that is true."""
+    if any(finding["code"] in LEAVING for finding in plan["findings"]):
+        text = "Nothing to do: all that moves is at the target. What stays where it is, the findings name."
+    else:
+        text = "Nothing to do: the target holds everything, and every pointer points to it."
+    return line(text, style="green")
+
+
 def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     """How far the plan has been carried out, and the next command."""
     blocks = sum(1 for finding in plan["findings"] if finding["severity"] == "block")
@@ -236,7 +248,7 @@ def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     if blocks:
         return [line(f"Blocked: {counted(blocks, 'finding')} to solve first. Nothing was changed.", style="red")]
     if not plan["changes_pending"]:
-        return [line(NOTHING_TO_DO, style="green")]
+        return [nothing_to_do(plan)]
     if phase == "planned":
         ready = f"Ready. Nothing was changed yet. Next: migrator migrate {name}"
         return [] if starting else [line(ready, style="green")]

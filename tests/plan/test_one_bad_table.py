@@ -127,6 +127,58 @@ def test_a_broken_table_of_a_catalog_blocks_and_both_ways_out_work(
     assert not replan(lake, tmp_path, catalog, leave=("lake.db.t0",))["blocked"]
 
 
+STALE = "metadata/00000-stale.metadata.json"
+
+
+@pytest.mark.parametrize(
+    "pointer", [f"s3a://bronze/db/t/{STALE}", "s3a://bronze/db/t", "s3a://bronze/db/t/data/x.avro"]
+)
+def test_leaving_a_bad_row_never_leaves_a_table_or_an_object_of_the_same_folder(
+    lake: Store, tmp_path: Path, pointer: str
+) -> None:
+    """It names an expired metadata file of a live table, or that table's folder, say."""
+    catalog = Named(pointer, live=make(lake, "s3a://bronze/db/t").metadata_location)
+    put(lake, "s3a://bronze/db/t/data/in-flight.parquet", b"not committed yet")
+    described = replan(lake, tmp_path, catalog)
+    assert advised(described, blocks(described)[0]) == {}
+    assert "--leave lake.db.t0" in described["findings"][0]["next_move"]
+    described = replan(lake, tmp_path, catalog, leave=("lake.db.t0",))
+    assert not described["blocked"]
+    old = {o.key for o in lake.list("bronze", "db/t/")}
+    migrated(lake, tmp_path)
+    copied = {o.key.removeprefix("bronze/") for o in lake.list("data-lake", "bronze/db/t/")}
+    assert copied == old - {"db/t/data/x.avro"}
+
+
+def test_leaving_a_row_that_leads_into_a_folder_of_other_objects_leaves_none_of_them(
+    lake: Store, tmp_path: Path
+) -> None:
+    put(lake, "s3a://bronze/raw/day/a.json", b"{}")
+    catalog = Named("s3a://bronze/raw/00000-a.metadata.json")
+    described = replan(lake, tmp_path, catalog)
+    assert advised(described, blocks(described)[0]) == {}
+    assert not replan(lake, tmp_path, catalog, leave=("lake.db.t0",))["blocked"]
+    migrated(lake, tmp_path)
+    assert [o.key for o in lake.list("data-lake", "bronze/")] == ["bronze/raw/day/a.json"]
+
+
+def test_a_broken_table_with_older_metadata_is_still_left_by_a_rule(lake: Store, tmp_path: Path) -> None:
+    """The older files are its own, though the listing shows them as a table that no catalog names."""
+    current = make(lake, "s3a://bronze/db/t").metadata_location
+    put(lake, current, b"{")
+    described = replan(lake, tmp_path, Named(current))
+    rules = advised(described, blocks(described)[0])
+    assert rules == {"s3://bronze/db/t/": False}
+    assert not replan(lake, tmp_path, Named(current), layout={**LAYOUT, **rules})["blocked"]
+
+
+def test_a_table_of_a_catalog_that_a_rule_leaves_is_a_warning(lake: Store, tmp_path: Path) -> None:
+    current = make(lake, "s3a://bronze/db/t").metadata_location
+    described = replan(lake, tmp_path, Named(current), layout={**LAYOUT, "s3://bronze/db/t/": False})
+    (about,) = [f for f in described["findings"] if f["code"] == "left-out" and f["place"] == "lake.db.t0"]
+    assert about["severity"] == "warn" and current in about["message"]
+
+
 # -- tables and files that nobody names --------------------------------------------------------------------
 
 

@@ -49,13 +49,26 @@ def test_one_data_file_under_two_schemes_blocks_until_it_is_accepted(lake: Store
     data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.parquet"
     size = delete_rows(lake, deletes, ["s3://bronze/t/data/a.parquet"])
     table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))
-    described = planned(lake, tmp_path)
+    described = planned(lake, tmp_path, Named(CURRENT))
     assert blocks(described) == ["mixed-schemes"]
     (only,) = described["tables"]
     assert not only["migratable"] and only["problems"] == ["mixed-schemes"]
     (tmp_path / "plan.db").unlink()
-    accepted = planned(lake, tmp_path, accept=("mixed-schemes",))
+    accepted = planned(lake, tmp_path, Named(CURRENT), accept=("mixed-schemes",))
     assert not accepted["blocked"] and accepted["tables"][0]["migratable"]
+
+
+def test_two_schemes_in_a_table_that_nobody_names_stop_nobody(lake: Store, tmp_path: Path) -> None:
+    data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.parquet"
+    size = delete_rows(lake, deletes, ["s3://bronze/t/data/a.parquet"])
+    table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))
+    described = planned(lake, tmp_path)
+    assert not described["blocked"] and described["tables"][0]["migratable"]
+    (about,) = [f for f in described["findings"] if f["code"] == "uncatalogued-broken"]
+    assert "[mixed-schemes]" in about["message"]
+    migrated(lake, tmp_path)
+    deleted = pq.read_table(io.BytesIO(at_target(lake, "bronze/t/data/d.parquet")))
+    assert deleted["file_path"].to_pylist() == ["s3://data-lake/bronze/t/data/a.parquet"]
 
 
 def test_a_deletion_vector_that_names_its_file_under_another_scheme(lake: Store, tmp_path: Path) -> None:
@@ -63,7 +76,7 @@ def test_a_deletion_vector_that_names_its_file_under_another_scheme(lake: Store,
     size = delete_rows(lake, deletes, [data])
     vector = position_deletes(deletes, file_size_in_bytes=size, referenced_data_file=data.replace("s3a", "s3"))
     table(lake, data_file(lake, data), vector)
-    assert blocks(planned(lake, tmp_path)) == ["mixed-schemes"]
+    assert blocks(planned(lake, tmp_path, Named(CURRENT))) == ["mixed-schemes"]
 
 
 def test_metadata_and_data_may_have_different_schemes(lake: Store, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from migrator.scripts.keys import NO_CHECKPOINTS
 from scripts.lake import NAMES, names, rewritten
 from scripts.test_spellings import REPORTED, REWRITTEN, UNTOUCHED
 
-EXAMPLES = settings(max_examples=150, deadline=None, database=None)
+EXAMPLES = settings(max_examples=150, database=None)
 
 NOISE = st.text(max_size=40).filter(lambda text: not re.search(r"s3|mc|arn|bucket|/|tmp|\0", text, re.IGNORECASE))
 # Those without a longer rule, and without text before or after them that would have a meaning.

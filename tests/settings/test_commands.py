@@ -118,7 +118,7 @@ nasty = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(nasty, nasty, st.sampled_from([MC, AWS]))
 def test_no_name_becomes_a_command(programs: Path, name: str, other: str, kind: str) -> None:
     documents: dict[str, Any] = {

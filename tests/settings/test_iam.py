@@ -70,7 +70,7 @@ def test_what_is_no_policy_of_users(text: str) -> None:
         translate_iam_policy(Lake(LAYOUT, {}, {}), text)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data(), layouts(), objects)
 def test_nobody_may_do_more_than_before(data: st.DataObject, layout: Layout, everything: list[tuple[str, str]]) -> None:
     resources = st.builds(lambda bucket, key: f"arn:aws:s3:::{bucket}/{key}", st.sampled_from(BUCKETS), patterns)

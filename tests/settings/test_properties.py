@@ -109,7 +109,7 @@ objects = st.lists(st.tuples(st.sampled_from(BUCKETS), keys), min_size=1, max_si
 secure = {"aws:SecureTransport": "true"}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data(), layouts(), objects)
 def test_nobody_may_do_more_than_before(data: st.DataObject, layout: Layout, everything: list[tuple[str, str]]) -> None:
     old = {bucket: {"policy": data.draw(policies(bucket))} for bucket in layout.moved_buckets}
@@ -127,7 +127,7 @@ def test_nobody_may_do_more_than_before(data: st.DataObject, layout: Layout, eve
                     assert DENY not in before or DENY in now, (key, action, bucket, old_key)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data(), layouts(), objects)
 def test_nobody_may_list_more_than_before(
     data: st.DataObject, layout: Layout, everything: list[tuple[str, str]]
@@ -154,7 +154,7 @@ def _without_not_like(text: str) -> str:
     return json.dumps({**document, "Statement": kept})
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data(), layouts(), objects, st.booleans())
 def test_nothing_expires_that_did_not(
     data: st.DataObject, layout: Layout, everything: list[tuple[str, str]], allowed: bool
@@ -210,7 +210,7 @@ def documents(draw: st.DrawFn, bucket: str) -> dict[str, Document]:
     return {name: document for name, document in found.items() if name in chosen}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data(), layouts())
 def test_what_the_target_has_stays_and_twice_is_once(data: st.DataObject, layout: Layout) -> None:
     old = {bucket: data.draw(documents(bucket)) for bucket in layout.moved_buckets}
@@ -244,7 +244,7 @@ junk = st.recursive(
 settings_names = (*TRANSLATED, "ACL", "public access block", "object ownership", "replication", "website")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     layouts(),
     st.dictionaries(st.sampled_from(settings_names), st.dictionaries(names, junk, min_size=1, max_size=4)),

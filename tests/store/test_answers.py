@@ -255,7 +255,7 @@ def test_a_header_with_a_line_break_is_never_sent() -> None:
     st.binary(max_size=300)
     | st.builds(lambda a, b: listing()[:a] + b + listing()[a:], st.integers(0, 300), st.binary())
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_a_page_is_it_is_read_or_absurd(body: bytes) -> None:
     try:
         page = parse_page(body)
@@ -267,7 +267,7 @@ def test_whatever_a_page_is_it_is_read_or_absurd(body: bytes) -> None:
 
 
 @given(st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_a_value_is_it_is_checked(text: str) -> None:
     for check in (checked_size, checked_time):
         try:

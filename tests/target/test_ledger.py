@@ -20,7 +20,7 @@ def bucket(mock_store: Store) -> Store:
     return mock_store
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(written=st.lists(PAIRS, max_size=3), asked=PAIRS)
 def test_known_is_what_was_written(
     bucket: Store, written: list[set[tuple[str, str]]], asked: set[tuple[str, str]]
