@@ -247,8 +247,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "ALTER TABLE db.t SET TBLPROPERTIES ('inputs' = 's3a://data-lake/bronze/in')",
     ),
     "uncatalogued-broken": Explanation(
-        "No given catalog names this table, and some of its files are missing or cannot be read. Often it is the rest "
-        "of a dropped table. What can be moved is moved; the finding does not block the plan.",
+        "No given catalog names this table, and some of its files are missing, cannot be read, or are named with two "
+        "schemes. Often it is the rest of a dropped table. What can be moved is moved; the finding does not block the plan.",
         "Nothing, if the table was dropped. Else name its catalog with --catalog and plan again.",
     ),
     "uncatalogued-table": Explanation(
@@ -338,7 +338,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         '\'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}\'',
     ),
     "left-out": Explanation(
-        "A rule = false in [layout] leaves these objects where they are. They are lost when the old bucket is deleted.",
+        "A rule = false in [layout] leaves these objects where they are. They are lost when the old bucket is deleted. "
+        "It is a warning if a given catalog names a table among them: its pointer stays, too.",
         "Nothing, if that is what you want. Else remove the rule.",
     ),
     "migrated-table": Explanation(
