@@ -76,9 +76,10 @@ def _find_long_keys(plan: PlanFile) -> None:
     _report_each(plan, "key-too-long", query, message, "Choose a shorter target prefix.")
 
 
+# LIKE would ignore case.
 _UNFINISHED = (
-    "'/' || key LIKE '%/\\_temporary/%' ESCAPE '\\' OR '/' || key LIKE '%/\\_\\_magic%/%' ESCAPE '\\'"
-    " OR key LIKE '%.pending' OR key LIKE '%.pendingset'"
+    "'/' || key GLOB '*/_temporary/*' OR '/' || key GLOB '*/__magic*/*' OR key GLOB '*.pending'"
+    " OR key GLOB '*.pendingset'"
 )
 
 

@@ -115,6 +115,6 @@ def note_target_metadata(plan: PlanFile, layout: Layout) -> None:
             plan.db.execute("INSERT INTO target_folders VALUES (?, ?)", (table.id, folder))
             plan.db.execute(
                 f"INSERT OR IGNORE INTO target_metadata SELECT key, etag FROM {TARGET}"
-                " WHERE key > ? AND key < ? AND key LIKE '%.metadata.json%'",
+                " WHERE key > ? AND key < ? AND key GLOB '*.metadata.json*'",
                 (f"{folder}/", f"{folder}0"),
             )

@@ -83,8 +83,9 @@ def _table_files(plan: PlanFile, seconds: float) -> float | None:
 
 def _refused(plan: PlanFile, bucket: str) -> bool:
     """True if the preflight could not write to the target or remove what it wrote."""
-    query = "SELECT 1 FROM findings WHERE code IN ('missing-permission', 'preflight-incomplete') AND place LIKE ?"
-    return plan.db.execute(query, (f"s3://{bucket}/%",)).fetchone() is not None
+    codes = "('missing-permission', 'preflight-incomplete')"
+    query = f"SELECT 1 FROM findings WHERE code IN {codes} AND instr(place, ?) = 1"
+    return plan.db.execute(query, (f"s3://{bucket}/",)).fetchone() is not None
 
 
 def _wanted(plan: PlanFile, store: Store, at_once: int, *, write: bool) -> Wanted:

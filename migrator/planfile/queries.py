@@ -96,8 +96,8 @@ def same_etag(a: str, b: str, listed: str = "t") -> str:
     return f"({a} = {b} OR {listed}.size = 0 AND {listed}.key LIKE '%/')"
 
 
-HADOOP_MARKER = "size = 0 AND key LIKE '%\\_$folder$' ESCAPE '\\'"
-"""Empty objects by which old Hadoop clients mark a folder; see :func:`is_hadoop_marker`."""
+HADOOP_MARKER = "size = 0 AND substr(key, -9) = '_$folder$'"
+"""Empty objects by which old Hadoop clients mark a folder; see :func:`is_hadoop_marker`. LIKE would ignore case."""
 
 
 def is_hadoop_marker(key: str, size: int) -> bool:

@@ -402,7 +402,7 @@ def _checkpoints(plan: PlanFile) -> list[str]:
     offsets = below("x.key", f"{root} || 'offsets'")
     query = (
         f"SELECT DISTINCT 's3a://' || o.bucket || rtrim('/' || {root}, '/') FROM objects o"
-        " WHERE (o.key = 'metadata' OR o.key LIKE '%/metadata') AND EXISTS (SELECT 1 FROM objects x"
+        " WHERE (o.key = 'metadata' OR o.key GLOB '*/metadata') AND EXISTS (SELECT 1 FROM objects x"
         f" WHERE x.bucket = o.bucket AND {offsets})"
         " ORDER BY 1 LIMIT ?"
     )

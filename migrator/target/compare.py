@@ -42,7 +42,7 @@ _COMMITS = f"""
 SELECT b.id, t.key, coalesce(b.catalog || '.' || b.namespace || '.' || b.name, b.old_location, b.old_metadata)
 FROM tables b JOIN target_folders f ON f.table_id = b.id
 JOIN {TARGET} t ON {below("t.key", "f.folder")}
-WHERE b.state <> '{MIGRATED}' AND t.key LIKE '%.metadata.json%'
+WHERE b.state <> '{MIGRATED}' AND t.key GLOB '*.metadata.json*'
   AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = t.key)
   AND NOT EXISTS (SELECT 1 FROM target_metadata m WHERE m.key = t.key AND m.etag = t.etag)
 """

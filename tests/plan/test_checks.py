@@ -71,6 +71,13 @@ def test_what_the_keys_show(plan: PlanFile) -> None:
     assert sorted(codes(plan)) == ["left-out", "skipped-markers", "unfinished-work"]
 
 
+@pytest.mark.parametrize("key", ["out/_TEMPORARY/0/x", "out/__MAGIC/x", "a.PENDING", "a.PendingSet", "a_$FOLDER$"])
+def test_names_in_another_case_are_those_of_data(plan: PlanFile, key: str) -> None:
+    add(plan, "a", key, key, "copy", size=0)
+    find_by_name(plan)
+    assert codes(plan) == []
+
+
 def test_what_is_accepted_warns(plan: PlanFile) -> None:
     add(plan, "a", "k", "t", "conflict")
     find_collisions(plan)

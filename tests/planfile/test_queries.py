@@ -52,7 +52,17 @@ def test_the_range_of_the_keys_under_a_prefix(prefix: str, key: str, below: bool
     assert (low <= key < high) is below
 
 
-@pytest.mark.parametrize("key, size", [("a_$folder$", 0), ("a_$folder$", 1), ("a$folder$", 0), ("a_$folder$/b", 0)])
+@pytest.mark.parametrize(
+    "key, size",
+    [
+        ("a_$folder$", 0),
+        ("_$folder$", 0),
+        ("a_$folder$", 1),
+        ("a_$FOLDER$", 0),
+        ("a$folder$", 0),
+        ("a_$folder$/b", 0),
+    ],
+)
 def test_hadoops_folder_markers_are_the_same_in_sql_and_python(key: str, size: int) -> None:
     rows = selected(queries.HADOOP_MARKER, (key, size, None, "skip"))
     assert bool(rows) is queries.is_hadoop_marker(key, size)
