@@ -16,7 +16,7 @@ from migrator.inventory.listing import SOURCE_PAGE, Listing, list_sources
 from migrator.inventory.local_files import local_folders, read_folder
 from migrator.layout import Layout, source_places
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import PLACE, is_hadoop_marker
+from migrator.planfile.queries import PLACE, is_checksum, is_hadoop_marker
 from migrator.planfile.rows import LOCAL, REWRITE, ROLE_CHECKSUM, ROLE_LATER, ROLE_LEFT, SKIP
 from migrator.planfile.table_folders import left_folders
 from migrator.planfile.wave import is_wave, wave_folders
@@ -118,5 +118,5 @@ def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: 
     if name.startswith(".") and name.endswith(".crc"):  # Hadoop's checksum of the file beside it
         beside = f"{folder}{slash}{name[1:-4]}"
         query = f"SELECT 1 FROM objects WHERE bucket = ? AND key = ? AND action = '{REWRITE}'"
-        return plan.db.execute(query, (bucket, beside)).fetchone() is None
+        return plan.db.execute(f"{query} AND {is_checksum('?', 'size')}", (bucket, beside, size)).fetchone() is None
     return True

@@ -305,7 +305,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "checksum-files": Explanation(
         "Hadoop file systems store the checksum of a file in a file beside it (.name.crc). Table files are rewritten, "
-        "so the old checksum would be wrong, and readers would fail.",
+        "so the old checksum would be wrong, and readers would fail. A file of that name whose size is not that of a "
+        "checksum file is copied.",
         "Nothing. Readers do not need these files.",
     ),
     "bucket-settings": Explanation(

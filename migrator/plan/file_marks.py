@@ -8,16 +8,14 @@ from migrator.carriers.kinds import Carrier, carrier_of
 from migrator.inventory.listing import TARGET
 from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import lies_in
-from migrator.planfile.queries import COPIED, keys_under
+from migrator.planfile.queries import COPIED, DROP_CHECKSUM, checksum_key, keys_under
 from migrator.planfile.rows import (
     CONFLICT,
     COPY,
     OTHER_ROLES,
     OVERWRITE,
     REWRITE,
-    ROLE_CHECKSUM,
     SAME,
-    SKIP,
     TIMED_ROLES,
 )
 from migrator.store import Store
@@ -37,8 +35,6 @@ SELECT id, key, target FROM objects WHERE bucket = ? AND key >= ? AND key < ? AN
 AND action IN ('{COPY}', '{OVERWRITE}', '{SAME}') AND size > 0
 """
 _COPIES = f"SELECT 1 FROM objects WHERE {COPIED} AND role = '' AND key NOT LIKE '%.crc' LIMIT 1"
-# Hadoop's checksum file of what is rewritten would be wrong.
-_DROP_CHECKSUM = f"UPDATE objects SET action = '{SKIP}', role = '{ROLE_CHECKSUM}' WHERE bucket = ? AND key = ?"
 _UNREWRITTEN = f"""
 SELECT id, target, target_etag FROM objects WHERE action = '{REWRITE}' AND role IN {OTHER_ROLES} AND target_etag = etag
 """
@@ -59,8 +55,7 @@ def _mark_log(plan: PlanFile, bucket: str, log: Carrier, used: Collection[str], 
         if file is None or (file.code, file.unit) != (log.code, log.unit):
             continue
         plan.db.execute(_MARK, {"id": number, "role": log.code, "again": again and not lies_in(target, used)})
-        folder, slash, name = key.rpartition("/")
-        plan.db.execute(_DROP_CHECKSUM, (bucket, f"{folder}{slash}.{name}.crc"))
+        plan.db.execute(DROP_CHECKSUM, {"bucket": bucket, "key": key, "checksum": checksum_key(key)})
 
 
 def mark_files(plan: PlanFile, role: str, ids: Iterable[int]) -> None:

@@ -13,11 +13,10 @@ from migrator.inventory.listing import TARGET
 from migrator.inventory.references import IN_OLD_BUCKETS
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import keys_under
+from migrator.planfile.queries import DROP_CHECKSUM, checksum_key, keys_under
 from migrator.planfile.rows import (
     REWRITE,
     REWRITTEN,
-    ROLE_CHECKSUM,
     ROLE_LATER,
     ROLE_LEFT,
     SAME,
@@ -41,10 +40,6 @@ UPDATE objects SET role = :role, table_id = :table, action = CASE
   WHEN EXISTS (SELECT 1 FROM {TARGET} WHERE {TARGET}.key = objects.target) THEN '{SAME}'
   WHEN :state = '{REWRITTEN}' THEN '{REWRITE}' ELSE '{SKIP}' END
 WHERE bucket = :bucket AND key = :key AND target IS NOT NULL
-"""
-# Hadoop's checksum file of what is rewritten would be wrong. Readers do without one.
-_DROP_CHECKSUM = f"""
-UPDATE objects SET action = '{SKIP}', role = '{ROLE_CHECKSUM}' WHERE bucket = :bucket AND key = :key
 """
 
 AT_TARGET = f"""
@@ -84,8 +79,7 @@ class TableMarks:
             return
         place = {"bucket": at.bucket, "key": at.key}
         self._db.execute(_GIVE_ROLE, {"role": role, "table": self._table_id, "state": state, **place})
-        folder, _, name = at.key.rpartition("/")
-        self._db.execute(_DROP_CHECKSUM, {**place, "key": f"{folder}/.{name}.crc"})
+        self._db.execute(DROP_CHECKSUM, {**place, "checksum": checksum_key(at.key)})
 
     def keep_one(self, update: str, at: Location | None) -> None:
         """Mark the object at this place."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 
-from migrator.planfile.rows import COPY, LOCAL, OVERWRITE, REWRITE, ROLE_LOCAL, ROLE_VERSION_HINT, SAME, SKIP
+from migrator.planfile.rows import (
+    COPY,
+    LOCAL,
+    OVERWRITE,
+    REWRITE,
+    ROLE_CHECKSUM,
+    ROLE_LOCAL,
+    ROLE_VERSION_HINT,
+    SAME,
+    SKIP,
+)
 
 
 def place(table: str = "") -> str:
@@ -98,6 +108,32 @@ def same_etag(a: str, b: str, listed: str = "t") -> str:
 
 HADOOP_MARKER = "size = 0 AND substr(key, -9) = '_$folder$'"
 """Empty objects by which old Hadoop clients mark a folder; see :func:`is_hadoop_marker`. LIKE would ignore case."""
+
+
+_CHUNKS = [1 << bits for bits in range(4, 21)]
+
+
+def is_checksum(size: str, of: str) -> str:
+    """SQL: a file with this size may be Hadoop's checksum file of one with the size ``of``, both in bytes.
+
+    It has 8 bytes, and 4 for each chunk of the other file. Chunks have 512 bytes unless somebody set another number;
+    here that may be any power of two from 16 bytes to 1 MiB.
+    """
+    return f"{size} IN ({', '.join(f'8 + ({of} + {chunk - 1}) / {chunk} * 4' for chunk in _CHUNKS)})"
+
+
+def checksum_key(key: str) -> str:
+    """The key of Hadoop's checksum file of the object with this key."""
+    folder, slash, name = key.rpartition("/")
+    return f"{folder}{slash}.{name}.crc"
+
+
+DROP_CHECKSUM = f"""
+UPDATE objects SET action = '{SKIP}', role = '{ROLE_CHECKSUM}' WHERE bucket = :bucket AND key = :checksum AND EXISTS (
+  SELECT 1 FROM objects o WHERE o.bucket = :bucket AND o.key = :key AND {is_checksum("objects.size", "o.size")})
+"""
+"""Leaves out Hadoop's checksum file of an object that is rewritten: it would be wrong, and readers do without one.
+``checksum``: its key. Another file of that name is somebody's data."""
 
 
 def is_hadoop_marker(key: str, size: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def put(store: Store | CopiedFrom, uri: str, data: bytes) -> int:
     bucket, _, key = uri.partition("://")[2].partition("/")
     store.put(bucket, key, Content(data, ""))
     return len(data)
+
+
+def checksum(data: bytes, chunk: int = 512) -> bytes:
+    """The checksum file that Hadoop writes beside a file with these bytes."""
+    sums = (zlib.crc32(data[start : start + chunk]).to_bytes(4, "big") for start in range(0, len(data), chunk))
+    return b"crc\0" + chunk.to_bytes(4, "big") + b"".join(sums)
 
 
 def delete_rows(store: Store | CopiedFrom, uri: str, paths: list[str]) -> int:

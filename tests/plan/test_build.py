@@ -17,6 +17,7 @@ from migrator.progress import Progress
 from migrator.reporting.describe import describe_plan
 from migrator.store import Content, Store
 from migrator.target.ledger import Ledger, own, same
+from plan.handmade import checksum
 
 LAYOUT: dict[str, str | bool] = {
     "s3://bronze/": "bronze/",
@@ -276,6 +277,17 @@ def late(store: Store, folder: Path) -> tuple[int, int, int]:
     with PlanFile.open(path) as plan:
         found = find_source_changes(plan, store, Progress())
     return found.added, found.changed, found.removed
+
+
+def test_a_late_checksum_file_of_what_is_rewritten_is_not_missed_but_data_of_that_name_are(
+    lake: Store, tmp_path: Path
+) -> None:
+    fill(lake, "s3://bronze/out/_spark_metadata/0", data=(log := b'v1\n{"path":"s3://bronze/in/a"}'))
+    planned(lake, tmp_path)
+    fill(lake, "s3://bronze/out/_spark_metadata/.0.crc", data=checksum(log))
+    assert late(lake, tmp_path) == (0, 0, 0)
+    fill(lake, "s3://bronze/out/_spark_metadata/.0.crc", data=b"somebody's")
+    assert late(lake, tmp_path) == (1, 0, 0)
 
 
 def test_what_is_left_where_it_is_may_change_until_the_cutover(lake: Store, tmp_path: Path) -> None:

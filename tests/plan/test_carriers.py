@@ -15,7 +15,7 @@ from migrator.carriers.kinds import FLINK_MAGIC
 from migrator.errors import AccessDenied
 from migrator.plan import carriers
 from migrator.store import Store
-from plan.handmade import blocks, planned, put
+from plan.handmade import blocks, checksum, planned, put
 
 OLD, ELSEWHERE = "s3a://bronze/in/a%20b", "s3a://not-of-the-lake/in/a"
 
@@ -79,7 +79,9 @@ def test_what_names_old_places_blocks_until_it_is_accepted_or_left_out(
 def test_logs_of_streams_and_lists_of_links_are_rewritten(lake: Store, tmp_path: Path, root: str, name: str) -> None:
     code, make = REWRITTEN[name]
     folder, _, file = name.rpartition("/")
-    fill(lake, {root + name: make(OLD), f"{root}{folder}/.{file}.crc": "sum", f"{root}{folder}/other": "copied"})
+    data = make(OLD)
+    fill(lake, {root + name: data, f"{root}{folder}/other": "copied"})
+    put(lake, f"{root}{folder}/.{file}.crc", checksum(data.encode() if isinstance(data, str) else data))
     described = planned(lake, tmp_path)
     (found,) = [f for f in described["findings"] if f["code"] == code]
     assert (found["severity"], found["place"], found["count"]) == ("warn", root + name, 1)
@@ -87,6 +89,14 @@ def test_logs_of_streams_and_lists_of_links_are_rewritten(lake: Store, tmp_path:
     assert not described["blocked"] and described["actions"]["skip"]["objects"] == 1
     other = described["actions"]["rewrite"]["objects"] - 1
     assert other == (code == "symlink-manifest") and described["actions"]["copy"]["objects"] == 1 - other
+
+
+def test_what_only_has_the_name_of_a_checksum_is_copied(lake: Store, tmp_path: Path) -> None:
+    log = f'v1\n{{"path":"{OLD}"}}'
+    fill(lake, {"s3://bronze/out/_spark_metadata/0": log, "s3://bronze/out/_spark_metadata/.0.crc": "sum"})
+    described = planned(lake, tmp_path)
+    assert [described["actions"][action]["objects"] for action in ("skip", "copy", "rewrite")] == [0, 1, 1]
+    assert "checksum-files" not in [f["code"] for f in described["findings"]]
 
 
 def test_a_log_is_rewritten_as_a_whole(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,11 @@ def plan(tmp_path: Path) -> Iterator[PlanFile]:
         prepare_marks(plan)
         References(plan.db, "lake")
         Listing(plan.db)
-        for key in ("t/data/a", "t/m", "t/.m.crc", "t0"):
+        for key, size in (("t/data/a", 1), ("t/m", 1), ("t/.m.crc", 12), ("t0", 1)):
             plan.db.execute(
                 "INSERT INTO objects (bucket, key, size, etag, modified, storage_class, target, action)"
-                " VALUES ('b', ?, 1, 'e', 0, 'STANDARD', ?, 'copy')",
-                (key, f"new/{key}"),
+                " VALUES ('b', ?, ?, 'e', 0, 'STANDARD', ?, 'copy')",
+                (key, size, f"new/{key}"),
             )
         yield plan
 
@@ -55,6 +55,12 @@ def test_a_role_and_the_state_of_the_table_decide_the_action(
     assert state_of(plan, "t/m") == (action, "manifest", 7)
     assert state_of(plan, "t/.m.crc")[:2] == ("skip", "checksum")
     assert state_of(plan, "t/data/a") == ("copy", "", None)
+
+
+def test_what_cannot_be_hadoops_checksum_is_copied(plan: PlanFile) -> None:
+    plan.db.execute("UPDATE objects SET size = 13 WHERE key = 't/.m.crc'")
+    TableMarks(plan, 7).give_role(Location("s3", "b", "t/m"), ROLE_MANIFEST, TO_REWRITE)
+    assert state_of(plan, "t/.m.crc") == ("copy", "", None)
 
 
 @pytest.mark.parametrize(("update", "role"), [(STAYS, "left"), (AT_TARGET, "")])

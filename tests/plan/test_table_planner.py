@@ -29,6 +29,7 @@ from plan.handmade import (
     Named,
     at_target,
     blocks,
+    checksum,
     data_file,
     delete_rows,
     document,
@@ -141,8 +142,10 @@ def test_inline_manifests_move(lake: Store, tmp_path: Path) -> None:
 
 def test_checksum_files_of_rewritten_metadata_are_dropped_and_others_copied(lake: Store, tmp_path: Path) -> None:
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
-    put(lake, f"{LOCATION}/metadata/.snap-1.avro.crc", b"crc")
-    put(lake, f"{LOCATION}/data/.a.parquet.crc", b"crc")
+    for name in ("metadata/.snap-1.avro.crc", "data/.a.parquet.crc"):
+        beside = lake.get("bronze", f"t/{name}".replace("/.", "/").removesuffix(".crc")).data
+        put(lake, f"s3://bronze/t/{name}", checksum(beside))
+    put(lake, f"{LOCATION}/metadata/.m0.avro.crc", b"somebody's data")
     described = planned(lake, tmp_path)
     assert [f["place"] for f in described["findings"] if f["code"] == "checksum-files"] == [
         "s3://bronze/t/metadata/.snap-1.avro.crc"
@@ -150,6 +153,7 @@ def test_checksum_files_of_rewritten_metadata_are_dropped_and_others_copied(lake
     migrated(lake, tmp_path)
     keys = {o.key for o in lake.list("data-lake")}
     assert "bronze/t/data/.a.parquet.crc" in keys and "bronze/t/metadata/.snap-1.avro.crc" not in keys
+    assert lake.get("data-lake", "bronze/t/metadata/.m0.avro.crc").data == b"somebody's data"
 
 
 # -- what the report says of a table -----------------------------------------------------------------------

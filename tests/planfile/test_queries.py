@@ -7,6 +7,7 @@ import pytest
 
 from migrator.planfile import queries
 from migrator.planfile.schema import SCHEMA
+from plan.handmade import checksum
 
 
 def selected(condition: str, *rows: tuple[str, int, str | None, str]) -> list[str]:
@@ -66,3 +67,17 @@ def test_the_range_of_the_keys_under_a_prefix(prefix: str, key: str, below: bool
 def test_hadoops_folder_markers_are_the_same_in_sql_and_python(key: str, size: int) -> None:
     rows = selected(queries.HADOOP_MARKER, (key, size, None, "skip"))
     assert bool(rows) is queries.is_hadoop_marker(key, size)
+
+
+@pytest.mark.parametrize("chunk", [16, 512, 1024, 1 << 20])
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 5_000_000])
+def test_hadoops_checksum_file_has_four_bytes_for_each_chunk(size: int, chunk: int) -> None:
+    right = len(checksum(bytes(size), chunk))
+    with closing(sqlite3.connect("")) as db:
+        query = f"SELECT {queries.is_checksum('?', str(size))}"
+        assert [db.execute(query, (given,)).fetchone()[0] for given in (right, right + 1)] == [1, 0]
+
+
+@pytest.mark.parametrize(("key", "expected"), [("a", ".a.crc"), ("x/a", "x/.a.crc"), ("/a", "/.a.crc")])
+def test_the_key_of_a_checksum_file(key: str, expected: str) -> None:
+    assert queries.checksum_key(key) == expected
