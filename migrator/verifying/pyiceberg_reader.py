@@ -8,6 +8,7 @@ which only those pay who read a table.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -30,15 +31,22 @@ def open_table(
 
     from migrator.verifying.pyiceberg_io import S3FileIO
 
-    io = S3FileIO(properties, where)
-    metadata = FromInputFile.table_metadata(io.new_input(metadata_uri))
+    files = S3FileIO(properties, where)
+    metadata = FromInputFile.table_metadata(files.new_input(metadata_uri))
     return StaticTable(
         identifier=("static", metadata_uri),
         metadata_location=metadata_uri,
         metadata=metadata,
-        io=io,
+        io=files,
         catalog=NoopCatalog("static"),
     )
+
+
+def check_understood(place: str, data: bytes) -> None:
+    """Parse these bytes as the metadata file at ``place``. Raises whatever pyiceberg raises if it cannot."""
+    from pyiceberg.serializers import Compressor, FromByteStream
+
+    FromByteStream.table_metadata(io.BytesIO(data), compression=Compressor.get_compressor(place))
 
 
 def count_rows(table: Table, snapshot_id: int) -> int:

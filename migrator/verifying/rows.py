@@ -16,7 +16,6 @@ from migrator.catalogs.base import TABLE
 from migrator.errors import MigrationFailed, first_lines
 from migrator.findings import UNREADABLE_BEFORE
 from migrator.layout import Location
-from migrator.layout.recorded import is_s3
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import UNOPENED, Baseline, Journal
 from migrator.planfile.objects import object_named
@@ -25,8 +24,9 @@ from migrator.progress import Progress
 from migrator.store import Store
 from migrator.verifying.checks import Check
 from migrator.verifying.old_buckets import OldBuckets
-from migrator.verifying.pyiceberg_reader import count_rows, digest_rows, open_table
-from migrator.verifying.unreadable import CHANGED, DAMAGED, TRANSIENT, UNSUPPORTED, Read, Reader, Trouble
+from migrator.verifying.opening import TableOpener
+from migrator.verifying.pyiceberg_reader import count_rows, digest_rows
+from migrator.verifying.unreadable import CHANGED, TRANSIENT, UNSUPPORTED, Reader, Trouble
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -52,6 +52,7 @@ class TableRows:
         self._old = old
         self._progress = progress
         self._new = Reader()
+        self._opener = TableOpener(plan, store)
         self._unchanged: dict[str, bool] = {}
 
     # -- before the cutover --------------------------------------------------------------------------
@@ -85,7 +86,7 @@ class TableRows:
         if UNOPENED in known:
             stage.advance(table.snapshots or 0)
             return []
-        opened = self._open_old(table.old_metadata)
+        opened = self._opener.open_old(self._old.reader, table.old_metadata)
         if opened.result is None:
             assert opened.trouble is not None
             if opened.trouble.kind == TRANSIENT:
@@ -115,7 +116,7 @@ class TableRows:
         """Compare every snapshot of the table at ``uri`` with the old place: the number of its rows; with
         ``contents``, also the rows themselves, as far as the old buckets are there or were read before."""
         baselines = self._journal.baselines(table.id)
-        opened = self._new.read(partial(self._open, uri))
+        opened = self._new.read(partial(self._opener.open, uri))
         if opened.result is None:
             assert opened.trouble is not None
             self._unopened(table, uri, opened.trouble, baselines.get(UNOPENED), rows)
@@ -218,7 +219,7 @@ class TableRows:
         at = self._plan.layout.place_of(uri)
         if at is not None and (gone := self._old.gone(at.bucket)):
             return dict.fromkeys(wanted, gone)
-        opened = self._open_old(uri)
+        opened = self._opener.open_old(self._old.reader, uri)
         if opened.result is None:
             assert opened.trouble is not None
             return dict.fromkeys(wanted, _old_reason(opened.trouble))
@@ -268,25 +269,6 @@ class TableRows:
             if row is not None:
                 return f"{at.scheme}://{row[0]}/{row[1]}"
         return None
-
-    def _open_old(self, uri: str) -> Read[Table]:
-        """The planner has read this metadata file. So it is pyiceberg that lacks something if it cannot."""
-        opened = self._old.reader.read(partial(self._open, uri))
-        if opened.trouble is not None and opened.trouble.kind == DAMAGED:
-            reason = opened.trouble.message.partition(":")[0]
-            trouble = Trouble(UNSUPPORTED, f"pyiceberg cannot open its metadata ({reason})", opened.trouble.message)
-            return Read(None, trouble)
-        return opened
-
-    def _open(self, uri: str) -> Table:
-        """The table that this metadata file describes, read where its bucket is."""
-        at = Location.parse(uri if is_s3(uri) else self._where(uri) or "")
-        return open_table(uri, self._store.reader_properties(at.bucket) if at else {}, self._where)
-
-    def _where(self, path: str) -> str | None:
-        """Where the object is that a path outside of S3 stands for."""
-        found = object_named(self._plan, path)
-        return found.place if found is not None else None
 
 
 def _why_unknown(table: PlannedTable, baselines: Baselines) -> str:

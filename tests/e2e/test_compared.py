@@ -15,6 +15,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from e2e.faults import FaultProxy, Request, first
 from e2e.world import World
 from migrator.demo import lake as old_lake
+from migrator.verifying.pyiceberg_io import _MetadataFile
 from migrator.verifying.pyiceberg_reader import count_rows, digest_rows, open_table
 from migrator.verifying.unreadable import DAMAGED, MISSING, TRANSIENT, Reader, Trouble, is_transient, trouble_of
 
@@ -167,6 +168,28 @@ class TestBeforeTheCutover:
         rows = check(migrated, "snapshots")
         assert (rows["result"], rows["not_compared"], rows["reasons"]) == ("same", 0, {})
         assert rows["checked"] == 21  # 20 that catalogs name, and the forgotten table's
+
+    @pytest.mark.parametrize("answer", [b"<!doctype html><html>Not supported</html>", b""])
+    def test_an_answer_that_is_not_the_metadata_file(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, answer: bytes
+    ) -> None:
+        """Once, all is compared; if it stays, nothing is cut over. It is no reason to compare nothing."""
+        plan, before = world.plan(), pointer(world)
+        read, left = _MetadataFile._read, [99]
+
+        def answered(self: _MetadataFile) -> bytes:
+            if self.location != before or not left[0]:
+                return read(self)
+            left[0] -= 1
+            return answer
+
+        monkeypatch.setattr(_MetadataFile, "_read", answered)
+        result = world.run("migrate", plan, "--yes", exit_code=3)
+        assert "cannot be read in the old place now" in result.stderr and "gave another answer" in result.stderr
+        assert pointer(world) == before
+        left[0] = 1
+        rows = check(json.loads(world.run("migrate", plan, "--yes", "--json").stdout), "snapshots")
+        assert (left, rows["result"], rows["not_compared"], rows["checked"]) == ([0], "same", 0, 21)
 
     def test_a_target_that_cannot_be_read_now_is_no_difference(self, world: World, proxy: FaultProxy) -> None:
         plan = world.plan("plan.db", "--endpoint-url", proxy.url)
