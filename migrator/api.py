@@ -519,7 +519,7 @@ def migrate_lake(
     ``accept_late``: cut over although something was added to the old buckets, changed or removed since planning.
     ``accept``: codes of :data:`migrator.findings.AT_MIGRATION` that need not stop the migration.
     With ``copying.only``, nothing but those objects are copied, and that is all.
-    Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed.
+    Raises PlanBlocked, PlanStale or MigrationFailed if no pointer has been changed, CutoverIncomplete if some have.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
     """
     with open_plan(path, progress=progress) as plan:

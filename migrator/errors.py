@@ -40,6 +40,8 @@ class MigratorError(Exception):
     """Base of all errors that a user may see. ``str()`` is one message, the next move included."""
 
     exit_code = EXIT_ERROR
+    says_where = False
+    """True if the message says by itself which tables are cut over, or by what: nothing is added about that."""
 
     def __init__(self, message: str, *, next_move: str = "") -> None:
         super().__init__(message)
@@ -152,7 +154,8 @@ class PlanBlocked(MigratorError):
 
 
 class CutoverIncomplete(MigratorError):
-    """Some tables are cut over, and others could not be. The same command finishes it."""
+    """Some tables are cut over, and others could not be. The same command finishes it, or a new plan if the lake moved
+    on meanwhile."""
 
     exit_code = EXIT_FAILED
 
@@ -207,6 +210,14 @@ def first_names(names: Sequence[str], most: int, separator: str = ", ") -> str:
     """The first ``most`` names in one line, and the number of the others: ``a, b and 3 more``."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return separator.join(names[:most]) + more
+
+
+def then_again(error: MigratorError, what: str) -> str:
+    """The next move of an error after which the same command goes on; that is not said twice. ``what``: what the
+    command does then, as a sentence."""
+    if "same command again" in error.next_move or (isinstance(error, MigrationFailed) and error.next_move):
+        return error.next_move
+    return f"{error.next_move} Then run the same command again: {what}.".lstrip()
 
 
 def outside_error(error: BaseException) -> str:

@@ -24,6 +24,7 @@ from migrator.cutover.checks import (
     check_target,
     is_empty,
 )
+from migrator.cutover.incomplete import with_standing
 from migrator.cutover.pointers import check_unmoved_since_planning
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError, PlanStale
@@ -73,8 +74,8 @@ class Choices:
 def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
     """Carry out a plan: copy, rewrite, compare, cut over, verify. Safe to call again after any interruption.
 
-    Raises PlanBlocked, PlanStale or MigrationFailed; in every such case no pointer has been changed, except for
-    CutoverIncomplete. A verification that fails after the cutover is returned, not raised.
+    Raises PlanBlocked, PlanStale or MigrationFailed if no pointer has been changed, CutoverIncomplete if some have. A
+    verification that fails after the cutover is returned, not raised.
     """
     check_not_blocked(run)
     verifier = Verifier(run.plan, run.store, run.catalogs, run.progress)
@@ -85,9 +86,10 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
     begun = choices.cutover and run.journal.first(STARTED) is not None
     if is_empty(run.plan) and not begun:  # passes may have copied a lake without tables, which is not cut over yet
         return _without_anything_to_do(run)
-    if choices.cutover:  # without one they may move on: the lake is in use, and a later plan follows
-        check_unmoved_since_planning(run)
     with ExitStack() as stack:
+        stack.enter_context(_standing_told(run))
+        if choices.cutover:  # without one they may move on: the lake is in use, and a later plan follows
+            check_unmoved_since_planning(run)
         held = stack.enter_context(_target_held(run))
         begin(run, options)
         stack.enter_context(_written_noted(run))
@@ -154,6 +156,18 @@ def _after_cutover(run: Run, verifier: Verifier) -> Migration:
 
 
 @contextmanager
+def _standing_told(run: Run) -> Iterator[None]:
+    """An error says that nothing was cut over, or which tables are at the target already."""
+    try:
+        yield
+    except MigratorError as error:
+        told = with_standing(run, error)
+        if told is error:
+            raise
+        raise told from error
+
+
+@contextmanager
 def _target_held(run: Run) -> Iterator[Lease]:
     """The target bucket, made if there is none, with the lease that keeps other migrations away."""
     bucket = run.layout.target_bucket
@@ -193,10 +207,10 @@ def _refuse_differences(checks: list[Check]) -> None:
     shown = "\n".join(f"  {problem}" for problem in problems[:10])
     if all(check.failed == check.errors for check in checks):
         raise MigrationFailed(
-            f"The target cannot be read completely now; nothing was cut over:\n{shown}\n",
+            f"The target cannot be read completely now:\n{shown}\n",
             next_move="Run the same command again once the server answers: it goes on from here.",
         )
     raise MigrationFailed(
-        f"The target is not what it must be; nothing was cut over:\n{shown}\n",
-        next_move="Nobody's tables changed. Please report this with the lines above.",
+        f"The target is not what it must be:\n{shown}\n",
+        next_move="Please report this with the lines above.",
     )

@@ -99,7 +99,7 @@ class Run:
 
 def stage_failed(name: str, failures: list[MigratorError], listed: str = "") -> MigratorError:
     """The error that ends a stage in which objects failed. ``listed``: a line that names the list of them."""
-    message = f"{len(failures)} object(s) failed while {name}; nothing was cut over:\n{first_lines(failures)}\n{listed}"
+    message = f"{len(failures)} object(s) failed while {name}:\n{first_lines(failures)}\n{listed}"
     if all(isinstance(error, SourceChanged | Occupied) for error in failures):
         return PlanStale(message, next_move=f"The lake moved on since planning. {PLAN_AGAIN}")
     return MigrationFailed(message, next_move="Mend the cause and run the same command again: it does what is left.")

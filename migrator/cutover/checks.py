@@ -53,7 +53,7 @@ def check_sources(run: Run, *, accept_late: bool) -> None:
     run.result.late = changes
     if not accept_late:
         raise PlanStale(
-            f"The old buckets changed since planning: {changes}. Nothing was cut over.",
+            f"The old buckets changed since planning: {changes}.",
             next_move="Stop the writers and plan again: it copies only what is new. "
             "Or add --accept-late, to leave these changes behind.",
         )

@@ -104,8 +104,10 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
         at = Location.parse(now or "")
         if now is not None and (at is None or at.bucket != run.layout.target_bucket):
             known = "lived there while planning" if table.state == MIGRATED else "was cut over by this plan"
-            raise MigrationFailed(
+            error = MigrationFailed(
                 f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to "
                 f"{now} now: somebody has set it back.",
                 next_move=f"To migrate it from there: {PLAN_AGAIN}",
             )
+            error.says_where = True
+            raise error

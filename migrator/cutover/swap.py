@@ -5,17 +5,15 @@ from __future__ import annotations
 from migrator.catalogs import Catalog, Repoint
 from migrator.catalogs.base import repoint_all
 from migrator.copying.stage import copy_versions
+from migrator.cutover.incomplete import incomplete
 from migrator.cutover.pointers import check_unmoved_since_planning, count_pointers
-from migrator.errors import CutoverIncomplete, MigratorError, first_names
+from migrator.errors import MigratorError
 from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, TABLE_SWAPPED
 from migrator.planfile.queries import pending_rewrites
 from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import FILES, ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.results import Written
 from migrator.run import Run
-
-SHOWN = 10
-"""How many tables a message names."""
 
 
 def swap_pointers(run: Run) -> None:
@@ -32,7 +30,7 @@ def swap_pointers(run: Run) -> None:
     except MigratorError as error:
         live = run.live_tables()
         run.guard.note_cutover([t for t in tables if t.id in live], complete=False)
-        raise _incomplete(tables, live, error) from error
+        raise incomplete(run, error) from error
     run.journal.event(CUTOVER_DONE, tables=len(tables))
     run.result.cut_over = [t.identifier for t in tables if t.catalog is not None]
     run.result.pointers = count_pointers(run.plan).total
@@ -81,18 +79,3 @@ def _copy_hint(run: Run, planned: PlannedObject) -> Written:
     content = run.store.get(planned.bucket, planned.key, etag=planned.etag)
     etag = run.store.put(bucket, key, content, replace=False, replaces=run.plan.replaceable(planned.id))
     return Written(planned.size, etag)
-
-
-def _incomplete(tables: list[PlannedTable], live: frozenset[int], error: MigratorError) -> MigratorError:
-    """What a failed cutover has left: some tables at the target, others in the old place."""
-    pointed = [t for t in tables if t.catalog is not None]
-    moved = [t.identifier for t in pointed if t.id in live]
-    if not moved:
-        return error
-    left = [t.identifier for t in pointed if t.id not in live]
-    return CutoverIncomplete(
-        f"The cutover is incomplete: {len(moved)} of {len(pointed)} tables are cut over and live at the target "
-        f"({first_names(moved, SHOWN)}); {len(left)} are not, and live in the old place "
-        f"({first_names(left, SHOWN)}). {error.message}",
-        next_move=f"{error.next_move} Then run the same command again: it finishes the cutover.".lstrip(),
-    )

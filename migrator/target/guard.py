@@ -91,8 +91,7 @@ class TargetGuard:
         changes = self.compare(journal, live=live)
         if changes.vanished:
             raise MigrationFailed(
-                f"{changes.vanished:,} copies vanished from the target meanwhile, such as {changes.vanished_example}. "
-                "Nothing was cut over.",
+                f"{changes.vanished:,} copies vanished from the target meanwhile, such as {changes.vanished_example}.",
                 next_move="Run the same command again: it copies them again.",
             )
 
@@ -145,8 +144,7 @@ class TargetGuard:
         if changes.changed:
             raise PlanStale(
                 f"The target changed since planning, and not by this plan: {changes.changed:,} objects of "
-                f"s3://{self.bucket}/ are not as planned. None of them was overwritten, and nothing was cut over."
-                f"{changes}\n",
+                f"s3://{self.bucket}/ are not as planned. None of them was overwritten.{changes}\n",
                 next_move='Run "migrator plan" again: it takes the target as it is now.',
             )
 
@@ -169,8 +167,10 @@ class TargetGuard:
 
 def superseded_error(plan: PlanFile, newer: PlanRecord, more: str = "") -> PlanStale:
     """The error that names the newer plan that replaced ``plan``. ``more``: another sentence for its end."""
-    return PlanStale(
+    error = PlanStale(
         f"{plan.path} is superseded: a newer plan, {newer}, was carried out at "
         f"s3://{plan.layout.target_bucket}/ by migrator {newer.tool_version} on {newer.host}.{more}\n",
         next_move='Use that plan, or run "migrator plan" again.',
     )
+    error.says_where = True
+    return error

@@ -297,15 +297,14 @@ def _place(table: PlannedTable, snapshot: int) -> str:
 def _stopped(table: PlannedTable, place: str, trouble: Trouble) -> MigrationFailed:
     return MigrationFailed(
         f"{table.identifier} cannot be read in the old place now: {place}: {trouble.message}. Without that nothing "
-        "proves that the new place has the same rows. Nothing was cut over.",
+        "proves that the new place has the same rows.",
         next_move="Mend the cause if it stays, and run the same command again: it goes on from here.",
     )
 
 
 def _unreadable_before(broken: list[str]) -> MigrationFailed:
     return MigrationFailed(
-        f"{len(broken)} snapshot(s) or table(s) cannot be read in the old place, before anything is cut over:\n"
-        f"{first_lines(broken)}\n",
+        f"{len(broken)} snapshot(s) or table(s) cannot be read in the old place:\n{first_lines(broken)}\n",
         next_move=f"Mend them there and plan again. Or add --accept {UNREADABLE_BEFORE}: they are then moved as they "
         "are, and what cannot be read is not compared.",
     )

@@ -260,7 +260,7 @@ class TestStale:
         with world.replaced("gold", "odd/with space", b"changed since"):
             result = world.run("migrate", plan, "--yes", exit_code=4)
         assert "s3://gold/odd/with space changed since planning" in result.stderr
-        assert "nothing was cut over" in result.stderr
+        assert "Nothing was cut over." in result.stderr
 
     def test_an_object_is_gone(self, world: World) -> None:
         plan = world.plan()

@@ -83,7 +83,7 @@ def test_what_fails_is_listed_and_can_be_done_alone(
     proxy.choose = lambda request: bad.get(request.copies or "")
     failed = world.run("migrate", plan, "--yes", exit_code=3)
     listed = plan.with_name("plan.db.failed.txt")
-    assert str(listed) in failed.stderr.replace("\n", "") and "nothing was cut over" in failed.stderr
+    assert str(listed) in failed.stderr.replace("\n", "") and "Nothing was cut over." in failed.stderr
     assert listed.read_text().splitlines() == sorted((f"s3://{place}" for place in bad), key=listed.read_text().find)
     assert set(listed.read_text().splitlines()) == {f"s3://{place}" for place in bad}
     there = world.contents()

@@ -169,7 +169,7 @@ def test_what_came_since_is_found_before_the_cutover_and_taken_in(lake: Lake) ->
     lake.plan(uri)
     refused = lake.run("migrate", "lake.db", "--yes", code=4).output
     assert "s3://bronze/raw/changed.csv" in refused and "s3://bronze/raw/gone.csv is gone since planning" in refused
-    assert "nothing was cut over" in refused and 'run "migrator cutover lake.db"' in " ".join(refused.split())
+    assert "Nothing was cut over." in refused and 'run "migrator cutover lake.db"' in " ".join(refused.split())
     assert lake.rows("db.t") == [1] and "s3://bronze" in pointer(lake)
     for key in ("raw/changed.csv", "raw/gone.csv"):  # these are as the report says again
         lake.put(key, PLAIN[key])

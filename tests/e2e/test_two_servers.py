@@ -175,7 +175,7 @@ def test_a_changed_source_is_noticed(two: Two) -> None:
     for data, says in ((b"changed since", "changed since planning"), (None, "is gone since planning")):
         with two.old.replaced("gold", "odd/with space", data):
             result = two.old.run("migrate", plan, "--yes", exit_code=4)
-        assert f"s3://gold/odd/with space {says}" in result.stderr and "nothing was cut over" in result.stderr
+        assert f"s3://gold/odd/with space {says}" in result.stderr and "Nothing was cut over." in result.stderr
 
 
 def test_a_wrong_target(two: Two) -> None:

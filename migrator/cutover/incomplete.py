@@ -1,0 +1,50 @@
+"""What an error of a migration says of the cutover: that nothing was cut over, or which tables are at the target."""
+
+from __future__ import annotations
+
+from migrator.errors import (
+    CutoverIncomplete,
+    MigrationFailed,
+    MigratorError,
+    PlanStale,
+    first_names,
+    then_again,
+)
+from migrator.planfile.journal import CUTOVER_DONE
+from migrator.run import Run
+
+SHOWN = 10
+"""How many tables a message names."""
+
+
+def with_standing(run: Run, error: MigratorError) -> MigratorError:
+    """The error that ends a run, with what the journal knows of the cutover. After the cutover, it stays as it is."""
+    if error.says_where or run.journal.has(CUTOVER_DONE):
+        return error
+    if run.live_tables() or run.journal.swapped():
+        return incomplete(run, error)
+    if isinstance(error, PlanStale | MigrationFailed):
+        error.message += f"{'' if error.message.endswith(chr(10)) else ' '}Nothing was cut over."
+    return error
+
+
+def incomplete(run: Run, error: MigratorError) -> MigratorError:
+    """What a failed cutover has left: some tables at the target, others not. The same error if no table is there."""
+    live = run.live_tables()
+    pointed = [table for table in run.tables_to_move() if table.catalog is not None]
+    moved = [table.identifier for table in pointed if table.id in live]
+    if not moved:
+        return error
+    left = [table.identifier for table in pointed if table.id not in live]
+    stale = isinstance(error, PlanStale)
+    where = "" if stale else ", and live in the old place"  # else somebody else may have moved them meanwhile
+    told = CutoverIncomplete(
+        f"The cutover is incomplete: {len(moved)} of {len(pointed)} tables are cut over and live at the target "
+        f"({first_names(moved, SHOWN)}); {len(left)} {'is' if len(left) == 1 else 'are'} not{where} "
+        f"({first_names(left, SHOWN)}). {error.message}",
+        next_move=error.next_move if stale else then_again(error, "it finishes the cutover"),
+    )
+    told.says_where = True
+    if stale:  # who looks at the exit code knows that it takes a new plan
+        told.exit_code = error.exit_code
+    return told

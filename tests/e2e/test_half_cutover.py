@@ -1,0 +1,112 @@
+"""A cutover that stops halfway: the message says which table is where, and what goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.small_lake import SmallLake
+from e2e.test_rollback import plan_of
+from migrator import api
+from migrator.catalogs.sql import SqlCatalog
+from migrator.cutover import swap
+from migrator.errors import (
+    EXIT_STALE,
+    AccessDenied,
+    CatalogError,
+    CutoverIncomplete,
+    MigrationFailed,
+    MigratorError,
+    PlanStale,
+)
+
+HALF = r"The cutover is incomplete: 1 of 3 tables are cut over and live at the target \(one\.db\.a\); 2 are not"
+NOTHING = "othing was cut over"
+
+
+def refuse(patch: pytest.MonkeyPatch, catalog: str) -> None:
+    """Let one of the SQL catalogs refuse to change its pointers."""
+    repoint = SqlCatalog.repoint
+
+    def refused(self: SqlCatalog, *arguments: Any) -> None:
+        if self.name == catalog:
+            raise CatalogError(f"Catalog {catalog!r} refuses.", next_move="Ask it, then run the same command again.")
+        repoint(self, *arguments)
+
+    patch.setattr(SqlCatalog, "repoint", refused)
+
+
+def denied(*_: Any) -> Any:
+    raise AccessDenied("A request was denied.")
+
+
+@pytest.fixture
+def half(lake: SmallLake, tmp_path: Path) -> Path:
+    """A plan whose cutover has swapped the first of the catalogs."""
+    plan = plan_of(lake, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        refuse(patch, "two")
+        with pytest.raises(CutoverIncomplete, match=HALF) as caught:
+            api.migrate_lake(plan)
+    assert str(caught.value).count("same command again") == 1
+    return plan
+
+
+def test_what_came_since_half_a_cutover_does_not_hide_what_is_live(lake: SmallLake, half: Path) -> None:
+    lake.put("bronze", "plain/late", b"late")
+    with pytest.raises(CutoverIncomplete, match=rf"{HALF}.*1 added") as caught:
+        api.migrate_lake(half)
+    assert NOTHING not in str(caught.value) and "plan again" in caught.value.next_move
+    assert "same command" not in caught.value.next_move and caught.value.exit_code == EXIT_STALE
+    assert api.migrate_lake(half, accept_late=True).ok
+
+
+def test_a_table_that_moved_on_after_half_a_cutover(lake: SmallLake, half: Path) -> None:
+    lake.tables[1].commit([7000])
+    with pytest.raises(CutoverIncomplete, match=rf"{HALF}.*two\.db\.b moved on since planning"):
+        api.migrate_lake(half)
+
+
+def test_a_step_that_fails_after_half_a_cutover(half: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("migrator.migration.rewrite_tables", denied)
+        with pytest.raises(CutoverIncomplete, match=rf"{HALF}.*denied\. Then run the same command again"):
+            api.migrate_lake(half)
+    assert api.migrate_lake(half).ok
+
+
+def test_a_version_hint_that_is_refused(lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(lake, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(swap, "_copy_hint", denied)
+        with pytest.raises(CutoverIncomplete, match=r"incomplete: 2 of 3 tables .* 1 is not") as caught:
+            api.migrate_lake(plan)
+    said = str(caught.value)
+    assert NOTHING not in said and "1 object(s) failed while writing version hints:" in said
+    assert said.count("same command again") == 1
+    assert api.migrate_lake(plan).ok
+
+
+def test_before_the_first_swap_nothing_was_cut_over(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("migrator.migration.check_target", _failed)
+        with pytest.raises(MigrationFailed, match=r"Copies vanished\. Nothing was cut over\. Run the same"):
+            api.migrate_lake(plan)
+    lake.put("bronze", "plain/late", b"late")
+    with pytest.raises(PlanStale, match="Nothing was cut over") as caught:
+        api.migrate_lake(plan)
+    assert str(caught.value).count(NOTHING) == 1
+
+
+def _failed(*_: Any) -> None:
+    raise MigrationFailed("Copies vanished.", next_move="Run the same command again.")
+
+
+def test_an_older_plan_is_only_told_of_the_newer_one(lake: SmallLake, half: Path, tmp_path: Path) -> None:
+    assert api.migrate_lake(plan_of(lake, tmp_path, "q")).ok
+    with pytest.raises(MigratorError) as caught:
+        api.migrate_lake(half)
+    assert "superseded" in str(caught.value) and "incomplete" not in str(caught.value)
