@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from migrator.catalogs import Catalog, Repoint
 from migrator.catalogs.base import repoint_all
 from migrator.copying.stage import copy_versions
@@ -29,7 +31,8 @@ def swap_pointers(run: Run) -> None:
         _swap_catalogs(run, tables)
     except MigratorError as error:
         live = run.live_tables()
-        run.guard.note_cutover([t for t in tables if t.id in live], complete=False)
+        with suppress(MigratorError):  # the server may be away: what is live matters more than why that is not noted
+            run.guard.note_cutover([t for t in tables if t.id in live], complete=False)
         raise incomplete(run, error) from error
     run.journal.event(CUTOVER_DONE, tables=len(tables))
     run.result.cut_over = [t.identifier for t in tables if t.catalog is not None]

@@ -16,7 +16,15 @@ from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.cutover.fence import lift_fence
 from migrator.cutover.hints import point_hint_to
 from migrator.cutover.places import CUT_OVER, GONE, NEWER, OLD, TablePlace, find_places
-from migrator.errors import CannotRepoint, MigrationFailed, MigratorError, RollbackRefused, first_lines, first_names
+from migrator.errors import (
+    CannotRepoint,
+    MigrationFailed,
+    MigratorError,
+    RollbackRefused,
+    first_lines,
+    first_names,
+    then_again,
+)
 from migrator.findings import counted
 from migrator.planfile.journal import (
     BROUGHT_BACK,
@@ -149,10 +157,13 @@ def _roll_back(run: Run, newer: Newer, check_lease: Callable[[], None] = lambda:
     for done in result.brought_back:
         if done.by_hint:
             point_hint_to(run.store, done.table, place_in_s3(done.metadata))
-    for catalog in run.catalogs.values():
-        if catalog.stores_pointers:
-            _put_back(run, catalog, places, result)
-    _end(run, places)
+    try:
+        for catalog in run.catalogs.values():
+            if catalog.stores_pointers:
+                _put_back(run, catalog, places, result)
+        _end(run, places)
+    except MigratorError as error:
+        raise _incomplete(run, places, error) from error
     return result
 
 
@@ -218,10 +229,7 @@ def _put_back(run: Run, catalog: Catalog, places: Iterable[TablePlace], result: 
     namespaces = _namespaces(run, catalog, result)
     if not tables and not namespaces:
         return
-    try:
-        repoint_all(catalog, tables, namespaces)
-    except MigratorError as error:
-        raise _incomplete(run, error) from error
+    repoint_all(catalog, tables, namespaces)
     result.namespaces += len(namespaces)
     run.journal.event(
         CATALOG_PUT_BACK,
@@ -274,15 +282,27 @@ def _given_up(run: Run, places: Sequence[TablePlace]) -> set[str]:
     return pointed - {place.table.new_metadata for place in places}
 
 
-def _incomplete(run: Run, error: MigratorError) -> MigratorError:
-    """What a failed rollback has left: some tables in the old place, others at the target."""
-    places = [place for place in find_places(run) if place.stored]
-    back = [place.table.identifier for place in places if place.place == OLD]
-    left = [place.table.identifier for place in places if place.place != OLD]
+def _incomplete(run: Run, before: Sequence[TablePlace], error: MigratorError) -> MigratorError:
+    """What a failed rollback has left: some tables in the old place, others at the target. ``before``: where they were
+    when it began."""
+    try:
+        places, rest = find_places(run), "Not yet"
+    except MigratorError:  # what could not be written cannot be read either: the log knows what was put back
+        places, rest = _noted(run, before), "Not known now"
+    stored = [place for place in places if place.stored]
+    back = [place.table.identifier for place in stored if place.place == OLD]
+    left = [place.table.identifier for place in stored if place.place != OLD]
     if not back:
         return error
+    others = f" {rest}: {counted(len(left), 'table')} ({first_names(left, SHOWN)})." if left else ""
     return MigrationFailed(
-        f"The rollback is incomplete. In the old place: {counted(len(back), 'table')} ({first_names(back, SHOWN)}). "
-        f"Not yet: {counted(len(left), 'table')} ({first_names(left, SHOWN)}). {error.message}",
-        next_move=f"{error.next_move} Then run the same command again: it finishes the rollback.".lstrip(),
+        f"The rollback is incomplete. In the old place: {counted(len(back), 'table')} ({first_names(back, SHOWN)})."
+        f"{others} {error.message}",
+        next_move=then_again(error, "it finishes the rollback"),
     )
+
+
+def _noted(run: Run, before: Sequence[TablePlace]) -> list[TablePlace]:
+    """Where the tables are as far as the log knows: those of the catalogs that were put back are in the old place."""
+    back = {name for noted in run.journal.each(CATALOG_PUT_BACK) for name in noted["tables"]}
+    return [replace(place, place=OLD) if place.table.identifier in back else place for place in before]

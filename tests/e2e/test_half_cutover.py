@@ -1,4 +1,4 @@
-"""A cutover that stops halfway: the message says which table is where, and what goes on."""
+"""A cutover, or a rollback, that stops halfway: the message says which table is where, and what goes on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from migrator.errors import (
     MigrationFailed,
     MigratorError,
     PlanStale,
+    Unreachable,
 )
+from migrator.rollback import stage
+from migrator.target import TargetGuard
 
 HALF = r"The cutover is incomplete: 1 of 3 tables are cut over and live at the target \(one\.db\.a\); 2 are not"
 NOTHING = "othing was cut over"
@@ -110,3 +113,61 @@ def test_an_older_plan_is_only_told_of_the_newer_one(lake: SmallLake, half: Path
     with pytest.raises(MigratorError) as caught:
         api.migrate_lake(half)
     assert "superseded" in str(caught.value) and "incomplete" not in str(caught.value)
+
+
+# -- and then the server, or the database, stays away ----------------------------------------------------
+
+
+def unreachable(*_: Any, **__: Any) -> Any:
+    raise Unreachable("The server does not answer.")
+
+
+def test_the_server_goes_away_amid_the_cutover(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        refuse(patch, "two")
+        patch.setattr(TargetGuard, "note_cutover", unreachable)
+        with pytest.raises(CutoverIncomplete, match=rf"{HALF}.*'two' refuses"):
+            api.migrate_lake(plan)
+    assert api.migrate_lake(plan).ok
+
+
+def test_a_database_goes_away_amid_the_rollback(lake: SmallLake, tmp_path: Path) -> None:
+    """It can neither be written nor read: what was put back is in the log."""
+    plan = plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan).ok
+    with pytest.MonkeyPatch.context() as patch:
+        refuse(patch, "two")
+        places = [stage.find_places]
+        patch.setattr(stage, "find_places", lambda run: places.pop()(run) if places else unreachable())
+        with pytest.raises(MigrationFailed, match=r"incomplete\. In the old place: 1 table \(one\.db\.a\)\.") as caught:
+            api.rollback_lake(plan)
+    said = str(caught.value)
+    assert "Not known now: 1 table (two.db.b)" in said and "'two' refuses" in said
+    assert said.count("same command again") == 1
+    done = api.rollback_lake(plan)
+    assert done.already == ["one.db.a"] and done.put_back == ["two.db.b"]
+
+
+def test_a_database_that_cannot_be_read_amid_the_rollback(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan).ok
+    with pytest.MonkeyPatch.context() as patch:
+        namespaces = stage._namespaces
+        of = {"one": namespaces, "two": unreachable}
+        patch.setattr(stage, "_namespaces", lambda run, catalog, result: of[catalog.name](run, catalog, result))
+        with pytest.raises(
+            MigrationFailed, match=r"incomplete\. In the old place: 1 table \(one\.db\.a\)\. Not yet: 1"
+        ):
+            api.rollback_lake(plan)
+    assert api.rollback_lake(plan).put_back == ["two.db.b"]
+
+
+def test_the_server_goes_away_when_all_pointers_are_back(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan).ok
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TargetGuard, "note_rollback", unreachable)
+        with pytest.raises(MigrationFailed, match=r"In the old place: 2 tables \(one\.db\.a, two\.db\.b\)\. The ser"):
+            api.rollback_lake(plan)
+    assert sorted(api.rollback_lake(plan).already) == ["one.db.a", "two.db.b"]
