@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from migrator.cli.options import NewLakeOptions, endpoint_url_option, json_option, new_lake_options
-from migrator.cli.terminal import progress, say, say_json
+from migrator.cli.terminal import progress, say, say_file, say_json
 from migrator.errors import EXIT_FAILED
 from migrator.settings.access import ROLES, policy_of
 from migrator.settings.commands import AWS, MC, commands
@@ -83,7 +83,7 @@ def init(
     made = api.init_lake(new, output, settings, make=yes, progress=progress(as_json=as_json))
     if kind:
         documents = [(change.setting, change.after or {}) for change in made.settings.changes]
-        click.echo(commands(kind, new.bucket, documents, make=made.settings.missing), nl=False)
+        say_file(commands(kind, new.bucket, documents, make=made.settings.missing))
         say(not_carried_report(made.settings.not_carried), err=True)
     elif as_json:
         say_json(new_lake_json(made))

@@ -32,6 +32,7 @@ from migrator.cli.rollback import rollback
 from migrator.cli.settings import settings
 from migrator.cli.show import show
 from migrator.cli.status import status
+from migrator.cli.streams import OutputUnwritable, prepare_streams
 from migrator.cli.tables import tables
 from migrator.cli.terminal import say_error
 from migrator.cli.verify import verify
@@ -79,6 +80,16 @@ class _Main(click.Group):
     """Turns every error and Ctrl-C into one message and an exit code. Users never see a traceback."""
 
     _asks_for_json = False
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """The whole command line. What cannot be printed before a command begins, such as ``--help``, is an error."""
+        prepare_streams()
+        try:
+            return super().main(*args, **extra)
+        except OutputUnwritable as error:
+            show = log_error if self._asks_for_json else say_error
+            show(error.message, error=type(error).__name__, exit_code=error.exit_code)
+            sys.exit(error.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

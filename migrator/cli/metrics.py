@@ -11,7 +11,7 @@ import click
 
 from migrator import reference
 from migrator.cli.options import CountOptions, Duration, LakeOptions, count_options, lake_options
-from migrator.cli.terminal import progress
+from migrator.cli.terminal import progress, say_file
 from migrator.errors import ConfigError
 from migrator.progress import Progress
 from migrator.progress.metrics_file import SUFFIX, check_prometheus_client
@@ -119,7 +119,7 @@ def _once(settings: Settings, limits: Limits, output: Path | None) -> None:
     now, seconds = time.time(), time.monotonic() - began
     status = Status(measures, up=True, collections=1, succeeded_at=now, seconds=seconds)
     if output is None:
-        click.echo(as_text(status), nl=False)
+        say_file(as_text(status))
     else:
         write(status, output)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from migrator.cli.options import json_option, plan_argument
-from migrator.cli.terminal import progress, say, say_json
+from migrator.cli.terminal import progress, say, say_file, say_json
 
 
 @click.command()
@@ -35,7 +35,7 @@ def report(plan: Path, output: Path | None, offline: bool, as_json: bool) -> Non
     from migrator.reporting.rendering import line
 
     if output == Path("-"):
-        click.echo(api.report_page(plan, look=not offline, progress=progress(as_json=True)), nl=False)
+        say_file(api.report_page(plan, look=not offline, progress=progress(as_json=True)))
         return
     path = api.write_report(plan, output, look=not offline, progress=progress(as_json=as_json))
     if as_json:

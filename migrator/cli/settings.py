@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from migrator.cli.options import DecisionOptions, decision_options, json_option, plan_argument
-from migrator.cli.terminal import progress, say, say_json
+from migrator.cli.terminal import progress, say, say_file, say_json
 from migrator.errors import EXIT_FAILED, ConfigError
 from migrator.progress import Progress
 from migrator.settings.access import ROLES
@@ -119,7 +119,7 @@ def _show(plan: Path, kind: str | None, decisions: Decisions, bars: Progress, *,
     shown = api.show_settings(plan, decisions, progress=bars)
     if kind:
         documents = [(change.setting, change.after or {}) for change in shown.changes]
-        click.echo(commands(kind, shown.target, documents, make=shown.missing), nl=False)
+        say_file(commands(kind, shown.target, documents, make=shown.missing))
         say(not_carried_report(shown.not_carried), err=True)
     elif as_json:
         say_json(settings_json(shown, plan))

@@ -44,6 +44,11 @@ def say_diff(diff: str) -> None:
         click.echo(diff.encode("utf-8"), nl=False)
 
 
+def say_file(text: str) -> None:
+    """Print what belongs in a file, such as a script: in UTF-8, whatever the terminal speaks."""
+    click.echo(text.encode("utf-8"), nl=False)
+
+
 def say_json(value: Any) -> None:
     """Print the result of a command with ``--json``."""
     from migrator.reporting.json_forms import to_json

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -105,3 +106,78 @@ def test_help_fits_eighty_columns_but_for_examples(command: str) -> None:
     shown = CliRunner().invoke(main, [str(command), "--help"], terminal_width=80).stdout
     long = [row for row in shown.splitlines() if len(row) > 80]
     assert all(row.startswith("    migrator ") for row in long), long
+
+
+def shell(line: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A line of bash, in which ``$M`` is the command."""
+    names = {**ENVIRON, "PYTHONUNBUFFERED": "", "M": f"{sys.executable} -m migrator", **environ}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120, env=names)
+
+
+FULL = "Error: standard output cannot be written: No space left on device."
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "migrate --help", "explain --json-keys", "explain"])
+def test_a_full_disk_behind_standard_output_is_one_line(arguments: str) -> None:
+    done = shell(f"$M {arguments} >/dev/full")
+    assert (done.returncode, done.stderr) == (1, f"{FULL}\n")
+    unbuffered = shell(f"$M {arguments} >/dev/full", PYTHONUNBUFFERED="1")
+    assert (unbuffered.returncode, unbuffered.stderr) == (1, f"{FULL}\n")
+
+
+def test_a_full_disk_behind_standard_output_is_json_if_that_is_asked_for() -> None:
+    done = shell("$M --log-format json --help >/dev/full")
+    assert done.returncode == 1 and '"error": "OutputUnwritable"' in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_pipe_that_nobody_reads_is_no_error() -> None:
+    done = shell("$M explain --json-keys | true; echo ${PIPESTATUS[0]}")
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_closed_streams_do_not_end_a_command() -> None:
+    told = shell("$M explain").stdout
+    assert shell("$M explain 2>&-").stdout == told and shell("$M explain <&-").stdout == told
+    for closed in (">&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        done = shell(f"$M explain {closed}")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), closed
+
+
+MIGRATE = """
+import sys
+from pathlib import Path
+from migrator.cli import main
+from migrator.cli.terminal import say, say_json
+from migrator.reporting.rendering import line
+def work(plan, as_json=False, **_):
+    Path("done").touch()
+    say_json({"said": "\u2714 \u00e4"}) if "--json" in sys.argv else say([line("\u2714 \u00e4")])
+main.commands["migrate"].callback = work
+main()
+"""
+"""A program like migrator, but that "migrate" only writes a file, and then prints a character beyond latin-1."""
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "says"),
+    [
+        (">/dev/full", 1, f'{FULL} The command itself has ended: "migrator status PLAN" shows what is done.\n'),
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+    ],
+)
+def test_work_that_cannot_be_reported_is_done(tmp_path: Path, redirected: str, code: int, says: str) -> None:
+    (tmp_path / "run.py").write_text(MIGRATE)
+    done = shell(f"cd {tmp_path} && {sys.executable} run.py migrate {redirected}")
+    assert (done.returncode, done.stderr) == (code, says) and (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_what_the_terminal_cannot_show_is_a_question_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "run.py").write_text(MIGRATE)
+    command = [sys.executable, str(tmp_path / "run.py"), "migrate"]
+    environ = {**ENVIRON, "PYTHONIOENCODING": encoding}
+    text = subprocess.run(command, capture_output=True, timeout=120, env=environ, cwd=tmp_path)
+    assert (text.returncode, text.stdout, text.stderr) == (0, "? ä\n".encode(encoding), b"")
+    as_json = subprocess.run([*command, "--json"], capture_output=True, timeout=120, env=environ, cwd=tmp_path)
+    assert json.loads(as_json.stdout) == {"said": "✔ ä"}
