@@ -211,7 +211,14 @@ class Settings:
 def load(path: Path) -> Settings:
     """Read ``lake.toml``. Raises ConfigError that names the file, the key and the nearest known one."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path)
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply.", next_move="Correct it.") from error
+
+
+def _parsed(path: Path) -> Settings:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", next_move="Check --config.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -226,9 +233,6 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
     _known("", document, (*_KEYS, "layout", "catalogs"))
     source, target, plan, tables, scripts, check, prices, engine = (_section(document, name) for name in _KEYS)
     bucket = _text("target", target, "bucket") or DEFAULT_TARGET
-    layout = _table(document, "layout") if "layout" in document else None
-    if layout is not None:
-        Layout.from_mapping(bucket, layout)  # so that a mistake is named before anything is contacted
     return Settings(
         target_bucket=bucket,
         endpoint_url=_endpoint("source", source),
@@ -238,7 +242,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         target_endpoint_url=_endpoint("target", target),
         target_region=_text("target", target, "region"),
         target_profile=_text("target", target, "profile"),
-        layout=layout,
+        layout=_layout(document, bucket),
         catalogs={name: _properties(name, given) for name, given in _table(document, "catalogs").items()},
         catalog_targets={
             name: _properties(f"{name}.{TARGET}", given[TARGET])
@@ -262,6 +266,21 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         rewrite_scripts=not _flag("plan", plan, "keep_scripts"),
         path=path.resolve(),
     )
+
+
+def _layout(document: dict[str, Any], bucket: str) -> dict[str, Any] | None:
+    """The rules, or None for the built-in ones. A mistake is named before anything is contacted."""
+    if "layout" not in document:
+        return None
+    layout = _table(document, "layout")
+    if not layout:
+        raise ConfigError(
+            "[layout] has no rule, so nothing would move.",
+            next_move='Write at least one, such as "s3://bronze/" = "bronze/", or leave [layout] out: then buckets '
+            "with the names of the medallion layout move.",
+        )
+    Layout.from_mapping(bucket, layout)
+    return layout
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def test_options_come_on_top(tmp_path: Path) -> None:
         ('[target]\nprofil = "x"', "unknown key \\[target\\] profil. Did you mean 'profile'"),
         ('[target]\nsecret_key = "x"', "credentials do not belong in lake.toml"),
         ('[layout]\n"bronze" = "x"', "is not a place in S3"),
+        ("[layout]\n", "\\[layout\\] has no rule, so nothing would move. Write at least one, such as"),
         ("layout = 3", "\\[layout\\] must be a table"),
         ('[catalogs.a.s3]\nendpoint = "x"', "must be a plain value"),
         ('[plan]\naccept = "x"', "must be a list"),
@@ -124,6 +125,8 @@ def test_options_come_on_top(tmp_path: Path) -> None:
         ("[tables]\nleaves = []", "unknown key \\[tables\\] leaves. Did you mean 'leave'"),
         ('[tables]\nonly = "db.t"', "\\[tables\\] only must be a list"),
         ("[source", "not valid TOML"),
+        ("x = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("[target]\nbucket" + ".a" * 5000 + " = 1", "nested too deeply"),
     ],
 )
 def test_mistakes_are_named_with_the_file(tmp_path: Path, text: str, says: str) -> None:
@@ -132,6 +135,10 @@ def test_mistakes_are_named_with_the_file(tmp_path: Path, text: str, says: str) 
         load(path)
     assert str(caught.value).startswith(str(path))
     assert caught.value.exit_code == 2
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
+    assert load(write(tmp_path, '\ufeff[target]\nbucket = "one"')).target_bucket == "one"
 
 
 def test_a_secret_is_not_repeated(tmp_path: Path) -> None:

@@ -31,12 +31,12 @@ def migration_report(migration: Migration, plan: PlanDescription) -> Report:
     if migration.nothing_to_do:
         verify = line(f"To verify: migrator verify {name}")
         unregistered = unregistered_at_target(unregistered_tables(migration, plan))
-        return [nothing_to_do(plan), verify, *unregistered]
+        return [line(nothing_to_do(plan), style="green"), verify, *unregistered]
     if migration.verification is None:
         return _done(migration.outcome, plan) + not_compared(migration.compared) + _next_after_no_cutover(plan, name)
     checks, end = check_lines(migration.verification), conclusion(migration.verification)
     if not plan["changes_pending"]:
-        return [nothing_to_do(plan), line(), *checks, *end]
+        return [line(nothing_to_do(plan), style="green"), line(), *checks, *end]
     rows = [(c["what"], c["before"], "→", c["after"]) for c in plan["changes"]]
     return [
         *_done(migration.outcome, plan),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from rich.text import Text
-
+from migrator.errors import first_names
 from migrator.findings import FindingDescription, counted
 from migrator.reporting.description import (
     Actions,
@@ -53,6 +52,8 @@ BUCKETS = 100
 """How many buckets that are not part of the plan are named: each may be one that was forgotten."""
 PROPERTIES = 100
 """How many changed properties of namespaces are shown: a Hive table has one for each of its partitions."""
+PLACES = 10
+"""How many old places without an object are named."""
 LEAVING = ("left-out", "left-table", "outside-table", "spanning-table")
 """The findings about a table, or other objects, that stay where they are."""
 
@@ -102,6 +103,18 @@ def question(plan: PlanDescription, *, cutover: bool) -> str:
     work = f"opy {counted(copies(actions), 'object')} and rewrite {counted(actions['rewrite']['objects'], 'file')}"
     begin = f"C{work}" if plan["phase"] == "planned" else f"Continue: c{work} (finished work is not repeated)"
     return f"{begin}, then {change}, now?" if cutover else f"{begin} now, and change no pointer yet?"
+
+
+def nothing_to_do(plan: PlanDescription) -> str:
+    """What is said of a plan without changes: all is at the target, or all that moves, or nothing was found at all."""
+    if any(finding["code"] in LEAVING for finding in plan["findings"]):
+        return "Nothing to do: all that moves is at the target. What stays where it is, the findings name."
+    found = [total["objects"] for total in plan["actions"].values()]
+    if any(found) or plan["tables"] or plan["later"] or plan["unregistered"]:
+        return "Nothing to do: the target holds everything, and every pointer points to it."
+    places = [source for source, target in plan["layout"].items() if target is not False]
+    where = f"nothing was found in {first_names(places, PLACES)}" if places else "the plan names no old bucket"
+    return f"Nothing to do: {where}. Check [layout] and the endpoint."
 
 
 def copies(actions: Actions) -> int:
@@ -232,15 +245,6 @@ def _other_buckets(findings: list[FindingDescription]) -> str:
     return f" {counted(count, 'bucket')} {'is' if count == 1 else 'are'} not part of it: {names}{more}."
 
 
-def nothing_to_do(plan: PlanDescription) -> Text:
-    """The line that says that there is nothing to do, and of what that is true."""
-    if any(finding["code"] in LEAVING for finding in plan["findings"]):
-        text = "Nothing to do: all that moves is at the target. What stays where it is, the findings name."
-    else:
-        text = "Nothing to do: the target holds everything, and every pointer points to it."
-    return line(text, style="green")
-
-
 def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     """How far the plan has been carried out, and the next command."""
     blocks = sum(1 for finding in plan["findings"] if finding["severity"] == "block")
@@ -248,7 +252,7 @@ def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     if blocks:
         return [line(f"Blocked: {counted(blocks, 'finding')} to solve first. Nothing was changed.", style="red")]
     if not plan["changes_pending"]:
-        return [nothing_to_do(plan)]
+        return [line(nothing_to_do(plan), style="green")]
     if phase == "planned":
         ready = f"Ready. Nothing was changed yet. Next: migrator migrate {name}"
         return [] if starting else [line(ready, style="green")]

@@ -45,6 +45,7 @@ def plan(**changes: Any) -> dict[str, Any]:
         "target_profile": None,
         "streamed": False,
         "target_bucket": "data-lake",
+        "layout": {"s3://bronze/": "bronze/", "s3://bronze/tmp/": False},
         "created": "2026-11-23",
         "digest": "d" * 64,
         "first_digest": "d" * 64,

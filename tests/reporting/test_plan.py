@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from migrator.reporting.plan import plan_report, question
+from migrator.reporting.plan import NOTHING_TO_DO, nothing_to_do, plan_report, question
 from migrator.reporting.rendering import render
 from reporting.described import finding, plan, table
 
@@ -12,6 +12,17 @@ def test_a_plan_says_what_happens_and_what_is_next() -> None:
     assert "copy    1,234,567  3.0 TiB  copied as they are, on the server" in text
     assert text.endswith("Ready. Nothing was changed yet. Next: migrator migrate plans/p.db")
     assert "Nothing to do" in render(plan_report(plan(changes_pending=False)))
+
+
+def test_a_plan_that_found_nothing_does_not_say_that_the_target_holds_everything() -> None:
+    nothing = {action: {"objects": 0, "bytes": 0} for action in plan()["actions"]}
+    empty = plan(changes_pending=False, actions=nothing)
+    said = "Nothing to do: nothing was found in s3://bronze/. Check [layout] and the endpoint."
+    assert render(plan_report(empty)).split("\n")[-1] == said
+    assert nothing_to_do({**empty, "layout": {}}).startswith("Nothing to do: the plan names no old bucket. Check")
+    one_table = plan(changes_pending=False, actions=nothing, tables=[table(state="migrated")])
+    for done in (plan(changes_pending=False), one_table):
+        assert nothing_to_do(done) == NOTHING_TO_DO
 
 
 def test_a_plan_for_two_servers_names_both() -> None:
