@@ -248,7 +248,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "uncatalogued-broken": Explanation(
         "No given catalog names this table, and some of its files are missing, cannot be read, or are named with two "
-        "schemes. Often it is the rest of a dropped table. What can be moved is moved; the finding does not block the plan.",
+        "schemes. Often it is the rest of a dropped table. What can be moved is moved; the finding does not block the "
+        "plan.",
         "Nothing, if the table was dropped. Else name its catalog with --catalog and plan again.",
     ),
     "uncatalogued-table": Explanation(
