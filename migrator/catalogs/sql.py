@@ -118,12 +118,8 @@ class SqlCatalog:
         ]
 
     def neighbours(self) -> Iterator[Neighbour]:
-        """Rows with another catalog_name, and those of other schemas (on MySQL: databases) that may be read.
-
-        All rows of a schema are read before the first is returned: the caller reads S3 between two of them, and
-        SQLite lets nobody write while a query is open.
-        """
-        with self._read() as connection:
+        """Rows with another catalog_name, and those of other schemas (on MySQL: databases) that may be read."""
+        with self._read() as connection:  # no query stays open between two rows: SQLite would let nobody write
             found = self._neighbours(connection, "", ~same(TABLES.c.catalog_name, self.name))
             schemas = other_schemas(connection, TABLES.name)
         yield from found
