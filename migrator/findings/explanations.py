@@ -457,7 +457,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "merged-folders": Explanation(
         "Two folders of different old places become one folder at the target. Readers of the whole folder then read "
-        "the files of both.",
+        "the files of both: those right in it, those in its partitions such as day=1/, and those below it if the other "
+        "place has files right in it.",
         "If that is not wanted, give one of them a rule of its own.",
         _TWO_RULES,
     ),

@@ -226,8 +226,26 @@ def found(described: dict[str, Any], code: str) -> list[tuple[str, str]]:
         (["warehouse/sales/2024/a", "bronze/wh/audit/2024/b"], []),  # no more than the prefix is shared
         (["warehouse/a", "bronze/wh/b"], []),  # nor that is
         (["warehouse/raw/events/a", "bronze/wh/raw/events/b"], ["raw/events"]),
-        (["warehouse/raw/events/a", "bronze/wh/raw/events/day=1/b"], []),  # one below the other
-        (["warehouse/raw/a", "warehouse/raw/x/y/z", "warehouse/raw0", "bronze/wh/raw/b", "bronze/wh/raw/x/z"], ["raw"]),
+        (["warehouse/raw/x/a", "bronze/wh/raw/y/b", "warehouse/raw/z/1/a", "bronze/wh/raw/z/2/b"], []),  # only parents
+        # one below the other, whichever rule has fewer objects
+        (["warehouse/ev/a", "bronze/wh/ev/2024/b"], ["ev"]),
+        (["warehouse/ev/a", "bronze/wh/ev/2024/05/b", "bronze/wh/u/1", "bronze/wh/u/2"], ["ev"]),
+        (["warehouse/ev/a", "warehouse/u/1", "warehouse/u/2", "bronze/wh/ev/2024/05/b"], ["ev"]),
+        (
+            ["warehouse/raw/a", "warehouse/raw/x/y/z", "warehouse/raw0", "bronze/wh/raw/b", "bronze/wh/raw/x/z"],
+            ["raw", "raw/x"],
+        ),
+        # partitions
+        (["warehouse/raw/events/day=1/a", "bronze/wh/raw/events/day=2/b"], ["raw/events"]),
+        (["warehouse/raw/events/a", "bronze/wh/raw/events/day=1/b"], ["raw/events"]),
+        (["warehouse/e/y=1/x/m=2/a", "bronze/wh/e/y=1/m=3/b", "bronze/wh/e/y=2/b"], ["e"]),
+        (["warehouse/e/z/y=1/a", "bronze/wh/e/y=1/b", "warehouse/u/1", "warehouse/u/2"], ["e"]),
+        (["warehouse/e/y=1/a", "bronze/wh/e/z/y=1/b", "warehouse/u/1", "warehouse/u/2"], ["e"]),
+        (["warehouse/a/y=1/x", "bronze/wh/b/y=1/x"], []),
+        (["warehouse/a/=1/x", "warehouse/a/x==/x", "bronze/wh/a/=2/x", "bronze/wh/a/y==/x"], []),  # no partitions
+        # right in the prefix: that is shared on purpose
+        (["warehouse/day=1/a", "bronze/wh/day=2/b", "warehouse/a", "bronze/wh/u/v/b"], []),
+        (["warehouse/day=1/h=1/a", "bronze/wh/day=1/h=2/b"], ["day=1"]),
         ([f"warehouse/r/{n:03}/x" for n in range(50)] + ["warehouse/r/zz", "bronze/wh/r/a"], ["r"]),
     ],
 )
@@ -248,6 +266,27 @@ def test_a_rule_inside_the_prefix_of_another_one(lake: Store, tmp_path: Path) ->
     layout: dict[str, str | bool] = {"s3://warehouse/": "", "s3://bronze/": "bronze/", "s3://bronze/wh/": "bronze/wh/"}
     _, described = planned(lake, tmp_path, layout=layout)
     assert [place for place, _ in found(described, "merged-folders")] == ["s3://data-lake/bronze/x/"]
+
+
+@pytest.mark.parametrize("larger", ["warehouse", "bronze"])
+def test_a_folder_of_two_buckets_counts_only_what_its_own_rule_moves(lake: Store, tmp_path: Path, larger: str) -> None:
+    """Other rules take the rest; a marker without content is nothing to read."""
+    layout: dict[str, str | bool] = {
+        "s3://warehouse/": "",
+        "s3://bronze/": "",
+        "s3://bronze/ev/2024/": "other/",
+        "s3://bronze/ev/tmp/": False,
+        "s3://bronze/old/": "new/",
+    }
+    fill(lake, "s3://warehouse/ev/a", "s3://bronze/ev/2024/b", "s3://bronze/ev/tmp/c", "s3://bronze/old/x/b")
+    fill(lake, "s3://warehouse/u/a", "s3://bronze/u/2024/", data=b"")
+    fill(lake, "s3://warehouse/u/b", *(f"s3://{larger}/z/{n}" for n in range(9)))
+    _, described = planned(lake, tmp_path, layout=layout)
+    assert not found(described, "merged-folders")
+    fill(lake, "s3://bronze/ev/2025/b", "s3://warehouse/new/y/day=1/a", "s3://bronze/old/y/day=2/b")
+    _, described = planned(lake, tmp_path, layout=layout)
+    assert [place for place, _ in found(described, "merged-folders")] == ["s3://data-lake/ev/", "s3://data-lake/new/y/"]
+    assert "s3://bronze/old/y/" in found(described, "merged-folders")[1][1]
 
 
 def test_buckets_that_no_rule_names(lake: Store, tmp_path: Path) -> None:

@@ -53,6 +53,21 @@ def test_a_folder_of_data_inside_of_another_table_counts(lake: Store, tmp_path: 
     assert [rows(lake, catalog.pointers[name]) for name in ("one", "other")] == [6, 6]
 
 
+def test_the_folders_of_a_table_are_merged_only_if_files_lie_in_the_same_one(lake: Store, tmp_path: Path) -> None:
+    """Its readers list no folder: files of another bucket in other partitions are no news, nor are those around it."""
+    catalog = Named(t=make(lake, "s3a://bronze/db/t").metadata_location)
+    for key in ("db/readme.txt", "db/t/loose", "db/t/data/day=1/a", "db/t/data/day=1/b"):
+        put(lake, f"s3a://warehouse/{key}", b"x")
+    put(lake, "s3a://bronze/db/t/data/day=2/a", b"x")
+    assert not places(replan(lake, tmp_path, catalog, layout=MERGED), "merged-folders")
+    put(lake, "s3a://warehouse/db/t/data/a", b"x")
+    described = replan(lake, tmp_path, catalog, layout=MERGED)
+    assert places(described, "merged-folders") == ["s3://data-lake/one/db/t/data/"]
+    put(lake, "s3a://bronze/db/2024/readme.txt", b"x")
+    described = replan(lake, tmp_path, catalog, layout=MERGED)
+    assert places(described, "merged-folders") == ["s3://data-lake/one/db/", "s3://data-lake/one/db/t/data/"]
+
+
 def test_many_tables_for_one_place_get_a_place_each(lake: Store, tmp_path: Path) -> None:
     lake.create_bucket("gold")
     layout: Layout = {**MERGED, "s3://gold/": "one/"}
