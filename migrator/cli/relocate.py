@@ -35,8 +35,8 @@ def relocate(
 
     The table may be a copy in which paths still name the original place. If --to is the place where the table
     is now, the data files stay, and the rewritten files go to a folder "relocated" beside them. Nothing is
-    overwritten. Paths keep their scheme (s3, s3a, s3n). Paths of another file system (hdfs, file, gs, …) get
-    the scheme of --to.
+    overwritten, and a place in, at or around another table is refused. Paths keep their scheme (s3, s3a, s3n).
+    Paths of another file system (hdfs, file, gs, …) get the scheme of --to.
     """
     pairs = [_pair(text) for text in also]
     from migrator import api

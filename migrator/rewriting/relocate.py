@@ -18,6 +18,7 @@ from migrator.layout import Location
 from migrator.layout.recorded import is_s3
 from migrator.progress import Progress
 from migrator.rewriting.moves import Moves, place_of
+from migrator.rewriting.other_tables import OtherTables
 from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
 from migrator.store import Content, Store
 
@@ -51,8 +52,8 @@ def relocate(
     what must be rewritten, for data files that are at the new place already, or will be.
 
     Raises ConfigError for places that are none, Unreadable and UnmappedPath for what is in the way, NotFound
-    for a missing live file, Occupied if something else is at the target already. Up to the last step,
-    which writes the new metadata file, nobody can mistake the result for a table.
+    for a missing live file, Occupied if something else is at the target already, or another table lies at, below or
+    around ``to``. Up to the last step, which writes the new metadata file, nobody can mistake the result for a table.
     """
     relocator = _Relocator(store, metadata_uri, to, also, copy, progress or Progress())
     try:
@@ -90,16 +91,20 @@ class _Relocator:
         self.old_location = metadata.location.rstrip("/") or metadata.location
         self._root = _root_of(at, self.old_location)
         self._in_place = place_of(self._root) == place_of(target)
+        self._others = OtherTables(store, target, at, metadata.table_uuid)
         self._found, self._moves = _moves(self.old_location, self._root, target, also)
         self.result = Relocation(
             location=self._moves(metadata.location) or "",
             format_version=metadata.format_version,
             snapshots=len(metadata.snapshots),
         )
+        self._progress = progress
         self._mover = TableMover(store, metadata_uri, data, self, self.result, progress, lambda: self._moves)
 
     def run(self) -> Relocation:
         current = self._spelled(self._uri)
+        if not self._in_place and (unseen := self._others.refuse(self._progress)):
+            self.result.notes.append(unseen)
         version = self._hinted_version(current)
         self._mover.run(current, copy=self._copy)
         if not self._copy:

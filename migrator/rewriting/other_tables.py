@@ -1,0 +1,97 @@
+"""Whether a new place of a table is that of another one. No table may lie inside of another: cleaning up or dropping
+the outer one deletes the files of the inner one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from migrator.errors import AccessDenied, NotFound, Occupied, Unreadable
+from migrator.iceberg.json_text import read_object
+from migrator.iceberg.metadata import is_metadata_file
+from migrator.inventory.listing import list_pages
+from migrator.layout import Location
+from migrator.progress import Progress
+from migrator.rewriting.moves import place_of
+from migrator.store import Store, StoredObject
+
+
+class OtherTables:
+    """Looks for tables and views at, below and around the place ``to`` that are not the one with this ``uuid``.
+
+    ``own``: the metadata file of the table that is to go there. Whatever else lies in its folder was there before.
+    """
+
+    def __init__(self, store: Store, to: Location, own: Location, uuid: str | None) -> None:
+        self._store = store
+        self._bucket, self._to = to.bucket, to.key.rstrip("/")
+        self._own_folder = place_of(own).rpartition("/")[0]
+        self._uuid = uuid
+        parts = self._to.split("/")
+        self._around = {"/".join([*parts[:depth], "metadata"]) for depth in range(len(parts))}
+        """The folders where tables that ``to`` lies in have their metadata."""
+
+    def refuse(self, progress: Progress) -> str:
+        """Raise Occupied if there is one. Returns what could not be looked at; "" if all was."""
+        newest: dict[str, StoredObject] = {}
+        read: dict[str, str] = {}
+        try:
+            for folder, file in self._metadata_files(progress):
+                # One file of each folder is read at once: the listing of a whole warehouse would take long.
+                if folder not in read and self._check(folder, file):
+                    read[folder] = file.key
+                if folder not in newest or newest[folder].modified < file.modified:
+                    newest[folder] = file
+        except AccessDenied as error:
+            return f"nobody looked whether another table lies at s3://{self._bucket}/{self._to}: {error.message}"
+        for folder, file in newest.items():
+            if read.get(folder) != file.key:
+                self._check(folder, file)
+        return ""
+
+    def _metadata_files(self, progress: Progress) -> Iterator[tuple[str, StoredObject]]:
+        """Each with its folder."""
+        places = [(self._bucket, f"{folder}/") for folder in sorted({self._to, *self._around})]
+        for _, page in list_pages(self._store, places, progress, "looking for other tables"):
+            for found in page:
+                folder, _, name = found.key.rpartition("/")
+                if not is_metadata_file(name) or f"{self._bucket}/{folder}" == self._own_folder:
+                    continue
+                if self._is_below(folder) or folder in self._around:
+                    yield folder, found
+
+    def _is_below(self, folder: str) -> bool:
+        return f"{folder}/".startswith(f"{self._to}/")
+
+    def _check(self, folder: str, file: StoredObject) -> bool:
+        """True if the file is one of a table or view. Raises Occupied if that is another one, in whose place, or around
+        whose place, ``to`` is."""
+        uri = f"s3://{self._bucket}/{file.key}"
+        try:
+            top = read_object(self._store.get(self._bucket, file.key).data, uri)
+            top.integer("format-version")
+            location = top.text("location")
+            uuid = top.optional_text("table-uuid") or top.optional_text("view-uuid")
+        except (NotFound, Unreadable):
+            return False
+        same = (uuid or "").lower() == (self._uuid or "").lower()
+        if not same and (self._is_below(folder) or self._covers(location)):
+            raise self._occupied(folder, uri)
+        return True
+
+    def _covers(self, location: str) -> bool:
+        """True if ``to`` lies in this location. Metadata may also lie apart from its table."""
+        at = Location.parse(location)
+        return at is not None and f"{self._bucket}/{self._to}/".startswith(f"{place_of(at).rstrip('/')}/")
+
+    def _occupied(self, folder: str, uri: str) -> Occupied:
+        to = f"s3://{self._bucket}/{self._to}"
+        if not self._is_below(folder):
+            message = f"{to} lies inside of another table: its metadata file is {uri}."
+        elif folder in (self._to, f"{self._to}/metadata"):
+            message = f"Another table lies at {to} already: its metadata file is {uri}."
+        else:
+            message = f"Another table lies below {to}: its metadata file is {uri}."
+        return Occupied(
+            f"{message} Cleaning up or dropping one of the two would delete files of the other.",
+            next_move="Choose another --to: a folder of its own, with no table in it or around it.",
+        )
