@@ -75,7 +75,7 @@ def check_nothing_to_do(run: Run) -> None:
 def check_after_cutover(run: Run) -> None:
     """No newer plan was carried out, every pointer leads to the target, and the old buckets have nothing new.
 
-    Raises PlanStale, or MigrationFailed for a table that somebody has set back to its old place.
+    Raises PlanStale, or MigrationFailed for a table that somebody has set back, to its old place or to an older state.
     """
     _check_not_superseded(run)
     check_not_set_back(run, run.plan.tables())

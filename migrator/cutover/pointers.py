@@ -6,14 +6,23 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from migrator.catalogs.base import VIEW
 from migrator.catalogs.two_catalogs import SHOWN, TAKEN, TwoCatalogs
 from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale, first_names
+from migrator.iceberg.metadata import read_metadata
+from migrator.iceberg.views import read_view
+from migrator.inventory.table_files import open_at
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.objects import object_moved_to
 from migrator.planfile.queries import hint_keys
 from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import MIGRATED, PlannedTable
 from migrator.run import Run
+from migrator.store import Store
+
+POINT_THERE_AGAIN = f"Point it there again. If it is meant to be so: {PLAN_AGAIN}"
+"""The next move where a pointer at the target is not what it must be."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ def count_pointers(plan: PlanFile) -> Pointers:
 
 def check_unmoved_since_planning(run: Run) -> None:
     """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale, or
-    MigrationFailed for a table that lived at the target and was set back to its old place.
+    MigrationFailed for a table that lived at the target and was set back, to its old place or to an older state.
 
     Tables that live at the target, also those of catalogs that an interrupted cutover has swapped, are in use
     there, and may have moved on.
@@ -96,13 +105,16 @@ def _check_names_are_free(run: Run) -> None:
 
 
 def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
-    """These tables, which live at the target, still do. Raises MigrationFailed."""
+    """These tables, which live at the target, still do, in the state that they were given or a later one. Raises
+    MigrationFailed; StoreError or Unreadable if a pointer has changed and its metadata file cannot be read."""
     for table in tables:
         if table.catalog is None or table.new_metadata is None or not run.catalogs[table.catalog].stores_pointers:
             continue
         now = run.catalogs[table.catalog].current(table.namespace, table.name)
         at = Location.parse(now or "")
-        if now is not None and (at is None or at.bucket != run.layout.target_bucket):
+        if now is None:
+            continue
+        if at is None or at.bucket != run.layout.target_bucket:
             known = "lived there while planning" if table.state == MIGRATED else "was cut over by this plan"
             error = MigrationFailed(
                 f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to "
@@ -111,3 +123,27 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
             )
             error.says_where = True
             raise error
+        if why := misplaced(run.plan, run.store, table, now):
+            raise MigrationFailed(
+                f"{table.identifier} points to {now} now, {why}. Expected is {table.new_metadata} or a later commit.",
+                next_move=POINT_THERE_AGAIN,
+            )
+
+
+def misplaced(plan: PlanFile, store: Store, table: PlannedTable, now: str) -> str:
+    """What ``now``, the metadata file at the target that a table has now, is instead of the planned one or a later one:
+    the file of another table, or an older one that this plan has moved. Empty if it is neither.
+
+    Raises StoreError or Unreadable if it is not the planned file and cannot be read.
+    """
+    at, expected = Location.parse(now), Location.parse(table.new_metadata or "")
+    if at is None or expected is None or at.collapsed.key == expected.collapsed.key:
+        return ""
+    with open_at(store, now, at).file as file:
+        data = file.read()
+    uuid = read_view(data, now).view_uuid if table.kind == VIEW else read_metadata(data, now).table_uuid
+    if table.uuid and uuid and uuid.lower() != table.uuid.lower():
+        return f"which is another {table.kind}: its uuid is {uuid}, that of the planned one {table.uuid}"
+    if object_moved_to(plan, at.key) is not None:  # a later commit is nothing that the plan has moved
+        return "which is an older file, one of those that this plan has moved there"
+    return ""

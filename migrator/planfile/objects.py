@@ -24,9 +24,11 @@ def object_at(plan: PlanFile, bucket: str, key: str) -> PlannedObject | None:
 
 
 def object_moved_to(plan: PlanFile, key: str) -> PlannedObject | None:
-    """The object that the plan moves to this key in the target bucket, from any thread."""
+    """The object that the plan moves to this key in the target bucket, spelled literally or as Hadoop's S3A spells it.
+    From any thread."""
     query = f"SELECT {OBJECT_COLUMNS} FROM objects WHERE target = ? AND {WRITTEN_OR_SAME}"
-    row = plan.lookup(query, (key,))
+    spellings = dict.fromkeys((key, Location("s3", "", key).collapsed.key))
+    row = next((row for spelling in spellings if (row := plan.lookup(query, (spelling,)))), None)
     return PlannedObject(*row) if row else None
 
 

@@ -116,7 +116,7 @@ class _Homewards:
         the table itself is under."""
         places = list(self._layout.sources_of(key))
         if len(places) > 1:
-            planned = self._planned(key)
+            planned = object_moved_to(self._plan, key)
             known = planned and next((p for p in places if planned.place == Location("s3", *p).collapsed.uri), None)
             named = [(b, k) for folder in self._folders for b, k in places if f"{b}/{k}/".startswith(f"{folder}/")]
             home = [place for place in places if self._layout.rule_for(*place) == self._home]
@@ -130,7 +130,7 @@ class _Homewards:
             return None
         if at.bucket != self._layout.target_bucket:
             return KnownFile(None)
-        planned = self._planned(at.key)
+        planned = object_moved_to(self._plan, at.key)
         if planned is None:
             return None
         if is_lost(self._plan, planned.id):
@@ -140,11 +140,6 @@ class _Homewards:
                 next_move="Restore the file, for example from the target, and run the same command again.",
             )
         return KnownFile(planned.size, self._old_deletes(planned))
-
-    def _planned(self, key: str) -> PlannedObject | None:
-        """The object that the plan has moved to this key, spelled literally or as Hadoop's S3A spells it."""
-        spellings = dict.fromkeys((key, Location("s3", "", key).collapsed.key))
-        return next((planned for spelling in spellings if (planned := object_moved_to(self._plan, spelling))), None)
 
     def _old_deletes(self, planned: PlannedObject) -> DeleteFile | None:
         """The size and bounds of the position deletes in the old place; None for another file, or an unchanged one."""

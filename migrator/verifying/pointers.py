@@ -1,27 +1,32 @@
-"""Does every catalog point to the target? And which metadata file of each table is to be verified?"""
+"""Does every catalog point to the target, and there to each table as planned or to a later state of it? And which
+metadata file of each table is to be verified?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from migrator.catalogs import Catalog, CatalogTable
-from migrator.cutover.pointers import needs_cutover
-from migrator.errors import NotFound, Unreachable
+from migrator.cutover.places import hinted_metadata
+from migrator.cutover.pointers import POINT_THERE_AGAIN, misplaced, needs_cutover
+from migrator.errors import MigratorError, NotFound, Unreachable
 from migrator.findings import counted
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
 from migrator.planfile.rows import LATER, LEFT, PlannedTable
-from migrator.verifying.checks import Check
+from migrator.store import Store
+from migrator.verifying.checks import Check, note_unreadable
 
 
 def check_catalogs_point_to_target(
-    plan: PlanFile, catalogs: Mapping[str, Catalog], *, cut_over: bool
+    plan: PlanFile, store: Store, catalogs: Mapping[str, Catalog], *, cut_over: bool
 ) -> tuple[Check, dict[int, str]]:
     """Ask the catalogs where their tables are. Returns the check, and table id → URI of the metadata file to verify:
-    the one that the catalog names if it is at the target, otherwise the planned one."""
+    the one that the catalog, or the version hint of a Hadoop table, names if it is at the target, otherwise the planned
+    one."""
     check = Check("every catalog points to the target", "tables")
     pointers: dict[int, str] = {}
-    for table in plan.tables():
+    tables = {table.id: table for table in plan.tables()}
+    for table in tables.values():
         if table.new_metadata is None:
             continue
         pointers[table.id] = table.new_metadata
@@ -31,9 +36,13 @@ def check_catalogs_point_to_target(
             now = catalogs[table.catalog].current(table.namespace, table.name)
             if _is_at_target(plan, table, now, check) and now is not None:
                 pointers[table.id] = now
-    left = [table for table in plan.tables() if table.state == LEFT]
+                _check_state(plan, store, table, now, check)
+    for number, now in hinted_metadata(plan, store).items() if cut_over else ():
+        pointers[number] = now  # others may have committed since
+        _check_state(plan, store, tables[number], now, check)
+    left = [table for table in tables.values() if table.state == LEFT]
     check.notes += [f"{table.identifier} was left at {table.old_metadata} on purpose" for table in left]
-    if later := sum(table.state == LATER for table in plan.tables()):
+    if later := sum(table.state == LATER for table in tables.values()):
         check.notes.append(f"{counted(later, 'table')} stayed for a later wave")
     return check, pointers
 
@@ -49,6 +58,19 @@ def _is_at_target(plan: PlanFile, table: PlannedTable, now: str | None, check: C
         check.fail(f"* {table.identifier} points to {now}")
         return False
     return True
+
+
+def _check_state(plan: PlanFile, store: Store, table: PlannedTable, now: str, check: Check) -> None:
+    """Check that ``now`` is the table as planned, or a later state of it."""
+    try:
+        why = misplaced(plan, store, table, now)
+    except MigratorError as error:
+        return note_unreadable(check, f"{table.identifier}: {error}", error)
+    if why:
+        check.fail(
+            f"* {table.identifier} points to {now}, {why}. Expected is {table.new_metadata} or a later commit. "
+            f"{POINT_THERE_AGAIN}"
+        )
 
 
 def registered_metadata(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[str]:

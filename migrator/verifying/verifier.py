@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from migrator.catalogs import Catalog
-from migrator.cutover.places import hinted_metadata
 from migrator.cutover.pointers import needs_cutover
 from migrator.cutover.unregistered import unregistered_tables
 from migrator.findings import counted
@@ -66,9 +65,7 @@ class Verifier:
         if not listed:
             list_target(plan, store, progress)
         result.prefixes = prefix_totals(plan)
-        pointing, pointers = check_catalogs_point_to_target(plan, self._catalogs, cut_over=cut_over)
-        if cut_over:
-            pointers |= hinted_metadata(plan, store)  # tables of Hadoop catalogs: others may have committed since
+        pointing, pointers = check_catalogs_point_to_target(plan, store, self._catalogs, cut_over=cut_over)
         in_use = [table for table in plan.tables() if pointers.get(table.id) != table.new_metadata]
         result.checks.append(check_objects(plan, cut_over=cut_over, in_use=in_use))
         if has_versions(plan):

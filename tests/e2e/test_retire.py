@@ -79,6 +79,28 @@ def test_a_pointer_that_was_set_back_stops_it(lake: SmallLake, plan: Path) -> No
     assert f"one.db.a points to {old}" in said and left(lake) == before
 
 
+@pytest.mark.parametrize("which", ["older", "other"])
+def test_a_pointer_to_an_older_file_or_another_table_at_the_target(lake: SmallLake, plan: Path, which: str) -> None:
+    """Snapshots are lost, or the rows are another table's: nothing says that all is well, and nothing is deleted."""
+    before, table, other = left(lake), lake.tables[0], lake.tables[1]
+    expected, now = table.pointer, other.pointer
+    if which == "older":
+        keys = [key for key in lake.listing(TARGET) if key.startswith("bronze/wh/a/metadata/00000-")]
+        now = f"s3://{TARGET}/{keys[0]}"
+    table.set_pointer(now)
+    said = run("verify", plan, exit_code=3).stdout
+    assert f"one.db.a points to {now}" in said and f"Expected is {expected}" in said
+    for command in (("migrate", plan, "--yes"), ("retire", plan, "--cooling", "0", "--yes", "--confirm", TARGET)):
+        refused = run(*command, exit_code=3)
+        assert f"one.db.a points to {now}" in refused.stderr and "Nothing to do" not in refused.stdout
+    assert left(lake) == before
+    table.set_pointer(expected)
+    run("verify", plan)
+    table.commit([7])
+    assert "Nothing to do" in run("migrate", plan, "--yes").stdout
+    run("verify", plan)
+
+
 def test_a_commit_to_the_old_hadoop_table_stops_it(lake: SmallLake, plan: Path) -> None:
     table = lake.tables[2]
     table.set_pointer("s3://bronze/")
