@@ -69,7 +69,10 @@ class ConfigError(MigratorError):
 
 
 class StoreError(MigratorError):
-    """The S3 server refused a request, or could not be reached."""
+    """The S3 server refused a request, or could not be reached. The message is one line, whatever a key holds."""
+
+    def __init__(self, message: str, *, next_move: str = "") -> None:
+        super().__init__(one_line(message), next_move=one_line(next_move))
 
 
 class Unreachable(StoreError):
@@ -97,7 +100,10 @@ class Occupied(StoreError):
 
 
 class CatalogError(MigratorError):
-    """A catalog cannot be read or re-pointed."""
+    """A catalog cannot be read or re-pointed. The message is one line, whatever a name holds."""
+
+    def __init__(self, message: str, *, next_move: str = "") -> None:
+        super().__init__(one_line(message), next_move=next_move)
 
 
 class CannotRepoint(CatalogError):
@@ -110,7 +116,7 @@ class Unreadable(MigratorError):
     exit_code = EXIT_FAILED
 
     def __init__(self, place: str, reason: str, *, next_move: str = "") -> None:
-        super().__init__(f"{place} cannot be read: {reason}.", next_move=next_move)
+        super().__init__(one_line(f"{place} cannot be read: {reason}."), next_move=next_move)
         self.place = place
         self.reason = reason
 
@@ -122,7 +128,7 @@ class UnmappedPath(MigratorError):
 
     def __init__(self, place: str, path: str) -> None:
         super().__init__(
-            f"{place} refers to {path!r}, which no layout rule covers.",
+            f"{one_line(place)} refers to {path!r}, which no layout rule covers.",
             next_move="Add a rule for it to [layout] and plan again.",
         )
         self.place = place
@@ -199,17 +205,24 @@ def redacted(text: str) -> str:
     return _SIGNED.sub(r"\1***", text) if "=" in text else text
 
 
+def one_line(text: str) -> str:
+    """``text`` with its line breaks as escapes: a key may hold some, and must not look like a line of its own."""
+    return text.replace("\n", "\\n").replace("\r", "\\r")
+
+
 def first_lines(lines: Sequence[object], most: int = 10, *, count: int | None = None) -> str:
     """The first ``most`` lines of a message, indented, and the number of the others. ``count``: how many there are, if
     ``lines`` does not hold all of them."""
     rest = max(len(lines), count or 0) - len(lines[:most])
-    return "\n".join([*(f"  {line}" for line in lines[:most]), *([f"  … and {rest:,} more"] if rest else [])])
+    return "\n".join(
+        [*(f"  {one_line(str(line))}" for line in lines[:most]), *([f"  … and {rest:,} more"] if rest else [])]
+    )
 
 
 def first_names(names: Sequence[str], most: int, separator: str = ", ") -> str:
     """The first ``most`` names in one line, and the number of the others: ``a, b and 3 more``."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return separator.join(names[:most]) + more
+    return separator.join(map(one_line, names[:most])) + more
 
 
 def then_again(error: MigratorError, what: str) -> str:
@@ -230,7 +243,7 @@ def outside_error(error: BaseException) -> str:
         )
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename is not None else ""
-        return f"{place}{error.strerror or error}."
+        return one_line(f"{place}{error.strerror or error}.")
     return ""
 
 

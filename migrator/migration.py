@@ -27,7 +27,7 @@ from migrator.cutover.checks import (
 from migrator.cutover.incomplete import with_standing
 from migrator.cutover.pointers import check_unmoved_since_planning
 from migrator.cutover.swap import swap_pointers
-from migrator.errors import MigrationFailed, MigratorError, PlanStale
+from migrator.errors import MigrationFailed, MigratorError, PlanStale, first_lines
 from migrator.planfile.journal import COMPARED, CUTOVER_DONE, FINISHED, NOT_PREPARED, REWRITTEN, STARTED, VERIFIED
 from migrator.results import RunResult
 from migrator.rewriting.stage import (
@@ -204,7 +204,7 @@ def _refuse_differences(checks: list[Check]) -> None:
     problems = [problem for check in checks for problem in check.problems]
     if not problems:
         return
-    shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    shown = first_lines(problems[:10])
     if all(check.failed == check.errors for check in checks):
         raise MigrationFailed(
             f"The target cannot be read completely now:\n{shown}\n",

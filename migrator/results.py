@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from migrator.errors import one_line
 from migrator.iceberg.manifests import DeleteFile
 
 EXAMPLES = 10
@@ -45,7 +46,7 @@ class SourceChanges:
 
     def __str__(self) -> str:
         counts = f"{self.added:,} added, {self.changed:,} changed, {self.removed:,} removed"
-        return f"{counts} ({', '.join(self.examples)})" if self.examples else counts
+        return f"{counts} ({one_line(', '.join(self.examples))})" if self.examples else counts
 
     def example(self, what: str, place: str) -> None:
         """Keep ``place`` if it is among the first; ``what`` is ``+``, ``*`` or ``-``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog
@@ -100,6 +100,11 @@ class Run:
 def stage_failed(name: str, failures: list[MigratorError], listed: str = "") -> MigratorError:
     """The error that ends a stage in which objects failed. ``listed``: a line that names the list of them."""
     message = f"{len(failures)} object(s) failed while {name}:\n{first_lines(failures)}\n{listed}"
-    if all(isinstance(error, SourceChanged | Occupied) for error in failures):
+    if need_new_plan(failures):
         return PlanStale(message, next_move=f"The lake moved on since planning. {PLAN_AGAIN}")
     return MigrationFailed(message, next_move="Mend the cause and run the same command again: it does what is left.")
+
+
+def need_new_plan(failures: Iterable[MigratorError]) -> bool:
+    """True if the same plan cannot do what failed: only another one can."""
+    return all(isinstance(error, SourceChanged | Occupied) for error in failures)

@@ -10,7 +10,20 @@ import pytest
 from click.testing import CliRunner
 
 from migrator.cli import main
-from migrator.errors import first_lines, first_names, internal_error, outside_error, redacted
+from migrator.errors import (
+    CatalogError,
+    MigratorError,
+    NotFound,
+    SourceChanged,
+    StoreError,
+    UnmappedPath,
+    Unreadable,
+    first_lines,
+    first_names,
+    internal_error,
+    outside_error,
+    redacted,
+)
 
 
 @pytest.mark.parametrize(
@@ -95,3 +108,45 @@ def test_a_long_list_shows_the_first_items_and_counts_the_others() -> None:
     assert first_lines("ab", 2, count=1_234) == "  a\n  b\n  … and 1,232 more"
     assert first_names(["a", "b"], 2) == "a, b"
     assert first_names(["a", "b", "c"], 2, "; ") == "a; b and 1 more"
+
+
+BROKEN = "s3://b/a\nError: \rall is lost"
+"""A key with line breaks."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFound(f"{BROKEN} does not exist.", next_move=f"Restore {BROKEN}."),
+        SourceChanged(f"{BROKEN} is gone since planning."),
+        StoreError(f"{BROKEN}: refused."),
+        Unreadable(BROKEN, "it is empty"),
+        UnmappedPath(BROKEN, BROKEN),
+        CatalogError(f"The table {BROKEN} could not be changed."),
+        OSError(errno.ENOSPC, "No space left on device", BROKEN),
+    ],
+)
+def test_a_key_cannot_add_a_line_to_a_message(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("migrator.api.show_plan", fail)
+    shown = CliRunner().invoke(main, ["show", "p.db"]).stderr
+    assert len(shown.splitlines()) == 1 and r"s3://b/a\nError: \rall is lost" in shown
+
+
+def test_a_key_cannot_add_a_line_to_a_list() -> None:
+    assert first_lines([MigratorError(BROKEN), "b"]) == f"  {escaped(BROKEN)}\n  b"
+    assert first_names([BROKEN, "b"], 2) == f"{escaped(BROKEN)}, b"
+
+
+def escaped(text: str) -> str:
+    return text.replace("\n", r"\n").replace("\r", r"\r")
+
+
+def test_the_lines_of_a_message_of_ours_stay_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MigratorError(f"Two:\n{first_lines(['a', 'b'])}\n", next_move="Mend them.")
+
+    monkeypatch.setattr("migrator.api.show_plan", fail)
+    assert CliRunner().invoke(main, ["show", "p.db"]).stderr == "Error: Two:\n  a\n  b\n Mend them.\n"

@@ -33,14 +33,15 @@ def write_list(path: Path, uris: Iterable[str]) -> None:
             file.write((uri if plain else json.dumps(uri)) + "\n")
 
 
-def list_failures(path: Path, uris: Iterable[str]) -> str:
+def list_failures(path: Path, uris: Iterable[str], *, again: bool = True) -> str:
     """Write the list of what could not be copied. Returns a line for the user: where the list is, or why it could not
-    be written."""
+    be written. ``again``: the same plan can copy these objects later."""
     try:
         write_list(path, uris)
     except OSError as error:
         return f"They could not be listed in {path}: {error.strerror or error}.\n"
-    return f'They are listed in {path}: "migrator migrate PLAN --files-from" takes it.\n'
+    takes = ': "migrator migrate PLAN --files-from" takes it' if again else ""
+    return f"They are listed in {path}{takes}.\n"
 
 
 def read_list(path: Path) -> frozenset[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migrator.errors import MigrationFailed, MigratorError, StoreError
+from migrator.errors import MigrationFailed, MigratorError, StoreError, one_line
 from migrator.planfile.copied import Copied
 from migrator.store import StoredObject
 
@@ -58,5 +58,5 @@ class Unequal(MigrationFailed):
 
     def __init__(self, item: Item, bucket: str, what: str, etag: str | None = None) -> None:
         message = f"{item.place}: its copy s3://{bucket}/{item.target} {what}."
-        super().__init__(message, next_move="Run the same command again; if it stays so, check the server.")
+        super().__init__(one_line(message), next_move="Run the same command again; if it stays so, check the server.")
         self.etag = etag

@@ -26,7 +26,7 @@ from migrator.planfile.queries import EARLY_COPIES, IS_FOLDER, count_objects, la
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import OBJECTS, Progress
 from migrator.progress.counts import RETRIES
-from migrator.run import Run, stage_failed
+from migrator.run import Run, need_new_plan, stage_failed
 from migrator.store import PartCopies, lists_in_order, probe_part_copies
 from migrator.target import holds_only_copies
 
@@ -124,8 +124,10 @@ def _copy(run: Run, options: Options, where: str, name: str = "copying") -> None
     run.result.copy_seconds += time.monotonic() - began
     if failures:
         ids = [failure.id for failure in failures]
-        listed = list_failures(failed_list(run.plan.path), (planned.place for planned in objects_by_id(run.plan, ids)))
-        raise stage_failed("copying", [failure.error for failure in failures], listed)
+        errors = [failure.error for failure in failures]
+        places = (planned.place for planned in objects_by_id(run.plan, ids))
+        listed = list_failures(failed_list(run.plan.path), places, again=not need_new_plan(errors))
+        raise stage_failed("copying", errors, listed)
 
 
 def _setup(run: Run, options: Options, where: str, count: int) -> Setup:

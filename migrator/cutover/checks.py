@@ -11,7 +11,7 @@ from migrator.cutover.pointers import (
     count_pointers,
 )
 from migrator.cutover.source_changes import find_source_changes
-from migrator.errors import PlanBlocked, PlanStale, Unreachable
+from migrator.errors import PlanBlocked, PlanStale, Unreachable, one_line
 from migrator.layout import source_places
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import LATE, RETIRED
@@ -36,8 +36,8 @@ def check_not_blocked(run: Run) -> None:
         blocks = [f for f in plan.findings() if f.severity == "block"]
         first = blocks[0]
         raise PlanBlocked(
-            f"{plan.path} has {len(blocks)} blocking finding(s); the first: {first.place} {first.message}.",
-            next_move=f'{first.next_move} "migrator show {plan.path}" lists all; then plan again.'.lstrip(),
+            one_line(f"{plan.path} has {len(blocks)} blocking finding(s); the first: {first.place} {first.message}."),
+            next_move=f'{one_line(first.next_move)} "migrator show {plan.path}" lists all; then plan again.'.lstrip(),
         )
 
 
@@ -101,8 +101,9 @@ def _check_sources_at_the_end(run: Run) -> None:
     if stays and changes.added <= stays["added"] and changes.changed <= stays["changed"]:
         return  # retire has shown them
     if (changes.added, changes.changed) not in ((0, 0), (accepted.get("added"), accepted.get("changed"))):
+        examples = one_line(", ".join(changes.examples))
         raise PlanStale(
             f"Nothing is left of this plan, but in the old buckets {changes.added:,} objects were added and "
-            f"{changes.changed:,} changed since planning ({', '.join(changes.examples)}). They are not at the target.",
+            f"{changes.changed:,} changed since planning ({examples}). They are not at the target.",
             next_move='Stop the writers and run "migrator plan" again: it copies only what is new.',
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from migrator.catalogs.base import VIEW
 from migrator.catalogs.two_catalogs import SHOWN, TAKEN, TwoCatalogs
-from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale, first_names
+from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale, first_names, one_line
 from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.table_files import open_at
@@ -76,7 +76,7 @@ def _check_place(table: PlannedTable, now: str | None) -> None:
     if now not in (table.old_metadata, table.new_metadata):
         state = f"is at {now}" if now else "is gone"
         raise PlanStale(
-            f"{table.identifier} moved on since planning: expected {table.old_metadata}, it {state}.",
+            one_line(f"{table.identifier} moved on since planning: expected {table.old_metadata}, it {state}."),
             next_move=PLAN_AGAIN,
         )
 
@@ -117,15 +117,18 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
         if at is None or at.bucket != run.layout.target_bucket:
             known = "lived there while planning" if table.state == MIGRATED else "was cut over by this plan"
             error = MigrationFailed(
-                f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to "
-                f"{now} now: somebody has set it back.",
+                one_line(
+                    f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to "
+                    f"{now} now: somebody has set it back."
+                ),
                 next_move=f"To migrate it from there: {PLAN_AGAIN}",
             )
             error.says_where = True
             raise error
         if why := misplaced(run.plan, run.store, table, now):
+            text = f"{table.identifier} points to {now} now, {why}. Expected is {table.new_metadata} or a later commit."
             raise MigrationFailed(
-                f"{table.identifier} points to {now} now, {why}. Expected is {table.new_metadata} or a later commit.",
+                one_line(text),
                 next_move=POINT_THERE_AGAIN,
             )
 

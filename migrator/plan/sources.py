@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from migrator.catalogs import CatalogTable
 from migrator.config import Settings
-from migrator.errors import ConfigError, MigratorError, StoreError
+from migrator.errors import ConfigError, MigratorError, StoreError, one_line
 from migrator.findings import INFO, WARN, Finding
 from migrator.inventory.listing import list_sources
 from migrator.inventory.metadata_cache import MetadataCache
@@ -98,7 +98,7 @@ def _make_indexes(plan: PlanFile, trouble: str, move: str) -> None:
             plan.db.execute(index)
     except sqlite3.IntegrityError as error:
         bucket, key = plan.db.execute(_TWICE).fetchone()
-        raise MigratorError(f"{trouble}: s3://{bucket}/{key}.", next_move=move) from error
+        raise MigratorError(one_line(f"{trouble}: s3://{bucket}/{key}."), next_move=move) from error
 
 
 def _source_rows(layout: Layout, bucket: str, page: Iterable[StoredObject]) -> Iterator[tuple[str | int | None, ...]]:

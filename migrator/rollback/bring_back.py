@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from migrator.catalogs.base import VIEW
 from migrator.cutover.places import TablePlace
 from migrator.cutover.source_changes import is_lost
-from migrator.errors import MigrationFailed, MigratorError, Occupied, UnmappedPath
+from migrator.errors import MigrationFailed, MigratorError, Occupied, UnmappedPath, one_line
 from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.manifests import DeleteFile
 from migrator.iceberg.metadata import read_metadata
@@ -135,8 +135,8 @@ class _Homewards:
             return None
         if is_lost(self._plan, planned.id):
             raise MigrationFailed(
-                f"{self._place.table.identifier}: {planned.place}, which it needs, is missing in the old place or was "
-                "changed. No pointer was changed.",
+                f"{self._place.table.identifier}: {one_line(planned.place)}, which it needs, is missing in the old "
+                "place or was changed. No pointer was changed.",
                 next_move="Restore the file, for example from the target, and run the same command again.",
             )
         return KnownFile(planned.size, self._old_deletes(planned))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from migrator.errors import MigrationFailed, PlanStale
+from migrator.errors import MigrationFailed, PlanStale, one_line
 from migrator.planfile import log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import STARTED, Journal
@@ -90,8 +90,9 @@ class TargetGuard:
         """Do :meth:`compare`, and raise MigrationFailed if copies are missing."""
         changes = self.compare(journal, live=live)
         if changes.vanished:
+            example = one_line(changes.vanished_example)
             raise MigrationFailed(
-                f"{changes.vanished:,} copies vanished from the target meanwhile, such as {changes.vanished_example}.",
+                f"{changes.vanished:,} copies vanished from the target meanwhile, such as {example}.",
                 next_move="Run the same command again: it copies them again.",
             )
 

@@ -22,6 +22,12 @@ def test_every_key_is_read_back(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_list_that_the_plan_cannot_copy_is_only_named(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    assert list_failures(path, ["s3://b/gone"], again=False) == f"They are listed in {path}.\n"
+    assert read_list(path) == {("b", "gone")}
+
+
 def test_a_second_list_replaces_the_first(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     for key in ("first", "second"):
