@@ -68,7 +68,7 @@ from migrator.settings.kinds import Decisions
 from migrator.settings.new_lake import NewLake, lake_toml
 from migrator.settings.translate import Translation
 from migrator.store import Store, connect
-from migrator.target import TargetGuard
+from migrator.target import PlanRecord, TargetGuard
 from migrator.target.new_lake import MadeLake, check_free, look_at_bucket, make_lake
 from migrator.target.settings import (
     AppliedSettings,
@@ -255,6 +255,10 @@ def relocate_table(
     return relocate(Store(endpoint_url=endpoint_url), metadata_uri, to, also=also, copy=copy, progress=progress)
 
 
+def _said(record: PlanRecord | None) -> str | None:
+    return None if record is None else str(record)
+
+
 class OpenPlan:
     """A plan that was opened and checked once, by :func:`open_plan`, to describe it and to carry it out."""
 
@@ -267,16 +271,17 @@ class OpenPlan:
 
     def status(self, *, look: bool = False) -> StatusSummary:
         """How far the plan has been carried out, as its journal says. ``look``: also ask the target whether a newer
-        plan took its place."""
+        plan took its place, or whether a copy of this one was carried out."""
         status = describe_status(self._plan)
         if not look:
             return status
         try:
             store = connect(**_settings_of(self._plan).connection)
-            newer = TargetGuard(self._plan, store, Progress()).superseded()
+            guard = TargetGuard(self._plan, store, Progress())
+            newer, copy = guard.superseded(), guard.carried_out_by_copy(Journal(self._plan))
         except MigratorError as error:
             return replace(status, not_checked=f"whether a newer plan was carried out: {error.message}")
-        return replace(status, superseded_by=str(newer) if newer else None)
+        return replace(status, superseded_by=_said(newer), copy_carried_out=_said(copy))
 
     def log(self, *, look: bool = False) -> PlanLog:
         """Everything that was done with the plan. ``look``: also compare with the plan's record at the target, which

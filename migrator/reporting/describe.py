@@ -81,6 +81,8 @@ class StatusSummary:
     """How long the rest of the work takes by the plan's estimates; None where nothing is left, or it is not known."""
     superseded_by: str | None = None
     """The newer plan that was carried out at the target, if there is one."""
+    copy_carried_out: str | None = None
+    """The copy of this plan that was cut over, which the log of this one does not know, if there is one."""
     not_checked: str | None = None
     """What could not be found out, and why."""
 

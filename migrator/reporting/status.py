@@ -28,6 +28,9 @@ def status_report(status: StatusSummary) -> Report:
     report += [line(f"  {event['at']}  {event['event']}") for event in status.events]
     if status.superseded_by:
         report.append(line(f"Superseded by a newer plan: {status.superseded_by}. Use that one.", style="red"))
+    if status.copy_carried_out:
+        text = f"A copy of this plan was carried out: {status.copy_carried_out}. Use that one."
+        report.append(line(text, style="red"))
     if status.not_checked:
         report.append(line(f"Not checked: {status.not_checked}", style="yellow"))
     return report

@@ -109,6 +109,7 @@ def roll_back(run: Run, *, discard_newer: bool = False, bring_back: bool = False
 
 def _undo(run: Run, newer: Newer) -> Rollback:
     if not run.journal.has(CUTOVER_BEGUN):
+        _refuse_if_copied(run)
         return Rollback(nothing_to_do=True)
     if run.journal.has(RETIRE_BEGUN):
         raise RollbackRefused(
@@ -120,6 +121,17 @@ def _undo(run: Run, newer: Newer) -> Rollback:
         return _roll_back(run, newer)
     with lease(run.store, bucket, run.plan.path) as held:
         return _roll_back(run, newer, held.check)
+
+
+def _refuse_if_copied(run: Run) -> None:
+    """Raises RollbackRefused if the target has a record of a cutover that the log of the plan lacks."""
+    record = run.guard.carried_out_by_copy(run.journal)
+    if record is not None:
+        raise RollbackRefused(
+            f"{run.plan.path} knows of no cutover, but a copy of it was carried out on {record.host}: {record}. "
+            "No pointer was changed.",
+            next_move=f'Use that copy. Or run "migrator migrate {run.plan.path}" first: it recognizes what was done.',
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@ that was carried out is refused."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from migrator.errors import MigrationFailed, PlanStale, one_line
 from migrator.planfile import log
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import STARTED, Journal
+from migrator.planfile.journal import CUTOVER_BEGUN, STARTED, Journal
 from migrator.planfile.queries import PLAIN_COPIES
 from migrator.planfile.rows import OF_NO_TABLE, PlannedTable
 from migrator.progress import Progress
@@ -51,13 +52,27 @@ class TargetGuard:
         records = read_records(self._store, self.bucket)
         return next((record for record in records if record.plan_id == self._id), None)
 
+    def carried_out_by_copy(self, journal: Journal) -> PlanRecord | None:
+        """This plan's own record, if it says that a cutover began of which the log knows nothing: the plan file was
+        copied, and the copy carried out. None otherwise."""
+        if journal.has(CUTOVER_BEGUN):
+            return None
+        record = self.record()
+        if record is None or record.state not in (CUTTING_OVER, CUT_OVER) or self._is_logged(record):
+            return None
+        return record
+
     def log_difference(self) -> str:
         """How the log of the plan differs from its end as the record has it, as a part of a sentence; "" if it does
         not, or if there is no record."""
         record = self.record()
-        if record is None or log.digest_at(self._plan.db, record.log_entries) == record.log_digest:
+        if record is None or self._is_logged(record):
             return ""
         return f"the target's record has {record.log_entries} entries, and another last one"
+
+    def _is_logged(self, record: PlanRecord) -> bool:
+        """True if the log of the plan has what it had when the record was written."""
+        return log.digest_at(self._plan.db, record.log_entries) == record.log_digest
 
     def begin(self, journal: Journal, *, recognize: bool, live: frozenset[int]) -> Conditional:
         """Compare the target with the plan, and write the plan's record there. Call it before the first write of a run.
@@ -133,6 +148,8 @@ class TargetGuard:
         entries, digest = log.head(self._plan.db)
         self._record = replace(
             record,
+            plan=self._plan.path.name,  # this one, of all copies of the plan
+            host=socket.gethostname(),
             state=state,
             updated=now(),
             tables=record.tables if tables is None else tables,

@@ -64,6 +64,7 @@ def reports(name: str) -> dict[str, Report]:
         tables=[{**named, "cut_over": True}, {**named, "cut_over": False}],
         target_catalogs={name: name},
         superseded_by=name,
+        copy_carried_out=name,
         not_checked=name,
     )
     bad_table = table(identifier=name, features=[name], writers=[name], problems=[name], migratable=False)

@@ -46,5 +46,7 @@ def test_tables_are_listed_only_while_some_are_cut_over_and_some_are_not() -> No
 
 
 def test_a_superseded_plan_and_what_was_not_checked_are_the_last_lines() -> None:
+    text = render(status_report(replace(STATUS, copy_carried_out="copy.db")))
+    assert text.endswith("\nA copy of this plan was carried out: copy.db. Use that one.")
     text = render(status_report(replace(STATUS, superseded_by="new.db", not_checked="the target: no answer")))
     assert text.endswith("\nSuperseded by a newer plan: new.db. Use that one.\nNot checked: the target: no answer")

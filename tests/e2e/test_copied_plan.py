@@ -1,0 +1,43 @@
+"""A plan file that was copied, and one of the two carried out: the other one does not claim that nothing happened."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from e2e.small_lake import SmallLake
+from e2e.test_rollback import plan_of, sql_state
+from migrator import api
+from migrator.errors import RollbackRefused
+
+
+@pytest.fixture
+def copied(lake: SmallLake, tmp_path: Path) -> tuple[Path, Path]:
+    """A plan and a copy of it."""
+    plan = plan_of(lake, tmp_path)
+    return plan, Path(shutil.copy(plan, tmp_path / "copy.db"))
+
+
+def test_the_original_of_a_copy_that_was_carried_out(lake: SmallLake, copied: tuple[Path, Path]) -> None:
+    before, (plan, copy) = sql_state(lake), copied
+    assert api.plan_status(plan).copy_carried_out is None
+    api.migrate_lake(plan, cutover=False)  # the record names the plan, until the copy is carried out
+    assert api.migrate_lake(copy).ok
+    after = sql_state(lake)
+    with pytest.raises(RollbackRefused, match=rf"copy of it was carried out on {socket.gethostname()}: copy\.db .*cut"):
+        api.rollback_lake(plan)
+    assert "copy.db" in (api.plan_status(plan).copy_carried_out or "") and sql_state(lake) == after
+    assert api.plan_status(copy).copy_carried_out is None
+    assert api.migrate_lake(plan).ok and api.plan_status(plan).copy_carried_out is None
+    assert sorted(api.rollback_lake(plan).put_back) == ["one.db.a", "two.db.b"]
+    assert sql_state(lake) == before
+
+
+def test_a_copy_that_was_rolled_back_too(lake: SmallLake, copied: tuple[Path, Path]) -> None:
+    plan, copy = copied
+    assert api.migrate_lake(copy).ok
+    api.rollback_lake(copy)
+    assert api.rollback_lake(copy).nothing_to_do and api.rollback_lake(plan).nothing_to_do
