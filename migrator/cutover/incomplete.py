@@ -30,17 +30,18 @@ def with_standing(run: Run, error: MigratorError) -> MigratorError:
 
 def incomplete(run: Run, error: MigratorError) -> MigratorError:
     """What a failed cutover has left: some tables at the target, others not. The same error if no table is there."""
-    live = run.live_tables()
+    swapped = run.live_tables()
     pointed = [table for table in run.tables_to_move() if table.catalog is not None]
-    moved = [table.identifier for table in pointed if table.id in live]
+    moved = [table.identifier for table in pointed if table.id in swapped]
     if not moved:
         return error
-    left = [table.identifier for table in pointed if table.id not in live]
+    left = [table.identifier for table in pointed if table.id not in swapped]
     stale = isinstance(error, PlanStale)
-    where = "" if stale else ", and live in the old place"  # else somebody else may have moved them meanwhile
+    are, live = ("is", "lives") if len(left) == 1 else ("are", "live")
+    where = "" if stale else f", and {live} in the old place"  # else somebody else may have moved them meanwhile
     told = CutoverIncomplete(
         f"The cutover is incomplete: {len(moved)} of {len(pointed)} tables are cut over and live at the target "
-        f"({first_names(moved, SHOWN)}); {len(left)} {'is' if len(left) == 1 else 'are'} not{where} "
+        f"({first_names(moved, SHOWN)}); {len(left)} {are} not{where} "
         f"({first_names(left, SHOWN)}). {error.message}",
         next_move=error.next_move if stale else then_again(error, "it finishes the cutover"),
     )
