@@ -8,6 +8,8 @@ request, too; :class:`~migrator.store.PartCopies` says what holds for the server
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,9 +28,12 @@ from migrator.copying.upload import upload_in_parts
 from migrator.errors import MigratorError
 from migrator.planfile.copied import Copied
 from migrator.store import Expected, StoredObject, Upload, part_count, part_ranges, parts_to_make
-from migrator.store.attributes import STORAGE_CLASS, given_anew, of_headers, without_checksum
+from migrator.store.attributes import LOCKS, STORAGE_CLASS, given_anew, of_headers, without_checksum
 from migrator.store.signing import quoted_key
 from migrator.store.uploads import REFUSES_CHECKSUM
+
+EMPTY_MD5 = base64.b64encode(hashlib.md5(b"", usedforsecurity=False).digest()).decode()
+"""The Content-MD5 of a request without a body. S3 demands one with every upload under a lock."""
 
 
 class CopyWithinServer:
@@ -126,7 +131,10 @@ class CopyWithinServer:
             item, servers.reader, "HEAD", item.bucket, item.stored.key, size=0, headers=pinned
         )
         given = of_headers(answer.headers, locks=servers.source.locks) if answer.status == 200 else {}
-        return {**given, "x-amz-metadata-directive": "REPLACE"} if given_anew(given) else {}
+        if not given_anew(given):
+            return {}
+        checked = {"content-md5": EMPTY_MD5} if any(name in given for name in LOCKS) else {}
+        return {**given, **checked, "x-amz-metadata-directive": "REPLACE"}
 
     # -- in parts ------------------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from e2e.faults import FaultProxy
 from e2e.test_copying import copied, source
@@ -171,3 +173,24 @@ def test_locks_travel_where_that_is_asked_for(world: World) -> None:
     for key in ("within/small", "within/large", "across/small", "across/large", "put"):
         head = client.head_object(Bucket="held", Key=key)
         assert {name: head.get(name) for name in locks} == locks, key
+
+
+def test_a_copy_under_a_lock_has_the_checksum_that_s3_demands() -> None:
+    """SeaweedFS and MinIO demand none. The mock does, as AWS says of uploads."""
+    mock = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    mock.start()
+    try:
+        url = "http://{}:{}".format(*mock.get_host_and_port())
+        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
+        for bucket in ("vault-moto", "held-moto"):
+            client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+        client.put_object(Bucket="vault-moto", Key="a", Body=b"1", ChecksumAlgorithm="SHA256")
+        client.put_object_legal_hold(Bucket="vault-moto", Key="a", LegalHold={"Status": "ON"})
+        store = Store(endpoint_url=url, asked=("vault-moto",), locks=True)
+        (found,) = store.list("vault-moto")
+        setup = Setup(store.connection, None, "held-moto", Options())
+        (outcome,) = copied(setup, [Item(0, "vault-moto", found, "a")])
+        assert isinstance(outcome, Copied), outcome
+        assert client.head_object(Bucket="held-moto", Key="a")["ObjectLockLegalHoldStatus"] == "ON"
+    finally:
+        mock.stop()
