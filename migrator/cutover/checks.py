@@ -18,7 +18,6 @@ from migrator.planfile.journal import LATE, RETIRED
 from migrator.planfile.queries import TO_WRITE
 from migrator.planfile.rows import COPY, ROLE_VERSION_HINT
 from migrator.run import Run
-from migrator.target import superseded_error
 
 
 def is_empty(plan: PlanFile) -> bool:
@@ -66,7 +65,7 @@ def check_target(run: Run) -> None:
 
 def check_nothing_to_do(run: Run) -> None:
     """Nothing was to be done by this plan, and that is still so. Raises PlanStale."""
-    _check_not_superseded(run)
+    run.guard.check_not_superseded()
     check_unmoved_since_planning(run)
     run.guard.compare(run.journal)
     _check_sources_at_the_end(run)
@@ -77,15 +76,9 @@ def check_after_cutover(run: Run) -> None:
 
     Raises PlanStale, or MigrationFailed for a table that somebody has set back, to its old place or to an older state.
     """
-    _check_not_superseded(run)
+    run.guard.check_not_superseded()
     check_not_set_back(run, run.plan.tables())
     _check_sources_at_the_end(run)
-
-
-def _check_not_superseded(run: Run) -> None:
-    newer = run.guard.superseded()
-    if newer is not None:
-        raise superseded_error(run.plan, newer)
 
 
 def _check_sources_at_the_end(run: Run) -> None:

@@ -94,6 +94,7 @@ def repair_tables(run: Run, *, change: bool) -> Repair:
     MigrationFailed if the plan is not cut over, PlanBusy if another run holds the target.
     """
     if not run.journal.has(CUTOVER_DONE):
+        run.guard.check_not_superseded()
         raise MigrationFailed(
             f"{run.plan.path} is not cut over: there is nothing to repair.", next_move="Run migrator migrate first."
         )

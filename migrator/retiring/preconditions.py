@@ -10,9 +10,10 @@ from migrator.errors import ConfigError, MigratorError, RetireRefused
 from migrator.planfile import log
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_DONE, FINISHED, ROLLBACK_BEGUN, Journal
-from migrator.target import TargetGuard, superseded_error
+from migrator.target import TargetGuard
 from migrator.target.record import CUT_OVER
 
+NOTHING_DELETED = " Nothing was deleted."
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -77,9 +78,7 @@ def check_log(plan: PlanFile) -> None:
 def check_record(plan: PlanFile, guard: TargetGuard) -> None:
     """The target's record says that this plan is cut over and has the same log, and no newer plan was carried out
     there. Raises PlanStale or RetireRefused."""
-    newer = guard.superseded()
-    if newer is not None:
-        raise superseded_error(plan, newer, " Nothing was deleted.")
+    guard.check_not_superseded(NOTHING_DELETED)
     record = guard.record()
     if record is None or record.state != CUT_OVER:
         state = f"has it as {record.state!r}" if record else "does not know it"

@@ -18,7 +18,7 @@ from migrator.errors import ConfigError, NotFound, RetireRefused, first_lines
 from migrator.findings import CHANGED_AT_TARGET, NOT_COMPARED, UNREGISTERED
 from migrator.layout import source_places
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import OLD_ENTRIES_REMOVED, RETIRE_BEGUN, RETIRED, Journal
+from migrator.planfile.journal import CUTOVER_DONE, OLD_ENTRIES_REMOVED, RETIRE_BEGUN, RETIRED, Journal
 from migrator.progress import Progress
 from migrator.results import SourceChanges
 from migrator.retiring.deleting import delete, look, remove_empty, why_kept
@@ -30,6 +30,7 @@ from migrator.retiring.old_entries import (
     remove_old_entries,
 )
 from migrator.retiring.preconditions import (
+    NOTHING_DELETED,
     check_finished,
     check_log,
     check_record,
@@ -87,6 +88,8 @@ def retire(run: Retiring) -> Retirement:
     check_confirmed(run.plan, run.options)
     check_target_is_apart(run.plan)
     check_log(run.plan)
+    if not run.journal.has(CUTOVER_DONE):  # then it must not be carried out any more, either
+        run.guard.check_not_superseded(NOTHING_DELETED)
     check_finished(run.plan, run.journal, parse_cooling(run.options.cooling))
     check_no_fence(run.journal, run.plan)
     if run.options.confirm is None:

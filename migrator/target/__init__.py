@@ -5,7 +5,7 @@ wrote. ``compare``: how the target differs from the plan. ``guard``: these check
 """
 
 from migrator.target.compare import Changes, holds_only_copies
-from migrator.target.guard import TargetGuard, superseded_error
+from migrator.target.guard import TargetGuard
 from migrator.target.ledger import Ledger
 from migrator.target.record import GivenUp, PlanRecord, given_up, read_records, superseded_by
 
@@ -19,5 +19,4 @@ __all__ = [
     "holds_only_copies",
     "read_records",
     "superseded_by",
-    "superseded_error",
 ]

@@ -47,6 +47,12 @@ class TargetGuard:
         self._record = next((record for record in records if record.plan_id == self._id), None)
         return superseded_by(records, self._plan)
 
+    def check_not_superseded(self, more: str = "") -> None:
+        """Raises PlanStale if a newer plan was carried out at the target. ``more``: another sentence for its end."""
+        newer = self.superseded()
+        if newer is not None:
+            raise _superseded_error(self._plan, newer, more)
+
     def record(self) -> PlanRecord | None:
         """This plan's own record at the target; None if it was never carried out there."""
         records = read_records(self._store, self.bucket)
@@ -85,7 +91,7 @@ class TargetGuard:
         newer = self.superseded()
         if newer is not None:
             more = f" At the target since planning:{changes}" if changes.changed else ""
-            raise superseded_error(self._plan, newer, more)
+            raise _superseded_error(self._plan, newer, more)
         self._refuse(changes)
         self._write(COPYING)
         self._ledger.write(f"{self._id}.planned", self._planned())
@@ -183,7 +189,7 @@ class TargetGuard:
                 yield same(key, etag, source, source_etag)
 
 
-def superseded_error(plan: PlanFile, newer: PlanRecord, more: str = "") -> PlanStale:
+def _superseded_error(plan: PlanFile, newer: PlanRecord, more: str = "") -> PlanStale:
     """The error that names the newer plan that replaced ``plan``. ``more``: another sentence for its end."""
     error = PlanStale(
         f"{plan.path} is superseded: a newer plan, {newer}, was carried out at "

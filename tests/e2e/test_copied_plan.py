@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from e2e.small_lake import SmallLake
 from e2e.test_rollback import plan_of, sql_state
 from migrator import api
-from migrator.errors import RollbackRefused
+from migrator.errors import PlanStale, RollbackRefused
 
 
 @pytest.fixture
@@ -41,3 +42,12 @@ def test_a_copy_that_was_rolled_back_too(lake: SmallLake, copied: tuple[Path, Pa
     assert api.migrate_lake(copy).ok
     api.rollback_lake(copy)
     assert api.rollback_lake(copy).nothing_to_do and api.rollback_lake(plan).nothing_to_do
+
+
+def test_an_older_plan_is_never_told_to_be_carried_out_after_a_newer_one(lake: SmallLake, tmp_path: Path) -> None:
+    """That would be refused."""
+    older = plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan_of(lake, tmp_path, "newer")).ok
+    for command in (partial(api.repair_lake, change=False), api.retire_lake):
+        with pytest.raises(PlanStale, match=r"superseded.*newer\.db"):
+            command(older)
