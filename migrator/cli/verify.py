@@ -25,7 +25,8 @@ def verify(plan: Path, deep: bool, as_json: bool) -> None:
       migrator verify --deep plans/lake.db
 
     Does not need the old buckets. Only --deep reads them, where they still exist. Exits with 3 if anything differs
-    or cannot be read. Counts what could not be compared, and gives the reason.
+    or cannot be read at the target. What could not be compared, because an old bucket is gone or cannot be read, is
+    counted, with the reason; it does not change the exit code.
     """
     from migrator import api
     from migrator.reporting.json_forms import verification_json
