@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from migrator.errors import (
+    CatalogError,
     CutoverIncomplete,
     MigrationFailed,
     MigratorError,
     PlanStale,
+    StoreError,
     first_names,
     then_again,
 )
@@ -18,8 +20,13 @@ SHOWN = 10
 
 
 def with_standing(run: Run, error: MigratorError) -> MigratorError:
-    """The error that ends a run, with what the journal knows of the cutover. After the cutover, it stays as it is."""
-    if error.says_where or run.journal.has(CUTOVER_DONE):
+    """The error that ends a run, with what the journal knows of the cutover."""
+    if error.says_where:
+        return error
+    if run.journal.has(CUTOVER_DONE):
+        if isinstance(error, StoreError | CatalogError):
+            error.message += " All tables of this plan are cut over, and live at the target."
+            error.next_move = then_again(error, "it verifies them")
         return error
     if run.live_tables() or run.journal.swapped():
         return incomplete(run, error)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from e2e.small_lake import SmallLake
-from e2e.test_rollback import plan_of
+from e2e.test_rollback import plan_of, sql_state
 from migrator import api
 from migrator.catalogs.sql import SqlCatalog
 from migrator.cutover import swap
@@ -129,6 +129,19 @@ def test_the_server_goes_away_amid_the_cutover(lake: SmallLake, tmp_path: Path) 
         patch.setattr(TargetGuard, "note_cutover", unreachable)
         with pytest.raises(CutoverIncomplete, match=rf"{HALF}.*'two' refuses"):
             api.migrate_lake(plan)
+    assert api.migrate_lake(plan).ok
+
+
+def test_the_server_goes_away_right_after_the_cutover(
+    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(lake, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(TargetGuard, "note_cutover", unreachable)
+        with pytest.raises(Unreachable, match="All tables of this plan are cut over, and live at the target") as caught:
+            api.migrate_lake(plan)
+    assert "Then run the same command again: it verifies them." in str(caught.value)
+    assert all("://data-lake/" in pointer for pointer, _ in sql_state(lake).values())
     assert api.migrate_lake(plan).ok
 
 
