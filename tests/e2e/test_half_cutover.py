@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2e.small_lake import SmallLake
+from e2e.small_lake import TARGET, SmallLake
 from e2e.test_rollback import plan_of, sql_state
 from migrator import api
 from migrator.catalogs.sql import SqlCatalog
@@ -141,7 +141,7 @@ def test_the_server_goes_away_right_after_the_cutover(
         with pytest.raises(Unreachable, match="All tables of this plan are cut over, and live at the target") as caught:
             api.migrate_lake(plan)
     assert "Then run the same command again: it verifies them." in str(caught.value)
-    assert all("://data-lake/" in pointer for pointer, _ in sql_state(lake).values())
+    assert all(f"://{TARGET}/" in pointer for pointer, _ in sql_state(lake).values())
     assert api.migrate_lake(plan).ok
 
 
