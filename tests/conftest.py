@@ -22,7 +22,7 @@ from mariadb import mariadb_server
 from migrator.store import Store
 from postgres import postgres_server
 
-pytest_plugins = ["failures"]
+pytest_plugins = ["failures", "locks"]
 
 TESTS = Path(__file__).parent
 
