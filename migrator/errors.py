@@ -41,7 +41,7 @@ class MigratorError(Exception):
 
     exit_code = EXIT_ERROR
     says_where = False
-    """True if the message says by itself which tables are cut over, or by what: nothing is added about that."""
+    """True if the message itself says where the tables are: then nothing is added to it about the cutover."""
 
     def __init__(self, message: str, *, next_move: str = "") -> None:
         super().__init__(message)

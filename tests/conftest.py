@@ -19,6 +19,7 @@ from moto.s3.models import S3Backend
 from sqlalchemy.pool import NullPool
 
 from mariadb import mariadb_server
+from migrator.concurrency.processes import Child
 from migrator.store import Store
 from postgres import postgres_server
 
@@ -145,6 +146,20 @@ def _no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret-never-shown")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture
+def child_processes(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
+    """The child processes that the test has started in pools of :class:`migrator.concurrency.processes.Workers`."""
+    children: list[Child] = []
+    begin = Child.__init__
+
+    def counted(self: Child, *arguments: object, **options: object) -> None:
+        begin(self, *arguments, **options)  # type: ignore[arg-type]
+        children.append(self)
+
+    monkeypatch.setattr(Child, "__init__", counted)
+    return children
 
 
 @pytest.fixture

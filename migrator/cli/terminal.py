@@ -41,7 +41,7 @@ def say_diff(diff: str) -> None:
     if sys.stdout.isatty():
         say(terminal_diff(diff))
     else:
-        click.echo(diff.encode("utf-8"), nl=False)
+        say_file(diff)
 
 
 def say_file(text: str) -> None:

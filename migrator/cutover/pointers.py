@@ -127,10 +127,7 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
             raise error
         if why := misplaced(run.plan, run.store, table, now):
             text = f"{table.identifier} points to {now} now, {why}. Expected is {table.new_metadata} or a later commit."
-            raise MigrationFailed(
-                one_line(text),
-                next_move=POINT_THERE_AGAIN,
-            )
+            raise MigrationFailed(one_line(text), next_move=POINT_THERE_AGAIN)
 
 
 def misplaced(plan: PlanFile, store: Store, table: PlannedTable, now: str) -> str:

@@ -29,13 +29,12 @@ def root_of(uri: str) -> Location | None:
 def leave(found: FoundTable, layout: Layout) -> str:
     """How to leave a table out of the migration: by its name, or by a rule for its folder if that is its own."""
     moves = []
-    root = root_of(found.metadata)
+    own = root_of(found.metadata) if found.own_folder else None
     if not is_s3(found.metadata) and layout.recorded_rule(found.metadata) is not None:
         folder = found.metadata.rpartition("/")[0].removesuffix("/metadata")
         moves.append(f"{rule_text(folder, None)} in [layout] leaves it where it is")
-    in_lake = root is not None and root.bucket in layout.buckets
-    if root is not None and in_lake and found.own_folder and not _has_rule(layout, root.bucket, root.key):
-        moves.append(f"{rule_text(root.uri, None)} in [layout] leaves its folder where it is")
+    if own is not None and own.bucket in layout.buckets and not _has_rule(layout, own.bucket, own.key):
+        moves.append(f"{rule_text(own.uri, None)} in [layout] leaves its folder where it is")
     if found.catalog is not None:
         moves.append(f"--leave {found.label} leaves the table and its pointer as they are")
     return f"Or leave it out: {', or '.join(moves)}." if moves else "Or leave it out with a layout rule = false."

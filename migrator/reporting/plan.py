@@ -108,7 +108,7 @@ def question(plan: PlanDescription, *, cutover: bool) -> str:
 def nothing_to_do(plan: PlanDescription) -> str:
     """What is said of a plan without changes: all is at the target, or all that moves, or nothing was found at all."""
     if any(finding["code"] in LEAVING for finding in plan["findings"]):
-        return "Nothing to do: all that moves is at the target. What stays where it is, the findings name."
+        return "Nothing to do: everything that moves is at the target. The findings name what stays where it is."
     found = [total["objects"] for total in plan["actions"].values()]
     if any(found) or plan["tables"] or plan["later"] or plan["unregistered"]:
         return "Nothing to do: the target holds everything, and every pointer points to it."

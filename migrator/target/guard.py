@@ -48,10 +48,18 @@ class TargetGuard:
         return superseded_by(records, self._plan)
 
     def check_not_superseded(self, more: str = "") -> None:
-        """Raises PlanStale if a newer plan was carried out at the target. ``more``: another sentence for its end."""
+        """Raises PlanStale, which names it, if a newer plan was carried out at the target. ``more``: another sentence
+        for its end."""
         newer = self.superseded()
-        if newer is not None:
-            raise _superseded_error(self._plan, newer, more)
+        if newer is None:
+            return
+        error = PlanStale(
+            f"{self._plan.path} is superseded: a newer plan, {newer}, was carried out at "
+            f"s3://{self.bucket}/ by migrator {newer.tool_version} on {newer.host}.{more}\n",
+            next_move='Use that plan, or run "migrator plan" again.',
+        )
+        error.says_where = True
+        raise error
 
     def record(self) -> PlanRecord | None:
         """This plan's own record at the target; None if it was never carried out there."""
@@ -88,10 +96,7 @@ class TargetGuard:
         was carried out.
         """
         changes = self._find(journal, resumed=journal.first(STARTED) is not None, recognize=recognize, live=live)
-        newer = self.superseded()
-        if newer is not None:
-            more = f" At the target since planning:{changes}" if changes.changed else ""
-            raise _superseded_error(self._plan, newer, more)
+        self.check_not_superseded(f" At the target since planning:{changes}" if changes.changed else "")
         self._refuse(changes)
         self._write(COPYING)
         self._ledger.write(f"{self._id}.planned", self._planned())
@@ -187,14 +192,3 @@ class TargetGuard:
             yield own(key, etag)
             if role in OF_NO_TABLE:
                 yield same(key, etag, source, source_etag)
-
-
-def _superseded_error(plan: PlanFile, newer: PlanRecord, more: str = "") -> PlanStale:
-    """The error that names the newer plan that replaced ``plan``. ``more``: another sentence for its end."""
-    error = PlanStale(
-        f"{plan.path} is superseded: a newer plan, {newer}, was carried out at "
-        f"s3://{plan.layout.target_bucket}/ by migrator {newer.tool_version} on {newer.host}.{more}\n",
-        next_move='Use that plan, or run "migrator plan" again.',
-    )
-    error.says_where = True
-    return error

@@ -31,8 +31,8 @@ class PlanRecord:
     """One plan that was carried out at a target, at least in part.
 
     ``plan_id`` sorts by the time of planning; ``plan`` is the name of the plan file that was carried out last, on
-    ``host``. ``tables`` lists the tables that
-    were cut over, each with ``table`` (its identifier), ``uuid``, ``old`` and ``new`` metadata locations.
+    ``host``. ``tables`` lists the tables that were cut over, each with ``table`` (its identifier), ``uuid``, ``old``
+    and ``new`` metadata locations.
     """
 
     plan_id: str

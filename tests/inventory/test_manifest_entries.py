@@ -22,22 +22,14 @@ PLACE = "s3://b/m.avro"
 
 
 @pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
+def children(monkeypatch: pytest.MonkeyPatch, child_processes: list[Child]) -> list[Child]:
     """All manifests are decoded by children, in parts of three entries or so, on whatever machine. The children that
     were started."""
-    started: list[Child] = []
-    begin = Child.__init__
-
-    def counted(self: Child, *arguments: object, **options: object) -> None:
-        begin(self, *arguments, **options)  # type: ignore[arg-type]
-        started.append(self)
-
-    monkeypatch.setattr(Child, "__init__", counted)
     monkeypatch.setattr(manifest_entries, "PARALLEL_ABOVE", 0)
     monkeypatch.setattr(manifest_entries, "LARGE", 0)
     monkeypatch.setattr(manifest_entries, "PART_ENTRIES", 3)
     monkeypatch.setattr(manifest_entries, "cores", lambda: 2)
-    return started
+    return child_processes
 
 
 def manifest(count: int, codec: str = "deflate", name: str = "f") -> bytes:

@@ -29,7 +29,7 @@ def test_a_plan_that_found_nothing_does_not_say_that_the_target_holds_everything
 def test_where_something_stays_nothing_to_do_does_not_say_that_every_pointer_points_to_the_target(code: str) -> None:
     stays = plan(changes_pending=False, findings=[finding(code, 1, "info", place="lake.db.t")])
     assert nothing_to_do(stays) == (
-        "Nothing to do: all that moves is at the target. What stays where it is, the findings name."
+        "Nothing to do: everything that moves is at the target. The findings name what stays where it is."
     )
 
 

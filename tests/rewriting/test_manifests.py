@@ -31,18 +31,10 @@ def measured(path: str) -> DeleteFile | None:
 
 
 @pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
+def children(monkeypatch: pytest.MonkeyPatch, child_processes: list[Child]) -> list[Child]:
     """Parts are small. The children that were started."""
-    started: list[Child] = []
-    begin = Child.__init__
-
-    def counted(self: Child, *arguments: object, **options: object) -> None:
-        begin(self, *arguments, **options)  # type: ignore[arg-type]
-        started.append(self)
-
-    monkeypatch.setattr(Child, "__init__", counted)
     monkeypatch.setattr(manifests, "PART_ENTRIES", 3)
-    return started
+    return child_processes
 
 
 @pytest.fixture
