@@ -71,7 +71,7 @@ LONGEST = (
     "test_writers.py",
     "test_fifty_kills_at_random_instants",
     "test_the_old_server_may_go",
-    "test_planning_ten_times_the_objects_takes_no_more_memory",
+    "test_planning_and_verifying_ten_times_the_objects_takes_no_more_memory",
     "test_any_order",
 )
 """Each of these keeps a worker busy for a minute or more. They begin first, so that none of them is the last one."""
