@@ -79,6 +79,7 @@ from migrator.target.settings import (
 )
 from migrator.verifying.verifier import Verification, Verifier
 from migrator.workers.engine import Engine, engine_of
+from migrator.workers.local import LocalEngine
 from migrator.workers.pack import Packed, pack
 from migrator.workers.settings import EngineSettings
 
@@ -680,18 +681,22 @@ def repair_lake(path: str | Path, *, change: bool, progress: Progress | None = N
         return repair_tables(Run(plan, store, catalogs, journal, progress, MAX_FAILURES), change=change)
 
 
-def verify_lake(path: str | Path, *, deep: bool = False, progress: Progress | None = None) -> Verification:
+def verify_lake(
+    path: str | Path, *, deep: bool = False, engine: str | None = None, progress: Progress | None = None
+) -> Verification:
     """Compare the target with a plan; see :class:`migrator.verifying.verifier.Verifier`. The log of the plan gets an
-    entry with the result, unless the plan cannot be written: see ``Verification.not_recorded``."""
+    entry with the result, unless the plan cannot be written: see ``Verification.not_recorded``. ``engine``: the kind of
+    engine that compares bytes if ``deep``; None for that of lake.toml."""
     progress = progress or Progress()
     # Deep, what the old rows are is worth keeping for when they are gone.
     with (
         PlanFile.open(Path(path), progress, read_only=None if deep else True) as plan,
+        _engine(plan, engine) if deep else LocalEngine() as workers,
         _connected(plan) as (store, catalogs),
     ):
         try:
             newer = TargetGuard(plan, store, progress).superseded()
-            verification = Verifier(plan, store, catalogs, progress).verify(deep=deep)
+            verification = Verifier(plan, store, catalogs, progress, workers).verify(deep=deep)
         except MigratorError as error:
             _recorded(plan, progress, VERIFY_FAILED, reason=redacted(error.message))
             raise

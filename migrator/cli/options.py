@@ -486,6 +486,13 @@ plan_options = _together(
     ),
 )
 
+
+def engine_option(what: str) -> Callable[[Any], Any]:
+    """The option ``--engine``. ``what``: which work is done there."""
+    where = "on this machine, or on the executors of Spark.  [default: [engine] in lake.toml, else local]"
+    return click.option("--engine", type=click.Choice(KINDS), help=f"{what}: {where}")
+
+
 copy_options = _together(
     "copying",
     CopyOptions,
@@ -519,12 +526,7 @@ copy_options = _together(
         metavar="FILE",
         help="Copy only the objects that FILE lists, one s3:// URI per line, then stop.",
     ),
-    click.option(
-        "--engine",
-        type=click.Choice(KINDS),
-        help="Where the work is done: on this machine, or on the executors of Spark.  [default: [engine] in "
-        "lake.toml, else local]",
-    ),
+    engine_option("Where the work is done"),
 )
 
 cutover_options = _together(

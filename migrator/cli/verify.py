@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from migrator.cli.options import json_option, plan_argument
+from migrator.cli.options import engine_option, json_option, plan_argument
 from migrator.cli.terminal import progress, say, say_json
 from migrator.errors import EXIT_FAILED
 
@@ -14,8 +14,9 @@ from migrator.errors import EXIT_FAILED
 @click.command()
 @plan_argument
 @click.option("--deep", is_flag=True, help="Also compare every row, and the bytes of every copied object.")
+@engine_option("Where --deep compares the bytes of objects")
 @json_option
-def verify(plan: Path, deep: bool, as_json: bool) -> None:
+def verify(plan: Path, deep: bool, engine: str | None, as_json: bool) -> None:
     """Compare the target with PLAN.
 
     Compares every object, every file of every table, and the number of rows of every snapshot.
@@ -32,7 +33,9 @@ def verify(plan: Path, deep: bool, as_json: bool) -> None:
     from migrator.reporting.json_forms import verification_json
     from migrator.reporting.verification import verification_report
 
-    verification = api.verify_lake(plan, deep=deep, progress=progress(as_json=as_json))
+    if engine and not deep:
+        raise click.UsageError("--engine needs --deep: only that compares the bytes of objects.")
+    verification = api.verify_lake(plan, deep=deep, engine=engine, progress=progress(as_json=as_json))
     if as_json:
         say_json(verification_json(verification))
     else:

@@ -1,11 +1,9 @@
-"""Are the plan's objects at the target? Compares the plan and its journal with the listing of the target by SQL, and
-for ``--deep`` the bytes of every copy with those of its source."""
+"""Are the plan's objects at the target? Compares the plan and its journal with the listing of the target by SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from migrator.concurrency.threads import run_in_threads
 from migrator.inventory.listing import TARGET
 from migrator.inventory.streams import streams_at_target
 from migrator.layout import Location
@@ -13,18 +11,13 @@ from migrator.planfile.file import PlanFile
 from migrator.planfile.objects import lies_in
 from migrator.planfile.queries import (
     MOVES,
-    SAME_AS_SOURCE,
     WRITTEN_OR_SAME,
-    count_objects,
     keys_under,
     place,
     same_etag,
 )
-from migrator.planfile.rows import CONFLICT, OF_NO_TABLE, ROLE_VERSION_HINT, SAME, PlannedObject, PlannedTable
-from migrator.progress import OBJECTS, Progress
-from migrator.store import Store
-from migrator.verifying.checks import Check, PrefixTotal, note_comparison
-from migrator.verifying.old_buckets import OldBuckets
+from migrator.planfile.rows import CONFLICT, OF_NO_TABLE, ROLE_VERSION_HINT, SAME, PlannedTable
+from migrator.verifying.checks import Check, PrefixTotal
 
 REMOVED_BY_MAINTENANCE = "removed from the folder of a table that was written to since the cutover"
 WRITTEN_AGAIN = "written again in the folder of a table that was written to since the cutover"
@@ -91,21 +84,4 @@ def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedT
             continue
         symbol = "*" if "differs" in what else "-"
         check.fail(f"{symbol} s3://{plan.layout.target_bucket}/{target}: {what} (from {source})")
-    return check
-
-
-def check_contents(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress) -> Check:
-    """Compare the bytes of every copied object with its source, if the source is still the one that was planned."""
-    check = Check("copied objects are the same byte for byte", "objects")
-    bucket = plan.layout.target_bucket
-    count, size = count_objects(plan.db, SAME_AS_SOURCE)
-
-    def compare(planned: PlannedObject) -> bool | str:
-        digest = store.sha256(bucket, planned.target or "")
-        return old.has_digest(digest, planned.bucket, planned.key, None, planned.etag)
-
-    with progress.stage("comparing bytes", objects=count, size=size, unit=OBJECTS) as stage:
-        for outcome in run_in_threads(compare, plan.objects(SAME_AS_SOURCE), workers=store.concurrency):
-            stage.advance(1, outcome.item.size)
-            note_comparison(check, outcome, f"s3://{bucket}/{outcome.item.target}: bytes differ")
     return check

@@ -27,14 +27,17 @@ from migrator.results import SourceChanges
 from migrator.store import Store
 from migrator.target.compare import list_target
 from migrator.verifying.checks import Check, PrefixTotal, Verification
+from migrator.verifying.contents import check_contents
 from migrator.verifying.logs import check_logs
-from migrator.verifying.objects import check_contents, check_objects, prefix_totals
+from migrator.verifying.objects import check_objects, prefix_totals
 from migrator.verifying.old_buckets import OldBuckets
 from migrator.verifying.pointers import check_catalogs_point_to_target, registered_metadata
 from migrator.verifying.rows import TableRows
 from migrator.verifying.scripts import check_scripts
 from migrator.verifying.tables import check_tables
 from migrator.verifying.versions import check_versions
+from migrator.workers.engine import Engine
+from migrator.workers.local import LocalEngine
 
 __all__ = ["Check", "PrefixTotal", "Verification", "Verifier"]
 
@@ -42,8 +45,17 @@ __all__ = ["Check", "PrefixTotal", "Verification", "Verifier"]
 class Verifier:
     """Verifies one plan against the target as it is now."""
 
-    def __init__(self, plan: PlanFile, store: Store, catalogs: Mapping[str, Catalog], progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: PlanFile,
+        store: Store,
+        catalogs: Mapping[str, Catalog],
+        progress: Progress,
+        engine: Engine | None = None,
+    ) -> None:
+        """``engine``: where the bytes of copies are compared; None for this process."""
         self._plan = plan
+        self._engine = engine or LocalEngine()
         self._store = store
         self._catalogs = catalogs
         self._progress = progress
@@ -71,7 +83,7 @@ class Verifier:
         if has_versions(plan):
             result.checks += check_versions(plan, store, self._old, progress, cut_over=cut_over, deep=deep)
         if deep:
-            result.checks.append(check_contents(plan, store, self._old, progress))
+            result.checks.append(check_contents(plan, store, self._old, progress, self._engine))
         result.checks += check_logs(plan, store, self._old, progress, times=not cut_over)
         result.checks += check_scripts(plan, store, progress)
         result.checks.append(pointing)

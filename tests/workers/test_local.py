@@ -9,12 +9,14 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from e2e.small_lake import TARGET, SmallLake
 from migrator.cli import main
+from migrator.concurrency.processes import Child
 from migrator.config import load
 from migrator.demo.server import Server
 from migrator.errors import ConfigError, MigrationFailed, Occupied
@@ -46,7 +48,9 @@ def test_an_unknown_engine_is_refused() -> None:
         engine_of(EngineSettings("dask"))
 
 
-def test_copies_in_local_processes_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_processes_copy_and_compare_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child_processes: list[Child]
+) -> None:
     """``[engine] executors`` with the engine local: the batches that Spark's executors would get."""
     with Server() as server:
         for name, value in server.environ().items():
@@ -60,11 +64,39 @@ def test_copies_in_local_processes_are_the_same(tmp_path: Path, monkeypatch: pyt
         assert done["ok"] and done["copy"]["processes"] == 2 and done["notes"] == []
         assert done["copy"]["objects"] == done["copied_objects"] > 0
         assert lake.get(TARGET, "gold/d") == b"zz"
+        before = len(child_processes)
+        by_workers = bytes_compared("lake.db")
+        assert len(child_processes) == before + 2
+        lake.config.write_text(lake.config.read_text().replace("executors = 2", ""))
+        assert by_workers == bytes_compared("lake.db", "--engine", "local")
+        assert len(child_processes) == before + 2
+        assert (by_workers["result"], by_workers["checked"]) == ("same", done["copy"]["objects"])
 
 
-def run(*arguments: str | Path) -> str:
+def test_local_processes_find_bytes_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server() as server:
+        for name, value in server.environ().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        lake = SmallLake(server, tmp_path)
+        with lake.config.open("a") as file:
+            file.write("[engine]\nexecutors = 2\n")
+        run("plan", "--config", lake.config, "-o", "lake.db")
+        run("migrate", "lake.db", "--yes")
+        lake.client.put_object(Bucket=TARGET, Key="gold/d", Body=b"zy")
+        assert bytes_compared("lake.db", exit_code=3)["problems"] == [f"* s3://{TARGET}/gold/d: bytes differ"]
+
+
+def bytes_compared(plan: str, *options: str, exit_code: int = 0) -> dict[str, Any]:
+    """What ``verify --deep`` says of the bytes of objects."""
+    checks = json.loads(run("verify", plan, "--deep", "--json", *options, exit_code=exit_code))["checks"]
+    (found,) = (check for check in checks if check["name"] == "copied objects are the same byte for byte")
+    return dict(found)
+
+
+def run(*arguments: str | Path, exit_code: int = 0) -> str:
     result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output + result.stderr + repr(result.exception)
+    assert result.exit_code == exit_code, result.output + result.stderr + repr(result.exception)
     return result.stdout
 
 
@@ -124,6 +156,7 @@ def test_a_python_without_packages_copies_with_the_file_alone(tmp_path: Path) ->
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
     program = (
         "import migrator_packed, sys, boto3, migrator.copying.batch_copier, migrator.workers.task\n"
+        "import migrator.verifying.content_comparer\n"
         "from migrator.store import Store\n"
         "assert Store(endpoint_url='http://127.0.0.1:9').endpoint() is not None\n"
         "print(migrator.__file__, boto3.__file__)"

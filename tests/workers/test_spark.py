@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -23,10 +24,11 @@ from migrator.planfile.copied import Copied
 from migrator.planfile.journal import Journal
 from migrator.progress.counts import RETRIES
 from migrator.store import Conditional, Store
+from migrator.verifying.content_comparer import ContentComparer
 from migrator.workers.settings import EngineSettings
 from workers import jobs
 from workers.application import EXECUTORS, application, executors, python_workers
-from workers.lakes import Kept, afresh, check_without_old_buckets, everything, migrated_lake
+from workers.lakes import MARKED, Kept, afresh, check_without_old_buckets, everything, migrated_lake
 
 pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing() or "-"), pytest.mark.timeout(900)]
 
@@ -270,6 +272,26 @@ def test_executors_rewrite_manifests(world: World, expected: Kept, monkeypatch: 
     world.run("migrate", world.plan(), "--yes", "--engine", "spark", "--json")
     assert here == []
     assert everything(world.client) == expected
+
+
+def test_executors_compare_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as this process finds; then a copy is changed. This process must not read the copies itself."""
+    plan = world.plan()
+    world.run("migrate", plan, "--yes")
+    here = bytes_compared(world, plan)
+    assert here["result"] == "same" and here["checked"] > MARKED
+    monkeypatch.setattr(ContentComparer, "__call__", lambda self, one: pytest.fail("the driver read a copy"))
+    assert bytes_compared(world, plan, "--engine", "spark") == here
+    world.client.put_object(Bucket="data-lake", Key="bronze/marked/3", Body=b"y" * 3)
+    found = bytes_compared(world, plan, "--engine", "spark", exit_code=3)
+    assert found["problems"] == ["* s3://data-lake/bronze/marked/3: bytes differ"]
+
+
+def bytes_compared(world: World, plan: Path, *options: str, exit_code: int = 0) -> dict[str, Any]:
+    """What ``verify --deep`` says of the bytes of objects."""
+    checks = json.loads(world.run("verify", plan, "--deep", "--json", *options, exit_code=exit_code).stdout)["checks"]
+    (found,) = (check for check in checks if check["name"] == "copied objects are the same byte for byte")
+    return dict(found)
 
 
 def test_what_executors_cannot_import_is_rewritten_by_the_driver(
