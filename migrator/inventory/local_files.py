@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from migrator.layout import Layout
 from migrator.layout.recorded import Recorded
+from migrator.planfile.queries import has_checksum_size
 from migrator.store import StoredObject
 
 _SCHEME = "file://"
@@ -85,15 +86,14 @@ def read_folder(folder: LocalFolder, layout: Layout) -> LocalFiles:
     """Read all files of the folder for which no longer rule of the layout holds. The key of each is its path without
     the first slash, its ETag its MD5.
 
-    Hadoop's checksum files (``.x.crc``) and temporary files (``.x.tmp``) are left out, and so are symbolic links. A
-    file that vanishes meanwhile is none: a stream that runs removes some."""
+    Hadoop's checksum files (``.x.crc`` beside ``x``, if the size fits) and temporary files (``.x.tmp``) are left out,
+    and so are symbolic links. A file that vanishes meanwhile is none: a stream that runs removes some."""
     found = LocalFiles()
     if not folder.path.is_dir():
         found.problems.append("does not exist on this machine, or is no folder")
         return found
     for path in _walk(folder.path, found):
-        name = path.name
-        if name.startswith(".") and name.endswith((".crc", ".tmp")):
+        if _is_hadoops(path):
             continue
         if layout.recorded_rule(f"{_SCHEME}{path}") != folder.rule:
             continue
@@ -112,6 +112,19 @@ def read_folder(folder: LocalFolder, layout: Layout) -> LocalFiles:
     if not found.files and not found.problems:
         found.problems.append("has no file")
     return found
+
+
+def _is_hadoops(path: Path) -> bool:
+    """True for the checksum file of a file beside it, and for a temporary file."""
+    name = path.name
+    if not name.startswith("."):
+        return False
+    if not name.endswith(".crc"):
+        return name.endswith(".tmp")
+    try:
+        return has_checksum_size(path.stat().st_size, path.with_name(name[1:-4]).stat().st_size)
+    except (OSError, ValueError):  # ValueError: the name is only ".crc"
+        return False
 
 
 def sha256(path: Path) -> str:

@@ -122,6 +122,11 @@ def is_checksum(size: str, of: str) -> str:
     return f"{size} IN ({', '.join(f'8 + ({of} + {chunk - 1}) / {chunk} * 4' for chunk in _CHUNKS)})"
 
 
+def has_checksum_size(size: int, of: int) -> bool:
+    """The same in Python; see :func:`is_checksum`."""
+    return any(size == 8 + (of + chunk - 1) // chunk * 4 for chunk in _CHUNKS)
+
+
 def checksum_key(key: str) -> str:
     """The key of Hadoop's checksum file of the object with this key."""
     folder, slash, name = key.rpartition("/")

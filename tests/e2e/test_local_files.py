@@ -24,7 +24,9 @@ FILES = {
     "silver/metadata": b'{"id":"b"}',
     "silver/offsets/0": b"v1\n{}",
 }
-LEFT_OUT = {"bronze/offsets/.0.crc": b"sum", "bronze/.metadata.crc": b"sum", "bronze/offsets/.1.4f.tmp": b"x"}
+CHECKSUM = b"crc\0\0\0\2\0wxyz"
+"""Hadoop's checksum file of a file with one chunk."""
+LEFT_OUT = {"bronze/offsets/.0.crc": CHECKSUM, "bronze/.metadata.crc": CHECKSUM, "bronze/offsets/.1.4f.tmp": b"x"}
 SOURCE_LOG = "silver/sources/0/0"
 
 
