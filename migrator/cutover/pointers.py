@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from migrator.iceberg.views import read_view
 from migrator.inventory.table_files import open_at
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
+from migrator.planfile.journal import ROLLBACK_BEGUN
 from migrator.planfile.objects import object_moved_to
 from migrator.planfile.queries import hint_keys
 from migrator.planfile.repoints import repoints_of
@@ -115,19 +117,45 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
         if now is None:
             continue
         if at is None or at.bucket != run.layout.target_bucket:
-            known = "lived there while planning" if table.state == MIGRATED else "was cut over by this plan"
-            error = MigrationFailed(
-                one_line(
-                    f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to "
-                    f"{now} now: somebody has set it back."
-                ),
-                next_move=f"To migrate it from there: {PLAN_AGAIN}",
-            )
-            error.says_where = True
-            raise error
+            raise _set_back(run, table, now)
         if why := misplaced(run.plan, run.store, table, now):
             text = f"{table.identifier} points to {now} now, {why}. Expected is {table.new_metadata} or a later commit."
             raise MigrationFailed(one_line(text), next_move=POINT_THERE_AGAIN)
+
+
+def check_none_gone(run: Run, tables: Iterable[PlannedTable]) -> None:
+    """These tables, which live at the target, are in their catalogs. Raises MigrationFailed."""
+    for table in tables:
+        if table.catalog is None or table.new_metadata is None or not run.catalogs[table.catalog].stores_pointers:
+            continue
+        catalog = run.catalogs[table.catalog]
+        if catalog.current(table.namespace, table.name) is None:
+            how = catalog.how_to_adopt(table.namespace, table.name, table.new_metadata)
+            error = MigrationFailed(
+                one_line(f"{table.identifier} was at {table.new_metadata} and is gone from its catalog."),
+                next_move=f"If it was dropped or renamed on purpose, nothing is left to do. To get it back, {how}",
+            )
+            error.says_where = True
+            raise error
+
+
+def _set_back(run: Run, table: PlannedTable, now: str) -> MigrationFailed:
+    """The error for a table that lived at the target and is not there any more."""
+    known, why = "lived there while planning", "somebody has set it back"
+    next_move = f"To migrate it from there: {PLAN_AGAIN}"
+    if table.state != MIGRATED:
+        known = "was cut over by this plan"
+        if run.journal.has(ROLLBACK_BEGUN):
+            why = "a rollback of this plan has begun and has not ended"
+            next_move = f"Finish it first: migrator rollback {shlex.quote(str(run.plan.path))}"
+    error = MigrationFailed(
+        one_line(
+            f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to {now} now: {why}."
+        ),
+        next_move=next_move,
+    )
+    error.says_where = True
+    return error
 
 
 def misplaced(plan: PlanFile, store: Store, table: PlannedTable, now: str) -> str:

@@ -207,6 +207,10 @@ class Journal:
         query = f"SELECT json_extract(detail, '$.catalog') FROM events WHERE event = ? AND {_SINCE_ROLLBACK}"
         return {name for (name,) in self._db.execute(query, (CATALOG_SWAPPED,))}
 
+    def put_back(self) -> set[str]:
+        """The names of the catalogs whose tables a rollback that has not ended has put back."""
+        return {detail["catalog"] for detail in self.each(CATALOG_PUT_BACK)}
+
     def swapped_tables(self) -> set[tuple[str, str, str]]:
         """(catalog, namespace, table) of the tables that were cut over one by one."""
         columns = ", ".join(f"json_extract(detail, '$.{field}')" for field in ("catalog", "namespace", "table"))

@@ -15,7 +15,15 @@ from migrator.inventory.features import TableFeatures
 from migrator.layout import Layout, Rule
 from migrator.planfile import log
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import CUTOVER_BEGUN, CUTOVER_DONE, FINISHED, RETIRE_BEGUN, RETIRED, Journal
+from migrator.planfile.journal import (
+    CUTOVER_BEGUN,
+    CUTOVER_DONE,
+    FINISHED,
+    RETIRE_BEGUN,
+    RETIRED,
+    ROLLBACK_BEGUN,
+    Journal,
+)
 from migrator.planfile.measured import Measured, prices_of
 from migrator.planfile.queries import PENDING, PENDING_VERSIONS, TO_WRITE, below, count_objects, keys_under
 from migrator.planfile.rows import (
@@ -36,6 +44,7 @@ from migrator.planfile.s3_reports import of_header
 from migrator.planfile.wave import is_wave
 from migrator.reporting.actual import actual
 from migrator.reporting.description import (
+    ROLLING_BACK,
     Actions,
     EstimatesDescription,
     InventoryDescription,
@@ -59,7 +68,8 @@ MAX_CHECKPOINTS = 50
 @dataclass(frozen=True)
 class StatusSummary:
     """How far a plan has come. Sizes are in bytes. ``phase`` is one of: blocked, planned, copying,
-    rewriting, ready for cutover, cutting over, cut over in part, cut over, finished, rolled back.
+    rewriting, ready for cutover, cutting over, cut over in part, cut over, finished, rolling back, rolled back in
+    part, rolled back, retiring, retired.
     ``versions`` are older versions and delete markers."""
 
     plan: str
@@ -89,7 +99,7 @@ class StatusSummary:
     @property
     def can_roll_back(self) -> bool:
         """True if a cutover has begun, and was not rolled back since."""
-        return self.phase in ("cutting over", "cut over in part", "cut over", "finished")
+        return self.phase in ("cutting over", "cut over in part", "cut over", "finished", *ROLLING_BACK)
 
     @property
     def complete(self) -> bool:
@@ -216,15 +226,7 @@ def describe_status(plan: PlanFile) -> StatusSummary:
         f" FROM versions v LEFT JOIN versions_done d ON d.version_id = v.id WHERE v.action = '{COPY}'"
     ).fetchone()
     pointers = count_pointers(plan)
-    done_all, swapped = journal.has(CUTOVER_DONE), journal.swapped()
-    tables = [
-        {"table": t.identifier, "catalog": t.catalog, "cut_over": done_all or t.catalog in swapped}
-        for t in plan.tables()
-        if needs_cutover(t)
-    ]
-    changed = sum(bool(t["cut_over"]) for t in tables)
-    changed += sum(done_all or change.catalog in swapped for change in plan.namespaces())
-    changed += pointers.hints if done_all else 0
+    tables, changed = _pointers_changed(plan, journal, pointers.hints)
     phase = _phase(plan, journal)
     left = 1 - (done + versions_done) / (objects + versions) if objects + versions else 0.0
     return StatusSummary(
@@ -243,6 +245,26 @@ def describe_status(plan: PlanFile) -> StatusSummary:
         target_catalogs=json.loads(plan.header()["target_catalogs"]),
         seconds_left=_seconds_left(plan, left) if phase in BEFORE_CUTOVER else None,
     )
+
+
+def _pointers_changed(plan: PlanFile, journal: Journal, hints: int) -> tuple[list[dict[str, Any]], int]:
+    """The tables whose pointers change, each with whether that is done, and the number of pointers changed. ``hints``:
+    how many version hints of tables in no catalog the plan writes."""
+    done_all, back = journal.has(CUTOVER_DONE), journal.put_back()
+    swapped, single = journal.swapped(), journal.swapped_among(plan.tables())
+    tables = [
+        {
+            "table": t.identifier,
+            "catalog": t.catalog,
+            "cut_over": t.catalog not in back and (done_all or t.id in single),
+        }
+        for t in plan.tables()
+        if needs_cutover(t)
+    ]
+    changed = sum(bool(t["cut_over"]) for t in tables)
+    changed += sum(c.catalog not in back and (done_all or c.catalog in swapped) for c in plan.namespaces())
+    changed += hints if done_all else 0
+    return tables, changed
 
 
 def _seconds_left(plan: PlanFile, share: float) -> SecondsEstimate | None:
@@ -414,12 +436,14 @@ def _checkpoints(plan: PlanFile) -> list[str]:
 def _phase(plan: PlanFile, journal: Journal) -> str:
     if journal.has(RETIRE_BEGUN):
         return "retired" if journal.last(RETIRED).get("ok") else "retiring"
+    if journal.has(ROLLBACK_BEGUN):
+        return "rolled back in part" if journal.put_back() else "rolling back"
     if journal.has(FINISHED):
         return "finished"
     if journal.has(CUTOVER_DONE):
         return "cut over"
     if journal.has(CUTOVER_BEGUN):
-        return "cut over in part" if journal.swapped() else "cutting over"
+        return "cut over in part" if journal.swapped() or journal.swapped_tables() else "cutting over"
     if plan.blocked:
         return "blocked"
     if journal.was_rolled_back:

@@ -9,6 +9,9 @@ from typing import Any, TypedDict
 
 from migrator.findings import FindingDescription
 
+ROLLING_BACK = ("rolling back", "rolled back in part")
+"""Phases of a rollback that has begun and has not ended."""
+
 Actions = dict[str, dict[str, int]]
 """Action → ``objects`` and ``bytes``."""
 

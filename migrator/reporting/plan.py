@@ -7,6 +7,7 @@ import shlex
 from migrator.errors import first_names
 from migrator.findings import FindingDescription, counted
 from migrator.reporting.description import (
+    ROLLING_BACK,
     Actions,
     InventoryDescription,
     PlanDescription,
@@ -258,6 +259,8 @@ def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
         return [] if starting else [line(ready, style="green")]
     if phase in ("cut over", "finished", "retiring", "retired"):
         return [line(f"Carried out ({phase}). To verify: migrator verify {name}", style="green")]
+    if phase in ROLLING_BACK:
+        return [line(f"A rollback has begun and has not ended ({phase}). To finish it: migrator rollback {name}")]
     states = {"ready for cutover": "Copied and rewritten; only the cutover is left."}
     state = states.get(phase, f"In progress ({phase}): finished work is not repeated.")
     return [line(state if starting else f"{state} To continue: migrator migrate {name}", style="green")]

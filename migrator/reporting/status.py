@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+
 from migrator.reporting.describe import StatusSummary
-from migrator.reporting.rendering import Report, line, size
+from migrator.reporting.description import ROLLING_BACK
+from migrator.reporting.rendering import Report, line, printable, size, unwrapped
 from migrator.reporting.what_it_takes import between
 
 TABLE_PLACES = {True: "cut over, at the target", False: "not cut over yet, in the old place"}
 """Where a table is while some tables are cut over and others are not."""
+PLACES_IN_ROLLBACK = {True: "at the target", False: "in the old place again"}
+"""The same after a rollback that has not ended."""
 
 
 def status_report(status: StatusSummary) -> Report:
@@ -24,8 +29,13 @@ def status_report(status: StatusSummary) -> Report:
         report.append(line(f"  left      {between(status.seconds_left)} (estimated)"))
     report += [line(f"  {name}: its tables move to {place}") for name, place in status.target_catalogs.items()]
     if 0 < sum(t["cut_over"] for t in status.tables) < len(status.tables):
-        report += [line(f"  {t['table']}: {TABLE_PLACES[t['cut_over']]}") for t in status.tables]
+        places = PLACES_IN_ROLLBACK if status.phase in ROLLING_BACK else TABLE_PLACES
+        report += [line(f"  {t['table']}: {places[t['cut_over']]}") for t in status.tables]
     report += [line(f"  {event['at']}  {event['event']}") for event in status.events]
+    if status.phase in ROLLING_BACK:
+        name = shlex.quote(printable(status.plan))
+        report.append(line("A rollback has begun and has not ended: tables may be on both sides.", style="red"))
+        report.append(unwrapped(f"To finish it: migrator rollback {name}"))
     if status.superseded_by:
         report.append(line(f"Superseded by a newer plan: {status.superseded_by}. Use that one.", style="red"))
     if status.copy_carried_out:

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from migrator.findings import counted
-from migrator.reporting.description import PlanDescription
+from migrator.reporting.description import ROLLING_BACK, PlanDescription
 from migrator.reporting.html import certificate as certificates
 from migrator.reporting.html.certificate import Certificate
 from migrator.reporting.plan import copies
@@ -45,6 +45,8 @@ _PHASES = {
     "cut over in part": Badge("Cut over in part", "bad"),
     "cut over": Badge("Cut over, not verified yet", "wait"),
     "finished": Badge("Cut over and verified", "good"),
+    "rolling back": Badge("A rollback has begun", "bad"),
+    "rolled back in part": Badge("Rolled back in part", "bad"),
     "rolled back": Badge("Rolled back: the old buckets are in use", "wait"),
     "retiring": Badge("The old objects are being deleted", "wait"),
     "retired": Badge("Finished; the old objects are deleted", "good"),
@@ -131,6 +133,8 @@ def next_moves(plan: PlanDescription, certificate: Certificate) -> list[tuple[st
         ]
     if phase in DONE:
         return _after_cutover(plan, certificate, name)
+    if phase in ROLLING_BACK:
+        return [("Finish the rollback: tables may be on both sides.", f"migrator rollback {name}")]
     if phase == "rolled back":
         return [("To begin anew, make a new plan.", "migrator plan")]
     moves = [("Read the findings, and what you must change outside the lake.", "")]

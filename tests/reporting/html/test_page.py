@@ -126,6 +126,8 @@ def test_a_large_plan_makes_a_small_page() -> None:
         ("cut over", RUN, False, "wait", "migrator verify"),
         ("cutting over", RUN[:-1], False, "bad", "migrator migrate"),
         ("retired", (*RUN, verified(), "retired"), False, "good", "migrator verify"),
+        ("rolling back", (*RUN, verified(), "rollback-begun"), False, "bad", "migrator rollback"),
+        ("rolled back in part", (*RUN, verified(), "catalog-put-back"), False, "bad", "migrator rollback"),
         ("rolled back", (*RUN, verified(), "rolled-back"), False, "wait", "migrator plan"),
     ],
 )
