@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from migrator.cutover.pointers import (
+    check_none_gone,
     check_not_set_back,
     check_problems_still_hold,
     check_unmoved_since_planning,
@@ -16,7 +17,7 @@ from migrator.layout import source_places
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import LATE, RETIRED
 from migrator.planfile.queries import TO_WRITE
-from migrator.planfile.rows import COPY, ROLE_VERSION_HINT
+from migrator.planfile.rows import COPY, MIGRATED, ROLE_VERSION_HINT
 from migrator.run import Run
 
 
@@ -67,6 +68,7 @@ def check_nothing_to_do(run: Run) -> None:
     """Nothing was to be done by this plan, and that is still so. Raises PlanStale."""
     run.guard.check_not_superseded()
     check_unmoved_since_planning(run)
+    check_none_gone(run, (table for table in run.plan.tables() if table.state == MIGRATED))
     run.guard.compare(run.journal)
     _check_sources_at_the_end(run)
 
@@ -74,10 +76,12 @@ def check_nothing_to_do(run: Run) -> None:
 def check_after_cutover(run: Run) -> None:
     """No newer plan was carried out, every pointer leads to the target, and the old buckets have nothing new.
 
-    Raises PlanStale, or MigrationFailed for a table that somebody has set back, to its old place or to an older state.
+    Raises PlanStale, or MigrationFailed for a table that somebody has set back, to its old place or to an older state,
+    or that is gone from its catalog.
     """
     run.guard.check_not_superseded()
     check_not_set_back(run, run.plan.tables())
+    check_none_gone(run, run.plan.tables())
     _check_sources_at_the_end(run)
 
 
