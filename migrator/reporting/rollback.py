@@ -45,7 +45,8 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
         )
     ]
     if done.already:
-        report.append(line(f"{counted(len(done.already), 'table')} were there already."))
+        were = "was" if len(done.already) == 1 else "were"
+        report.append(line(f"{counted(len(done.already), 'table')} {were} there already."))
     brought = {kept.table for kept in done.brought_back}
     if never := [name for name in done.by_hint if name not in brought]:
         report.append(line(f"{counted(len(never), 'table')} of Hadoop catalogs: their old place was never changed."))
@@ -53,6 +54,9 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
     if done.discarded:
         report.append(line("Given up, as asked; the files are still at the target:", style="yellow"))
         report += [line(f"  {place.lost}") for place in done.discarded]
+    if done.kept_pointers:
+        report.append(line("Set to something else in the old buckets since, and left so:", style="yellow"))
+        report += [line(f"  {left}") for left in done.kept_pointers]
     if done.kept_properties:
         report.append(line("Set to something else since, and left so:", style="yellow"))
         report += [line(f"  {left}") for left in done.kept_properties]
@@ -78,8 +82,9 @@ def _brought_back(kept: BroughtBack) -> Text:
 
 
 def _to_migrate_again(done: Rollback, plan: PlanDescription) -> Report:
-    """After commits were given up or brought back, the plan no longer describes the target or the old tables."""
-    if done.discarded or done.brought_back:
+    """After commits were given up or brought back, the plan no longer describes the target or the old tables; nor
+    where somebody has set a table to something else."""
+    if done.discarded or done.brought_back or done.kept_pointers:
         return [line("To migrate again, make a new plan:"), unwrapped(f"  {plan_command(plan)} -o NEW.db")]
     return [
         line("To migrate again: the same plan, or a new one if the old buckets were written to meanwhile:"),

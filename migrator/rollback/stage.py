@@ -66,6 +66,8 @@ class Rollback:
     """Those that had been changed at the target. Their newer metadata files stay there."""
     namespaces: int = 0
     """Namespace properties that this run set to the old place."""
+    kept_pointers: list[str] = field(default_factory=list)
+    """Tables that somebody has set to something else in the old place since, with what. They stay so."""
     kept_properties: list[str] = field(default_factory=list)
     """Namespace properties that somebody has set to something else since. They stay."""
     fence: list[str] = field(default_factory=list)
@@ -82,6 +84,7 @@ class Rollback:
             "already": self.already,
             "by_hint": self.by_hint,
             "namespaces": self.namespaces,
+            "kept_pointers": self.kept_pointers,
             "kept_properties": self.kept_properties,
             "brought_back": [asdict(brought) for brought in self.brought_back],
             "fence": self.fence,
@@ -147,16 +150,18 @@ def _roll_back(run: Run, newer: Newer, check_lease: Callable[[], None] = lambda:
     changed = [with_losses(run, place) for place in places if place.place in (NEWER, GONE)]
     losing = changed if not newer.bring_back else [place for place in changed if place.place == GONE]
     if losing and not newer.discard:
-        raise _refusal(losing)
+        raise _refusal(losing, bring_back=newer.bring_back)
     going = [place for place in places if place.place in (CUT_OVER, NEWER)]
     check_old_tables(run, [place.table for place in going])
     writes = newer.bring_back and any(place.place == NEWER for place in changed)
     lifted = lift_fence(run.store, run.journal).lines if writes else []  # it denies writes to the old buckets
     brought = _bring_back(run, changed, newer, check_lease) if writes else {}
+    others = _set_elsewhere(run, places)
     result = Rollback(
         fence=lifted,
         put_back=[place.table.identifier for place in going if place.stored],
-        already=[place.table.identifier for place in places if place.place == OLD],
+        already=[place.table.identifier for place in places if place.place == OLD and place not in others],
+        kept_pointers=[f"{place.table.identifier}: {place.metadata}" for place in others],
         by_hint=[place.table.identifier for place in going if not place.stored],
         brought_back=list(brought.values()),
         discarded=[place for place in changed if place.table.identifier not in brought],
@@ -211,13 +216,20 @@ def _check_old_catalog_takes_it(run: Run, place: TablePlace) -> None:
         )
 
 
-def _refusal(losing: Sequence[TablePlace]) -> RollbackRefused:
+def _refusal(losing: Sequence[TablePlace], *, bring_back: bool) -> RollbackRefused:
     lines = first_lines([place.lost for place in losing])
+    gone = [place for place in losing if place.place == GONE]  # what is in no catalog cannot be brought back
+    move = "Add --bring-back to keep these changes in the old place, or --discard-newer to go back without them."
+    if gone:
+        move = "Add --discard-newer: tables that were dropped or renamed stay so."
+        if bring_back:
+            move = "Add --discard-newer, too: what was dropped or renamed stays so, the others keep their changes."
+        elif len(gone) < len(losing):
+            move += " With --bring-back beside it, the others keep their changes in the old place."
     return RollbackRefused(
         f"Changed at the target since the cutover: {counted(len(losing), 'table')}. Going back would lose this:\n"
         f"{lines}\nNo pointer was changed.",
-        next_move="Add --bring-back to keep these changes in the old place, or --discard-newer to go back without "
-        "them. Nothing is deleted: the files stay at the target.",
+        next_move=f"{move} Nothing is deleted: the files stay at the target.",
     )
 
 
@@ -248,6 +260,12 @@ def _put_back(run: Run, catalog: Catalog, places: Iterable[TablePlace], result: 
         catalog=catalog.name,
         tables=[f"{catalog.name}.{table.namespace}.{table.name}" for table in tables],
     )
+
+
+def _set_elsewhere(run: Run, places: Iterable[TablePlace]) -> list[TablePlace]:
+    """The tables that somebody has set to another metadata file in the old place than the cutover took them from."""
+    begun, old = _begun(run), [p for p in places if p.place == OLD and p.stored]
+    return [p for p in old if p.metadata != p.old_metadata and (p.table.identifier, p.metadata) not in begun]
 
 
 def _begun(run: Run) -> dict[tuple[str, str], tuple[str, str]]:

@@ -125,8 +125,12 @@ def test_a_dropped_table_needs_a_word_more(lake: SmallLake, tmp_path: Path) -> N
     api.migrate_lake(plan)
     lake.catalog("one", lake.database("one")).drop_table("db.a")
     lake.tables[1].commit([7000])
-    with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed"):
+    with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed") as caught:
+        api.rollback_lake(plan)
+    assert "Add --discard-newer" in str(caught.value) and "With --bring-back beside it" in str(caught.value)
+    with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed") as caught:
         api.rollback_lake(plan, bring_back=True)
+    assert "Add --bring-back" not in str(caught.value)
     done = api.rollback_lake(plan, bring_back=True, discard_newer=True)
     assert done.put_back == ["two.db.b"] and [b.table for b in done.brought_back] == ["two.db.b"]
     assert 7000 in lake.read(lake.tables[1].pointer)

@@ -14,6 +14,10 @@ from migrator import api
 from migrator.config import load
 from migrator.errors import MigrationFailed, MigratorError, PlanStale, RollbackRefused
 from migrator.planfile.journal import Journal
+from migrator.reporting.description import ROLLING_BACK
+from migrator.reporting.plan import plan_report
+from migrator.reporting.rendering import render
+from migrator.reporting.status import status_report
 from migrator.store import Store
 from migrator.target import TargetGuard, read_records
 
@@ -137,12 +141,34 @@ def test_commits_since_the_cutover_are_named_and_never_lost_silently(
         }
 
 
+def test_a_plan_without_changes_names_a_table_that_is_gone(lake: SmallLake, tmp_path: Path) -> None:
+    api.migrate_lake(plan_of(lake, tmp_path))
+    plan = plan_of(lake, tmp_path, "q")
+    assert api.migrate_lake(plan).nothing_to_do
+    lake.catalog("one", lake.database("one")).drop_table("db.a")
+    with pytest.raises(MigrationFailed, match=r"one\.db\.a was at .* and is gone from its catalog"):
+        api.migrate_lake(plan)
+
+
+def test_a_table_that_was_set_elsewhere_in_the_old_place_stays_there(lake: SmallLake, tmp_path: Path) -> None:
+    plan = plan_of(lake, tmp_path)
+    before = lake.tables[0].pointer
+    api.migrate_lake(plan)
+    lake.tables[0].set_pointer(other := before.replace("/wh/a/", "/wh/another/"))
+    done = api.rollback_lake(plan)
+    assert done.already == [] and done.kept_pointers == [f"one.db.a: {other}"]
+    assert done.put_back == ["two.db.b"]
+
+
 def test_a_dropped_table_is_named_and_stays_dropped(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     api.migrate_lake(plan)
     lake.catalog("one", lake.database("one")).drop_table("db.a")
-    with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed"):
+    with pytest.raises(MigrationFailed, match=r"one\.db\.a was at .* and is gone from its catalog.*To get it back"):
+        api.migrate_lake(plan)  # which must not say that every pointer leads to the target
+    with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed") as caught:
         api.rollback_lake(plan)
+    assert "--bring-back" not in str(caught.value)  # it would be refused in the same way
     done = api.rollback_lake(plan, discard_newer=True)
     assert done.put_back == ["two.db.b"]
 
@@ -209,6 +235,7 @@ def test_killed_at_any_step_each_table_is_old_or_new_and_the_same_command_goes_o
         assert all(at in (before[name], after[name]) for name, at in now.items())
         if count[0] < step:
             break
+        _check_it_is_said_where_tables_are(plan, {name: at == after[name] for name, at in now.items()})
         api.rollback_lake(plan)
         assert sql_state(lake) == before
         assert api.plan_status(plan).phase == "rolled back"
@@ -216,6 +243,21 @@ def test_killed_at_any_step_each_table_is_old_or_new_and_the_same_command_goes_o
         assert sql_state(lake) == after
         step += 1
     assert step > 6, "a rollback has at least so many steps"
+
+
+def _check_it_is_said_where_tables_are(plan: Path, at_target: dict[str, bool]) -> None:
+    """After a rollback that was killed. ``at_target``: whether each table is there."""
+    status = api.plan_status(plan)
+    if not all(at_target.values()) and status.phase != "rolled back":
+        assert status.phase in ROLLING_BACK
+        assert f"migrator rollback {plan}" in render(status_report(status))
+        assert f"migrator rollback {plan}" in render(plan_report(api.show_plan(plan)))
+        with pytest.raises(MigrationFailed, match=r"a rollback of this plan has begun.*migrator rollback"):
+            api.migrate_lake(plan)
+    if status.phase == "rolled back in part":
+        back = [table["table"].split(".")[-1] for table in status.tables if not table["cut_over"]]
+        assert back and not any(at_target[name] for name in back)
+        assert status.pointers_changed < status.pointers
 
 
 def test_what_was_given_up_is_known_after_a_kill_too(lake: SmallLake, tmp_path: Path) -> None:

@@ -36,6 +36,13 @@ def test_the_report_says_what_must_be_changed_back() -> None:
     assert "migrator migrate 'plans/my lake.db'" in text
 
 
+def test_what_somebody_has_set_in_the_old_place_is_not_called_back() -> None:
+    done = Rollback(already=["lake.db.a"], kept_pointers=["lake.db.b: s3://bronze/other"])
+    text = render(rollback_report(done, PLAN))
+    assert "1 table was there already." in text and "  lake.db.b: s3://bronze/other\n" in text
+    assert "make a new plan" in text and "migrator migrate" not in text
+
+
 def test_what_was_given_up_is_named_and_asks_for_a_new_plan() -> None:
     done = Rollback(put_back=["lake.db.a"], discarded=[newer("a", 5)], kept_properties=["lake.db location: s3://mine"])
     text = render(rollback_report(done, PLAN))
