@@ -50,5 +50,5 @@ def prefix_of(path: str) -> str:
 
 
 def place_of(at: Location) -> str:
-    """``bucket/key``, without a slash at its end."""
-    return f"{at.bucket}/{at.key.rstrip('/')}"
+    """``bucket/key``, or ``bucket`` alone for all of it; without a slash at its end."""
+    return f"{at.bucket}/{at.key}".rstrip("/")

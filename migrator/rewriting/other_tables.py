@@ -50,7 +50,9 @@ class OtherTables:
 
     def _metadata_files(self, progress: Progress) -> Iterator[tuple[str, StoredObject]]:
         """Each with its folder."""
-        places = [(self._bucket, f"{folder}/") for folder in sorted({self._to, *self._around})]
+        # The bucket as a whole has a prefix without a slash, and all other places lie below it.
+        folders = sorted({self._to, *self._around}) if self._to else [""]
+        places = [(self._bucket, f"{folder}/" if folder else "") for folder in folders]
         for _, page in list_pages(self._store, places, progress, "looking for other tables"):
             for found in page:
                 folder, _, name = found.key.rpartition("/")
@@ -60,7 +62,7 @@ class OtherTables:
                     yield folder, found
 
     def _is_below(self, folder: str) -> bool:
-        return f"{folder}/".startswith(f"{self._to}/")
+        return not self._to or f"{folder}/".startswith(f"{self._to}/")
 
     def _check(self, folder: str, file: StoredObject) -> bool:
         """True if the file is one of a table or view. Raises Occupied if that is another one, in whose place, or around
@@ -81,13 +83,13 @@ class OtherTables:
     def _covers(self, location: str) -> bool:
         """True if ``to`` lies in this location. Metadata may also lie apart from its table."""
         at = Location.parse(location)
-        return at is not None and f"{self._bucket}/{self._to}/".startswith(f"{place_of(at).rstrip('/')}/")
+        return at is not None and f"{self._bucket}/{self._to}/".startswith(f"{place_of(at)}/")
 
     def _occupied(self, folder: str, uri: str) -> Occupied:
-        to = f"s3://{self._bucket}/{self._to}"
+        to = f"s3://{self._bucket}/{self._to}".rstrip("/")
         if not self._is_below(folder):
             message = f"{to} lies inside of another table: its metadata file is {uri}."
-        elif folder in (self._to, f"{self._to}/metadata"):
+        elif folder in (self._to, f"{self._to}/metadata".lstrip("/")):
             message = f"Another table lies at {to} already: its metadata file is {uri}."
         else:
             message = f"Another table lies below {to}: its metadata file is {uri}."

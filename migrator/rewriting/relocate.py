@@ -17,7 +17,7 @@ from migrator.iceberg.metadata import metadata_version, read_metadata
 from migrator.layout import Location
 from migrator.layout.recorded import is_s3
 from migrator.progress import Progress
-from migrator.rewriting.moves import Moves, place_of
+from migrator.rewriting.moves import Moves, place_of, prefix_of
 from migrator.rewriting.other_tables import OtherTables
 from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3
 from migrator.store import Content, Store
@@ -85,7 +85,7 @@ class _Relocator:
         self._store = store
         self._uri = metadata_uri
         self._copy = copy
-        at, target = place_in_s3(metadata_uri), place_in_s3(to)
+        at, target = place_in_s3(metadata_uri), _folder(to)
         data = store.get(at.bucket, at.key).data
         metadata = read_metadata(data, metadata_uri)
         self.old_location = metadata.location.rstrip("/") or metadata.location
@@ -172,17 +172,36 @@ class _Relocator:
 
 def _moves(location: str, root: Location, target: Location, also: Iterable[tuple[str, str]]) -> tuple[Moves, Moves]:
     """Where the objects of paths are, and where they go. ``root``: where the table's directory is."""
-    pairs = [(old, place_in_s3(new)) for old, new in also]
+    pairs = [(old, _folder(new)) for old, new in also]
+    _check_also(pairs)
     within = Moves.of([(location, root)])
     # Of a place outside of S3 somebody must have copied these files: what is inside the table's directory with it.
     outside = [(old, new) for old, new in pairs if not is_s3(old) and within(old) is None]
-    for old, _ in pairs:
-        if is_s3(old):
-            place_in_s3(old)
     onwards = Moves.of([pair for pair in pairs if is_s3(pair[0])])
-    chained = [(old, place_in_s3(onwards(new.uri) or new.uri)) for old, new in outside]
+    chained = [(old, _folder(onwards(new.uri) or new.uri)) for old, new in outside]
     found = Moves.of([(location, root), *outside])
     return found, Moves.of([(location, target), *pairs, *chained])
+
+
+def _check_also(pairs: Iterable[tuple[str, Location]]) -> None:
+    """Raise ConfigError for an old prefix that is none, and for one with two new ones."""
+    known: dict[str, Location] = {}
+    for old, new in pairs:
+        if is_s3(old):
+            _folder(old)
+        first = known.setdefault(prefix_of(old), new)
+        if place_of(first) != place_of(new):
+            raise ConfigError(
+                f"{old} cannot go to {first.uri} and to {new.uri}.", next_move="Give --also once for each OLD."
+            )
+
+
+def _folder(uri: str) -> Location:
+    """The folder that a URI names, or the bucket as a whole. Raises ConfigError if it is none in S3."""
+    at = Location.parse(uri)
+    if at is None:
+        raise ConfigError(f"{uri!r} is not a place in S3.", next_move="Write it as s3://bucket/prefix.")
+    return at
 
 
 def _root_of(metadata: Location, location: str) -> Location:
@@ -192,7 +211,7 @@ def _root_of(metadata: Location, location: str) -> Location:
     if old is not None and place_of(metadata).startswith(f"{place_of(old)}/"):
         return Location(old.scheme, old.bucket, old.key.rstrip("/"))
     folder, _, last = metadata.key.rpartition("/")[0].rpartition("/")
-    if last != "metadata" or not folder:
+    if last != "metadata":
         raise ConfigError(
             f"{metadata.uri} lies neither below its table's location, {location}, nor in a folder metadata/.",
             next_move="Name the file inside the table's copy, …/metadata/….metadata.json.",

@@ -349,6 +349,47 @@ def test_also_takes_any_file_system(store: Store, outside: str, onwards: bool) -
     check_paths(store, NEW, "s3://new/raw/a.parquet" if onwards else "s3://far/raw/a.parquet")
 
 
+@pytest.mark.parametrize("slash", ["", "/"], ids=["", "slash"])
+@pytest.mark.parametrize("old", ["s3a://old", "hdfs://nn:8020/wh/t"])
+@pytest.mark.parametrize("to", [NEW, "s3a://new"])
+def test_a_table_and_its_further_files_may_lie_at_the_root_of_a_bucket(
+    store: Store, old: str, to: str, slash: str
+) -> None:
+    """What the advice says works there, too."""
+    copied = CopiedFrom(store, old, "s3a://old")
+    data = data_file(copied, f"{old}/data/a.parquet")
+    outside = data_file(store, "s3a://far/b.parquet")
+    table(copied, data, outside, location=old)
+    metadata = "s3a://old/metadata/00000-a.metadata.json"
+    with pytest.raises(UnmappedPath) as caught:
+        relocate(store, metadata, to + slash)
+    assert "--also s3a://far=NEW" in str(caught.value)
+    done = relocate(store, metadata, to + slash, also=[(f"s3a://far{slash}", f"{NEW}/far")])
+    assert (done.location.rstrip("/"), done.metadata_location) == (to, f"{to}/metadata/00000-a.metadata.json")
+    root = place(f"{to}/metadata/m0.avro")
+    paths = {r["data_file"]["file_path"] for r in records(there_at(store, root.bucket, root.key))}
+    assert paths == {f"{to}/data/a.parquet", f"{NEW}/far/b.parquet"}
+    assert {"lake/t/far/b.parquet", place(f"{to}/data/a.parquet").key} <= keys(store)
+
+
+@pytest.mark.parametrize("to", ["s3://new", "s3://new/"])
+def test_no_table_is_relocated_around_another_one(store: Store, to: str) -> None:
+    table(store, data_file(store, f"{OLD}/data/a.parquet"), location=OLD)
+    relocate(store, METADATA, NEW)
+    other = {"table-uuid": "11111111-2222-3333-4444-555555555555"}
+    table(store, data_file(store, "s3://far/t/data/a.parquet"), location="s3://far/t", **other)
+    with pytest.raises(Occupied, match=r"Another table lies below s3://new: .*new/lake/t/metadata"):
+        relocate(store, "s3://far/t/metadata/00000-a.metadata.json", to)
+
+
+def test_one_place_is_not_mapped_to_two(store: Store) -> None:
+    table(store, data_file(store, "s3a://far/x/a.parquet"), location=OLD)
+    also = [("s3a://far/x", "s3://new/one"), ("s3://far/x/", "s3://new/two")]
+    with pytest.raises(ConfigError, match=r"s3://far/x.*s3://new/one.*s3://new/two"):
+        relocate(store, METADATA, NEW, also=also)
+    assert relocate(store, METADATA, NEW, also=[also[0], ("s3n://far/x/", "s3://new/one/")]).copied == 1
+
+
 def test_a_copy_that_lies_in_no_metadata_folder_is_refused_with_both_places(store: Store) -> None:
     copied = CopiedFrom(store, "hdfs://nn/t", "s3://far/t")
     table(copied, data_file(copied, "hdfs://nn/t/data/a.parquet"), location="hdfs://nn/t")
