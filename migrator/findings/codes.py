@@ -148,7 +148,7 @@ CODES: dict[str, tuple[str, str]] = {
         "settings of a bucket could not be read; a warning if settings of the target could endanger copies",
     ),
     "target-expires": (WARN, "a lifecycle rule of the target deletes or archives what is copied there"),
-    "target-not-encrypted": (WARN, "an old bucket has default encryption; the target has none, or a weaker one"),
+    "target-not-encrypted": (WARN, "objects or an old bucket are encrypted; the target is not by default, or less"),
     "unchecked-bucket": (
         WARN,
         "it is unknown whether a bucket has versions, open uploads, locks or access control lists",

@@ -333,8 +333,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         "aws s3api put-bucket-lifecycle-configuration --bucket data-lake --lifecycle-configuration file://rules.json",
     ),
     "target-not-encrypted": Explanation(
-        "The old bucket has default encryption. The target has none, or a weaker one, and its setting applies to the "
-        "copies.",
+        "The old bucket has default encryption, or its objects are encrypted one by one. The target has no default "
+        "encryption, or a weaker one, and its setting applies to the copies.",
         "Set default encryption on the target before anything is copied. If the copies need none, nothing.",
         "aws s3api put-bucket-encryption --bucket data-lake --server-side-encryption-configuration "
         '\'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}\'',

@@ -1,4 +1,4 @@
-"""Finds what objects have beside their bytes that a copy would lose: archives, own keys, locks, access control lists.
+"""Finds what objects have beside their bytes that a copy would lose: archives, own keys, encryption, locks, ACLs.
 
 Each archived object gets a HEAD request, since one that is not restored blocks the plan. Of the other objects, a sample
 of each bucket is read, and its access control lists only if the bucket can have them. A finding says if it is about a
@@ -15,6 +15,7 @@ from migrator.errors import AccessDenied, StoreError
 from migrator.findings import EXAMPLES, WARN, Finding
 from migrator.inventory import advice
 from migrator.layout import Layout
+from migrator.plan.encryption import TargetEncryption, default_algorithm
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import TO_WRITE, VERSIONS_TO_COPY
 from migrator.progress import Progress
@@ -65,10 +66,12 @@ def find_attributes(
             _note_unread(plan, target, LOCK)
         held = object_lock and (target is None or _can_lock(target))
         _find_archived(plan, store, layout, needs)
+        encryption = TargetEncryption(store, layout.target_bucket, read)
         for bucket in layout.moved_buckets:
             try:
                 look = Look(store, bucket)
-                _BucketSample(plan, layout, read[bucket], look, carry=object_lock, held=held).find(needs)
+                sample = _BucketSample(plan, layout, read[bucket], look, carry=object_lock, held=held)
+                sample.find(needs, encryption)
             except StoreError as error:
                 message = f"could not be asked for locks and access control lists: {error.message}"
                 plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
@@ -188,13 +191,14 @@ class _BucketSample:
         self._carry, self._held = carry, held
         self._place = f"s3://{self._bucket}/"
 
-    def find(self, needs: Needs) -> None:
+    def find(self, needs: Needs, encryption: TargetEncryption) -> None:
         """Read the sample and add findings. What copying must know is added to ``needs``."""
         keys, count = self._sample()
         if not keys:
             return
         seen = self._heads(keys)
         self._find_own_keys(seen)
+        self._find_encrypted(seen, count, encryption)
         if any(one.not_copied for one in seen.values()):
             needs.asked.append(self._bucket)
         unread = _note_unread(self._plan, self._settings, LOCK, OWNERSHIP)
@@ -231,6 +235,15 @@ class _BucketSample:
             move = f"Copy it with a tool that has the key, and leave it where it is here: {rule}."
             count = sum(other == rule for other in rules.values())
             self._plan.add_finding(Finding.of(OWN_KEY, f"{self._place}{key}", message, move, count=count))
+
+    def _find_encrypted(self, seen: dict[str, Seen], count: int, target: TargetEncryption) -> None:
+        if target.is_weaker_than(default_algorithm(self._settings)):
+            return  # said of the whole bucket
+        found = [key for key, one in seen.items() if target.is_weaker_than(one.encryption)]
+        if found:
+            kinds = ", ".join(sorted({seen[key].encryption for key in found}))
+            what = f"{len(found)} of {_asked(len(seen), count)} are encrypted ({kinds}), such as {found[0]!r}"
+            self._plan.add_finding(target.finding(self._bucket, what, count=len(found)))
 
     def _find_locks(self, seen: dict[str, Seen], count: int, needs: Needs) -> None:
         if self._carry and self._held:

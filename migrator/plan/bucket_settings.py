@@ -9,6 +9,7 @@ from typing import Any
 from migrator.findings import INFO, WARN, Finding
 from migrator.inventory.bucket_settings import encryption_of, endings, strength_of, words_for
 from migrator.layout import Layout
+from migrator.plan.encryption import TargetEncryption, default_algorithm
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import MOVES
 from migrator.settings.kinds import CORS, ENCRYPTION, LIFECYCLE, LOCK, OWNERSHIP, PUBLIC, TAGS
@@ -67,9 +68,12 @@ def find_settings(plan: PlanFile, store: Store, layout: Layout, read: Mapping[st
     """Add a finding for each old bucket whose settings the target lacks, and for settings of the target that would
     change or delete the copies. ``read``: the result of :class:`AskedSettings`."""
     target = read.get(layout.target_bucket) or _new_bucket(store, layout)
+    encryption = TargetEncryption(store, layout.target_bucket, read)
     for bucket in layout.moved_buckets:
         _name_settings(plan, read[bucket], target)
-        _compare_encryption(plan, read[bucket], target, target_exists=layout.target_bucket in read)
+        if encryption.is_weaker_than(default_algorithm(read[bucket])):
+            kind = words_for(ENCRYPTION, read[bucket].found[ENCRYPTION])
+            plan.add_finding(encryption.finding(bucket, f"encrypts its objects by default ({kind})"))
     if LIFECYCLE in target.found:
         _find_endings(plan, layout, target)
     for settings in read.values():
@@ -107,24 +111,7 @@ def _essence(name: str, settings: BucketSettings) -> object:
 
 
 def _strength(settings: BucketSettings) -> int:
-    return strength_of(encryption_of(settings.found.get(ENCRYPTION))[0])
-
-
-def _compare_encryption(
-    plan: PlanFile, settings: BucketSettings, target: BucketSettings, *, target_exists: bool
-) -> None:
-    unread = ENCRYPTION in target.denied or ENCRYPTION in target.failed
-    if unread or _strength(settings) <= _strength(target):
-        return
-    kind = words_for(ENCRYPTION, settings.found[ENCRYPTION])
-    weaker = "encrypts with keys of the server's only (SSE-S3)" if _strength(target) else "is not set to encrypt"
-    if not target_exists:
-        weaker += ", as it is still to be made"
-    message = f"encrypts its objects by default ({kind}), and the target {weaker}"
-    move = (
-        f"Set default encryption on s3://{target.bucket}/ before anything is copied: aws s3api put-bucket-encryption."
-    )
-    plan.add_finding(Finding.of("target-not-encrypted", f"s3://{settings.bucket}/", message, move))
+    return strength_of(default_algorithm(settings))
 
 
 def _find_endings(plan: PlanFile, layout: Layout, target: BucketSettings) -> None:

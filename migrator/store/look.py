@@ -44,6 +44,8 @@ class Seen:
     locked: bool = False
     not_copied: bool = False
     """It has headers that a server may omit from a copy."""
+    encryption: str = ""
+    """The algorithm that the server encrypts it with (AES256, aws:kms, …); "" if it says nothing of that."""
     own_key: bool = False
 
 
@@ -86,6 +88,7 @@ class Look:
             restoring='ongoing-request="true"' in restore,
             locked=bool(headers.get("x-amz-object-lock-mode")) or headers.get("x-amz-object-lock-legal-hold") == "ON",
             not_copied=any(headers.get(name) for name in NOT_COPIED),
+            encryption=headers.get("x-amz-server-side-encryption", ""),
         )
 
     def _has_own_key(self, key: str) -> bool:

@@ -106,6 +106,39 @@ def test_a_tier_of_the_servers_own_is_never_asked_for(lake: Store, tmp_path: Pat
         assert [found.storage_class for found in plan.objects()] == ["STANDARD"]
 
 
+@pytest.mark.parametrize(
+    ("source", "default", "target", "said"),
+    [
+        ("aws:kms", None, None, "aws:kms"),
+        ("AES256", None, None, "AES256"),
+        ("aws:kms", None, "AES256", "aws:kms"),
+        ("aws:kms:dsse", None, "AES256", "aws:kms:dsse"),
+        ("aws:kms", "AES256", "AES256", "aws:kms"),
+        ("aws:kms", "aws:kms", None, "by default"),
+        ("AES256", None, "AES256", ""),
+        ("aws:kms", None, "aws:kms", ""),
+    ],
+)
+def test_objects_that_are_encrypted_on_their_own_are_named_if_the_target_encrypts_less(
+    lake: Store, tmp_path: Path, source: str, default: str | None, target: str | None, said: str
+) -> None:
+    """Encryption is not copied: the target's default applies."""
+    put(lake, "secret", ServerSideEncryption=source)
+    put(lake, "plain")
+    for bucket, algorithm in (("bronze", default), ("data-lake", target)):
+        if algorithm:
+            rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}}]
+            lake.client.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+    described = planned(lake, tmp_path)
+    found = [f for f in described["findings"] if f["code"] == "target-not-encrypted"]
+    assert [(f["place"], f["severity"], said in f["message"]) for f in found] == (
+        [("s3://bronze/", "warn", True)] if said else []
+    )
+    assert not described["blocked"]
+    if said in ("aws:kms", "AES256") and not default:
+        assert "1 of its 2 objects" in found[0]["message"] and "'secret'" in found[0]["message"]
+
+
 LOCKS = {
     "retention": {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": SOON},
     "legal hold": {"ObjectLockLegalHoldStatus": "ON"},

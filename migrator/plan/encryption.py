@@ -1,0 +1,46 @@
+"""The default encryption of the target, which applies to all copies: encryption is no attribute that is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from migrator.findings import Finding
+from migrator.inventory.bucket_settings import encryption_of, strength_of
+from migrator.settings.kinds import ENCRYPTION
+from migrator.store import Store
+from migrator.store.bucket_settings import BucketSettings
+from migrator.store.endpoints import is_of_aws
+
+
+def default_algorithm(settings: BucketSettings) -> str:
+    """The algorithm of a bucket's default encryption; "" for none."""
+    return encryption_of(settings.found.get(ENCRYPTION))[0]
+
+
+class TargetEncryption:
+    """How the target encrypts, also if it is still to be made. ``read``: the settings of buckets by name."""
+
+    def __init__(self, store: Store, bucket: str, read: Mapping[str, BucketSettings]) -> None:
+        self._bucket = bucket
+        self._exists = bucket in read
+        settings = read.get(bucket) or BucketSettings(bucket)
+        self._unread = ENCRYPTION in settings.denied or ENCRYPTION in settings.failed
+        self._algorithm = default_algorithm(settings)
+        if not self._exists and is_of_aws(store.ends[1].endpoint_url):
+            self._algorithm = "AES256"  # AWS gives it to new buckets
+
+    def is_weaker_than(self, algorithm: str) -> bool:
+        """True if copies would be encrypted less than with this algorithm. False if that is not known."""
+        return not self._unread and strength_of(self._algorithm) < strength_of(algorithm)
+
+    def finding(self, bucket: str, what: str, *, count: int = 1) -> Finding:
+        """What is encrypted in an old bucket would be less so at the target."""
+        weaker = "encrypts with keys of the server's only (SSE-S3)" if self._algorithm else "is not set to encrypt"
+        if not self._exists:
+            weaker += ", as it is still to be made"
+        move = (
+            f"Set default encryption on s3://{self._bucket}/ before anything is copied: aws s3api "
+            "put-bucket-encryption."
+        )
+        message = f"{what}, and the target {weaker}"
+        return Finding.of("target-not-encrypted", f"s3://{bucket}/", message, move, count=count)
