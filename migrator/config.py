@@ -7,6 +7,7 @@ stay in pyiceberg's own configuration.
 from __future__ import annotations
 
 import difflib
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -195,6 +196,14 @@ class Settings:
             script_aliases=(*self.script_aliases, *aliases),
             script_checkpoints=checkpoints or self.script_checkpoints,
         )
+
+    def rewrite_config(self, place: str) -> str:
+        """The command that shows what these settings change in the scripts of a place in the lake."""
+        if self.path is not None:
+            return f"migrator rewrite-config --config {shlex.quote(str(self.path))} {shlex.quote(place)}"
+        endpoint = f"AWS_ENDPOINT_URL_S3={shlex.quote(self.endpoint_url)} " if self.endpoint_url else ""
+        target = "" if self.target_bucket == DEFAULT_TARGET else f"--target {shlex.quote(self.target_bucket)} "
+        return f"{endpoint}migrator rewrite-config {target}{shlex.quote(place)}"
 
     def script_names(self, layout: Layout) -> Names:
         """The names under which scripts know the lake. Raises ConfigError."""

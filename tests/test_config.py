@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -256,3 +257,15 @@ def test_inventories(tmp_path: Path) -> None:
     config.write_text(f'[source]\ninventories = "{uri}"\n')
     with pytest.raises(ConfigError, match=r"\[source\] inventories"):
         load(config)
+
+
+@pytest.mark.parametrize("name", ["lake.toml", "my lake's.toml"])
+def test_the_command_about_scripts_has_the_settings_that_it_needs(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("[source]\nendpoint_url = 'http://minio:9000'\n[layout]\n's3://raw/' = 'raw/'\n")
+    words = ["migrator", "rewrite-config", "--config", str(path), "s3://raw/my scripts/"]
+    assert shlex.split(load(path).rewrite_config("s3://raw/my scripts/")) == words
+    assert Settings().rewrite_config("s3://scripts/") == "migrator rewrite-config s3://scripts/"
+    given = Settings(endpoint_url="http://minio:9000", target_bucket="lake")
+    words = ["AWS_ENDPOINT_URL_S3=http://minio:9000", "migrator", "rewrite-config", "--target", "lake", "s3://scripts/"]
+    assert shlex.split(given.rewrite_config("s3://scripts/")) == words

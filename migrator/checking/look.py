@@ -210,16 +210,16 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
             if not isinstance(outcome.error, NotFound):  # else it was removed since it was listed
                 yield not_checked(place, outcome.error)
         else:
-            yield from _of_script(place, outcome.result)
+            yield from _of_script(place, outcome.result, asked.settings.rewrite_config(place))
     if unread:
         message = f"{counted(unread, 'script')} not read: larger than 1 MiB, or too many"
         yield Finding.of("not-checked", f"s3://{asked.layout.target_bucket}/", message, count=unread, severity=INFO)
 
 
-def _of_script(place: str, said: list[tuple[str, bool]]) -> Iterator[Finding]:
+def _of_script(place: str, said: list[tuple[str, bool]], command: str) -> Iterator[Finding]:
     for code, certain in (("old-path-in-script", True), ("doubtful-script", False)):
         lines = [line for line, is_certain in said if is_certain == certain]
         if lines:
             more = f" and {counted(len(lines) - 1, 'more place')}" if len(lines) > 1 else ""
-            move = f'"migrator rewrite-config {place}" shows the new text. Rewrite your own copy, and upload that.'
+            move = f'"{command}" shows the new text. Rewrite your own copy, and upload that.'
             yield Finding.of(code, place, f"{lines[0]}{more}", move, count=len(lines))

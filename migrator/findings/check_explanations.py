@@ -70,7 +70,8 @@ OF_CHECK: dict[str, Explanation] = {
         "A script or a file of settings in the lake names an old bucket, or a local folder of checkpoints whose "
         "contents are in the lake now. It fails when the bucket is deleted, or writes where nobody reads.",
         "Rewrite your own copy of the script, look at the difference, and upload it.",
-        "migrator rewrite-config s3://data-lake/scripts/\nmigrator rewrite-config jobs/ --write",
+        "migrator rewrite-config --config lake.toml s3://data-lake/scripts/\n"
+        "migrator rewrite-config --config lake.toml jobs/ --write",
     ),
     "not-checked": Explanation(
         "A catalog, a table or a file could not be read. It may name an old bucket, or be broken.",
@@ -80,7 +81,7 @@ OF_CHECK: dict[str, Explanation] = {
     "doubtful-script": Explanation(
         "The script makes a path from parts, so that nobody can tell from its text which bucket it names.",
         "Look at the line yourself.",
-        "migrator rewrite-config s3://data-lake/scripts/",
+        "migrator rewrite-config --config lake.toml s3://data-lake/scripts/",
     ),
     "folder-missing": Explanation(
         "Nothing is in this folder of the structure. S3 has no empty folders: it appears with the first object.",

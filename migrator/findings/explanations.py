@@ -351,8 +351,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     "scripts-rewritten": Explanation(
         "Scripts below scripts/ contain old paths. At the target they have the new ones, where these are certain; the "
         "old scripts stay as they are. Doubtful places are not changed: the plan says how many there are.",
-        "Look at the places: migrator rewrite-config s3://scripts/ shows the differences and the doubtful places. To "
-        "copy the scripts as they are, set keep_scripts.",
+        "Look at the places: migrator rewrite-config --config lake.toml s3://scripts/ shows the differences and the "
+        "doubtful places. To copy the scripts as they are, set keep_scripts.",
         "[plan]\nkeep_scripts = true",
     ),
     "scripts-unchanged": Explanation(

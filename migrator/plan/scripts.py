@@ -78,13 +78,13 @@ def plan_scripts(plan: PlanFile, store: Store, names: Names, settings: Settings,
         _judge(scripts, settings.known_scripts or {}, store, names, total, progress)
         if settings.rewrite_scripts:
             mark_files(plan, ROLE_SCRIPT, total.files)
-        plan.add_finding(_finding(bucket, total, count, rewritten=settings.rewrite_scripts))
+        plan.add_finding(_finding(bucket, total, count, settings))
 
 
-def _finding(bucket: str, total: _Total, count: int, *, rewritten: bool) -> Finding:
+def _finding(bucket: str, total: _Total, count: int, settings: Settings) -> Finding:
     place = f"s3://{bucket}/"
-    move = f'Run "migrator rewrite-config {place}" to see the places.' if total.files or total.doubts else ""
-    if not rewritten or not total.files:
+    move = f'Run "{settings.rewrite_config(place)}" to see the places.' if total.files or total.doubts else ""
+    if not settings.rewrite_scripts or not total.files:
         message = f"has scripts, which are copied as they are: {total.said(rewritten=False)}"
         return Finding.of("scripts-unchanged", place, message, move, count=count)
     message = f"has scripts with old paths: {total.said(rewritten=True)}"

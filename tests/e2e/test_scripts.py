@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,17 @@ def test_scripts_are_read_for_the_approval_and_not_while_writers_wait(
     api.copy_lake(plan)
     assert api.cutover_lake(plan, quiet_for=0).migration.ok
     assert len(read) == len(SCRIPTS) and scripts.get(TARGET, "scripts/load.sh") == NEW
+
+
+def test_the_command_that_the_plan_names_shows_the_places(scripts: SmallLake, tmp_path: Path) -> None:
+    (found,) = [
+        f
+        for f in api.plan_lake(load(scripts.config), tmp_path / "p.db")["findings"]
+        if f["code"] == "scripts-rewritten"
+    ]
+    _, *words = shlex.split(found["next_move"].split('"')[1])
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 3 and "+++ b/bronze/scripts/load.sh" in done.stdout
 
 
 def test_the_differences_are_shown_before(scripts: SmallLake) -> None:
