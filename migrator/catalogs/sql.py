@@ -118,26 +118,20 @@ class SqlCatalog:
         ]
 
     def neighbours(self) -> Iterator[Neighbour]:
-        """Rows with another catalog_name, and those of other schemas (on MySQL: databases) that may be read."""
+        """Rows with another catalog_name, those of other schemas (on MySQL: databases) that may be read, and this
+        catalog's own rows that are neither a table nor a view."""
         with self._read() as connection:  # no query stays open between two rows: SQLite would let nobody write
-            found = self._neighbours(connection, "", ~same(TABLES.c.catalog_name, self.name))
+            found = _neighbours(connection, "", ~same(TABLES.c.catalog_name, self.name))
+            found += _of_no_kind(connection, self.name) if self._typed else []
             schemas = other_schemas(connection, TABLES.name)
         yield from found
         for schema in schemas:
             try:
                 with self._reading.connect() as connection:
-                    found = self._neighbours(connection, schema, sa.true())
+                    found = _neighbours(connection, schema, sa.true())
             except SQLAlchemyError:
                 continue  # another tenant's schema: not ours to read
             yield from found
-
-    @staticmethod
-    def _neighbours(connection: sa.Connection, schema: str, which: sa.ColumnElement[bool]) -> list[Neighbour]:
-        table = sa.table(TABLES.name, *(sa.column(c.name, c.type) for c in TABLES.c), schema=schema or None)
-        c = table.c if schema else TABLES.c
-        columns = (c.catalog_name, c.table_namespace, c.table_name, c.metadata_location)
-        query = sa.select(*columns).where(which, c.metadata_location.is_not(None))
-        return [Neighbour(schema, *row) for row in connection.execute(query.order_by(c.catalog_name))]
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
         """See :class:`Catalog`; empty if the database has no table for them."""
@@ -292,3 +286,25 @@ class SqlCatalog:
                 f"Catalog {self.name!r} ({self._shown}) cannot be {doing}: {reason}.",
                 next_move="Check its uri and that nobody else holds it, then run the same command again.",
             ) from error
+
+
+def _of_no_kind(connection: sa.Connection, catalog: str) -> list[Neighbour]:
+    c = TABLES.c
+    query = (
+        sa.select(c.table_namespace, c.table_name, c.metadata_location, c.iceberg_type)
+        .where(same(c.catalog_name, catalog), c.metadata_location.is_not(None))
+        .order_by(c.table_namespace, c.table_name)
+    )
+    return [
+        Neighbour("", catalog, namespace, name, location, f"its iceberg_type is {type_!r}")
+        for namespace, name, location, type_ in connection.execute(query)
+        if type_ not in _KINDS
+    ]
+
+
+def _neighbours(connection: sa.Connection, schema: str, which: sa.ColumnElement[bool]) -> list[Neighbour]:
+    table = sa.table(TABLES.name, *(sa.column(c.name, c.type) for c in TABLES.c), schema=schema or None)
+    c = table.c if schema else TABLES.c
+    columns = (c.catalog_name, c.table_namespace, c.table_name, c.metadata_location)
+    query = sa.select(*columns).where(which, c.metadata_location.is_not(None))
+    return [Neighbour(schema, *row) for row in connection.execute(query.order_by(c.catalog_name))]

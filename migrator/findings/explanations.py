@@ -450,8 +450,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "other-tables": Explanation(
         "The catalog also has tables whose location is in the old buckets, but that migrator does not change: Hive "
-        "tables of Parquet or CSV files, Delta tables, and links to tables of other accounts. Their files are copied "
-        "like all other objects.",
+        "tables of Parquet or CSV files, Delta tables, links to tables of other accounts, and rows of a SQL catalog "
+        "whose iceberg_type is neither TABLE nor VIEW. Their files are copied like all other objects.",
         "Set their locations, and those of their partitions, to the new place at the cutover.",
         "ALTER TABLE sales.raw SET LOCATION 's3://data-lake/bronze/raw'",
     ),

@@ -171,6 +171,9 @@ def test_tells_views_from_tables_and_leaves_out_what_has_no_location(lake: str) 
         assert kinds == {"orders": "table", "customers": "table", "a_view": "view", "b_untyped": "table"}
         assert catalog.current("sales", "a_view") == "s3://a/v.json"
         assert catalog.current("sales", "c_empty") is None
+        # A catalog of another make may read it all the same, so that somebody must know that it stays.
+        (alien,) = [n for n in catalog.neighbours() if n.catalog == "lake" and not n.schema]
+        assert (alien.name, alien.metadata_location, "'INDEX'" in alien.reason) == ("d_alien", "s3://a/x", True)
 
 
 def test_names_are_bound_never_spliced(lake: str) -> None:
