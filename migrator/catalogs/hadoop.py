@@ -55,7 +55,7 @@ class HadoopCatalog:
                 next_move="Write it as s3://bucket/prefix, s3a:// or s3n://, without credentials.",
             )
         self.name = name
-        self._warehouse = location
+        self._warehouse = location = location.collapsed  # as Hadoop's Path has it
         self._prefix = f"{location.key}/" if location.key else ""
         self._reader = reader
 

@@ -130,6 +130,17 @@ def test_a_warehouse_that_is_a_whole_bucket() -> None:
     assert files.current("db", "t") == "s3://lake/db/t/metadata/v1.metadata.json"
 
 
+@pytest.mark.parametrize("warehouse", ["s3a://lake//wh", "s3a://lake/wh//", "s3a://lake//wh/", "s3a://lake/wh"])
+def test_empty_levels_of_a_warehouse_mean_nothing(warehouse: str) -> None:
+    """Hadoop's Path has none: engines find the tables of such a warehouse."""
+    files = catalog(table("wh/db/t", 1), warehouse)
+    assert [(t.namespace, t.metadata_location) for t in files.tables()] == [
+        ("db", "s3a://lake/wh/db/t/metadata/v1.metadata.json")
+    ]
+    assert files.current("db", "t") == "s3a://lake/wh/db/t/metadata/v1.metadata.json"
+    assert [t.namespace for t in catalog(table("x/db/t", 1), "s3a://lake//").tables()] == ["x.db"]
+
+
 def test_current_sees_a_commit_and_a_drop() -> None:
     objects = table("wh/db/t", 1, b"1")
     files = catalog(objects)
