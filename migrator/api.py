@@ -279,7 +279,8 @@ class OpenPlan:
         try:
             store = connect(**_settings_of(self._plan).connection)
             guard = TargetGuard(self._plan, store, Progress())
-            newer, copy = guard.superseded(), guard.carried_out_by_copy(Journal(self._plan))
+            newer, journal = guard.superseded(), Journal(self._plan)
+            copy = guard.carried_out_by_copy(journal) or guard.rolled_back_by_copy(journal)
         except MigratorError as error:
             return replace(status, not_checked=f"whether a newer plan was carried out: {error.message}")
         return replace(status, superseded_by=_said(newer), copy_carried_out=_said(copy))

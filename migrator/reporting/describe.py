@@ -92,7 +92,7 @@ class StatusSummary:
     superseded_by: str | None = None
     """The newer plan that was carried out at the target, if there is one."""
     copy_carried_out: str | None = None
-    """The copy of this plan that was cut over, which the log of this one does not know, if there is one."""
+    """The copy of this plan that was cut over, or rolled back, without the log of this one; None if there is none."""
     not_checked: str | None = None
     """What could not be found out, and why."""
 

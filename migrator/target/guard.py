@@ -76,6 +76,14 @@ class TargetGuard:
             return None
         return record
 
+    def rolled_back_by_copy(self, journal: Journal) -> PlanRecord | None:
+        """This plan's own record, if it says that the cutover was rolled back and the log knows nothing of that: a copy
+        of the plan file was used. None otherwise."""
+        if not journal.has(CUTOVER_BEGUN):
+            return None
+        record = self.record()
+        return record if record is not None and record.state == ROLLED_BACK and not self._is_logged(record) else None
+
     def log_difference(self) -> str:
         """How the log of the plan differs from its end as the record has it, as a part of a sentence; "" if it does
         not, or if there is no record."""

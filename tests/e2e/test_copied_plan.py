@@ -40,7 +40,10 @@ def test_the_original_of_a_copy_that_was_carried_out(lake: SmallLake, copied: tu
 def test_a_copy_that_was_rolled_back_too(lake: SmallLake, copied: tuple[Path, Path]) -> None:
     plan, copy = copied
     assert api.migrate_lake(copy).ok
+    shutil.copy(copy, last := copy.with_name("last.db"))
     api.rollback_lake(copy)
+    assert "rolled back" in (api.plan_status(last).copy_carried_out or "")  # its own log says that it is cut over
+    assert api.plan_status(copy).copy_carried_out is None
     assert api.rollback_lake(copy).nothing_to_do and api.rollback_lake(plan).nothing_to_do
 
 
