@@ -9,6 +9,8 @@ from typing import Any, TypedDict
 
 from migrator.findings import FindingDescription
 
+CARRIED_OUT = ("cut over", "finished", "retiring", "retired")
+"""Phases in which everything that was planned is done."""
 ROLLING_BACK = ("rolling back", "rolled back in part")
 """Phases of a rollback that has begun and has not ended."""
 

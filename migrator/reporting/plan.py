@@ -7,6 +7,7 @@ import shlex
 from migrator.errors import first_names
 from migrator.findings import FindingDescription, counted
 from migrator.reporting.description import (
+    CARRIED_OUT,
     ROLLING_BACK,
     Actions,
     InventoryDescription,
@@ -108,6 +109,9 @@ def question(plan: PlanDescription, *, cutover: bool) -> str:
 
 def nothing_to_do(plan: PlanDescription) -> str:
     """What is said of a plan without changes: all is at the target, or all that moves, or nothing was found at all."""
+    if plan["phase"] in CARRIED_OUT:
+        done = "Nothing to do: the plan was carried out, and every pointer that it changed points to the target."
+        return f"{done} The objects there were not listed again."
     if any(finding["code"] in LEAVING for finding in plan["findings"]):
         return "Nothing to do: everything that moves is at the target. The findings name what stays where it is."
     found = [total["objects"] for total in plan["actions"].values()]
@@ -257,7 +261,7 @@ def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     if phase == "planned":
         ready = f"Ready. Nothing was changed yet. Next: migrator migrate {name}"
         return [] if starting else [line(ready, style="green")]
-    if phase in ("cut over", "finished", "retiring", "retired"):
+    if phase in CARRIED_OUT:
         return [line(f"Carried out ({phase}). To verify: migrator verify {name}", style="green")]
     if phase in ROLLING_BACK:
         return [line(f"A rollback has begun and has not ended ({phase}). To finish it: migrator rollback {name}")]

@@ -25,6 +25,14 @@ def test_a_plan_that_found_nothing_does_not_say_that_the_target_holds_everything
         assert nothing_to_do(done).startswith("Nothing to do: the target holds everything, and every pointer")
 
 
+@pytest.mark.parametrize("phase", ["cut over", "finished", "retiring", "retired"])
+def test_of_a_plan_that_was_carried_out_before_only_the_pointers_are_known(phase: str) -> None:
+    """The lake lives at the target since; only verify lists it."""
+    said = nothing_to_do(plan(phase=phase))
+    assert said.startswith("Nothing to do: the plan was carried out, and every pointer that it changed points")
+    assert "holds everything" not in said
+
+
 @pytest.mark.parametrize("code", ["left-out", "left-table", "outside-table", "spanning-table"])
 def test_where_something_stays_nothing_to_do_does_not_say_that_every_pointer_points_to_the_target(code: str) -> None:
     stays = plan(changes_pending=False, findings=[finding(code, 1, "info", place="lake.db.t")])

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from migrator.findings import counted
-from migrator.reporting.description import ROLLING_BACK, PlanDescription
+from migrator.reporting.description import CARRIED_OUT, ROLLING_BACK, PlanDescription
 from migrator.reporting.html import certificate as certificates
 from migrator.reporting.html.certificate import Certificate
 from migrator.reporting.plan import copies
@@ -65,13 +65,9 @@ def badge_of(plan: PlanDescription, certificate: Certificate) -> Badge:
     return badge
 
 
-DONE = ("cut over", "finished", "retiring", "retired")
-"""The phases in which everything that was planned is done."""
-
-
 def summary_of(plan: PlanDescription) -> list[str]:
     """What happens, and what does not, in a few sentences; what happened, after the cutover."""
-    done = plan["phase"] in DONE
+    done = plan["phase"] in CARRIED_OUT
     is_, are, have, change = ("was", "were", "have", "changed") if done else ("is", "are", "get", "change")
     moving = [p for p in plan["prefixes"] if p["target"] and p["objects"]]
     objects, total = sum(p["objects"] for p in moving), sum(p["bytes"] for p in moving)
@@ -131,7 +127,7 @@ def next_moves(plan: PlanDescription, certificate: Certificate) -> list[tuple[st
                 "migrator plan",
             )
         ]
-    if phase in DONE:
+    if phase in CARRIED_OUT:
         return _after_cutover(plan, certificate, name)
     if phase in ROLLING_BACK:
         return [("Finish the rollback: tables may be on both sides.", f"migrator rollback {name}")]
@@ -175,6 +171,9 @@ def figures_of(plan: PlanDescription) -> list[tuple[str, str]]:
         ("objects", f"{sum(p['objects'] for p in moving):,}"),
         ("bytes", size(sum(p["bytes"] for p in moving))),
         ("tables and views", f"{len(moved):,}"),
-        ("pointers changed" if plan["phase"] in DONE else "pointers to change", f"{plan['pointers']['total']:,}"),
+        (
+            "pointers changed" if plan["phase"] in CARRIED_OUT else "pointers to change",
+            f"{plan['pointers']['total']:,}",
+        ),
         ("deleted by the migration", "0"),
     ]

@@ -16,7 +16,7 @@ from migrator.errors import ConfigError
 from migrator.findings import FindingDescription
 from migrator.findings.explanations import EXPLANATIONS
 from migrator.progress.wording import counted as amount
-from migrator.reporting.description import PlanDescription
+from migrator.reporting.description import CARRIED_OUT, PlanDescription
 from migrator.reporting.findings import FindingGroup, groups_of
 from migrator.reporting.html.certificate import MEANINGS, UNPROVEN, certificate_of
 from migrator.reporting.html.charts import (
@@ -28,7 +28,7 @@ from migrator.reporting.html.charts import (
     table_bytes,
 )
 from migrator.reporting.html.facts import ReportFacts
-from migrator.reporting.html.in_short import DONE, VERDICTS, badge_of, figures_of, next_moves, summary_of
+from migrator.reporting.html.in_short import VERDICTS, badge_of, figures_of, next_moves, summary_of
 from migrator.reporting.html.svg import NEXT, svg_of
 from migrator.reporting.html.timeline import last_cutover, steps_of
 from migrator.reporting.log import moment, numbers_of
@@ -108,7 +108,7 @@ def _view(facts: ReportFacts) -> dict[str, Any]:
         "findings": _findings(plan["findings"]),
         "explanations": EXPLANATIONS,
         "severities": SEVERITIES,
-        "done": plan["phase"] in DONE,
+        "done": plan["phase"] in CARRIED_OUT,
         "certificate": certificate,
         "verdict": VERDICTS[certificate.verdict],
         "proof_meanings": MEANINGS,
