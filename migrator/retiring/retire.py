@@ -7,14 +7,14 @@ from a fresh listing of the old buckets. After an interruption the same command 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from migrator.catalogs import Catalog
 from migrator.cutover.fence import check_no_fence
 from migrator.cutover.source_changes import find_source_changes
-from migrator.errors import ConfigError, NotFound, RetireRefused, first_lines
+from migrator.errors import ConfigError, MigratorError, NotFound, RetireRefused, first_lines, then_again
 from migrator.findings import CHANGED_AT_TARGET, NOT_COMPARED, UNREGISTERED
 from migrator.layout import source_places
 from migrator.planfile.file import PlanFile
@@ -201,12 +201,13 @@ def _carry_out(run: Retiring, verification: Verification, held: Lease) -> Retire
     if options.remove_old_entries and entries:
         remove_old_entries(entries)
         run.journal.event(OLD_ENTRIES_REMOVED, entries=[str(entry) for entry in entries])
-    buckets = delete(plan, run.store, run.progress, held.check)
-    if resumed:
-        for bucket in buckets:
-            bucket.gone, bucket.vanished = bucket.vanished.count, type(bucket.vanished)()
-    if options.remove_buckets:
-        remove_empty(plan, run.store, buckets, held.check)
+    with _begun_told():
+        buckets = delete(plan, run.store, run.progress, held.check)
+        if resumed:
+            for bucket in buckets:
+                bucket.gone, bucket.vanished = bucket.vanished.count, type(bucket.vanished)()
+        if options.remove_buckets:
+            remove_empty(plan, run.store, buckets, held.check)
     result = _result(run, verification, buckets, carried_out=True, entries=entries)
     left = _left(run, buckets)
     run.journal.event(
@@ -218,6 +219,18 @@ def _carry_out(run: Retiring, verification: Verification, held: Lease) -> Retire
     )
     run.guard.note_log()
     return result
+
+
+@contextmanager
+def _begun_told() -> Iterator[None]:
+    """An error says that objects may be deleted already, and that the same command goes on: also the request that got
+    no answer may have deleted some."""
+    try:
+        yield
+    except MigratorError as error:
+        error.message += " The retirement has begun: objects in the old buckets may be deleted already."
+        error.next_move = then_again(error, "it goes on with what is left")
+        raise
 
 
 def _left(run: Retiring, buckets: list[OldBucket]) -> SourceChanges:

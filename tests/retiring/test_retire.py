@@ -213,7 +213,7 @@ def test_after_an_interruption_it_goes_on(finished: Lake, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patched:
         patched.setattr(deleting, "delete_objects", dies)
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable, match=r"may be deleted already\..*same command again: it goes on"):
             finished.retire()
     assert len(finished.contents()) == len(OBJECTS) - 1
     shown, done = finished.retire(confirm=None), finished.retire()
