@@ -109,6 +109,9 @@ def question(plan: PlanDescription, *, cutover: bool) -> str:
 
 def nothing_to_do(plan: PlanDescription) -> str:
     """What is said of a plan without changes: all is at the target, or all that moves, or nothing was found at all."""
+    if plan["phase"] in ROLLING_BACK:
+        name = shlex.quote(printable(plan["plan"]))
+        return f"A rollback has begun and has not ended; it changed no pointer. To finish it: migrator rollback {name}"
     if plan["phase"] in CARRIED_OUT:
         done = "Nothing to do: the plan was carried out, and every pointer that it changed points to the target."
         return f"{done} The objects there were not listed again."

@@ -20,6 +20,7 @@ from migrator.errors import (
     CannotRepoint,
     MigrationFailed,
     MigratorError,
+    PlanStale,
     RollbackRefused,
     first_lines,
     first_names,
@@ -322,6 +323,8 @@ def _incomplete(run: Run, before: Sequence[TablePlace], error: MigratorError) ->
     stored = [place for place in places if place.stored]
     back = [place.table.identifier for place in stored if place.place == OLD]
     left = [place.table.identifier for place in stored if place.place != OLD]
+    if isinstance(error, PlanStale):  # a new plan undoes no cutover
+        error.next_move = "Run the same command again: it takes the pointers as they are now."
     if not back:
         return error
     others = f" {rest}: {counted(len(left), 'table')} ({first_names(left, SHOWN)})." if left else ""

@@ -12,7 +12,7 @@ from e2e.crashes import CATALOG, LOG, PUT, die_at
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake
 from migrator import api
 from migrator.config import load
-from migrator.errors import MigrationFailed, MigratorError, PlanStale, RollbackRefused
+from migrator.errors import PLAN_AGAIN, MigrationFailed, MigratorError, PlanStale, RollbackRefused
 from migrator.planfile.journal import Journal
 from migrator.reporting.description import ROLLING_BACK
 from migrator.reporting.plan import plan_report
@@ -280,6 +280,23 @@ def test_what_was_given_up_is_known_after_a_kill_too(lake: SmallLake, tmp_path: 
 
 def _dies(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_pointer_that_moves_meanwhile_asks_for_no_new_plan(lake: SmallLake, tmp_path: Path) -> None:
+    """A new plan would not undo the cutover; the same command does."""
+    before, plan = sql_state(lake), plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("migrator.rollback.stage.repoint_all", _moved)
+        with pytest.raises(PlanStale, match="Run the same command again") as caught:
+            api.rollback_lake(plan)
+    assert "migrator plan" not in str(caught.value)
+    api.rollback_lake(plan)
+    assert sql_state(lake) == before
+
+
+def _moved(*_: Any) -> None:
+    raise PlanStale("The pointer moved on.", next_move=PLAN_AGAIN)
 
 
 def test_one_catalog_that_fails_leaves_the_other_told_apart(

@@ -33,6 +33,11 @@ def test_of_a_plan_that_was_carried_out_before_only_the_pointers_are_known(phase
     assert "holds everything" not in said
 
 
+def test_after_a_rollback_that_has_not_ended_its_command_is_named() -> None:
+    said = nothing_to_do(plan(phase="rolling back"))
+    assert "holds everything" not in said and "To finish it: migrator rollback" in said
+
+
 @pytest.mark.parametrize("code", ["left-out", "left-table", "outside-table", "spanning-table"])
 def test_where_something_stays_nothing_to_do_does_not_say_that_every_pointer_points_to_the_target(code: str) -> None:
     stays = plan(changes_pending=False, findings=[finding(code, 1, "info", place="lake.db.t")])
