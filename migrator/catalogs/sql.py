@@ -233,9 +233,16 @@ class SqlCatalog:
         return changed == 1
 
     def _require_done(self, what: str, found: str | None, asked: Repoint | NamespaceRepoint) -> None:
-        """Accept what an earlier, interrupted run has swapped already; anything else is stale."""
+        """Accept what an earlier, interrupted run has swapped already; anything else is stale, but for a database that
+        ignores the change: a new plan would not help."""
         if found == asked.new:
             return
+        if found == asked.expected:
+            raise CatalogError(
+                f"{what} is as expected, but the database did not change it. Nothing in catalog {self.name!r} was "
+                "changed.",
+                next_move="Look for a trigger or a rule of the database, then run the same command again.",
+            )
         now = "is gone; the plan expects" if found is None else f"is {found!r} now; the plan expects"
         raise PlanStale(
             f"{what} {now} {asked.expected!r}. Nothing in catalog {self.name!r} was changed.",

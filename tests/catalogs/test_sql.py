@@ -276,6 +276,18 @@ def test_a_single_miss_rolls_everything_back(lake: str, miss: str) -> None:
         assert (rows(lake), properties(lake)) == before
 
 
+def test_a_database_that_ignores_the_change_asks_for_no_new_plan(tmp_path: Path) -> None:
+    """A trigger, for example. A new plan would end in the same way."""
+    uri = f"sqlite:///{tmp_path / 'catalog.db'}"
+    execute(uri, V0)
+    execute(uri, "INSERT INTO iceberg_tables VALUES ('lake', 'db', 't', 's3://a/1', NULL)")
+    execute(uri, "CREATE TRIGGER mute BEFORE UPDATE ON iceberg_tables BEGIN SELECT RAISE(IGNORE); END")
+    with opened(uri) as catalog:
+        with pytest.raises(CatalogError, match="the database did not change it") as caught:
+            catalog.repoint([Repoint("db", "t", "s3://a/1", "s3://b/1")], [])
+        assert STALE not in str(caught.value) and catalog.current("db", "t") == "s3://a/1"
+
+
 def test_repoints_views(lake: str) -> None:
     execute(lake, V1_INSERT, c="lake", ns="sales", t="v", at="s3://a/v", type="VIEW")
     with opened(lake) as catalog:
