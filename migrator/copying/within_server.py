@@ -1,8 +1,8 @@
 """How an object is copied within one server: the server copies, and no bytes pass through this process.
 
-The way depends on how the copy can be proven (see :mod:`migrator.copying.proof`). CopyObject keeps the ETag of what was
-put in one request. What was uploaded in parts is copied in the same parts, unless the server keeps its ETag in one
-request, too; :class:`~migrator.store.PartCopies` says what holds for the server.
+The way depends on how the copy can be proven (see :mod:`migrator.copying.proof`). CopyObject keeps the ETag of an
+object that was put in one request. An object that was uploaded in parts is copied in the same parts, unless the server
+keeps its ETag in one request, too; :class:`~migrator.store.PartCopies` describes the server.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class CopyWithinServer:
         return etag.strip('"')
 
     async def _lost_attributes(self, item: Item) -> dict[str, str]:
-        """Headers for what the server would not give to the copy by itself; {} if the object has none of that."""
+        """Headers for attributes that the server would not give to the copy by itself; {} if the object has none."""
         servers = self._servers
         assert servers.reader is not None
         pinned = {"if-match": f'"{item.stored.etag}"'}
@@ -139,8 +139,8 @@ class CopyWithinServer:
     # -- in parts ------------------------------------------------------------------------------------
 
     async def _copy_in_parts(self, item: Item, attributes: Mapping[str, Any]) -> str:
-        """Copy with UploadPartCopy and return the copy's ETag. ``attributes``: what the copy is to have. Raises Refused
-        where boto3 may succeed."""
+        """Copy with UploadPartCopy and return the copy's ETag. ``attributes``: those of the copy. Raises Refused if
+        boto3 may succeed."""
         servers, stored = self._servers, item.stored
         known = await servers.source_part_size(item)
         size, like_source = parts_to_make(stored.etag, known, servers.options.part_size, WHOLE_LIMIT)

@@ -1,4 +1,4 @@
-"""The S3 client of migrator. The rest of the program is handed a :class:`Store`.
+"""The S3 client of migrator. The rest of the program uses a :class:`Store`.
 
 ``connection`` makes the boto3 clients of one server; ``buckets``, ``pages``, ``versions``, ``objects``, ``comparing``,
 ``writing``, ``deleting``, ``copies`` and ``uploads`` send requests through them. ``two_servers`` is the store of a lake
