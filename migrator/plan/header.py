@@ -45,8 +45,7 @@ def plan_header(
         "target_missing": json.dumps(not target_exists),
         "layout": json.dumps(layout.to_mapping()),
         "config": str(settings.path) if settings.path else "",
-        # The properties of catalogs are not stored: they may contain a password. They are read again from lake.toml or
-        # pyiceberg's configuration.
+        # Without the catalogs' properties, which may contain a password: they are read again from their configuration.
         "catalogs": json.dumps({name: catalog.describe() for name, catalog in catalogs.items()}),
         "target_catalogs": json.dumps(
             {name: pair.describe_target() for name, pair in catalogs.items() if isinstance(pair, TwoCatalogs)}

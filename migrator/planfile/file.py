@@ -191,8 +191,7 @@ class PlanFile:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Use it around every write to the journal. Raises PlanUnusable if the plan cannot be written, or was
-        deleted."""
+        """Use it around writes to the journal. Raises PlanUnusable if the plan cannot be written, or was deleted."""
         try:
             yield
         except sqlite3.Error as error:
@@ -263,8 +262,7 @@ class PlanFile:
                 yield list(history)
 
     def replaceable(self, object_id: int) -> str | None:
-        """The ETag of the object at the target that this object may replace; None if it may replace none. From any
-        thread."""
+        """The ETag of the target's object that this one may replace; None if there is none. From any thread."""
         row = self.lookup("SELECT etag FROM replaceable WHERE object_id = ?", (object_id,))
         return str(row[0]) if row else None
 
