@@ -27,8 +27,8 @@ from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.checking.look import Checking, check
 from migrator.checking.results import LakeCheck
 from migrator.config import Settings, checked_layers, load
-from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
+from migrator.copying.verify_modes import MAX_FAILURES
 from migrator.cutover.fence import Lifted, fences_on, lift_fence, plan_fence, set_fence
 from migrator.errors import MigratorError, PlanStale, redacted
 from migrator.inventory.lake_scripts import show_scripts

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from migrator.copying.choices import AUTO, MAX_FAILURES, VERIFY
 from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
+from migrator.copying.verify_modes import AUTO, MAX_FAILURES, VERIFY
 from migrator.findings import AT_MIGRATION
 from migrator.layout import MEDALLION
 from migrator.settings.kinds import ENABLED, KEEP, SSE_KMS, SSE_S3, TRANSLATED, Decisions, option_of

@@ -9,7 +9,7 @@ From many objects to one request:
 - ``servers`` sends the requests, ``concurrency_limit`` sets how many at once, ``memory_budget`` limits the memory,
   ``free_keys`` lists many keys of the target at once, ``boto3_copy`` copies if our own requests cannot.
 
-Values: ``choices``, ``options`` and ``setup`` (how to copy), ``outcomes`` (an object to copy, and the result).
+Values: ``verify_modes``, ``options`` and ``setup`` (how to copy), ``outcomes`` (an object to copy, and the result).
 
 Further: ``versions`` copies older versions and delete markers, ``leftovers`` aborts the uploads of a killed run,
 ``failed_list`` lists in a file what could not be copied.

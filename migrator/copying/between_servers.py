@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from migrator.copying.boto3_copy import copy_with_boto3
-from migrator.copying.choices import AUTO
 from migrator.copying.outcomes import Item
 from migrator.copying.proof import Prover
 from migrator.copying.responses import Refused, refused
 from migrator.copying.servers import Servers
 from migrator.copying.upload import upload_in_parts
+from migrator.copying.verify_modes import AUTO
 from migrator.errors import StoreError
 from migrator.planfile.copied import LOST, Copied
 from migrator.store import Expected, RunningETag, Upload, etag_of_parts, part_count, part_ranges, parts_to_make

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from migrator.copying.choices import AUTO
 from migrator.copying.concurrency_limit import Limits
+from migrator.copying.verify_modes import AUTO
 from migrator.store import Conditional, PartCopies
 
 MIB = 1 << 20

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from migrator.copying.choices import ALWAYS, NEVER
 from migrator.copying.outcomes import Item, Unequal
 from migrator.copying.servers import Servers
+from migrator.copying.verify_modes import ALWAYS, NEVER
 from migrator.planfile.copied import CHECKSUM, ETAG, KIND_CHANGED, LOST, MD5, NONE, SHA256, Copied
 from migrator.store import Checksum, StoredObject, is_md5, part_count, same_by_etag
 from migrator.store.checksums import POLYNOMIALS, whole_crc

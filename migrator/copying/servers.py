@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from migrator.copying.choices import NEVER
 from migrator.copying.concurrency_limit import ConcurrencyLimit
 from migrator.copying.memory_budget import MemoryBudget
 from migrator.copying.options import MIB, Options
 from migrator.copying.outcomes import AnswerLost, Item
 from migrator.copying.responses import Failure, failure_of, succeeded
+from migrator.copying.verify_modes import NEVER
 from migrator.errors import SourceChanged, StoreError
 from migrator.store import PartCopies, Store, StoredObject, part_count
 from migrator.store.answers import MOST_BODY

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from migrator.carriers.checkpoints import COPIED_LAST
 from migrator.copying.batches import Total, copy_in_batches
-from migrator.copying.choices import ALWAYS, MAX_FAILURES, NEVER
 from migrator.copying.copy_objects import copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
 from migrator.copying.free_keys import LEAST_GROUP
@@ -17,6 +16,7 @@ from migrator.copying.leftovers import drop_uploads
 from migrator.copying.options import SMALL, Options
 from migrator.copying.outcomes import AnswerLost, Item, NotCopied
 from migrator.copying.setup import Setup
+from migrator.copying.verify_modes import ALWAYS, MAX_FAILURES, NEVER
 from migrator.copying.versions import VersionCopier
 from migrator.inventory.versions import has_versions
 from migrator.planfile.copied import Copied

@@ -17,7 +17,6 @@ from dataclasses import replace
 from typing import Any
 
 from migrator.copying.boto3_copy import copy_with_boto3
-from migrator.copying.choices import AUTO, NEVER
 from migrator.copying.free_keys import FreeKeys
 from migrator.copying.options import SMALL, WHOLE_LIMIT
 from migrator.copying.outcomes import Item
@@ -25,6 +24,7 @@ from migrator.copying.proof import Prover, WholeChecksum
 from migrator.copying.responses import Refused, elements, refused
 from migrator.copying.servers import Servers
 from migrator.copying.upload import upload_in_parts
+from migrator.copying.verify_modes import AUTO, NEVER
 from migrator.errors import MigratorError
 from migrator.planfile.copied import Copied
 from migrator.store import Expected, StoredObject, Upload, part_count, part_ranges, parts_to_make

@@ -25,7 +25,6 @@ from migrator.inventory.versions import (
 )
 from migrator.layout import MEDALLION, Layout
 from migrator.plan.attributes import Needs, find_attributes
-from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.bucket_settings import AskedSettings, find_settings
 from migrator.plan.carriers import plan_carriers
 from migrator.plan.checkpoints import plan_checkpoints
@@ -48,6 +47,7 @@ from migrator.plan.diff import (
 from migrator.plan.file_marks import refuse_foreign, rewrite_stale_logs
 from migrator.plan.header import plan_header
 from migrator.plan.local_files import compare_local_files
+from migrator.plan.neighbours import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.preflight import preflight
 from migrator.plan.probe import measure_speed
 from migrator.plan.scripts import plan_scripts

@@ -14,7 +14,7 @@ import pyarrow.orc
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.deletes import apart
+from migrator.iceberg.deletes import child_reader
 from migrator.iceberg.deletes.orc_tail import Tail
 from migrator.iceberg.deletes.rows import RewrittenDeletes, reading, rows
 
@@ -27,13 +27,13 @@ _STRIDE = 10_000
 def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
     """See :func:`migrator.iceberg.deletes.rewrite_deletes`."""
     moved = {path: mapping(path) for path in paths(data, place)}
-    result: RewrittenDeletes = apart.call(__name__, "rewrite_here", data, place, moved)
+    result: RewrittenDeletes = child_reader.call(__name__, "rewrite_here", data, place, moved)
     return replace(result, data=data) if result.data == data else result
 
 
 def paths(data: bytes, place: str) -> set[str]:
     """See :func:`migrator.iceberg.deletes.delete_paths`."""
-    found: set[str] = apart.call(__name__, "paths_here", data, place)
+    found: set[str] = child_reader.call(__name__, "paths_here", data, place)
     return found
 
 

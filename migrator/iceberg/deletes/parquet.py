@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.deletes import apart
+from migrator.iceberg.deletes import child_reader
 from migrator.iceberg.deletes.parquet_footer import MAGIC, Footer
 from migrator.iceberg.deletes.rows import RewrittenDeletes, column_index, reading, rows
 from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
@@ -35,7 +35,7 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
 def paths(data: bytes, place: str) -> set[str]:
     """See :func:`migrator.iceberg.deletes.delete_paths`."""
-    found: set[str] = apart.call(__name__, "paths_here", data, place)
+    found: set[str] = child_reader.call(__name__, "paths_here", data, place)
     return found
 
 
