@@ -1,11 +1,11 @@
 """migrator: move a multi-bucket data lake into one bucket, Iceberg tables included, and prove it.
 
 The folders are the flow: ``inventory`` (what is there), ``plan`` (what will be done), ``copying``, ``rewriting``,
-``cutover``, ``verifying``, ``reporting``. Beside it: ``live`` (a lake in use), ``rollback`` (the way back) and
-``retiring`` (deleting the old objects), ``checking`` (the structure of a lake, at any time) and ``monitoring`` (its
-numbers).
-:mod:`migrator.migration` has the order of a migration: read it first. :mod:`migrator.api` has the functions that Python
-programs call; ``cli`` calls them, too. docs/design.md has the rest.
+``cutover``, ``verifying``, ``reporting``. Further: ``live`` (a lake in use), ``rollback`` (undoing a cutover),
+``repair`` (commits with old paths after a cutover), ``retiring`` (deleting the old objects), ``checking`` (the
+structure of a lake, at any time) and ``monitoring`` (its metrics). :mod:`migrator.migration` has the order of a
+migration: read it first. :mod:`migrator.api` has the functions that Python programs call; ``cli`` calls them, too.
+docs/design.md has the rest.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for only then: worker processes need none of it, and start in half the time."""
+    """Import a name only when it is used: worker processes need none of them, and start in half the time."""
     if name not in __all__:
         raise AttributeError(f"module 'migrator' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES.get(name, "migrator.api")), name)

@@ -1,4 +1,4 @@
-"""The same things that the commands do, for a program. docs/orchestration.md has whole Dagster and Airflow jobs:
+"""The functions behind the commands, for Python programs. docs/orchestration.md has whole Dagster and Airflow jobs:
 
     from migrator import load_settings, plan_lake, migrate_lake, verify_lake
 
@@ -27,9 +27,9 @@ from migrator.catalogs.two_catalogs import TwoCatalogs
 from migrator.checking.look import Checking, check
 from migrator.checking.results import LakeCheck
 from migrator.config import Settings, checked_layers, load
-from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.stage import CopySettings
-from migrator.cutover.fence import Lifted, lift_fence, plan_fence, set_fence, standing
+from migrator.copying.verify_modes import MAX_FAILURES
+from migrator.cutover.fence import Lifted, fences_on, lift_fence, plan_fence, set_fence
 from migrator.errors import MigratorError, PlanStale, redacted
 from migrator.inventory.lake_scripts import show_scripts
 from migrator.layout import MEDALLION, Layout
@@ -74,7 +74,7 @@ from migrator.target.settings import (
     AppliedSettings,
     lake_without_settings,
     set_settings,
-    standing_settings,
+    settings_to_undo,
     translated_settings,
 )
 from migrator.verifying.verifier import Verification, Verifier
@@ -87,7 +87,7 @@ PLANS = Path("plans")
 
 
 class _LiveReader:
-    """What a Hadoop catalog needs to see, straight from the store."""
+    """Reads for a Hadoop catalog, directly from the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -103,8 +103,8 @@ class _LiveReader:
 def _opened(
     settings: Settings, mapped: Callable[[str], str | None] = lambda path: None
 ) -> Iterator[tuple[Store, dict[str, Catalog]]]:
-    """The store and the catalogs of these settings, closed afterwards. ``mapped``: the new path of an old one, for what
-    a cutover makes in a target catalog."""
+    """The store and the catalogs of these settings, closed afterwards. ``mapped``: returns the new path of an old one,
+    for entries that a cutover creates in a target catalog."""
     store = connect(**settings.connection)
     with ExitStack() as stack:
         catalogs: dict[str, Catalog] = {}
@@ -145,7 +145,8 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
 
 
 def _settings_of(plan: PlanFile) -> Settings:
-    """How to reach the lake of a plan: the header, and the lake.toml that it names for the catalogs."""
+    """How to reach the lake of a plan: from the header, and for the catalogs from the lake.toml that the header
+    names."""
     header = plan.header()
     config = load(Path(header["config"])) if header["config"] else Settings()
     planned = json.loads(header["catalogs"])
@@ -174,7 +175,7 @@ def _connected(plan: PlanFile) -> Iterator[tuple[Store, dict[str, Catalog]]]:
             if catalog.describe() != planned[name]:
                 raise PlanStale(
                     f"Catalog {name!r} is now {catalog.describe()}; the plan was made for {planned[name]}.",
-                    next_move='Mend its configuration, or run "migrator plan" again.',
+                    next_move='Correct its configuration, or run "migrator plan" again.',
                 )
         yield store, catalogs
 
@@ -212,7 +213,8 @@ def plan_lake(
 
 
 def list_tables(settings: Settings, *, progress: Progress | None = None) -> list[TableDescription]:
-    """Every table and view of the lake, described as under ``tables`` in a plan, which is made and thrown away."""
+    """Every table and view of the lake, described as under ``tables`` in a plan. The plan is made in a temporary
+    file."""
     with TemporaryDirectory(prefix="migrator-") as folder:
         listing = replace(settings, preflight=False)
         described = plan_lake(listing, Path(folder) / "tables.db", progress=progress)
@@ -220,7 +222,7 @@ def list_tables(settings: Settings, *, progress: Progress | None = None) -> list
 
 
 def check_lake(settings: Settings, *, layers: Iterable[str] = (), progress: Progress | None = None) -> LakeCheck:
-    """Look whether a lake has the folder structure of its layout, and what still names an old bucket. Changes nothing,
+    """Check whether a lake has the folder structure of its layout, and what still names an old bucket. Changes nothing,
     and needs no plan: call it before a migration, after it, or a year later. Look at ``LakeCheck.ok``.
 
     ``layers``: new layers that you want to add; the findings say where they go. What cannot be read is a finding.
@@ -235,8 +237,8 @@ def check_lake(settings: Settings, *, layers: Iterable[str] = (), progress: Prog
 def measure_lake(settings: Settings, *, limits: Limits | None = None, progress: Progress | None = None) -> LakeMeasures:
     """Count the objects and tables of a lake, as ``migrator metrics`` exports them. Changes nothing.
 
-    ``limits``: what is small, and what is an orphan. A table that cannot be read is there, and not ``readable``. Raises
-    what :func:`check_lake` raises.
+    ``limits``: which files count as small, and which as orphans. A table that cannot be read is in the result, with
+    ``readable`` False. Raises what :func:`check_lake` raises.
     """
     layout = _layout_of(settings)
     with _opened(settings, layout.map_uri) as (store, catalogs):
@@ -272,7 +274,7 @@ class OpenPlan:
 
     def status(self, *, look: bool = False) -> StatusSummary:
         """How far the plan has been carried out, as its journal says. ``look``: also ask the target whether a newer
-        plan took its place, or whether a copy of this one was carried out."""
+        plan replaces it, or whether a copy of this plan was carried out."""
         status = describe_status(self._plan)
         if not look:
             return status
@@ -298,9 +300,9 @@ class OpenPlan:
             return replace(found, not_checked=error.message)
 
     def facts(self, *, look: bool = False) -> ReportFacts:
-        """What the HTML report of the plan is made of. ``look``: as in :meth:`status` and :meth:`log`."""
+        """The facts for the HTML report of the plan. ``look``: as in :meth:`status` and :meth:`log`."""
         status = self.status(look=look)
-        asked = look and not status.not_checked  # a target that does not answer is not asked twice
+        asked = look and not status.not_checked  # do not ask a target twice that does not answer
         return read_facts(self._plan, status, self.log(look=asked), asked=asked)
 
     def migrate(self, choices: Choices | None = None, copying: CopySettings | None = None) -> Migration:
@@ -321,7 +323,7 @@ class OpenPlan:
 
     def settings_set(self) -> list[str]:
         """The settings of the target that this plan has set, and that a rollback gives back."""
-        return list(dict.fromkeys(event["setting"] for event in standing_settings(Journal(self._plan))))
+        return list(dict.fromkeys(event["setting"] for event in settings_to_undo(Journal(self._plan))))
 
     def roll_back(self, *, discard_newer: bool = False, bring_back: bool = False) -> Rollback:
         """Undo the cutover; see :func:`rollback_lake`."""
@@ -373,7 +375,7 @@ def write_report(
     """Write a plan, its progress and its certificate as one HTML file that needs no network, and return its path: by
     default that of the plan with the suffix .html. An older report is replaced, nothing else is.
 
-    ``look``: also ask the target whether the log is complete, and whether a newer plan took the place of this one.
+    ``look``: also ask the target whether the log is complete, and whether a newer plan replaces this one.
     Raises ConfigError if a package of the extra "report" is missing, or the file cannot be written.
     """
     page = report_page(path, look=look, progress=progress)
@@ -392,20 +394,20 @@ def policy_of_plan(path: str | Path, side: str = "both", *, progress: Progress |
 
 
 def retire_policy_of_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
-    """The permissions that :func:`retire_lake` needs in the old buckets of a plan, beside those of the least policy."""
+    """The permissions that :func:`retire_lake` needs in the old buckets of a plan, in addition to the least policy."""
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
         return retire_policy(plan.layout.moved_buckets)
 
 
 def settings_policy_of_plan(path: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
-    """The permissions that :func:`apply_settings` needs at the target of a plan, beside those of the least policy."""
+    """The permissions that :func:`apply_settings` needs at the target of a plan, in addition to the least policy."""
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
         return settings_policy(plan.layout.target_bucket)
 
 
 def policy_of_settings(settings: Settings, side: str = "both") -> dict[str, Any]:
-    """The least policy for the buckets of a lake.toml, without asking any server: so for all medallion buckets where
-    it has no [layout], and with the right to create the target."""
+    """The least policy for the buckets of a lake.toml, without a request to a server. So it covers all medallion
+    buckets if there is no [layout], and allows creating the target."""
     versions, locks = settings.all_versions, settings.object_lock
     return _policy(_layout_of(settings), side, all_versions=versions, object_lock=locks, make_target=True)
 
@@ -426,7 +428,7 @@ def rewrite_config(
     progress: Progress | None = None,
 ) -> RewrittenFiles:
     """Rewrite the old paths in scripts and settings. ``paths``: files and folders, or URIs in S3. Only local files
-    change, and only with ``write``; ``backup`` keeps their old text beside them.
+    change, and only with ``write``; ``backup`` keeps their old text in FILE.bak.
 
     Raises ConfigError if a path does not exist. What a file system or server refuses is in the result, under
     ``skipped``; an S3 server that cannot be reached raises Unreachable."""
@@ -479,10 +481,10 @@ def init_lake(
     make: bool,
     progress: Progress | None = None,
 ) -> MadeLake:
-    """Show what a new lake gets: its bucket, encryption, lifecycle and a lake.toml, or make it if ``make``. What is
-    there already stays. Look at ``MadeLake.ok``.
+    """Show what a new lake gets: its bucket, encryption, lifecycle and a lake.toml, or make it if ``make``. What exists
+    already stays as it is. Look at ``MadeLake.ok``.
 
-    Raises ConfigError for layers that cannot be, or if the file exists, and PlanBlocked, with nothing made, while a
+    Raises ConfigError for invalid layers, or if the file exists, and PlanBlocked, with nothing made, while a
     person must decide something.
     """
     settings = replace(settings or Settings(), target_bucket=new.bucket)
@@ -525,7 +527,7 @@ def migrate_lake(
 
     ``accept_late``: cut over although something was added to the old buckets, changed or removed since planning.
     ``accept``: codes of :data:`migrator.findings.AT_MIGRATION` that need not stop the migration.
-    With ``copying.only``, nothing but those objects are copied, and that is all.
+    With ``copying.only``, only those objects are copied, and no other step is done.
     Raises PlanBlocked, PlanStale or MigrationFailed if no pointer has been changed, CutoverIncomplete if some have.
     A verification that fails after the cutover is returned, not raised: look at ``Migration.ok``.
     """
@@ -534,7 +536,7 @@ def migrate_lake(
 
 
 def _renew(path: Path, progress: Progress | None) -> None:
-    """Take in what changed since this plan was made; see :func:`migrator.live.generation.renew`."""
+    """Make the plan anew from the lake as it is now; see :func:`migrator.live.generation.renew`."""
     progress = progress or Progress()
 
     def build(old: PlanFile, fresh: Path) -> None:
@@ -576,7 +578,7 @@ def _journal_of(path: str | Path, progress: Progress | None) -> Iterator[tuple[P
 @contextmanager
 def _fenced(path: str | Path, fence: str | None, lift: bool, progress: Progress | None) -> Iterator[Lifted]:
     """Set the fence, if one is asked for, and afterwards give the old policies back, if ``lift`` or after an error.
-    Yields what becomes of the fence, which is known at the end."""
+    Yields the result of giving them back, which is filled at the end."""
     result = Lifted()
     if fence:
         with _journal_of(path, progress) as (plan, store, journal):
@@ -593,7 +595,7 @@ def _fenced(path: str | Path, fence: str | None, lift: bool, progress: Progress 
 
 
 def _lift_after(error: BaseException, path: str | Path, progress: Progress | None) -> None:
-    """Give the old policies back after an error, which says what could not be given back."""
+    """Give the old policies back after an error. If that fails, the error says so, too."""
     try:
         lifted = unfence_lake(path, progress=progress)
         trouble = " ".join(lifted.lines) if lifted.changed else ""
@@ -604,8 +606,8 @@ def _lift_after(error: BaseException, path: str | Path, progress: Progress | Non
 
 
 def unfence_lake(path: str | Path, *, progress: Progress | None = None) -> Lifted:
-    """Give the old buckets of a plan their old policies back, if a cutover with a fence has left it on. A policy that
-    somebody else has changed since stays as it is, and is named."""
+    """Give the old buckets of a plan their old policies back, if a cutover with a fence has left the fence on. A policy
+    that somebody else has changed since stays as it is, and is named."""
     with _journal_of(path, progress) as (_, store, journal):
         return lift_fence(store, journal)
 
@@ -638,8 +640,8 @@ def cutover_lake(
     since = None
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
         journal = Journal(plan)
-        lift = fence != FENCE_KEEP and (fence is not None or bool(standing(journal)))
-        if fence:  # what forbids a fence is reported before anything happens
+        lift = fence != FENCE_KEEP and (fence is not None or bool(fences_on(journal)))
+        if fence:  # a bucket that cannot be fenced is reported before anything changes
             plan_fence(plan, connect(**_settings_of(plan).connection), journal)
         if not journal.has(CUTOVER_BEGUN):
             with _connected(plan) as (store, catalogs):
@@ -689,7 +691,7 @@ def verify_lake(
     entry with the result, unless the plan cannot be written: see ``Verification.not_recorded``. ``engine``: the kind of
     engine that compares bytes if ``deep``; None for that of lake.toml."""
     progress = progress or Progress()
-    # Deep, what the old rows are is worth keeping for when they are gone.
+    # With ``deep``, keep the digests of the old rows, for when the old buckets are gone.
     with (
         PlanFile.open(Path(path), progress, read_only=None if deep else True) as plan,
         _engine(plan, engine) if deep else LocalEngine() as workers,
@@ -708,7 +710,7 @@ def verify_lake(
 
 def _recorded(plan: PlanFile, progress: Progress, event: str, **detail: Any) -> str | None:
     """Write an entry into the log of a plan, from which certificates are made. Returns why that cannot be done, for a
-    plan that may only be read; None if it was."""
+    plan file that is read-only; None if it was written."""
     try:
         plan.allow_writing(progress)
         Journal(plan).event(event, **detail)
@@ -727,11 +729,11 @@ def retire_lake(
     remove_old_entries: bool = False,
     progress: Progress | None = None,
 ) -> Retirement:
-    """Show what of the old buckets would be deleted, or delete it for good if ``confirm`` is the name of the target.
+    """Show what would be deleted in the old buckets, or delete it for good if ``confirm`` is the name of the target.
 
     ``cooling``: how long ago the plan must have been finished (``7d``, ``12h``, ``0``). ``accept``: codes of
     :data:`migrator.findings.ACCEPTABLE_AT_RETIRE`. ``remove_buckets``: also remove old buckets that are empty then.
-    ``remove_old_entries``: also remove what an old catalog has of tables that moved to another one.
+    ``remove_old_entries``: also remove the entries in an old catalog of tables that moved to another catalog.
     Raises RetireRefused, PlanStale or PlanBusy before anything is deleted, ConfigError if ``confirm`` is another name.
     Objects that the server refuses to delete are in the result: look at ``Retirement.ok``.
     """

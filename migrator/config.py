@@ -28,7 +28,7 @@ else:
 
 DEFAULT_TARGET = "data-lake"
 MAX_PRICE = 1_000_000
-"""The highest price in [prices]: a higher one is a slip, and no sum of it can be read."""
+"""The highest price in [prices]: a higher one is a mistake, and its sums would be too long to read."""
 
 _KEYS: dict[str, tuple[str, ...]] = {
     "source": ("endpoint_url", "region", "profile", "inventories"),
@@ -48,7 +48,7 @@ _SECRETS = ("access_key", "secret", "token", "password", "credential")
 
 @dataclass(frozen=True)
 class Prices:
-    """What a server charges, for the estimates of a plan. What is not given costs nothing."""
+    """What a server charges, for the estimates of a plan. A price that is not given is 0."""
 
     currency: str = "USD"
     per_1000_writes: float = 0.0
@@ -88,7 +88,7 @@ class Settings:
     :func:`migrator.inventory.tables.matches`."""
     inventories: tuple[str, ...] = ()
     """URIs of the manifests of Amazon S3 Inventory reports, which are read in place of listing their buckets. A plan
-    that is made anew lists them, so that no plan has any."""
+    that is made anew lists these buckets, so it has none."""
     all_versions: bool = False
     """Copy older versions of the objects, too."""
     object_lock: bool = False
@@ -188,8 +188,8 @@ class Settings:
     def for_scripts(
         self, *, endpoints: Iterable[str] = (), aliases: Iterable[str] = (), checkpoints: str | None = None
     ) -> Settings:
-        """These settings with more names under which scripts know the lake. Raises ConfigError for an endpoint that is
-        none."""
+        """These settings with more names under which scripts know the lake. Raises ConfigError for an invalid
+        endpoint."""
         return replace(
             self,
             script_endpoints=(*self.script_endpoints, *_endpoints(endpoints, "--endpoint")),
@@ -278,7 +278,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
 
 
 def _layout(document: dict[str, Any], bucket: str) -> dict[str, Any] | None:
-    """The rules, or None for the built-in ones. A mistake is named before anything is contacted."""
+    """The rules, or None for the built-in ones. Mistakes are reported before any request is sent."""
     if "layout" not in document:
         return None
     layout = _table(document, "layout")
@@ -344,7 +344,7 @@ def _endpoints(urls: Iterable[str], where: str) -> tuple[str, ...]:
 
 
 def _inventories(uris: Iterable[str], where: str) -> tuple[str, ...]:
-    """The URIs of manifests. Raises ConfigError for what is no object in S3."""
+    """The URIs of manifests. Raises ConfigError for a URI that is no object in S3."""
     uris = tuple(dict.fromkeys(uris))
     for uri in uris:
         at = Location.parse(uri)
@@ -417,18 +417,18 @@ def _texts(section: str, given: Mapping[str, Any], key: str, example: str) -> tu
 
 
 def checked_codes(codes: Iterable[str], where: str, among: Sequence[str] = ACCEPTABLE) -> tuple[str, ...]:
-    """The codes, all of which may be accepted: they are ``among`` these. Raises ConfigError that names the first other
-    one."""
+    """The codes, after checking that each is in ``among``, the codes that may be accepted. Raises ConfigError for the
+    first that is not."""
     codes = tuple(codes)
     for code in codes:
         if code in among:
             continue
-        what = "is a finding that nobody can accept" if code in CODES else "is the code of no finding"
+        what = "is a finding that cannot be accepted" if code in CODES else "is not the code of a finding"
         near = difflib.get_close_matches(code, among, n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
             f"{where} cannot include {code!r}, which {what}.",
-            next_move=f"{hint}It may hold: {', '.join(among)}.",
+            next_move=f"{hint}It may include: {', '.join(among)}.",
         )
     return codes
 

@@ -22,7 +22,7 @@ EXIT_PENDING = 5
 EXIT_INTERRUPTED = 130
 
 PLAN_AGAIN = 'Run "migrator plan" again.'
-"""The next move where the lake is no longer as it was while planning."""
+"""The next move if the lake has changed since planning."""
 
 EXIT_CODES = {
     EXIT_OK: "everything asked for was done, and no check failed",
@@ -107,7 +107,7 @@ class CatalogError(MigratorError):
 
 
 class CannotRepoint(CatalogError):
-    """A catalog has no way that is known to work to change these pointers. Nothing was changed."""
+    """There is no known way to change these pointers in the catalog. Nothing was changed."""
 
 
 class Unreadable(MigratorError):
@@ -206,13 +206,13 @@ def redacted(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """``text`` with its line breaks as escapes: a key may hold some, and must not look like a line of its own."""
+    """``text`` with its line breaks as escapes: a key may contain some, and must not look like a separate line."""
     return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
 def first_lines(lines: Sequence[object], most: int = 10, *, count: int | None = None) -> str:
     """The first ``most`` lines of a message, indented, and the number of the others. ``count``: how many there are, if
-    ``lines`` does not hold all of them."""
+    ``lines`` does not contain all of them."""
     rest = max(len(lines), count or 0) - len(lines[:most])
     return "\n".join(
         [*(f"  {one_line(str(line))}" for line in lines[:most]), *([f"  … and {rest:,} more"] if rest else [])]
@@ -226,8 +226,8 @@ def first_names(names: Sequence[str], most: int, separator: str = ", ") -> str:
 
 
 def then_again(error: MigratorError, what: str) -> str:
-    """The next move of an error after which the same command goes on; that is not said twice. ``what``: what the
-    command does then, as a sentence."""
+    """The next move of an error after which the same command continues; adds nothing if the error already says so.
+    ``what``: what the command does then, as a sentence."""
     if "same command again" in error.next_move or (isinstance(error, MigrationFailed) and error.next_move):
         return error.next_move
     return f"{error.next_move} Then run the same command again: {what}.".lstrip()

@@ -1,8 +1,8 @@
 """The order of a migration. Read :func:`carry_out` first: each line is a step, in the folder that its name says.
 
-Every step is journalled in the plan file and may be repeated: after a kill the same call goes on where it was. The old
-buckets are only read. Until the cutover nobody's tables change; it comes last, and only if everything before it
-succeeded and the tables at the target read as the old ones do.
+Every step is journalled in the plan file and may be repeated: after a kill the same call continues where it stopped.
+The old buckets are only read. No table changes before the cutover. The cutover comes last, and only if every step
+before it succeeded and the tables at the target have the same rows as the old ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from migrator.cutover.checks import (
     check_target,
     is_empty,
 )
-from migrator.cutover.incomplete import with_standing
+from migrator.cutover.incomplete import with_cutover_state
 from migrator.cutover.pointers import check_unmoved_since_planning
 from migrator.cutover.swap import swap_pointers
 from migrator.errors import MigrationFailed, MigratorError, PlanStale, first_lines
@@ -62,7 +62,7 @@ class Migration:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user decides about a migration beside the plan: see :func:`migrator.api.migrate_lake`."""
+    """What the user decides about a migration in addition to the plan: see :func:`migrator.api.migrate_lake`."""
 
     cutover: bool = True
     accept_late: bool = False
@@ -84,11 +84,11 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
     if run.only is not None:
         check_listed(run.plan, run.only)
     begun = choices.cutover and run.journal.first(STARTED) is not None
-    if is_empty(run.plan) and not begun:  # passes may have copied a lake without tables, which is not cut over yet
+    if is_empty(run.plan) and not begun:  # earlier passes may have copied a lake without tables: it is not cut over yet
         return _without_anything_to_do(run)
     with ExitStack() as stack:
-        stack.enter_context(_standing_told(run))
-        if choices.cutover:  # without one they may move on: the lake is in use, and a later plan follows
+        stack.enter_context(_errors_with_cutover_state(run))
+        if choices.cutover:  # without a cutover they may change: the lake is in use, and a later plan follows
             check_unmoved_since_planning(run)
         held = stack.enter_context(_target_held(run))
         begin(run, options)
@@ -97,7 +97,7 @@ def carry_out(run: Run, options: Options, choices: Choices) -> Migration:
         copy_current_objects(run, options)
         if run.only is None:
             upload_local_files(run)
-            rewrite_logs(run)  # of streams: they name the copies, and when these were made
+            rewrite_logs(run)  # logs of streams: they contain the paths of the copies, and when these were made
             rewrite_scripts(run)
             upload_checkpoints_last(run)
         copy_checkpoints_last(run, options)
@@ -131,8 +131,8 @@ def _rewrite_and_compare(run: Run, verifier: Verifier, choices: Choices) -> list
 
 
 def _prepared(run: Run, verifier: Verifier, choices: Choices) -> Migration:
-    """While the lake is in use, do as much as possible before the cutover, which must wait for it. A file that a writer
-    removes meanwhile is no error here: the next pass, or the cutover, has a new plan."""
+    """Rewrite and compare what is possible while the lake is in use, so that the cutover has less to do. A file that a
+    writer removes meanwhile is no error here: the next pass, or the cutover, has a new plan."""
     try:
         return Migration(run.result, _rewrite_and_compare(run, verifier, choices), None)
     except (PlanStale, MigrationFailed) as error:
@@ -147,7 +147,7 @@ def _without_anything_to_do(run: Run) -> Migration:
 
 
 def _after_cutover(run: Run, verifier: Verifier) -> Migration:
-    """A plan that was cut over already: check that this still holds before saying that nothing is to be done."""
+    """For a plan that was cut over already: check the pointers before reporting that there is nothing to do."""
     drop_dead(run.store, run.layout.target_bucket)
     check_after_cutover(run)
     if run.journal.has(FINISHED):
@@ -156,12 +156,12 @@ def _after_cutover(run: Run, verifier: Verifier) -> Migration:
 
 
 @contextmanager
-def _standing_told(run: Run) -> Iterator[None]:
+def _errors_with_cutover_state(run: Run) -> Iterator[None]:
     """An error says that nothing was cut over, or which tables are at the target already."""
     try:
         yield
     except MigratorError as error:
-        told = with_standing(run, error)
+        told = with_cutover_state(run, error)
         if told is error:
             raise
         raise told from error
@@ -169,7 +169,7 @@ def _standing_told(run: Run) -> Iterator[None]:
 
 @contextmanager
 def _target_held(run: Run) -> Iterator[Lease]:
-    """The target bucket, made if there is none, with the lease that keeps other migrations away."""
+    """Create the target bucket if it does not exist, and hold its lease, which stops other migrations."""
     bucket = run.layout.target_bucket
     if not run.store.bucket_exists(bucket):
         run.store.create_bucket(bucket)
@@ -179,8 +179,8 @@ def _target_held(run: Run) -> Iterator[Lease]:
 
 @contextmanager
 def _written_noted(run: Run) -> Iterator[None]:
-    """At the end of a run, whatever ended it, store at the target what was written. A failure of this must not hide
-    why the run failed; the next run makes up for it."""
+    """At the end of a run, whatever ended it, store at the target what was written. If that fails, it must not hide why
+    the run failed; the next run stores it."""
     try:
         yield
     finally:
@@ -195,7 +195,7 @@ def _verified(run: Run, verifier: Verifier, *, listed: bool = False) -> Verifica
     run.journal.event(VERIFIED, **verification.summary(), seconds=seconds)
     if verification.ok:
         run.journal.event(FINISHED)
-    with suppress(MigratorError):  # the target's record is more careful than the migration needs
+    with suppress(MigratorError):  # the record at the target is not needed to continue
         run.guard.note_log()
     return verification
 
@@ -211,6 +211,6 @@ def _refuse_differences(checks: list[Check]) -> None:
             next_move="Run the same command again once the server answers: it goes on from here.",
         )
     raise MigrationFailed(
-        f"The target is not what it must be:\n{shown}\n",
+        f"The target is not as expected:\n{shown}\n",
         next_move="Please report this with the lines above.",
     )

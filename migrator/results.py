@@ -13,7 +13,7 @@ EXAMPLES = 10
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What stands at the target now. Size in bytes. ``delete_file`` is for the manifests that name it."""
+    """A file that was written to the target. Size in bytes. ``delete_file`` is for the manifests that name it."""
 
     size: int
     etag: str
@@ -58,8 +58,8 @@ class SourceChanges:
 class RunResult:
     """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before, and
     ``pointers`` counts all that the cutover changed: tables, namespace properties, and version hints of tables that
-    no catalog names. ``proofs`` counts the copies by what proves them, ``checksums`` those whose checksum did not
-    arrive as it was, by what became of it (see :mod:`migrator.planfile.copied`)."""
+    no catalog names. ``proofs`` counts the copies by their proof, ``checksums`` those whose checksum changed, by
+    how it changed (see :mod:`migrator.planfile.copied`)."""
 
     copied: int = 0
     copied_bytes: int = 0

@@ -1,4 +1,4 @@
-"""One run of a migration: what all of its stages work on."""
+"""One run of a migration: the values that all of its stages share."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ def stage_failed(name: str, failures: list[MigratorError], listed: str = "") -> 
     message = f"{len(failures)} object(s) failed while {name}:\n{first_lines(failures)}\n{listed}"
     if need_new_plan(failures):
         return PlanStale(message, next_move=f"The lake moved on since planning. {PLAN_AGAIN}")
-    return MigrationFailed(message, next_move="Mend the cause and run the same command again: it does what is left.")
+    return MigrationFailed(message, next_move="Fix the cause and run the same command again: it does what is left.")
 
 
 def need_new_plan(failures: Iterable[MigratorError]) -> bool:
-    """True if the same plan cannot do what failed: only another one can."""
+    """True if a failure cannot be repaired by running this plan again: a new plan is needed."""
     return all(isinstance(error, SourceChanged | Occupied) for error in failures)

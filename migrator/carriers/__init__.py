@@ -1,4 +1,4 @@
-"""Files beside Iceberg tables that hold absolute paths: logs of streams, checkpoints, lists for other engines. Pure.
+"""Files other than Iceberg's that contain absolute paths: logs of streams, checkpoints, lists for other engines. Pure.
 
 ==============  =============================================================================================
 module          holds

@@ -1,9 +1,9 @@
-"""The checkpoint of a Spark stream, by the keys of its files alone.
+"""The checkpoint of a Spark stream, recognized only by the keys of its files.
 
 A checkpoint is a folder with ``metadata``, which holds the id of the stream, ``offsets/N`` for each batch that was
-begun, and ``commits/N`` for each one that was completed. Spark removes the oldest batches of both, so the numbers that
-are left follow one another. Without ``metadata``, Spark takes a stream for a new one, and its sink cannot recognize the
-batches that it has already.
+begun, and ``commits/N`` for each one that was completed. Spark removes the oldest batches of both, so the remaining
+numbers are consecutive. Without ``metadata``, Spark treats the stream as a new one, and its sink cannot recognize the
+batches that it has already written.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _BATCH = re.compile(r"(?:(.*)/)?(offsets|commits)/([0-9]{1,18})")
 _ID = re.compile(r"(?:(.*)/)?metadata")
 _SOURCE = re.compile(r"(?:(.*)/)?sources/[0-9]+/[0-9]+(?:\.compact)?")
 _OF_SOURCE = re.compile(r"(?:.*/)?sources/[0-9]+")
-"""The folder in which an Iceberg source keeps ``offsets/0`` of its own."""
+"""The folder in which an Iceberg source stores its own ``offsets/0``."""
 
 NARROW = (
     "key GLOB '*offsets/[0-9]*' OR key GLOB '*commits/[0-9]*' OR key GLOB '*sources/[0-9]*/[0-9]*'"
     " OR key = 'metadata' OR key GLOB '*/metadata'"
 )
-"""SQL: selects the keys of which :func:`part_of` may know something."""
+"""SQL: selects all keys that :func:`part_of` may recognize, and others."""
 
 MOST_SHOWN = 3
 
@@ -43,7 +43,7 @@ class Part:
 
 
 def part_of(key: str) -> Part | None:
-    """Which part of a checkpoint the object may be, by its key; None if it is none."""
+    """Which part of a checkpoint the object may be, by its key; None if it cannot be one."""
     if found := _BATCH.fullmatch(key):
         root = found[1] or ""
         return None if _OF_SOURCE.fullmatch(root) else Part(root, found[2], int(found[3]))
@@ -56,7 +56,7 @@ def part_of(key: str) -> Part | None:
 
 @dataclass
 class Checkpoint:
-    """The parts of one checkpoint that are there."""
+    """The existing parts of one checkpoint."""
 
     offsets: set[int]
     commits: set[int]
@@ -65,11 +65,11 @@ class Checkpoint:
 
     @classmethod
     def empty(cls) -> Checkpoint:
-        """One without any part."""
+        """A checkpoint without any part."""
         return cls(set(), set())
 
     def add(self, part: Part) -> None:
-        """Note that this part is there."""
+        """Add a part."""
         self.has_metadata |= part.kind == METADATA
         self.has_sources |= part.kind == SOURCES
         if part.kind in (OFFSETS, COMMITS):
@@ -77,7 +77,7 @@ class Checkpoint:
 
     @property
     def is_one(self) -> bool:
-        """True if two kinds of parts are there: a folder ``offsets/`` alone may be anything."""
+        """True if there are two kinds of parts: a folder ``offsets/`` alone proves nothing."""
         return bool(self.offsets) + bool(self.commits) + self.has_metadata + self.has_sources > 1
 
     @property
@@ -86,12 +86,12 @@ class Checkpoint:
         return max((*self.offsets, *self.commits), default=-1)
 
     def trouble(self) -> str:
-        """Why a stream could not go on from here as it should, as the end of a sentence; "" if it can.
+        """Why a stream could not continue correctly from this checkpoint, as the end of a sentence; "" if it can.
 
-        The newest batch may have no commit: it was begun, and Spark repeats it. Before the first batch there is nothing
-        but ``metadata``."""
+        The newest batch may have no commit: it was begun, and Spark repeats it. Before the first batch there is only
+        ``metadata``."""
         if not self.has_metadata:
-            return "has no file metadata, so a stream would start anew and could write its last batch twice"
+            return "has no file metadata, so its stream would start again and could write its last batch twice"
         for name, numbers in ((OFFSETS, self.offsets), (COMMITS, self.commits)):
             if gaps := missing_between(numbers):
                 return f"lacks {', '.join(f'{name}/{number}' for number in gaps)}"

@@ -1,7 +1,8 @@
-"""Files beside tables that may hold absolute paths: Delta logs, streaming checkpoints and the like. Pure.
+"""Recognizes files other than Iceberg's that may contain absolute paths: Delta logs, streaming checkpoints and others.
+Pure.
 
-A key tells what a file may be (:func:`carrier_of`), its bytes tell which places in S3 it names (:func:`places_in`,
-:func:`places_in_checkpoint`). Nothing here knows which of those places move.
+:func:`carrier_of` says by its key what a file may be. :func:`places_in` and :func:`places_in_checkpoint` read from its
+bytes which places in S3 it names. Whether these places move is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SAID = {
     FLINK: "is part of a checkpoint or savepoint of Flink",
     HUDI: "is part of the log of a Hudi table",
 }
-"""Code of the finding → what is said of such a file."""
+"""Code of the finding → how findings describe such a file."""
 
 FLINK_MAGIC = b"\x49\x60\x67\x2d"
 """The first bytes of a Flink checkpoint's ``_metadata``; Parquet has files of that name, too."""
@@ -31,25 +32,25 @@ FLINK_MAGIC = b"\x49\x60\x67\x2d"
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """What a file may be, by its key."""
+    """The kind of a file, as its key suggests."""
 
     code: str
     root: str
     """The folder of the table, the output or the checkpoint that it belongs to; "" is the bucket itself."""
     unit: str
-    """The folder whose files are judged together."""
+    """The folder whose files get one finding together."""
     version: int
     """Newer files have higher ones."""
     first: bool = False
-    """The others depend on it: a checkpoint of a Delta log, a Hudi table's properties."""
+    """True if other files depend on it: a checkpoint of a Delta log, a Hudi table's properties."""
     minor: bool = False
-    """It tells the past: nobody needs it to read the table."""
+    """True if it is only history: the table can be read without it."""
     sign: bytes = b""
-    """What the file begins with, if it is what its name says."""
+    """The first bytes of a file of this kind."""
 
     @property
     def folder(self) -> str:
-        """A folder that all files of a log or manifest lie in, without a slash at its end; "" is the bucket itself."""
+        """The folder with all files of a log or manifest, without a slash at its end; "" is the bucket itself."""
         return self.unit.removesuffix("/*") if self.root else ""
 
 
@@ -66,8 +67,8 @@ NARROW = " OR ".join(
         "key GLOB '*.hoodie/*'",
     )
 )
-"""SQL: selects the keys of which :func:`carrier_of` may know something. Each condition is a fast one for SQLite, which
-goes through millions of keys."""
+"""SQL: selects all keys that :func:`carrier_of` may recognize, and others. SQLite must evaluate it for millions of
+keys, so each condition is a fast one."""
 
 _DELTA = re.compile(r"(?:(.*?)/)?_delta_log/((?:[^/]+/)*[^/]*\.(?:json|parquet))")
 _SINK = re.compile(r"(?:(.*?)/)?_spark_metadata/([0-9]+)(?:\.compact)?")
@@ -80,7 +81,7 @@ _HUDI = re.compile(r"(?:(.*?)/)?\.hoodie/(hoodie\.properties|\.aux/\.bootstrap/.
 
 
 def carrier_of(key: str) -> Carrier | None:
-    """What the file may be; None if its key says nothing of that kind."""
+    """The kind of file that the key suggests; None for any other key."""
     for kind in _KINDS:
         if (carrier := kind(key)) is not None:
             return carrier
@@ -130,7 +131,7 @@ def _hudi(key: str) -> Carrier | None:
         return None
     root, name = found[1] or "", found[2]
     first = not name[0].isdigit() and not name.startswith("timeline/")
-    # The timeline is judged apart from what readers need of it.
+    # The timeline gets a separate finding from the files that readers need.
     return Carrier(HUDI, root, f"{root}/{'.hoodie' if first else 'timeline'}", _number(name), minor=not first)
 
 
@@ -164,7 +165,7 @@ _ACTIONS = ("add", "remove", "cdc", "sidecar")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in S3 that a file names. ``uri`` is as it stands there."""
+    """A place in S3 that a file names. ``uri`` is spelled as in the file."""
 
     uri: str
     bucket: str
@@ -189,7 +190,7 @@ def places_in(carrier: Carrier, data: bytes) -> Iterator[Place]:
 
 
 def _in_lines(data: bytes) -> Iterator[Place]:
-    """What the lines of JSON name under "path"."""
+    """The places under "path" in lines of JSON."""
     for line in data.splitlines():
         if _URI.search(line) is None:
             continue
@@ -230,15 +231,15 @@ _LEAVES = {
 
 
 class Unread(Exception):
-    """There is more in the file than may be read; ``str()`` says what."""
+    """The file is larger than may be read; ``str()`` says which part was not read."""
 
 
 def places_in_checkpoint(file: BinaryIO, most: int) -> Iterator[Place]:
-    """Each place that a Delta checkpoint in Parquet names. Of the file only the columns of paths are read, and these
-    only where their statistics do not exclude a path in S3.
+    """Each place that a Delta checkpoint in Parquet names. Only columns with paths are read, and only if their
+    statistics do not exclude a path in S3.
 
-    Raises Unread, after what could be read, if a column has more than ``most`` bytes, and ValueError for a file that
-    is no Parquet.
+    Raises Unread, after the places that could be read, if a column has more than ``most`` bytes, and ValueError for a
+    file that is not Parquet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -263,7 +264,7 @@ def places_in_checkpoint(file: BinaryIO, most: int) -> Iterator[Place]:
 
 
 def _may_hold(statistics: Any) -> bool:
-    """False only if no value between the smallest and the largest one begins with "s3"."""
+    """False only if the statistics show that no value begins with "s3"."""
     if statistics is None:
         return True
     if not statistics.has_min_max:

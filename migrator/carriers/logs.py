@@ -1,6 +1,6 @@
 """Rewriting of files that name a path in each line: the logs of Spark's file sources and sinks, and symlink manifests.
 
-A log of Spark is ``v1`` and then, on a line of its own, a JSON object for each file, without a line break at the end::
+A log of Spark is a line ``v1`` and then one line for each file with a JSON object, without a line break at the end::
 
     v1
     {"path":"s3a://bronze/in/a%20b.json","timestamp":1764194400000,"batchId":0}
@@ -8,9 +8,9 @@ A log of Spark is ``v1`` and then, on a line of its own, a JSON object for each 
 Its paths are URIs as ``java.net.URI`` writes them: a space is ``%20``, but letters such as ü stay. Two things change:
 the beginning of a path, and the time of the file, ``timestamp`` in the log of a file source, ``modificationTime`` in
 that of a file sink. Spark forgets files that are older than the newest one by more than ``maxFileAge`` (7 days), and
-reads a file that it does not know if its LastModified is not so old. With their old times, all copies could be read
-again, so the logs get LastModified of each copy. Both do: a stream that reads what a sink has written takes the times
-from the sink's log, or from a listing if it reads only some of its folders.
+reads every file that is not in its log if its LastModified is newer than that. If the logs kept the old times, Spark
+could read all copies again, so the logs get LastModified of each copy. That is needed in both logs: a stream that reads
+the output of a sink takes the times from the sink's log, or from a listing if it reads only some of its folders.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ VERSION = b"v1"
 _LONGEST_VERSION = 100
 """Bytes that are read to find the end of the first line."""
 _LEGAL = "-_.!~'()*,;:$&+=@/"
-"""What ``java.net.URI`` leaves as it is in a path, beside letters and digits."""
+"""The characters that ``java.net.URI`` does not encode in a path, in addition to letters and digits."""
 _S3_LINE = re.compile(rb"[sS]3[aAnN]?://")
 
 Modified = Callable[[str], int | None]
 """The URI of a file at its new place → the time that the log must have, in milliseconds since the epoch; None to keep
-the one that it has."""
+the recorded time."""
 
 
 def log_time(modified: int) -> int:
-    """The time for a file with this LastModified, in milliseconds: rounded up to whole seconds. It must not be
-    earlier than what Spark sees, which may have lost the milliseconds or not."""
+    """The time for a file with this LastModified, in milliseconds: rounded up to whole seconds. It must not be earlier
+    than the time that Spark sees, with or without milliseconds."""
     return -(-modified // 1000) * 1000
 
 
@@ -47,10 +47,10 @@ def rewrite_log(
     source: BinaryIO, sink: BinaryIO, mapping: Mapping, place: str, time_key: str, modified: Modified
 ) -> None:
     """Write the log with its paths mapped, and the times of these files under ``time_key``; every other byte stays, and
-    so do the lines whose paths the mapping does not know.
+    so do lines for whose paths the mapping returns None.
 
-    Raises Unreadable for a log that is not of version 1, and for a line that is no JSON object with a path and a time;
-    UnmappedPath if the mapping raises it.
+    Raises Unreadable for a log that is not of version 1, and for a line that is not a JSON object with a path and a
+    time; UnmappedPath if the mapping raises it.
     """
     first = source.readline(_LONGEST_VERSION)
     check_version(first, place)
@@ -108,7 +108,7 @@ def decoded(uri: str, place: str) -> str:
 
 
 def mapped_uri(uri: str, mapping: Mapping, place: str) -> str:
-    """The URI of a file at its new place, encoded as before as far as the path stays the same."""
+    """The URI of a file at its new place, with the old encoding for the part of the path that stays the same."""
     plain = decoded(uri, place)
     new = mapping(plain)
     if new is None or new == plain:
@@ -118,7 +118,7 @@ def mapped_uri(uri: str, mapping: Mapping, place: str) -> str:
 
 
 def _shared_end(one: str, other: str) -> str:
-    """What two paths have in common at their ends, from a slash on."""
+    """The common end of two paths, from a slash on."""
     count = 0
     while count < min(len(one), len(other)) and one[-count - 1] == other[-count - 1]:
         count += 1
@@ -128,8 +128,8 @@ def _shared_end(one: str, other: str) -> str:
 
 
 def _as_spelled(uri: str, rest: str) -> str:
-    """The end of the URI that means ``rest``."""
-    at = len(uri) - len(rest)  # encoding only makes it longer
+    """The end of the URI that decodes to ``rest``."""
+    at = len(uri) - len(rest)  # an encoded text is never shorter
     while at > 0 and unquote(uri[at:]) != rest:
         at -= 1
     return uri[at:]

@@ -43,7 +43,7 @@ _TYPES_BY_URI = {
     "mysql": "sql",
     "mariadb": "sql",
 }
-"""How a URI begins → the type that pyiceberg infers from it; from those of MySQL it infers none."""
+"""The beginning of a URI → the type that pyiceberg infers from it; for MySQL it infers none."""
 
 
 def open_catalog(name: str, properties: Mapping[str, str], reader: WarehouseReader) -> Catalog:
@@ -56,18 +56,20 @@ def open_catalog(name: str, properties: Mapping[str, str], reader: WarehouseRead
     if kind not in _CLASSES:
         raise ConfigError(
             f"Catalog {name!r} is of type {kind!r}, which migrator cannot re-point yet.",
-            next_move="Leave it out: its tables are rewritten all the same, and you register them anew.",
+            next_move="Leave it out: its tables are still rewritten, and you register them again.",
         )
-    module = import_module(f"migrator.catalogs.{kind}")  # late: SQLAlchemy takes long to import
+    module = import_module(f"migrator.catalogs.{kind}")  # imported here, because SQLAlchemy takes long
     opened: type[CatalogKind] = getattr(module, _CLASSES[kind])
     return opened.open(name, properties, reader)
 
 
 def open_target(catalog: str, given: Mapping[str, str], reader: WarehouseReader) -> Catalog:
-    """Open the catalog to which the tables of ``catalog`` move, from what [catalogs.NAME.target] in lake.toml gives.
+    """Open the catalog to which the tables of ``catalog`` move, from its properties in [catalogs.NAME.target] of
+    lake.toml.
 
-    Its key ``name`` is the catalog's own name there, and pyiceberg's configuration of that name fills the rest;
-    without it, the name is that of the old catalog, and nothing else is looked up. Raises as :func:`open_catalog`.
+    With the key ``name``, the catalog has that name, and pyiceberg's configuration of that name fills the rest; without
+    it, the catalog has the name of the old one, and pyiceberg's configuration is not read. Raises as
+    :func:`open_catalog`.
     """
     name = given.get("name") or catalog
     own = {key: value for key, value in given.items() if key != "name"}
@@ -78,25 +80,25 @@ def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, Any]:
     """The properties of this catalog: pyiceberg's own configuration, overridden by ``given``.
 
     pyiceberg's is .pyiceberg.yaml and the variables PYICEBERG_CATALOG__NAME__KEY. The result may hold
-    passwords. All values are texts, but for those of ``auth`` and ``ssl``. Raises ConfigError if nothing is
-    known, or if that configuration cannot be read.
+    passwords. All values are texts, except those of ``auth`` and ``ssl``. Raises ConfigError if the catalog is not
+    configured, or if that configuration cannot be read.
     """
-    from pyiceberg.utils.config import Config  # late: pyiceberg takes long to import
+    from pyiceberg.utils.config import Config  # imported here, because pyiceberg takes long
 
     try:
         configured = Config().get_catalog_config(name) or {}
     except Exception:
         # pyiceberg lets strictyaml's, OSError and ValueError through, and their texts quote the very
-        # lines that may hold a password: so neither the message nor the cause is passed on.
+        # lines that may hold a password: so neither the message nor the cause is shown.
         raise ConfigError(
             f"pyiceberg's own configuration, consulted for catalog {name!r}, cannot be read.",
             next_move="Check .pyiceberg.yaml and the variables PYICEBERG_CATALOG__….",
         ) from None
-    # Any other nested value is nothing that pyiceberg itself would understand as a catalog property.
+    # pyiceberg does not accept any other nested value as a catalog property, either.
     known = {k: v for k, v in configured.items() if isinstance(v, str) or k in _NESTED} | dict(given or {})
     if not known:
         raise ConfigError(
-            f"Nothing is known of catalog {name!r}: there is no [catalogs.{name}] in a lake.toml of this lake, no "
+            f"Catalog {name!r} is not configured: there is no [catalogs.{name}] in a lake.toml of this lake, no "
             f"variable PYICEBERG_CATALOG__{name.upper()}__…, and no .pyiceberg.yaml that has it; looked for in "
             f"{', '.join(_configuration_folders())}.",
             next_move="If a .pyiceberg.yaml describes it elsewhere, run the command in that folder, or set "
@@ -106,7 +108,7 @@ def properties_of(name: str, given: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _configuration_folders() -> list[str]:
-    """Where pyiceberg looks for its .pyiceberg.yaml, in its order."""
+    """The folders in which pyiceberg looks for its .pyiceberg.yaml, in its order."""
     home = os.environ.get("PYICEBERG_HOME")
     named = f"{home} (PYICEBERG_HOME)" if home else "PYICEBERG_HOME (not set)"
     return [named, f"{Path.home()} (your home folder)", f"{Path.cwd()} (the current folder)"]
@@ -120,7 +122,7 @@ def _type_of(name: str, properties: Mapping[str, str]) -> str:
     inferred = next((kind for start, kind in _TYPES_BY_URI.items() if uri.startswith(start)), None)
     if inferred is None:
         raise ConfigError(
-            f"Catalog {name!r} does not say its type, and it has no uri that would tell.",
+            f"Catalog {name!r} has no type, and no uri that shows its type.",
             next_move='Set its type to "sql", "rest" or "hive" and its uri, or its type to "hadoop" and its warehouse.',
         )
     return inferred

@@ -17,7 +17,7 @@ from migrator.store.endpoints import check_endpoint
 ATTEMPTS = 6
 """How often boto3 sends a request if the service is busy or the connection breaks."""
 SHOWN = 300
-"""How many characters of a service's own words are shown."""
+"""How many characters of a service's error message are shown."""
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedException")
 _BAD_CREDENTIALS = (
@@ -36,11 +36,11 @@ _SECRET = ("access-key-id", "secret-access-key", "session-token")
 
 
 class Service:
-    """One AWS service that keeps a catalog, and how its errors are shown: without any secret."""
+    """One AWS service that keeps a catalog. Its errors are shown without secrets."""
 
     def __init__(self, catalog: str, service: str, properties: Mapping[str, str]) -> None:
         """Sends no request. ``service``: boto3's name, with which pyiceberg's properties begin, as in ``glue.region``;
-        ``client.region`` is the next choice, then boto3's own chain. Raises ConfigError."""
+        ``client.region`` is used next, then boto3's own configuration. Raises ConfigError."""
         self._catalog, self._service, self._properties = catalog, service, properties
         url = properties.get(f"{service}.endpoint")
         if url:
@@ -62,7 +62,7 @@ class Service:
                 next_move=f"Check {service}.region, {service}.profile-name and the other properties of the catalog.",
             ) from None
         self.endpoint = str(self.client.meta.endpoint_url)
-        """The endpoint in use. Holds no secret."""
+        """The endpoint in use. Contains no secret."""
         check_endpoint(self.endpoint, f"The endpoint of {service} in the environment or profile")
 
     def _property(self, key: str) -> str | None:
@@ -73,12 +73,13 @@ class Service:
         service = self._service
         return (
             f"Check {service}.endpoint, {service}.region, the credentials and the network. Without {service}.endpoint, "
-            "boto3 takes AWS_ENDPOINT_URL, which may be meant for an S3 server: set AWS_ENDPOINT_URL_S3 instead."
+            "boto3 uses AWS_ENDPOINT_URL, which may be meant for an S3 server: set AWS_ENDPOINT_URL_S3 instead."
         )
 
     @contextmanager
     def errors(self, place: str) -> Iterator[None]:
-        """Raises CatalogError instead of botocore's errors. ``place``: what the request was for, "table db.t", say."""
+        """Raises CatalogError instead of botocore's errors. ``place``: what the request was for, such as "table
+        db.t"."""
         try:
             yield
         except ClientError as error:
@@ -119,17 +120,17 @@ class Service:
         if code in _DENIED:
             move = f"Allow the IAM action {action} on it."
             if self._service == "glue":
-                move += " If Lake Formation guards it, grant its permission there, too."
+                move += " If Lake Formation controls access to it, grant the permission there, too."
             return CatalogError(
                 f"Catalog {self._catalog!r} does not allow {action} on {place} ({reason}).", next_move=move
             )
         return CatalogError(
             f"Catalog {self._catalog!r} ({self.endpoint}): {action} of {place} failed ({reason}).",
-            next_move=self._check_endpoint if code.isdigit() else "",  # an answer without a code of the service
+            next_move=self._check_endpoint if code.isdigit() else "",  # an answer without an error code of the service
         )
 
     def _shown(self, text: str) -> str:
-        """The beginning of a text of boto3 or of the service, in one line, without what was configured as secret."""
+        """The beginning of a text of boto3 or of the service, in one line, without the configured secrets."""
         for secret in filter(None, map(self._property, _SECRET)):
             text = text.replace(secret, "***")
         return redacted(" ".join(text.split()))[:SHOWN].rstrip(".")

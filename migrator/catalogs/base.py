@@ -1,4 +1,4 @@
-"""The interface of every catalog, and the values that it takes and returns. No I/O here."""
+"""The interface of every catalog, and the values of its parameters and results. No I/O here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CatalogTable:
     metadata_location: str
     kind: str = TABLE
     trouble: str = ""
-    """What is wrong with the version hint of a Hadoop table; empty if nothing is."""
+    """What is wrong with the version hint of a Hadoop table, or ""."""
 
     @property
     def identifier(self) -> str:
@@ -33,7 +33,7 @@ class CatalogTable:
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """A table or view that another catalog keeps in the same database, perhaps in another schema of it; or one of the
-    same catalog that is not for migrator to re-point."""
+    same catalog that migrator does not re-point."""
 
     schema: str
     """Empty for the schema that the catalog itself is in."""
@@ -43,7 +43,7 @@ class Neighbour:
     metadata_location: str
     """The table's folder if it is not an Iceberg table."""
     reason: str = ""
-    """What it is, "not an Iceberg table", say, if migrator cannot re-point it; else empty."""
+    """Why migrator does not re-point it, such as "not an Iceberg table", or ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +76,29 @@ class Entries(Protocol):
     """True: :meth:`add` makes all entries or none. False: it makes them one after the other."""
 
     def check(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """Find out, while planning, whether :meth:`add` could make entries for these tables, none of which has one.
+        """Check, while planning, whether :meth:`add` could make entries for these tables, none of which has one.
         Their metadata is still at ``expected``. Nothing lasting is written.
 
         Raises CannotRepoint for a table, view or namespace that this catalog cannot have, CatalogError if it could not
-        be written to, PlanBusy if that cannot be known because another writer holds the catalog.
+        be written to, PlanBusy if that cannot be checked because another writer has locked it.
         """
 
     def add(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
         """Make an entry for each of these tables, with ``new`` as its pointer. ``namespaces``: the properties that each
         of their namespaces gets if it does not exist; one that exists is not changed.
 
-        An entry that is at ``new`` already counts as made. Raises PlanStale if there is another one, CatalogError if
-        the catalog refuses.
+        An entry that is at ``new`` already counts as made. Raises PlanStale if the entry is at another place,
+        CatalogError if the catalog refuses.
         """
 
     def remove(self, tables: Sequence[Repoint]) -> None:
-        """Remove the entries that are at ``expected``; never the files, and no namespace. One that is gone counts as
-        removed. Raises PlanStale if one is somewhere else, CannotRepoint, before anything is removed, if the catalog
-        has no way that is known to leave the files."""
+        """Remove the entries that are at ``expected``; never the files, and no namespace. A missing entry counts as
+        removed. Raises PlanStale if one is at another place; CannotRepoint, before anything is removed, if the catalog
+        has no known way to keep the files."""
 
 
 class WarehouseReader(Protocol):
-    """What a catalog that keeps its pointers as objects needs from an object store."""
+    """Reads objects, for a catalog whose pointers are objects."""
 
     def keys(self, bucket: str, prefix: str) -> Iterable[str]:
         """Every key that starts with ``prefix``, in any order."""
@@ -110,8 +110,8 @@ class WarehouseReader(Protocol):
 class Catalog(Protocol):
     """One open catalog. Everything but :meth:`repoint` is read-only.
 
-    Reading raises CatalogError if the catalog does not answer. What a Hadoop catalog reads comes from
-    its reader, whose StoreErrors pass through.
+    Reading raises CatalogError if the catalog does not answer. A Hadoop catalog reads through its reader, and raises
+    the reader's StoreErrors, too.
     """
 
     name: str
@@ -145,30 +145,30 @@ class Catalog(Protocol):
         """
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """Find out, while planning, whether :meth:`repoint` could change these; nothing is changed.
+        """Check, while planning, whether :meth:`repoint` could change these; nothing is changed.
 
-        Raises CatalogError if it could not, PlanBusy if that cannot be known because another writer holds the catalog.
+        Raises CatalogError if it could not, PlanBusy if that cannot be checked because another writer has locked it.
         """
 
     def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
-        """What a person does to make the catalog know this metadata file: the end of a sentence, "register ….", say."""
+        """How a user registers this metadata file in the catalog: the end of a sentence, such as "register …."."""
 
     def entries(self) -> Entries:
-        """What makes and removes entries of this catalog. Raises CannotRepoint if it stores none."""
+        """The object that makes and removes entries of this catalog. Raises CannotRepoint if it stores none."""
 
     def describe(self) -> str:
-        """One line for plans and reports that holds no secret, such as ``sql sqlite:////lake/catalog.db``."""
+        """One line without secrets for plans and reports, such as ``sql sqlite:////lake/catalog.db``."""
 
     def close(self) -> None:
         """Close all connections. May be called twice."""
 
 
 class CatalogKind(Catalog, Protocol):
-    """A catalog of one kind, which knows how to open itself."""
+    """A catalog of one kind, with a method to open it."""
 
     @classmethod
     def open(cls, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> Catalog:
-        """Open it without writing to it. ``properties`` are pyiceberg's; ``reader`` is kept, not used yet.
+        """Open it without writing to it. ``properties`` are pyiceberg's; ``reader`` is stored, but not used yet.
 
         Raises ConfigError if the properties do not describe such a catalog, CatalogError if it cannot be reached.
         """
@@ -180,7 +180,7 @@ def repoint_all(
     namespaces: Sequence[NamespaceRepoint],
     done: Callable[[Repoint], None] = lambda table: None,
 ) -> None:
-    """Swap these pointers: together where the catalog can, else table by table, with ``done`` after each."""
+    """Swap these pointers: together if the catalog can, otherwise table by table, calling ``done`` after each."""
     if catalog.swaps_together:
         catalog.repoint(tables, namespaces)
         return
@@ -191,14 +191,14 @@ def repoint_all(
 
 
 def unexpected(what: str, found: str | None, expected: str) -> PlanStale:
-    """The error for a pointer or property that is neither as the plan expects it nor new. ``what``: how the sentence
-    begins; ``found``: None if it is gone."""
+    """The error for a pointer or property that is neither as the plan expects it nor new. ``what``: the beginning of
+    the sentence; ``found``: the present value, None if it is gone."""
     now = "is gone" if found is None else f"is {found!r} now"
     return PlanStale(f"{what} {now}; the plan expects {expected!r}.", next_move=PLAN_AGAIN)
 
 
 def taken(catalog: str, table: Repoint, found: str) -> PlanStale:
-    """The error for an entry of the table's name that is somebody else's. ``catalog``: the name of the one it is in."""
+    """The error for an entry of the table's name that somebody else made. ``catalog``: the name of its catalog."""
     return PlanStale(
         f"Catalog {catalog!r} has an entry {table.namespace}.{table.name} already, which points to {found}. The plan "
         f"would make one that points to {table.new}.",
@@ -207,16 +207,16 @@ def taken(catalog: str, table: Repoint, found: str) -> PlanStale:
 
 
 def moved_on(catalog: str, table: Repoint, found: str) -> PlanStale:
-    """The error for an entry that is not removed, because it is not where it is expected."""
+    """The error for an entry that is not removed, because it is not at the expected place."""
     return PlanStale(
         f"The entry {table.namespace}.{table.name} of catalog {catalog!r} points to {found}; it would be removed only "
         f"if it pointed to {table.expected}.",
-        next_move="Look at who changed it, and run the same command again.",
+        next_move="Find out who changed it, and run the same command again.",
     )
 
 
 def required(name: str, kind: str, properties: Mapping[str, str], key: str) -> str:
-    """A property that a catalog of this kind must have. Raises ConfigError if it has not."""
+    """A property that a catalog of this kind must have. Raises ConfigError if it is missing."""
     value = properties.get(key)
     if not value:
         raise ConfigError(

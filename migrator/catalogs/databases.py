@@ -1,4 +1,4 @@
-"""The databases of SQL catalogs: SQLite, PostgreSQL and MySQL or MariaDB. What they do differently is here.
+"""The databases of SQL catalogs: SQLite, PostgreSQL and MySQL or MariaDB. This module has their differences.
 
 A URI may hold a password, in any part of it if it is malformed. No message and no engine here shows one.
 """
@@ -38,7 +38,7 @@ def is_mysql(url: sa.URL) -> bool:
 
 
 def parsed_url(name: str, uri: str) -> sa.URL:
-    """The parsed URI of catalog ``name``. Raises ConfigError for one that cannot be meant, without showing it."""
+    """The parsed URI of catalog ``name``. Raises ConfigError for an invalid one, without showing it."""
     try:
         url = sa.make_url(uri)
     except (ArgumentError, ValueError):
@@ -51,7 +51,7 @@ def parsed_url(name: str, uri: str) -> sa.URL:
         better = "sqlite:///…, postgresql://… or mysql+pymysql://…"
         raise _bad_uri(name, "is not one of SQLite, PostgreSQL, MySQL or MariaDB", better)
     elif "@" in f"{url.host}{url.database}":
-        # Everything after the first @ was taken for host and database, and would be shown.
+        # Everything after the first @ was parsed as host and database, and would be shown.
         raise _bad_uri(name, 'holds an unescaped "@" in its password', "%40 for it")
     elif is_mysql(url) and not url.database:
         raise _bad_uri(name, "names no database", "mysql+pymysql://user@host/database")
@@ -69,7 +69,7 @@ def engine_for(name: str, url: sa.URL, *, write: bool) -> sa.Engine:
         return _mysql(name, url, write=write)
     if is_sqlite(url):
         # mode=ro and mode=rw never create the file. The driver must not begin transactions by itself:
-        # it would do so too late, after the check that the lock is there to protect.
+        # it would do so too late, after the check that the lock must protect.
         query = {"timeout": str(LOCK_SECONDS), "mode": "rw" if write else "ro", "uri": "true"}
         url = url.set(drivername="sqlite", database=f"file:{quote(url.database or '')}", query=query)
         engine = sa.create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
@@ -84,13 +84,13 @@ def engine_for(name: str, url: sa.URL, *, write: bool) -> sa.Engine:
 
 def _postgres(name: str, url: sa.URL) -> sa.Engine:
     # libpq takes passwords in the query too, and an engine's repr would show them: they go separately.
-    # (Not host and port: these SQLAlchemy must see, to make a list of several.)
+    # (Host and port stay: SQLAlchemy needs them to make a list of several.)
     hosts = {key: value for key, value in url.query.items() if key in ("host", "port")}
     options = {key: value for key, value in url.query.items() if key not in hosts}
-    # psycopg2 always, whatever the URI says: SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3.
+    # Always psycopg2, even if the URI has another driver: SQLAlchemy 2.1 uses psycopg 3 for a bare postgresql://.
     url = url.set(drivername="postgresql+psycopg2", query=hosts)
     try:
-        # A connection may idle for the hours that copying takes: hence the ping.
+        # A connection may be idle for the hours of copying, so it is tested before use.
         return sa.create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS, **options}, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -101,7 +101,8 @@ def _postgres(name: str, url: sa.URL) -> sa.Engine:
 
 def _mysql(name: str, url: sa.URL, *, write: bool) -> sa.Engine:
     try:
-        # PyMySQL always, whatever driver the URI names. The options go separately: an engine's repr would show them.
+        # Always PyMySQL, even if the URI has another driver. The options go separately: an engine's repr would show
+        # them.
         url = url.set(drivername="mysql+pymysql")
         engine = sa.create_engine("mysql+pymysql://", pool_pre_ping=True, isolation_level="REPEATABLE READ")
     except ModuleNotFoundError as error:
@@ -112,7 +113,7 @@ def _mysql(name: str, url: sa.URL, *, write: bool) -> sa.Engine:
     sa.event.listen(engine, "do_connect", _connects(name, engine, url))
     statements = [
         f"SET SESSION innodb_lock_wait_timeout = {LOCK_SECONDS}, lock_wait_timeout = {LOCK_SECONDS}",
-        # Without it, a text that is too long is cut off with no more than a warning.
+        # Without it, a text that is too long is truncated with only a warning.
         "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
         f"SET SESSION TRANSACTION READ {'WRITE' if write else 'ONLY'}",
     ]
@@ -127,7 +128,7 @@ def _mysql(name: str, url: sa.URL, *, write: bool) -> sa.Engine:
 
 
 def _connects(name: str, engine: sa.Engine, url: sa.URL) -> Callable[..., Any]:
-    """What an engine without an address of its own calls to connect to ``url``. Raises ConfigError for an option that
+    """A function that connects to ``url``, for an engine without an address. Raises ConfigError for an option that
     the driver does not know."""
     driver: Any = engine.dialect.dbapi
     known = inspect.signature(driver.connections.Connection.__init__).parameters
@@ -138,8 +139,8 @@ def _connects(name: str, engine: sa.Engine, url: sa.URL) -> Callable[..., Any]:
     unknown = sorted(key for key in options if key not in known)
     if unknown:
         raise _bad_uri(name, f"has options that PyMySQL does not know: {', '.join(unknown)}", "it without them")
-    # Each swap is one transaction, whatever the URI says. The flag FOUND_ROWS, which counts the rows that match and not
-    # only those that change, is SQLAlchemy's.
+    # Each swap is one transaction, even if the URI has an option against it. The flag FOUND_ROWS, which counts the rows
+    # that match and not only those that change, is SQLAlchemy's.
     options = {"connect_timeout": CONNECT_SECONDS, "charset": "utf8mb4", **options, "autocommit": False}
 
     def connect(*_: object) -> Any:
@@ -155,7 +156,7 @@ def _connects(name: str, engine: sa.Engine, url: sa.URL) -> Callable[..., Any]:
 
 
 class _Same(FunctionElement[bool]):
-    """``same(a, b)``, which each dialect writes in its own way."""
+    """``same(a, b)``, which is compiled differently for each dialect."""
 
     type = sa.Boolean()
     inherit_cache = True
@@ -183,12 +184,12 @@ def _same_on_mysql(element: _Same, compiler: Any, **options: Any) -> str:
 
 
 def _bytes(text: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The text in UTF-8, whatever the character set of its column is."""
+    """The text in UTF-8, for any character set of its column."""
     return sa.cast(sa.cast(text, mysql.CHAR(charset="utf8mb4")), sa.LargeBinary)
 
 
 def other_schemas(connection: sa.Connection, table: str) -> list[str]:
-    """The schemas beside our own that have such a table; on MySQL, the other databases of the server."""
+    """The other schemas that have such a table; on MySQL, the other databases of the server."""
     if connection.dialect.name == "postgresql":
         query = (
             "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
@@ -222,7 +223,7 @@ def require_transactions(connection: sa.Connection, tables: Collection[str]) -> 
 
 
 def is_locked(error: BaseException | None) -> bool:
-    """True for an error of the driver that says: another transaction holds a lock."""
+    """True for an error of the driver that means that another transaction holds a lock."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     arguments = getattr(cause, "args", ())
     if arguments and isinstance(arguments[0], int):  # an error of MySQL

@@ -1,6 +1,6 @@
 """Tables of a DynamoDB catalog, as Iceberg's DynamoDbCatalog (Java) and pyiceberg write them.
 
-One DynamoDB table has an item for each table and for each namespace. The attribute ``v`` is another UUID after each
+One DynamoDB table has an item for each table and for each namespace. The attribute ``v`` gets a new UUID with each
 change, and every writer compares it.
 """
 
@@ -21,7 +21,7 @@ from migrator.errors import CatalogError
 DEFAULT_TABLE = "iceberg"
 PREVIOUS, TYPE = f"{PROPERTY}previous_metadata_location", f"{PROPERTY}table_type"
 ATTEMPTS = 3
-"""How often a change is tried while others change the same item, but not what is compared."""
+"""How often a change is tried while others change the same item, but not the compared attribute."""
 
 Item = Mapping[str, str]
 """The texts and numbers of an item."""
@@ -41,7 +41,8 @@ class DynamoDbCatalog:
         return cls(name, properties, reader)
 
     def __init__(self, name: str, properties: Mapping[str, str], reader: WarehouseReader) -> None:
-        """Raises ConfigError, or CatalogError if the DynamoDB table does not answer. Never makes it, as others do."""
+        """Raises ConfigError, or CatalogError if the DynamoDB table does not answer. Never creates the DynamoDB table,
+        unlike other clients."""
         self.name, self._reader = name, reader
         self._service = Service(name, "dynamodb", properties)
         self._client = self._service.client
@@ -88,7 +89,7 @@ class DynamoDbCatalog:
         return item.get(POINTER) if item else None
 
     def _items(self) -> Iterator[Item]:
-        """Every item. From the table itself, because reads from its index may miss what is new."""
+        """Every item. Reads the table itself, because its index may lack new items."""
         with self._service.errors(f"table {self._table}"):
             pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
             for page in pages:
@@ -126,7 +127,7 @@ class DynamoDbCatalog:
                 raise unexpected(what, value, asked.expected)
             if self._update(key, compared, asked.expected, item.get("v"), new):
                 return
-        raise CatalogError(f"{what} could not be changed: others change it all the while.", next_move="Stop writers.")
+        raise CatalogError(f"{what} could not be changed: others change it all the time.", next_move="Stop writers.")
 
     def _update(
         self, key: tuple[str, str], compared: str, expected: str, version: str | None, new: Mapping[str, str]

@@ -14,7 +14,7 @@ from migrator.catalogs.entry_metadata import check_names, made_from_metadata
 NAMESPACE = "NAMESPACE"
 """The ``identifier`` of an item that is a namespace."""
 PROPERTY = "p."
-"""How the attributes begin that are properties."""
+"""The beginning of the names of attributes that are properties."""
 POINTER = f"{PROPERTY}metadata_location"
 NOT_MET = "ConditionalCheckFailedException"
 """The code of the answer to a change whose condition did not hold."""
@@ -90,7 +90,7 @@ class DynamoDbEntries:
         return {**item, **{f"{PROPERTY}{key}": {"S": value} for key, value in properties.items()}}
 
     def _found(self, table: Repoint) -> str | None:
-        """The pointer of the item; what it is, if it has none; None if there is no item."""
+        """The pointer of the item; a description if it has none; None if there is no item."""
         key = key_of(f"{table.namespace}.{table.name}", table.namespace)
         with self._service.errors(f"{table.namespace}.{table.name}"):
             answer = self._service.client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
@@ -99,7 +99,7 @@ class DynamoDbEntries:
         return str((answer["Item"].get(POINTER) or {}).get("S") or "no Iceberg metadata")
 
     def _conditional(self, operation: str, what: Mapping[str, Any], condition: str, **arguments: Any) -> None:
-        """Send a change that DynamoDB carries out only if the condition holds."""
+        """Send a change with a condition."""
         place = f"{what['identifier']['S']} in {what['namespace']['S']}"
         of = {"TableName": self._table, "ConditionExpression": condition}
         self._service.send(place, operation, (NOT_MET,), **of, **arguments)

@@ -1,4 +1,4 @@
-"""What a catalog that keeps columns and properties of a table, beside its pointer, needs of the table's metadata."""
+"""Reads the metadata of a table for a catalog that stores its columns and properties in addition to its pointer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Made = TypeVar("Made")
 def made_from_metadata(
     name: str, reader: WarehouseReader, table: Repoint, uri: str, make: Callable[[TableMetadata], Made]
 ) -> Made:
-    """What ``make`` makes of a table's metadata at ``uri``, as pyiceberg reads them. Raises CannotRepoint if pyiceberg
-    does not know something in them, such as a type of a column; StoreError or Unreadable if they cannot be read.
-    ``name``: the catalog's."""
+    """The result of ``make`` for a table's metadata at ``uri``, which pyiceberg reads. Raises CannotRepoint if
+    pyiceberg does not support something in them, such as a column type; StoreError or Unreadable if they cannot be
+    read. ``name``: the catalog's."""
     from pyiceberg.table.metadata import TableMetadataUtil  # late: pyiceberg takes long to import
 
     place = Location.parse(uri)
@@ -32,7 +32,9 @@ def made_from_metadata(
         return make(TableMetadataUtil.parse_raw(text))
     except MigratorError:
         raise
-    except Exception as error:  # of pyiceberg and pydantic: KeyError for a type that the catalog does not have, say
+    except (
+        Exception
+    ) as error:  # raised by pyiceberg and pydantic: for example KeyError for a type that the catalog does not have
         said = " ".join(str(error).split())[:200]
         raise CannotRepoint(
             f"No entry for {_named(table)} can be made in catalog {name!r}, from {uri}: {type(error).__name__} {said}.",

@@ -1,7 +1,7 @@
 """Tables of the AWS Glue Data Catalog, as Iceberg's GlueCatalog (Java) and pyiceberg write them.
 
 A pointer is a parameter of a Glue table. Each update names the version that was read, and Glue refuses it if the table
-has another one by now: so do all Iceberg writers (https://iceberg.apache.org/docs/latest/aws/#optimistic-locking).
+has a newer one. All Iceberg writers do the same (https://iceberg.apache.org/docs/latest/aws/#optimistic-locking).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Entry = Mapping[str, Any]
 
 
 class GlueCatalog:
-    """The databases of one Glue catalog. Glue knows no nested namespaces and no Iceberg views."""
+    """The databases of one Glue catalog. Glue has no nested namespaces and no Iceberg views."""
 
     kind = "glue"
     stores_pointers = True
@@ -66,7 +66,7 @@ class GlueCatalog:
     # -- reading -------------------------------------------------------------------------------------
 
     def tables(self) -> list[CatalogTable]:
-        """See :class:`Catalog`. Without resource links, which lead to tables of other databases or accounts."""
+        """See :class:`Catalog`. Without resource links, which are links to tables of other databases or accounts."""
         found = [
             CatalogTable(self.name, database["Name"], table["Name"], location)
             for database in self._databases()
@@ -77,7 +77,8 @@ class GlueCatalog:
         return sorted(found, key=lambda table: (table.namespace, table.name))
 
     def neighbours(self) -> Iterator[Neighbour]:
-        """Tables that are not Iceberg's, and their partitions that are elsewhere; and what resource links lead to."""
+        """Tables that are not Iceberg's, with those of their partitions that are in other folders; and the targets of
+        resource links."""
         for database in self._databases():
             owner = _elsewhere(database)
             try:
@@ -91,7 +92,7 @@ class GlueCatalog:
                     raise
 
     def _locations(self, table: Entry, *, owned: bool) -> Iterator[str]:
-        """Where a table is, and those of its partitions that are not in its folder."""
+        """The location of a table, and those of its partitions that are not in its folder."""
         location = _pointer(table) or (table.get("StorageDescriptor") or {}).get("Location") or ""
         if location:
             yield location
@@ -124,7 +125,7 @@ class GlueCatalog:
             yield {"DatabaseName": database, **table}
 
     def _pages(self, operation: str, key: str, place: str, **asked: object) -> Iterator[Entry]:
-        """Every entry of a list of Glue's; none if what it belongs to is gone meanwhile."""
+        """Every entry of a list in Glue; none if its database or table was deleted meanwhile."""
         with self._service.errors(place):
             try:
                 for page in self._client.get_paginator(operation).paginate(**self._of, **asked):
@@ -136,14 +137,14 @@ class GlueCatalog:
     def _get(self, database: str, name: str) -> Entry | None:
         place = f"table {database}.{name}"
         answer = self._service.send(place, "get_table", (MISSING,), **self._of, DatabaseName=database, Name=name)
-        with self._service.errors(place):  # an answer without a table is none of Glue's
+        with self._service.errors(place):  # Glue never answers without a table
             return {"DatabaseName": database, **answer["Table"]} if answer is not None else None
 
     # -- the swap ------------------------------------------------------------------------------------
 
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """See :class:`Catalog`. Table by table; Glue compares a table's version, but nothing of a database: of that,
-        a change that comes between reading and writing is lost."""
+        """See :class:`Catalog`. Table by table; Glue compares the version of a table, but not of a database: a change
+        of the database between reading and writing is lost."""
         for table in tables:
             self._swap(table)
         for item in namespaces:
@@ -165,10 +166,10 @@ class GlueCatalog:
                 if at != asked.new:
                     raise unexpected(f"{what} was set to {asked.new}, but", at, asked.expected)
                 return
-        raise CatalogError(f"{what} could not be changed: others change it all the while.", next_move="Stop writers.")
+        raise CatalogError(f"{what} could not be changed: others change it all the time.", next_move="Stop writers.")
 
     def _update(self, table: Entry, new: Entry, version: str) -> bool:
-        """False if the table has not this version, or is gone. The version before stays in Glue's archive."""
+        """False if the table has another version, or is gone. Glue archives the version before."""
         update = {"TableInput": new, "VersionId": version, "SkipArchive": False}
         return self._send_update(table, (*_OUTDATED, MISSING), **update)
 
@@ -181,7 +182,7 @@ class GlueCatalog:
         )
 
     def _input(self, shape: str, entry: Entry) -> dict[str, Any]:
-        """What an update takes of what was read."""
+        """The parts of an entry that an update accepts."""
         allowed = self._client.meta.service_model.shape_for(shape).members
         return {key: value for key, value in entry.items() if key in allowed}
 
@@ -190,7 +191,7 @@ class GlueCatalog:
         if reason := _elsewhere(table):
             raise CannotRepoint(f"The table {name} of catalog {self.name!r} is {reason}.")
         if not table.get("VersionId"):
-            raise CannotRepoint(f"Catalog {self.name!r} gives no version of {name}, so no update of it is safe.")
+            raise CannotRepoint(f"Catalog {self.name!r} returns no version of {name}, so no update of it is safe.")
 
     def _set_property(self, item: NamespaceRepoint) -> None:
         what = f"The property {item.key!r} of namespace {self.name}.{item.namespace}"
@@ -223,8 +224,8 @@ class GlueCatalog:
         return GlueEntries(self.name, self._service, self._of, self._reader)
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """Look at a table of each database. On AWS, also update it to what it is, at a version that is outdated: Glue
-        refuses that, but not because of a missing permission. Nothing is written."""
+        """Read a table of each database. On AWS, also send an update without a change for an outdated version: Glue
+        refuses it because of the version, or because of a missing permission. Nothing is written."""
         for asked in {table.namespace: table for table in tables}.values():
             table = self._get(asked.namespace, asked.name)
             if table is None:
@@ -235,14 +236,14 @@ class GlueCatalog:
                 self._try_update(table, str(outdated))
 
     def _is_aws(self) -> bool:
-        """True for a service of which it is known that it compares versions."""
+        """True if the service is known to compare versions."""
         return (urlsplit(self._service.endpoint).hostname or "").endswith(_AWS)
 
     def _try_update(self, table: Entry, outdated: str) -> None:
         if self._send_update(table, _ALLOWED, TableInput=self._input("TableInput", table), VersionId=outdated):
             raise CannotRepoint(
-                f"Catalog {self.name!r} took an update of table {table['DatabaseName']}.{table['Name']} at an outdated "
-                "version: it compares none."
+                f"Catalog {self.name!r} accepted an update of table {table['DatabaseName']}.{table['Name']} at an "
+                "outdated version: it does not compare versions."
             )
 
     def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
@@ -261,7 +262,7 @@ def _pointer(table: Entry) -> str | None:
 
 
 def _elsewhere(entry: Entry) -> str:
-    """Why a table or database is for somebody else to change; "" if it is not."""
+    """Why migrator must not change a table or database; "" if it may."""
     for kind in ("TargetTable", "TargetDatabase"):
         if target := entry.get(kind):
             names = (target.get("CatalogId"), target.get("DatabaseName"), target.get("Name"))
@@ -279,8 +280,8 @@ def _properties(database: Entry) -> dict[str, str]:
 def _moved(table: dict[str, Any], asked: Repoint) -> dict[str, Any]:
     """The table with its new pointer, and with its new location wherever the old one was the table's.
 
-    As pyiceberg does, the location is taken to be the folder above ``metadata/``. Paths that this does not explain,
-    such as a ``write.data.path`` elsewhere, stay; engines read them from the metadata, and the next commit writes them.
+    As in pyiceberg, the location is the folder above ``metadata/``. Paths outside of it, such as another
+    ``write.data.path``, stay; engines read them from the metadata, and the next commit writes them.
     """
     old, new = _table_location(asked.expected), _table_location(asked.new)
 
@@ -301,6 +302,6 @@ def _moved(table: dict[str, Any], asked: Repoint) -> dict[str, Any]:
 
 
 def _table_location(metadata_location: str) -> str:
-    """The table location if the metadata file is in its usual folder; else ""."""
+    """The table location if the metadata file is in its usual folder; otherwise ""."""
     folder = metadata_location.rpartition("/")[0]
     return folder.removesuffix("/metadata") if folder.endswith("/metadata") else ""

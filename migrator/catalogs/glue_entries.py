@@ -24,8 +24,8 @@ class GlueEntries:
         self._name, self._service, self._of, self._reader = name, service, catalog_id, reader
 
     def check(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """See :class:`Entries`. Where the database does not exist, it also tries to make a table in it, which Glue
-        refuses, but not because of a missing permission."""
+        """See :class:`Entries`. If the database does not exist, it also tries to make a table in it, which Glue refuses
+        because of the database, or because of a missing permission."""
         check_names(self._name, "Glue", tables, lower=True)
         for table in tables:
             self._input(table, table.expected)
@@ -45,7 +45,7 @@ class GlueEntries:
                 raise taken(self._name, table, found or "nothing: it is gone")
 
     def remove(self, tables: Sequence[Repoint]) -> None:
-        """See :class:`Entries`. Glue compares nothing when a table is deleted: a change right before it is lost."""
+        """See :class:`Entries`. Glue compares nothing when a table is deleted: a change immediately before is lost."""
         for table in tables:
             found = self._found(table)
             if found is None:
@@ -55,7 +55,7 @@ class GlueEntries:
             self._send("delete_table", (MISSING,), table, Name=table.name)
 
     def _found(self, table: Repoint) -> str | None:
-        """The pointer of the entry; what it is, if it has none; None if there is no entry."""
+        """The pointer of the entry; a description if it has none; None if there is no entry."""
         answer = self._send("get_table", (MISSING,), table, Name=table.name)
         if answer is None:
             return None
@@ -63,7 +63,7 @@ class GlueEntries:
         return str(parameters.get(POINTER) or "no Iceberg metadata")
 
     def _create(self, table: Repoint, entry: Mapping[str, Any]) -> None:
-        """Make the table, unless there is one already or its database does not exist."""
+        """Create the table, unless it exists or its database does not."""
         self._send("create_table", (_EXISTS, MISSING), table, TableInput=entry)
 
     def _input(self, table: Repoint, uri: str) -> Mapping[str, Any]:
@@ -89,7 +89,7 @@ class GlueEntries:
             place = f"database {name}"
             self._service.send(place, "create_database", (_EXISTS,), **self._of, DatabaseInput=entry)
             if not self._database_exists(name):
-                raise CatalogError(f"Catalog {self._name!r} was asked to make the database {name}, and did not.")
+                raise CatalogError(f"Catalog {self._name!r} did not create the database {name}.")
 
     def _send(
         self, operation: str, tolerated: tuple[str, ...], table: Repoint, **arguments: Any

@@ -1,7 +1,7 @@
-"""Hadoop (filesystem) catalogs: no pointer is stored, the file names in the warehouse show the current metadata.
+"""Hadoop (filesystem) catalogs: they store no pointers; the file names in the warehouse show the current metadata.
 
 A table's metadata is at ``<warehouse>/<namespace…>/<table>/metadata/vN.metadata.json``; ``version-hint.text``
-beside it names a version to start from. This module does not use S3 itself: the caller passes a reader.
+in the same folder has a version to start from. This module does not use S3 itself: the caller passes a reader.
 Written by hand because pyiceberg has no Hadoop catalog.
 """
 
@@ -27,7 +27,7 @@ from migrator.layout import Location
 VERSION_HINT_FILE = "version-hint.text"
 MAX_DIRECTORIES = 64
 
-# Java tries these names for version N, in this order; the last is how it was written long ago.
+# Java tries these names for version N, in this order; the last is an old spelling.
 _SPELLINGS = ("v{}.metadata.json", "v{}.gz.metadata.json", "v{}.metadata.json.gz")
 _VERSIONED = re.compile(r"v(0|[1-9][0-9]{0,18})\.(?:metadata\.json|gz\.metadata\.json|metadata\.json\.gz)")
 _HINTED = re.compile(rb"[0-9]{1,19}")
@@ -49,7 +49,7 @@ class HadoopCatalog:
     def __init__(self, name: str, warehouse: str, reader: WarehouseReader) -> None:
         """Reads nothing yet. Raises ConfigError if ``warehouse`` is not a place in S3."""
         location = Location.parse(warehouse.rstrip("/"))
-        if location is None or "@" in location.bucket:  # s3n://key:secret@bucket: never to be shown
+        if location is None or "@" in location.bucket:  # may be s3n://key:secret@bucket, which must not be shown
             raise ConfigError(
                 f"The warehouse of catalog {name!r} is not a place in S3.",
                 next_move="Write it as s3://bucket/prefix, s3a:// or s3n://, without credentials.",
@@ -65,12 +65,12 @@ class HadoopCatalog:
     def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
         """See :class:`Catalog`."""
         root = metadata_location.rpartition("/metadata/")[0]
-        return f"let the engines read {root} and leave this one out."
+        return f"let the engines read {root}, and leave this table out."
 
     def entries(self) -> Entries:
         """See :class:`Catalog`."""
         raise CannotRepoint(
-            f'Catalog {self.name!r} is of type "hadoop", which has no entries: such a table is found by its place.'
+            f'Catalog {self.name!r} is of type "hadoop", which has no entries: such a table is found by its folder.'
         )
 
     def describe(self) -> str:
@@ -78,13 +78,13 @@ class HadoopCatalog:
         return f"{self.kind} {self._warehouse.uri}"
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing: there are no connections."""
 
     def tables(self) -> list[CatalogTable]:
         """Every directory of the warehouse with a current metadata file, from one listing.
 
-        Where two directories have one name (``a/b/t`` and ``a.b/t``), it is the table of the one that
-        :meth:`current` finds; readers reach the other by its path only.
+        If two directories have the same name (``a/b/t`` and ``a.b/t``), the result has the table that :meth:`current`
+        finds; the other can only be read by its path.
         """
         found: dict[tuple[str, str], CatalogTable] = {}
         directories = self._metadata_names()
@@ -99,7 +99,7 @@ class HadoopCatalog:
         return [found[key] for key in sorted(found)]
 
     def neighbours(self) -> Iterator[Neighbour]:
-        """None: whoever has the same warehouse has the same tables."""
+        """None: a catalog with the same warehouse has the same tables."""
         return iter(())
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
@@ -107,7 +107,7 @@ class HadoopCatalog:
         return []
 
     def current(self, namespace: str, name: str) -> str | None:
-        """The current metadata file. A dot in ``namespace`` may stand for a level, or for itself."""
+        """The current metadata file. A dot in ``namespace`` may separate levels, or be part of a name."""
         for parent in _directories(namespace):
             directory = f"{parent}/{name}" if parent else name
             folder = f"{self._prefix}{directory}/metadata/"
@@ -124,7 +124,7 @@ class HadoopCatalog:
         )
 
     def _metadata_names(self) -> dict[str, set[str]]:
-        """Table directory, relative to the warehouse → the names in metadata/ that count."""
+        """Table directory, relative to the warehouse → the names of metadata files in metadata/."""
         found: dict[str, set[str]] = {}
         for key in self._reader.keys(self._warehouse.bucket, self._prefix):
             folder, _, name = key[len(self._prefix) :].rpartition("/")
@@ -168,9 +168,9 @@ def read_hint(get: Callable[[], bytes]) -> bytes | None:
 def current_version(names: Iterable[str], hint: bytes | None) -> str | None:
     """The current metadata file among the ``names`` in a metadata/ directory; None if there is no table.
 
-    As Iceberg's HadoopTableOperations.findVersion does: begin at the version that ``hint`` (the bytes of
-    version-hint.text, or None) says, and walk forward while there is a next one. Without a hint, or with one
-    that holds no number, take the highest version; here also with one that has no file.
+    As Iceberg's HadoopTableOperations.findVersion does: begin at the version in ``hint`` (the bytes of
+    version-hint.text, or None), and go on to the next version while there is one. Without a hint, or with a hint that
+    is not a number, use the highest version; unlike Java, also if the hint's version has no file.
     """
     present = set(names)
     version = _hinted(hint)
@@ -197,12 +197,12 @@ def hint_trouble(names: Iterable[str], hint: bytes | None) -> str:
     if version is None:
         return f"says {hint[:40]!r}, which is not a version"
     if _file_of(version, set(names)) is None:
-        return f"says {version}, but {_SPELLINGS[0].format(version)} is not beside it"
+        return f"says {version}, but {_SPELLINGS[0].format(version)} does not exist"
     return ""
 
 
 def _hinted(hint: bytes | None) -> int | None:
-    """The version that a hint says; None if it says none."""
+    """The version in a hint; None if it has none."""
     line = (hint or b"").split(b"\n", 1)[0].strip()
     return int(line) if _HINTED.fullmatch(line) else None
 
@@ -213,9 +213,9 @@ def _file_of(version: int, present: set[str]) -> str | None:
 
 
 def _directories(namespace: str) -> Iterator[str]:
-    """The paths that the dotted ``namespace`` may stand for, the nested one first: a/b, then a.b.
+    """The possible paths of the dotted ``namespace``, the nested one first: a/b, then a.b.
 
-    Their number doubles with every dot, so an absurdly deep namespace gets only the likelier ones.
+    Their number doubles with every dot, so a very deep namespace gets only the more likely ones.
     """
     parts = namespace.split(".")
     combinations = itertools.product("/.", repeat=len(parts) - 1)

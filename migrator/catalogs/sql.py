@@ -1,7 +1,7 @@
 """SQL (JDBC) catalogs on SQLite, PostgreSQL and MySQL: reads and writes their tables directly.
 
-It does not use pyiceberg's SqlCatalog, which creates missing tables, although planning must
-not write, and has no compare-and-swap. Both pyiceberg and Java read and write these tables.
+It does not use pyiceberg's SqlCatalog, because that creates missing tables, while planning must not write, and has no
+compare-and-swap. Both pyiceberg and Java read and write these tables.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class SqlCatalog:
         return cls(name, required(name, cls.kind, properties, "uri"))
 
     def __init__(self, name: str, uri: str) -> None:
-        """Connects. Raises ConfigError for a URI that cannot be meant or a missing driver, CatalogError
+        """Connects. Raises ConfigError for an invalid URI or a missing driver, CatalogError
         if the database cannot be reached or has no catalog in it. Never creates a file or a table."""
         url = parsed_url(name, uri)
         self.name = name
-        # The query may hold a password too, and is of no use to a reader.
+        # The query may contain a password, too, and is not needed in messages.
         self._shown = url.set(query={}).render_as_string(hide_password=True)
         if is_sqlite(url) and not Path(url.database or "").is_file():
             raise CatalogError(
@@ -105,7 +105,7 @@ class SqlCatalog:
         kind = c.iceberg_type if self._typed else sa.null()
         query = (
             sa.select(c.table_namespace, c.table_name, c.metadata_location, kind)
-            # A row without a location is no table yet; pyiceberg skips it too.
+            # A row without a location is not a table yet; pyiceberg skips it, too.
             .where(same(c.catalog_name, self.name), c.metadata_location.is_not(None))
             .order_by(c.table_namespace, c.table_name)
         )
@@ -120,7 +120,7 @@ class SqlCatalog:
     def neighbours(self) -> Iterator[Neighbour]:
         """Rows with another catalog_name, those of other schemas (on MySQL: databases) that may be read, and this
         catalog's own rows that are neither a table nor a view."""
-        with self._read() as connection:  # no query stays open between two rows: SQLite would let nobody write
+        with self._read() as connection:  # no query stays open between two rows: SQLite would block writers
             found = _neighbours(connection, "", ~same(TABLES.c.catalog_name, self.name))
             found += _of_no_kind(connection, self.name) if self._typed else []
             schemas = other_schemas(connection, TABLES.name)
@@ -130,7 +130,7 @@ class SqlCatalog:
                 with self._reading.connect() as connection:
                     found = _neighbours(connection, schema, sa.true())
             except SQLAlchemyError:
-                continue  # another tenant's schema: not ours to read
+                continue  # another tenant's schema, which may not be read
             yield from found
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
@@ -156,7 +156,7 @@ class SqlCatalog:
     # -- the swap ------------------------------------------------------------------------------------
 
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """One transaction over everything: a single miss rolls all of it back. See :class:`Catalog`."""
+        """Change everything in one transaction: a single mismatch rolls it back. See :class:`Catalog`."""
         for table in tables:
             self._require_short(self._pointer(table), table.new)
         for item in namespaces:
@@ -169,7 +169,7 @@ class SqlCatalog:
                 self._swap_property(connection, item)
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """Set one of the pointers to what it is, in a transaction that is rolled back. See :class:`Catalog`."""
+        """Set one of the pointers to its present value, in a transaction that is rolled back. See :class:`Catalog`."""
         if not tables:
             return
         location = TABLES.c.metadata_location
@@ -233,8 +233,8 @@ class SqlCatalog:
         return changed == 1
 
     def _require_done(self, what: str, found: str | None, asked: Repoint | NamespaceRepoint) -> None:
-        """Accept what an earlier, interrupted run has swapped already; anything else is stale, but for a database that
-        ignores the change: a new plan would not help."""
+        """Accept a pointer that an earlier, interrupted run has swapped already. Raises CatalogError if the database
+        ignored the change, which a new plan would not help, and PlanStale for any other value."""
         if found == asked.new:
             return
         if found == asked.expected:
@@ -252,7 +252,7 @@ class SqlCatalog:
     def _require_short(self, what: str, new: str) -> None:
         if len(new) > MAX_LOCATION:
             raise CatalogError(
-                f"{what} would get {len(new):,} characters; a SQL catalog holds {MAX_LOCATION:,}."
+                f"{what} would get {len(new):,} characters; a SQL catalog stores {MAX_LOCATION:,}."
                 f" Nothing in catalog {self.name!r} was changed.",
                 next_move="Choose a shorter target prefix and plan again.",
             )
@@ -261,7 +261,7 @@ class SqlCatalog:
         tables = [TABLES.name, PROPERTIES.name] if self._stores_properties else [TABLES.name]
         require_transactions(connection, tables)
 
-    # -- small things --------------------------------------------------------------------------------
+    # -- helpers --------------------------------------------------------------------------------
 
     def _named(self, namespace: str, name: str) -> sa.ColumnElement[bool]:
         c = TABLES.c
@@ -286,12 +286,12 @@ class SqlCatalog:
         try:
             yield
         except SQLAlchemyError as error:
-            # The driver's own words: SQLAlchemy's would add the statement and its parameters.
+            # The driver's own message: SQLAlchemy's would add the statement and its parameters.
             cause = error.orig if isinstance(error, DBAPIError) else error
             reason = " ".join(str(cause).split())
             raise CatalogError(
                 f"Catalog {self.name!r} ({self._shown}) cannot be {doing}: {reason}.",
-                next_move="Check its uri and that nobody else holds it, then run the same command again.",
+                next_move="Check its uri and that nobody else has locked it, then run the same command again.",
             ) from error
 
 

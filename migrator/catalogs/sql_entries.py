@@ -28,11 +28,11 @@ PROPERTIES = sa.table(
     sa.column("property_value", sa.String),
 )
 EXISTS = "exists"
-"""The property by which pyiceberg and Java store a namespace that has no other one."""
+"""The property with which pyiceberg and Java store a namespace that has no other properties."""
 
 
 class _NotKept(Exception):
-    """Rolls a trial back."""
+    """Raised to roll a test back."""
 
 
 class SqlEntries:
@@ -53,10 +53,10 @@ class SqlEntries:
         self._name, self._changing, self._typed, self._properties = name, changing, typed, properties
 
     def check(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """See :class:`Entries`. Makes them all, in a transaction that is rolled back."""
+        """See :class:`Entries`. Makes all of them, in a transaction that is rolled back."""
         views = [f"{view.namespace}.{view.name}" for view in tables if view.kind == VIEW]
         if views and not self._typed:
-            raise CannotRepoint(f"Catalog {self._name!r} has the old schema, which knows no views: {views[0]}.")
+            raise CannotRepoint(f"Catalog {self._name!r} has the old schema, which has no views: {views[0]}.")
         try:
             with self._changing() as connection:
                 self._add(connection, tables, namespaces)
@@ -115,7 +115,7 @@ class SqlEntries:
             connection.execute(sa.insert(PROPERTIES).values(row))
 
     def _found(self, connection: sa.Connection, table: Repoint) -> str | None:
-        """Where the entry of this name is now; "" if it has no pointer, None if there is none."""
+        """The present pointer of the entry; "" if it has no pointer, None if there is no entry."""
         query = sa.select(TABLES.c.metadata_location).where(self._named(table)).with_for_update()
         rows = connection.execute(query).all()
         return (rows[0][0] or "") if rows else None

@@ -1,8 +1,8 @@
 """A catalog whose tables move into another catalog: ``[catalogs.NAME.target]`` in lake.toml.
 
 The old catalog is only read. At the cutover each table gets an entry of the same namespace and name in the target
-catalog; on the way back that entry is removed. A table is where its entry in the target catalog points, if it has one,
-else where the old catalog points (issue 14).
+catalog; a rollback removes that entry. The pointer of a table is that of its entry in the target catalog, if it has
+one, otherwise that of the old catalog (issue 14).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from migrator.layout import Location
 
 SHOWN = 5
 TAKEN = "Rename or remove that entry of the target catalog, without its files, if nobody needs it. Then plan again."
-"""What to do about an entry of somebody else's."""
+"""What to do about an entry that somebody else made."""
 
 
 class TwoCatalogs:
@@ -40,14 +40,14 @@ class TwoCatalogs:
         for catalog, which in ((old, f"[catalogs.{old.name}]"), (target, f"[catalogs.{old.name}.target]")):
             if not catalog.stores_pointers:
                 raise ConfigError(
-                    f'{which} is of type "{catalog.kind}", which has no entries: such a table is found by its place, '
-                    "so it cannot move to another catalog, or from one.",
-                    next_move=f"Remove [catalogs.{old.name}.target], or name a catalog of another type.",
+                    f'{which} is of type "{catalog.kind}", which has no entries: such a table is found by its folder, '
+                    "so it cannot move to or from another catalog.",
+                    next_move=f"Remove [catalogs.{old.name}.target], or give a catalog of another type.",
                 )
         if (old.describe(), old.name) == (target.describe(), target.name):
             raise ConfigError(
                 f"[catalogs.{old.name}.target] is the same catalog as [catalogs.{old.name}].",
-                next_move="Remove it: the pointers are changed in the catalog itself then.",
+                next_move="Remove it: then the pointers are changed in the catalog itself.",
             )
         self.old, self.target = old, target
         self.name, self.kind = old.name, old.kind
@@ -73,8 +73,9 @@ class TwoCatalogs:
     # -- reading -------------------------------------------------------------------------------------
 
     def tables(self) -> list[CatalogTable]:
-        """The tables of the old catalog, and those of the target catalog that are in the target bucket. An entry of the
-        target catalog for one of the old tables that points elsewhere is somebody else's: see :meth:`in_both`."""
+        """The tables of the old catalog, and those of the target catalog that are in the target bucket. Somebody else
+        made an entry of the target catalog that has the name of an old table and points elsewhere: see
+        :meth:`in_both`."""
         there = [table for table in self.target.tables() if self.is_in_target(table.metadata_location)]
         found = {(table.namespace, table.name): table for table in self.old.tables()}
         for table in there:
@@ -84,7 +85,7 @@ class TwoCatalogs:
         return [found[name] for name in sorted(found)]
 
     def in_both(self) -> list[tuple[CatalogTable, str]]:
-        """The tables of the old catalog whose names the target catalog has, too, and where that one points."""
+        """The tables of the old catalog whose names the target catalog has, too, each with the pointer there."""
         there = {(table.namespace, table.name): table.metadata_location for table in self.target.tables()}
         found = [(table, there.get((table.namespace, table.name), "")) for table in self.old.tables()]
         return [(table, at) for table, at in found if at]
@@ -95,7 +96,7 @@ class TwoCatalogs:
         return at is not None and at.bucket == self._bucket
 
     def neighbours(self) -> Iterator[Neighbour]:
-        """See :class:`Catalog`. Also what only the target catalog has, outside the target bucket."""
+        """See :class:`Catalog`. Also the tables that are only in the target catalog, outside the target bucket."""
         yield from self.old.neighbours()
         yield from self.neighbours_of_target()
         known = {(table.namespace, table.name) for table in self.old.tables()}
@@ -105,26 +106,26 @@ class TwoCatalogs:
                 yield Neighbour("", self.target.name, table.namespace, table.name, table.metadata_location, reason)
 
     def neighbours_of_target(self) -> Iterator[Neighbour]:
-        """What is kept beside the target catalog, but for the old catalog itself, which may be in the same database."""
+        """The neighbours of the target catalog, without the old catalog itself, which may be in the same database."""
         same_place = self.old.describe() == self.target.describe()
         for neighbour in self.target.neighbours():
             if not (same_place and not neighbour.schema and neighbour.catalog == self.old.name):
                 yield neighbour
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
-        """None that would change: the old catalog is only read, and in the target catalog a namespace gets its
-        properties when it is made."""
+        """Empty, because none changes: the old catalog is only read, and in the target catalog a namespace gets its
+        properties when it is created."""
         return []
 
     def current(self, namespace: str, name: str) -> str | None:
-        """See :class:`Catalog`. What the target catalog has of this name counts, wherever it points."""
+        """See :class:`Catalog`. An entry of this name in the target catalog counts, wherever it points."""
         return self.target.current(namespace, name) or self.old.current(namespace, name)
 
     def how_to_adopt(self, namespace: str, name: str, metadata_location: str) -> str:
         """See :class:`Catalog`."""
         return f"register {metadata_location} as {namespace}.{name} in {self.describe_target()}, and plan again."
 
-    # -- the cutover, and the way back -------------------------------------------------------------------
+    # -- the cutover, and the rollback -------------------------------------------------------------------
 
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
         """See :class:`Catalog`. To the target bucket: makes entries in the target catalog. Out of it: removes them.
@@ -153,7 +154,7 @@ class TwoCatalogs:
             self.target.entries().check(adding, self._properties())
 
     def taken_entries(self, tables: Sequence[Repoint]) -> list[str]:
-        """For each of these tables whose entry in the target catalog is somebody else's: a sentence with both
+        """For each of these tables that has an entry of somebody else in the target catalog: a sentence with both
         pointers. None of the tables may be cut over yet."""
         found = []
         for table in tables:
@@ -166,13 +167,13 @@ class TwoCatalogs:
         return self.is_in_target(table.new) and not self.is_in_target(table.expected)
 
     def _has_entry(self, table: Repoint) -> bool:
-        """True if the target catalog has an entry in the target bucket; another one is not this plan's."""
+        """True if the target catalog has an entry in the target bucket; another entry does not belong to this plan."""
         now = self.target.current(table.namespace, table.name)
         return now is not None and self.is_in_target(now)
 
     def _check_old(self, tables: Sequence[Repoint]) -> None:
-        """The old catalog has the tables where they are expected, but for those that are registered already. Raises
-        PlanStale."""
+        """Check that the pointers in the old catalog are the expected ones, except for tables that are registered
+        already. Raises PlanStale."""
         for table in tables:
             if self.target.current(table.namespace, table.name) == table.new:
                 continue
@@ -187,6 +188,6 @@ class TwoCatalogs:
         if self._namespaces is None:
             self._namespaces = {}
             for namespace, key, value in self.old.namespace_properties():
-                if key != "exists":  # how a SQL catalog stores a namespace without properties
+                if key != "exists":  # a SQL catalog stores a namespace without properties this way
                     self._namespaces.setdefault(namespace, {})[key] = self._mapped(value) or value
         return self._namespaces

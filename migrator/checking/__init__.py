@@ -1,1 +1,2 @@
-"""``migrator check``: has the lake the folder structure that it should have, and what still names an old place?"""
+"""``migrator check``: compares the folder structure of a lake with the expected one, and finds what still names an old
+place."""

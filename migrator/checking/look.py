@@ -1,6 +1,6 @@
 """The check of a lake: list it, compare its folders with the structure, and read what may name an old bucket.
 
-Nothing is written. Only a server that does not answer, or refuses to list the target, ends the check: whatever else
+Nothing is written. The check only fails if a server does not answer or refuses to list the target; anything else that
 cannot be read becomes a finding.
 """
 
@@ -37,7 +37,8 @@ ORDER = (WARN, INFO)
 
 @dataclass(frozen=True)
 class Checking:
-    """A lake, and how to reach it. ``wanted``: layers that are to be made. ``watch`` is told of what is seen."""
+    """A lake, and how to reach it. ``wanted``: new layers that the user wants to add. ``watch`` gets everything that is
+    read."""
 
     settings: Settings
     layout: Layout
@@ -50,7 +51,7 @@ class Checking:
 
 def check(asked: Checking) -> LakeCheck:
     """Check the lake. Raises NotFound if neither the target nor an old bucket exists, StoreError if the target cannot
-    be listed, ConfigError for a name in [rewrite-config] that cannot be one."""
+    be listed, ConfigError for an invalid name in [rewrite-config]."""
     settings, layout, store = asked.settings, asked.layout, asked.store
     names = settings.script_names(layout)
     structure = Structure(layout, settings.check_layers, asked.wanted)
@@ -83,7 +84,7 @@ def check(asked: Checking) -> LakeCheck:
 
 
 def accepted(found: Iterable[Finding], codes: Collection[str]) -> Iterator[Finding]:
-    """The findings; those with one of these codes are only for information."""
+    """The findings. Those with one of these codes become information."""
     for finding in found:
         yield replace(finding, severity=INFO) if finding.code in codes else finding
 
@@ -92,8 +93,8 @@ def accepted(found: Iterable[Finding], codes: Collection[str]) -> Iterator[Findi
 
 
 def _old_buckets(store: Store, layout: Layout, *, must_answer: bool) -> dict[str, str]:
-    """Old bucket → what is known of it. ``must_answer``: raise Unreachable if their server is silent. It may be, if the
-    target is on another one: the old server may be gone for good."""
+    """Old bucket → its state. ``must_answer``: raise Unreachable if their server does not answer. If the target is on
+    another server, the old server may have been removed."""
     states: dict[str, str] = {}
     for bucket in layout.moved_buckets:
         try:
@@ -101,7 +102,7 @@ def _old_buckets(store: Store, layout: Layout, *, must_answer: bool) -> dict[str
         except Unreachable:
             if must_answer:
                 raise
-            return dict.fromkeys(layout.moved_buckets, UNKNOWN)  # each would be waited for
+            return dict.fromkeys(layout.moved_buckets, UNKNOWN)  # waiting for each would take long
         except StoreError:
             states[bucket] = UNKNOWN
     return states
@@ -114,7 +115,7 @@ def _state_of(store: Store, bucket: str) -> str:
 
 
 def _list(asked: Checking, seen: Seen, structure: Structure, old: Mapping[str, str], *, target_exists: bool) -> None:
-    """List the target, and of the old buckets what no folder of the target holds yet."""
+    """List the target, and those old buckets whose folders at the target are still empty."""
     if target_exists:
         seen.list_target(asked.store, asked.progress)
     _compare(asked, structure, seen.at_target(), PRESENT)
@@ -130,7 +131,7 @@ def _list(asked: Checking, seen: Seen, structure: Structure, old: Mapping[str, s
     structure.finish()
     for folder in structure.folders:
         if folder.state == PRESENT:
-            for stream in folder.streams:  # a stream may have run meanwhile
+            for stream in folder.streams:  # a stream may have written meanwhile
                 key = folder.key_of(stream)
                 stream.trouble = trouble_now(asked.store, asked.layout.target_bucket, key, stream.trouble)
 
@@ -152,7 +153,7 @@ def _folder(structure: Structure, target: str) -> str:
 
 
 def _buckets(layout: Layout, old: Mapping[str, str], structure: Structure, *, target_exists: bool) -> Iterator[Finding]:
-    """What is to be said of the buckets themselves."""
+    """The findings about the buckets themselves."""
     if not target_exists:
         place = f"s3://{layout.target_bucket}/"
         move = '"migrator migrate" creates it, or create it yourself.'
@@ -180,7 +181,7 @@ def _carriers(asked: Checking, seen: Seen) -> Iterator[Finding]:
                 yield row
 
         for mention in in_carriers(rows(), asked.store, asked.layout):
-            move = 'In an old bucket: "migrator migrate" rewrites it. At the target: have its program write it anew.'
+            move = 'In an old bucket: "migrator migrate" rewrites it. At the target: let its program write it again.'
             yield Finding.of("old-path-in-log", mention.place, f"{mention.message} ({mention.code})", move)
 
 
@@ -189,7 +190,7 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
     old_bucket = re.compile(rf"(?<![A-Za-z0-9._-]){names.old_bucket}")
 
     def look(script: Script, data: bytes) -> list[tuple[str, bool]]:
-        """(what is said of a place, whether it certainly names an old one)"""
+        """(text about a place in the script, whether it certainly names an old place)"""
         done = rewrite_bytes(script[1], data, names)
         if done is None:
             return []
@@ -207,7 +208,7 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
     for outcome in sorted(outcomes, key=lambda outcome: outcome.item):
         place = f"s3://{outcome.item[0]}/{outcome.item[1]}"
         if isinstance(outcome, Failed):
-            if not isinstance(outcome.error, NotFound):  # else it was removed since it was listed
+            if not isinstance(outcome.error, NotFound):  # otherwise it was removed since it was listed
                 yield not_checked(place, outcome.error)
         else:
             yield from _of_script(place, outcome.result, asked.settings.rewrite_config(place))

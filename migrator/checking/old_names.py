@@ -1,6 +1,6 @@
-"""What still names an old place: the parts of that question that ``check`` and ``retire`` share.
+"""Finds what still names an old place.
 
-``check`` asks it of a lake, ``retire`` of one plan (:mod:`migrator.retiring.still_named`).
+``check`` (for a lake) and ``retire`` (for one plan, :mod:`migrator.retiring.still_named`) share these functions.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def moved(layout: Layout, uri: str) -> bool:
     if at is None or at.bucket not in layout.moved_buckets:
         return False
     rule = layout.rule_for(at.bucket, at.key)
-    # The root of a bucket of which only parts move is as good as these parts.
+    # The root of a bucket counts if any part of the bucket moves.
     return rule.target is not None if rule else not at.key
 
 
@@ -71,7 +71,7 @@ def tables_of(catalog: Catalog) -> list[CatalogTable]:
 
 
 def in_neighbours(layout: Layout, catalog: Catalog, neighbours: Iterable[Neighbour]) -> Iterator[Mention]:
-    """What is kept beside a catalog and points to an old place."""
+    """Entries in the same database or service as a catalog that point to an old place."""
     for neighbour in neighbours:
         if moved(layout, neighbour.metadata_location):
             schema = f"{neighbour.schema}." if neighbour.schema else ""
@@ -87,8 +87,8 @@ def in_texts(layout: Layout, name: str, data: bytes, location: str) -> Iterator[
 
 
 def _texts(data: bytes, place: str) -> Iterator[tuple[str, str]]:
-    """(what it is, the text) of what a rewrite leaves as it is and readers may follow. Summaries of snapshots are left
-    out: they tell what was done once."""
+    """(description, text) of the texts that a rewrite does not change and that readers may use as paths. Summaries of
+    snapshots are left out: they describe past operations."""
     if is_view_metadata(data, place):
         view = read_view(data, place)
         yield from view.sql
@@ -100,26 +100,26 @@ def _texts(data: bytes, place: str) -> Iterator[tuple[str, str]]:
 
 def in_carriers(rows: Iterable[tuple[str, str, int, str]], store: Store, layout: Layout) -> Iterator[Mention]:
     """The logs, checkpoints and manifests that hold, or may hold, paths to an old place. ``rows``: (bucket, key, size
-    in bytes, ETag) of files whose names say that they may be one."""
+    in bytes, ETag) of files with the name of one."""
     for finding in carrier_findings(rows, store, layout):
         if finding.severity != INFO:
             yield Mention(finding.place, finding.message, finding.code)
 
 
 def is_script(column: str) -> str:
-    """SQL: the name of the object whose key is in ``column`` ends like that of a script or of settings."""
+    """SQL condition: the key in ``column`` ends like that of a script or of a settings file."""
     return " OR ".join(f"{column} LIKE '%.{ending}'" for ending in _ENDINGS)
 
 
 def has_script_name(key: str) -> bool:
-    """True if the name of an object ends like that of a script or of settings."""
+    """True if a key ends like that of a script or of a settings file."""
     return key[-12:].lower().endswith(_SUFFIXES)
 
 
 def read_scripts(
     store: Store, scripts: Iterable[Script], look: Callable[[Script, bytes], Result]
 ) -> Iterator[Done[Script, Result] | Failed[Script]]:
-    """Read these files, several at once: what ``look`` says of each, or why it cannot be read."""
+    """Read these files, several at once, and yield the result of ``look`` for each, or why it cannot be read."""
 
     def read(script: Script) -> Result:
         return look(script, store.get(*script).data)

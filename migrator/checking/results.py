@@ -1,4 +1,4 @@
-"""What ``check`` found."""
+"""The result of ``check``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from migrator.checking.structure import Folder, Part
 from migrator.findings import BLOCK, WARN, Finding
 
 EXISTS, EMPTY, GONE, UNKNOWN = "has objects", "empty", "gone", "unknown"
-"""What is known of an old bucket."""
+"""The states of an old bucket."""
 
 
 @dataclass
@@ -23,7 +23,7 @@ class LakeCheck:
     old_buckets: dict[str, str]
     """Old bucket → :data:`EXISTS`, :data:`EMPTY`, :data:`GONE` or :data:`UNKNOWN`."""
     catalogs: list[str]
-    """The catalogs that were asked."""
+    """The catalogs that were read."""
     tables_read: int = 0
     scripts_read: int = 0
     findings: list[Finding] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What was listed, in a temporary database on disk, so that memory stays flat however many objects there are."""
+"""The listed objects, in a temporary database on disk, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Seen:
         self._scripts = tuple(f"{folder}/" for folder in scripts)
         self._metadata: dict[str, tuple[int, str]] = {}
         self._lock = Lock()
-        # A file of its own, which is removed at the end. Threads that read tables note what these name.
+        # A temporary file, which is removed at the end. Threads that read tables write the paths in these to it.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
@@ -48,18 +48,18 @@ class Seen:
         )
 
     def close(self) -> None:
-        """Forget everything."""
+        """Remove the database."""
         self._db.close()
 
     # -- listing ---------------------------------------------------------------------------------------
 
     def list_target(self, store: Store, progress: Progress) -> None:
-        """List the target, but for what migrator keeps there for itself. Raises StoreError."""
+        """List the target, without migrator's own objects. Raises StoreError."""
         for _, page in list_pages(store, [(self._target, "")], progress, "listing the target"):
             self._add((self._target, o.key, None, o.size, o.etag, o.modified) for o in page if not is_own(o.key))
 
     def list_old(self, store: Store, layout: Layout, progress: Progress) -> None:
-        """List what the rules of this layout would move. Raises StoreError."""
+        """List the objects that the rules of this layout would move. Raises StoreError."""
         places = source_places(layout)
         for bucket, page in list_pages(store, places, progress, "listing the old buckets"):
             self._add(self._old_rows(layout, bucket, page))
@@ -79,12 +79,12 @@ class Seen:
     # -- what is there -----------------------------------------------------------------------------------
 
     def at_target(self) -> Iterator[tuple[str, int]]:
-        """(key, size) of everything in the target, in order. What is to be read later is noted on the way."""
+        """(key, size) of everything in the target, in order. Notes which of them must be read later."""
         query = f"SELECT bucket, key, key, size, etag, {NARROW} FROM seen WHERE bucket = ? ORDER BY key"
         yield from self._noted(self._db.execute(query, (self._target,)))
 
     def in_old_buckets(self) -> Iterator[tuple[str, int]]:
-        """(place, size) of what was listed of the old buckets, in order. What is to be read later is noted, too."""
+        """(place, size) of the listed objects of the old buckets, in order. Notes which of them must be read later."""
         query = f"SELECT bucket, key, place, size, etag, {NARROW} FROM seen WHERE bucket <> ? ORDER BY place"
         yield from self._noted(self._db.execute(query, (self._target,)))
 
@@ -114,11 +114,11 @@ class Seen:
         return self._db.execute(query, (self._target, folder, folder)).fetchone() is not None
 
     def carriers(self) -> Iterator[tuple[str, str, int, str]]:
-        """(bucket, key, size, ETag) of what may be a log, checkpoint or manifest with absolute paths."""
+        """(bucket, key, size, ETag) of objects that may be a log, checkpoint or manifest with absolute paths."""
         yield from self._db.execute("SELECT bucket, key, size, etag FROM noted WHERE kind = ?", (CARRIER,))
 
     def scripts(self) -> tuple[list[tuple[str, str]], int]:
-        """(bucket, key) of the scripts to read, and how many more there are, which are too large or too many."""
+        """(bucket, key) of the scripts to read, and how many more there are that are too large or over the limit."""
         (total,) = self._db.execute("SELECT count(*) FROM noted WHERE kind = ?", (SCRIPT,)).fetchone()
         rows = self._db.execute(
             "SELECT bucket, key, size FROM noted WHERE kind = ? AND size <= ? ORDER BY bucket, key LIMIT ?",
@@ -134,7 +134,7 @@ class Seen:
         """Folder → key of its newest table metadata file, of all folders in the target that have one."""
         return {folder: key for folder, (_, key) in self._metadata.items()}
 
-    # -- what the tables name, for who counts it -----------------------------------------------------------
+    # -- paths in the tables, for metrics -----------------------------------------------------------
 
     def note_named(self, rows: Iterable[tuple[str, bool]]) -> None:
         """(key in the target, whether it is a file of deletes) of what a table names. From any thread."""

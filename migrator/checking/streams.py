@@ -1,6 +1,6 @@
-"""Checkpoints of streams: which folders are one, and is each whole? Keys in, answers out. Pure: no I/O.
+"""Finds the checkpoints of streams in a sequence of keys, and whether each is complete. Pure: no I/O.
 
-What a checkpoint of Spark must have is said in :mod:`migrator.carriers.checkpoints`. One of Flink is a folder ``chk-N``
+:mod:`migrator.carriers.checkpoints` describes the files of a Spark checkpoint. A Flink checkpoint is a folder ``chk-N``
 with the file ``_metadata``.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from migrator.carriers.checkpoints import Checkpoint, part_of
 
 MOST_STREAMS = 20_000
-"""How many checkpoints are looked at; further ones are only counted with the objects."""
+"""The most checkpoints that are checked; further ones are only counted as objects."""
 
 _FLINK = re.compile(r"(?:(.*)/)?chk-\d+/_metadata")
 _STATE = "_metadata"
@@ -22,7 +22,7 @@ _STATE = "_metadata"
 @dataclass
 class Stream:
     """One checkpoint. ``folder``: its key, without a slash at its end; ``trouble``: what it lacks, in words that follow
-    its place, or "" if it is whole; ``batches``: how many were committed and are still recorded."""
+    its place, or "" if it is complete; ``batches``: how many were committed and are still recorded."""
 
     folder: str
     of_flink: bool = False
@@ -31,15 +31,15 @@ class Stream:
 
 
 class Streams:
-    """Collects the checkpoints below one folder. Keys must come in order: then the numbers of the batches are only kept
-    of the checkpoint whose keys are coming."""
+    """Collects the checkpoints below one folder. Keys must come in order, so that the numbers of batches are in memory
+    for one checkpoint at a time."""
 
     def __init__(self) -> None:
         self._found: dict[str, Stream] = {}
         self._coming: dict[str, Checkpoint] = {}
 
     def add(self, key: str) -> None:
-        """Take in one key."""
+        """Add one key."""
         for root in [root for root in self._coming if root and not key.startswith(f"{root}/")]:
             self._finish(root)
         if flink := _FLINK.fullmatch(key):
@@ -57,7 +57,7 @@ class Streams:
         self._found[root] = Stream(root, trouble=checkpoint.trouble(), batches=len(checkpoint.commits))
 
     def finish(self) -> list[Stream]:
-        """All keys came: the checkpoints in the order of their folders."""
+        """Call it after the last key. Returns the checkpoints in the order of their folders."""
         for root in list(self._coming):
             self._finish(root)
         return [self._found[folder] for folder in sorted(self._found)]

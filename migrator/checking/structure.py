@@ -1,6 +1,6 @@
-"""The folder structure that a lake should have, and the one that it has: keys in, folders and findings out. Pure.
+"""Compares the folder structure of a lake with the expected one: keys in, folders and findings out. Pure.
 
-The folders that are expected are the prefixes of the layout, and the layers of ``[check] layers``. What one is for
+The expected folders are the prefixes of the layout, and the layers of ``[check] layers``. The purpose of a folder
 follows from its name: ``warehouse`` has a folder for each namespace, ``checkpoints`` one for each stream, ``logs`` one
 for each application, ``scripts`` has scripts; every other one is a layer.
 """
@@ -18,18 +18,18 @@ from migrator.planfile.queries import is_hadoop_marker
 
 WAREHOUSE, LAYER, CHECKPOINTS, LOGS, SCRIPTS = "warehouse", "layer", "checkpoints", "logs", "scripts"
 KINDS = (WAREHOUSE, LAYER, CHECKPOINTS, LOGS, SCRIPTS)
-"""What a folder is for, in the order in which they are shown."""
+"""The purposes of folders, in the order in which they are shown."""
 PRESENT, OLD, MISSING = "present", "in old buckets", "missing"
-"""Where what a folder is for is now."""
+"""Where the objects of a folder are now."""
 MOST_PARTS = 1_000
-"""How many folders inside of a folder are kept one by one; the rest are counted."""
+"""How many folders inside a folder are kept one by one; the rest are counted."""
 DATABASE = ".db"
 """How the folder of a namespace in a warehouse ends, as Spark's and pyiceberg's catalogs name it."""
 
 
 @dataclass
 class Part:
-    """A folder inside of a folder, or one at the root of the bucket. ``name`` has no slash at its end."""
+    """A folder inside a folder, or at the root of the bucket. ``name`` has no slash at its end."""
 
     name: str
     objects: int = 0
@@ -75,13 +75,13 @@ class Folder:
     state: str = MISSING
     parts: Parts = field(default_factory=Parts)
     loose: int = 0
-    """Objects that lie right in it, in no folder of their own."""
+    """Objects directly in the folder, not in a folder inside it."""
     loose_example: str = ""
     streams: list[Stream] = field(default_factory=list)
 
     @property
     def layer(self) -> str:
-        """The last part of its name: that of a layer, which its namespace has, too."""
+        """The last part of its name: the name of a layer, and of its namespace."""
         return self.name.rpartition("/")[2]
 
     def key_of(self, stream: Stream) -> str:
@@ -89,7 +89,7 @@ class Folder:
         return f"{self.name}/{stream.folder}".rstrip("/")
 
     def streams_in(self, part: str) -> list[Stream]:
-        """The checkpoints in a folder inside of it."""
+        """The checkpoints in a folder inside this one."""
         return [stream for stream in self.streams if stream.folder == part or stream.folder.startswith(f"{part}/")]
 
 
@@ -104,21 +104,22 @@ def expected_folders(layout: Layout, layers: Iterable[str]) -> list[Folder]:
 
 
 def _kind(name: str, bucket: str) -> str:
-    """What a folder is for, by its name or that of the bucket that becomes it."""
+    """The purpose of a folder, by its name or that of the bucket that becomes it."""
     known = [kind for kind in (name.rpartition("/")[2], bucket) if kind in KINDS and kind != LAYER]
     return known[0] if known else LAYER
 
 
 class Structure:
-    """The expected folders, and what is in the bucket. Keys come in order, those of one place after the other."""
+    """The expected folders, and the objects in the bucket. Keys must be added in order, one place after the other."""
 
     def __init__(self, layout: Layout, layers: Sequence[str] = (), wanted: Sequence[str] = ()) -> None:
-        """``layers``: those of lake.toml that no old bucket becomes. ``wanted``: more, which are to be made."""
+        """``layers``: those in lake.toml that no old bucket becomes. ``wanted``: new ones that the user wants to
+        add."""
         self.bucket, self.layers, self.wanted = layout.target_bucket, tuple(layers), tuple(wanted)
         self.known = tuple(folder.name for folder in expected_folders(layout, layers))
         self.folders = expected_folders(layout, (*layers, *wanted))
         self.whole = any(rule.target == "" for rule in layout.rules)
-        """A rule moves a bucket to the root of the target: then any folder there may belong."""
+        """True if a rule moves a bucket to the root of the target: then any folder there may be expected."""
         self.others = Parts()
         self.at_root: list[str] = []
         self.root_objects = 0
@@ -135,7 +136,7 @@ class Structure:
         return None
 
     def add(self, key: str, size: int, *, state: str = PRESENT) -> None:
-        """Take in an object. ``key``: its key in the target, or, with another ``state``, the key that it would have
+        """Add an object. ``key``: its key in the target, or, with another ``state``, the key that it would have
         there."""
         if is_hadoop_marker(key, size):
             return
@@ -161,13 +162,13 @@ class Structure:
             self.root_objects += 1
             if len(self.at_root) < EXAMPLES:
                 self.at_root.append(key)
-        elif first in self._by_top and "/" in rest:  # beside the folder lake/bronze/, say
+        elif first in self._by_top and "/" in rest:  # for example next to the folder lake/bronze/
             self.others.add(f"{first}/{rest.partition('/')[0]}", size)
         else:
             self.others.add(first, size)
 
     def finish(self) -> None:
-        """All keys were taken in."""
+        """Call it after the last key."""
         for folder in self.folders:
             if folder.kind == CHECKPOINTS:
                 folder.streams = self._streams[folder.name].finish()
@@ -175,12 +176,12 @@ class Structure:
     # -- findings --------------------------------------------------------------------------------------
 
     def findings(self) -> Iterator[Finding]:
-        """What is not as it should be, and what is worth knowing."""
+        """The findings about the structure."""
         if not self.whole:
             yield from self._outside()
         for folder in self.folders:
             if folder.state == OLD:
-                message = f"holds nothing yet: {counted(folder.objects, 'object')} for it lie in the old buckets"
+                message = f"is empty: {counted(folder.objects, 'object')} for it lie in the old buckets"
                 yield Finding.of("not-migrated", self._place(folder.name), message, 'Run "migrator plan".')
             elif folder.state == MISSING and folder.name not in self.wanted:
                 yield Finding.of("folder-missing", self._place(folder.name), "holds nothing yet")
@@ -202,7 +203,7 @@ class Structure:
     def _inside(self, folder: Folder) -> Iterator[Finding]:
         if folder.loose and folder.kind in (WAREHOUSE, CHECKPOINTS, LOGS):
             what = {WAREHOUSE: "namespace", CHECKPOINTS: "stream", LOGS: "application"}[folder.kind]
-            message = f"lies right in {folder.name}/, which has one folder for each {what}"
+            message = f"lies directly in {folder.name}/, which has one folder for each {what}"
             yield Finding.of("loose-object", f"s3://{self.bucket}/{folder.loose_example}", message, count=folder.loose)
         broken = [stream for stream in folder.streams if stream.trouble]
         for stream, count in first_of(broken, EXAMPLES):
@@ -216,7 +217,7 @@ class Structure:
                 yield Finding.of("no-checkpoint", place, "holds no checkpoint of Spark or Flink", count=count)
 
     def _where(self, name: str) -> Finding:
-        """Where a wanted layer goes."""
+        """The finding that says where a new layer goes."""
         if name in self.known:
             return Finding.of("new-layer", self._place(name), "belongs to the structure already")
         places = ["is the place of the new layer"]
@@ -229,7 +230,7 @@ class Structure:
         )
 
     def line_for(self, name: str) -> str:
-        """What lake.toml needs so that this folder belongs to the structure."""
+        """The line for lake.toml that adds this folder to the structure."""
         return f"[check] layers = {json.dumps(list(dict.fromkeys([*self.layers, *self.wanted, name])))}"
 
     def first_of_kind(self, kind: str) -> str:

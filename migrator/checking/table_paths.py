@@ -1,4 +1,4 @@
-"""Every path that a table or view names, as its metadata, manifest lists, manifests and position deletes have it."""
+"""Reads every path in the metadata, manifest lists, manifests and position deletes of a table or view."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ Named = tuple[str, str]
 
 
 class TablePaths:
-    """Reads the files of one table. A file that does not exist any more names nothing."""
+    """Reads the files of one table. A file that does not exist any more has no paths."""
 
     def __init__(self, store: Store, *, summaries: bool = True) -> None:
-        """``summaries``: what snapshots say that they did counts, too, where it looks like a path."""
+        """``summaries``: also yield values in snapshot summaries that look like paths."""
         self._store, self._summaries = store, summaries
 
     def of(self, metadata_location: str, watch: TableWatch | None = None) -> Iterator[Named]:
-        """Yield every path. ``watch`` is told of what is read. Raises MigratorError for a file that cannot be read."""
+        """Yield every path. ``watch`` gets everything that is read. Raises MigratorError for a file that cannot be
+        read."""
         watch = watch or TableWatch()
         try:
             data = self.read(metadata_location)

@@ -1,4 +1,5 @@
-"""The catalogs and the tables: what they point to, where the tables lie, and which old paths their files name."""
+"""Checks the catalogs and the tables: what they point to, where the tables lie, and which old paths their files
+name."""
 
 from __future__ import annotations
 
@@ -26,12 +27,12 @@ from migrator.store import Store
 
 MIGRATE = 'Run "migrator plan" to move it. If it was moved before, an old entry was restored: point it to the target.'
 WORKERS = 4
-"""How many tables are read at once. Few: the manifests of each are read in threads, too."""
+"""How many tables are read at once. It is low, because the manifests of each are read in threads, too."""
 REPAIR = 'Run "migrator repair" with the plan that moved the table, or rewrite these files with an engine.'
 
 
 def names_old(layout: Layout, path: str) -> bool:
-    """True for a path, in S3 or as a table from elsewhere records it, to what the layout moves."""
+    """True for a path to something that the layout moves, in S3 or in another file system."""
     return moved(layout, path) or (not is_s3(path) and layout.map_uri(path) is not None)
 
 
@@ -42,7 +43,7 @@ def not_checked(place: str, error: MigratorError) -> Finding:
 
 def old_warehouses(layout: Layout, catalogs: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
     """The catalogs whose warehouse, as pyiceberg's own configuration has it, is in an old bucket: programs that use it
-    make new tables there. ``catalogs``: what lake.toml gives, which may go on naming an old warehouse."""
+    make new tables there. ``catalogs``: the properties in lake.toml, which may still name an old warehouse."""
     for name, given in catalogs.items():
         warehouse = "" if "warehouse" in given else str(properties_of(name, given or None).get("warehouse", ""))
         if names_old(layout, warehouse):
@@ -52,8 +53,8 @@ def old_warehouses(layout: Layout, catalogs: Mapping[str, Mapping[str, str]]) ->
 
 
 class TableCheck:
-    """Looks at the catalogs, then at the tables in the target. ``leave``: names of tables that stay where they are.
-    ``watch`` is told of what is read."""
+    """Checks the catalogs, then the tables in the target. ``leave``: names of tables that stay where they are.
+    ``watch`` gets everything that is read."""
 
     def __init__(
         self, store: Store, layout: Layout, structure: Structure, seen: Seen, leave: Iterable[str], watch: Watch
@@ -62,7 +63,8 @@ class TableCheck:
         self._layout, self._structure, self._seen, self._leave = layout, structure, seen, tuple(leave)
         self._paths = TablePaths(store, summaries=False)
         self._one_server = store.ends[0] is store.ends[1]
-        """False: the old server may be gone, and with it the warehouse of a Hadoop catalog."""
+        """False if there are two servers: then the old one, and the warehouse of a Hadoop catalog on it, may not exist
+        any more."""
         self._tables: list[LakeTable] = []
         self.read = 0
         """How many tables of the target were read."""
@@ -112,7 +114,8 @@ class TableCheck:
                 yield Finding.of("old-namespace", f"{catalog.name}.{namespace}", message, move)
 
     def _old_pointer(self, catalog: Catalog, table: CatalogTable) -> Iterator[Finding]:
-        """The finding about a pointer to an old bucket. The files that a moved Hadoop table has left there are none."""
+        """The finding about a pointer to an old bucket. There is no finding for the old files of a moved Hadoop
+        table."""
         if not catalog.stores_pointers and self._has_moved(table.metadata_location):
             return
         left = is_named(table.catalog, table.namespace, table.name, self._leave)
@@ -126,7 +129,8 @@ class TableCheck:
         return new is not None and self._seen.has_below(new.key.rpartition("/")[0])
 
     def _old_of(self, catalog: TwoCatalogs) -> Iterator[Finding]:
-        """The old catalog of two, which is only read: what has an entry in the new one may stay."""
+        """The findings about an old catalog, which is only read: its entries of tables that are in the new catalog may
+        stay."""
         there = {(table.namespace, table.name) for table, at in catalog.in_both() if catalog.is_in_target(at)}
         for table in tables_of(catalog.old):
             if not names_old(self._layout, table.metadata_location):
@@ -163,8 +167,8 @@ class TableCheck:
             yield from found[table]
 
     def _failed(self, table: LakeTable, error: MigratorError) -> list[Finding]:
-        """The findings about a table that could not be read. In a lake in use it may have been committed to, or
-        dropped, since it was listed: then it is read where it is now."""
+        """The findings about a table that could not be read. In a lake in use, the table may have new commits, or may
+        have been dropped, since it was listed: then its present metadata is read."""
         try:
             if isinstance(error, NotFound):
                 now = table.in_catalog and table.in_catalog[0].current(table.namespace, table.in_catalog[1])
@@ -205,11 +209,11 @@ class TableCheck:
                     break
         for mention in in_texts(self._layout, table.name, data, table.metadata):
             if not named or f"mentions {named} " not in mention.message:
-                yield _finding(mention.code, mention, "Change it by hand if it matters.")
+                yield _finding(mention.code, mention, "Change it yourself if something uses it as a path.")
         watch.done()
 
     def _misplaced(self, table: LakeTable, location: str) -> Iterator[Finding]:
-        """A table whose location is neither in a warehouse nor in its layer."""
+        """The finding about a table whose location is neither in a warehouse nor in its layer."""
         at = Location.parse(location)
         if names_old(self._layout, location) or self._layout.stays(location) or self._structure.whole:
             return

@@ -1,7 +1,7 @@
-"""What a check sees on its way, for who wants to count it: :mod:`migrator.monitoring` does.
+"""Callbacks for everything that a check reads; :mod:`migrator.monitoring` counts it.
 
-The classes here do nothing. A check lists the target and reads the files of each table once; a subclass is told of
-both, so that nobody lists or reads them a second time.
+The classes here do nothing. A check lists the target and reads the files of each table once; subclasses get both, so
+that they are not listed or read a second time.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ class LakeTable:
 
 
 class TableWatch:
-    """Is told what the files of one table say, while they are read."""
+    """Callbacks for the files of one table, while they are read."""
 
     whole = False
-    """True: the files are read to the end, even after one has named an old place."""
+    """True to read all files, even after one has named an old place."""
 
     def metadata(self, metadata: TableMetadata, place: str) -> None:
-        """The table's metadata file was read, which is no view's. It comes before everything else."""
+        """The metadata file of a table, not of a view, was read. Called before all others."""
 
     def view(self) -> None:
-        """It is no table but a view: there are no files."""
+        """It is a view, which has no other files."""
 
     def manifest_list(self, path: str, manifests: Sequence[ManifestFile]) -> None:
         """This manifest list was read. All of them come before the first entry."""
@@ -64,7 +64,7 @@ class TableWatch:
 
 
 class Watch:
-    """Is told what a check of a lake sees."""
+    """Callbacks for the check of a lake."""
 
     def listed(self, seen: Seen, structure: Structure) -> None:
         """The target was listed, and its objects were sorted into the structure."""
@@ -73,7 +73,7 @@ class Watch:
         """This catalog was asked for its tables; ``error``: why it could not be read."""
 
     def table(self, table: LakeTable) -> TableWatch:
-        """A table is about to be read, in one of several threads; maybe again, if it was committed to meanwhile."""
+        """A table is about to be read, in one of several threads. Called again if it was committed to meanwhile."""
         return TableWatch()
 
     def unreadable(self, table: LakeTable, error: MigratorError) -> None:

@@ -17,14 +17,14 @@ from migrator.findings import ACCEPTABLE_AT_CHECK
     "layers",
     multiple=True,
     metavar="NAME",
-    help="A new layer that you want to add: say where it goes, and what lake.toml needs. Repeatable.",
+    help="A new layer that you want to add: shows where it goes, and what lake.toml needs. Repeatable.",
 )
 @click.option(
     "--accept",
     multiple=True,
     metavar="CODE",
     type=click.Choice(sorted(ACCEPTABLE_AT_CHECK)),
-    help='Do not fail because of this; see "migrator explain CODE". Repeatable.',
+    help='Do not fail because of findings with this code; see "migrator explain CODE". Repeatable.',
 )
 @json_option
 def check(lake: LakeOptions, layers: tuple[str, ...], accept: tuple[str, ...], as_json: bool) -> None:

@@ -23,10 +23,10 @@ def copy(plan: Path, copying: CopyOptions, watching: WatchOptions) -> None:
       migrator copy plans/lake.db        # again: only what is new
 
     Run it as often as you like. It also rewrites and compares the tables at the target as they are now, so that
-    "migrator cutover" has less to do. That finishes the migration once the writers have stopped.
+    "migrator cutover" has less to do. Run the cutover when the writers have stopped: it finishes the migration.
 
-    Changes since the plan was made are taken in, by making the plan anew under the same name. That stops if tables came
-    or went, or if something blocks now. No pointer changes.
+    Before each copy, the plan is made anew under the same name, so that it contains all changes. The command stops if
+    tables were added or removed, or if a finding blocks the plan. No pointer changes.
     """
     from migrator import api
     from migrator.reporting.json_forms import migration_json

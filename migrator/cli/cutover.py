@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--accept",
     multiple=True,
     type=click.Choice(sorted(AT_MIGRATION)),
-    help='Continue even if this was found before the cutover; see "migrator explain CODE". Repeatable.',
+    help='Continue despite findings with this code before the cutover; see "migrator explain CODE". Repeatable.',
 )
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @copy_options
@@ -54,7 +54,7 @@ def cutover(
       migrator cutover plans/lake.db --quiet-for 30s --wait 1h --fence --yes
 
     Stop the writers first, or while this waits. Then it copies what is new, rewrites the tables, compares them, changes
-    the pointers and verifies; it prints how long writers were held up. If it was interrupted, run it again.
+    the pointers and verifies; it prints how long the writers had to wait. If it was interrupted, run it again.
     """
     from migrator import api
     from migrator.reporting.live import cutover_question

@@ -52,8 +52,8 @@ def init(
 ) -> None:
     """Make the bucket of a new lake, and a lake.toml.
 
-    The bucket gets default encryption, and a rule that removes the parts of uploads that were never finished. Layers
-    are folders: they appear as data is written. What a bucket that exists already has, stays.
+    The bucket gets default encryption, and a lifecycle rule that removes the parts of unfinished uploads. Layers
+    are folders: they appear as data is written. An existing bucket keeps its settings.
 
     \b
     Example:
@@ -62,7 +62,7 @@ def init(
       migrator init --commands mc > create_buckets.sh
       migrator init --access bronze reader > bronze-reader.json
 
-    Shows first what it would make, and makes it with --yes. For a lake that moves from other buckets, use
+    Without --yes, only shows what it would make. For a lake that moves from other buckets, use
     "migrator plan" and "migrator settings" instead. Exits with 3 if the server refused what was asked for.
     """
     if sum(map(bool, (yes, kind, access))) > 1:

@@ -15,15 +15,16 @@ from migrator.errors import EXIT_FAILED
 @plan_argument
 @json_option
 def log(plan: Path, as_json: bool) -> None:
-    """Show everything that was done with PLAN.
+    """Show the log of PLAN.
 
     \b
     Example:
       migrator log plans/lake.db
       migrator log plans/lake.db --json > audit.json
 
-    That is: when, by whom, with which numbers, and every pointer before and after. Entries are only appended, and each
-    holds a digest over those before it. Exits with 3 if one was changed or removed.
+    It has everything that was done with the plan: when, by whom, with which numbers, and every pointer before and
+    after. Entries are only appended, and each contains a digest of those before it. Exits with 3 if one was changed or
+    removed.
     """
     from migrator import api
     from migrator.reporting.log import log_report

@@ -82,7 +82,7 @@ class _Main(click.Group):
     _asks_for_json = False
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """The whole command line. What cannot be printed before a command begins, such as ``--help``, is an error."""
+        """The whole command line. It is an error if ``--help`` or the like cannot be printed."""
         prepare_streams()
         try:
             return super().main(*args, **extra)
@@ -112,7 +112,8 @@ class _Main(click.Group):
             ctx.exit(EXIT_ERROR)
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
-        """Read the options before the name of the command. Errors in them are JSON, too, if that is asked for."""
+        """Read the options before the name of the command. Errors in them are printed as JSON, too, with ``--log-format
+        json``."""
         self._asks_for_json = asks_for_json(args)
         try:
             return super().make_context(info_name, args, *rest, **extra)
@@ -129,7 +130,7 @@ def _show_usage(error: click.ClickException, *, as_json: bool) -> NoReturn:
     if not as_json:
         raise error
     context = getattr(error, "ctx", None)
-    next_move = f"{context.command_path if context else 'migrator'} --help says what it takes."
+    next_move = f"{context.command_path if context else 'migrator'} --help shows its options."
     kind = type(error).__name__
     log_error(error.format_message(), next_move=next_move, error=kind, exit_code=error.exit_code)
     raise click.exceptions.Exit(error.exit_code)

@@ -70,10 +70,10 @@ def metrics(
     dashboard: bool,
     rules: bool,
 ) -> None:
-    """Give Prometheus the numbers of a lake: objects, tables, orphans, old paths.
+    """Export metrics of a lake for Prometheus: objects, tables, orphans, old paths.
 
-    For each folder of the structure and each table. Without --listen and -o, prints them once. Reads the lake as
-    "migrator check" does, and changes nothing.
+    There are metrics for each folder of the structure and each table. Without --listen and -o, prints them once. Reads
+    the lake as "migrator check" does, and changes nothing.
 
     \b
     Example:
@@ -83,8 +83,8 @@ def metrics(
       migrator metrics --dashboard > dashboard.json
       migrator metrics --rules > /etc/prometheus/migrator.rules.yml
 
-    What a check would find does not fail; a lake that cannot be listed does. Needs the package prometheus_client: pip
-    install 'lake-migrator[metrics]'.
+    Findings of "migrator check" do not change the exit code; a lake that cannot be listed is an error. Needs the
+    package prometheus_client: pip install 'lake-migrator[metrics]'.
     """
     if bool(listen) + bool(output) + dashboard + rules > 1:
         raise click.UsageError("Give one of --listen, -o, --dashboard and --rules.")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from migrator.copying.choices import AUTO, MAX_FAILURES, VERIFY
 from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
+from migrator.copying.verify_modes import AUTO, MAX_FAILURES, VERIFY
 from migrator.findings import AT_MIGRATION
 from migrator.layout import MEDALLION
 from migrator.settings.kinds import ENABLED, KEEP, SSE_KMS, SSE_S3, TRANSLATED, Decisions, option_of
@@ -160,7 +160,7 @@ class CountOptions:
 
 @dataclass(frozen=True)
 class AlsoRemove:
-    """What a retirement removes beside the sources."""
+    """What a retirement removes in addition to the sources."""
 
     remove_buckets: bool = False
     remove_old_entries: bool = False
@@ -184,7 +184,7 @@ class DecisionOptions:
 
 @dataclass(frozen=True)
 class NewLakeOptions:
-    """What a new lake is to be."""
+    """What a new lake gets."""
 
     target: str = ""
     layers: str = ""
@@ -357,14 +357,14 @@ count_options = _together(
         type=Duration(),
         default="72h",
         show_default=True,
-        help="Younger objects do not count as orphans: they may belong to a commit that is going on.",
+        help="Younger objects do not count as orphans: they may belong to a commit in progress.",
     ),
     click.option(
         "--most-tables",
         type=click.IntRange(0, 1_000_000),
         default=1_000,
         show_default=True,
-        help="How many tables have metrics of their own: unreadable ones first, then the largest.",
+        help="How many tables get separate metrics: unreadable ones first, then the largest.",
     ),
 )
 
@@ -420,7 +420,7 @@ decision_options = _together(
         "--shared",
         multiple=True,
         metavar="PREFIX",
-        help="What one old place had may hold for all that goes to this prefix. Repeatable.",
+        help="Apply the settings of one old place to everything that goes to this prefix. Repeatable.",
     ),
 )
 
@@ -441,7 +441,7 @@ new_lake_options = _together(
         multiple=True,
         type=Expiration(),
         metavar="LAYER=DAYS",
-        help="Delete the objects of this layer when they are so old. Repeatable. Nothing is deleted without it.",
+        help="Delete the objects of this layer after this number of days. Repeatable. Nothing is deleted without it.",
     ),
     click.option("--expire-tables", is_flag=True, help="Allow --expire for warehouse and checkpoints, too."),
     click.option(
@@ -450,7 +450,7 @@ new_lake_options = _together(
         show_default=True,
         type=click.IntRange(1, 3650),
         metavar="DAYS",
-        help="Remove the parts of uploads that were not finished after so many days.",
+        help="Remove the parts of uploads that were not finished after this number of days.",
     ),
     click.option(
         "--encryption",
@@ -542,7 +542,7 @@ cutover_options = _together(
         "--accept",
         multiple=True,
         type=click.Choice(sorted(AT_MIGRATION)),
-        help='Continue even if this was found before the cutover; see "migrator explain CODE". Repeatable.',
+        help='Continue despite findings with this code before the cutover; see "migrator explain CODE". Repeatable.',
     ),
 )
 
@@ -554,14 +554,16 @@ live_options = _together(
         type=Duration(),
         default="10s",
         show_default=True,
-        help="How long nobody must have written to the old buckets.",
+        help="How long the old buckets must have been without a write.",
     ),
     click.option("--wait", type=Duration(), default="10m", show_default=True, help="How long to wait for that."),
     click.option(
         "--fence", is_flag=True, help="Deny writes to the old buckets by their policies until the command has ended."
     ),
-    click.option("--fence-keep", is_flag=True, help="The same, and leave that on after a cutover that succeeded."),
-    click.option("--unfence", is_flag=True, help="Only give the old buckets their policies back, if a fence is on."),
+    click.option(
+        "--fence-keep", is_flag=True, help="The same, and keep denying writes after a cutover that succeeded."
+    ),
+    click.option("--unfence", is_flag=True, help="Only give the fenced old buckets their policies back."),
 )
 
 watch_options = _together(
@@ -583,6 +585,7 @@ also_remove_options = _together(
     click.option(
         "--remove-old-entries",
         is_flag=True,
-        help="Also remove the entries of tables that moved to another catalog from the old one, without any file.",
+        help="Also remove from the old catalog the entries of tables that moved to another catalog; no file is "
+        "deleted.",
     ),
 )

@@ -22,8 +22,8 @@ _KEY = "migrator.output"
 
 @dataclass
 class Output:
-    """What this call prints beside its result. ``shown``: the progress that must be gone before anything else is
-    printed."""
+    """What this call prints in addition to its result. ``shown``: the progress display, which must be removed before
+    anything else is printed."""
 
     quiet: bool = False
     log_format: str = TEXT
@@ -35,13 +35,13 @@ class Output:
         return self.log_format == JSON
 
     def hide_progress(self, error: type[BaseException] = MigratorError) -> None:
-        """Remove what this error has left of the progress: a stage that a generator holds is still open."""
+        """Remove the progress display that is left after this error: a stage in a generator may still be open."""
         for one in self.shown:
             one.close(error)
 
 
 def output() -> Output:
-    """What the options of this call say; the defaults outside of a command."""
+    """The values of the options of this call; the defaults outside of a command."""
     context = click.get_current_context(silent=True)
     if context is None:
         return Output()
@@ -85,7 +85,7 @@ def with_output_options(command: click.Command) -> click.Command:
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:
-    """True if the command line wants JSON lines: for an error that is found before the options are read."""
+    """True if the command line asks for JSON lines: for an error that is found before the options are read."""
     pairs = pairwise(arguments)
     return f"--log-format={JSON}" in arguments or ("--log-format", JSON) in pairs
 

@@ -24,11 +24,11 @@ from migrator.cli.terminal import say, say_json
 def pack(output: Path, as_json: bool) -> None:
     """Pack what the executors of --engine spark need, in one file.
 
-    That is migrator itself and boto3, with what it needs: pure Python. The executors need the same version of Python as
-    the driver. Name the file in lake.toml ([engine] pack), or give it to spark-submit --py-files. It holds no
-    credentials.
+    That is migrator, boto3 and the packages that boto3 needs, all in pure Python. The executors need the same version
+    of Python as the driver. Name the file in lake.toml ([engine] pack), or give it to spark-submit --py-files. It
+    contains no credentials.
 
-    \b
+    
     Example:
       migrator pack -o migrator-executors.zip
     """

@@ -43,7 +43,7 @@ def plan(
 
     The preflight tests the permissions and features that the migration needs. It reads samples of the old buckets,
     writes some empty objects to the target and deletes them again, and changes a pointer in a transaction that is
-    rolled back. Then a few dozen small copies of its own, deleted again, show how long the migration may take.
+    rolled back. Then it makes and deletes a few dozen small copies, to estimate how long the migration may take.
 
     \b
     Example:

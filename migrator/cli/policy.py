@@ -37,9 +37,9 @@ def policy(plan: Path | None, config: Path | None, side: str, for_retire: bool, 
       migrator policy plans/lake.db > policy.json
       migrator policy --config lake.toml --mc
 
-    If the target belongs to another account, use the policy of --side target there. Nothing but retire deletes objects
-    in the old buckets: attach the policy of --for-retire only for that, and that of --for-settings only while the
-    settings of the target change.
+    If the target belongs to another account, use the policy of --side target there. Only retire deletes objects in the
+    old buckets: attach the policy of --for-retire only for that, and that of --for-settings only while the settings of
+    the target change.
     """
     if (plan is None) == (config is None):
         raise click.UsageError("Give either a PLAN or --config.")

@@ -34,9 +34,9 @@ def relocate(
       migrator relocate s3://backup/wh/t/metadata/00007-….metadata.json --to s3://data-lake/wh/t
 
     The table may be a copy in which paths still name the original place. If --to is the place where the table
-    is now, the data files stay, and the rewritten files go to a folder "relocated" beside them. Nothing is
-    overwritten, and a place in, at or around another table is refused. Paths keep their scheme (s3, s3a, s3n).
-    Paths of another file system (hdfs, file, gs, …) get the scheme of --to.
+    is now, the data files stay, and the rewritten files go to a folder "relocated" next to them. Nothing is
+    overwritten, and a place that is, contains or lies in the folder of another table is refused. Paths keep their
+    scheme (s3, s3a, s3n). Paths of another file system (hdfs, file, gs, …) get the scheme of --to.
     """
     pairs = [_pair(text) for text in also]
     from migrator import api
@@ -52,7 +52,7 @@ def relocate(
 
 def _pair(text: str) -> tuple[str, str]:
     """(old prefix, new prefix) of ``OLD=NEW``. Raises UsageError."""
-    pair = re.fullmatch("(.+)=(s3[an]?://.*)", text, re.DOTALL)  # OLD may hold a "=", too
+    pair = re.fullmatch("(.+)=(s3[an]?://.*)", text, re.DOTALL)  # OLD may contain a "=", too
     if pair is None:
         raise click.UsageError(f"--also {text!r}: write it as OLD=NEW, such as s3://old/data=s3://new/data.")
     return pair[1], pair[2]

@@ -25,8 +25,8 @@ def repair(plan: Path, yes: bool, as_json: bool) -> None:
 
     An engine that had a table in its cache during the cutover may write new files to the old bucket and commit them to
     the table at the target. Repair copies these files to the target and commits metadata that names the copies; the
-    snapshot before gets a tag. pyiceberg must count the same rows before and after. Restart such engines first. Nothing
-    is deleted or overwritten. Exit code 3 if a table names, or still names, an old bucket.
+    snapshot before the repair gets a tag. pyiceberg must count the same rows before and after. Restart such engines
+    first. Nothing is deleted or overwritten. Exit code 3 if a table names, or still names, an old bucket.
     """
     from migrator import api
     from migrator.reporting.repair import repair_report

@@ -18,7 +18,7 @@ from migrator.cli.terminal import progress, say, say_file, say_json
     type=click.Path(path_type=Path),
     help="File to write; - for standard output.  [default: PLAN with .html]",
 )
-@click.option("--offline", is_flag=True, help="Ask no server: the report says what was not found out.")
+@click.option("--offline", is_flag=True, help="Send no request to a server: the report says what it lacks.")
 @json_option
 def report(plan: Path, output: Path | None, offline: bool, as_json: bool) -> None:
     """Write PLAN, its progress and its certificate as one HTML file.
@@ -27,9 +27,9 @@ def report(plan: Path, output: Path | None, offline: bool, as_json: bool) -> Non
     Example:
       migrator report plans/lake.db -o report.html
 
-    For people who decide on a plan or audit a migration. At every stage it shows what happens, what does not, and what
-    to do next; after "migrator verify" also what was compared, by whom and when, what proves each copy, and what was
-    not compared. The file needs no network. Needs the packages of: pip install 'lake-migrator[report]'
+    It is for people who decide on a plan or audit a migration. At every stage it shows what happens, what does not, and
+    what to do next; after "migrator verify" also what was compared, by whom and when, what proves each copy, and what
+    was not compared. The file needs no network. Needs the packages of: pip install 'lake-migrator[report]'
     """
     from migrator import api
     from migrator.reporting.rendering import line

@@ -26,7 +26,7 @@ from migrator.findings import ACCEPTABLE_AT_RETIRE
     multiple=True,
     metavar="CODE",
     type=click.Choice(sorted(ACCEPTABLE_AT_RETIRE)),
-    help='Delete even if this was found; see "migrator explain CODE". Repeatable.',
+    help='Delete despite findings with this code; see "migrator explain CODE". Repeatable.',
 )
 @also_remove_options
 @click.option("--yes", is_flag=True, help="Delete. Without it, only show what would be deleted.")

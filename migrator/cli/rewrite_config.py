@@ -19,8 +19,8 @@ from migrator.layout.recorded import is_s3
 def rewrite_config(paths: tuple[str, ...], write: bool, backup: bool, names: ScriptOptions, as_json: bool) -> None:
     """Rewrite the old paths in scripts and settings.
 
-    PATH is a file, a folder, or a place in the lake such as s3://scripts/. Any language will do: jobs, shell scripts,
-    SQL, YAML, notebooks. Certain paths are rewritten. Doubtful places are listed on standard error as
+    PATH is a file, a folder, or a place in the lake such as s3://scripts/. Files of any language are read: jobs, shell
+    scripts, SQL, YAML, notebooks. Certain paths are rewritten. Doubtful places are listed on standard error as
     file:line: reason: text, and stay as they are. Names of namespaces, tables and catalogs are never changed.
 
     \b
@@ -30,9 +30,9 @@ def rewrite_config(paths: tuple[str, ...], write: bool, backup: bool, names: Scr
       migrator rewrite-config --config lake.toml --endpoint http://minio:9000 .
       migrator rewrite-config --config lake.toml s3://scripts/
 
-    "git apply" and "patch -p1" take the diff. Only local files are written: "migrator migrate" puts the rewritten
-    scripts of the lake to the target, and the old ones stay. Exits with 3 if a person must look at
-    a place, or if a file could not be read or written.
+    "git apply" and "patch -p1" take the diff. Only local files are written: "migrator migrate" writes the rewritten
+    scripts of the lake to the target, and the old ones stay. Exits with 3 if a person must look at a place, or if a
+    file could not be read or written.
     """
     if backup and not write:
         raise click.UsageError("--backup needs --write.")

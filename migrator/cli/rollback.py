@@ -20,7 +20,7 @@ from migrator.cli.terminal import ask, progress, say, say_json
 @click.option(
     "--discard-newer",
     is_flag=True,
-    help="Also go back where something was committed at the target since the cutover. The tables lose these commits; "
+    help="Also go back for tables with commits at the target since the cutover. The tables lose these commits; "
     "their files stay at the target. With --bring-back: only of tables whose commits cannot be kept.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")

@@ -36,7 +36,7 @@ from migrator.settings.kinds import Decisions
     "--iam",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Only add to this policy of AWS IAM or MinIO what it allows in the old buckets, for their new places.",
+    help="Only print this policy of AWS IAM or MinIO, with the same permissions added for the new places.",
 )
 @json_option
 def settings(
@@ -50,8 +50,8 @@ def settings(
 ) -> None:
     """Translate the settings of the old buckets of PLAN for the target.
 
-    Bucket policies, lifecycle rules, encryption, versioning, tags, CORS, notifications and object lock: shown as a
-    diff of the target's documents, with what cannot be carried over, and why. What the target has of its own stays.
+    Bucket policies, lifecycle rules, encryption, versioning, tags, CORS, notifications and object lock: shown as a diff
+    of the target's documents, with what cannot be carried over, and why. Settings that only the target has stay.
 
     \b
     Example:

@@ -27,13 +27,13 @@ class OutputUnwritable(MigratorError):
 
 
 class _StandardOutput(io.FileIO):
-    """Standard output that says that it is standard output when it cannot be written."""
+    """Standard output whose errors name standard output."""
 
     def write(self, data: Buffer, /) -> int:
         """See ``io.FileIO``. Raises OutputUnwritable; for a pipe that nobody reads, BrokenPipeError, which click
         handles."""
         if not memoryview(data).nbytes:
-            return 0  # click tries the stream with it, and takes no notice of an error
+            return 0  # click writes nothing to test the stream, and ignores an error
         try:
             return super().write(data)
         except OSError as error:
@@ -45,7 +45,7 @@ class _StandardOutput(io.FileIO):
             raise OutputUnwritable(message, next_move=_next_move()) from error
 
     def _drop_the_rest(self) -> None:
-        """What is still in a buffer goes nowhere; Python would fail once more when it ends."""
+        """Discard what is still in a buffer: Python would fail once more when it ends."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)

@@ -45,7 +45,7 @@ def say_diff(diff: str) -> None:
 
 
 def say_file(text: str) -> None:
-    """Print what belongs in a file, such as a script: in UTF-8, whatever the terminal speaks."""
+    """Print text that belongs in a file, such as a script: in UTF-8, whatever encoding the terminal has."""
     click.echo(text.encode("utf-8"), nl=False)
 
 
@@ -82,7 +82,7 @@ def say_error(message: str, *, next_move: str = "", **more: Any) -> None:
 
 
 def ask(question: str) -> None:
-    """Ask before anything is changed. Raises ConfigError if there is no terminal: nobody could answer.
+    """Ask before anything is changed. Raises ConfigError if there is no terminal.
 
     Raises MigratorError if the answer is no."""
     if output().json:
@@ -94,8 +94,8 @@ def ask(question: str) -> None:
 
 
 def progress(*, as_json: bool) -> Progress:
-    """What the options ask for: bars or lines on standard error, JSON lines, or nothing; nothing with ``--json`` in a
-    pipe, either."""
+    """The progress that the options ask for: bars or lines on standard error, JSON lines, or nothing. Also nothing with
+    ``--json`` in a pipe."""
     shown = output()
     if shown.quiet or (as_json and not shown.json and not sys.stderr.isatty()):
         return Progress()
@@ -116,7 +116,7 @@ class Watched:
         self.progress = shown if self._metrics is None else Several(shown, self._metrics)
 
     def planned(self, plan: Path) -> None:
-        """The plan is made now."""
+        """Call it when the plan was made."""
         if self._metrics is not None:
             self._metrics.plan = str(plan)
 

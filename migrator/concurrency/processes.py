@@ -39,7 +39,7 @@ def cores() -> int:
 
 
 def default_processes() -> int:
-    """One process for each core, and half as many again, since they also wait for the store."""
+    """One and a half processes for each core, because they also wait for the store."""
     return cores() + max(1, cores() // 2)
 
 
@@ -58,8 +58,8 @@ class Channel:
         self._outgoing = outgoing
 
     def send(self, message: Any) -> None:
-        """Send one message. Raises Disconnected. A message that cannot be pickled raises what pickle raises, and
-        nothing of it is sent, so the channel stays usable."""
+        """Send one message. Raises Disconnected. A message that cannot be pickled raises what pickle raises, and sends
+        nothing, so the channel stays usable."""
         pickled = _Chunks()
         pickle.dump(message, pickled)
         try:
@@ -95,7 +95,7 @@ class Child:
     """
 
     def __init__(self, main: Callable[[Channel], None], *, quiet: bool = False) -> None:
-        # Imports stand in the command line, so that a list of processes shows what each one is for.
+        # The imports are in the command line, so that a list of processes shows what each one does.
         program = (
             "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
             f"from {main.__module__} import {main.__name__}; "
@@ -106,13 +106,13 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if quiet else None,
-            start_new_session=True,  # Ctrl-C goes to the parent only, which lets children finish their work
+            start_new_session=True,  # only the parent gets Ctrl-C, and lets children finish their work
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._channel = Channel(self._stdout, self._stdin)
         self._retries = 0
-        with suppress(Disconnected):  # it died at once: the next message shows that
+        with suppress(Disconnected):  # the child died at once: the next message shows that
             self._channel.send(sys.path)
 
     def send(self, message: Any) -> None:
@@ -174,17 +174,17 @@ class Child:
 
 
 class _ToParent(Channel):
-    """The channel of a child: each message says how often the child has tried something again."""
+    """The channel of a child: each message has the number of the child's retries."""
 
     def send(self, message: Any) -> None:
         super().send((RETRIES.total, message))
 
 
 def run_in_child(main: Callable[[Channel], None], *, json: bool = False) -> None:
-    """Run ``main`` as the whole work of a child process; :class:`Child` starts it. ``json``: what libraries say on
+    """Run ``main`` as the whole work of a child process; :class:`Child` starts it. ``json``: messages of libraries on
     standard error are JSON lines, as in the parent."""
     channel = _ToParent(sys.stdin.buffer, sys.stdout.buffer)
-    sys.stdout = sys.stderr  # what a library prints must not get between the messages
+    sys.stdout = sys.stderr  # output of a library must not get between the messages
     if json:
         speak_json()
     main(channel)
@@ -211,8 +211,8 @@ def answer_requests(
 ) -> None:
     """Answer each request of the parent with ``answer(request)``, until the parent hangs up or ends.
 
-    If that raises an error, or returns what cannot be pickled, the answer is the error ``failure(request, error)``,
-    and the child goes on.
+    If that raises an error, or returns what cannot be pickled, the answer is the error ``failure(request, error)``, and
+    the child continues.
     """
     with suppress(Disconnected):
         while True:
@@ -250,7 +250,7 @@ class Workers(Generic[Item, Result]):
             self._children.append(child)
             self._free.put(child)
         for child in self._children:
-            with suppress(Disconnected):  # it died at once: the first call shows that
+            with suppress(Disconnected):  # the child died at once: the first call shows that
                 child.send(self._setup)
         return self
 
@@ -264,7 +264,7 @@ class Workers(Generic[Item, Result]):
             child.close()
 
     def submit(self, item: Item) -> Future[Result]:
-        """Call the pool from a thread of its own, as many at a time as there are processes."""
+        """Call the pool from another thread; at most as many calls run at a time as there are processes."""
         return self._callers.submit(self, item)
 
     @property
@@ -278,7 +278,7 @@ class Workers(Generic[Item, Result]):
         return self._processes
 
     def cancel(self) -> None:
-        """Kill the processes. Calls for what they work on raise MigrationFailed."""
+        """Kill the processes. Running calls raise MigrationFailed."""
         for child in self._children:
             child.kill()
 

@@ -36,14 +36,14 @@ def run_in_threads(
 ) -> Generator[Done[Item, Result] | Failed[Item], None, None]:
     """Call ``job(item)`` for every item, in ``workers`` threads, and yield outcomes as they come, in no order.
 
-    At most ``4 * workers`` items are taken from ``items`` before their outcomes are yielded, so memory stays flat
-    however many there are. A MigratorError of a job is yielded as :class:`Failed`. Any other exception is raised. That,
-    and closing the iterator, ends the work: running jobs are waited for, waiting ones are dropped.
+    At most ``4 * workers`` items are taken from ``items`` before their outcomes are yielded, so memory does not grow
+    with their number. A MigratorError of a job is yielded as :class:`Failed`. Any other exception is raised. That, and
+    closing the iterator, ends the work: running jobs are waited for, waiting ones are dropped.
     """
     waiting = iter(items)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="migrator")
     running: dict[Future[Result], Item] = {}
-    # A queue, because waiting on a set of futures takes time in proportion to the set.
+    # A queue, because the time to wait on a set of futures grows with the set.
     finished: SimpleQueue[Future[Result]] = SimpleQueue()
     try:
         while True:

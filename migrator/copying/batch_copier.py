@@ -1,7 +1,7 @@
 """The job of a worker that copies: batch after batch, with one event loop and its connections.
 
-The same batch may be copied twice, by one worker after the other or by two at once, because an engine may repeat what
-a lost worker had under way: a copy that is there already and equals its source is accepted. Where that does not hold
+The same batch may be copied twice, by one worker after the other or by two at once, because an engine repeats the batch
+of a lost worker: an existing copy that equals its source is accepted. Where that is not allowed
 (:attr:`~migrator.copying.options.Options.once`), objects are not copied in batches.
 
 Executors of Spark import this module from the file of ``migrator pack``, so it imports no compiled package.
@@ -22,7 +22,7 @@ from migrator.errors import MigrationFailed
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """What came of one batch. ``seconds``: how long it took the worker."""
+    """The outcomes of one batch. ``seconds``: how long it took the worker."""
 
     outcomes: list[Outcome]
     report: Report
@@ -30,9 +30,9 @@ class Copies:
 
 
 class BatchCopier:
-    """The job of a worker: ``copier(items)`` copies a batch. Made from ``setup``, which tells how the objects are
-    copied, with the limits of this one worker. ``most_failures``: a batch in which so many objects fail is given up,
-    and the rest of it is not spoken of."""
+    """The job of a worker: ``copier(items)`` copies a batch. ``setup``: how the objects are copied, with the limits of
+    this one worker. ``most_failures``: a batch in which this many objects fail is given up, and has no outcomes for the
+    rest."""
 
     def __init__(self, setup: Setup, most_failures: int) -> None:
         self._setup, self._most_failures = setup, most_failures
@@ -41,7 +41,7 @@ class BatchCopier:
         self._report = Report()
 
     def __call__(self, items: list[Item]) -> Copies:
-        """Copy these and return the outcomes, which can be pickled. Raises the error that ended all of it."""
+        """Copy these and return the outcomes, which can be pickled. Raises the error that ended the batch."""
         began = time.monotonic()
         if self._thread is None:
             self._thread, self._report = CopyThread(self._setup, self._events.put), Report()
@@ -66,7 +66,7 @@ class BatchCopier:
         return Copies(outcomes, spent, time.monotonic() - began)
 
     def close(self) -> None:
-        """Stop what is under way, abort its uploads, and close all connections."""
+        """Cancel running copies, abort their uploads, and close all connections."""
         if self._thread is not None:
             self._thread.give_up()
             self._thread.join()

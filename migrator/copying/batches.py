@@ -1,6 +1,6 @@
 """Many objects copied by the workers of an engine, batch by batch; see :mod:`migrator.copying.batch_copier`.
 
-How large a batch is follows from how long the ones before it took.
+The size of a batch depends on how long earlier batches took.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from migrator.results import Usage
 from migrator.workers.engine import Engine, Pool
 
 FIRST_WORK = 128
-"""How much the first batches are; an object is 1, and 1 more for each ``WORK_BYTES``."""
+"""The work in each of the first batches. An object counts as 1, and 1 more for each ``WORK_BYTES``."""
 BATCH_SECONDS = 4.0
-"""How long a batch should take: long enough that handing it out costs nothing, short enough that the journal follows,
-and that little is done again after a worker was lost."""
+"""How long a batch should take: long enough that handing it out costs little, short enough that copies are journalled
+soon, and that little is repeated after a worker was lost."""
 LEAST_SECONDS = 1.0
 """The last batches are smaller, so that all workers end at about the same time, but not smaller than this."""
 GROWTH = 4
-"""A batch is at most so many times as large as those whose time is known."""
+"""A batch is at most this many times as large as the largest whose time is known."""
 MOST_ITEMS = 10_000
 """The most objects in one batch: they are in memory on both sides."""
 
@@ -36,9 +36,9 @@ def copy_in_batches(
 ) -> Generator[list[Outcome], None, None]:
     """Copy every item with the workers of ``engine``, and yield outcomes as they come, in no order.
 
-    The limits of ``setup`` hold for all workers together. ``total``: how much there is, so that the last batches are
-    small enough for all workers. Closing the iterator cancels what is under way. Raises the error that ended a worker's
-    work, or MigrationFailed if a worker died and nobody can take its place.
+    The limits of ``setup`` hold for all workers together. ``total``: the sum of all work, so that the last batches are
+    small enough for all workers. Closing the iterator cancels running copies. Raises the error that ended a worker's
+    work, or MigrationFailed if a worker died and cannot be replaced.
     """
     waiting = iter(items)
     first = list(islice(waiting, 1))
@@ -71,8 +71,8 @@ class Total:
 
 @dataclass
 class BatchSizes:
-    """How much the next batch is. ``callers``: how many batches are under way or wait. ``least``: a batch that is
-    smaller leaves a worker with nothing to do at once."""
+    """Chooses the size of the next batch. ``callers``: how many batches are running or waiting. ``least``: with a
+    smaller batch, a worker would soon be idle."""
 
     total: Total
     callers: int
@@ -97,7 +97,7 @@ class BatchSizes:
         return batch
 
     def took(self, batch: list[Item], seconds: float) -> None:
-        """A batch took a worker so many seconds."""
+        """Note how many seconds a batch took a worker."""
         work = sum(map(work_of, batch))
         self._rate, self._known = work / max(seconds, 1e-3), max(self._known, work)
 

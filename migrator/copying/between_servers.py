@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from migrator.copying.boto3_copy import copy_with_boto3
-from migrator.copying.choices import AUTO
 from migrator.copying.outcomes import Item
 from migrator.copying.proof import Prover
 from migrator.copying.responses import Refused, refused
 from migrator.copying.servers import Servers
 from migrator.copying.upload import upload_in_parts
+from migrator.copying.verify_modes import AUTO
 from migrator.errors import StoreError
 from migrator.planfile.copied import LOST, Copied
 from migrator.store import Expected, RunningETag, Upload, etag_of_parts, part_count, part_ranges, parts_to_make
@@ -100,7 +100,9 @@ class CopyBetweenServers:
         if written.status != 200 or not etag:
             raise refused(f"s3://{servers.bucket}/{item.target}", written)
         hashed = None
-        if part_count(item.stored.etag) and read_etag is not None:  # a plain ETag is that of the copy, or no MD5
+        if (
+            part_count(item.stored.etag) and read_etag is not None
+        ):  # an ETag without "-": the copy has the same, or it is not an MD5
             read_etag.update(body)
             hashed = read_etag.etag()
         had = any(name.startswith("x-amz-checksum-") for name in read.headers)
@@ -124,8 +126,8 @@ class CopyBetweenServers:
     async def _copy_in_parts(self, item: Item, size: int, read_etag: RunningETag | None) -> Copied:
         """Copy in parts of ``size`` bytes and prove it.
 
-        ``read_etag``: given where the copy will not have the source's ETag, and proof is wanted. Then the parts are
-        read in order, so that this proves that the bytes read are the source's, which need not be read again.
+        ``read_etag``: given if the copy will not have the source's ETag, and proof is wanted. Then the parts are read
+        in order, and their ETag proves that the bytes read are the source's, so these are not read again.
         """
         servers = self._servers
         attributes = await servers.in_thread(attributes_for, servers.source, item.bucket, item.stored)
@@ -145,7 +147,7 @@ class CopyBetweenServers:
         """Read the bytes from ``start`` to ``end`` and write them as one part; return its ETag and its checksum."""
         servers = self._servers
         async with AsyncExitStack() as held:
-            # A part that waits for its turn holds no memory yet, so none waits for ever.
+            # A part that waits for its turn reserves no memory yet, so there is no deadlock.
             async with parts.in_order:
                 await held.enter_async_context(servers.memory.reserve(end - start + 1))
                 body = (await self._read(parts.item, (start, end))).body
@@ -191,7 +193,7 @@ class _Parts:
 
     def __post_init__(self) -> None:
         self.in_order: AbstractAsyncContextManager[Any] = nullcontext() if self.read_etag is None else asyncio.Lock()
-        """One part is read at a time where the order matters."""
+        """A lock if the parts must be read in order."""
 
     @property
     def sent_etag(self) -> str:

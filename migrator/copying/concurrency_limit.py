@@ -1,4 +1,4 @@
-"""How many requests are sent at once, and how fast: found while copying, within what the user allows.
+"""Adjusts how many requests are sent at once while copying, and limits their rate, within what the user allows.
 
 More requests at once help until the server is busy, and slow it down beyond that. So the limit changes step by step
 while objects are copied. A step up is kept only if throughput grows by 2 % or more; a step down is kept if throughput
@@ -24,12 +24,12 @@ REST_WINDOWS = 4
 OVERLOAD_REST_WINDOWS = 8
 """How many windows to wait after the server was overloaded."""
 WORK_BYTES = 8 << 20
-"""So many bytes count as one request when throughput is measured."""
+"""This many bytes count as one request when throughput is measured."""
 
 MAX_CONCURRENCY = 10_000
 MIN_TPS, MAX_TPS = 0.1, 1e6
 MIN_BANDWIDTH, MAX_BANDWIDTH = 1024.0, 2.0**50
-"""What a user may ask for. With less, copying would never end; more is a typing error."""
+"""Bytes per second that a user may set. With less, copying would never end; more is a typing error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Limits:
 
 
 class RateLimit:
-    """So many units per second on average, with bursts of a tenth of a second's worth."""
+    """A limit for the average rate, in units per second; bursts may have the units of a tenth of a second."""
 
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
@@ -89,7 +89,7 @@ class ConcurrencyLimit:
         self._rest = 0
 
     def set_limits(self, limits: Limits) -> None:
-        """Keep to these limits from now on."""
+        """Use these limits from now on."""
         self._most = limits.concurrency
         self._requests = RateLimit(limits.tps) if limits.tps else None
         self._bytes = RateLimit(limits.bandwidth) if limits.bandwidth else None
@@ -122,7 +122,7 @@ class ConcurrencyLimit:
             await slot
         except asyncio.CancelledError:
             if slot.done() and not slot.cancelled():
-                self._free_slot()  # it was given to this request already
+                self._free_slot()  # the slot was given to this request already
             else:
                 self._waiting.remove(slot)
             raise
@@ -178,7 +178,7 @@ class ConcurrencyLimit:
         self._throughput_before, self._limit_before = throughput, self.current
         wanted = max(self.current * STEP, self.current + 1) if self._upwards else self.current / STEP
         self.current = min(float(self._most), max(1.0, wanted))
-        if self.current == self._limit_before:  # it is the least or the most already
+        if self.current == self._limit_before:  # the limit is the least or the most already
             self._limit_before, self._rest, self._upwards = None, REST_WINDOWS, not self._upwards
 
 

@@ -1,8 +1,8 @@
 """One object copied, in an event loop among many others, and proven equal to its source.
 
 The bytes are copied by :mod:`~migrator.copying.within_server` or :mod:`~migrator.copying.between_servers`, and the copy
-is proven by :mod:`~migrator.copying.proof`. Here is decided whether to copy at all: what was written at the target
-since planning is never overwritten, and a source that changed is not copied.
+is proven by :mod:`~migrator.copying.proof`. This module decides whether an object is copied at all: an object that was
+written at the target since planning is never overwritten, and a source that changed is not copied.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from migrator.store.conditional import ANYTHING
 from migrator.store.listing import Page, ask_page
 
 PROOF_ATTEMPTS = 3
-"""How often an object is copied whose copy differs from it."""
+"""How often an object is copied if the copy differs from it."""
 
 
 class Copier:
@@ -54,12 +54,12 @@ class Copier:
         return self._servers.requests
 
     def expect(self, items: Sequence[Item]) -> None:
-        """These are the next to be copied, in this order."""
+        """Announce the next items to be copied, in this order."""
         if self._options.look_in_groups and self._servers.writer is not None:
             self._free_keys.expect({item.id: item.target for item in items if not item.is_marker})
 
     def give_up(self) -> None:
-        """Call this when copies are cancelled: what boto3 does for them in threads cannot be cancelled."""
+        """Call this when copies are cancelled: boto3's requests in threads cannot be cancelled."""
         self._servers.give_up()
 
     def close(self) -> None:
@@ -74,7 +74,8 @@ class Copier:
         StoreErrors. No upload is left behind.
         """
         if item.is_marker:
-            # SeaweedFS 4.48 answers for every folder as for such a marker. Only an object with bytes is somebody's.
+            # SeaweedFS 4.48 answers for every folder as if it were such a marker. Only an object with bytes was written
+            # by somebody.
             existing = await self._servers.find_copy(item)
             if existing is not None and existing.size and existing.etag != item.replaces:
                 return await self._accept_existing(item)
@@ -142,9 +143,8 @@ class Copier:
         """Accept what is at the target if it is equal to the source: it may be our own copy, whose answer was lost or
         which a killed run did not journal. Else raise Occupied, or SourceChanged.
 
-        ``error``: what the copy failed with. It was the condition on the target or on the source that did not hold.
-        If nothing is at the target and the source is as planned, neither was: the server counts folders as objects,
-        so copy without a condition.
+        ``error``: the error of the copy, because a condition on the target or on the source did not hold. If the target
+        has no object and the source is as planned, the server counts folders as objects: then copy without a condition.
         """
         servers = self._servers
         existing = await servers.find_copy(item)

@@ -1,4 +1,4 @@
-"""Many objects copied: in this process, and in one more child process whenever all are busy.
+"""Many objects copied: in this process, and in one more child process each time all are busy.
 
 The caller's thread hands out items and takes outcomes in batches, so that a copy costs it microseconds. The number of
 items that are handed out is limited, so memory does not grow with the lake.
@@ -22,11 +22,11 @@ from migrator.results import Usage
 
 BATCH = 64
 AHEAD = 4
-"""How many items a process is given for each request that it may send at once."""
+"""How many items a process gets for each request that it may send at once."""
 BUSY = 0.85
-"""The share of one core above which a process counts as busy: it computes all the time, and another one helps."""
+"""The share of one core above which a process counts as busy: it computes all the time, so another process helps."""
 GROW_SECONDS = 1.0
-"""How often is checked whether all processes are busy."""
+"""Seconds between two checks whether all processes are busy."""
 
 
 def copy_objects(
@@ -35,7 +35,7 @@ def copy_objects(
     """Copy every item and yield outcomes in batches as they come, in no order.
 
     ``processes`` None: this process, and more while all are busy; else this number of child processes. Closing the
-    iterator stops it: what is under way is cancelled, and its uploads are aborted. Raises MigrationFailed if a process
+    iterator stops it: running copies are cancelled, and their uploads are aborted. Raises MigrationFailed if a process
     dies, and the error that ended a process. ``usage`` is updated meanwhile.
     """
     waiting = iter(items)
@@ -82,15 +82,15 @@ class _Dispatcher:
     def __init__(self, setup: Setup, usage: Usage, processes: int | None) -> None:
         self._setup = setup
         self._usage = usage
-        self._before = replace(usage)  # what earlier stages took: copying has two
+        self._before = replace(usage)  # the usage of earlier stages: copying has two
         self._fixed = processes
         self._workers: list[_Worker] = []
         self._events: _Events = SimpleQueue()
         self._checked = time.monotonic()
 
     def start(self) -> None:
-        """Start the first workers. Only one by default: another process costs half a second and as much memory again,
-        and mostly the server is the bottleneck."""
+        """Start the first workers. Only one by default: each further one takes half a second to start and as much
+        memory as the first, and usually the server is the bottleneck."""
         for _ in range(self._fixed or 1):
             self._add(CopyThread if self._fixed is None else CopyProcess)
 
@@ -121,7 +121,7 @@ class _Dispatcher:
         while not all(worker.ended for worker in self._workers):
             yield from self._take()
         if any(worker.under_way for worker in self._workers):  # pragma: no cover - a fault of ours
-            raise MigrationFailed("Copying ended without a word about some objects.", next_move="Run it again.")
+            raise MigrationFailed("Copying ended without a result for some objects.", next_move="Run it again.")
 
     def _take(self) -> Iterator[list[Outcome]]:
         """Wait for the next event of a worker, and yield its outcomes."""
@@ -153,7 +153,7 @@ class _Dispatcher:
             self._add(CopyProcess)
 
     def stop(self) -> None:
-        """Cancel what is under way, and wait until all workers have ended."""
+        """Cancel running copies, and wait until all workers have ended."""
         for worker in self._workers:
             worker.copying.give_up()
         for worker in self._workers:

@@ -22,7 +22,7 @@ from migrator.errors import MigrationFailed, MigratorError, internal_error
 STOP_SECONDS = 60
 """How long a child may take to end before it is killed."""
 ORPHAN_SECONDS = 3
-"""How long a child whose parent is gone takes to abort its uploads."""
+"""How long a child whose parent has ended may take to abort its uploads."""
 
 COPY, SET_LIMITS, FINISH, GIVE_UP = "copy", "set_limits", "finish", "give_up"
 
@@ -83,7 +83,7 @@ class CopyProcess:
 
 
 def copy_for_parent(parent: Channel) -> None:
-    """The work of the child: do what the parent says until it says "finish" or "give_up", or is gone."""
+    """The work of the child: do what the parent says until it says "finish" or "give_up", or ends."""
 
     def report(event: Event) -> None:
         fault = None if event.fault is None else as_migrator_error(event.fault)
@@ -100,7 +100,7 @@ def copy_for_parent(parent: Channel) -> None:
         try:
             message, *arguments = parent.receive()
         except Disconnected:
-            thread.give_up()  # the parent was killed: the next run goes on where its journal ends
+            thread.give_up()  # the parent was killed: the next run continues where its journal ends
             thread.join(ORPHAN_SECONDS)
             os._exit(1)
         getattr(thread, message)(*arguments)

@@ -1,4 +1,4 @@
-"""Many objects copied by one event loop, in a thread of its own."""
+"""Many objects copied by one event loop, in another thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Some outcomes; or the end of the work, with the fault that ended it, if there is one."""
+    """Some outcomes; or the end of the work, with the error that ended it, if any."""
 
     outcomes: list[Outcome]
     report: Report
@@ -45,20 +45,19 @@ Sink = Callable[[Event], None]
 
 
 class Copying(Protocol):
-    """Copies objects beside the caller's thread, and passes what comes of it to a sink. The last event says
-    ``ended``."""
+    """Copies objects in another thread or process, and passes the outcomes to a sink. The last event has ``ended``."""
 
     def copy(self, batch: list[Item]) -> None:
-        """Copy these, too."""
+        """Add these to the items to copy."""
 
     def set_limits(self, limits: Limits) -> None:
-        """Keep to these limits from now on."""
+        """Use these limits from now on."""
 
     def finish(self) -> None:
         """End when everything is copied."""
 
     def give_up(self) -> None:
-        """Cancel what is under way, abort its uploads, and end."""
+        """Cancel running copies, abort their uploads, and end."""
 
     def join(self) -> None:
         """Wait for the end."""
@@ -178,7 +177,7 @@ class CopyThread:
             self._outcomes.append(outcome)
         except MigratorError as error:
             self._outcomes.append(NotCopied(item.id, error))
-            self._flush()  # at once: if it is one failure too many, nothing more is to be copied
+            self._flush()  # report at once: after too many failures, nothing more must be copied
         except asyncio.CancelledError:
             pass
         except Exception as error:

@@ -24,8 +24,8 @@ def failed_list(plan: Path) -> Path:
 
 
 def write_list(path: Path, uris: Iterable[str]) -> None:
-    """Write one URI a line, in a file that only its owner can read. A URI that would not be read back as it is, such
-    as one with a line break, is written as a JSON string."""
+    """Write one URI a line, in a file that only its owner can read. A URI that would be read back differently, such as
+    one with a line break, is written as a JSON string."""
     path.unlink(missing_ok=True)
     with os.fdopen(create_private(path), "w", encoding="utf-8") as file:
         for uri in uris:
@@ -40,7 +40,7 @@ def list_failures(path: Path, uris: Iterable[str], *, again: bool = True) -> str
         write_list(path, uris)
     except OSError as error:
         return f"They could not be listed in {path}: {error.strerror or error}.\n"
-    takes = ': "migrator migrate PLAN --files-from" takes it' if again else ""
+    takes = ': use it with "migrator migrate PLAN --files-from"' if again else ""
     return f"They are listed in {path}{takes}.\n"
 
 
@@ -89,11 +89,11 @@ def check_listed(plan: PlanFile, listed: Iterable[tuple[str, str]]) -> None:
         raise ConfigError(
             f"{len(unknown)} of the listed objects are not in the plan; nothing was copied:\n"
             f"{first_lines(unknown, EXAMPLES)}\n",
-            next_move="Correct the list. What is new since planning needs a new plan.",
+            next_move="Correct the list. Objects that are newer than the plan need a new plan.",
         )
     if rewritten:
         raise ConfigError(
             f"{len(rewritten)} of the listed objects are files of tables, which are not copied one by one; nothing was "
             f"copied:\n{first_lines(rewritten, EXAMPLES)}\n",
-            next_move="Take them out of the list. Without --files-from they are moved with their tables.",
+            next_move="Remove them from the list. Without --files-from they are moved with their tables.",
         )

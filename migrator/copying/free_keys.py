@@ -1,8 +1,8 @@
-"""Finds out with one listing which of many target keys are free.
+"""Finds which of many target keys are free, with one listing.
 
-Some servers ignore conditions on CopyObject (MinIO), so before each copy we must ask whether something is at its target
-key. One short listing for a group of copies costs the server far less than a HeadObject for each. Only a key that the
-listing proves to be free counts as free; every other key is asked for by itself.
+Some servers ignore conditions on CopyObject (MinIO), so before each copy we must check whether its target key has an
+object. One short listing for a group of copies costs the server far less than a HeadObject for each. Only a key that
+the listing proves to be free counts as free; every other key gets its own request.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ GROUP = 64
 LEAST_GROUP = 8
 """Fewer copies are not worth a listing."""
 MAX_AGE_SECONDS = 1.0
-"""A listing older than this proves nothing. So with a server that is slow or overloaded, we ask key by key."""
+"""A listing older than this proves nothing. So with a slow or overloaded server, we send one request for each key."""
 SLOW = 4.0
-"""A listing that takes so many times as long as a copy costs more than it saves: MinIO reads a whole folder for it."""
+"""A listing that takes this many times as long as a copy costs more than it saves: MinIO reads a whole folder for
+it."""
 PAUSE_GROUPS = 16
-"""After a slow listing, we ask key by key for so many groups."""
+"""After a slow listing, this many groups get one request for each key."""
 _SMOOTHING = 0.1
 
 AskPage = Callable[[Mapping[str, str]], Awaitable[Page | None]]
@@ -55,7 +56,7 @@ class FreeKeys:
         self._pause = 0
 
     def expect(self, targets: Mapping[int, str]) -> None:
-        """These copies come next, in this order. ``targets``: id of the copy → key of the target."""
+        """Announce the next copies, in this order. ``targets``: id of the copy → key of the target."""
         ids = list(targets)
         for start in range(0, len(ids), GROUP):
             if len(ids) - start >= LEAST_GROUP:
@@ -64,7 +65,7 @@ class FreeKeys:
                 self._groups |= dict.fromkeys(some, group)
 
     def copy_took(self, seconds: float) -> None:
-        """A copy with one request took so many seconds."""
+        """Note how many seconds a copy with one request took."""
         before = seconds if self._copy_seconds is None else self._copy_seconds
         self._copy_seconds = before + (seconds - before) * _SMOOTHING
 
@@ -87,7 +88,8 @@ class FreeKeys:
             return frozenset()
         first, last = min(group.targets), max(group.targets)
         after = first[:-1]
-        # All keys between two keys begin with what both begin with. MinIO lists nothing if StartAfter does not.
+        # All keys between two keys begin with the common prefix of both. MinIO lists nothing if StartAfter lacks the
+        # prefix.
         common = takewhile(lambda pair: pair[0] == pair[1], zip(after, last, strict=False))
         parameters = {
             "prefix": "".join(letter for letter, _ in common),
@@ -107,8 +109,8 @@ class FreeKeys:
 
 
 def proven_free(targets: Sequence[str], after: str, page: Page) -> frozenset[str]:
-    """Those of ``targets`` that a listing of all keys after ``after`` proves to be free: they are not on this page, and
-    not beyond its end. Empty if the page is not in the order of the keys' UTF-8 bytes, or has folders."""
+    """The ``targets`` that a listing of all keys after ``after`` proves to be free: those that are not on this page,
+    and not after its last key. Empty if the page is not in the order of the keys' UTF-8 bytes, or has folders."""
     keys = [entry.key.encode() for entry in page.entries]
     if keys != sorted(set(keys)) or page.folders:
         return frozenset()

@@ -1,8 +1,8 @@
 """Aborts the multipart uploads that a killed run left at the target.
 
-Not every server lists all open uploads: MinIO lists only those of a given key. So we also ask for the uploads of each
-object that may have been under way. A run copies in the order of its plan, so these are among the first objects that
-are not copied yet.
+Not every server lists all open uploads: MinIO lists only those of a given key. So we also list the uploads of each
+object whose copy may have been running. A run copies in the order of its plan, so these are among the first objects
+that are not copied yet.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from migrator.planfile.queries import PENDING_COPIES, PENDING_VERSIONS
 from migrator.store import Store, Upload
 
 CLOCKS_DIFFER = 3_600_000
-"""Milliseconds that our clock may be ahead of the server's."""
+"""Milliseconds by which our clock may be ahead of the server's."""
 
 MAX_KEYS_ASKED = 4_096
-"""How many keys are asked for one by one: more than are ever under way."""
+"""For how many keys uploads are listed one by one: more than are ever copied at once."""
 
 
 def drop_uploads(plan: PlanFile, store: Store, options: Options, begun: int) -> None:

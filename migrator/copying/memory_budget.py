@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class MemoryBudget:
-    """At most ``most`` bytes at once; a single one that is larger waits until it is alone. Belongs to one event
+    """At most ``most`` bytes at once; a larger request waits until no other bytes are reserved. Belongs to one event
     loop."""
 
     def __init__(self, most: int) -> None:

@@ -1,4 +1,4 @@
-"""An object to copy, and what can come of it beside :class:`migrator.planfile.copied.Copied`."""
+"""An object to copy, and the outcomes other than :class:`migrator.planfile.copied.Copied`."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ Outcome = Copied | NotCopied
 
 
 class AnswerLost(StoreError):
-    """The answer to a copy request was lost, so nobody knows whether there is a copy. It must not be made twice: the
-    caller looks at the target before it tries again."""
+    """The answer to a copy request was lost, so it is not known whether there is a copy. It must not be made twice: the
+    caller checks the target before it tries again."""
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(
-            f"{place}: whether it was copied is not known, the answer was lost ({reason}).",
-            next_move="Run the same command again: it looks before it copies.",
+            f"{place}: it is not known whether it was copied, because the answer was lost ({reason}).",
+            next_move="Run the same command again: it checks the target before it copies.",
         )
 
 
@@ -58,5 +58,7 @@ class Unequal(MigrationFailed):
 
     def __init__(self, item: Item, bucket: str, what: str, etag: str | None = None) -> None:
         message = f"{item.place}: its copy s3://{bucket}/{item.target} {what}."
-        super().__init__(one_line(message), next_move="Run the same command again; if it stays so, check the server.")
+        super().__init__(
+            one_line(message), next_move="Run the same command again; if the error persists, check the server."
+        )
         self.etag = etag

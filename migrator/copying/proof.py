@@ -1,8 +1,8 @@
 """How a copy is proven equal to its source.
 
-S3 keeps an MD5 as the ETag of what was put in one request, so a copy in one request has its source's ETag. The ETag of
-what was uploaded in parts depends on the parts: a copy in the same parts has it too. Where ETags do not prove it,
-checksums may, then the bytes of the copy, then the bytes of both. Nothing is copied twice for the sake of a proof.
+The ETag of an object that was put in one request is its MD5, so a copy in one request has its source's ETag. The ETag
+of an object that was uploaded in parts depends on the parts: a copy in the same parts has the same ETag. If ETags prove
+nothing, checksums may, then the bytes of the copy, then the bytes of both. No object is copied again just for a proof.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from migrator.copying.choices import ALWAYS, NEVER
 from migrator.copying.outcomes import Item, Unequal
 from migrator.copying.servers import Servers
+from migrator.copying.verify_modes import ALWAYS, NEVER
 from migrator.planfile.copied import CHECKSUM, ETAG, KIND_CHANGED, LOST, MD5, NONE, SHA256, Copied
 from migrator.store import Checksum, StoredObject, is_md5, part_count, same_by_etag
 from migrator.store.checksums import POLYNOMIALS, whole_crc
 
 MAX_PARTS_ASKED = 1_000
-"""The checksums of parts are asked for one by one. For more parts, reading the object is cheaper."""
+"""The most parts whose checksums are requested, one by one. For more parts, reading the object is cheaper."""
 
 WholeChecksum = asyncio.Future[Checksum | None]
-"""The checksum over all bytes of a source, which is being asked for."""
+"""The checksum over all bytes of a source, which has been requested."""
 
 
 class Prover:
@@ -30,7 +30,7 @@ class Prover:
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._etags_are_hashes = True
-        """The source's ETags are computed from the bytes, as far as is known: those of encrypted objects are not."""
+        """True while the source's ETags seem to be computed from the bytes: those of encrypted objects are not."""
 
     async def prove(
         self,
@@ -45,7 +45,7 @@ class Prover:
 
         ``etag``: what the server answered for the copy. ``sent_etag``: the ETag computed from what we sent.
         ``read_etag``: the ETag computed from what we read, in the source's part layout; None if that is unknown.
-        ``source_checksum``: the source's, which has been asked for already.
+        ``source_checksum``: the source's, which has been requested already.
         """
         stored, verify = item.stored, self._servers.options.verify
         if verify != ALWAYS and same_by_etag(etag, stored.etag):
@@ -62,12 +62,12 @@ class Prover:
         proof = await self.proof_of(item, copy, source_checksum)
         if proof is None:
             raise Unequal(item, self._servers.bucket, "has other bytes", copy.etag)
-        return replace(done, etag=copy.etag, proof=proof)  # the answer to the copy may have had another ETag
+        return replace(done, etag=copy.etag, proof=proof)  # the answer to the copy request may have had another ETag
 
     async def proof_of(
         self, item: Item, copy: StoredObject, source_checksum: WholeChecksum | None = None
     ) -> str | None:
-        """The one of PROOFS that shows that ``copy``, an object at the target, has the source's bytes. None if it has
+        """The proof (one of PROOFS) that ``copy``, an object at the target, has the source's bytes. None if it has
         other bytes."""
         if copy.size != item.stored.size:
             return None
@@ -81,8 +81,8 @@ class Prover:
         return SHA256 if await self._same_bytes(item) else None
 
     async def checksum_of_source(self, item: Item, algorithm: str | None = None) -> Checksum | None:
-        """The checksum over all bytes of the source: the one that its server keeps, or the one computed from those of
-        its parts. None if there is neither, or if it is not by ``algorithm``."""
+        """The checksum over all bytes of the source: the one that its server keeps, or one computed from the checksums
+        of its parts. None if there is neither, or if it is of another algorithm than ``algorithm``."""
         kept = await self._servers.in_thread(self._servers.source.checksum, item.bucket, item.stored.key)
         if kept is None or algorithm not in (None, kept.algorithm):
             return None
@@ -94,7 +94,7 @@ class Prover:
         return None if value is None else replace(kept, kind="FULL_OBJECT", value=value)
 
     async def changed_checksum(self, item: Item, kind: str | None) -> str:
-        """What became of the source's checksum: one of CHECKSUMS, or "" if the copy has it. ``kind``: FULL_OBJECT or
+        """How the source's checksum changed: one of CHECKSUMS, or "" if the copy has it. ``kind``: FULL_OBJECT or
         COMPOSITE, or None if the source has no checksum."""
         if kind is None:
             return ""
@@ -137,7 +137,7 @@ class Prover:
 
     async def _combined_checksum(self, item: Item, algorithm: str) -> str | None:
         """The checksum over all bytes of the source, computed from those of its parts. None if the server does not
-        give these."""
+        return these."""
         count = part_count(item.stored.etag)
         if not 0 < count <= MAX_PARTS_ASKED:
             return None

@@ -1,4 +1,4 @@
-"""What an answer of an S3 server to a copy says. Pure."""
+"""Reads the answers of an S3 server to copy requests. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from migrator.store.wire import Answer
 
 OVERLOADED = frozenset({"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded"})
 NOTHING_DONE = OVERLOADED | {"429", "503"}
-"""With these codes, a server says that it did nothing."""
+"""With these codes, the server has not carried out the request."""
 RETRIED = OVERLOADED | {"InternalError", "RequestTimeout", "OperationAborted", "BadDigest", "IncompleteBody"}
 RETRIED |= {"ConditionalRequestConflict"}
 
@@ -28,8 +28,8 @@ class Refused(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that did not succeed. ``status`` and ``code`` are 0 and "" where no answer came. ``sent``: the server
-    may have done what was asked."""
+    """A request that did not succeed. ``status`` and ``code`` are 0 and "" if no answer came. ``sent``: the server may
+    have carried out the request."""
 
     reason: str
     sent: bool
@@ -48,7 +48,7 @@ class Failure:
 
 
 def failure_of(answer: Answer) -> Failure:
-    """What the answer to a failed request says."""
+    """The failure that the answer to a request reports."""
     said = elements(answer.body)
     code = said.get("Code", str(answer.status))
     reason = f"{code}: {said.get('Message', 'no reason given')}"
@@ -56,7 +56,7 @@ def failure_of(answer: Answer) -> Failure:
 
 
 def succeeded(answer: Answer, *, copying: bool) -> bool:
-    """True if the server did what was asked. ``copying``: the request was CopyObject or UploadPartCopy, which may
+    """True if the server carried out the request. ``copying``: the request was CopyObject or UploadPartCopy, which may
     answer 200 with an error in the body."""
     return answer.status == 206 or (answer.status == 200 and not (copying and is_error(answer.body)))
 

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from migrator.copying.choices import NEVER
 from migrator.copying.concurrency_limit import ConcurrencyLimit
 from migrator.copying.memory_budget import MemoryBudget
 from migrator.copying.options import MIB, Options
 from migrator.copying.outcomes import AnswerLost, Item
 from migrator.copying.responses import Failure, failure_of, succeeded
+from migrator.copying.verify_modes import NEVER
 from migrator.errors import SourceChanged, StoreError
 from migrator.store import PartCopies, Store, StoredObject, part_count
 from migrator.store.answers import MOST_BODY
@@ -22,14 +22,14 @@ from migrator.store.retries import backoff, retry_async
 from migrator.store.wire import READ_SECONDS, Answer, Lost, NotSent, Wire
 
 THROUGH_MEMORY = 256 * MIB
-"""How many bytes on their way from one server to another are in memory at once, in one process."""
+"""The most bytes between two servers that are in memory at once, in one process."""
 ATTEMPTS = 8
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.2, 20.0
 """The longest delay before the second attempt, and before any other."""
 SLOWEST = 8 * MIB
-"""Bytes per second: the slowest copy that is waited for."""
+"""Bytes per second; a slower copy times out."""
 HELPERS = 32
-"""Threads for what boto3 does: to begin and finish uploads, to handle unusual answers, to read and hash."""
+"""Threads for requests by boto3: they begin and finish uploads, handle unusual answers, and read and hash objects."""
 
 Result = TypeVar("Result")
 
@@ -64,12 +64,12 @@ class Servers:
         return self.target.part_copies
 
     def learned(self, **how: bool) -> None:
-        """A copy showed that a field of :attr:`part_copies` is not as expected."""
+        """Note that a copy showed that a field of :attr:`part_copies` is not as expected."""
         self.target.part_copies = replace(self.target.part_copies, **how)
 
     def give_up(self) -> None:
-        """Make the work of boto3 in the helper threads fail soon. Call it when copies are cancelled: a thread cannot
-        be."""
+        """Make the work of boto3 in the helper threads fail soon. Call it when copies are cancelled, because threads
+        cannot be cancelled."""
         self.source.give_up()
         self.target.give_up()
 
@@ -86,7 +86,7 @@ class Servers:
         return await loop.run_in_executor(self._threads, lambda: call(*arguments, **named))
 
     async def find_copy(self, item: Item) -> StoredObject | None:
-        """What is at the target of ``item``, if anything."""
+        """The object at the target of ``item``; None if there is none."""
         return await self.in_thread(self.target.find, self.bucket, item.target)
 
     async def source_part_size(self, item: Item) -> int | None:
@@ -101,7 +101,7 @@ class Servers:
     ) -> Answer:
         """Send one request for the copy of ``item``, and retry it with backoff while that can help.
 
-        ``size``: how many bytes the server or we must move. Returns the answer, also one that refuses. Raises
+        ``size``: the bytes that the server or this process must move. Returns the answer, also one that refuses. Raises
         SourceChanged for a failed condition (412), AnswerLost where the request must not be repeated, and StoreError
         after the last attempt.
         """

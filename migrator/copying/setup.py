@@ -1,5 +1,5 @@
-"""What a process needs to know in order to copy. It can be pickled, so that other processes get it, too: children of
-this one, and workers on other machines. It holds no secret: each process finds its credentials itself."""
+"""How a process connects, and how it copies. It can be pickled, so that other processes get it, too: children of this
+one, and workers on other machines. It contains no secret: each process finds its credentials itself."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from migrator.store import Store, explicit_connection
 @dataclass(frozen=True, slots=True)
 class Setup:
     """How a process connects, and how it copies. ``source`` and ``target``: :attr:`migrator.store.Store.connection` of
-    both stores; ``target`` is None where both are one. ``reached``: the endpoints that the process must find there, in
-    this order; () for a child process, which has the environment of its parent."""
+    both stores; ``target`` is None if both are one store. ``reached``: the endpoints that the process must find there,
+    in this order; () for a child process, which has the environment of its parent."""
 
     source: dict[str, Any]
     target: dict[str, Any] | None
@@ -36,12 +36,12 @@ class Setup:
                     next_move="Name the endpoint in the plan: [source] and [target] endpoint_url in lake.toml.",
                 )
         for store in (source, target):
-            store.met()  # the process that hands out the work has talked to both
+            store.wait_from_first_request()  # the process that hands out the work has reached both servers
         return Copier(source, target, self.bucket, self.options)
 
     def elsewhere(self, stores: tuple[Store, Store]) -> Setup:
-        """The same for another machine, which may have another environment. ``stores``: those that ``source`` and
-        ``target`` describe."""
+        """The same for a machine with another environment. ``stores``: the stores that ``source`` and ``target``
+        describe."""
         source, target = stores
         return replace(
             self,

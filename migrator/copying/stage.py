@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from migrator.carriers.checkpoints import COPIED_LAST
 from migrator.copying.batches import Total, copy_in_batches
-from migrator.copying.choices import ALWAYS, MAX_FAILURES, NEVER
 from migrator.copying.copy_objects import copy_objects
 from migrator.copying.failed_list import failed_list, list_failures
 from migrator.copying.free_keys import LEAST_GROUP
@@ -17,6 +16,7 @@ from migrator.copying.leftovers import drop_uploads
 from migrator.copying.options import SMALL, Options
 from migrator.copying.outcomes import AnswerLost, Item, NotCopied
 from migrator.copying.setup import Setup
+from migrator.copying.verify_modes import ALWAYS, MAX_FAILURES, NEVER
 from migrator.copying.versions import VersionCopier
 from migrator.inventory.versions import has_versions
 from migrator.planfile.copied import Copied
@@ -31,9 +31,9 @@ from migrator.store import PartCopies, lists_in_order, probe_part_copies
 from migrator.target import holds_only_copies
 
 LOST_ATTEMPTS = 5
-"""How often an object whose answer was lost is looked for at the target, and copied again if it is not there."""
+"""How often an object whose answer was lost is checked at the target, and copied again if it is not there."""
 
-# The current object goes on top of the newest of its older versions, which migrator has just written.
+# The current object replaces the newest of its older versions, which migrator has just written.
 _ON_TOP = """
 SELECT o.id, coalesce(d.etag, v.etag) FROM versions v JOIN objects o ON o.bucket = v.bucket AND o.key = v.key
 LEFT JOIN versions_done d ON d.version_id = v.id
@@ -44,7 +44,7 @@ WHERE NOT v.marker AND o.id NOT IN (SELECT object_id FROM done)
 
 @dataclass(frozen=True)
 class CopySettings:
-    """How to copy. ``only``: nothing but these source objects (bucket, key)."""
+    """How to copy. ``only``: copy only these source objects (bucket, key)."""
 
     options: Options = field(default_factory=Options)
     max_failures: int = MAX_FAILURES
@@ -64,7 +64,7 @@ def begin(run: Run, options: Options) -> None:
 
 
 def note_copied(run: Run) -> None:
-    """Record in the log what this run copied, and what proves the copies equal to their sources."""
+    """Record in the log what this run copied, and the proofs of the copies."""
     result = run.result
     run.journal.event(
         COPIED,
@@ -89,8 +89,8 @@ def copy_versions(run: Run, *, hints: bool = False) -> None:
 
 
 def copy_current_objects(run: Run, options: Options) -> None:
-    """Copy every plain object of the plan but those of :func:`copy_checkpoints_last`. Goes on after a failure; raises
-    MigrationFailed or PlanStale at the end, with a list of the failed objects in a file beside the plan.
+    """Copy every plain object of the plan except those of :func:`copy_checkpoints_last`. Continues after a failure;
+    raises MigrationFailed or PlanStale at the end, with a list of the failed objects in a file next to the plan.
 
     Keys that are folders of others are copied last: a server that keeps keys in directories (SeaweedFS 4.48) answers
     200 to both ``a`` and ``a/b`` at once, and loses one of them.
@@ -114,7 +114,7 @@ def _copy(run: Run, options: Options, where: str, name: str = "copying") -> None
         return
     copies = _CurrentCopies(run, _setup(run, options, where, count))
     if run.engine.takes_batches and not copies.once:
-        run.engine.parallel()  # starts it: a start that fails is no failed copy, and its time is not that of copies
+        run.engine.parallel()  # starts the engine: that is no failed copy if it fails, and no copying time
     began = time.monotonic()
     whole = run.only is None
     numbers = {"objects": count, "size": size} if whole else {"objects": len(run.only or ())}
@@ -131,12 +131,12 @@ def _copy(run: Run, options: Options, where: str, name: str = "copying") -> None
 
 
 def _setup(run: Run, options: Options, where: str, count: int) -> Setup:
-    """How the objects are copied, with what is known of the servers."""
+    """How the objects are copied, with what was found about the servers."""
     old, new = run.store.ends
     across = None if new is old else new.connection
     bucket = run.layout.target_bucket
     look_first = not (run.conditional.copy if across is None else run.conditional.put)
-    # A listing of the target must show whatever is there; see migrator.copying.free_keys.
+    # A listing of the target must show every object; see migrator.copying.free_keys.
     in_groups = look_first and across is None and count >= LEAST_GROUP
     in_groups = in_groups and holds_only_copies(run.plan) and lists_in_order(run.store, bucket)
     options = replace(
@@ -187,7 +187,7 @@ class _CurrentCopies:
         for which in (f"NOT {IS_FOLDER}", IS_FOLDER):
             condition = f"{where} AND {which}"
             items, usage = self._items(condition), run.result.usage
-            # What is to be copied once must not be given to an engine that may do it twice.
+            # An object that must be copied only once must not be given to an engine that may repeat it.
             if self.once and run.engine.takes_batches:
                 run.result.note("Objects were copied by the driver: the target keeps each copy as a version.")
             if self.once or not run.engine.takes_batches:
@@ -236,7 +236,7 @@ class _CurrentCopies:
         self._run.journal.copied(copies)
         self._count(copies, stage)
         failures = [outcome for outcome in batch if isinstance(outcome, NotCopied)]
-        # An object whose answer was lost may have been copied: it counts when that is known.
+        # An object whose answer was lost may have been copied: it is counted when that is known.
         if failed := sum(not isinstance(failure.error, AnswerLost) for failure in failures):
             stage.failed(failed)
         return failures

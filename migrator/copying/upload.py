@@ -1,4 +1,4 @@
-"""One multipart upload: its parts are written at once, and nothing is left of it if it fails."""
+"""One multipart upload: its parts are written in parallel, and it is aborted if it fails."""
 
 from __future__ import annotations
 
@@ -72,5 +72,5 @@ async def _finish(
             refusal = Refused(error.message)
             refusal.code = "InvalidRequest"
             raise refusal from error
-        # The answer to one part may have been the answer to another one.
+        # The answer to one part may have been that of another part.
         raise Unequal(item, servers.bucket, f"could not be put together: {error}") from error

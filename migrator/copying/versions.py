@@ -1,8 +1,8 @@
 """Copies older versions and delete markers: key by key in parallel, the oldest version of each key first.
 
-Before anything is written, the target's versions are listed. Those of a key that are there already are not copied
-again. So each version is at the target once and in its place, however often the work was interrupted. A request that
-writes is never simply repeated, because its answer may have been lost; the versions of the key are listed again first.
+Before anything is written, the target's versions are listed. Versions that are there already are not copied again. So
+each version is at the target once and in the right order, however often the work was interrupted. A request that writes
+is never repeated without listing the versions of the key again, because only its answer may have been lost.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from migrator.store.retries import retry
 
 ATTEMPTS = 5
 WAIT_SECONDS = 1.0
-"""The delay before the second attempt; each further one is longer by as much. Never less: a server may still be
-carrying out a copy whose answer was lost, and the next listing must show it, or it would be copied twice."""
+"""The delay before the second attempt; each further one is longer by this time. It is never shorter: a server may still
+be carrying out a copy whose answer was lost, and the next listing must show it, or it would be copied twice."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class VersionCopier:
         max_failures: int,
         only: Collection[tuple[str, str]] | None = None,
     ) -> None:
-        """``only``: copy the versions of these (bucket, key); None: of all. ``max_failures``: stop after so many."""
+        """``only``: copy the versions of these (bucket, key); None: of all. ``max_failures``: stop after this many."""
         self._plan = plan
         self._store = store
         self._progress = progress
@@ -137,14 +137,14 @@ class VersionCopier:
                 yield _Key(history, self._target.of(history[0].target))
 
     def _journal_copied_objects(self, journal: Journal) -> None:
-        """Journal the current versions that a killed run copied without journalling them. Copied again, they would be
-        twice among the target's versions. Only a plan with older versions promises that they are not."""
+        """Journal the current versions that a killed run copied without journalling them. If they were copied again,
+        the target would have two versions of each. Plans without older versions do not need this."""
         journal.copied(
             Copied(id_, size, etag, ETAG) for id_, size, etag in self._target.equal_objects(PENDING_PLAIN_COPIES)
         )
         pending = (
             "EXISTS (SELECT 1 FROM objects o WHERE o.bucket = versions.bucket AND o.key = versions.key"
-            f" AND {PENDING_PLAIN_COPIES})"  # its columns are those of objects, the innermost table
+            f" AND {PENDING_PLAIN_COPIES})"  # the columns without a table are those of objects, the innermost table
         )
         for history in self._plan.histories(pending):
             copy = self._copy_after_history(history)
@@ -179,8 +179,8 @@ class VersionCopier:
     # -- one key -------------------------------------------------------------------------------------
 
     def _copy_key(self, key: _Key) -> tuple[dict[int, str], int]:
-        """Copy what is missing of one key. Returns the ETag of each version at the target by its id in the plan, and
-        how many versions were copied."""
+        """Copy the missing versions of one key. Returns the ETag of each version at the target by its id in the plan,
+        and how many versions were copied."""
         listed: Sequence[TargetVersion] | None = key.at_target
         copied = 0
 
@@ -211,7 +211,7 @@ class VersionCopier:
         match = match_history(history, None, versions, self._same_bytes)
         if match is None:
             raise Occupied(
-                f"s3://{self._bucket}/{history[0].target} is there since planning, without its older versions.",
+                f"s3://{self._bucket}/{history[0].target} was written since planning, without its older versions.",
                 next_move=PLAN_AGAIN,
             )
         return len(match.versions), [version.etag for version in match.versions]
@@ -229,7 +229,7 @@ class VersionCopier:
         try:
             return self._copy_pinned(version, version.stored)
         except SourceChanged:
-            # SeaweedFS 4.48 lists the version "null" of an object uploaded in parts with an ETag that is not its own,
+            # SeaweedFS 4.48 lists the version "null" of an object uploaded in parts with a wrong ETag,
             # and MinIO with encryption those of keys that end in a slash.
             if version.version_id != "null" and not version.key.endswith("/"):
                 raise
@@ -244,6 +244,6 @@ class VersionCopier:
 
 
 def _is_retried(error: Exception) -> bool:
-    """True for an error that another attempt may not meet."""
+    """True for an error after which another attempt may succeed."""
     final = (SourceChanged, AccessDenied, NotFound, Occupied)
     return isinstance(error, StoreError) and not isinstance(error, final)

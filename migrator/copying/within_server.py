@@ -1,8 +1,8 @@
 """How an object is copied within one server: the server copies, and no bytes pass through this process.
 
-The way depends on how the copy can be proven (see :mod:`migrator.copying.proof`). CopyObject keeps the ETag of what was
-put in one request. What was uploaded in parts is copied in the same parts, unless the server keeps its ETag in one
-request, too; :class:`~migrator.store.PartCopies` says what holds for the server.
+The way depends on how the copy can be proven (see :mod:`migrator.copying.proof`). CopyObject keeps the ETag of an
+object that was put in one request. An object that was uploaded in parts is copied in the same parts, unless the server
+keeps its ETag in one request, too; :class:`~migrator.store.PartCopies` describes the server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import replace
 from typing import Any
 
 from migrator.copying.boto3_copy import copy_with_boto3
-from migrator.copying.choices import AUTO, NEVER
 from migrator.copying.free_keys import FreeKeys
 from migrator.copying.options import SMALL, WHOLE_LIMIT
 from migrator.copying.outcomes import Item
@@ -25,6 +24,7 @@ from migrator.copying.proof import Prover, WholeChecksum
 from migrator.copying.responses import Refused, elements, refused
 from migrator.copying.servers import Servers
 from migrator.copying.upload import upload_in_parts
+from migrator.copying.verify_modes import AUTO, NEVER
 from migrator.errors import MigratorError
 from migrator.planfile.copied import Copied
 from migrator.store import Expected, StoredObject, Upload, part_count, part_ranges, parts_to_make
@@ -123,7 +123,7 @@ class CopyWithinServer:
         return etag.strip('"')
 
     async def _lost_attributes(self, item: Item) -> dict[str, str]:
-        """Headers for what the server would not give to the copy by itself; {} if the object has none of that."""
+        """Headers for attributes that the server would not give to the copy by itself; {} if the object has none."""
         servers = self._servers
         assert servers.reader is not None
         pinned = {"if-match": f'"{item.stored.etag}"'}
@@ -139,8 +139,8 @@ class CopyWithinServer:
     # -- in parts ------------------------------------------------------------------------------------
 
     async def _copy_in_parts(self, item: Item, attributes: Mapping[str, Any]) -> str:
-        """Copy with UploadPartCopy and return the copy's ETag. ``attributes``: what the copy is to have. Raises Refused
-        where boto3 may succeed."""
+        """Copy with UploadPartCopy and return the copy's ETag. ``attributes``: those of the copy. Raises Refused if
+        boto3 may succeed."""
         servers, stored = self._servers, item.stored
         known = await servers.source_part_size(item)
         size, like_source = parts_to_make(stored.etag, known, servers.options.part_size, WHOLE_LIMIT)

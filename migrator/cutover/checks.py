@@ -29,7 +29,8 @@ def is_empty(plan: PlanFile) -> bool:
 
 
 def check_not_blocked(run: Run) -> None:
-    """Raises PlanBlocked if the plan has findings that block, or PlanStale if they are about tables that moved on."""
+    """Raises PlanBlocked if the plan has findings that block, or PlanStale if they are about tables that changed since
+    planning."""
     plan = run.plan
     if plan.blocked:
         check_problems_still_hold(run)
@@ -60,12 +61,12 @@ def check_sources(run: Run, *, accept_late: bool) -> None:
 
 
 def check_target(run: Run) -> None:
-    """The target holds what was written, and nobody else has written there. Raises PlanStale or MigrationFailed."""
+    """The target has what this plan wrote, and nobody else has written there. Raises PlanStale or MigrationFailed."""
     run.guard.check_before_cutover(run.journal, live=run.live_tables())
 
 
 def check_nothing_to_do(run: Run) -> None:
-    """Nothing was to be done by this plan, and that is still so. Raises PlanStale."""
+    """A plan with nothing to do still has nothing to do. Raises PlanStale."""
     run.guard.check_not_superseded()
     check_unmoved_since_planning(run)
     check_none_gone(run, (table for table in run.plan.tables() if table.state == MIGRATED))
@@ -74,7 +75,7 @@ def check_nothing_to_do(run: Run) -> None:
 
 
 def check_after_cutover(run: Run) -> None:
-    """No newer plan was carried out, every pointer leads to the target, and the old buckets have nothing new.
+    """No newer plan was carried out, every pointer is at the target, and the old buckets have nothing new.
 
     Raises PlanStale, or MigrationFailed for a table that somebody has set back, to its old place or to an older state,
     or that is gone from its catalog.
@@ -86,8 +87,8 @@ def check_after_cutover(run: Run) -> None:
 
 
 def _check_sources_at_the_end(run: Run) -> None:
-    """Nothing was added to the old buckets or changed there since planning, but for what was accepted. Buckets that
-    are gone, or whose server is, are left out."""
+    """Nothing was added to the old buckets or changed there since planning, except for what was accepted. Deleted
+    buckets are left out, and all of them if their server does not exist any more."""
     places = []
     for bucket, prefix in source_places(run.layout):
         with suppress(Unreachable):
@@ -96,11 +97,11 @@ def _check_sources_at_the_end(run: Run) -> None:
     changes = find_source_changes(run.plan, run.store, run.progress, places)
     accepted, stays = run.journal.last(LATE), run.journal.last(RETIRED)
     if stays and changes.added <= stays["added"] and changes.changed <= stays["changed"]:
-        return  # retire has shown them
+        return  # retire has reported them
     if (changes.added, changes.changed) not in ((0, 0), (accepted.get("added"), accepted.get("changed"))):
         examples = one_line(", ".join(changes.examples))
         raise PlanStale(
-            f"Nothing is left of this plan, but in the old buckets {changes.added:,} objects were added and "
+            f"This plan is done, but in the old buckets {changes.added:,} objects were added and "
             f"{changes.changed:,} changed since planning ({examples}). They are not at the target.",
             next_move='Stop the writers and run "migrator plan" again: it copies only what is new.',
         )

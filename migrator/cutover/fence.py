@@ -23,12 +23,12 @@ from migrator.store.policies import read_policy, write_policy
 
 SID = FENCE
 DENIED = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject")
-"""What the fence denies. PutObject stands for copies and uploads in parts, too. Reading stays allowed."""
+"""What the fence denies. PutObject also covers copies and uploads in parts. Reading stays allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """One bucket: its policy before, None if it had none, and its policy with the fence."""
+    """One bucket, its policy before the fence (None if it had none), and its policy with the fence."""
 
     bucket: str
     before: str | None
@@ -38,14 +38,14 @@ class Fenced:
 @dataclass
 class Lifted:
     """What became of a fence. ``given_back``: buckets that have their old policy again. ``changed``: buckets whose
-    policy somebody else has changed since, so that it was left as it is, each with whether the fence is still in it."""
+    policy somebody else has changed since, which is left as it is; each with True if the fence is still in it."""
 
     given_back: list[str] = field(default_factory=list)
     changed: dict[str, bool] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
-        """What to tell the user, one line for each bucket."""
+        """The messages for the user, one line for each bucket."""
         told = [f"s3://{bucket}/ has its old policy again: it can be written to." for bucket in self.given_back]
         for bucket, still in self.changed.items():
             end = f"remove the statement {SID} from it yourself" if still else "it has no fence any more"
@@ -58,8 +58,8 @@ class Lifted:
         return [bucket for bucket, still in self.changed.items() if still]
 
 
-def standing(journal: Journal) -> list[Fenced]:
-    """The fences of this plan that were set, or were about to be, and have not been lifted since."""
+def fences_on(journal: Journal) -> list[Fenced]:
+    """The fences that this plan has set, or was about to set, and that have not been lifted since."""
     found: dict[str, Fenced] = {}
     for event in journal.events():
         if event["event"] == FENCE_SET:
@@ -75,7 +75,7 @@ def plan_fence(plan: PlanFile, store: Store, journal: Journal) -> list[Fenced]:
     folders: dict[str, list[str]] = {}
     for bucket, prefix in places_in_use(plan):
         folders.setdefault(bucket, []).append(prefix)
-    known = {fence.bucket: fence for fence in standing(journal)}
+    known = {fence.bucket: fence for fence in fences_on(journal)}
     fences = []
     for bucket, prefixes in folders.items():
         now, fence = read_policy(store, bucket), known.get(bucket)
@@ -90,7 +90,7 @@ def _with_fence(bucket: str, before: str | None, prefixes: Iterable[str]) -> Fen
     statements = statements if isinstance(statements, list) else [statements]
     if any(statement.get("Sid") == SID for statement in statements):
         raise MigrationFailed(
-            f"The policy of s3://{bucket}/ already has a statement {SID}, which this plan has not put there.",
+            f"The policy of s3://{bucket}/ already has a statement {SID}, which this plan did not write.",
             next_move="If no other cutover is running, remove that statement, and run the same command again.",
         )
     resources = [f"arn:aws:s3:::{bucket}/{prefix}*" for prefix in prefixes]
@@ -99,7 +99,7 @@ def _with_fence(bucket: str, before: str | None, prefixes: Iterable[str]) -> Fen
     if len(fenced.encode()) > MAX_BYTES:
         raise MigrationFailed(
             f"The policy of s3://{bucket}/ would have {len(fenced.encode()):,} bytes with the fence; "
-            f"S3 takes {MAX_BYTES:,}.",
+            f"S3 accepts {MAX_BYTES:,}.",
             next_move="Shorten it, or stop the writers yourself and leave --fence out.",
         )
     return Fenced(bucket, before, fenced)
@@ -108,7 +108,7 @@ def _with_fence(bucket: str, before: str | None, prefixes: Iterable[str]) -> Fen
 def set_fence(store: Store, journal: Journal, fences: Iterable[Fenced]) -> None:
     """Set these policies, and read each of them back. Raises StoreError or MigrationFailed; then the buckets have their
     old policies again, as far as the server answers."""
-    known = standing(journal)
+    known = fences_on(journal)
     try:
         for fence in fences:
             if fence in known:
@@ -125,7 +125,7 @@ def set_fence(store: Store, journal: Journal, fences: Iterable[Fenced]) -> None:
 def lift_fence(store: Store, journal: Journal) -> Lifted:
     """Give every fenced bucket its old policy back. May be called again. Raises StoreError if the server refuses."""
     result = Lifted()
-    for fence in standing(journal):
+    for fence in fences_on(journal):
         now = read_policy(store, fence.bucket)
         if same_policy(now, fence.fenced):
             write_policy(store, fence.bucket, fence.before)
@@ -146,7 +146,7 @@ def _has_fence(policy: str | None) -> bool:
 
 def check_no_fence(journal: Journal, plan: PlanFile) -> None:
     """Raises RetireRefused if old buckets are fenced: nothing can be deleted there."""
-    if fences := standing(journal):
+    if fences := fences_on(journal):
         lines = first_lines([f"s3://{fence.bucket}/" for fence in fences])
         raise RetireRefused(
             f"These old buckets are fenced by {plan.path}, so that nothing can be deleted there:\n{lines}\n",

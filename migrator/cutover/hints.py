@@ -10,7 +10,8 @@ from migrator.store import Store
 
 
 def point_hint_to(store: Store, identifier: str, metadata: Location) -> None:
-    """Let the version hint beside this metadata file name its version. ``identifier``: of the table, for messages.
+    """Write the version of this metadata file into the version hint in its folder. ``identifier``: of the table, for
+    messages.
 
     Raises CatalogError if somebody else changes the hint at the same time, or if the file's name has no version.
     """

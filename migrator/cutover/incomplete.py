@@ -1,4 +1,5 @@
-"""What an error of a migration says of the cutover: that nothing was cut over, or which tables are at the target."""
+"""Adds the state of the cutover to an error of a migration: that nothing was cut over, or which tables are at the
+target."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ SHOWN = 10
 """How many tables a message names."""
 
 
-def with_standing(run: Run, error: MigratorError) -> MigratorError:
-    """The error that ends a run, with what the journal knows of the cutover."""
+def with_cutover_state(run: Run, error: MigratorError) -> MigratorError:
+    """The error that ends a run, with the state of the cutover as the journal has it."""
     if error.says_where:
         return error
     if run.journal.has(CUTOVER_DONE):
@@ -36,7 +37,7 @@ def with_standing(run: Run, error: MigratorError) -> MigratorError:
 
 
 def incomplete(run: Run, error: MigratorError) -> MigratorError:
-    """What a failed cutover has left: some tables at the target, others not. The same error if no table is there."""
+    """The error for a cutover that failed when some tables were at the target already; ``error`` itself if none was."""
     swapped = run.live_tables()
     pointed = [table for table in run.tables_to_move() if table.catalog is not None]
     moved = [table.identifier for table in pointed if table.id in swapped]
@@ -53,6 +54,6 @@ def incomplete(run: Run, error: MigratorError) -> MigratorError:
         next_move=error.next_move if stale else then_again(error, "it finishes the cutover"),
     )
     told.says_where = True
-    if stale:  # who looks at the exit code knows that it takes a new plan
+    if stale:  # the exit code must show that a new plan is needed
         told.exit_code = error.exit_code
     return told

@@ -25,7 +25,7 @@ class TablePlace:
     """One table whose pointer the plan changes.
 
     ``metadata``: the metadata file that its catalog, or its version hint at the target, names now. ``stored``: its
-    catalog stores the pointer. ``commits`` and ``change``: what going back would lose; see
+    catalog stores the pointer. ``commits`` and ``change``: what a rollback would lose; see
     :func:`migrator.rollback.losses.with_losses`. ``back_to``: the metadata file in the old place to point to, if it is
     not the planned one.
     """
@@ -40,12 +40,12 @@ class TablePlace:
 
     @property
     def old_metadata(self) -> str:
-        """The metadata file in the old place to which going back points the table."""
+        """The metadata file in the old place to which a rollback sets the pointer."""
         return self.back_to or self.table.old_metadata
 
     @property
     def lost(self) -> str:
-        """One line that says what going back would lose."""
+        """One line that says what a rollback would lose."""
         shown = "; ".join(str(commit) for commit in self.commits[-3:])
         more = f" and {len(self.commits) - 3} earlier ones" if len(self.commits) > 3 else ""
         return f"{self.table.identifier}: {self.change or shown + more}"
@@ -53,7 +53,7 @@ class TablePlace:
 
 def find_places(run: Run) -> list[TablePlace]:
     """Where the tables are whose pointers this plan changes; what was committed since the cutover is not looked up.
-    Tables that lived at the target while planning are none of them. Raises CatalogError or StoreError."""
+    Without the tables that lived at the target while planning. Raises CatalogError or StoreError."""
     named = {
         (catalog.name, table.namespace, table.name): table.metadata_location
         for catalog in run.catalogs.values()
@@ -73,7 +73,7 @@ def find_places(run: Run) -> list[TablePlace]:
 
 def hinted_metadata(plan: PlanFile, store: Store) -> dict[int, str]:
     """Id of each table for which the plan writes a version hint → the metadata file that readers find at the target
-    now. Without those of which they find none. Raises StoreError."""
+    now. Tables without such a file are left out. Raises StoreError."""
     hints = hint_keys(plan.db)
     tables = [table for table in plan.tables() if table.id in hints]
     found = {t.id: _current(plan.layout.target_bucket, store, t, hints[t.id])[1] for t in tables}
@@ -91,8 +91,8 @@ def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
 
 
 def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:
-    """The place of a Hadoop table. The old place has its own version hint, which nobody has changed: the table is at
-    the target for whoever reads there."""
+    """The place of a Hadoop table. The old place has its own version hint, which the plan does not change: readers of
+    the target's warehouse find the table there."""
     has_hint, now = _current(run.layout.target_bucket, run.store, table, hint)
     if not has_hint:
         return TablePlace(table, OLD, None, stored=False)

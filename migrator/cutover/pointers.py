@@ -23,8 +23,8 @@ from migrator.planfile.rows import MIGRATED, PlannedTable
 from migrator.run import Run
 from migrator.store import Store
 
-POINT_THERE_AGAIN = f"Point it there again. If it is meant to be so: {PLAN_AGAIN}"
-"""The next move where a pointer at the target is not what it must be."""
+POINT_THERE_AGAIN = f"Set it to that file again. If the present one is intended: {PLAN_AGAIN}"
+"""The next move if a pointer at the target is wrong."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def check_unmoved_since_planning(run: Run) -> None:
     """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale, or
     MigrationFailed for a table that lived at the target and was set back, to its old place or to an older state.
 
-    Tables that live at the target, also those of catalogs that an interrupted cutover has swapped, are in use
-    there, and may have moved on.
+    Tables that live at the target, also those of catalogs that an interrupted cutover has swapped, are in use there,
+    and may have changed.
     """
     _check_names_are_free(run)
     tables = run.plan.tables()
@@ -84,8 +84,8 @@ def _check_place(table: PlannedTable, now: str | None) -> None:
 
 
 def check_problems_still_hold(run: Run) -> None:
-    """The tables of a blocked plan that have problems are where they were when the plan was made. Raises PlanStale: a
-    writer that removes files while its table is planned makes the table look broken, which it is not."""
+    """The tables that block a plan have the pointers that they had when the plan was made. Raises PlanStale: a writer
+    that removes files while its table is planned makes the table look broken."""
     for table in run.plan.tables():
         if table.catalog is None or table.stays or table.state == MIGRATED or not json.loads(table.problems):
             continue
@@ -95,7 +95,8 @@ def check_problems_still_hold(run: Run) -> None:
 
 
 def _check_names_are_free(run: Run) -> None:
-    """In a catalog to which tables move, nobody has taken the names of those that are not there. Raises PlanStale."""
+    """In a catalog to which tables move, nobody else has used the names of those that are not there yet. Raises
+    PlanStale."""
     swapped = run.journal.swapped_among(run.tables_to_move())
     waiting = {(t.catalog, t.namespace, t.name) for t in run.tables_to_move() if t.id not in swapped}
     for name, catalog in run.catalogs.items():
@@ -107,8 +108,8 @@ def _check_names_are_free(run: Run) -> None:
 
 
 def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
-    """These tables, which live at the target, still do, in the state that they were given or a later one. Raises
-    MigrationFailed; StoreError or Unreadable if a pointer has changed and its metadata file cannot be read."""
+    """The pointers of these tables, which live at the target, still name the planned metadata file or a later one.
+    Raises MigrationFailed; StoreError or Unreadable if a pointer has changed and its metadata file cannot be read."""
     for table in tables:
         if table.catalog is None or table.new_metadata is None or not run.catalogs[table.catalog].stores_pointers:
             continue
@@ -159,8 +160,8 @@ def _set_back(run: Run, table: PlannedTable, now: str) -> MigrationFailed:
 
 
 def misplaced(plan: PlanFile, store: Store, table: PlannedTable, now: str) -> str:
-    """What ``now``, the metadata file at the target that a table has now, is instead of the planned one or a later one:
-    the file of another table, or an older one that this plan has moved. Empty if it is neither.
+    """Why ``now``, the present metadata file of a table at the target, is wrong, as the end of a sentence: it belongs
+    to another table, or is an older one that this plan has moved. Empty if it is the planned one or a later one.
 
     Raises StoreError or Unreadable if it is not the planned file and cannot be read.
     """
@@ -172,6 +173,6 @@ def misplaced(plan: PlanFile, store: Store, table: PlannedTable, now: str) -> st
     uuid = read_view(data, now).view_uuid if table.kind == VIEW else read_metadata(data, now).table_uuid
     if table.uuid and uuid and uuid.lower() != table.uuid.lower():
         return f"which is another {table.kind}: its uuid is {uuid}, that of the planned one {table.uuid}"
-    if object_moved_to(plan, at.key) is not None:  # a later commit is nothing that the plan has moved
+    if object_moved_to(plan, at.key) is not None:  # the plan has not moved a later commit
         return "which is an older file, one of those that this plan has moved there"
     return ""

@@ -1,9 +1,9 @@
-"""Finds what has changed in the old buckets since the plan was made. The cutover is refused if something has.
+"""Finds what has changed in the old buckets since the plan was made. The cutover is refused if anything has changed.
 
 Between planning and cutover, writers may have added plain files, which no pointer names. A cutover would leave them
 behind, and nobody would notice. So the old buckets are listed again and compared with the plan.
 
-What the plan leaves where it is may change at will: objects under a rule ``= false``, the files of tables that are
+What the plan leaves where it is may change: objects under a rule ``= false``, the files of tables that are
 left out, what is not part of this wave, Hadoop's empty directory markers, and the checksum files of what is rewritten.
 """
 
@@ -30,7 +30,8 @@ _SEEN = f"""
 INSERT OR IGNORE INTO seen
 SELECT o.id FROM {SOURCE_PAGE} l CROSS JOIN objects o WHERE o.bucket = ? AND o.key = l.key
 """
-# What was listed and is not in the plan, or has another ETag there and must not; with the planned size, if any.
+# Listed objects that are not in the plan, or that have another ETag there and must not change; with the planned size,
+# if any.
 _DIFFERENT = f"""
 SELECT l.key, l.size, o.size, o.id FROM {SOURCE_PAGE} l LEFT JOIN objects o ON o.bucket = ? AND o.key = l.key
 WHERE o.id IS NULL OR o.{_MINDED} AND o.etag <> l.etag ORDER BY l.key
@@ -104,18 +105,18 @@ def _in_wave(wave: list[tuple[str, str]] | None, bucket: str, key: str) -> bool:
     :func:`wave_folders` gives them; None if everything moves."""
     if wave is None:
         return True
-    at = bisect_right(wave, (bucket, key)) - 1  # of sorted folders, none inside of another, only this one can hold it
+    at = bisect_right(wave, (bucket, key)) - 1  # sorted folders, none inside another: no other one can contain the key
     return at >= 0 and wave[at][0] == bucket and key.startswith(wave[at][1])
 
 
 def _moves(plan: PlanFile, layout: Layout, left: list[tuple[str, str]], bucket: str, key: str, size: int) -> bool:
-    """True if the migration would have moved this object, had it been there while planning."""
+    """True if the migration would have moved this object if it had existed while planning."""
     if layout.map_key(bucket, key) is None or is_hadoop_marker(key, size):
         return False
     if any(bucket == at and key.startswith(folder) for at, folder in left):
         return False
     folder, slash, name = key.rpartition("/")
-    if name.startswith(".") and name.endswith(".crc"):  # Hadoop's checksum of the file beside it
+    if name.startswith(".") and name.endswith(".crc"):  # Hadoop's checksum of the file with the name without .crc
         beside = f"{folder}{slash}{name[1:-4]}"
         query = f"SELECT 1 FROM objects WHERE bucket = ? AND key = ? AND action = '{REWRITE}'"
         return plan.db.execute(f"{query} AND {is_checksum('?', 'size')}", (bucket, beside, size)).fetchone() is None

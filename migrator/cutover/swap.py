@@ -21,7 +21,8 @@ from migrator.run import Run
 def swap_pointers(run: Run) -> None:
     """Swap every pointer: those that catalogs store, in one transaction each where they can; then the version hints.
 
-    Raises PlanStale if a table moved on; CutoverIncomplete if some catalogs were swapped and another one could not be.
+    Raises PlanStale if a table changed since planning; CutoverIncomplete if some catalogs were swapped and another one
+    could not be.
     """
     tables = run.tables_to_move()
     check_unmoved_since_planning(run)
@@ -31,7 +32,7 @@ def swap_pointers(run: Run) -> None:
         _swap_catalogs(run, tables)
     except MigratorError as error:
         live = run.live_tables()
-        with suppress(MigratorError):  # the server may be away: what is live matters more than why that is not noted
+        with suppress(MigratorError):  # the server may not answer: the error of the swap matters more than this one
             run.guard.note_cutover([t for t in tables if t.id in live], complete=False)
         raise incomplete(run, error) from error
     run.journal.event(CUTOVER_DONE, tables=len(tables))
@@ -63,7 +64,9 @@ def repoint(run: Run, catalog: Catalog) -> None:
     """Swap the pointers of the tables, and the namespaces' properties, that the plan changes in one catalog."""
     tables, namespaces = repoints_of(run.plan, catalog.name)
     swapped = run.journal.swapped_tables()
-    left = [t for t in tables if (catalog.name, t.namespace, t.name) not in swapped]  # the others may have moved on
+    left = [
+        t for t in tables if (catalog.name, t.namespace, t.name) not in swapped
+    ]  # the others may have newer commits
 
     def note(table: Repoint) -> None:
         run.journal.event(TABLE_SWAPPED, catalog=catalog.name, namespace=table.namespace, table=table.name)
@@ -77,7 +80,7 @@ def _note_swapped(run: Run, tables: list[PlannedTable], catalog: str) -> None:
 
 
 def _copy_hint(run: Run, planned: PlannedObject) -> Written:
-    """Write a table's version hint at the target, unless there is one that is not ours."""
+    """Write a table's version hint at the target, unless somebody else has written one there."""
     bucket, key = run.layout.target_bucket, planned.target or ""
     content = run.store.get(planned.bucket, planned.key, etag=planned.etag)
     etag = run.store.put(bucket, key, content, replace=False, replaces=run.plan.replaceable(planned.id))

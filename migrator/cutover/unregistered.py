@@ -18,7 +18,7 @@ _SUFFIX = re.compile(r"-[0-9a-f]{32}$")
 @dataclass(frozen=True, slots=True)
 class Unregistered:
     """A table or view at the target that no given catalog names. ``namespace`` and ``name`` are guessed from its
-    folder; ``namespace`` is empty where the folder tells none."""
+    folder; ``namespace`` is empty if it cannot be guessed."""
 
     kind: str
     namespace: str
@@ -32,7 +32,7 @@ class Unregistered:
 
 
 def unregistered_tables(tables: Iterable[PlannedTable], registered: Iterable[str] = ()) -> list[Unregistered]:
-    """Those of a plan's tables that no catalog names, neither in the plan nor now. ``registered``: the metadata
+    """The tables of a plan that no catalog names, neither in the plan nor now. ``registered``: the metadata
     locations that the catalogs hold now."""
     tables = list(tables)
     named = {_folder(t.new_metadata) for t in tables if t.catalog is not None and t.new_metadata}

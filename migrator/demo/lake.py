@@ -1,7 +1,7 @@
 """The demo's old lake: seven buckets, two Iceberg warehouses, and every kind of table that 0.1 supports.
 
-Written with pyiceberg. It cannot write position deletes and Hadoop tables, so this module writes these itself, as the
-spec demands; pyiceberg reads them.
+Written with pyiceberg. pyiceberg cannot write position deletes and Hadoop tables, so this module writes these by the
+spec; pyiceberg reads them.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _odd_objects() -> Iterator[dict[str, Any]]:
 
 
 def _checkpoint(query: str) -> Iterator[dict[str, Any]]:
-    """The checkpoint of a Kafka → Iceberg query: it holds no path, and is copied as it is."""
+    """The checkpoint of a Kafka → Iceberg query: it contains no path, and is copied without changes."""
     files = {"metadata": json.dumps({"id": str(uuid.UUID(int=len(query)))}), "sources/0/0": '\0v1\n{"events":{"0":0}}'}
     for batch in range(20):
         files[f"offsets/{batch}"] = f'v1\n{{"batchWatermarkMs":0}}\n{{"events":{{"0":{batch * 100}}}}}'
@@ -278,12 +278,12 @@ def _daily_sales(catalog: SqlCatalog) -> Table:
 
 
 def _empty(catalog: SqlCatalog) -> Table:
-    """No snapshot at all."""
+    """A table without a snapshot."""
     return catalog.create_table("gold.empty", schema=_EVENTS)
 
 
 def _hadoop_table(client: Any, scratch: SqlCatalog) -> str:
-    """A table of a Hadoop catalog: made with a scratch catalog, then given the names of that layout."""
+    """A table of a Hadoop catalog: made with a temporary catalog, then renamed to that layout."""
     location = f"{HADOOP_WAREHOUSE}ops/audit_log"
     table = scratch.create_table("ops.audit_log", schema=_EVENTS, location=location)
     for first in (0, 25, 50):

@@ -68,7 +68,7 @@ def _run(folder: Path, keep: bool, say: Say, progress: Progress) -> None:
         after = _query({t["identifier"]: t["new_metadata"] or "" for t in described["tables"]}, server)
         same = _show_queries(before, after, say)
     if not (migration.ok and verification.ok and same):
-        raise MigrationFailed("The demo did not end as it must.", next_move="Please report this with its output.")
+        raise MigrationFailed("The demo did not end as expected.", next_move="Please report this with its output.")
     say([line(), line("Every table reads as before, and the old buckets are gone.", style="green")])
 
 
@@ -96,7 +96,7 @@ def _show_queries(before: dict[str, tuple[int, int, str]], after: dict[str, tupl
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """The server's address and keys, where any AWS client looks for them, for as long as this lasts."""
+    """Set the server's address and keys in the environment, where AWS clients read them, inside the context."""
     hidden = dict.fromkeys(("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"))
     old = {name: os.environ.get(name) for name in {**variables, **hidden}}
     try:
@@ -113,7 +113,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the demo as Ctrl-C does, so that it leaves nothing behind either."""
+    """Make SIGTERM end the demo like Ctrl-C, so that it removes everything."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt

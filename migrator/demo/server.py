@@ -50,7 +50,7 @@ class Server:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._keep = folder is not None
-        self._given = folder.absolute() if folder else None  # the server runs in a directory of its own
+        self._given = folder.absolute() if folder else None  # the server runs in another directory
         self.access_key, self.secret_key = _key_pair()
         self.reader_key, self.reader_secret = _key_pair()
 
@@ -87,7 +87,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server, and remove its data unless a folder for it was given."""
-        # An orderly shutdown takes half a minute, and needs the sockets; data that is deleted needs neither.
+        # A clean shutdown takes half a minute and needs the sockets; it is not needed for data that is deleted.
         if not self._keep and self._process.poll() is None:
             self._remove_sockets()
         self._process.send_signal(signal.SIGTERM if self._keep else signal.SIGKILL)
@@ -106,7 +106,7 @@ class Server:
         return [_binary(), "-logtostderr=true", "server", *self._options(identities)]
 
     def _secrets(self) -> dict[str, str]:
-        """Environment variables of the server, for what must not be seen in its command line."""
+        """Environment variables of the server with values that must not be in its command line."""
         return {}
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
@@ -203,8 +203,8 @@ class Server:
             "-s3.autoCreateBucket=false",  # a put to a missing bucket must fail, as it does on S3
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
-            # Every bucket takes seven volumes. They grow as they are filled, so that many of them fit on a
-            # small disk; 0 would stand for as many as fit when full.
+            # Every bucket uses seven volumes. They grow as they are filled, so that many of them fit on a small disk;
+            # with 0, SeaweedFS would reserve their full size.
             "-volume.max=1000",
             "-volume.preStopSeconds=0",
             "-master.volumeSizeLimitMB=64",
@@ -255,7 +255,7 @@ def _identity(name: str, key: str, secret: str, actions: list[str]) -> dict[str,
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free now, and so are those that SeaweedFS opens above them."""
+    """Ports that are free now, together with the ports that SeaweedFS opens above them."""
     ports: list[int] = []
     while len(ports) < count:
         port = FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)
@@ -279,7 +279,7 @@ def _die_with(parent: int) -> Callable[[], None]:
 
     def prepare() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent ended before the call
             os._exit(1)
 
     return prepare

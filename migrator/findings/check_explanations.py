@@ -34,13 +34,13 @@ OF_CHECK: dict[str, Explanation] = {
     "old-pointer": Explanation(
         "The catalog's entry points to a metadata file in an old bucket. Engines read and write the table there, and "
         "lose it when the bucket is deleted.",
-        "Before a migration that is as it must be. After it, the entry was restored or set back, or the table was "
+        "Before a migration this is normal. After a migration, the entry was restored or set back, or the table was "
         "made by a program that still has the old configuration: migrate it, too.",
         "migrator plan --config lake.toml",
     ),
     "old-namespace": Explanation(
-        "Engines create tables without a location below the location of their namespace. This property leads to an "
-        "old bucket, so new tables would be made there.",
+        "Engines create tables without a location below the location of their namespace. This property names an old "
+        "bucket, so new tables would be made there.",
         "Set the property to the new place.",
         "ALTER NAMESPACE iceberg.gold SET LOCATION 's3a://data-lake/warehouse/gold.db'",
     ),
@@ -60,7 +60,8 @@ OF_CHECK: dict[str, Explanation] = {
         "migrator repair plans/lake.db",
     ),
     "old-path-in-log": Explanation(
-        "Some files beside Iceberg tables hold absolute paths: the checkpoint of a stream that reads files, the log "
+        "Some files that are not part of Iceberg tables contain absolute paths: the checkpoint of a stream that "
+        "reads files, the log "
         "of a file sink, of a Delta or a Hudi table, a symlink manifest. Their readers follow these paths to the old "
         "bucket.",
         "Let the program write its log anew at the new place, or convert the table.",
@@ -75,11 +76,11 @@ OF_CHECK: dict[str, Explanation] = {
     ),
     "not-checked": Explanation(
         "A catalog, a table or a file could not be read. It may name an old bucket, or be broken.",
-        "The finding says why. Mend that and check again.",
+        "The finding says why. Correct that and check again.",
         "migrator check --config lake.toml",
     ),
     "doubtful-script": Explanation(
-        "The script makes a path from parts, so that nobody can tell from its text which bucket it names.",
+        "The script builds a path from parts, so its text does not show which bucket it names.",
         "Look at the line yourself.",
         "migrator rewrite-config --config lake.toml s3://data-lake/scripts/",
     ),
@@ -89,21 +90,22 @@ OF_CHECK: dict[str, Explanation] = {
     ),
     "loose-object": Explanation(
         "The warehouse has one folder for each namespace, checkpoints/ one for each stream, logs/ one for each "
-        "application. This object lies beside these folders, so it belongs to none of them.",
+        "application. This object lies next to these folders, so it belongs to none of them.",
         "Move it to the folder of its namespace, stream or application, or leave it there.",
     ),
     "no-checkpoint": Explanation(
         "A checkpoint of Spark is a folder with the file metadata and the folders offsets/ and commits/, one of Flink "
         "is a folder chk-N with the file _metadata. There is neither in this folder.",
-        "Nothing, if another program keeps its state there. Otherwise it may be the rest of a checkpoint: remove it.",
+        "Nothing, if another program stores its state there. Otherwise it may be what is left of a checkpoint: "
+        "remove it.",
     ),
     "old-bucket": Explanation(
-        "An old bucket still exists. That is so until somebody deletes it, and it costs money.",
+        "An old bucket still exists, and its storage costs money until somebody deletes it.",
         "When nothing names it any more, let migrator delete what is proven to be in the target.",
         "migrator retire plans/lake.db --remove-buckets",
     ),
     "new-layer": Explanation(
-        "A new layer such as platinum/ or archive/ is a folder of the target beside the others. No old bucket becomes "
+        "A new layer such as platinum/ or archive/ is another folder of the target. No old bucket becomes "
         "it, so it does not belong in [layout].",
         "Write its name in [check] layers. Its data go to the folder of its name, its Iceberg tables to a namespace "
         "of its name in the warehouse.",

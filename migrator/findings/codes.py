@@ -88,7 +88,10 @@ CODES: dict[str, tuple[str, str]] = {
         "two tables would get the same folder at the target, or one inside the other",
     ),
     "target-ahead": (BLOCK, "the table was written to at the target, but its catalog points to an old bucket"),
-    "old-entry-changed": (BLOCK, "a table lives in the target catalog, and was written to in the old one since"),
+    "old-entry-changed": (
+        BLOCK,
+        "a table is in the target catalog already, and was written to through the old catalog since",
+    ),
     "target-behind": (BLOCK, "the table was migrated before, and the old one was written to afterwards"),
     "target-differs": (BLOCK, "the target holds another, newer object at this key"),
     "target-not-versioned": (
@@ -142,7 +145,7 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "old files of a migrated table that the target does not have: removed there, or written too late",
     ),
-    "preflight-incomplete": (WARN, "something that the migration needs could not be tried while planning"),
+    "preflight-incomplete": (WARN, "something that the migration needs could not be tested while planning"),
     "settings-unread": (
         INFO,
         "settings of a bucket could not be read; a warning if settings of the target could endanger copies",
@@ -153,10 +156,11 @@ CODES: dict[str, tuple[str, str]] = {
         WARN,
         "it is unknown whether a bucket has versions, open uploads, locks or access control lists",
     ),
-    "unfinished-work": (WARN, "left-overs of unfinished writes (_temporary/, __magic, .pending)"),
+    "unfinished-work": (WARN, "leftovers of unfinished writes (_temporary/, __magic, .pending)"),
     "s3-inventory": (
         INFO,
-        "a bucket was not listed: an S3 Inventory report was read; a warning if it is old, or of the future",
+        "a bucket was not listed: an S3 Inventory report was read; a warning if the report is old, or dated in the "
+        "future",
     ),
     "versioned-bucket": (
         WARN,
@@ -173,7 +177,7 @@ CODES: dict[str, tuple[str, str]] = {
     "checksum-files": (INFO, "Hadoop's .crc files of rewritten metadata are not copied: they would be wrong"),
     "bucket-settings": (
         INFO,
-        "an old bucket has settings of its own (policy, lifecycle, …), which are not copied",
+        "an old bucket has settings (policy, lifecycle, …), which are not copied",
     ),
     "later-namespace": (INFO, "a namespace keeps its old location, because not all of its tables have moved"),
     "later-wave": (INFO, "tables and objects that [tables] only does not choose stay for a later wave"),
@@ -209,8 +213,8 @@ ACCEPTABLE = (
     "symlink-manifest",
     "tags-unreadable",
 )
-"""Blocking codes that ``[plan] accept`` may turn into warnings. The objects are then copied as they are, or as the text
-of the code says."""
+"""Blocking codes that ``[plan] accept`` may turn into warnings. The objects are then copied without change, or as the
+text of the code says."""
 
 UNREADABLE_BEFORE = "unreadable-before"
 AT_MIGRATION = {
@@ -233,7 +237,10 @@ AT_CHECK: dict[str, tuple[str, str]] = {
     "stray-folder": (WARN, "a folder in the target bucket is no part of the lake's structure"),
     "stray-object": (WARN, "an object lies at the root of the target bucket, in no folder"),
     "misplaced-table": (WARN, "the location of a table is neither in a warehouse nor in the folder of its layer"),
-    "not-migrated": (WARN, "a folder of the structure is empty, and what belongs there lies in an old bucket"),
+    "not-migrated": (
+        WARN,
+        "a folder of the structure is empty, and the objects that belong there are in an old bucket",
+    ),
     "old-pointer": (WARN, "an entry of a catalog points to an old bucket"),
     "old-namespace": (WARN, "a property of a namespace names an old bucket"),
     "old-warehouse": (WARN, "the warehouse of a catalog, as pyiceberg is configured, is in an old bucket"),
@@ -241,11 +248,11 @@ AT_CHECK: dict[str, tuple[str, str]] = {
     "old-path-in-log": (WARN, "a log, checkpoint or manifest holds absolute paths to an old bucket"),
     "old-path-in-script": (WARN, "a script in the lake names an old bucket, or a local folder of checkpoints"),
     "not-checked": (WARN, "something could not be read, so what it names is not known"),
-    "doubtful-script": (INFO, "a script has a place that may become the name of an old bucket"),
-    "folder-missing": (INFO, "a folder of the structure holds nothing yet; it appears as data is written"),
+    "doubtful-script": (INFO, "a script may build the name of an old bucket from parts"),
+    "folder-missing": (INFO, "a folder of the structure is empty; it appears as data is written"),
     "loose-object": (
         INFO,
-        "an object lies right in a folder that has one folder for each namespace, stream or program",
+        "an object lies directly in a folder that should contain only one folder for each namespace, stream or program",
     ),
     "no-checkpoint": (INFO, "a folder among the checkpoints holds no checkpoint of Spark or Flink"),
     "old-bucket": (INFO, "an old bucket still exists"),
@@ -263,8 +270,8 @@ ACCEPTABLE_AT_CHECK = (
 
 
 def meaning_of(code: str) -> tuple[str, str]:
-    """The severity that findings with this code have, unless they say otherwise, and what they mean. KeyError for a
-    code that there is not."""
+    """The severity that findings with this code have, unless they say otherwise, and what they mean. Raises KeyError
+    for an unknown code."""
     if code in AT_CHECK:
         return AT_CHECK[code]
     return CODES[code] if code in CODES else (BLOCK, {**AT_MIGRATION, **AT_RETIRE}[code])
@@ -285,7 +292,7 @@ class Finding:
     def of(
         cls, code: str, place: str, message: str, next_move: str = "", *, count: int = 1, severity: str = ""
     ) -> Finding:
-        """A finding with its code's own severity, unless another is given. KeyError for an unknown code."""
+        """A finding with the severity of its code, unless another is given. Raises KeyError for an unknown code."""
         return cls(severity or meaning_of(code)[0], code, place, message, next_move, count)
 
     def to_json(self) -> FindingDescription:

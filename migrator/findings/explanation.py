@@ -1,4 +1,4 @@
-"""What an explanation of a finding holds. Pure data."""
+"""The parts of a finding's explanation. Pure data."""
 
 from __future__ import annotations
 

@@ -86,8 +86,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     "file-source-log": Explanation(
         "A Spark stream that reads files stores the absolute paths of the files that it has read, and when each of "
         "them was written, in sources/N/ of its checkpoint. migrator rewrites the paths, and the times to those of the "
-        "copies, so that the stream reads no file again. The finding is then only an information. It blocks the plan "
-        "if the log has another version than v1, or names a place in the old buckets that no rule covers.",
+        "copies, so that the stream reads no file again. The finding is then for information only. It blocks the "
+        "plan if the log has another version than v1, or names a place in the old buckets that no rule covers.",
         "If it blocks: add a rule for the place that is named, or leave the checkpoint where it is with a rule = "
         "false. If the stream never runs again, accept the finding; the log is then copied as it is.",
         '[plan]\naccept = ["file-source-log"]',
@@ -155,7 +155,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "sink-log": Explanation(
         "A Spark stream that writes files stores their absolute paths in _spark_metadata, and Spark reads the folder "
-        "through this log. migrator rewrites the paths; the finding is then only an information. It blocks the plan if "
+        "through this log. migrator rewrites the paths; the finding is then for information only. It blocks the plan "
+        "if "
         "the log has another version than v1, or names a place in the old buckets that no rule covers: Spark would "
         "look for the files there.",
         "If it blocks: add a rule for the place that is named, or leave the folder where it is with a rule = false. "
@@ -171,8 +172,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "symlink-manifest": Explanation(
         "Manifests such as those in _symlink_format_manifest/ list the files that Athena, Presto, Trino or Hive read, "
-        "by absolute paths. migrator rewrites those with one path in each line; the finding is then only an "
-        "information. It blocks the plan for manifests of another form: at the target they would still list the files "
+        "by absolute paths. migrator rewrites those with one path in each line; the finding is then for information "
+        "only. It blocks the plan for manifests of another form: at the target they would still list the files "
         "in the old bucket, and engines would read the old files without an error.",
         "If it blocks: accept the finding and generate the manifests again at the target, or leave them out with a "
         "rule = false.",
@@ -203,7 +204,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "unmapped-path": Explanation(
         "The table refers to a path that no rule of the layout covers, so its new path is unknown. A table "
         "that kept the old path would still need the old bucket.",
-        "Add a rule for that path. A rule = false leaves what is there where it is.",
+        "Add a rule for that path. A rule = false leaves the objects below that path in the old bucket.",
         '[layout]\n"s3://landing/imported/" = "bronze/imported/"',
     ),
     "unreadable": Explanation(
@@ -215,7 +216,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "collapsed-path": Explanation(
         "The path has an empty folder name (a//b). Hadoop's S3A reads // as / and finds the object. Other readers use "
         "the path literally and do not find it. The table has this fault now, and the migration keeps it.",
-        "Nothing, if only Spark or Hive read the table. Else write the table again with a plain location.",
+        "Nothing, if only Spark or Hive read the table. Otherwise write the table again with a location without //.",
     ),
     "dangling-deletes": Explanation(
         "A file of position deletes names data files under no rule. The table does not have these files any more, so "
@@ -248,7 +249,8 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "uncatalogued-broken": Explanation(
         "No given catalog names this table, and some of its files are missing, cannot be read, or are named with two "
-        "schemes. Often it is the rest of a dropped table. What can be moved is moved; the finding does not block the "
+        "schemes. Often it is what is left of a dropped table. What can be moved is moved; the finding does not "
+        "block the "
         "plan.",
         "Nothing, if the table was dropped. Else name its catalog with --catalog and plan again.",
     ),
@@ -257,7 +259,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "is changed. Engines that use another catalog still read the table in the old place, and cannot read it any "
         "more when the old buckets are deleted.",
         "If it has a catalog, name that with --catalog and plan again. If not, register it after the migration: "
-        "migrate and verify print the commands. If it was dropped, nothing.",
+        "migrate and verify print the commands. If it was dropped, do nothing.",
         "CALL cat.system.register_table(table => 'db.t', metadata_file => 's3://data-lake/…/00007-….metadata.json')",
     ),
     "extra-at-target": Explanation(
@@ -281,10 +283,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Stop the writers before the cutover. Remove the output of jobs that no longer run.",
     ),
     "s3-inventory": Explanation(
-        "The plan was made from an S3 Inventory report, which shows the bucket as it was when S3 began to look at it. "
+        "The plan was made from an S3 Inventory report, which lists the objects that the bucket had when S3 began to "
+        "write the report. "
         "Only the folders of tables were listed. Objects that were written, changed or deleted since, or that the "
         "report does not cover, are not in the plan. Before a cutover the whole bucket is listed, and nothing is cut "
-        "over if the plan lacks anything. The older the report is, the more is left for that time.",
+        "over if the plan lacks anything. The older the report is, the more is copied then.",
         "Run migrator copy twice: the second pass lists the bucket, and copies what the report lacks. Then cut over.",
         "migrator copy plans/lake.db\nmigrator copy plans/lake.db\nmigrator cutover plans/lake.db",
     ),
@@ -335,7 +338,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "target-not-encrypted": Explanation(
         "The old bucket has default encryption, or its objects are encrypted one by one. The target has no default "
         "encryption, or a weaker one, and its setting applies to the copies.",
-        "Set default encryption on the target before anything is copied. If the copies need none, nothing.",
+        "Set default encryption on the target before anything is copied. If the copies need no encryption, nothing.",
         "aws s3api put-bucket-encryption --bucket data-lake --server-side-encryption-configuration "
         '\'{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}\'',
     ),
@@ -351,7 +354,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "scripts-rewritten": Explanation(
         "Scripts below scripts/ contain old paths. At the target they have the new ones, where these are certain; the "
         "old scripts stay as they are. Doubtful places are not changed: the plan says how many there are.",
-        "Look at the places: migrator rewrite-config --config lake.toml s3://scripts/ shows the differences and the "
+        "Review the places: migrator rewrite-config --config lake.toml s3://scripts/ shows the differences and the "
         "doubtful places. To copy the scripts as they are, set keep_scripts.",
         "[plan]\nkeep_scripts = true",
     ),
@@ -359,7 +362,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Scripts may contain old paths. These scripts are copied as they are: they have no path that certainly "
         "changes, or keep_scripts is set. The plan says how many places are certain, and how many a person must look "
         "at.",
-        "Rewrite the scripts where you keep them, and put them to the target at the time of the cutover.",
+        "Rewrite the scripts where you keep them, and copy them to the target at the time of the cutover.",
         "migrator rewrite-config --config lake.toml scripts/ --write",
     ),
     "skipped-markers": Explanation(
@@ -386,7 +389,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "entry-at-target": Explanation(
         "The tables move to another catalog, [catalogs.NAME.target], and that one has an entry of this namespace and "
-        "name already. It points to something else, so it may be somebody else's: nothing is overwritten.",
+        "name already. It points to something else, so it may belong to somebody else, and is not overwritten.",
         "Rename or remove that entry, without its files, if nobody needs it. Or leave the table where it is.",
         '[tables]\nleave = ["sales.orders"]',
     ),
@@ -456,9 +459,9 @@ EXPLANATIONS: dict[str, Explanation] = {
         "ALTER TABLE sales.raw SET LOCATION 's3://data-lake/bronze/raw'",
     ),
     "merged-folders": Explanation(
-        "Two folders of different old places become one folder at the target. Readers of the whole folder then read "
-        "the files of both: those right in it, those in its partitions such as day=1/, and those below it if the other "
-        "place has files right in it.",
+        "Folders of two old places become one folder at the target. Readers of the whole folder then read "
+        "the files of both: those directly in it, those in its partitions such as day=1/, and those below it if the "
+        "other place has files directly in it.",
         "If that is not wanted, give one of them a rule of its own.",
         _TWO_RULES,
     ),
@@ -471,14 +474,15 @@ EXPLANATIONS: dict[str, Explanation] = {
         "The Iceberg REST specification has no request that changes a table's pointer and that every server supports. "
         "The plan found no way that is known to work on this server, so the cutover could not be carried out.",
         "Name a namespace where migrator may try it with throw-away tables, or the database behind the server. "
-        "Where that finds no way, leave the tables out and register them yourself.",
+        "If that finds no way, leave the tables out and register them yourself.",
         '[catalogs.lake]\ntry-namespace = "migrator_try"',
     ),
     "catalog-read-only": Explanation(
         "The catalog cannot be written to, so the cutover could not change its pointers. The finding has its answer.",
-        "Use a database user, a database file or an IAM role with the right to write. The preflight tries it without a "
-        "change: in a transaction that it rolls back, with a request that the service must refuse, or, in a Hive "
-        "Metastore, by taking and giving back a lock.",
+        "Use a database user, a database file or an IAM role with the right to write. The preflight tests this "
+        "without a change: in a transaction that it rolls back, with a request that the service must refuse, or, in "
+        "a Hive "
+        "Metastore, by acquiring and releasing a lock.",
         "GRANT UPDATE ON iceberg_tables TO migrator",
     ),
     "key-refused": Explanation(
@@ -511,8 +515,8 @@ EXPLANATIONS: dict[str, Explanation] = {
         '[plan]\naccept = ["tags-unreadable"]',
     ),
     "preflight-incomplete": Explanation(
-        "Something that the migration needs could not be tried while planning, so it may fail later.",
-        "Read the finding: it says what was not tried, and why.",
+        "Something that the migration needs could not be tested while planning, so it may fail later.",
+        "Read the finding: it says what was not tested, and why.",
     ),
     "unreadable-before": Explanation(
         "Before the cutover migrate counts the rows of every snapshot in the old place. A file that a table needs for "
@@ -522,16 +526,17 @@ EXPLANATIONS: dict[str, Explanation] = {
         "migrator migrate plans/lake.db --accept unreadable-before",
     ),
     "not-compared": Explanation(
-        "Before retire deletes the sources, it verifies the target again and reads what may still name an old place. "
+        "Before retire deletes the sources, it verifies the target again and reads the files that may still name an "
+        "old place. "
         "Something could not be compared or read, so it is not known whether the old objects are needed for it.",
-        "Read the lines: they say what it is and why. If it does not matter, accept it.",
+        "Each line says what could not be compared, and why. If it does not matter, accept it.",
         "migrator retire plans/lake.db --accept not-compared",
     ),
     "changed-at-target": Explanation(
-        "Copies at the target are no longer as migrator wrote them, or are gone. People and table maintenance may have "
-        "done that, for the lake lives there. But the copies may also have been lost.",
-        "Look at the objects that are named. If it was wanted, accept it: the originals of these objects stay in the "
-        "old buckets.",
+        "Copies at the target are no longer as migrator wrote them, or are gone. Users or table maintenance may have "
+        "done that, because the target is in use. But the copies may also have been lost.",
+        "Check the objects that are named. If the change was intended, accept it: the originals of these objects "
+        "stay in the old buckets.",
         "migrator retire plans/lake.db --accept changed-at-target",
     ),
     **OF_CHECK,

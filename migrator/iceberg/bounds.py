@@ -1,5 +1,5 @@
-"""How large the content of a compressed file may be. A few kilobytes can decompress to gigabytes, by accident or on
-purpose. A file whose content exceeds its bound is reported as unreadable, and takes no more memory than the bound.
+"""Limits for the decompressed size of files. A few kilobytes can decompress to gigabytes, by accident or on purpose. A
+file whose content exceeds its bound is reported as unreadable, and takes no more memory than the bound.
 
 ========================================  ==========================================================
 file                                      content at most

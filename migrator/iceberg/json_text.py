@@ -1,8 +1,8 @@
 """JSON files of Iceberg: read them strictly, and replace strings in their text.
 
-The text is edited, not the document: only the string tokens that change are replaced, so unknown keys, the
-order of keys, number text, escapes and white space stay as their writer left them. The first bytes of a file, not its
-name, show whether it is compressed; the new file is compressed in the same way.
+The text is edited instead of the parsed document: only the string tokens that change are replaced, so unknown keys, the
+order of keys, number text, escapes and white space stay unchanged. The first bytes of a file, not its name, show
+whether it is compressed; the new file is compressed in the same way.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class Token:
 
 
 def _decoded(token: str) -> str:
-    """A JSON string. Most have no escapes; they are decoded in a tenth of the time."""
+    """A JSON string. Most have no escapes; decoding these takes a tenth of the time."""
     decoded: str = json.loads(token) if "\\" in token else token[1:-1]
     return decoded
 
@@ -196,7 +196,7 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]')
 
 def strings(text: str) -> Iterator[Token]:
     """All string values of a text that is known to be JSON. Keys are no values."""
-    path: list[str | int] = []  # the last one: the key or the index in the innermost object or array
+    path: list[str | int] = []  # its last element: the key or the index in the innermost object or array
     in_key = False
     for found in _TOKEN.finditer(text):
         token = found[0]
@@ -232,7 +232,7 @@ def replace_strings(text: str, edit: Callable[[Token], str | None]) -> str:
     for token in strings(text):
         new = edit(token)
         if new is not None and new != token.value:
-            # Escapes stay in the style of their writer.
+            # Escapes keep the style of the writer.
             pieces += text[kept : token.start], json.dumps(new, ensure_ascii="\\u" in token.text)
             kept = token.start + len(token.text)
     return "".join([*pieces, text[kept:]]) if pieces else text

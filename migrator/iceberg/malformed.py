@@ -1,4 +1,4 @@
-"""The error of the readers of binary formats. It does not know the file's name; its caller adds that."""
+"""The error of the readers of binary formats. It has no file name; the caller adds it."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class DeleteFile:
     """In bytes."""
     lower: str | None
     """The smallest new ``file_path`` in its rows, "" if it has no rows. None for deletion vectors, whose paths are in
-    the manifest itself: then bounds are mapped like paths."""
+    the manifest: then bounds are mapped like paths."""
     upper: str | None
     """The largest one, likewise."""
 
@@ -142,10 +142,10 @@ def read_manifest(source: Source, place: str) -> Iterator[Entry]:
 
 def split_manifest(source: Source, place: str, *, size: int, entries: int) -> Iterator[Part]:
     """Cut a manifest between blocks into parts of about ``size`` bytes or ``entries`` entries, each of which is a
-    manifest of its own for :func:`read_manifest`. The parts have the entries of the whole, in order.
+    complete manifest for :func:`read_manifest`. The parts have the entries of the whole, in order.
 
     Raises Unreadable for a damaged header at once, and for a damaged end after the parts before it. The entries
-    themselves are looked at by whoever reads the parts.
+    themselves are not checked here.
     """
     return Container(source, place).parts(size, entries)
 
@@ -158,7 +158,7 @@ def rewrite_manifest(
     ``file_path`` (100) and ``referenced_data_file`` (143) are mapped in entries of every status. A path that
     no rule covers raises UnmappedPath, or stays if the entry is deleted: its file need not exist any more.
 
-    ``delete_file(old path)`` returns what was measured of a rewritten file of position deletes or deletion vectors:
+    ``delete_file(old path)`` returns the size and bounds of a rewritten file of position deletes or deletion vectors:
     its entry gets the new size (104). If the file has rows, the entry also gets the bounds of the paths in
     them (125, 128, if it has bounds), and loses its split offsets (132), which are positions in the old file.
     The blobs of deletion vectors do not move in their file, so their offset and length (144, 145) stay. If
@@ -216,7 +216,7 @@ def _put_bound(record: Record, bounds: Target, new: Callable[[bytes], bytes]) ->
 def _mapped_bound(bound: bytes, mapping: Mapping, live: bool, place: str) -> bytes:
     try:
         path = bound.decode()
-    except UnicodeDecodeError:  # cut within a character
+    except UnicodeDecodeError:  # truncated within a character
         path = ""
     new = mapping(path) if path else None
     if new is not None:

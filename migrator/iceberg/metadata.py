@@ -44,10 +44,10 @@ class Snapshot:
     key_id: str | None
 
     def __str__(self) -> str:
-        """For messages: its id, its time, and what its summary says of the writer."""
+        """For messages: its id, its time, and the writer in its summary."""
         try:
             at = datetime.fromtimestamp(self.timestamp_ms / 1000, timezone.utc).isoformat(timespec="seconds")
-        except (ValueError, OverflowError, OSError):  # no time that a calendar has
+        except (ValueError, OverflowError, OSError):  # not a valid date
             at = f"{self.timestamp_ms} ms"
         rows, said = self.summary.get("added-records"), self.summary
         writer = " ".join(said[key] for key in ("engine-name", "app-id", "spark.app.id") if key in said)
@@ -88,7 +88,7 @@ _VERSIONED_NAME = re.compile(
 
 
 def is_metadata_file(name: str) -> bool:
-    """True if the last segment of a path is a name that table metadata files have.
+    """True if the last segment of a path is a usual name of a table metadata file.
 
     ``v7.metadata.json``, ``00007-<uuid>.metadata.json``, ``<anything>.metadata.json``, each also with
     ``.gz`` or ``.zstd`` before ``.metadata.json`` or at the end.

@@ -1,6 +1,6 @@
 """Adding a snapshot to table metadata that replaces files by equal ones: operation ``replace`` of the table spec.
 
-The rows stay the same; the snapshot names other files. The one before gets a tag, so that it stays readable.
+The rows stay the same; the snapshot names other files. The snapshot before gets a tag, so that it stays readable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from migrator.errors import Unreadable
 from migrator.iceberg.json_text import parse, read_text
 
 _COUNTED = ("total-",)
-"""What a summary counts of the whole table. The rest is about the changes of its own snapshot."""
+"""The beginning of summary keys with counts of the whole table. Other keys are about the snapshot's changes."""
 
 
 def add_replace_snapshot(
@@ -33,7 +33,7 @@ def add_replace_snapshot(
     ``manifest_list`` names the same files as the current snapshot does. ``timestamp_ms`` is raised above that of the
     last change. ``tag`` is set on the snapshot before. ``summary`` is added to the counts of the table. ``log``: (time,
     path) of the metadata file before, for the metadata log. Raises Unreadable if the table has no current snapshot, or
-    if its JSON holds a number that would not be written back as it was read.
+    if its JSON has a number that would be written differently.
     """
     text, compress = read_text(data, place)
     document = parse(text, place)

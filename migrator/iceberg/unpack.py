@@ -20,7 +20,7 @@ def unzstd(data: bytes) -> bytes:
     while pos < len(data):
         stream = zstandard.ZstdDecompressor().decompressobj()
         while not stream.eof:
-            sip = data[pos : pos + 512]  # may become 16 MB: this decompressor has no parameter for a bound
+            sip = data[pos : pos + 512]  # may become 16 MB: this decompressor has no parameter for a limit
             out.append(stream.decompress(sip))
             pos += len(sip)
             size += len(out[-1])
@@ -34,7 +34,7 @@ def unzstd(data: bytes) -> bytes:
 
 def unsnappy(data: bytes, most: int) -> bytes:
     """The content of raw snappy data. Raises Malformed if it is damaged or announces more than ``most`` bytes."""
-    import pyarrow as pa  # here, since it takes long to import and few files are compressed with snappy
+    import pyarrow as pa  # imported here, because it takes long and few files are compressed with snappy
 
     try:
         size, _ = read_varint(data, 0)  # the format begins with the size of the content

@@ -1,7 +1,7 @@
 """View metadata JSON (Iceberg view spec, version 1): read it, and map the paths in it.
 
 Only the strings that hold a path change in the text (:mod:`migrator.iceberg.json_text`). SQL is not edited:
-a path in it, as in ``SELECT * FROM parquet.`s3a://…` ``, cannot be distinguished from other text for sure. The
+a path in it, as in ``SELECT * FROM parquet.`s3a://…` ``, cannot be reliably distinguished from other text. The
 plan reports the old buckets that it names.
 """
 
@@ -47,7 +47,7 @@ def read_view(data: bytes, place: str) -> ViewMetadata:
     if top.optional_text("view-uuid") is None:
         move = "Have its engine create it again."
         raise Unreadable(place, "it is a view whose view-uuid is missing, which the format demands", next_move=move)
-    top.get("versions", list)  # demanded, unlike what ``objects`` reads as empty
+    top.get("versions", list)  # required by the spec, although ``objects`` reads a missing key as empty
     representations = [r for v in top.objects("versions") for r in v.objects("representations")]
     return ViewMetadata(
         format_version=version,

@@ -1,1 +1,1 @@
-"""What is there: objects, their older versions, tables and the files of each table. Only reads."""
+"""What the lake has: objects, their older versions, tables and the files of each table. Only reads."""

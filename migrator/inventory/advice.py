@@ -1,7 +1,7 @@
-"""Next moves that lead on: the very rule or option that solves a finding about a table.
+"""Next moves with the exact rule or option that solves a finding about a table.
 
-A rule that is proposed parts the table from everything else, and its target prefix is free: what is proposed
-twice in one plan is proposed for two different places.
+A proposed rule separates the table from everything else, and its target prefix is free and different for each proposal
+in one plan.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def root_of(uri: str) -> Location | None:
 
 
 def leave(found: FoundTable, layout: Layout) -> str:
-    """How to leave a table out of the migration: by its name, or by a rule for its folder if that is its own."""
+    """How to leave a table out of the migration: by its name, or by a rule for its folder if no other table is in
+    it."""
     moves = []
     own = root_of(found.metadata) if found.own_folder else None
     if not is_s3(found.metadata) and layout.recorded_rule(found.metadata) is not None:
@@ -43,7 +44,7 @@ def leave(found: FoundTable, layout: Layout) -> str:
 def leave_folder(layout: Layout, bucket: str, folder: str) -> str:
     """The rule that leaves a folder of an old bucket where it is; "" is the whole bucket."""
     rule = f"{rule_text(f's3://{bucket}/{folder}'.rstrip('/'), None)} in [layout]"
-    return rule + (", in place of the rule that is there" if _has_rule(layout, bucket, folder) else "")
+    return rule + (", instead of the present rule" if _has_rule(layout, bucket, folder) else "")
 
 
 class Rules:
@@ -55,8 +56,8 @@ class Rules:
         self._taken: set[str] = set()
 
     def elsewhere(self, location: str) -> tuple[str, Layout] | None:
-        """A rule that moves what is at this old location to a free prefix, as text and as the layout that it makes.
-        None where no such rule can be: outside of the old buckets, or where a rule says something already."""
+        """A rule that moves this old location to a free prefix, as text, and the layout with it. None if there can be
+        no such rule: outside of the old buckets, or if there is a rule for the location already."""
         at = Location.parse(location)
         if at is None or at.bucket not in self._layout.buckets:
             return None

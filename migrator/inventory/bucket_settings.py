@@ -1,7 +1,7 @@
-"""The settings of a bucket in a few words, and what of them endangers what is moved. Pure.
+"""Describes the settings of a bucket in a few words, and finds settings that endanger copies. Pure.
 
-Documents are boto3's answers. They come from a server, so nothing in them is taken for granted, and nothing that may
-be secret is shown: no conditions of policies, no addresses, no values of tags.
+Documents are boto3's answers. They come from a server, so their form is checked, and nothing that may be secret is
+shown: no conditions of policies, no addresses, no values of tags.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from migrator.settings.policies import is_anyone
 Document = Mapping[str, Any]
 
 MOST_NAMED = 5
-"""How many of one thing are named."""
+"""How many items of one kind are named."""
 _PLAIN, _SSE_S3, _SSE_KMS = 0, 1, 2
 _ENABLED = "Enabled"
 _COLD = {"GLACIER", "DEEP_ARCHIVE", "GLACIER_IR"}
@@ -27,7 +27,7 @@ _GROUPS = {"AllUsers": "everyone", "AuthenticatedUsers": "all users of AWS", "Lo
 
 
 def words_for(name: str, document: Document) -> str:
-    """What is set, in a few words; "" if that is what every bucket has."""
+    """The setting in a few words; "" if it is the default of every bucket."""
     try:
         return _WORDS[name](document)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
@@ -39,7 +39,7 @@ def _some(texts: Iterable[str]) -> str:
 
 
 def _clean(text: object) -> str:
-    """What a server says, made fit for one line."""
+    """A text of a server, shortened to one line."""
     return "".join(char if char.isprintable() else "?" for char in str(text))[:80]
 
 
@@ -91,7 +91,8 @@ def _encryption(document: Document) -> str:
 
 
 def encryption_of(document: Document | None) -> tuple[str, str]:
-    """The algorithm and the key of a bucket's default encryption, "" for none. Of a key's ARN only its end is told."""
+    """The algorithm and the key of a bucket's default encryption, "" for none. Only the end of a key's ARN is
+    returned."""
     try:
         rules = (document or {})["ServerSideEncryptionConfiguration"]["Rules"]
         default = rules[0]["ApplyServerSideEncryptionByDefault"]
@@ -101,7 +102,7 @@ def encryption_of(document: Document | None) -> tuple[str, str]:
 
 
 def strength_of(algorithm: str) -> int:
-    """Orders algorithms: nothing, keys of the server's, keys that can be denied."""
+    """A number that orders algorithms: none, keys of the server, keys whose use can be denied."""
     return _PLAIN if not algorithm else _SSE_S3 if algorithm == "AES256" else _SSE_KMS
 
 
@@ -148,8 +149,8 @@ def _logging(document: Document) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a lifecycle rule does to current objects in time: it deletes them, or moves them to an archive. ``some``:
-    it looks at tags or sizes as well."""
+    """A lifecycle rule that deletes current objects after some time, or moves them to an archive. ``some``: it also
+    depends on tags or sizes."""
 
     prefix: str
     what: str
@@ -184,7 +185,7 @@ def _does(rule: Document) -> Iterator[str]:
 
 
 def _filter(rule: Document) -> tuple[str, bool]:
-    """The prefix of the rule, and whether it looks at tags or sizes as well."""
+    """The prefix of the rule, and whether it also depends on tags or sizes."""
     given = rule.get("Filter") or {}
     both = given.get("And") or {}
     prefix = rule.get("Prefix") or given.get("Prefix") or both.get("Prefix") or ""
@@ -198,7 +199,7 @@ def _when(action: Document) -> str:
 
 
 def endings(document: Document) -> Iterator[Ending]:
-    """What the enabled rules of a lifecycle do to current objects in time."""
+    """The enabled rules of a lifecycle that delete or archive current objects."""
     try:
         for rule in document["Rules"]:
             if rule.get("Status") != _ENABLED:

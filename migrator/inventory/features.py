@@ -1,4 +1,4 @@
-"""What a table uses and who wrote it, as its metadata tells: for ``migrator tables`` and the plan report. Pure."""
+"""The features and writers of a table, from its metadata: for ``migrator tables`` and the plan report. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from migrator.iceberg.metadata import TableMetadata
 from migrator.inventory.references import Files
 
 MAX_DAYS = 1000
-"""Of how many days with snapshots the plan keeps the counts."""
+"""For how many days with snapshots the plan keeps the counts."""
 _DELETE_KINDS = {1: "position deletes", 2: "equality deletes"}
 
 
 @dataclass(frozen=True)
 class TableFeatures:
-    """What the report says of a table beside its numbers. Stored in the plan as JSON."""
+    """The features of a table in a report. Stored in the plan as JSON."""
 
     data_bytes: int
     delete_bytes: int
@@ -64,7 +64,7 @@ def features_of(
 
 
 def _snapshot_days(metadata: TableMetadata) -> dict[str, int]:
-    """A time that is no date, which a broken writer may have recorded, is left out."""
+    """Day → number of snapshots. An invalid time, which a broken writer may have recorded, is left out."""
     days: Counter[str] = Counter()
     for snapshot in metadata.snapshots:
         with suppress(ValueError, OverflowError, OSError):
@@ -108,7 +108,7 @@ def writers_of(metadata: TableMetadata) -> list[str]:
     return list(found)
 
 
-# What writers leave that do not name themselves.
+# Summary keys of writers that do not record their name.
 _SIGNS = (
     ("spark", "spark.app.id"),
     ("flink", "flink.job-id"),

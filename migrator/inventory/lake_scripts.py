@@ -1,4 +1,4 @@
-"""The scripts below some places of the lake, read and rewritten in memory: what ``rewrite-config s3://…`` shows."""
+"""Reads scripts in the lake and rewrites them in memory: for ``rewrite-config s3://…``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORKERS = 16
 def show_scripts(uris: Sequence[str], store: Store, names: Names, result: RewrittenFiles, progress: Progress) -> None:
     """Add to ``result`` what would change in each object at or below these URIs. Nothing is written.
 
-    Raises ConfigError for what is no S3 URI, NotFound for a bucket or a place without an object, Unreachable."""
+    Raises ConfigError for an invalid S3 URI, NotFound for a bucket or a place without an object, Unreachable."""
     for uri in uris:
         at = Location.parse(uri)
         if at is None:

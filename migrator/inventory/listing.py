@@ -1,8 +1,8 @@
-"""Listing the objects of the old buckets and of the target: the one way in which a plan, a comparison and a
-verification learn what is there.
+"""Lists the objects of the old buckets and of the target, for plans, comparisons and verifications. The objects are
+written to a temporary table of the plan's database, page by page, so that memory stays flat and SQL can compare them
+with the plan.
 
-What was listed goes into a temporary table of the plan's database, page by page, so that memory stays flat and SQL can
-compare it with the plan. No listing depends on an order, which differs between servers.
+Nothing depends on the order of a listing, which differs between servers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from migrator.progress import OBJECTS, Progress
 from migrator.store import Store, StoredObject, is_own
 
 TARGET = "present"
-"""The temporary table with the objects of the target. SQL in other modules joins it by this name."""
+"""The temporary table with the objects of the target. SQL in other modules uses this name."""
 SOURCE_PAGE = "source_page"
 """The temporary table with one page of an old bucket's listing."""
 
@@ -25,7 +25,7 @@ SOURCE_PAGE = "source_page"
 def list_pages(
     store: Store, places: Sequence[tuple[str, str]], progress: Progress, title: str
 ) -> Iterator[tuple[str, Sequence[StoredObject]]]:
-    """List every (bucket, prefix) at once. Yields (bucket, some of its objects), each object once, in no order.
+    """List every (bucket, prefix) in parallel. Yields (bucket, some of its objects), each object once, in no order.
 
     ``title`` names the stage in which ``progress`` shows it. Raises StoreError.
     """
@@ -43,7 +43,7 @@ def list_sources(
 
 
 def is_at_target(plan: PlanFile, key: str) -> bool:
-    """True if the target held an object with this key when it was listed."""
+    """True if the listing of the target has this key."""
     return plan.db.execute(f"SELECT 1 FROM {TARGET} WHERE key = ?", (key,)).fetchone() is not None
 
 
@@ -63,11 +63,11 @@ class Listing:
         )
 
     def clear(self) -> None:
-        """Forget all objects."""
+        """Remove all objects."""
         self._db.execute(f"DELETE FROM {self._table}")
 
     def add(self, page: Iterable[StoredObject]) -> None:
-        """Add the objects of one page. Raises MigratorError if a key is there already."""
+        """Add the objects of one page. Raises MigratorError if a key was listed before."""
         try:
             rows = ((found.key, found.size, found.etag, found.modified) for found in page)
             insert_rows(self._db, f"INSERT INTO {self._table}", rows)
@@ -75,7 +75,7 @@ class Listing:
             raise MigratorError(f"The server listed a key twice ({error}).", next_move="Run it again.") from error
 
     def list_target(self, store: Store, bucket: str, progress: Progress) -> None:
-        """List the whole target bucket, without the objects that migrator keeps there for itself. Raises StoreError,
+        """List the whole target bucket, without migrator's own objects. Raises StoreError,
         such as NotFound if there is no such bucket."""
         self.clear()
         for _, page in list_pages(store, [(bucket, "")], progress, "listing the target"):
@@ -97,5 +97,5 @@ class Listing:
         return (key for (key,) in self._db.execute(f"SELECT key FROM {self._table} ORDER BY key"))
 
     def remove(self, key: str) -> None:
-        """Forget one object."""
+        """Remove one object."""
         self._db.execute(f"DELETE FROM {self._table} WHERE key = ?", (key,))

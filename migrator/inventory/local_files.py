@@ -47,7 +47,7 @@ class LocalFolder:
 
 @dataclass
 class LocalFiles:
-    """The files of a folder. ``problems``: what cannot be uploaded, with the reason; ``left_out``: how many are no
+    """The files of a folder. ``problems``: what cannot be uploaded, with the reason; ``left_out``: how many are not
     regular files."""
 
     files: list[tuple[Path, StoredObject]] = field(default_factory=list)
@@ -68,26 +68,26 @@ def local_folders(layout: Layout) -> list[LocalFolder]:
 
 
 def misspelled_rules(layout: Layout) -> list[str]:
-    """The rules for local folders that name a host, or are spelled in another way that is none: nothing would be
-    uploaded. As ``[layout]`` has them."""
+    """The rules that look like local folders, but name a host or have another wrong spelling, so that nothing is
+    uploaded. Spelled as in ``[layout]``."""
     rules = [rule for rule in layout.recorded if rule.target is not None and not _has_objects(layout, rule)]
     names = [rule.prefix for rule in rules if rule.prefix.lower().startswith("file:")]
     return [name for name in names if not name.startswith(f"{_SCHEME}/") or name == f"{_SCHEME}/"]
 
 
 def _has_objects(layout: Layout, recorded: Recorded) -> bool:
-    """True if a rule moves objects to the target of this one, or to a folder that this is in."""
+    """True if a rule moves objects to the target of this rule, or to a folder around it."""
     target = f"{recorded.target}/"
     moved = (rule.target for rule in layout.rules if rule.target is not None)
     return any(not prefix or target.startswith(f"{prefix}/") for prefix in moved)
 
 
 def read_folder(folder: LocalFolder, layout: Layout) -> LocalFiles:
-    """Read all files of the folder for which no longer rule of the layout holds. The key of each is its path without
-    the first slash, its ETag its MD5.
+    """Read all files of the folder to which no longer rule of the layout applies. The key of each file is its path
+    without the first slash, its ETag is its MD5.
 
     Hadoop's checksum files (``.x.crc`` beside ``x``, if the size fits) and temporary files (``.x.tmp``) are left out,
-    and so are symbolic links. A file that vanishes meanwhile is none: a stream that runs removes some."""
+    and so are symbolic links. A file that vanishes meanwhile is ignored: a running stream removes files."""
     found = LocalFiles()
     if not folder.path.is_dir():
         found.problems.append("does not exist on this machine, or is no folder")
@@ -137,7 +137,7 @@ def sha256(path: Path) -> str:
 
 
 def digest(file: BinaryIO, algorithm: str) -> str:
-    """The digest of all that follows in a file, in hexadecimal digits."""
+    """The digest of the rest of a file, in hexadecimal digits."""
     running = hashlib.new(algorithm, usedforsecurity=False)
     while data := file.read(BLOCK):
         running.update(data)

@@ -1,5 +1,5 @@
-"""Where the objects of recorded paths lie, while a plan is built. A path that is not in S3 stands for the object that
-goes to the same key of the target: the layout says so (:class:`migrator.layout.recorded.Recorded`)."""
+"""Finds the objects of recorded paths, while a plan is built. A path that is not in S3 stands for the object that goes
+to the same key of the target, by a rule of the layout (:class:`migrator.layout.recorded.Recorded`)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _STANDS_FOR = "SELECT bucket, key FROM objects WHERE target = ? LIMIT 1"
 
 
 def locate(plan: PlanFile, layout: Layout, path: str) -> Location | None:
-    """The place of an S3 URI, whether or not anything is there; of another path, the object that it stands for, in an
-    old bucket or, if none has it, at the target. None if there is no such object, or no rule says what it stands for.
+    """For an S3 URI, its place, even without an object. For another path, the place of its object: in an old bucket or,
+    if no old bucket has it, at the target. None if there is no such object, or no rule covers the path.
     """
     if is_s3(path):
         return Location.parse(path)
@@ -29,7 +29,7 @@ def locate(plan: PlanFile, layout: Layout, path: str) -> Location | None:
 
 
 def s3_uri(layout: Layout, path: str) -> str:
-    """The S3 URI of the place that the rules give to a path; the path itself if they give none."""
+    """The S3 URI of a path by the rules; the path itself if no rule covers it."""
     at = None if is_s3(path) else layout.place_of(path)
     return at.uri if at is not None else path
 
@@ -40,7 +40,7 @@ def ways(plan: PlanFile, layout: Layout, path: str, metadata: str, location: str
     if is_s3(path):
         return "Add a rule for it to [layout]."
     rule = _rule(plan, layout, path, metadata, location)
-    move = "If the files were copied to an old bucket, say what this path stands for with a rule in [layout]"
+    move = "If the files were copied to an old bucket, write a rule for this path in [layout]"
     move += f": {rule}." if rule else "."
     if is_s3(metadata):
         move += f" Or move the table by itself, with its new place for NEW: migrator relocate {metadata} --to NEW."
@@ -48,8 +48,8 @@ def ways(plan: PlanFile, layout: Layout, path: str, metadata: str, location: str
 
 
 def _rule(plan: PlanFile, layout: Layout, path: str, metadata: str, location: str) -> str:
-    """A rule for the table's location, if the path lies there and the metadata file in a copy of it; else for the path,
-    if an object that moves has its file name; "" if neither tells."""
+    """A rule for the table's location, if the path lies in it and the metadata file lies in a copy of it. Otherwise a
+    rule for the path, if an object that moves has its file name. "" if neither is true."""
     at = Location.parse(metadata)
     whole, base = spelled(path), spelled(location).rstrip("/")
     if at is not None and base and (whole == base or whole.startswith(f"{base}/")):
@@ -71,7 +71,7 @@ def _rule(plan: PlanFile, layout: Layout, path: str, metadata: str, location: st
 
 
 def rule_text(old: str, new: str | None) -> str:
-    """A rule as a line of ``[layout]``; ``new`` None: what is under ``old`` stays. Neither has a slash at its end."""
+    """A rule as a line of ``[layout]``; ``new`` None: objects under ``old`` stay. Neither has a slash at its end."""
     return f"{_toml(old)} = {'false' if new is None else _toml(new)}"
 
 

@@ -1,11 +1,11 @@
-"""The entries of manifests, decoded on several cores.
+"""Decodes the entries of manifests on several cores.
 
-A manifest is cut between its Avro blocks into parts, each of which is a small manifest of its own, and child processes
-decode the parts. Children get bytes and return entries: they know no store and no credentials. Only a few parts are in
-memory at a time, so a manifest of a million entries takes no more memory than one of ten thousand.
+A manifest is split between its Avro blocks into parts, each of which is a small manifest, and child processes decode
+the parts. Children get bytes and return entries: they have no store and no credentials. Only a few parts are in memory
+at a time, so a manifest of a million entries takes no more memory than one of ten thousand.
 
-What a child cannot do, because it died or because the part is damaged, is done here again, so that entries, errors and
-their order are those of :func:`migrator.iceberg.manifests.read_manifest`.
+If a child fails, because it died or because the part is damaged, this process decodes the part again, so that entries,
+errors and their order are those of :func:`migrator.iceberg.manifests.read_manifest`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from migrator.iceberg.manifests import Entry, read_manifest, split_manifest
 
 PARALLEL_ABOVE = 8 << 20
 """Bytes of manifests that are decoded in this process before children are started, which takes about as long as
-decoding them does."""
+decoding these bytes."""
 LARGE = 64 << 10
 """Manifests of fewer bytes are always decoded in this process: they have some hundred entries."""
 PART_BYTES = 256 << 10
 PART_ENTRIES = 2_000
-"""How large a part is. One that announces ten times as many entries, in one block, is decoded in this process, which
-then holds one entry at a time."""
+"""Entries in a part. A part with ten times as many entries in one block is decoded in this process, with one entry in
+memory at a time."""
 
 MOST_PROCESSES = 3
-"""Children on a machine with many cores. More would wait: what this process does with an entry takes nearly as long as
-decoding it does."""
+"""Children on a machine with many cores. More would be idle: this process needs nearly as long to handle an entry as a
+child needs to decode it."""
 
 _Row = tuple[Any, ...]
 """An :class:`.Entry` as a plain tuple, which is pickled faster."""
@@ -51,10 +51,10 @@ class Manifest:
 
 
 class EntryReader:
-    """Decodes manifests, and starts child processes once there is much to decode. Use it as a context manager.
+    """Decodes manifests, and starts child processes when many bytes are to be decoded. Use it as a context manager.
 
-    :meth:`begin` may be called from several threads. ``processes``: how many child processes. Unless it is given, one
-    for each core, at most ``MOST_PROCESSES``, and none if there is one core.
+    :meth:`begin` may be called from several threads. ``processes``: how many child processes; by default one for each
+    core, at most ``MOST_PROCESSES``, and none on one core.
     """
 
     def __init__(self, processes: int | None = None) -> None:
@@ -118,12 +118,12 @@ class _PartsAhead:
         self._place = place
         self._workers = workers
         self.parts: deque[tuple[Part, Future[list[_Row]] | None]] = deque()
-        """Parts, and what a child makes of each; None for one that announces very many entries."""
+        """Parts, and the result that a child will return for each; None for a part with very many entries."""
         self.damage: Unreadable | None = None
         """Why there are no more parts, if the manifest is damaged."""
 
     def fill(self, count: int) -> None:
-        """Let ``count`` parts be decoded, if there are so many."""
+        """Have up to ``count`` parts decoded."""
         try:
             while len(self.parts) < count and (part := next(self._rest, None)) is not None:
                 large = part.records > 10 * PART_ENTRIES
@@ -142,7 +142,7 @@ def _rows(decoded: Future[list[_Row]] | None) -> Iterable[Entry] | None:
 
 
 def _split(source: BinaryIO, place: str) -> Iterator[Part]:
-    """As :func:`split_manifest`, but a damaged header raises Unreadable when the first part is asked for."""
+    """As :func:`split_manifest`, but a damaged header raises Unreadable only at the first part."""
     yield from split_manifest(source, place, size=PART_BYTES, entries=PART_ENTRIES)
 
 

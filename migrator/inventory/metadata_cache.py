@@ -1,4 +1,4 @@
-"""Metadata files that a plan reads twice: once to find the tables, once to plan each of them."""
+"""A cache for metadata files, which planning reads twice: once to find the tables, once to plan each of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from migrator.iceberg.metadata import is_metadata_file
 from migrator.store import Store
 
 MOST_BYTES = 16 << 20
-"""Bytes of metadata files in memory. What was read first is kept."""
+"""Bytes of metadata files in memory. Files that were read first are kept."""
 
 
 class MetadataCache:
-    """Reads objects, and keeps the bytes of metadata files, as many as fit. Safe to share between threads.
+    """Reads objects, and keeps the bytes of metadata files, up to ``MOST_BYTES``. Safe to share between threads.
 
-    Metadata files never change. One that is removed while the lake is planned is found missing when it is rewritten.
+    Metadata files never change. If one is removed during planning, rewriting reports it as missing.
     """
 
     def __init__(self, store: Store, most: int = MOST_BYTES) -> None:

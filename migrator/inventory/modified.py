@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping
 from migrator.store import Store
 
 FEW = 100
-"""Of so many objects, each is listed by itself; of more of them, their common folder is."""
+"""Up to this many objects are listed one by one; for more, their common folder is listed."""
 
 
 class ModifiedTimes:
-    """The files of the streams in one bucket, as their logs name them. What was listed once is not listed again, so
-    nobody may write these files meanwhile. Safe to share between threads."""
+    """The files of the streams in one bucket, as their logs name them. Nothing is listed twice, so these files must not
+    be written meanwhile. Safe to share between threads."""
 
     def __init__(self, store: Store, bucket: str) -> None:
         self._store, self._bucket = store, bucket
@@ -21,7 +21,7 @@ class ModifiedTimes:
         self._streams: dict[str, _OfStream] = {}
 
     def of(self, log: str, keys: Collection[str]) -> Mapping[str, int]:
-        """Key → LastModified in milliseconds since the epoch of these files, without those that are not there. ``log``:
+        """Key → LastModified in milliseconds since the epoch of these files, without missing files. ``log``:
         the key of a file of the stream's log. Raises StoreError."""
         with self._lock:
             stream = self._streams.setdefault(log.rpartition("/")[0], _OfStream(self._store, self._bucket))
@@ -29,7 +29,7 @@ class ModifiedTimes:
 
 
 class _OfStream:
-    """The files of one stream: they have a folder in common."""
+    """The files of one stream, which have a common folder."""
 
     def __init__(self, store: Store, bucket: str) -> None:
         self._store, self._bucket = store, bucket
@@ -43,7 +43,7 @@ class _OfStream:
             new = {key for key in keys if key not in self._asked and not key.startswith(self._folders)}
             self._asked |= new
             if new and len(self._asked) > FEW:
-                # With those that were listed before: a stream reads one folder, whatever its subfolders are.
+                # Together with the files that were listed before: a stream reads one folder and its subfolders.
                 folder = common_folder({*self._asked, *self._folders}) or common_folder(self._asked)
                 self._found |= {stored.key: stored.modified for stored in self._store.list(self._bucket, folder)}
                 self._folders += (folder,)
@@ -57,11 +57,11 @@ class _OfStream:
         for stored in self._store.list(self._bucket, key):
             if stored.key == key:
                 self._found[key] = stored.modified
-                break  # other keys follow that begin like this one
+                break  # other keys that begin like this one follow
 
 
 def common_folder(keys: Collection[str]) -> str:
-    """The longest folder, with its slash, that all these keys lie in; "" if there is none."""
+    """The longest folder, with its slash, that contains all these keys; "" if there is none."""
     low, high = min(keys), max(keys)
     same = next((at for at, (one, other) in enumerate(zip(low, high, strict=False)) if one != other), len(low))
     return low[: low.rfind("/", 0, same) + 1]

@@ -1,4 +1,4 @@
-"""What is wrong with one table, as findings of a plan."""
+"""Adds findings about problems of one table to a plan."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ EXAMPLES = 5
 """How many places of one kind are named per table; the rest are counted."""
 
 _STILL_MOVED = ("missing-object", "mixed-schemes", "size-differs")
-"""What may be wrong with a table that no catalog names, which is moved all the same."""
+"""Problems in spite of which a table that no catalog names is moved."""
 _COPIED = ("encrypted-table", "half-moved", "unmapped-path", "unreadable")
-"""What keeps a table from being rewritten."""
+"""Problems because of which a table cannot be rewritten."""
 _LEAVABLE = (*_STILL_MOVED, *_COPIED, "location-too-long")
-"""What is solved by leaving the table out."""
+"""Problems that are solved by leaving the table out."""
 
 
 class Problems:
-    """Turns what is wrong with one table into findings, the first few of each kind one by one."""
+    """Turns problems of one table into findings, the first few of each kind one by one."""
 
     def __init__(self, plan: PlanFile, layout: Layout, found: FoundTable) -> None:
         self._plan = plan
@@ -33,15 +33,15 @@ class Problems:
         self._counts: dict[str, int] = {}
         self.named = found.catalog is not None
         self.copied_as_is = False
-        """True if something is wrong with a table that no catalog names, so that it cannot be rewritten."""
+        """True if the table is in no catalog and has a problem, so that it cannot be rewritten."""
         self.silent = False
-        """True if what is wrong is not to become findings: the table is not part of this wave."""
+        """True to add no findings, because the table is not part of this wave."""
         self.label = found.label
         self.metadata = found.metadata
         at = locate(plan, layout, found.metadata)
         self._file = at.uri if at is not None else found.metadata
         self.location = ""
-        """The table's own location, as it records it, as soon as that is known."""
+        """The table's own location, as it records it, once it is known."""
         self._layout = layout
 
     def __contains__(self, code: str) -> bool:
@@ -58,15 +58,15 @@ class Problems:
         self.add("unreadable", error.place, f"of {self.label} cannot be read: {error.reason}", move)
 
     def unmapped(self, place: str, path: str, message: str) -> None:
-        """A path of the table that no rule covers."""
+        """Report a path of the table that no rule covers."""
         if not is_s3(path):
             message += f"; the table's metadata file is {self._file}, and the location that it records {self.location}"
         move = ways(self._plan, self._layout, path, self._file, self.location)
         self.add("unmapped-path", place, message, move)
 
     def add(self, code: str, place: str, message: str, move: str) -> None:
-        """Something that blocks. But a table that no catalog names never stops the others: it is moved as far as it
-        goes, and copied as it is where it cannot be rewritten."""
+        """Add a blocking finding. But a table that no catalog names never blocks the plan: it is moved if possible, and
+        copied without changes if it cannot be rewritten."""
         if self.named or code not in (*_STILL_MOVED, *_COPIED):
             self.note(code, place, message, f"{move} {self._leave}".lstrip() if code in _LEAVABLE else move)
             return
@@ -76,18 +76,20 @@ class Problems:
         self.note("uncatalogued-broken", place, f"{message} [{code}]", move if code == "unmapped-path" else "")
 
     def spans(self, moving: Mapping[str, int], staying: Mapping[str, int]) -> None:
-        """Report a table of whose data files some move and others stay. Both: bucket → number of files."""
+        """Report a table if some of its data files move and others stay. ``moving``, ``staying``: bucket → number of
+        files."""
 
         def listed(counts: Mapping[str, int]) -> str:
             return ", ".join(f"{counted(count, 'file')} in s3://{bucket}/" for bucket, count in counts.items())
 
         message = f"spans what moves ({listed(moving) or 'no file'}) and what a rule leaves ({listed(staying)}): "
-        message += "it goes on reading the latter where they are, so these must be kept"
+        message += "it still reads the latter where they are, so these must be kept"
         move = 'Accept it: [plan] accept = ["spanning-table"]. Or move these files, too, with a rule in [layout].'
         self.note("spanning-table", self.label, message, move, severity="" if self.named else WARN)
 
     def note(self, code: str, place: str, message: str, move: str = "", *, severity: str = "") -> None:
-        """Add a finding. The first few of each code are named one by one, the others by one more finding."""
+        """Add a finding. The first few of each code are named one by one, the others are counted in one more
+        finding."""
         if self.silent:
             return
         self._counts[code] = self._counts.get(code, 0) + 1

@@ -1,4 +1,5 @@
-"""Checks of what one table names, after its walk: do its files exist, with one scheme each, and do all of them move?"""
+"""Checks the files that one table names, after its walk: whether they exist, are named with one scheme, and all
+move."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ def check_existing(refs: References, problems: Problems) -> None:
 
 def _report_size(problems: Problems, place: str, uri: str, count: int = 1) -> None:
     message = f"records another size than {uri} has" + (f" ({count} such in all)" if count > 1 else "")
-    move = 'Find out what wrote over it. Or accept it: [plan] accept = ["size-differs"].'
+    move = 'Find out what overwrote it. Or accept it: [plan] accept = ["size-differs"].'
     problems.add("size-differs", place, message, move)
 
 
@@ -37,8 +38,8 @@ def check_schemes(refs: References, problems: Problems) -> None:
 
 
 def check_staying(refs: References, store: Store, problems: Problems) -> None:
-    """Report how the table spans what moves and what a rule leaves. Each data file that stays is asked for, because its
-    bucket may not be listed: it must exist, with the recorded size. Raises StoreError."""
+    """Report a table with data files that move and data files that a rule leaves. Each data file that stays gets a HEAD
+    request, because its bucket may not be listed: it must exist, with the recorded size. Raises StoreError."""
     staying = refs.staying()
     if not staying:
         return

@@ -1,4 +1,4 @@
-"""What the files of one table name, noted in ``refs``, a temporary table of the plan's database.
+"""The objects that the files of one table name, in ``refs``, a temporary table of the plan's database.
 
 A table may name millions of data files, so these are compared with the listings by SQL, not in memory.
 """
@@ -15,8 +15,8 @@ from migrator.layout import Location
 from migrator.planfile.rows import OVERWRITE
 
 OF_MANIFEST, OF_DELETE_ROW, OF_STAYING = -1, -2, -3
-"""Among the contents of data and delete files (0, 1, 2): a manifest, a data file that a delete names, and a data file
-that a rule leaves where it is."""
+"""Values of ``content`` in addition to those of data and delete files (0, 1, 2): a manifest, a data file that a delete
+names, and a data file that a rule leaves where it is."""
 
 _SCHEMA = """
 CREATE TEMP TABLE IF NOT EXISTS refs (
@@ -24,9 +24,9 @@ CREATE TEMP TABLE IF NOT EXISTS refs (
   format TEXT NOT NULL, live INTEGER NOT NULL, place TEXT NOT NULL)
 """
 Ref = tuple[str, str, str, int | None, int, str, bool, str]
-"""A row of ``refs``: the place of the object, and the scheme, or what stands for it, by which the path names it. A path
-outside of S3 that stands for no object has no bucket, and is its own key. ``live``: a reader of the table's present
-snapshots needs the object."""
+"""A row of ``refs``: the place of the object, and the scheme of the path, or a text for it. A path outside of S3
+without an object has no bucket, and the path as key. ``live``: a reader of the table's present snapshots needs the
+object."""
 _NAMED = "CASE r.bucket WHEN '' THEN r.key ELSE 's3://' || r.bucket || '/' || r.key END"
 
 IN_OLD_BUCKETS = "SELECT o.id FROM refs r JOIN objects o ON o.bucket = r.bucket AND o.key = r.key"
@@ -41,7 +41,7 @@ SELECT DISTINCT scheme, bucket, key FROM refs r WHERE (key LIKE '%//%' OR key LI
 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.bucket = r.bucket AND o.key = r.key)
 AND NOT EXISTS (SELECT 1 FROM {TARGET} p WHERE r.bucket = :target AND p.key = r.key)
 """
-# Java matches deletes to data files by the text of their paths, so s3a:// does not delete from s3://.
+# Iceberg's Java code compares the paths in deletes as text, so a delete for s3a:// does not apply to s3://.
 _MIXED = f"""
 SELECT {_NAMED}, min(place), min(scheme), max(scheme), count(*) OVER () FROM refs r
 WHERE content IN (0, -2, -3) GROUP BY bucket, key HAVING min(scheme) <> max(scheme)
@@ -81,12 +81,14 @@ JOIN objects o ON o.bucket = r.bucket AND o.key = r.key WHERE r.content = 1 GROU
 
 
 def named_outside(db: sqlite3.Connection, bucket: str, most: int) -> list[tuple[str, str, str]]:
-    """(bucket, key, what names it) of what the table names outside of ``bucket``; see :data:`Ref`. At most ``most``."""
+    """(bucket, key, the file that names it) of objects outside of ``bucket`` that the table names; see :data:`Ref`. At
+    most ``most``."""
     return db.execute(_OUTSIDE, (bucket, most)).fetchall()
 
 
 def overwritten_at_target(db: sqlite3.Connection, target: str) -> list[tuple[str, str, str]]:
-    """(what names it, key, URI of the source) of the live files in the target bucket that the plan would overwrite."""
+    """(the file that names it, key, URI of the source) of the live files in the target bucket that the plan would
+    overwrite."""
     return db.execute(_OVERWRITTEN, (target,)).fetchall()
 
 
@@ -102,9 +104,9 @@ class Files:
 
 
 class References:
-    """What one table names. Making an instance forgets what the one before has noted.
+    """The objects that one table names. A new instance removes the rows of the one before.
 
-    ``target``: the target bucket. It must be listed, and so must the old buckets.
+    ``target``: the target bucket. It and the old buckets must be listed.
     """
 
     def __init__(self, db: sqlite3.Connection, target: str) -> None:
@@ -114,7 +116,7 @@ class References:
         db.execute("DELETE FROM refs")
 
     def add(self, rows: Iterable[Ref]) -> None:
-        """Note rows. Those that came before an error of ``rows`` stay."""
+        """Add rows. If ``rows`` raises an error, the rows before it stay."""
         self._db.executemany("INSERT INTO refs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def files(self) -> list[Files]:
@@ -137,28 +139,29 @@ class References:
         return [Location(*row) for row in self._db.execute(_ORPHANS, {"target": self._target}).fetchall()]
 
     def redirect(self, path: Location, key: str) -> None:
-        """The object that this path names is at another key of its bucket."""
+        """Note that the object of this path is at another key of its bucket."""
         self._db.execute("UPDATE refs SET key = ? WHERE bucket = ? AND key = ?", (key, path.bucket, path.key))
 
     def missing(self, limit: int) -> list[tuple[str, str, int]]:
-        """(path, what names it, how many such there are in all) of the first live files that do not exist."""
+        """(path, the file that names it, total number) of the first live files that do not exist."""
         return self._first(_MISSING, limit)
 
     def staying(self) -> list[tuple[str, str, int, str]]:
-        """(bucket, key, recorded size, what names it) of the live data files that a rule leaves where they are."""
+        """(bucket, key, recorded size, the file that names it) of the live data files that a rule leaves where they
+        are."""
         return self._db.execute(_STAYING).fetchall()
 
     def by_bucket(self, *, staying: bool) -> dict[str, int]:
-        """Bucket → how many live data and delete files it has that move, or that stay."""
+        """Bucket → number of live data and delete files in it that move, or with ``staying`` that stay."""
         contents = {"low": OF_STAYING, "high": OF_STAYING} if staying else {"low": 0, "high": 2}
         return dict(self._db.execute(_BY_BUCKET, contents).fetchall())
 
     def resized(self, limit: int) -> list[tuple[str, str, int]]:
-        """The same of the first live files whose size is not the recorded one."""
+        """(path, the file that names it, total number) of the first live files whose size is not the recorded one."""
         return self._first(_RESIZED, limit)
 
     def mixed(self, limit: int) -> list[tuple[str, str, str, str, int]]:
-        """(path, what names it, a scheme, another scheme, how many such there are in all) of the first data files that
+        """(path, the file that names it, a scheme, another scheme, total number) of the first data files that
         are named with two schemes."""
         return self._first(_MIXED, limit)
 

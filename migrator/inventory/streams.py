@@ -1,4 +1,4 @@
-"""The checkpoints and sink logs of Spark's streams in a plan, and which of them their streams have gone on with at the
+"""Finds the checkpoints and sink logs of Spark's streams in a plan, and which of them streams already use at the
 target."""
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _LISTED = f"SELECT key FROM {TARGET} WHERE key >= ? AND key < ?"
 
 @dataclass
 class PlannedCheckpoint:
-    """A checkpoint in an old bucket. ``root``: its folder, "" for the bucket itself; ``target``: where that goes;
-    ``parts``: id of each object → what it is; ``id_action``: what the plan does with the file that has the id of the
-    stream, "" if there is none."""
+    """A checkpoint in an old bucket. ``root``: its folder, "" for the bucket itself; ``target``: its new folder;
+    ``parts``: id of each object → its part; ``id_action``: the action for the file with the id of the stream, "" if
+    there is none."""
 
     bucket: str
     root: str
@@ -78,7 +78,7 @@ def has_newer_log(plan: PlanFile, folder: str, newest: int) -> bool:
 
 
 def streams_at_target(plan: PlanFile) -> set[str]:
-    """The folders at the target, of checkpoints and of sink logs, in which there is a newer batch than the plan puts
-    there: their streams go on at the target, and remove old files there. The target must be listed."""
+    """The folders of checkpoints and sink logs at the target that have a newer batch than the plan puts there: their
+    streams run at the target, and remove old files there. The target must be listed."""
     used = {one.target for one in checkpoints(plan) if newest_at_target(plan, one.target) > one.checkpoint.newest}
     return used | {folder for folder, newest in sink_logs(plan).items() if has_newer_log(plan, folder, newest)}

@@ -1,8 +1,8 @@
 """The walk of an Iceberg table's files: from its metadata to the manifest lists, the manifests, and what these name.
 
-:func:`read_lists` and :func:`read_manifests` are the walk itself, for a plan, a verification and ``relocate`` alike.
-Manifests are read entry by entry, so that memory stays flat however many files a table has. What to do about a file
-that is missing or damaged is decided by whoever walks.
+Plans, verifications and ``relocate`` use :func:`read_lists` and :func:`read_manifests`.
+Manifests are read entry by entry, so that memory stays flat however many files a table has. The caller decides what to
+do about missing or damaged files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from migrator.store import Store
 Opened = TypeVar("Opened")
 
 READERS = 8
-"""How many threads read manifests. Few: each manifest may be many megabytes, and parsing takes most of the time."""
+"""How many threads read manifests. It is low, because each manifest may have many megabytes, and parsing takes most of
+the time."""
 
 
 class SourceFile(NamedTuple):
@@ -34,12 +35,13 @@ class SourceFile(NamedTuple):
 
 
 OpenFile = Callable[[str], SourceFile]
-"""Opens the file that a path in the table stands for. Runs in several threads. May raise any MigratorError."""
+"""Opens the file of a path in the table. Runs in several threads. May raise any MigratorError."""
 
 
 def open_at(store: Store, path: str, at: Location | None) -> SourceFile:
-    """Open the file that a path in a table stands for, which is ``at``: under its literal key, or else under the key
-    that Hadoop's S3A makes of it. Raises NotFound if it is not in S3 (``at`` is None) or not there."""
+    """Open the file of a path in a table. ``at``: its place; it is opened under its literal key, or else under the key
+    that Hadoop's S3A makes of it. Raises NotFound if the path is not in S3 (``at`` is None) or the object does not
+    exist."""
     if at is None:
         raise NotFound(f"{path} is not in S3.")
     try:
@@ -75,7 +77,7 @@ class ReadManifest:
     place: str
     size: int
     entries: Iterator[Entry]
-    """Read as they are asked for; raises Unreadable. They end when the next manifest is asked for."""
+    """The entries, decoded one by one; raises Unreadable. Read them before the next manifest."""
 
 
 def read_lists(
@@ -121,7 +123,7 @@ def read_manifests(
 def _opened(
     paths: Iterable[str], begin: Callable[[str], tuple[BinaryIO, Opened]], workers: int
 ) -> Generator[tuple[str, Opened | MigratorError], None, None]:
-    """Each path with what ``begin`` has made of it, whose file is open until the next one is asked for."""
+    """Yield each path with the result of ``begin``. Its file is closed before the next path."""
     with closing(run_in_threads(begin, paths, workers=workers)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Failed):

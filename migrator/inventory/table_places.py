@@ -1,6 +1,6 @@
-"""Where the tables of a lake lie, before the lake is listed: their pointers, and the places that their metadata names.
+"""Finds the places of the tables of a lake before it is listed: from their pointers and their metadata.
 
-What an S3 Inventory report says of these places is not used: tables are written to meanwhile, so they are listed.
+These places are listed instead of read from an S3 Inventory report, because tables change after the report.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from migrator.planfile.file import PlanFile
 from migrator.store import Store
 
 _FOLDERS = ("write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path")
-"""Properties of a table that name a place for its files (Iceberg docs, "Configuration")."""
+"""Properties of a table that name a folder for its files (Iceberg docs, "Configuration")."""
 _IN_PLAN = "SELECT bucket, key FROM objects WHERE key LIKE '%.metadata.json%' AND target IS NOT NULL"
 
 Place = tuple[str, str]
-"""Bucket, and what keys begin with: "" or a folder with a slash at its end, or a prefix to list."""
+"""Bucket, and the beginning of keys: "", a folder with a slash at its end, or a prefix to list."""
 
 
 def table_places(
@@ -35,10 +35,10 @@ def table_places(
     places: Sequence[Place],
     buckets: Collection[str],
 ) -> list[Place]:
-    """The places of tables in these buckets, none inside of another: of those that the catalogs name, and of those
-    whose metadata files the plan has already. Only what lies in ``places``, which are those of the layout.
+    """The places of tables in these buckets, none inside another: of tables that the catalogs name, and of tables whose
+    metadata files the plan has already. Only places in ``places``, the places of the layout.
 
-    Raises StoreError; a metadata file that is missing or damaged is left to whoever plans the table.
+    Raises StoreError; missing or damaged metadata files are reported when the table is planned.
     """
     found = {(bucket, _below(table_folder(key))) for bucket, key in plan.db.execute(_IN_PLAN) if _is_metadata(key)}
     found |= set(_named_places(store, files, layout, named))
@@ -55,12 +55,12 @@ def _is_metadata(key: str) -> bool:
 
 
 def _below(folder: str) -> str:
-    """What the keys in a folder begin with; "" for the whole bucket."""
+    """The prefix of the keys in a folder; "" for the whole bucket."""
     return f"{folder}/" if folder else ""
 
 
 def _within(place: Place, places: Sequence[Place]) -> Iterator[Place]:
-    """What of a place lies in the places of the layout."""
+    """The parts of a place that lie in the places of the layout."""
     for bucket, prefix in places:
         if bucket == place[0] and place[1].startswith(prefix):
             yield place

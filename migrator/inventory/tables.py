@@ -1,4 +1,4 @@
-"""Finding the tables: those that the catalogs name, and those that only the listing shows."""
+"""Finds the tables: those that the catalogs name, and those that only the listing shows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from migrator.store import Store
 
 @dataclass(frozen=True, slots=True)
 class MetadataFile:
-    """A metadata JSON that the listing of the old buckets shows, and as much of it as is needed later."""
+    """A metadata file in the listing of the old buckets, with the values that are needed later."""
 
     bucket: str
     folder: str
@@ -53,7 +53,7 @@ class MetadataFile:
 
 @dataclass(frozen=True)
 class FoundTable:
-    """A table or view and where it is now. ``catalog`` None: only the listing knows it.
+    """A table or view and where it is now. ``catalog`` None: it is only in the listing.
 
     ``history`` holds its other metadata files in the old buckets, the newest last. ``hint`` is the
     bucket and folder of a ``version-hint.text``, for a table of a Hadoop catalog.
@@ -69,13 +69,13 @@ class FoundTable:
     alone: bool = True
     """False if another table's metadata lie in the same old folder."""
     own_folder: bool = True
-    """True if the table's folder is known to be its own: no other table or row has its metadata file in or below it."""
+    """True if no other table or catalog entry is known to have its metadata file in or below the table's folder."""
     trouble: str = ""
     """What is wrong with its version hint; see :attr:`migrator.catalogs.CatalogTable.trouble`."""
 
     @property
     def label(self) -> str:
-        """``catalog.namespace.table``, or where its metadata is."""
+        """``catalog.namespace.table``, or the place of its metadata."""
         if self.catalog is None:
             return self.metadata
         return ".".join(part for part in (self.catalog.name, self.namespace, self.name) if part)
@@ -83,15 +83,15 @@ class FoundTable:
 
 @dataclass
 class Discovery:
-    """What was found, and the files that could not be read (URI → why)."""
+    """The tables that were found, and the files that could not be read (URI → why)."""
 
     tables: list[FoundTable] = field(default_factory=list)
     unreadable: dict[tuple[str, str], Unreadable] = field(default_factory=dict)
 
 
 def named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[CatalogTable]:
-    """Every table and view that the catalogs name. Call it before the lake is listed: a commit that comes between
-    must not leave the plan with a pointer to files that the listing has not seen.
+    """Every table and view that the catalogs name. Call it before the lake is listed: otherwise a commit in between
+    could leave the plan with a pointer to files that the listing lacks.
 
     Raises CatalogError if a catalog cannot be read.
     """
@@ -102,8 +102,8 @@ def named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[Catalo
         except NotFound:  # the bucket of a Hadoop warehouse, which may have been retired
             tables = []
         if not tables:
-            # Rows belong to a catalog *name*; under another one there seem to be none.
-            move = "Give it the name that the engines use, such as spark.sql.catalog.<name>."
+            # Rows belong to a catalog *name*; under a wrong name the catalog looks empty.
+            move = "Use the name that the engines use, such as spark.sql.catalog.<name>."
             plan.add_finding(Finding.of("empty-catalog", catalog.name, f"({catalog.describe()}) has no tables", move))
         named += tables
     return named
@@ -115,7 +115,7 @@ def is_named(catalog: str | None, namespace: str, name: str, among: Container[st
 
 
 def check_left(named: Iterable[CatalogTable], leave: Iterable[str]) -> None:
-    """Raises ConfigError for a name in [tables] leave or --leave that is no table's."""
+    """Raises ConfigError for a name in [tables] leave or --leave that no table has."""
     named = list(named)
     for name in leave:
         if not any(is_named(table.catalog, table.namespace, table.name, (name,)) for table in named):
@@ -140,18 +140,19 @@ def check_only(named: Iterable[CatalogTable], only: Iterable[str]) -> None:
     for pattern in only:
         if not any(matches(table.catalog, table.namespace, table.name, (pattern,)) for table in named):
             message = f"[tables] only has {pattern!r}, which matches no table of the given catalogs."
-            raise _no_table(message, pattern, named, "Correct it, or name the catalog of its tables.")
+            raise _no_table(message, pattern, named, "Correct it, or give the catalog of its tables.")
 
 
 def _names(catalog: str | None, namespace: str, name: str) -> tuple[str, ...]:
-    """The names by which [tables] may call a table: ``namespace.table`` and ``catalog.namespace.table``. None for a
-    table that no catalog names."""
+    """The names of a table in [tables]: ``namespace.table`` and ``catalog.namespace.table``. Empty for a table that no
+    catalog names."""
     short = ".".join(part for part in (namespace, name) if part)
     return () if catalog is None else (short, f"{catalog}.{short}")
 
 
 def _no_table(message: str, given: str, named: Iterable[CatalogTable], move: str) -> ConfigError:
-    """The error for what is no table's. The next move is the most similar name, if there is one, else ``move``."""
+    """The error for a name that no table has. The next move is the most similar name, if there is one, otherwise
+    ``move``."""
     near = difflib.get_close_matches(given, [table.identifier for table in named], n=1, cutoff=0.4)
     return ConfigError(message, next_move=f"Did you mean {near[0]!r}?" if near else move)
 
@@ -166,9 +167,9 @@ def discover(
     progress: Progress,
 ) -> Discovery:
     """The named tables with all their metadata files, then every table in the listing that is not among them.
-    ``files`` keeps the metadata files, which are read again when each table is planned.
+    ``files`` caches the metadata files, which are read again when each table is planned.
 
-    Unreadable metadata files are returned, not raised: the plan must name them all.
+    Unreadable metadata files are returned, not raised, because the plan must name all of them.
     """
     found = Discovery()
     named = list(named)
@@ -202,14 +203,14 @@ def discover(
 
 
 def _has_usual_name(at: Location | None) -> bool:
-    """True if this can be the place of a metadata file in the folder of its table. A pointer may be anything."""
+    """True if this can be the place of a metadata file in the folder of its table. A pointer may be any text."""
     folder, _, name = at.key.rpartition("/") if at is not None else ("", "", "")
     return f"/{folder}".endswith("/metadata") and is_metadata_file(name)
 
 
 def _with_own_folders(plan: PlanFile, layout: Layout, tables: list[FoundTable]) -> list[FoundTable]:
-    """The tables with :attr:`FoundTable.own_folder` false where the metadata file of another one lies in or below the
-    table's folder. A table beside it that no catalog names is taken to be an older state of it."""
+    """The tables, with :attr:`FoundTable.own_folder` False if the metadata file of another one lies in or below the
+    table's folder. A table in the same folder that no catalog names counts as an older state of it."""
     places = [locate(plan, layout, table.metadata) for table in tables]
     order = sorted((at.bucket, at.key, number) for number, at in enumerate(places) if at is not None)
 
@@ -228,7 +229,7 @@ def _with_own_folders(plan: PlanFile, layout: Layout, tables: list[FoundTable]) 
 
 
 def _parse(bucket: str, key: str, data: bytes) -> MetadataFile:
-    """What a metadata file of a table or view says. Raises Unreadable."""
+    """The values of a metadata file of a table or view. Raises Unreadable."""
     uri = f"s3://{bucket}/{key}"
     folder, _, name = key.rpartition("/")
     try:
@@ -244,8 +245,8 @@ def _parse(bucket: str, key: str, data: bytes) -> MetadataFile:
 def _read_at_target(
     cache: MetadataCache, workers: int, layout: Layout, named: Iterable[CatalogTable]
 ) -> dict[str, MetadataFile]:
-    """Pointer → the metadata file, of those tables that live at the target. One that cannot be read is left out:
-    whoever plans that table says so."""
+    """Pointer → the metadata file, for tables that live at the target. Unreadable files are left out: they are reported
+    when the table is planned."""
     places = {table.metadata_location: Location.parse(table.metadata_location) for table in named}
     wanted = [(uri, at) for uri, at in places.items() if at is not None and at.bucket == layout.target_bucket]
 
@@ -291,8 +292,8 @@ _Family = tuple[str, str, str | None]
 
 
 class _Families:
-    """Metadata files grouped by table: one folder and one uuid (a dropped table may share the folder with
-    the one that was created again in its place). Each family is in order, the newest last."""
+    """Metadata files grouped by table: one folder and one uuid (a dropped table may share the folder with one that was
+    created again in the same place). Each family is in order, the newest last."""
 
     def __init__(self, files: Iterable[MetadataFile], layout: Layout, at_target: Callable[[str], bool]) -> None:
         self._layout = layout
@@ -311,7 +312,7 @@ class _Families:
             self._at[file.bucket, file.key] = family
 
     def claim(self, location: Location | None) -> list[MetadataFile]:
-        """The metadata files of the table whose pointer leads here: those in its folder with its uuid."""
+        """The metadata files of the table with this pointer: those in its folder with its uuid."""
         family = self._at.get((location.bucket, location.key)) if location else None
         if family is None:
             return []
@@ -319,11 +320,11 @@ class _Families:
         return self._of[family]
 
     def claim_moved(self, there: MetadataFile) -> list[MetadataFile]:
-        """The old metadata files of a table that lives at the target by now, none of which is to be moved again.
+        """The old metadata files of a table that lives at the target; none of them is moved again.
 
-        They have its uuid, and lie in the folder that its own was moved from. Where the rules have changed since,
-        their names tell: they are unique, but for those of Hadoop tables. A copy that somebody made by hand (its
-        metadata name another location than its own) is nobody's old place: it moves.
+        They have its uuid, and lie in the folder from which its metadata was moved. If the rules have changed since,
+        they are found by their names, which are unique except for Hadoop tables. A copy that a user made (its metadata
+        names another location than its own) is not an old place: it moves.
         """
         claimed = [family for family in self._by_uuid.get(there.uuid, []) if self._was(family, there)]
         self._claimed |= set(claimed)
@@ -354,13 +355,13 @@ class _Families:
         return [files for family, files in self._of.items() if family not in self._claimed]
 
     def beside(self, files: list[MetadataFile]) -> list[MetadataFile]:
-        """All files in the same folder, whichever table's."""
+        """All metadata files in the same folder, of any table."""
         place = (files[0].bucket, files[0].folder)
         return [file for family in self._in[place] for file in self._of[family]]
 
 
 def _uris(family: list[MetadataFile], current: str, at: Location | None) -> tuple[str, ...]:
-    """The family's other files as URIs with the scheme of the current one, which lies here."""
+    """The family's other files as URIs with the scheme of the current one. ``at``: the place of the current one."""
     scheme = current.partition("://")[0] if is_s3(current) else "s3"
     return tuple(
         f"{scheme}://{f.bucket}/{f.key}" for f in family if at is None or (f.bucket, f.key) != (at.bucket, at.key)
@@ -373,10 +374,9 @@ def _hint_of(pointer: str) -> tuple[str, str] | None:
 
 
 def _uncatalogued(store: Store, family: list[MetadataFile], neighbours: list[MetadataFile]) -> FoundTable:
-    """A table that only the listing shows: its current file is the newest, or what its hint says.
+    """A table that only the listing shows: its current file is the newest, or the one that the hint names.
 
-    The hint speaks for the whole folder, so for one family only: a dropped table whose folder is another's
-    by now has none.
+    The hint belongs to one family of the folder: a dropped table whose folder belongs to another table now has none.
     """
     newest = family[-1]
     hint_key = f"{newest.folder}/{VERSION_HINT_FILE}"

@@ -1,9 +1,9 @@
 """Older versions of objects, and delete markers: how many there are, and which of them the target lacks.
 
-An object's *history* is all that was under its key before its current version, ordered from the oldest to the newest.
-If the newest version is a delete marker, there is no current version, and the marker belongs to the history. The
-target's history is written in the same order, and S3 only adds versions at its end. So if the target has versions that
-are not the first ones of the source's history, they stay, and the history cannot be copied.
+An object's *history* are all versions and delete markers before its current version, ordered from the oldest to the
+newest. If the newest version is a delete marker, there is no current version, and the marker belongs to the history.
+The target's history is written in the same order, and S3 only adds versions at its end. So if the target has other
+versions than the first ones of the source's history, they stay, and the history cannot be copied.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Histories:
     markers: int = 0
     bytes: int = 0
     unlisted: int = 0
-    """Objects that the listing of versions lacked, though they are there."""
+    """Existing objects that the listing of versions lacked."""
     trouble: StoreError | None = None
     """Why the bucket's versions could not be listed."""
 
@@ -87,7 +87,7 @@ class Histories:
 # -- comparing -------------------------------------------------------------------------------------------
 
 SameBytes = Callable[[PlannedVersion, TargetVersion], bool]
-"""Compares the bytes of a version and of one at the target, where sizes are equal and ETags differ."""
+"""Compares the bytes of a version and of one at the target, if sizes are equal and ETags differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,12 @@ class HistoryMatch:
     """How much of a history the target has."""
 
     versions: Sequence[TargetVersion] = ()
-    """The target's copies of the oldest versions of the history, in order. The other versions go on top of them."""
+    """The target's copies of the oldest versions of the history, in order. The other versions are written after
+    them."""
     followed: bool = False
-    """The target has the whole history, and something that was written after it."""
+    """True if the target has the whole history, and a version that was written after it."""
     current: TargetVersion | None = None
-    """What was written after the history, if it is a copy of the source's current version."""
+    """The version that was written after the history, if it is a copy of the source's current version."""
 
 
 def match_history(
@@ -111,7 +112,7 @@ def match_history(
     """Compare a history with the target's versions of the same key. Both are ordered from the oldest to the newest.
 
     ``current`` is the source's current version, None if there is none or if the target gets another content instead.
-    Returns None if the target has other content, so that this history can no longer be put before it.
+    Returns None if the target has other content: this history cannot be written before it any more.
     """
 
     def match(start: int, count: int) -> bool:
@@ -143,7 +144,7 @@ def _same_version(version: PlannedVersion, copy: TargetVersion, same_bytes: Same
 def _same_current(current: Current, copy: TargetVersion) -> bool:
     if copy.marker or current.size != copy.size:
         return False
-    # The ETag of a multipart upload depends on the sizes of its parts, so an equal size must do.
+    # The ETag of a multipart upload depends on the sizes of its parts, so an equal size is accepted.
     multipart = "-" in current.etag + copy.etag
     return not current.size or current.etag == copy.etag or multipart
 
@@ -158,7 +159,7 @@ _INSERT = (
 
 
 class TargetVersions:
-    """The target's versions of the plan's keys, as they were listed, in a temporary table of the plan's database.
+    """The listed versions of the plan's keys at the target, in a temporary table of the plan's database.
 
     Every instance for a plan uses the same table.
     """
@@ -195,8 +196,8 @@ class TargetVersions:
         return [TargetVersion(*row) for row in self._db.execute(query, (key,))]
 
     def equal_objects(self, where: str) -> list[tuple[int, int, str]]:
-        """(id, size, ETag) of those planned objects whose size and ETag the current version at the target has.
-        ``where`` selects among the objects. Objects with older versions are left out."""
+        """(id, size, ETag) of the planned objects whose current version at the target has the same size and ETag.
+        ``where`` selects objects. Objects with older versions are left out."""
         query = (
             f"SELECT o.id, t.size, t.etag FROM (SELECT * FROM objects WHERE {where}) AS o"
             " JOIN target_versions t ON t.key = o.target AND t.latest AND NOT t.marker"
@@ -221,7 +222,7 @@ def _version_rows(versions: Iterable[StoredVersion], stage: Progress) -> Iterato
 
 
 def current_of(plan: PlanFile, history: Sequence[PlannedVersion]) -> Current | None:
-    """The current version of the object with this history, if it is there and goes to the target as it is."""
+    """The current version of the object with this history, if it exists and is copied without changes."""
     first = history[0]
     row = plan.db.execute(
         f"SELECT size, etag FROM objects WHERE bucket = ? AND key = ? AND action <> '{SKIP}' AND role = ''",
@@ -322,7 +323,7 @@ def _record_unlisted(
 def compare_histories(plan: PlanFile, store: Store, layout: Layout, listing: Listing, progress: Progress) -> None:
     """Record for each history in the plan whether the target has it.
 
-    If the target has nothing beside a part of the history or all of it, then its current object is an older version.
+    If the target has only a part of the history, or all of it and no more, its current object is an older version.
     That object is removed from ``listing``, the listing of the target, so that the plan copies the source's current
     version."""
     if not has_versions(plan):
@@ -363,8 +364,10 @@ def settle_histories(plan: PlanFile, layout: Layout) -> None:
     query = f"SELECT count(DISTINCT target), min(target) FROM versions WHERE action = '{TOO_LATE}'"
     count, example = plan.db.execute(query).fetchone()
     if count:
-        message = "and its like are there already, without their older versions, which cannot be put before them"
-        move = "To have them, remove these objects from the target and plan again."
+        message = (
+            "and others like it are there already, without their older versions, which cannot be written before them"
+        )
+        move = "To copy them, remove these objects from the target and plan again."
         place = f"s3://{layout.target_bucket}/{example}"
         plan.add_finding(Finding.of("versions-too-late", place, message, move, count=count))
         plan.db.execute(f"DELETE FROM versions WHERE action = '{TOO_LATE}'")
@@ -374,19 +377,21 @@ def report_histories(plan: PlanFile, bucket: str, total: Histories, *, kept: boo
     """Add the finding about a versioned bucket to the plan."""
     place = f"s3://{bucket}/"
     if total.trouble is not None:
-        message = f"could not be asked for versions: {total.trouble.message}"
+        message = f"versions could not be listed: {total.trouble.message}"
         plan.add_finding(Finding.of("unchecked-bucket", place, message, total.trouble.next_move))
         return
     if total.unlisted:
-        message = f"the listing of its versions lacked {total.unlisted:,} objects that are there, and were asked for"
-        move = "Older versions of deleted objects may be missing: have the server mended if these matter."
+        message = (
+            f"the listing of its versions lacked {total.unlisted:,} existing objects, which were listed one by one"
+        )
+        move = "Older versions of deleted objects may be missing: repair the server if these matter."
         plan.add_finding(Finding.of("versions-unlisted", place, message, move))
     count = total.versions + total.markers
     if not count:
-        message = "is versioned, and holds current versions only"
+        message = "is versioned, and has current versions only"
         plan.add_finding(Finding.of("versioned-bucket", place, message, severity=INFO))
     elif kept:
-        message = f"is versioned: its {total} go to the target, too, those of rewritten table files as they are"
+        message = f"is versioned: its {total} are copied, too, those of rewritten table files without changes"
         plan.add_finding(Finding.of("versioned-bucket", place, message, severity=INFO))
     else:
         message = f"is versioned: its {total} are not copied"

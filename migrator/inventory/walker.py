@@ -1,4 +1,4 @@
-"""A plan's walk of one table: reads what its metadata names, notes it, and turns what is wrong into findings."""
+"""A plan's walk of one table: reads the files that its metadata names, notes them, and turns problems into findings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from migrator.store import Store
 
 @dataclass
 class Walk:
-    """What one walk through a table's metadata met."""
+    """The counts of one walk through a table's metadata."""
 
     lists: set[str] = field(default_factory=set)
     manifests: set[str] = field(default_factory=set)
@@ -34,7 +34,8 @@ class Walk:
 
 
 class Walker:
-    """Reads one table's files and notes what they name (:class:`migrator.inventory.references.References`)."""
+    """Reads one table's files and notes the objects that they name
+    (:class:`migrator.inventory.references.References`)."""
 
     def __init__(self, plan: PlanFile, store: Store, files: MetadataCache, layout: Layout, problems: Problems) -> None:
         self._plan = plan
@@ -48,8 +49,8 @@ class Walker:
     def walk(self, metadatas: Iterable[TableMetadata], *, strict: bool, skip: Walk | None = None) -> Walk:
         """Read all lists and manifests below ``metadatas``; their entries are noted.
 
-        ``strict``: what is missing or unreadable is a problem. Otherwise it is history, and passed over:
-        old metadata names files that were expired long ago.
+        ``strict``: missing and unreadable files are problems. Otherwise they are skipped: old metadata names files that
+        were expired long ago.
         """
         walk, seen = Walk(), skip or Walk()
         for metadata in metadatas:
@@ -87,7 +88,7 @@ class Walker:
                 message = f"of {self._problems.label} names an encrypted manifest"
                 self._problems.add("encrypted-table", read.path, message, "")
             if strict:
-                # An Avro file cut off between two blocks is still a valid one: only its length shows it.
+                # An Avro file that is truncated between two blocks is still valid: only its length shows it.
                 self.references.add(
                     (*self._placed(manifest.path), manifest.length, OF_MANIFEST, "AVRO", True, read.path)
                     for manifest in read.manifests
@@ -112,7 +113,8 @@ class Walker:
                 raise UnmappedPath(place, path)
 
     def _bad_file(self, uri: str, error: Unreadable | UnmappedPath, strict: bool) -> None:
-        """A list or manifest that cannot be rewritten: fatal, unless only history refers to it."""
+        """Report a manifest list or manifest that cannot be rewritten: as a problem, unless only old metadata names
+        it."""
         if not strict:
             self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
         elif isinstance(error, Unreadable):
@@ -150,13 +152,14 @@ class Walker:
         return self._one_server and self._layout.stays(path)
 
     def _named(self, place: str, paths: Iterable[str]) -> Iterator[Ref]:
-        """Data files that deletes name: those that differ from the entry's own path apply to nothing."""
+        """Rows for the data files that deletes name. A path that differs from the path in the manifest entry applies to
+        no file."""
         for path in paths:
             if is_s3(path) or self._layout.recorded_rule(path) is not None:
                 yield *self._placed(path), None, OF_DELETE_ROW, "", False, place
 
     def _placed(self, path: str) -> tuple[str, str, str]:
-        """The first three columns of a ref."""
+        """The first three columns of a row of ``refs``."""
         at = Location.parse(path)
         if at is not None:
             return at.scheme, at.bucket, at.key
@@ -164,26 +167,26 @@ class Walker:
         return head(path), *((at.bucket, at.key) if at is not None else ("", path))
 
     def check_refs(self) -> None:
-        """Every live file exists, with the size that the metadata records. Report a table of whose data files a rule
-        leaves some where they are."""
+        """Check that every live file exists, with the recorded size. Report a table if a rule leaves some of its data
+        files where they are."""
         self._collapse()
         check_existing(self.references, self._problems)
         check_staying(self.references, self._store, self._problems)
 
     def _collapse(self) -> None:
-        """Find the objects of paths with ``//`` where Hadoop's S3A looks for them: it reads ``a//b`` as ``a/b``."""
+        """Find the objects of paths with ``//`` as Hadoop's S3A does: it reads ``a//b`` as ``a/b``."""
         for path in self.references.orphans():
             at = self.locate(path.uri)
             if at is not None:
                 self.references.redirect(path, at.key)
 
     def check_schemes(self) -> None:
-        """No data file is named with two schemes. Call it after :meth:`delete_files`."""
+        """Report data files that are named with two schemes. Call it after :meth:`delete_files`."""
         check_schemes(self.references, self._problems)
 
     def delete_files(self, *, check: bool) -> list[str]:
         """The files of position deletes. ``check``: read and rewrite each now, in memory, so that nothing fails later;
-        leave out what only tombstones name and cannot be rewritten; note what their rows name."""
+        leave out files that cannot be rewritten if only deleted entries name them; note the paths in their rows."""
         live = self.references.position_deletes()
         if not check:
             return list(live)
@@ -208,7 +211,7 @@ class Walker:
 
     def locate(self, uri: str) -> Location | None:
         """Where the object of a path is: at its literal key, or else at the key that S3A makes of ``//``; for a path
-        outside of S3, where the object is that it stands for. None if there is none."""
+        outside of S3, the place of its object. None if there is none."""
         literal = locate(self._plan, self._layout, uri)
         if literal is None or self.exists(literal):
             return literal
@@ -235,11 +238,11 @@ class Walker:
         return self._plan.db.execute(query, (at.bucket, at.key)).fetchone() is not None
 
     def read(self, uri: str, *, strict: bool = True) -> bytes | None:
-        """The content of one file; None if it cannot be read, which is reported."""
+        """The content of one file; None, with a problem, if it cannot be read."""
         return next((data for _, data in self.read_many([uri], strict)), None)
 
     def read_many(self, uris: Iterable[str], strict: bool) -> Iterator[tuple[str, bytes]]:
-        """Yield (uri, bytes) for those that exist; what is missing is a problem if ``strict``."""
+        """Yield (uri, bytes) for those that exist; a missing file is a problem if ``strict``."""
         places = dict(self._located(uris, strict))
 
         def read(uri: str) -> bytes:
@@ -252,7 +255,7 @@ class Walker:
                 yield outcome.item, outcome.result
 
     def _located(self, uris: Iterable[str], strict: bool) -> Iterator[tuple[str, Location]]:
-        """Yield (uri, its place) for those that exist; what is missing is a problem if ``strict``."""
+        """Yield (uri, its place) for those that exist; a missing file is a problem if ``strict``."""
         for uri in uris:
             at = self.locate(uri)
             if self._layout.map_uri(uri) is None:
@@ -271,9 +274,9 @@ class Walker:
         return open_file
 
     def _vanished(self, broken: BrokenFile, strict: bool) -> None:
-        """The listing has this file, and now it is not there: a problem if ``strict``. What only history names may go
-        at any time: a commit that succeeds at the second attempt removes the files of the first one. Raises every other
-        error."""
+        """Report a file that the listing has and that does not exist now: a problem if ``strict``. Files that only old
+        metadata names may be deleted at any time: a commit that succeeds at the second attempt deletes the files of the
+        first one. Raises every other error."""
         if not isinstance(broken.error, NotFound):
             raise broken.error
         if not strict:

@@ -1,9 +1,7 @@
-"""Paths as tables record them. Some are not in S3: the metadata of a lake that came from HDFS, a local disk or another
-cloud may still name the old paths. Pure: no I/O.
-
-Two spellings count as the same path only where that is certain: a URI without an authority may have one slash or
-three (``file:/x`` is ``file:///x``), and ``s3://``, ``s3a://`` and ``s3n://`` name the same object. Hosts and ports are
-never guessed.
+"""Paths that tables record and that are not in S3: the metadata of a lake that came from HDFS, a local disk or another
+cloud may still have the old paths. Pure: no I/O. Two spellings count as the same path only if that is certain: a URI
+without an authority may have one slash or three (``file:/x`` is ``file:///x``), and ``s3://``, ``s3a://`` and
+``s3n://`` name the same object. Hosts and ports are never guessed.
 """
 
 from __future__ import annotations
@@ -25,7 +23,8 @@ def is_s3(path: str) -> bool:
 
 
 def spelled(path: str) -> str:
-    """The path in the one spelling that all its equivalent ones have. What follows the authority stays as it is."""
+    """The path in a normal form, which is the same for all equivalent spellings. Everything after the authority stays
+    unchanged."""
     scheme, separator, rest = path.partition("://")
     if separator and scheme in S3_SCHEMES:
         return f"s3://{rest}"
@@ -33,19 +32,19 @@ def spelled(path: str) -> str:
 
 
 def has_password(path: str) -> bool:
-    """True if credentials may stand before the host. In ``abfs://container@account/`` it is the container."""
+    """True if the path may have credentials before the host. In ``abfs://container@account/`` it is the container."""
     start = head(path)
     return "@" in start and not _CONTAINER.fullmatch(start)
 
 
 def head(path: str) -> str:
-    """What stands before the path proper, as it is written: ``hdfs://nn:8020``, ``file:``; "" for a bare path."""
+    """The part before the path, unchanged: ``hdfs://nn:8020``, ``file:``; "" for a bare path."""
     match = _HEAD.match(path)
     return match[0] if match else ""
 
 
 def folder_of(path: str) -> tuple[str, str]:
-    """(file system, key with a slash at its end) of a folder outside of S3, to compare folders with each other."""
+    """(file system, key with a slash at its end) of a folder outside of S3, for comparing folders."""
     whole = spelled(path)
     start = head(whole)
     key = re.sub("/{2,}", "/", whole[len(start) :]).strip("/")

@@ -1,7 +1,7 @@
-"""Where everything goes: locations, rules, and the one function that maps a path. Pure: no I/O.
+"""Locations, rules, and the only functions that map an old path to a new one. Pure: no I/O. The planner and every
+rewriter map paths with :meth:`Layout.map_uri` and :meth:`Layout.map_key`.
 
-Every rewriter and the planner map paths through :meth:`Layout.map_uri` and :meth:`Layout.map_key`, so
-there is one answer to "where does this go". Paths are opaque strings: nothing is decoded or normalised.
+Paths are not decoded or normalised.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MEDALLION = ("warehouse", "bronze", "silver", "gold", "checkpoints", "logs", "sc
 """The buckets of the built-in layout; each becomes the prefix of its own name."""
 
 MEDALLION_WAREHOUSES = {"s3://bronze/iceberg-warehouse/": "warehouse/"}
-"""The built-in layout's one rule that is not bucket → prefix of the same name."""
+"""The only rule of the built-in layout that is not bucket → prefix of the same name."""
 
 _URI = re.compile(r"(s3[an]?)://([^/]+)(?:/(.*))?", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -99,9 +99,9 @@ class Layout:
     def from_mapping(cls, target_bucket: str, mapping: Mapping[str, str | bool]) -> Layout:
         """A layout from ``{"s3://bucket/prefix/": "prefix/"}``; the value ``False`` leaves a prefix out.
 
-        A source that is not in S3, such as ``hdfs://nn:8020/wh/``, is what tables record as the place of objects that
-        another rule moves to this prefix. Raises ConfigError for a source that is neither, or a target that is no
-        plain prefix, for two rules with the same source, and for a source inside the target bucket.
+        A source that is not in S3, such as ``hdfs://nn:8020/wh/``, is a place in recorded paths whose objects another
+        rule moves to this prefix. Raises ConfigError for an invalid source, a target that is not a plain prefix, for
+        two rules with the same source, and for a source inside the target bucket.
         """
         if not _BUCKET.fullmatch(target_bucket):
             raise ConfigError(f"{target_bucket!r} is not a bucket name.", next_move="Correct [target] bucket.")
@@ -117,7 +117,7 @@ class Layout:
             if rule.bucket == target_bucket:
                 raise ConfigError(
                     f"[layout] {source!r} lies in the target bucket {target_bucket!r}.",
-                    next_move="The target must be a bucket of its own: migrator never writes to a source.",
+                    next_move="The target must be another bucket: migrator never writes to a source.",
                 )
             if (rule.bucket, rule.prefix) in rules:
                 raise ConfigError(f"[layout] names {rule.source!r} twice.", next_move="Keep one of the two.")
@@ -163,8 +163,8 @@ class Layout:
         """The new URI of ``uri``: same scheme, target bucket, mapped key; None if no rule moves it. A path that is
         not in S3 gets the scheme of its rule.
 
-        A URI that already lies in the target bucket maps to itself, so that mapping twice is mapping
-        once. ``s3a://bucket`` and ``s3a://bucket/`` both work and keep their trailing slash as it was.
+        A URI that already lies in the target bucket maps to itself, so mapping twice has the same result as mapping
+        once. ``s3a://bucket`` and ``s3a://bucket/`` are both mapped, without or with the trailing slash as before.
         """
         # Called for every path of every manifest: this splits the URI as Location.parse does, but faster.
         scheme, _, rest = uri.partition("://")
@@ -187,7 +187,7 @@ class Layout:
         return rule is not None and rule.target is None
 
     def new_path(self, uri: str) -> str | None:
-        """What a moved table calls this file: as :meth:`map_uri`, but a path that :meth:`stays` is kept."""
+        """The path of this file in a moved table: as :meth:`map_uri`, but a path that :meth:`stays` is not changed."""
         return uri if self.stays(uri) else self.map_uri(uri)
 
     def _map_recorded(self, path: str) -> str | None:
@@ -203,10 +203,10 @@ class Layout:
         return next((rule for rule in self.recorded if rule.covers(whole)), None)
 
     def place_of(self, path: str) -> Location | None:
-        """The place of the object that a path means.
+        """The place of the object of a path.
 
         For an S3 URI, that is the URI itself. For a path outside of S3, it is the old object that goes to the same
-        target key; if several rules lead there, one of them. None if no rule does.
+        target key; if several rules map to that key, one of them. None if no rule does.
         """
         if is_s3(path) or (new := Location.parse(self._map_recorded(path) or "")) is None:
             return Location.parse(path)
@@ -214,7 +214,7 @@ class Layout:
 
     def sources_of(self, key: str) -> Iterator[tuple[str, str]]:
         """The (bucket, key) of every old place from which an object goes to this key in the target bucket: several if
-        several rules lead there. The rule with the longest target prefix comes first."""
+        several rules map to this key. The rule with the longest target prefix comes first."""
         for rule in sorted(self.rules, key=lambda rule: -len(rule.target or "")):
             if rule.target is None or not Rule("", rule.target, "").covers(key):
                 continue
@@ -242,11 +242,11 @@ class Layout:
 
 
 def source_places(layout: Layout) -> list[tuple[str, str]]:
-    """The fewest (bucket, prefix) pairs to list so that the objects of every rule that moves some are seen once."""
+    """The smallest set of (bucket, prefix) pairs whose listings contain every object that a rule moves exactly once."""
     places: list[tuple[str, str]] = []
     for rule in sorted(layout.rules, key=lambda r: (r.bucket, len(r.prefix))):
         if rule.target is None:
-            continue  # objects that stay need no listing, and their bucket may not exist any more
+            continue  # objects that stay are not listed, and their bucket may not exist any more
         if not any(rule.bucket == b and rule.prefix.startswith(p) for b, p in places):
             places.append((rule.bucket, rule.prefix))
     return places
@@ -264,13 +264,13 @@ def _rule(source: str, target: str | bool) -> Rule:
 
 
 def _recorded(source: str, target: str | bool, target_bucket: str) -> Recorded | None:
-    """The rule for paths that are not in S3; None if the source names no such place: it lacks a scheme."""
+    """The rule for paths that are not in S3; None if the source has no scheme."""
     prefix = spelled(source).rstrip("/")
     if ":/" not in source and not source.startswith("/") and "/" not in prefix:
         return None
     if not prefix or has_password(prefix):
         raise ConfigError(
-            f"[layout] {redacted(source)!r} cannot be the place of recorded paths.",
+            f"[layout] {redacted(source)!r} cannot be a prefix of paths in tables.",
             next_move='Write a prefix of the paths in the tables, such as "hdfs://host:8020/warehouse/".',
         )
     scheme = "s3"
@@ -278,7 +278,7 @@ def _recorded(source: str, target: str | bool, target_bucket: str) -> Recorded |
         at = Location.parse(target)
         if at is None or at.bucket != target_bucket:
             raise ConfigError(
-                f"[layout] {source!r} leads to {target!r}, which is not in the target bucket {target_bucket!r}.",
+                f"[layout] {source!r} maps to {target!r}, which is not in the target bucket {target_bucket!r}.",
                 next_move='Write the prefix inside the target bucket, for example "warehouse/".',
             )
         scheme, target = at.scheme, at.key
@@ -291,12 +291,12 @@ def _target(source: str, target: str | bool) -> str | None:
         return None
     if not isinstance(target, str):
         raise ConfigError(
-            f"[layout] {source!r} must lead to a prefix or to false, not to {target!r}.",
+            f"[layout] {source!r} must map to a prefix or to false, not to {target!r}.",
             next_move='For example "warehouse/", or false to leave it where it is.',
         )
     if "://" in target or target.startswith("/") or "//" in target or {".", ".."} & set(target.split("/")):
         raise ConfigError(
-            f"[layout] {source!r} leads to {target!r}, which is not a plain prefix.",
+            f"[layout] {source!r} maps to {target!r}, which is not a plain prefix.",
             next_move='Write the prefix inside the target bucket, for example "warehouse/".',
         )
     return target.removesuffix("/")

@@ -1,8 +1,8 @@
 """A new generation of a plan: the same plan file, made anew from the lake as it is now, with the log of the old one.
 
-What was copied is at the target and recognized there, and what was rewritten, counted and compared is carried over, so
-the new generation does only what is new. It takes the place of the old one only if what was approved still holds: the
-layout and the servers, which are those of the old one, the tables, and that nothing blocks (issue 14).
+Copies at the target are recognized, and the results of rewriting, counting and comparing are carried over, so the new
+generation does only what is new. It replaces the old one only if the layout, the servers, the catalogs and the tables
+are the approved ones (issue 14).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from migrator.progress import Progress
 
 SHOWN = 10
 SAME = ("endpoint_url", "target_endpoint_url", "target_bucket", "layout", "catalogs", "target_catalogs")
-"""What the header of a new generation must have like the old one. None of it holds a secret."""
+"""The header values that must not change in a new generation. None of them is a secret."""
 
 
 def renew(path: Path, build: Callable[[PlanFile, Path], None], progress: Progress) -> None:
@@ -34,8 +34,8 @@ def renew(path: Path, build: Callable[[PlanFile, Path], None], progress: Progres
     ``build`` takes the old generation, and the path to which it writes a sealed plan with the same settings.
 
     Raises PlanStale if tables came or went since the plan was approved, or if a catalog is another one now. A plan with
-    findings that block is made all the same; to carry it out is refused. After an error, or a kill, the old generation
-    is still there.
+    blocking findings is made, too, but not carried out. After an error or a kill, the plan file still has the old
+    generation.
     """
     place = Path(os.path.realpath(path))
     fresh = place.parent / f".{uuid.uuid4().hex}.generation"
@@ -69,7 +69,7 @@ def _check_places(path: Path, approved: Mapping[str, str], now: Mapping[str, str
         raise PlanStale(
             f"{path} was approved for {changed[0]} {approved[changed[0]]}, which is {now[changed[0]]} now. The plan "
             "stays as it was.",
-            next_move='Mend the configuration, or run "migrator plan" again.',
+            next_move='Correct the configuration, or run "migrator plan" again.',
         )
 
 
@@ -84,7 +84,7 @@ def _check_tables(path: Path, approved: set[str], now: set[str]) -> None:
 
 
 def _take_over(old: Path, new: Path) -> None:
-    """Give the new generation the log of the old one, and what of its work still holds."""
+    """Give the new generation the log of the old one, and the results that are still valid."""
     with closing(connect(new, "rw")) as db:
         with closing(connect(old, "ro")) as source:
             log.take_over(source, db)

@@ -1,4 +1,4 @@
-"""The passes over a lake that is in use, and for how long a cutover held its writers up."""
+"""The passes over a lake that is in use, and how long its writers had to wait for a cutover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from migrator.planfile.journal import CATALOG_SWAPPED, TABLE_SWAPPED
 from migrator.planfile.log import Entry, time_of
 
 PASSES = 5
-"""How often a pass is made anew because the lake changed meanwhile, before that is reported."""
+"""How often a pass is repeated because the lake changed meanwhile; then that is an error."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LiveCutover:
 
 
 def repeated(renew: Callable[[], None], carry_out: Callable[[], Migration]) -> Migration:
-    """Make a plan anew and carry it out, again if the lake changed meanwhile: that is ordinary in a lake in use.
+    """Make a plan anew and carry it out, and repeat both if the lake changed meanwhile, as a lake in use does.
 
     Raises what ``renew`` raises, and PlanStale if the lake changed during each of several passes.
     """

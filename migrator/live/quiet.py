@@ -15,7 +15,7 @@ from migrator.store import Store
 
 SHOWN = 5
 POLLS = 4
-"""How often the lake is looked at, at least, while it must be still."""
+"""How often the lake is read, at least, while it must be still."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Stillness:
     buckets: Mapping[str, tuple[int, int, int]]
 
     def changed_since(self, before: Stillness) -> list[str]:
-        """The names of the tables and buckets that are not as they were."""
+        """The names of the tables and buckets that have changed."""
         tables = {n for n, _ in self.pointers.items() ^ before.pointers.items()}
         buckets = {f"s3://{n}/" for n, _ in self.buckets.items() ^ before.buckets.items()}
         return [*sorted(tables), *sorted(buckets)]
@@ -60,10 +60,9 @@ def wait_until_quiet(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> float:
-    """Return since when the lake has been still, by ``clock``: when the look began that first saw it as it is now. It
-    was still for ``quiet_for`` seconds after the end of that look.
-
-    Raises PlanStale, with what is still written to, if that is not so within ``wait`` seconds.
+    """Return since when the lake has been still, by ``clock``: the start of the first reading that equals all later
+    ones. They equal it for at least ``quiet_for`` seconds after its end. Raises PlanStale, with what is still written
+    to, if the lake is not still within ``wait`` seconds.
     """
     began = since = clock()
     seen, changed = look_again(), ["nothing was compared yet"]

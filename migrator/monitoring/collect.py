@@ -29,7 +29,8 @@ def collect(asked: Checking, limits: Limits | None = None) -> LakeMeasures:
     """Check the lake and count it. Raises what :func:`migrator.checking.look.check` raises."""
     limits, layout = limits or Limits(), asked.layout
     measuring = Measuring(limits, layout.target_bucket, int(time.time() * 1000))
-    # Accepted here and not by the check: what could not be read is missing, whether or not somebody accepts that.
+    # Findings are accepted here instead of in the check, because accepted findings about unreadable files also mean
+    # that counts are missing.
     settings = replace(asked.settings, check_accept=())
     found = check(replace(asked, settings=settings, watch=measuring))
     unread = any(finding.code == "not-checked" and finding.severity != INFO for finding in found.findings)
@@ -48,7 +49,7 @@ def collect(asked: Checking, limits: Limits | None = None) -> LakeMeasures:
 
 
 def _by_code(findings: Iterable[Finding]) -> dict[tuple[str, str], int]:
-    """(code, severity) → places. Every code of a check is there, with 0 if it was not found."""
+    """(code, severity) → places. Every code of a check is included, with 0 if there is no finding."""
     counts = Counter[tuple[str, str]]()
     for finding in findings:
         counts[finding.code, finding.severity] += finding.count
@@ -60,7 +61,7 @@ def _by_code(findings: Iterable[Finding]) -> dict[tuple[str, str], int]:
 
 
 def _count_old(measuring: Measuring, layout: Layout, findings: Iterable[Finding]) -> None:
-    """Count the places that name an old bucket in their layers."""
+    """Count the places that name an old bucket, by layer."""
     tables = {".".join(identity): table.layer for identity, table in measuring.tables.items()}
     for finding in findings:
         if finding.code not in OLD_NAMES or finding.severity == INFO:

@@ -1,7 +1,7 @@
-"""The counts as metrics of ``prometheus_client``, and these as text.
+"""Turns the counts into metrics of ``prometheus_client``, and these into text.
 
-Names of tables, folders and catalogs are whatever somebody wrote. ``prometheus_client`` escapes quotes, backslashes and
-line ends; what no text format can carry is replaced here.
+Names of tables, folders and catalogs are untrusted. ``prometheus_client`` escapes quotes, backslashes and line ends;
+characters that the text formats do not allow are replaced here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Values = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Status:
-    """How collecting goes, and what it has found last. Times are in seconds since the epoch."""
+    """The state of collecting, and the last result. Times are in seconds since the epoch."""
 
     measures: LakeMeasures | None = None
     """Of the last collection that succeeded; None before there is one."""
@@ -39,12 +39,13 @@ class Status:
 
 
 def label(text: str) -> str:
-    """A value of a label: without passwords, and without what the formats cannot carry (NUL, lone surrogates)."""
+    """A value of a label: without passwords, and without characters that the formats do not allow (NUL, lone
+    surrogates)."""
     return redacted(text).replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 class LakeCollector(Collector):
-    """Gives ``prometheus_client`` the metrics of the status that was set last."""
+    """Returns the metrics of the last status to ``prometheus_client``."""
 
     def __init__(self, status: Status | None = None) -> None:
         self.status = status or Status()
@@ -52,7 +53,7 @@ class LakeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metrics. Nothing is read or waited for."""
         families = _Families()
-        status = self.status  # one value, whoever replaces it meanwhile
+        status = self.status  # read once, because another thread may replace it
         _add_status(families, status)
         if status.measures is not None:
             _add_lake(families, status.measures)
@@ -64,7 +65,7 @@ class LakeCollector(Collector):
 
 
 def registry_of(collector: Collector) -> CollectorRegistry:
-    """A registry with nothing but this collector."""
+    """A registry with only this collector."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     return registry
@@ -87,7 +88,7 @@ class _Families:
         self._families: dict[str, Family] = {}
 
     def add(self, metric: names.Metric, value: float | None, labels: Iterable[str] = ()) -> None:
-        """Give a metric a value. None: it has none."""
+        """Add a value to a metric. None adds nothing."""
         if value is None:
             return
         family = self._families.get(metric.name)
@@ -97,7 +98,7 @@ class _Families:
         family.add_metric([label(text) for text in labels], value)
 
     def made(self) -> Iterator[Family]:
-        """Those that have a value, in the order of :data:`names.LAKE`."""
+        """The metrics with a value, in the order of :data:`names.LAKE`."""
         return (self._families[metric.name] for metric in names.LAKE if metric.name in self._families)
 
 
@@ -162,8 +163,8 @@ def _add_table(to: _Families, table: TableMeasures, labels: Values) -> None:
 
 
 def _labelled(tables: Iterable[TableMeasures]) -> Iterator[tuple[TableMeasures, Values]]:
-    """Each table and its labels. Prometheus takes no two series with the same labels: names that only differ in what a
-    label cannot carry get a number."""
+    """Each table and its labels. Prometheus refuses two series with the same labels: names that only differ in
+    characters that a label cannot have get a number."""
     taken: set[Values] = set()
     for table in tables:
         labels = tuple(label(text) for text in (table.catalog, table.namespace, table.name, table.layer))

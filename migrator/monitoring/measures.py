@@ -1,4 +1,4 @@
-"""What a collection has counted."""
+"""The counts of a collection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from migrator.iceberg.manifests import DATA, EQUALITY_DELETES, Entry
 POSITION, EQUALITY, VECTOR = "position", "equality", "deletion-vector"
 """Kinds of files of deletes."""
 OUTSIDE = "outside"
-"""The kind of the layer "": what lies in no folder of the structure."""
+"""The kind of the layer "": objects in no folder of the structure."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Limits:
     small_file: int = 16 << 20
     """In bytes."""
     orphan_age: float = 72 * 3600.0
-    """In seconds. Younger objects may belong to a commit that is going on."""
+    """In seconds. Younger objects may belong to a commit in progress."""
     most_tables: int = 1_000
 
 
 @dataclass
 class LayerMeasures:
-    """A folder of the structure; of a warehouse, each folder of a namespace. ``newest`` is in milliseconds since the
+    """A folder of the structure; in a warehouse, a folder of a namespace. ``newest`` is in milliseconds since the
     epoch."""
 
     layer: str
@@ -43,7 +43,7 @@ class LayerMeasures:
 
 @dataclass
 class TableMeasures:
-    """A table. If it is not ``readable``, every number is to be ignored. Times are in milliseconds since the epoch."""
+    """A table. If it is not ``readable``, ignore all its numbers. Times are in milliseconds since the epoch."""
 
     catalog: str
     namespace: str
@@ -80,7 +80,7 @@ class TableMeasures:
 
 @dataclass
 class LakeMeasures:
-    """All of a lake."""
+    """The counts of a lake."""
 
     layers: list[LayerMeasures]
     tables: list[TableMeasures]
@@ -90,7 +90,7 @@ class LakeMeasures:
     """(code, severity) → how many places."""
     target_exists: bool
     complete: bool
-    """Everything could be read."""
+    """True if everything could be read."""
     limits: Limits = Limits()
 
     @property
@@ -99,6 +99,6 @@ class LakeMeasures:
         return sum(not table.readable for table in self.tables)
 
     def shown(self) -> list[TableMeasures]:
-        """The tables with series of their own: first those that could not be read, then the largest."""
+        """The tables that get separate series: first those that could not be read, then the largest."""
         ordered = sorted(self.tables, key=lambda t: (t.readable, -t.data_bytes, t.catalog, t.namespace, t.name))
         return ordered[: self.limits.most_tables]

@@ -1,6 +1,6 @@
-"""Counting, while a check lists the target and reads the tables: no second listing, no second reading.
+"""Counts while a check lists the target and reads the tables, so that nothing is listed or read twice.
 
-What the tables name goes into the database of the listing, so that memory stays flat however many files there are.
+The paths in tables go into the database of the listing, so that memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from migrator.monitoring.measures import OUTSIDE, LayerMeasures, Limits, TableMe
 from migrator.planfile.queries import is_hadoop_marker
 
 PAGE = 1_000
-"""How many names are noted at once."""
+"""How many names are inserted at once."""
 MOST_NAMESPACES = 1_000
 """How many folders of a warehouse are counted one by one; the others count as the warehouse itself."""
 _DATA_NAMES = (".parquet", ".orc", ".avro")
@@ -40,7 +40,7 @@ class Measuring(Watch):
         self._seen: Seen
         self._structure: Structure
 
-    # -- what the check tells ----------------------------------------------------------------------------
+    # -- callbacks of the check ----------------------------------------------------------------------------
 
     def listed(self, seen: Seen, structure: Structure) -> None:
         """See :class:`Watch`."""
@@ -101,7 +101,8 @@ class Measuring(Watch):
         return self.layers[name]
 
     def _owners(self) -> dict[str, list[TableMeasures]]:
-        """Location → its tables; none if one of these cannot be read, so that nobody knows what is an orphan."""
+        """Location → its tables; none if one of these cannot be read, because then it is not known which objects are
+        orphans."""
         owners: dict[str, list[TableMeasures]] = {}
         for table in self.tables.values():
             if table.readable and table.location:
@@ -144,7 +145,7 @@ def _owner_of(folder: str, owners: dict[str, list[TableMeasures]]) -> list[Table
 
 
 def _is_data(key: str) -> bool:
-    """True for the name of a file of rows. Manifests are Avro files, too, in a folder of their own."""
+    """True for the name of a data or delete file. Manifests are Avro files, too, but in the metadata folder."""
     return key.lower().endswith(_DATA_NAMES) and "/metadata/" not in key
 
 
@@ -224,7 +225,7 @@ class _OneTable(TableWatch):
             self._flush()
 
     def _keys(self, path: str) -> Iterator[str]:
-        """The keys in the target that a path may stand for: its literal one, and the one that Hadoop makes of it."""
+        """The keys in the target that a path may name: its literal one, and the one that Hadoop makes of it."""
         at = Location.parse(path)
         if at is not None and at.bucket == self._lake.bucket:
             yield at.key

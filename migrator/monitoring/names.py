@@ -1,4 +1,4 @@
-"""Every metric: its name, type, labels and meaning. The program, the documents and the tests take them from here."""
+"""Every metric: its name, type, labels and meaning. The program, the documents and the tests use them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PLAN, STAGE = ("plan",), ("plan", "stage")
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric. The name of a counter ends with ``_total``; one that ends so and may fall is untyped, since promtool
-    takes no gauge of such a name."""
+    """A metric. The name of a counter ends with ``_total``; a metric with such a name that may fall is untyped, because
+    promtool refuses a gauge with that name."""
 
     name: str
     means: str
@@ -119,7 +119,7 @@ MIGRATION = (
     Metric("migrator_stage_objects_total", "Objects of the stage.", STAGE, UNTYPED),
     Metric("migrator_stage_bytes_done", "Bytes of the stage that are done.", STAGE),
     Metric("migrator_stage_bytes_total", "Bytes of the stage.", STAGE, UNTYPED),
-    Metric("migrator_stage_seconds_left", "Seconds that the stage will go on, as far as can be told.", STAGE),
+    Metric("migrator_stage_seconds_left", "Estimated seconds until the stage ends.", STAGE),
     Metric("migrator_objects_per_second", "Objects done in a second.", PLAN),
     Metric("migrator_bytes_per_second", "Bytes done in a second.", PLAN),
     Metric("migrator_retries_total", "Requests that were sent again.", PLAN, COUNTER),

@@ -1,4 +1,4 @@
-"""Collecting again and again, while scrapes are answered from what was found last."""
+"""Collects periodically, and answers scrapes with the last result."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Say = Callable[[str], None]
 
 
 class Service:
-    """Calls ``collect`` in the thread that runs the service, so never twice at once. A collection that fails leaves the
-    numbers of the last one as they are, and counts as failed."""
+    """Calls ``collect`` in the thread that runs the service, so never twice at once. After a failed collection the last
+    numbers stay, and the failure is counted."""
 
     def __init__(self, collect: Callable[[], LakeMeasures], say: Say) -> None:
-        """``say`` is told in one line how each collection went."""
+        """``say`` gets one line about each collection."""
         self._collect, self._say = collect, say
         self.collector = LakeCollector()
 
@@ -46,7 +46,7 @@ class Service:
         began, before = time.monotonic(), self.collector.status
         try:
             measures = self._collect()
-        except Exception as error:  # whatever it is, scrapes must go on and show it
+        except Exception as error:  # scrapes must continue and show any error
             self.collector.status = replace(
                 before,
                 up=False,
@@ -78,5 +78,5 @@ def _said(error: Exception) -> str:
 def _summary(measures: LakeMeasures, seconds: float) -> str:
     objects = sum(layer.objects for layer in measures.layers)
     unread = f", {measures.unreadable:,} of them not readable" if measures.unreadable else ""
-    missing = "" if measures.complete else " Not all could be read."
+    missing = "" if measures.complete else " Not everything could be read."
     return f"Collected {objects:,} objects and {len(measures.tables):,} tables{unread} in {seconds:.1f} s.{missing}"

@@ -1,4 +1,4 @@
-"""Looks at what the target holds where one table's metadata would go.
+"""Examines what the target has in the place of one table's metadata.
 
 That can be nothing, an earlier copy of the metadata, later metadata of the same table, or another table. A table is
 never set back to an older state. Metadata at the target that has the table's uuid and is not a copy of a file in the
@@ -29,7 +29,7 @@ from migrator.target import GivenUp
 MAX_READ = 200
 """How many metadata files of one folder at the target are read, the newest first."""
 
-# Metadata files right in the folder that are not where some old object goes.
+# Metadata files directly in the folder that are not the target of an old object.
 _NOT_COPIED = f"""
 SELECT key FROM {TARGET} WHERE key >= :low AND key < :high AND key LIKE '%.metadata.json%'
 AND instr(substr(key, :start), '/') = 0 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.target = {TARGET}.key)
@@ -61,7 +61,8 @@ class TargetMetadata:
 
 
 class TargetSide:
-    """The places in the target bucket where one table's files go. What is wrong there becomes the table's problem."""
+    """The places in the target bucket where one table's files go. Conflicts there are reported as problems of the
+    table."""
 
     def __init__(
         self,
@@ -105,13 +106,13 @@ class TargetSide:
             message = f"another table lies where {label} would go"
             self._problems.add("target-not-empty", there.uri, message, self._elsewhere(metadata.location))
         elif there.version < ours:
-            message = f"{label} was migrated at version {there.version}, but {self._found.metadata} is at {ours} by now"
+            message = f"{label} was migrated at version {there.version}, but {self._found.metadata} is at {ours} now"
             move = (
                 f"Find out which of the two is right, and stop its other writer. {self._elsewhere(metadata.location)}"
             )
             self._problems.add("target-behind", there.uri, message, move)
         elif not self._descends(there.metadata, metadata, new_metadata):
-            self._add_ahead(there, metadata.location, "and both have changed since they parted")
+            self._add_ahead(there, metadata.location, "and both have changed since then")
         else:
             return there
         return None
@@ -146,7 +147,7 @@ class TargetSide:
         return self._plan.db.execute("SELECT 1 FROM objects WHERE target = ?", (key,)).fetchone() is not None
 
     def _descends(self, there: TableMetadata, ours: TableMetadata, new_metadata: str) -> bool:
-        """True if the target's table is the current state of the old place, or was written on top of it."""
+        """True if the target's table is the current state of the table in the old place, or a later one."""
         at = Location.parse(new_metadata)
         copy = self._readable(self._read(at.key)) if at is not None and is_at_target(self._plan, at.key) else None
         if copy is not None and isinstance(copy.metadata, TableMetadata):
@@ -157,8 +158,8 @@ class TargetSide:
     # -- all tables ----------------------------------------------------------------------------------
 
     def ahead(self, current: TableMetadata | ViewMetadata, new_metadata: str) -> TargetMetadata | None:
-        """The target's newest metadata file, if this table was written to there. A problem if a catalog names the
-        table: its pointer would set the table back."""
+        """The target's newest metadata file, if this table was written to there. Adds a problem if a catalog names the
+        table: a cutover would set it back."""
         ours = TargetMetadata(self._found.metadata, current)
         newest: TargetMetadata | None = None
         foreign: TargetMetadata | None = None
@@ -179,7 +180,7 @@ class TargetSide:
         return newest
 
     def _not_copied(self, new_metadata: str) -> list[TargetMetadata]:
-        """The readable metadata files in the table's folder at the target that are no copies."""
+        """The readable metadata files in the table's folder at the target that are not copies."""
         at = Location.parse(new_metadata)
         assert at is not None
         folder, slash, _ = at.key.rpartition("/")
@@ -201,11 +202,11 @@ class TargetSide:
         if not isinstance(read, Unreadable):
             return read
         message = f"lies where {self._problems.label} goes, and cannot be read: {read.reason}"
-        self._problems.note("target-unreadable", read.place, message, "Look at it, and remove it if nobody needs it.")
+        self._problems.note("target-unreadable", read.place, message, "Check it, and remove it if nobody needs it.")
         return None
 
     def _read(self, key: str) -> TargetMetadata | Unreadable | None:
-        """A metadata file of the target bucket; None if it is gone. Safe between threads."""
+        """A metadata file of the target bucket; None if it does not exist any more. Safe between threads."""
         bucket = self._layout.target_bucket
         now = Location.parse(self._found.metadata)
         uri = Location(now.scheme if now is not None else "s3", bucket, key).uri
@@ -220,7 +221,7 @@ class TargetSide:
             return error
 
     def _was_rolled_back(self, there: TargetMetadata) -> bool:
-        """True if a rollback gave this state of the table up: the table lives in the old place again."""
+        """True if a rollback gave this state of the table up: the old place is in use again."""
         at = Location.parse(there.uri)
         return at is not None and at.key in self._given_up.tables | self._given_up.commits
 
@@ -241,15 +242,16 @@ class TargetSide:
         return f"To keep what was written at the target, {how}"
 
     def _elsewhere(self, location: str) -> str:
-        """The next move that gives the old table a place of its own, or leaves it out."""
+        """The next move that gives the old table another place, or leaves it out."""
         proposed = self._rules.elsewhere(location)
         if proposed is None:
             return advice.leave(self._found, self._layout)
-        return f"Or move the old one to a place of its own, with this rule in [layout]: {proposed[0]}"
+        return f"Or move the old one to another place, with this rule in [layout]: {proposed[0]}"
 
 
 def _is_past(there: TargetMetadata, ours: TargetMetadata) -> bool:
-    """True if this file can be an earlier state of the table in the old place, which has dropped that file since."""
+    """True if this file can be an earlier state of the table in the old place, whose own copy of the file was deleted
+    since."""
     if there.version > ours.version:
         return False
     if not (isinstance(there.metadata, TableMetadata) and isinstance(ours.metadata, TableMetadata)):

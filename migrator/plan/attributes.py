@@ -1,4 +1,4 @@
-"""Finds what objects have beside their bytes that a copy would lose: archives, own keys, encryption, locks, ACLs.
+"""Finds what a copy of an object would lose: archives, own keys, encryption, locks, access control lists.
 
 Each archived object gets a HEAD request, since one that is not restored blocks the plan. Of the other objects, a sample
 of each bucket is read, and its access control lists only if the bucket can have them. A finding says if it is about a
@@ -36,8 +36,8 @@ _ARCHIVED = f"storage_class IN {ARCHIVES}"
 
 @dataclass
 class Needs:
-    """What copying must know. ``left_out``: storage classes that are not given to copies. ``asked``: buckets in which
-    each copy needs a HEAD request for the source before it."""
+    """What copying must know about the objects. ``left_out``: storage classes that copies do not get. ``asked``:
+    buckets in which each copy needs a HEAD request for the source before it."""
 
     left_out: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ def find_attributes(
     *,
     object_lock: bool,
 ) -> Needs:
-    """Add findings for what objects have and their copies would not, and return what copying must know.
+    """Add findings for what the copies of objects would lose, and return what copying must know.
 
     ``read``: the settings of the buckets, without the target if there is none yet. ``object_lock``: retention and legal
     hold are copied; a target that does not exist yet is then created with object lock.
@@ -73,7 +73,7 @@ def find_attributes(
                 sample = _BucketSample(plan, layout, read[bucket], look, carry=object_lock, held=held)
                 sample.find(needs, encryption)
             except StoreError as error:
-                message = f"could not be asked for locks and access control lists: {error.message}"
+                message = f"locks and access control lists could not be read: {error.message}"
                 plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
     return needs
 
@@ -134,7 +134,7 @@ def _find_archived(plan: PlanFile, store: Store, layout: Layout, needs: Needs) -
             restored.append(one)
             continue
         blocked += 1
-        if blocked == EXAMPLES:  # enough: the rest is counted, not asked
+        if blocked == EXAMPLES:  # enough requests: the rest is only counted
             _add_archived(plan, layout, one, seen, count=total - len(restored) - EXAMPLES + 1)
             break
         _add_archived(plan, layout, one, seen, count=1)
@@ -216,7 +216,8 @@ class _BucketSample:
         return [row[0] for row in self._plan.db.execute(query, (self._bucket, step, SAMPLE))], count
 
     def _heads(self, keys: Sequence[str]) -> dict[str, Seen]:
-        """The headers of these objects. Those that may not be read are left out: the preflight reports them."""
+        """The results of HEAD requests for these objects. Objects that may not be read are left out: the preflight
+        reports them."""
         seen: dict[str, Seen] = {}
         for outcome in run_in_threads(self._look.head, keys, workers=WORKERS):
             if isinstance(outcome, Failed):
@@ -231,8 +232,10 @@ class _BucketSample:
         rules = {key: _leave(self._layout, self._bucket, key) for key in found}
         first = {rule: key for key, rule in reversed(rules.items())}
         for rule, key in list(first.items())[:EXAMPLES]:
-            message = "is encrypted with a key that its owner sends along (SSE-C), so that nobody else can copy it"
-            move = f"Copy it with a tool that has the key, and leave it where it is here: {rule}."
+            message = (
+                "is encrypted with a key that its owner sends along (SSE-C), so it cannot be copied without that key"
+            )
+            move = f"Copy it with a tool that has the key, and leave it out of this migration: {rule}."
             count = sum(other == rule for other in rules.values())
             self._plan.add_finding(Finding.of(OWN_KEY, f"{self._place}{key}", message, move, count=count))
 
@@ -258,12 +261,13 @@ class _BucketSample:
             why, first = "the target bucket was made without object lock", "Choose a target bucket with object lock"
         else:
             why, first = "without --object-lock they are not copied", "Copy them, too, with --object-lock"
-        message = f"retention and legal hold would be lost: {why}; {locked} of {_asked(len(seen), count)} are under one"
+        message = f"retention and legal hold would be lost: {why}; {locked} of {_asked(len(seen), count)} have one"
         move = f'{first}, or copy without them: [plan] accept = ["{LOCKS}"].'
         self._plan.add_finding(Finding.of(LOCKS, self._place, message, move, count=max(1, locked)))
 
     def _may_read_locks(self, key: str | None) -> None:
-        """Without these permissions the server does not say that an object is locked."""
+        """Adds a finding if these permissions are missing: without them, the server does not show that an object is
+        locked."""
         try:
             if key is not None:
                 self._look.may_read_locks(key)
@@ -292,7 +296,8 @@ class _BucketSample:
             self._plan.add_finding(Finding.of(ACLS, self._place, message, move, count=len(granted)))
         elif len(keys) < count:
             message = (
-                f"access control lists (ACLs) are not copied, and objects can have such here; none of {asked} has one"
+                f"access control lists (ACLs) are not copied, and objects in this bucket can have them; none of "
+                f"{asked} has one"
             )
             self._plan.add_finding(Finding.of(ACLS, self._place, message, severity=WARN))
 

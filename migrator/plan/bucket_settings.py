@@ -18,7 +18,7 @@ from migrator.store.bucket_settings import BucketSettings, read_settings
 from migrator.store.endpoints import is_of_aws
 
 _SAME_EVERYWHERE = (PUBLIC, OWNERSHIP, ENCRYPTION, CORS, TAGS, LOCK)
-"""Settings that name no place in the bucket: where the target has an equal one, nothing is lost."""
+"""Settings without a path in the bucket: if the target has an equal one, nothing is lost."""
 
 _NEW_ON_AWS: dict[str, dict[str, Any]] = {
     PUBLIC: {
@@ -40,7 +40,7 @@ _NEW_ON_AWS: dict[str, dict[str, Any]] = {
 
 class AskedSettings:
     """Reads the settings of the old buckets and of the target, if there is one, in a thread, until :meth:`result` is
-    called. If planning fails or is interrupted, nothing waits for the thread."""
+    called. If planning fails or is interrupted, the thread is not waited for."""
 
     def __init__(self, store: Store, layout: Layout, *, target_exists: bool) -> None:
         self._store = store
@@ -96,10 +96,10 @@ def _name_settings(plan: PlanFile, settings: BucketSettings, target: BucketSetti
         if words := words_for(name, document):
             named.append(f"{name}: {words}")
     if named:
-        message = f"has settings of its own, of which nothing is carried over: {'; '.join(named)}"
+        message = f"has settings that are not carried over: {'; '.join(named)}"
         move = (
-            '"migrator settings PLAN" translates them for the target, and says what cannot be carried over. Whether '
-            "there is a quota is not asked."
+            '"migrator settings PLAN" translates them for the target, and says what cannot be carried over. '
+            "Quotas are not read."
         )
         plan.add_finding(Finding.of("bucket-settings", f"s3://{settings.bucket}/", message, move))
 
@@ -123,7 +123,7 @@ def _find_endings(plan: PlanFile, layout: Layout, target: BucketSettings) -> Non
         if count:
             which = f"{'some of ' if ending.some else ''}{count:,} {'copy' if count == 1 else 'copies'}"
             below = f" below {ending.prefix!r}" if ending.prefix else ""
-            message = f"has a lifecycle rule that {ending.what}{below}, which hits {which}, such as {example!r}"
+            message = f"has a lifecycle rule that {ending.what}{below}, which applies to {which}, such as {example!r}"
             move = "Change that rule before anything is copied, so that it leaves out the prefixes of [layout]."
             plan.add_finding(Finding.of("target-expires", f"s3://{target.bucket}/{ending.prefix}", message, move))
 
@@ -136,7 +136,7 @@ def _name_unread(plan: PlanFile, settings: BucketSettings, *, of_target: bool) -
     parts += [f"{name} ({why})" for name, why in settings.failed.items()]
     unread = {*settings.denied, *settings.failed}
     matters = of_target and unread & {LIFECYCLE, ENCRYPTION}
-    message = f"nothing is known of these settings, which could not be read: {', '.join(parts)}"
-    move = 'Look at the bucket yourself, or grant these actions ("migrator policy" prints them) and plan again.'
+    message = f"these settings could not be read: {', '.join(parts)}"
+    move = 'Check them yourself, or grant these actions ("migrator policy" prints them) and plan again.'
     severity = WARN if matters else INFO
     plan.add_finding(Finding.of("settings-unread", f"s3://{settings.bucket}/", message, move, severity=severity))

@@ -25,7 +25,6 @@ from migrator.inventory.versions import (
 )
 from migrator.layout import MEDALLION, Layout
 from migrator.plan.attributes import Needs, find_attributes
-from migrator.plan.beside import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.bucket_settings import AskedSettings, find_settings
 from migrator.plan.carriers import plan_carriers
 from migrator.plan.checkpoints import plan_checkpoints
@@ -48,6 +47,7 @@ from migrator.plan.diff import (
 from migrator.plan.file_marks import refuse_foreign, rewrite_stale_logs
 from migrator.plan.header import plan_header
 from migrator.plan.local_files import compare_local_files
+from migrator.plan.neighbours import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.preflight import preflight
 from migrator.plan.probe import measure_speed
 from migrator.plan.scripts import plan_scripts
@@ -70,13 +70,13 @@ def build_plan(
     """Write a sealed plan for ``settings`` to ``path``.
 
     Raises PlanDamaged if ``path`` exists, PlanUnusable if it cannot be written, NotFound for a missing bucket, other
-    MigratorErrors if the lake or a catalog cannot be read. What is wrong with the lake itself becomes findings.
+    MigratorErrors if the lake or a catalog cannot be read. Problems of the lake itself become findings.
     """
     check_place(path)
     if settings.all_versions and streamed(store):
         raise ConfigError(
             "Older versions can only be copied within one server and account, and the target is on another one.",
-            next_move="Leave --all-versions out; the plan says what stays behind.",
+            next_move="Leave --all-versions out; the plan counts the versions that are not copied.",
         )
     if settings.all_versions and settings.inventories:
         raise ConfigError(
@@ -104,7 +104,7 @@ def _build(
     progress: TimedProgress,
 ) -> None:
     """The order of planning: list, compare, plan the tables, and find what is wrong."""
-    settings.script_names(layout)  # a name that cannot be one is reported before the listing
+    settings.script_names(layout)  # an invalid name is reported before the listing
     target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is reported before the listing
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = _named_tables(plan, catalogs, settings)
@@ -112,7 +112,7 @@ def _build(
     sources = find_objects(plan, settings, store, files, layout, named, progress)
     histories = list_histories(plan, store, layout, sources.listed, progress, keep=settings.all_versions)
     target = Listing(plan.db)
-    if target_exists:  # all of it, not just the layout's prefixes: tables made there since may lie anywhere
+    if target_exists:  # the whole bucket, not just the layout's prefixes: newer tables may lie anywhere
         target.list_target(store, layout.target_bucket, progress)
     note_target(plan)
     if target_exists:
@@ -149,7 +149,7 @@ def _try_servers(
     *,
     target_exists: bool,
 ) -> Measured:
-    """Try what the migration will need, and measure how fast the servers are."""
+    """Test the permissions that the migration needs, and measure how fast the servers are."""
     if settings.preflight:
         accept = settings.accept
         needs.left_out += preflight(plan, store, layout, catalogs, accept, progress, target_exists=target_exists)
@@ -159,7 +159,7 @@ def _try_servers(
 def _plan_other_files(
     plan: PlanFile, settings: Settings, store: Store, layout: Layout, ledger: Ledger, progress: Progress
 ) -> None:
-    """Plan the files that migrator writes itself, and that are of no table."""
+    """Plan the files outside of tables that migrator rewrites: checkpoints, logs, scripts, local files."""
     compare_local_files(plan, store, layout)
     used = plan_checkpoints(plan, store, layout)
     plan_carriers(plan, store, layout, used)
@@ -179,7 +179,7 @@ def _named_tables(plan: PlanFile, catalogs: Mapping[str, Catalog], settings: Set
 def _find_trouble(
     plan: PlanFile, store: Store, layout: Layout, catalogs: Mapping[str, Catalog], *, target_exists: bool
 ) -> None:
-    """Find what is wrong with the objects, and what lies beside the lake."""
+    """Find problems of the objects, and buckets and catalogs that the user may have forgotten."""
     find_collisions(plan)
     find_by_name(plan)
     find_extras(plan, layout)
@@ -193,7 +193,7 @@ def _find_trouble(
 def _find_what_copies_need(
     plan: PlanFile, settings: Settings, store: Store, layout: Layout, asked: AskedSettings, progress: Progress
 ) -> Needs:
-    """Find what buckets and objects have beside the bytes, and return what copying must know of it."""
+    """Find the settings of buckets and the attributes of objects, and return what copying must know of them."""
     read = asked.result()
     find_settings(plan, store, layout, read)
     return find_attributes(plan, store, layout, read, progress, object_lock=settings.object_lock)
@@ -225,5 +225,5 @@ def resolve_layout(settings: Settings, store: Store) -> Layout:
 
 
 def streamed(store: Store) -> bool:
-    """True if what is copied goes through our memory, because no one server sees both ends."""
+    """True if copies go through the memory of this process, because no server has both the source and the target."""
     return store.ends[0] is not store.ends[1]

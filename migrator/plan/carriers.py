@@ -1,6 +1,7 @@
-"""Finds files other than Iceberg's that hold absolute paths to what moves. Names select them, content decides.
+"""Finds files other than Iceberg's that contain absolute paths to objects that move.
 
-How much is read has a limit, whatever the lake holds: the newest files of each log, and both ends of a large file.
+Candidates are chosen by name, and then read. The number of bytes that are read is limited: the newest files of each
+log, and both ends of a large file.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _STREAM = "Stop its stream before the cutover, and start it again afterwards wit
 AFTERWARDS = {
     SINK: _STREAM,
     SOURCE: _STREAM,
-    SYMLINK: "After the cutover, let the engines that read this list read it at its new place.",
+    SYMLINK: "After the cutover, let the engines that read this list use the one at its new place.",
 }
 """Code of a log that is rewritten → what a person does, since migrator stops no stream and changes no engine."""
 
@@ -55,11 +56,12 @@ MOST_FILES = 64
 MOST_LOGS = 20_000
 """How many logs are read; the files of further ones are only counted."""
 MOST_READS = 20_000
-"""How many files are read for one plan. With many logs, fewer files of each are read."""
+"""The most files that are read for one plan. With many logs, fewer files of each are read."""
 MOST_BYTES = 256 << 20
 """How much is read for one plan."""
 HEAD, WHOLE, END = 64 << 10, 4 << 20, 256 << 10
-"""Bytes: what is read of a file first; up to which size all of it is read; what is read of the end of a larger one."""
+"""Bytes: how much of a file is read first; the size up to which all of it is read; how much is read at the end of a
+larger file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class _Log:
 
 @dataclass
 class _Judgement:
-    """What the files of a log hold. ``place``: the first path to something that moves; None if there is none."""
+    """The result for the files of a log. ``place``: the first path to something that moves; None if there is none."""
 
     unit: _Log
     file: _File
@@ -125,7 +127,7 @@ IN_OLD_BUCKETS = (
     f"SELECT bucket, key, size, etag FROM objects WHERE ({COPIED} OR action = '{SAME}') AND role = ''"
     f" AND size > 0 AND ({NARROW})"
 )
-"""The files in the old buckets that are looked at."""
+"""The files in the old buckets that are candidates."""
 
 
 def plan_carriers(plan: PlanFile, store: Store, layout: Layout, used: Collection[str]) -> None:
@@ -148,11 +150,11 @@ def carrier_findings(files: Iterable[tuple[str, str, int, str]], store: Store, l
 def _findings(
     files: Iterable[tuple[str, str, int, str]], store: Store, layout: Layout, rewritten: list[_Judgement] | None
 ) -> Iterator[Finding]:
-    """The findings about these files. ``rewritten`` gets what will be rewritten, which has none."""
+    """The findings about these files. Files that will be rewritten are added to ``rewritten`` and have no finding."""
     units, passed_over = _units(files)
     for code, (place, count) in passed_over.items():
-        message = f"{SAID[code]}, one of {count:,} that were not looked at: there are too many"
-        yield Finding.of(code, place, message, "Look at them yourself.", count=count, severity=WARN)
+        message = f"{SAID[code]}, one of {count:,} that were not read: there are too many"
+        yield Finding.of(code, place, message, "Check them yourself.", count=count, severity=WARN)
     reader = _Reader(store, layout, max(1, min(MOST_FILES, MOST_READS // max(1, len(units)))))
     found: dict[tuple[str, str, str], Finding] = {}
     for outcome in run_in_threads(reader.judge, units, workers=WORKERS):
@@ -193,7 +195,7 @@ def _worst_first(finding: Finding) -> tuple[int, str]:
 
 
 def _units(files: Iterable[tuple[str, str, int, str]]) -> tuple[list[_Log], dict[str, tuple[str, int]]]:
-    """The logs, and by code the first of the files that belong to none of them and how many these are."""
+    """The logs; and for files that belong to none of them, by code, the first file and their number."""
     units: dict[tuple[str, str, str], _Log] = {}
     passed_over: dict[str, tuple[str, int]] = {}
     for bucket, key, size, etag in files:
@@ -219,7 +221,7 @@ def _finding(verdict: _Judgement, layout: Layout) -> Finding | None:
         message += f"; it cannot be rewritten: {verdict.refused}" if verdict.refused else ""
     elif verdict.trouble:
         severity = WARN if verdict.file.carrier.minor else BLOCK
-        message = f"{what}; whether it holds absolute paths to what moves could not be told: {verdict.trouble}"
+        message = f"{what}; whether it holds absolute paths to what moves is not known: {verdict.trouble}"
     elif verdict.partly is not None:
         severity, verdict.file = WARN, verdict.partly
         message = f"{what} and too large to be read; its ends hold no absolute paths to what moves"
@@ -275,14 +277,14 @@ class _Reader:
                 if self._store.find(unit.bucket, file.key) is not None:
                     verdict.trouble = error.message
                 else:
-                    verdict.read += 1  # gone since it was listed
+                    verdict.read += 1  # deleted since it was listed
             except (StoreError, ValueError) as error:
                 verdict.trouble = str(error)
             if verdict.place is not None or verdict.trouble:
                 break
         if not verdict.read and not verdict.trouble:
             verdict.trouble = "there are too many such files to read them all"
-        if verdict.rewritable and verdict.place is None:  # what was not read may name what moves, if this is such a log
+        if verdict.rewritable and verdict.place is None:  # the files that were not read may name what moves
             try:
                 verdict.refused = self._why_not(unit.bucket, files[0])
             except Unreachable:
@@ -292,7 +294,7 @@ class _Reader:
         return verdict
 
     def _stale(self, bucket: str, file: _File) -> Iterator[Place]:
-        """The places that the file names and that move. Raises Unread if there is more of it than may be read."""
+        """The places in the file that move. Raises Unread if the file is larger than may be read."""
         if file.carrier.code == DELTA and file.key.endswith(".parquet"):
             checkpoint = cast(BinaryIO, _Ranged(self, bucket, file))
             yield from filter(self._moves, places_in_checkpoint(checkpoint, WHOLE))
@@ -328,7 +330,7 @@ class _Reader:
         return ""
 
     def _recorded(self, carrier: Carrier, data: bytes) -> Iterator[Place]:
-        """What the log of a stream names outside of S3, and the layout maps: it came from HDFS, say."""
+        """The paths outside of S3 in the log of a stream that the layout maps, for example those of HDFS."""
         if carrier.code not in (SOURCE, SINK) or not self._layout.recorded:
             return
         for found in PATH.finditer(data):

@@ -22,10 +22,10 @@ from migrator.store import Store
 
 _LACKS = "checkpoint-incomplete"
 ATTEMPTS = 3
-"""How often a checkpoint is listed that seems to lack files: its stream may be running, and no listing is of an
-instant."""
+"""How often a checkpoint is listed that seems to lack files: its stream may write during a listing."""
 
-# What is at the target already stays in the plan; the rest must not come back: the stream has removed it there.
+# Objects that are at the target already stay in the plan. The others must not be copied again: the stream has removed
+# them there.
 _LEAVE = f"""
 UPDATE objects SET action = '{SKIP}' WHERE target >= ? AND target < ? AND action <> '{SAME}'
 """
@@ -64,7 +64,7 @@ def plan_checkpoints(plan: PlanFile, store: Store, layout: Layout) -> set[str]:
 def _is_used(plan: PlanFile, one: PlannedCheckpoint) -> bool:
     """True if the stream of this checkpoint goes on at the target: there is a newer batch, and the id is the same."""
     same_id = one.id_action == SAME
-    if not one.id_action:  # retire has deleted the old one, or it was lost
+    if not one.id_action:  # retire has deleted the old checkpoint, or it was lost
         same_id = is_at_target(plan, f"{one.target}/{METADATA}" if one.target else METADATA)
     return same_id and newest_at_target(plan, one.target) > one.checkpoint.newest
 
@@ -77,8 +77,8 @@ def _leave(plan: PlanFile, layout: Layout, folder: str) -> Finding:
 
 
 def trouble_now(store: Store, bucket: str, root: str, trouble: str, layout: Layout | None = None) -> str:
-    """What the checkpoint in this folder lacks, as it is now; "" if it is whole. ``trouble``: what an earlier listing
-    says that it lacks; if that is nothing, nothing is listed. ``layout``: only what it moves counts."""
+    """What the checkpoint in this folder lacks now; "" if it is complete. ``trouble``: what it lacked in an earlier
+    listing; if that is "", nothing is listed. ``layout``: only objects that it moves count."""
 
     def counts(key: str) -> bool:
         return layout is None or layout.map_key(bucket, key) is not None

@@ -1,4 +1,4 @@
-"""Finds what is wrong with a plan, or worth knowing, from its rows alone, and the state of the buckets."""
+"""Adds findings about the rows of a plan, and about the state of the buckets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from migrator.planfile.rows import CONFLICT, ROLE_CHECKSUM, SKIP
 from migrator.store import Store
 
 LONGEST_KEY = 1024
-"""Bytes that S3 takes as a key."""
+"""The most bytes that S3 accepts as a key."""
 
 _GIVE_RULE = "Give one of them a rule of its own in [layout]."
 
 
 def find_collisions(plan: PlanFile) -> None:
-    """Block the plan where two objects get one target key, or one that is taken, that is a directory, or too long."""
+    """Block the plan if two objects get the same target key, or if a target key is taken, is also a directory, or is
+    too long."""
     _find_taken_keys(plan)
     _find_shared_keys(plan)
     _find_shared_histories(plan)
@@ -62,7 +63,7 @@ def _find_files_beside_directories(plan: PlanFile) -> None:
         f" AND EXISTS (SELECT 1 FROM objects x WHERE {below('x.target', 'o.target')}"
         f" AND x.bucket <> o.bucket AND x.{MOVES})"
     )
-    message = "would be the object {} beside a directory of that name"
+    message = "would be the object {} next to a directory of that name"
     _report_each(plan, "file-and-directory", query, message, "Move it away, or map it elsewhere.")
 
 
@@ -87,10 +88,10 @@ def find_by_name(plan: PlanFile) -> None:
     """Report unfinished work and what is not copied, by their keys alone. One finding per bucket."""
     message, move = "is left over from an unfinished write", "Wait for the writer, or remove it."
     _report_first(plan, "unfinished-work", f"{PLAIN_COPIES} AND ({_UNFINISHED})", message, move)
-    _report_first(plan, "skipped-markers", HADOOP_MARKER, "and its like are not copied")
-    of_rewritten = "and its like are checksums of files that are rewritten"
+    _report_first(plan, "skipped-markers", HADOOP_MARKER, "and others like it are not copied")
+    of_rewritten = "and others like it are checksums of files that are rewritten"
     _report_first(plan, "checksum-files", f"role = '{ROLE_CHECKSUM}'", of_rewritten)
-    _report_first(plan, "left-out", "target IS NULL", "and its like stay where they are: a layout rule says so")
+    _report_first(plan, "left-out", "target IS NULL", "and others like it stay where they are: a layout rule says so")
 
 
 def _report_first(plan: PlanFile, code: str, condition: str, message: str, move: str = "") -> None:
@@ -103,8 +104,8 @@ def _report_first(plan: PlanFile, code: str, condition: str, message: str, move:
 def find_extras(plan: PlanFile, layout: Layout) -> None:
     """Report objects at the target that no old bucket has: readers of plain files see them, too.
 
-    An earlier copy may have left them there, and the old buckets dropped them since. Or they were written to the
-    target itself. Nothing shows which, so neither is deleted."""
+    They were copied earlier and deleted in the old buckets since, or others wrote them at the target. It is not known
+    which, so they are not deleted."""
     for target in layout.target_prefixes:
         count, example = plan.db.execute(
             f"SELECT count(*), min(key) FROM {TARGET} p WHERE key >= ? AND key < ?"
@@ -112,8 +113,8 @@ def find_extras(plan: PlanFile, layout: Layout) -> None:
             keys_under(target),
         ).fetchone()
         if count:
-            message = "and its like are in no old bucket: dropped there since an earlier copy, or written here"
-            move = "Before a cutover, remove what the old buckets have dropped."
+            message = "and others like it are in no old bucket: deleted there since an earlier copy, or written here"
+            move = "Before a cutover, remove those that were deleted in the old buckets."
             place = f"s3://{layout.target_bucket}/{example}"
             plan.add_finding(Finding.of("extra-at-target", place, message, move, count=count))
 
@@ -128,19 +129,19 @@ def find_bucket_state(
             if (total := histories.get(bucket)) is not None:
                 report_histories(plan, bucket, total, kept=all_versions)
         except StoreError as error:
-            message = f"could not be asked for versions and open uploads: {error.message}"
+            message = f"versions and open uploads could not be listed: {error.message}"
             plan.add_finding(Finding.of("unchecked-bucket", f"s3://{bucket}/", message, error.next_move))
             continue
         if uploads:
-            message, move = "has open multipart uploads", "Stop the writers, or abort what is left over."
+            message, move = "has open multipart uploads", "Stop the writers, or abort uploads that are left over."
             plan.add_finding(Finding.of("open-uploads", f"s3://{bucket}/", message, move, count=uploads))
 
 
 def find_missing_target(plan: PlanFile, layout: Layout) -> None:
     """Report that the target bucket does not exist yet."""
-    message = "does not exist yet; migrate will create it (whether that is allowed was not tried)"
+    message = "does not exist yet; migrate will create it (whether that is allowed was not tested)"
     if has_versions(plan):
-        message += " and have it keep versions"
+        message += " and enable versioning"
     plan.add_finding(Finding.of("target-bucket-missing", f"s3://{layout.target_bucket}/", message))
 
 

@@ -1,4 +1,4 @@
-"""Compares what the old buckets hold with what the target holds, and writes into the plan what happens to each object.
+"""Decides the action of each object: compares the old buckets with the target, and writes the result into the plan.
 
 The comparison is SQL over the listings, so that memory stays flat. An object counts as the same if size and ETag are
 equal. If only the ETag differs, the target's object may be an older copy that migrator made (the target's ledger has
@@ -39,7 +39,7 @@ _NOTE_TARGET = f"UPDATE objects SET target_etag = p.etag FROM {TARGET} AS p WHER
 
 
 def note_target(plan: PlanFile) -> None:
-    """Note what is at each object's target key now: `migrate` finds what was written there since."""
+    """Note the ETag at each object's target key now, so that `migrate` finds what was written there since."""
     plan.db.execute(_NOTE_TARGET)
 
 
@@ -51,8 +51,8 @@ def compare_listings(plan: PlanFile) -> None:
 def recognize_copies(plan: PlanFile, ledger: Ledger) -> None:
     """Look up the objects that differ at the target in the ledger of earlier migrations.
 
-    What the ledger has as a proven copy of this object is the same. What it has as another copy that migrator wrote
-    is overwritten."""
+    If the ledger has a proven copy of this object, the action is ``same``. If it has another object that migrator
+    wrote, the action is ``overwrite``."""
     query = (
         "SELECT o.id, o.target, o.target_etag, o.bucket || '/' || o.key, o.etag FROM objects o"
         f" WHERE o.action IN ('{AMBIGUOUS}', '{CONFLICT}') AND o.id > ? ORDER BY o.id LIMIT {LEDGER_PAGE}"
@@ -107,7 +107,7 @@ def skip_doubled_markers(plan: PlanFile) -> None:
 
 
 def note_target_metadata(plan: PlanFile, layout: Layout) -> None:
-    """Note the folders where tables go, and the metadata files there now: `migrate` finds those that come later."""
+    """Note the folders where tables go, and the metadata files there now, so that `migrate` finds newer ones."""
     for table in plan.tables():
         at = Location.parse(table.new_metadata or "")
         if at is not None and table.state != MIGRATED:

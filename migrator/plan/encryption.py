@@ -35,9 +35,9 @@ class TargetEncryption:
 
     def finding(self, bucket: str, what: str, *, count: int = 1) -> Finding:
         """What is encrypted in an old bucket would be less so at the target."""
-        weaker = "encrypts with keys of the server's only (SSE-S3)" if self._algorithm else "is not set to encrypt"
+        weaker = "encrypts only with keys of the server (SSE-S3)" if self._algorithm else "is not set to encrypt"
         if not self._exists:
-            weaker += ", as it is still to be made"
+            weaker += ", because it does not exist yet"
         move = (
             f"Set default encryption on s3://{self._bucket}/ before anything is copied: aws s3api "
             "put-bucket-encryption."

@@ -1,4 +1,4 @@
-"""Marks files of no table that are rewritten, not copied as they are: logs of streams, lists of files, scripts."""
+"""Marks the files outside of tables that are rewritten: logs of streams, lists of files, scripts."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from migrator.store import Store
 from migrator.target.ledger import Ledger, own
 from migrator.target.log_times import stale_logs
 
-# An object whose bytes at the target are its own was copied there as it is. One that the target's ledger has as
-# migrator's work on this very source was rewritten already; but logs that record when their files were copied are
+# If the target has the same bytes, the object was copied without rewriting. If the target's ledger has a file that
+# migrator wrote from this source, it was rewritten already; but logs that record when their files were copied are
 # rewritten again if any file is copied.
 _MARK = f"""
 UPDATE objects SET role = :role, action = CASE
@@ -59,12 +59,12 @@ def _mark_log(plan: PlanFile, bucket: str, log: Carrier, used: Collection[str], 
 
 
 def mark_files(plan: PlanFile, role: str, ids: Iterable[int]) -> None:
-    """Mark these objects that the target does not have already as rewritten ones."""
+    """Mark these objects as rewritten, unless the target already has the rewritten ones."""
     plan.db.executemany(_MARK, ({"id": number, "role": role, "again": False} for number in ids))
 
 
 def rewrite_stale_logs(plan: PlanFile, store: Store, bucket: str, used: Collection[str]) -> None:
-    """Logs that the target has already are rewritten again if they have not the times of the copies there. ``used``:
+    """Mark logs that the target has already for rewriting if they lack the times of the copies there. ``used``:
     see :func:`mark_logs`."""
     rows = plan.db.execute(f"SELECT id, target, role FROM objects WHERE action = '{SAME}' AND role IN {OTHER_ROLES}")
     logs = [row for row in rows.fetchall() if not lies_in(row[1], used)]
@@ -79,8 +79,8 @@ def rewrite_stale_logs(plan: PlanFile, store: Store, bucket: str, used: Collecti
 
 
 def refuse_foreign(plan: PlanFile, ledger: Ledger) -> None:
-    """Where the target has a file that is to be rewritten, as it is in the old bucket, and migrator did not copy it
-    there, it is another's: it is not overwritten, and blocks the plan."""
+    """Block the plan if the target has an unchanged copy of a file that is to be rewritten, and migrator did not make
+    that copy: it belongs to others, and is not overwritten."""
     rows = plan.db.execute(_UNREWRITTEN).fetchall()
     known = ledger.known({own(target, etag) for _, target, etag in rows}) if rows else set()
     foreign = [(number,) for number, target, etag in rows if own(target, etag) not in known]

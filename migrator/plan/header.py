@@ -1,4 +1,4 @@
-"""The header of a plan: what is written about the plan as a whole."""
+"""The header of a plan: the values that describe the plan as a whole."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def plan_header(
         "target_missing": json.dumps(not target_exists),
         "layout": json.dumps(layout.to_mapping()),
         "config": str(settings.path) if settings.path else "",
-        # How each catalog is reached stays in lake.toml or pyiceberg's configuration: it may hold a password.
+        # Without the catalogs' properties, which may contain a password: they are read again from their configuration.
         "catalogs": json.dumps({name: catalog.describe() for name, catalog in catalogs.items()}),
         "target_catalogs": json.dumps(
             {name: pair.describe_target() for name, pair in catalogs.items() if isinstance(pair, TwoCatalogs)}
@@ -63,7 +63,7 @@ def plan_header(
 
 
 def _choices(settings: Settings) -> dict[str, str]:
-    """What a plan that is made anew is made with."""
+    """The settings for making the same plan again."""
     return {
         "leave": json.dumps(settings.leave),
         "only": json.dumps(settings.only),
@@ -74,12 +74,12 @@ def _choices(settings: Settings) -> dict[str, str]:
 
 
 def _for_estimates(settings: Settings, measured: Measured) -> dict[str, str]:
-    """So that the estimates of a plan stay the same."""
+    """The values from which estimates are computed, so that they stay the same."""
     return {MEASURED: measured.to_json(), PRICES: json.dumps(settings.prices and asdict(settings.prices))}
 
 
 def _script_names(settings: Settings, layout: Layout) -> dict[str, Any]:
-    """What :class:`migrator.scripts.Names` takes beside the layout."""
+    """The arguments of :class:`migrator.scripts.Names`, without the layout."""
     names = settings.script_names(layout)
     return {
         "endpoints": [without_userinfo(url) for url in names.endpoints],
@@ -90,6 +90,6 @@ def _script_names(settings: Settings, layout: Layout) -> dict[str, Any]:
 
 
 def _warehouses(settings: Settings) -> dict[str, str]:
-    """Where each catalog's new tables go, so that the plan can say what that must become."""
+    """The warehouse of each catalog, so that the plan can name its new value."""
     properties = {name: properties_of(name, given or None) for name, given in settings.catalogs.items()}
     return {name: without_userinfo(given["warehouse"]) for name, given in properties.items() if "warehouse" in given}

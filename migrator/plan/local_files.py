@@ -23,9 +23,9 @@ _AMBIGUOUS = f"SELECT id, key, target FROM objects WHERE bucket = '{LOCAL}' AND 
 
 
 def list_local_files(plan: PlanFile, layout: Layout, progress: Progress) -> None:
-    """Put the local files that are uploaded into the plan, and report each folder, and what is wrong with it."""
+    """Add the local files that are uploaded to the plan, with a finding for each folder and each problem."""
     for name in misspelled_rules(layout):
-        message = "is not the folder of this machine that it may look like, so nothing of it is uploaded"
+        message = "names another machine instead of a folder of this one, so nothing of it is uploaded"
         move = 'Write it with three slashes: "file:///tmp/checkpoints/". Or remove the rule from [layout].'
         plan.add_finding(Finding.of("local-folder", f"{name}/", message, move))
     for folder in local_folders(layout):
@@ -53,18 +53,18 @@ def _finding(layout: Layout, folder: LocalFolder, count: int, left_out: int) -> 
 
 
 def _role(plan: PlanFile, path: Path, layout: Layout) -> str:
-    """What the file is: part of the log of a stream that names what moves, or a file that is uploaded as it is. One
-    that names what moves and cannot be rewritten gets a finding."""
+    """The role of the file: part of a stream's log that names what moves, or a file that is uploaded without change. A
+    file that names what moves and cannot be rewritten gets a finding."""
     carrier = carrier_of(str(path)[1:])
     if carrier is None:
         return ROLE_LOCAL
-    refused = "such files are not rewritten"
+    refused = "such files cannot be rewritten"
     if carrier.code in (SOURCE, SINK):
         try:
             with path.open("rb") as file:
                 paths = [(name, layout.new_path(name)) for name in paths_of_log(file, f"file://{path}")]
         except OSError:
-            return ROLE_LOCAL  # it is gone, or is reported when it is read
+            return ROLE_LOCAL  # it was deleted, or is reported when it is read
         except Unreadable as error:
             refused = error.reason
         else:

@@ -1,6 +1,6 @@
 """Planning the tables that live at the target already, and those whose place there is taken.
 
-Nothing of them is copied. A table that lives at the target must not need anything in the old buckets any more.
+None of their files is copied. A table that lives at the target must not need files in the old buckets any more.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _check_target(table: TableContext, uri: str, new: TableMetadata) -> None:
 
 
 def _mark_old_files(table: TableContext, old: TableMetadata, uri: str, new: TableMetadata) -> list[TableMetadata]:
-    """Mark what the table had in the old buckets, and return its metadata there."""
+    """Mark the files that the table had in the old buckets, and return its metadata there."""
     table.new_walk()
     olds = list(table.read_history(table.found.history))
     if Location.parse(uri) != Location.parse(table.found.metadata):
@@ -71,12 +71,15 @@ def _report_left_behind(table: TableContext) -> None:
     )
     left, example = table.plan.db.execute(query, (table.table_id,)).fetchone()
     if left:
-        message = f"and its like are left: {table.label} dropped them at the target, or they came after its cutover"
+        message = (
+            f"and others like it are not copied: {table.label} removed them at the target, or they were "
+            "written after its cutover"
+        )
         table.plan.add_finding(Finding.of("left-behind", example, message, count=left))
 
 
 def _old_paths(table: TableContext, walk: Walk, uri: str) -> Iterator[tuple[str, str]]:
-    """(place, path) of what a table at the target still refers to in the old buckets."""
+    """(place, path) of each file in the old buckets that a table at the target still refers to."""
     layout = table.layout
     for path in sorted(walk.lists | walk.manifests):
         if layout.is_source(path):

@@ -59,7 +59,7 @@ def _rewritten_metadata(table: TableContext, data: bytes, metadata: TableMetadat
     new_location = layout.map_uri(metadata.location)
     directory = _place(new_metadata.rpartition("/metadata/")[0])
     if table.found.hint is not None and new_location and directory != _place(new_location.rstrip("/")):
-        # A Hadoop catalog finds a table by its directory, which its location must be.
+        # A Hadoop catalog finds a table by its directory, so that must be the table's location.
         message = f"a Hadoop table must lie at its location, but they map to {new_metadata} and {new_location}"
         table.problems.add("unmapped-path", uri, message, "Map its folder with one rule.")
         return None
@@ -72,8 +72,8 @@ def _rewritten_metadata(table: TableContext, data: bytes, metadata: TableMetadat
 
 
 def _check_not_half_moved(table: TableContext, walk: Walk) -> None:
-    """Lists and manifests that are at the target are not rewritten, so what they name would stay as it is. Data files
-    may be there already, unless an object of the old buckets overwrites them."""
+    """Add a problem for manifest lists and manifests at the target: these are not rewritten, so paths in them would not
+    change. Data files may be there already, unless an object of the old buckets overwrites them."""
     target = table.layout.target_bucket
     for uri in sorted(walk.lists | walk.manifests):
         at = Location.parse(uri)

@@ -1,4 +1,4 @@
-"""Keys that some servers refuse, or keep under another key, since they store objects as files in directories."""
+"""Keys that some servers refuse or change, because they store objects as files in directories."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import TO_WRITE
 
 LONGEST = 255
-"""Bytes between two slashes of a key that a server takes which uses them as names of files."""
+"""The most bytes between two slashes of a key on a server that uses them as file names."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ LONG = Shape(f"{'x' * (LONGEST + 1)}", f"a name of more than {LONGEST} bytes bet
 
 
 def shape_of(key: str) -> tuple[Shape, int] | None:
-    """How a key is odd, and where that begins in it; None for an ordinary one."""
+    """Why some servers refuse a key, and the position of that part; None for an ordinary key."""
     at = 0
     names = key.split("/")
     for number, name in enumerate(names):
@@ -56,7 +56,7 @@ def odd_keys(plan: PlanFile) -> dict[Shape, dict[tuple[str, str], int]]:
         if odd is None:
             continue
         shape, at = odd
-        kept = max(0, len(key) - (len(target) - at))  # the old key ends as the new one does
+        kept = max(0, len(key) - (len(target) - at))  # the old key has the same ending as the new one
         folder = f"s3://{bucket}/{key[:kept]}"
         folders = found.setdefault(shape, {})
         if folder in folders or len(folders) < EXAMPLES:

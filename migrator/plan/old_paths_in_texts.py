@@ -1,6 +1,6 @@
 """Old paths in the texts of tables and views: properties, summaries of snapshots, and the SQL of views.
 
-Nothing says that such a text is a path, so none of them is changed. Each is reported.
+Such a text may be something else than a path, so none is changed. Each is reported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ def report_texts(table: TableContext, texts: Iterable[tuple[str, str]]) -> None:
     for label, text in texts:
         if _mentions_old_path(table.layout, f"{text}/"):
             message = f"{label} mentions an old path: {text[:200]}"
-            table.problems.note("path-in-text", table.found.metadata, message, "Change it by hand if it matters.")
+            table.problems.note(
+                "path-in-text", table.found.metadata, message, "Change it yourself if something uses it as a path."
+            )
 
 
 def _mentions_old_path(layout: Layout, text: str) -> bool:

@@ -37,15 +37,15 @@ class Claim:
     label: str
     uuid: str | None
     named: bool
-    """A catalog names it."""
+    """True if a catalog names it."""
     lives: bool
-    """It lives at the target already."""
+    """True if it lives at the target already."""
     places: list[tuple[str, str]]
     """Old URI and new URI of its location and of the other folders that it writes to."""
     former: list[str] = field(default_factory=list)
     """Where a table that lives at the target was before."""
     came_before: bool = False
-    """An earlier migration has put some of its metadata at the target."""
+    """True if an earlier migration wrote some of its metadata to the target."""
     moves: bool = True
     """False for a table that is not part of this wave."""
 
@@ -86,12 +86,12 @@ def find_overlaps(plan: PlanFile, layout: Layout, claims: list[Claim], rules: Ru
         move = "Give one of them a rule of its own in [layout]."
         rule = _parting(claims, one, other, layout, rules)
         if rule is not None:
-            move = f"Give one of them a place of its own, with this rule in [layout]: {rule}"
+            move = f"Give one of them another place, with this rule in [layout]: {rule}"
         plan.add_finding(Finding.of("tables-overlap", new, message, move, count=count))
 
 
 def _parting(claims: list[Claim], one: int, other: int, layout: Layout, rules: Rules) -> str | None:
-    """A rule that moves one of the two tables so that they no longer overlap; None if none is found."""
+    """A rule that moves one of the two tables so that they no longer overlap; None if there is none."""
     for moved in (other, one):
         claim = claims[moved]
         if claim.lives or not claim.places:
@@ -139,7 +139,7 @@ def _is_new(a: Claim, place_a: int, b: Claim, place_b: int) -> bool:
         return False
     same = a.uuid is not None and a.uuid == b.uuid
     if same and (a.lives or b.lives):
-        return False  # the table and its own old copy: whether that has been overtaken is asked elsewhere
+        return False  # the table and its own old copy, which are compared elsewhere
     (old_a, new_a), (old_b, new_b) = a.places[place_a], b.places[place_b]
     now = relation(_folder(new_a), _folder(new_b))
     comer = b if a.lives else a

@@ -107,12 +107,12 @@ s3:DeleteObjectVersion only for buckets that keep versions."""
 
 
 def retire_policy(sources: Iterable[str]) -> dict[str, Any]:
-    """The policy that ``migrator retire`` needs beside the least one. ``sources``: the old buckets."""
+    """The policy that ``migrator retire`` needs in addition to the least one. ``sources``: the old buckets."""
     return {"Version": "2012-10-17", "Statement": _statements("RetireOldBuckets", RETIRE, sorted(sources))}
 
 
 def settings_policy(target: str) -> dict[str, Any]:
-    """The policy that ``migrator settings --apply`` needs beside the least one."""
+    """The policy that ``migrator settings --apply`` needs in addition to the least one."""
     return {"Version": "2012-10-17", "Statement": _statements("SetTarget", SET_SETTINGS, [target])}
 
 

@@ -1,4 +1,4 @@
-"""The preflight: tries, while planning, what could fail while migrating. It takes a few small requests.
+"""The preflight: tests, while planning, the requests that could fail while migrating. It takes a few small requests.
 
 It reads one object of each folder of each rule, and its tags. Below ``.migrator/`` in the target it writes empty
 objects with tags, in each storage class of the lake and with each kind of odd key, and an upload in parts; it removes
@@ -79,10 +79,10 @@ def preflight(
     *,
     target_exists: bool,
 ) -> list[str]:
-    """Try what the migration needs, and add a finding for everything that is refused.
+    """Test what the migration needs, and add a finding for everything that is refused.
 
-    Returns what is not given to copies: "tags", and the names of storage classes, in place of which copies get the
-    default class. A blocking finding counts here only if the user has accepted it.
+    Returns what copies do not get: "tags", and the names of storage classes, in place of which copies get the default
+    class. A blocking finding counts here only if the user has accepted it.
     """
     accepted = set(accept) & set(ACCEPTABLE)
     left_out: list[str] = []
@@ -114,7 +114,7 @@ def _report(plan: PlanFile, missing: Missing) -> None:
 
 
 def _incomplete(plan: PlanFile, place: str, what: str, error: StoreError | CatalogError) -> None:
-    message = f"{what} could not be tried: {error.message}"
+    message = f"{what} could not be tested: {error.message}"
     plan.add_finding(Finding.of("preflight-incomplete", place, message, error.next_move))
 
 
@@ -145,8 +145,8 @@ def _read_samples(plan: PlanFile, store: Store, layout: Layout, missing: Missing
         sample = failed.item
         action = "s3:GetObjectVersionTagging" if sample.version_id else "s3:GetObjectTagging"
         message = (
-            f"the permission {action} on {rights[sample.bucket].resource} is missing, so nobody can tell which objects "
-            f"have tags: {failed.error.message}"
+            f"the permission {action} on {rights[sample.bucket].resource} is missing, so it is not known which "
+            f"objects have tags: {failed.error.message}"
         )
         move = f'Grant it, or copy without any tags: [plan] accept = ["{TAGS}"].'
         plan.add_finding(Finding.of(TAGS, sample.rule, message, move))
@@ -166,7 +166,7 @@ def _note_failure(
         missing.add(action, rights[sample.bucket].resource, place, error)
     elif isinstance(error, StoreError) and not isinstance(
         error, NotFound
-    ):  # what is gone by now is no matter of rights
+    ):  # a deleted object is no matter of permissions
         _incomplete(plan, place, what, error)
 
 
@@ -185,7 +185,7 @@ def _samples(plan: PlanFile, layout: Layout) -> Iterator[Sample]:
             yield Sample(rule.bucket, row[0], row[1], rule.source)
             inside = row[0][len(keys_under(rule.prefix)[0]) if rule.prefix else 0 :]
             folder, slash, _ = inside.partition("/")
-            # Next: behind this folder ("0" follows "/"), or behind this object, which lies in none.
+            # Next: after this folder ("0" follows "/"), or after this object if it lies in no folder.
             low = row[0][: len(row[0]) - len(inside)] + folder + ("0" if slash else "\0")
 
 
@@ -210,12 +210,14 @@ class _Target:
         self._across = across
         self.refused_classes: list[str] = []
         self.tiers: list[str] = []
-        """Storage classes of the old server alone, which no other server has."""
+        """Storage classes that only the old server has."""
 
     def try_all(self, *, exists: bool) -> None:
         """Send all trial requests, and remove what they wrote. ``exists``: there is a target bucket."""
         if exists and self._rights.keeps_by_default():
-            message = "was not written to: it locks new objects by default, so that a trial could not be removed"
+            message = (
+                "was not tested by writing: it locks new objects by default, so that a test object could not be removed"
+            )
             self._plan.add_finding(Finding.of("preflight-incomplete", self._place, message))
             return
         try:
@@ -258,8 +260,8 @@ class _Target:
                 self._plan.add_finding(Finding.of("server-tier", place, message, count=count))
             elif error is not None:
                 self.refused_classes.append(name)
-                message = f"is in storage class {name}, which the target does not take: {error.message}"
-                move = f'Let such objects have the default class: [plan] accept = ["{CLASSES}"].'
+                message = f"is in storage class {name}, which the target does not accept: {error.message}"
+                move = f'Give such objects the default class: [plan] accept = ["{CLASSES}"].'
                 self._plan.add_finding(Finding.of(CLASSES, place, message, move, count=count))
 
     def _try_keys(self) -> None:
@@ -267,23 +269,25 @@ class _Target:
             error = self._refusal(partial(self._rights.write, shape.name))
             said = error.message if error is not None else ""
             if error is None and self._changed(shape.name):
-                said = "it keeps them under another key"
+                said = "it stores them under another key"
             for (folder, example), count in folders.items() if said else ():
-                message = f"its key has {shape.said}, which the target does not take: {said}"
+                message = f"its key has {shape.said}, which the target does not accept: {said}"
                 move = f'Rename it in the old bucket, or leave it where it is: "{folder}" = false.'
                 self._plan.add_finding(Finding.of("key-refused", example, message, move, count=count))
 
     def _try_key_below_key(self) -> None:
-        """Some servers refuse the object ``k/sub`` beside an object ``k``. MinIO accepts it and never lists it."""
+        """Test whether the target accepts the object ``k/sub`` if there is an object ``k``. Some servers refuse it;
+        MinIO accepts it and never lists it."""
         found = self._plan.db.execute(f"{_KEY_BELOW_KEY} LIMIT {EXAMPLES}").fetchall()
         if not found:
             return
         error = self._refusal(partial(self._rights.write, "k")) or self._refusal(partial(self._rights.write, "k/sub"))
         said = error.message if error is not None else ""
         if error is None and self._changed("k/sub"):
-            said = "it lists them nowhere"
+            said = "it does not list them"
         for bucket, key in found if said else ():
-            message = f"is an object, and there are objects below {key + '/'!r}, which the target does not take: {said}"
+            below = f"{key}/"
+            message = f"is an object, and there are objects below {below!r}, which the target does not accept: {said}"
             move = f'Rename it in the old bucket, or leave both where they are: "s3://{bucket}/{key}/" = false.'
             self._plan.add_finding(Finding.of("key-refused", f"s3://{bucket}/{key}", message, move))
 
@@ -329,7 +333,7 @@ def _use_default_class(plan: PlanFile, classes: list[str]) -> list[str]:
 
 
 def _try_catalogs(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> None:
-    """Ask each catalog whether its pointers could be changed."""
+    """Test in each catalog whether its pointers could be changed."""
     for name, catalog in catalogs.items():
         tables, namespaces = repoints_of(plan, name)
         if not tables and not namespaces:

@@ -1,7 +1,7 @@
 """What planning measures for the estimates: how fast the servers are, by a few small requests of our own.
 
-It follows the preflight, and like it writes only below ``.migrator/`` in the target, and removes everything again. It
-is left out where nothing is to be written. Where the target cannot be written to, only reads are measured.
+It runs after the preflight, and also writes only below ``.migrator/`` in the target and removes everything again. It is
+left out if nothing is to be written. If the target cannot be written to, only reads are measured.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from migrator.store.speed import Speeds, Wanted, measure
 AT_ONCE = 48
 """Small requests at once: enough to keep a server busy, and over soon."""
 LARGE = 8 << 20
-"""From this size in bytes, an object takes longer because of its bytes, not because of its request."""
+"""From this size in bytes, the time of a copy depends more on the bytes than on the request."""
 MUCH = 64 << 20
-"""So many bytes in all are worth to measure how fast bytes are copied, also where no single object is large."""
+"""From this many bytes in all, the speed of copying bytes is measured even if no single object is large."""
 NOTHING_TO_DO = "there is nothing to copy or to rewrite"
 SKIPPED = "the plan was made with --no-preflight"
 NO_TARGET = "the target bucket does not exist yet, so only reads were measured"
@@ -38,7 +38,7 @@ _OLDER = f"action = '{COPY}'"
 def measure_speed(
     plan: PlanFile, store: Store, layout: Layout, timed: TimedProgress, *, preflight: bool, target_exists: bool
 ) -> Measured:
-    """Measure the servers, and take in what the stages of planning took. ``preflight``: trial requests are allowed."""
+    """Measure the servers, and add how long the stages of planning took. ``preflight``: trial requests are allowed."""
     measured = Measured(
         listed=timed.rate("listing the old buckets"), table_files=_table_files(plan, timed.seconds["reading tables"])
     )
@@ -101,7 +101,7 @@ def _wanted(plan: PlanFile, store: Store, at_once: int, *, write: bool) -> Wante
 
 
 def _whole_keeps_etag(plan: PlanFile, store: Store, bucket: str) -> bool | None:
-    """Whether a copy in one request keeps the ETag of an upload in parts; None if no object needs to know."""
+    """Whether a copy in one request keeps the ETag of an upload in parts; None if the plan has no such object."""
     query = f"SELECT 1 FROM objects WHERE {COPIED} AND size > {LARGE} AND etag LIKE '%-%' LIMIT 1"
     if store.ends[0] is not store.ends[1] or plan.db.execute(query).fetchone() is None:
         return None

@@ -42,18 +42,18 @@ class _Script:
 
 @dataclass
 class _Total:
-    """What the scripts of a bucket hold. ``files``: those with paths that change; ``unread`` also counts what is too
-    large, or one too many."""
+    """The counts for the scripts of a bucket. ``files``: those with paths that change; ``unread`` also counts scripts
+    that are too large, or over the limit."""
 
     files: list[int] = field(default_factory=list)
     changes: int = 0
     doubts: int = 0
     unread: int = 0
     known: bool = False
-    """Some were not read again, so that their places are not counted."""
+    """True if some were not read again, so that their places are not counted."""
 
     def said(self, rewritten: bool) -> str:
-        """In words. ``rewritten``: what changes is rewritten; else it only would change."""
+        """The counts in words. ``rewritten``: True if the scripts are rewritten; False if they only would change."""
         files = counted(len(self.files), "file")
         verb = "is" if len(self.files) == 1 else "are"
         places = "" if self.known else f" in {counted(self.changes, 'place')}"
@@ -113,7 +113,7 @@ def _judge(
     total: _Total,
     progress: Progress,
 ) -> None:
-    """Read these scripts but those that are known. What the server refuses is counted."""
+    """Read these scripts except those that are known. Scripts that the server refuses to return are counted."""
     new = []
     for script in scripts:
         rewritten = known.get((script.bucket, script.key, script.etag))
@@ -126,7 +126,7 @@ def _judge(
     def look(script: _Script) -> tuple[int, int]:
         data = store.get(script.bucket, script.key, etag=script.etag).data
         done = rewrite_bytes(script.key, data, names)
-        if done is None:  # a person must look at what is no UTF-8 text, and names an old path all the same
+        if done is None:  # a person must check a file that is not UTF-8 text and names an old path
             return 0, int(decode(data) is None and mentions(data, names))
         return len(done.changes), len(done.doubts)
 

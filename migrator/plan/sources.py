@@ -1,8 +1,9 @@
-"""What the old buckets hold: listed, or for a bucket with an Amazon S3 Inventory report, read from that.
+"""Writes the objects of the old buckets into the plan: from listings, or for a bucket with an Amazon S3 Inventory
+report, from the report.
 
-A report is hours or days old. Tables move on meanwhile, so that the metadata of today would name files which the report
-lacks. So the folders of all tables are listed in any case, and only the rest comes from the report. What else came
-since is found by the listing before the cutover (:mod:`migrator.cutover.source_changes`).
+A report is hours or days old. Tables change meanwhile, so their present metadata names files which the report lacks. So
+the folders of all tables are listed in any case, and only the rest comes from the report. Other newer objects are found
+by the listing before the cutover (:mod:`migrator.cutover.source_changes`).
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def find_objects(
         return Sources(places)
     reported = {manifest.source for manifest in manifests}
     used = [_read(plan, store, layout, manifest, places, progress) for manifest in manifests]
-    move = "Name one report of each bucket, or leave --inventory out."
+    move = "Give one report for each bucket, or leave --inventory out."
     _make_indexes(plan, f"{' or '.join(manifest.place for manifest in manifests)} has a key twice", move)
     folders = table_places(plan, store, files, layout, named, places, reported)
     for bucket, prefix in folders:
@@ -105,7 +106,7 @@ def _source_rows(layout: Layout, bucket: str, page: Iterable[StoredObject]) -> I
     for stored in page:
         rule = layout.rule_for(bucket, stored.key)
         if rule is None:
-            continue  # a neighbour of a prefix that we list: `iceberg-old/` beside `iceberg/`
+            continue  # the listing also has keys next to the prefix: `iceberg-old/` for `iceberg/`
         target = rule.move(stored.key)
         action = SKIP if target is None or is_hadoop_marker(stored.key, stored.size) else COPY
         yield (bucket, stored.key, stored.size, stored.etag, stored.modified, stored.storage_class, target, action)
@@ -118,7 +119,7 @@ def _opened(store: Store, layout: Layout, uri: str) -> Manifest:
     manifest = open_report(store.ends[0], uri)
     if manifest.source not in layout.moved_buckets:
         raise ConfigError(
-            f"{manifest.place} is about the bucket {manifest.source!r}, of which no rule of [layout] moves anything.",
+            f"{manifest.place} is about the bucket {manifest.source!r}, and no rule of [layout] moves an object of it.",
             next_move="Name the report of an old bucket, or add a rule for this one.",
         )
     return manifest
@@ -145,7 +146,7 @@ def _read(
 
 
 def _forget(plan: PlanFile, bucket: str, prefix: str) -> None:
-    """Remove what a report says of keys that begin with ``prefix``: they are listed."""
+    """Remove the report's keys that begin with ``prefix``: they are listed instead."""
     if prefix.endswith("/") or not prefix:
         query = "DELETE FROM objects WHERE bucket = ? AND key >= ? AND key < ?"
         plan.db.execute(query, (bucket, *keys_under(prefix.removesuffix("/"))))
@@ -163,15 +164,15 @@ def report_inventories(plan: PlanFile, store: Store, used: Sequence[UsedReport],
         old, ahead = hours > OLD_DAYS * 24, report.created > now * 1000
         when = ", ".join(part for part in (report.when, report.age(now)) if part)
         message = (
-            f"is planned from the S3 Inventory report of {when}: the folders of its tables were listed, and what else "
-            "came since is found before the cutover"
+            f"is planned from the S3 Inventory report of {when}: the folders of its tables were listed, and other "
+            "newer objects are found before the cutover"
         )
         move = ""
         if ahead:
-            message += ". That time is in the future: the clock here or the report is wrong"
-            move = "Compare the clocks, and whether this is the report that you mean."
+            message += ". That time is in the future: this machine's clock or the report is wrong"
+            move = "Check the clock, and whether this is the right report."
         elif old:
-            move = "Take the newest report of the bucket, so that less is left for the time of the cutover."
+            move = "Use the newest report of the bucket, so that the cutover has less to copy."
         place, severity = f"s3://{report.bucket}/", WARN if old or ahead else INFO
         plan.add_finding(
             Finding.of("s3-inventory", place, message, move, count=max(report.objects, 1), severity=severity)
@@ -186,7 +187,9 @@ def _report_versions(plan: PlanFile, store: Store, bucket: str) -> None:
     place = f"s3://{bucket}/"
     try:
         if store.is_versioned(bucket):
-            message = "is versioned: older versions are not copied, nor counted, since its S3 Inventory report is used"
+            message = (
+                "is versioned: older versions are neither copied nor counted, because its S3 Inventory report is used"
+            )
             move = "To count or copy them, leave --inventory out."
             plan.add_finding(Finding.of("versioned-bucket", place, message, move))
     except StoreError as error:
@@ -195,7 +198,7 @@ def _report_versions(plan: PlanFile, store: Store, bucket: str) -> None:
 
 
 def _add_move(plan: PlanFile) -> None:
-    """A file of a table that lies outside of the table's folders may just be newer than the report."""
+    """Extend the next move for missing files: a file outside of the table's folders may be newer than the report."""
     more = " If it is newer than the S3 Inventory report: plan without --inventory."
     plan.db.execute(
         "UPDATE findings SET next_move = next_move || ? WHERE code IN ('missing-object', 'size-differs')", (more,)

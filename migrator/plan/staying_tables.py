@@ -15,23 +15,23 @@ from migrator.store import Store
 
 
 def plan_left_table(table: TableContext) -> None:
-    """The table stays where it is because the user said so, with the files that are its own."""
+    """The table stays where it is because the user said so, with the files that only it uses."""
     found = table.found
-    message = f"is left at {found.metadata}, as asked: its pointer is not changed and its files are not copied"
+    message = f"is left at {found.metadata}, as requested: its pointer is not changed and its files are not copied"
     table.plan.add_finding(Finding.of("left-table", table.label, message))
     table.update(state=LEFT)
     current, _ = _mark_files(table, STAYS)
-    if found.own_folder:  # else objects of others would be left behind, unsaid
+    if found.own_folder:  # else objects of others would be left behind without a finding
         table.keep_folders(STAYS, found.metadata, current.location if current else None)
 
 
 def plan_later_table(table: TableContext) -> None:
-    """The table is not part of this wave: its pointer and its files stay as they are. What it names is noted, so that
-    the tables of this wave take the files that they share with it."""
+    """The table is not part of this wave: its pointer and its files stay as they are. The files that it names are
+    noted, so that tables of this wave move the files that they share with it."""
     found = table.found
     moved = table.lives_at_target()
     table.update(state=EARLIER if moved else LATER)
-    table.problems.silent = True  # what is wrong with the table concerns the wave that moves it
+    table.problems.silent = True  # problems of the table concern the wave that moves it
     current, locations = _mark_files(table, BELONGS_LATER)
     table.keep_folders(BELONGS_LATER, found.metadata, current.location if current else None)
     if current is not None:
@@ -41,8 +41,8 @@ def plan_later_table(table: TableContext) -> None:
 
 
 def _mark_files(table: TableContext, update: str) -> tuple[TableMetadata | None, list[str]]:
-    """Mark the files that are the table's own; see :class:`TableMarks`. Returns its current metadata, None if it cannot
-    be read, and the locations in its older metadata files."""
+    """Mark the files that only this table uses; see :class:`TableMarks`. Returns its current metadata, None if it
+    cannot be read, and the locations in its older metadata files."""
     found = table.found
     current, locations = None, []
     for uri, data in table.walker.read_many(dict.fromkeys((found.metadata, *found.history)), strict=False):

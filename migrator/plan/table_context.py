@@ -1,4 +1,4 @@
-"""One table while it is planned, with what the ways to plan it share."""
+"""One table while it is planned, with the functions that all ways of planning share."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TableContext:
         self.plan.update_table(self.table_id, **columns)
 
     def note_identity(self, metadata: TableMetadata, **more: Any) -> None:
-        """Write into the plan which table this is, as its metadata says, and ``more`` columns."""
+        """Write the table's uuid and format from its metadata into the plan, and ``more`` columns."""
         self.update(
             uuid=metadata.table_uuid,
             format_version=metadata.format_version,
@@ -101,7 +101,7 @@ class TableContext:
         return folders_of(s3_uri(self.layout, metadata), location and s3_uri(self.layout, location))
 
     def keep_folders(self, update: str, metadata: str, location: str | None) -> None:
-        """Mark what lies in the table's folders (see :class:`TableMarks`), unless another table shares them."""
+        """Mark the objects in the table's folders (see :class:`TableMarks`), unless another table shares them."""
         if self.found.alone:
             for bucket, prefix in self.folders(metadata, location):
                 self.marks.keep_folder(update, bucket, prefix)
@@ -147,7 +147,7 @@ class TableContext:
         )
 
     def give_role(self, uri: str, role: str, state: str) -> None:
-        """Give the file that a path of the table names its role."""
+        """Give a file of the table its role."""
         self.marks.give_role(self.walker.locate(uri), role, state)
 
     def give_roles(self, state: str, walk: Walk, old: Walk) -> None:
@@ -180,13 +180,13 @@ def new_context(
     rules: Rules,
     given_up: GivenUp,
 ) -> TableContext:
-    """Add the table to the plan, with nothing known of it but where it is."""
+    """Add the table to the plan; only its place is known."""
     table_id = plan.add_table(
         catalog=found.catalog.name if found.catalog else None,
         catalog_kind=found.catalog.kind if found.catalog else None,
         namespace=found.namespace,
         name=found.name,
-        old_metadata=without_userinfo(found.metadata),  # with credentials it is mapped by no rule: never a pointer
+        old_metadata=without_userinfo(found.metadata),  # no rule maps a path with credentials
         kind=found.kind,
         state=TO_REWRITE,
     )

@@ -1,6 +1,6 @@
 """Marks the objects of one table in the plan: the role of each file, and whether it is rewritten or stays where it is.
 
-Two tables may share files. A table that moves needs them, whatever becomes of the other table. So before files are
+Two tables may share files. A table that moves needs them, even if the other table stays. So before files are
 marked as staying, their actions are noted in the temporary table ``kept``, and :meth:`TableMarks.take_back` restores
 them for a table that moves.
 """
@@ -61,7 +61,7 @@ UPDATE objects SET table_id = :table, role = '{ROLE_LATER}', action = '{SKIP}' W
 
 def prepare_marks(plan: PlanFile) -> None:
     """Create the temporary tables that all :class:`TableMarks` of this plan share. ``named_later`` gets the objects
-    that tables name which are not part of this wave."""
+    that tables of other waves name."""
     plan.db.execute(_KEPT)
     plan.db.execute(_NAMED_LATER)
 
@@ -100,7 +100,7 @@ class TableMarks:
         self._keep(update, which, bucket=bucket, low=low, high=high)
 
     def take_back(self) -> None:
-        """Undo what another table has marked of the objects that the last walk has noted: this table needs them."""
+        """Undo the marks of other tables on the objects that the last walk has noted: this table needs them."""
         self._db.execute(_TAKE_BACK)
 
     def _name(self, update: str, which: str, **parameters: Any) -> None:

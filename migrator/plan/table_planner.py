@@ -1,4 +1,4 @@
-"""Plans the tables and views: finds them all, and decides for each which way it is planned."""
+"""Plans the tables and views: finds all of them, and decides for each whether it moves, stays or has moved already."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def plan_tables(
     tables = [new_context(plan, store, files, layout, found, rules, back) for found in discovery.tables]
     claims = []
     with progress.stage("reading tables", objects=len(tables), unit="tables") as stage:
-        # Those that stay come first, so that the others can take the files that they share with them.
+        # Tables that stay come first, so that the others can move the files that they share with them.
         for table in sorted(tables, key=lambda table: not _may_stay(table, left, wave)):
             _plan_one(table, left, wave)
             wave.note(table)
@@ -115,7 +115,7 @@ def _plan_one(table: TableContext, left: Container[str], wave: Wave) -> None:
 
 
 def _report_pointer(table: TableContext) -> None:
-    """Report a table that no given catalog names, and a version hint that is odd."""
+    """Report a table that no given catalog names, and a wrong version hint."""
     found = table.found
     if found.catalog is None:
         message = "is in none of the given catalogs; it is rewritten, and no pointer is changed"
@@ -123,12 +123,12 @@ def _report_pointer(table: TableContext) -> None:
         table.plan.add_finding(Finding.of("uncatalogued-table", found.metadata, message, move))
     if found.trouble and found.hint is not None:
         place = f"s3://{found.hint[0]}/{found.hint[1]}/{VERSION_HINT_FILE}"
-        message = f"{found.trouble}; as Iceberg does, {found.metadata} is taken"
+        message = f"{found.trouble}; as Iceberg does, {found.metadata} is used"
         table.problems.note("odd-hint", place, message)
 
 
 def _fits_catalog(table: TableContext, new_metadata: str) -> bool:
-    """False, with a problem, if the catalog has no room for the new pointer."""
+    """False, with a problem, if the new pointer is too long for the catalog."""
     limit = table.found.catalog.longest_pointer if table.found.catalog else None
     if limit is None or len(new_metadata) <= limit:
         return True
@@ -138,7 +138,7 @@ def _fits_catalog(table: TableContext, new_metadata: str) -> bool:
 
 
 def _plan_by_content(table: TableContext, data: bytes, new_metadata: str) -> None:
-    """``data``: the metadata file of the table or view."""
+    """Plan a table or view as its metadata says. ``data``: its metadata file."""
     uri = table.found.metadata
     try:
         if table.found.kind == VIEW:

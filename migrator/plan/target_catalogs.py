@@ -1,5 +1,5 @@
-"""Looks at the catalogs to which tables move: is a name taken there, and was a table that moved written to in the old
-catalog since?"""
+"""Checks the catalogs to which tables move: whether a name is used there already, and whether a moved table was written
+to through the old catalog since."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from migrator.target.record import CUT_OVER, CUTTING_OVER
 def check_target_catalogs(
     plan: PlanFile, store: Store, layout: Layout, catalogs: Mapping[str, Catalog], leave: Iterable[str]
 ) -> None:
-    """Report the entries of target catalogs that are in the way. ``leave``: names of tables that stay."""
+    """Report the entries of target catalogs that have the name of a table that moves. ``leave``: names of tables that
+    stay."""
     pairs = [catalog for catalog in catalogs.values() if isinstance(catalog, TwoCatalogs)]
     if not pairs:
         return
@@ -46,7 +47,7 @@ def cut_over(records: Iterable[PlanRecord]) -> set[str]:
 
 
 def _check_unchanged(plan: PlanFile, store: Store, layout: Layout, table: CatalogTable, at: str) -> None:
-    """Compare an old entry, of which no record knows that it was cut over, with the table's entry ``at`` the target."""
+    """Compare an old entry, which no record lists as cut over, with the table's entry ``at`` the target."""
     old, new = table.metadata_location, layout.map_uri(table.metadata_location)
     code, message = "old-entry-changed", ""
     if new == at:

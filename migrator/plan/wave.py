@@ -1,7 +1,7 @@
 """Planning one wave of a lake that moves in parts: ``[tables] only`` chooses the tables that move now.
 
-With these tables moves what they name, and what else lies under their locations. All other objects of the old buckets
-stay for a later wave, and are counted (issue 14).
+With these tables move the files that they name, and everything under their locations. All other objects of the old
+buckets stay for a later wave, and are counted (issue 14).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a new generation of a plan keeps of the work of the one before: rewritten files, counted rows, compared tables.
+"""Copies results of the old generation of a plan to the new one: rewritten files, counted rows, compared tables.
 
-Only what is still true: the same source, at the same place of the target, untouched there.
+Only results that are still valid: the same source, the same place at the target, and unchanged there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from migrator.planfile.rows import REWRITE, ROLE_VERSION_HINT, SAME
 
 _REWRITTEN_FILE = f"action IN ('{REWRITE}', '{SAME}') AND role NOT IN ('', '{ROLE_VERSION_HINT}')"
-"""SAME: the plan has found that the whole table is at the target already."""
+"""The action is SAME if the whole table is at the target already."""
 _REWRITTEN = f"""
 SELECT o.bucket, o.key, o.etag, o.target, d.size, d.etag, d.proof, x.size, x.lower, x.upper
 FROM objects o JOIN done d ON d.object_id = o.id LEFT JOIN delete_files x ON x.object_id = o.id
@@ -29,7 +29,7 @@ _SAME_TABLE = (
 
 
 def carry_over(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
-    """Note in the journal of the ``new`` generation what the ``old`` one has done and what still holds."""
+    """Write the results of the ``old`` generation that are still valid to the journal of the ``new`` one."""
     new.execute("BEGIN")
     for place, done, deletes in _rewritten(old):
         row = new.execute(_SAME_FILE, (*place, done[1])).fetchone()
@@ -51,8 +51,8 @@ def _rewritten(old: sqlite3.Connection) -> Iterator[tuple[tuple[str, ...], tuple
 
 
 def _carry_table(old: sqlite3.Connection, new: sqlite3.Connection, before: int, now: int) -> None:
-    """The counts of the table's snapshots, which never change, and that it was compared. What could not be read is
-    tried again, and so is the table."""
+    """Copy the counts of the table's snapshots, which never change, and that it was compared. Snapshots that could not
+    be read, and their table, are read again."""
     counts = "SELECT snapshot_id, rows, digest FROM baselines WHERE table_id = ? AND rows IS NOT NULL"
     for row in old.execute(counts, (before,)).fetchall():
         new.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?, ?, NULL)", (now, *row))

@@ -1,4 +1,4 @@
-"""What makes a file a plan that can be used: it is one, its format fits, and nobody edited it after planning."""
+"""Checks that a file is a plan, has the right format, and was not edited after planning."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from migrator.planfile.schema import FORMAT, SEALED
 from migrator.progress import Progress
 
 KEEP = (
-    'Restore it from a copy if you have one. Otherwise run "migrator plan" again under another name: what is at the '
-    "target already is recognized. Keep this file: its journal may hold the old catalog pointers."
+    'Restore it from a copy if you have one. Otherwise run "migrator plan" again under another name: copies at the '
+    "target are recognized. Keep this file: its journal may contain the old catalog pointers."
 )
 
 
 def check_is_file(path: Path) -> None:
-    """Raises PlanDamaged if there is no file, PlanUnusable if that cannot be found out."""
+    """Raises PlanDamaged if there is no file, PlanUnusable if that cannot be checked."""
     try:
         found = path.is_file()
     except (OSError, ValueError) as error:
@@ -30,16 +30,17 @@ def check_is_file(path: Path) -> None:
 
 
 def check_one_name(path: Path, opened: os.stat_result) -> None:
-    """Raises PlanUnusable if the file that is open has several names: SQLite keeps a log beside each of them."""
+    """Raises PlanUnusable if the file that is open has several names: SQLite would keep a separate log for each of
+    them."""
     if opened.st_nlink > 1:
         raise PlanUnusable(
-            f"{path} has {opened.st_nlink} names (hard links); each would get a journal of its own.",
+            f"{path} has {opened.st_nlink} names (hard links); each would get a separate journal.",
             next_move="Remove the other names, or make a copy and use that.",
         )
 
 
 def check_same_file(path: Path, opened: os.stat_result) -> None:
-    """Raises PlanUnusable if the file that is open no longer has this name: what is written would be lost."""
+    """Raises PlanUnusable if the file that is open no longer has this name: anything written would be lost."""
     try:
         same = os.path.samestat(path.stat(), opened)
     except OSError:
@@ -48,12 +49,13 @@ def check_same_file(path: Path, opened: os.stat_result) -> None:
         raise PlanUnusable(
             f"{path} was deleted, moved or replaced while it was being carried out, and its journal with it: stopped.",
             next_move='Put it back, if you can, and run the same command again. If it is lost, run "migrator plan" '
-            "again: what is at the target already is recognized.",
+            "again: copies at the target are recognized.",
         )
 
 
 def plan_trouble(path: Path, error: sqlite3.Error, what: str) -> MigratorError:
-    """SQLite's error, as one that names the plan and a next move. ``what`` failed: "read", "written" or "used"."""
+    """The error for an error of SQLite, with the plan's path and a next move. ``what``: what failed: "read", "written"
+    or "used"."""
     said = str(error)
     if "locked" in said:
         return PlanBusy(f"{path} is in use by another process ({said}).", next_move="Wait for it, then run this again.")
@@ -65,7 +67,7 @@ def plan_trouble(path: Path, error: sqlite3.Error, what: str) -> MigratorError:
 
 
 def check_plan(path: Path, db: sqlite3.Connection, progress: Progress) -> str:
-    """Raises PlanDamaged if the database is no plan, is incomplete or was edited, PlanStale if its format is another
+    """Raises PlanDamaged if the database is not a plan, is incomplete or was edited, PlanStale if its format is another
     one. Which version of migrator made the plan does not matter. Reads all of it, and returns its digest."""
     header: dict[str, str] = dict(db.execute("SELECT key, value FROM header")) if _has_header(db) else {}
     if "format" not in header:

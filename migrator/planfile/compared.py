@@ -1,4 +1,5 @@
-"""Which tables were compared with the old ones already, in an earlier pass over a lake in use, and have not changed.
+"""Finds the tables that were compared with the old ones in an earlier pass over a lake in use and have not changed
+since.
 
 A table has not changed if its metadata names the same files, and each of them has the ETag, in the old place and at the
 target, that it had when the table was compared.
@@ -17,7 +18,7 @@ from migrator.planfile.rows import ROLE_VERSION_HINT, PlannedTable
 
 def table_digests(plan: PlanFile, listed: str) -> dict[int, str]:
     """Id of each table → a digest over its files that hold paths, with their ETags in both places. ``listed``: the
-    table with the listing of the target (:data:`migrator.inventory.listing.TARGET`), which must be of this moment."""
+    table with the listing of the target (:data:`migrator.inventory.listing.TARGET`), which must be new."""
     files = f"""
     SELECT o.table_id, o.bucket, o.key, o.etag, o.target, t.etag FROM objects o LEFT JOIN {listed} t ON t.key = o.target
     WHERE o.table_id IS NOT NULL AND o.{WRITTEN_OR_SAME} AND o.role NOT IN ('', '{ROLE_VERSION_HINT}')
@@ -30,8 +31,8 @@ def table_digests(plan: PlanFile, listed: str) -> dict[int, str]:
 
 
 def counted_before(plan: PlanFile, tables: Iterable[PlannedTable]) -> set[int]:
-    """The ids of those of these tables of whose snapshots all rows were counted in the old place: the table was
-    compared when it had the same metadata file."""
+    """The ids of the tables whose rows were counted for all snapshots in the old place: the table was compared with the
+    same metadata file."""
     known = dict(plan.db.execute("SELECT table_id, metadata FROM compared"))
     return {table.id for table in tables if known.get(table.id) == table.old_metadata}
 

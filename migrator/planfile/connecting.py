@@ -18,9 +18,9 @@ WAIT_SECONDS = 60.0
 """How long to wait for another process that reads or writes the plan."""
 
 IMMUTABLE = "ro&immutable=1"
-"""The mode for a file that nobody can be writing to: SQLite then neither locks it nor looks for a log."""
+"""The mode for a file that nobody can write to: SQLite then neither locks it nor reads a log."""
 MOST_VALUES = 999
-"""How many values one statement may have: every SQLite takes so many."""
+"""How many values one statement may have: every version of SQLite allows this many."""
 
 
 def connect(path: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3.Connection:
@@ -81,8 +81,8 @@ def insert_rows(db: sqlite3.Connection, into: str, rows: Iterable[Sequence[Any]]
 def open_to_read(path: Path) -> Iterator[tuple[sqlite3.Connection, Path, str]]:
     """Yield a connection for reading, and the path and mode for further ones (:func:`connect`).
 
-    SQLite must write beside a database whose last writer was killed or is at work. Where it may not, nobody else can
-    write either, and the file is read as it is. If a write-ahead log lies beside it, a copy of both is read.
+    SQLite must write files next to a database whose last writer was killed or is running. If it may not write there,
+    nobody else can, and the file is read without locks. If there is a write-ahead log, a copy of both files is read.
     """
     db = _readable(path)
     if db is not None:
@@ -97,12 +97,12 @@ def open_to_read(path: Path) -> Iterator[tuple[sqlite3.Connection, Path, str]]:
         shutil.copyfile(path, copy)
         shutil.copyfile(log, f"{copy}-wal")
         with closing(connect(copy, "rw")) as db:
-            db.execute("PRAGMA journal_mode=DELETE")  # folds the log in
+            db.execute("PRAGMA journal_mode=DELETE")  # merges the log into the file
         yield connect(copy, "ro"), copy, "ro"
 
 
 def _readable(path: Path) -> sqlite3.Connection | None:
-    """A plain connection that reads; None where SQLite refuses."""
+    """A read-only connection; None if SQLite cannot read."""
     try:
         db = connect(path, "ro")
         try:
@@ -138,7 +138,7 @@ def begin_writing(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA synchronous=FULL")
     if mode != "wal":
         raise sqlite3.OperationalError("attempt to write a readonly database")
-    # SQLite looks at the permissions of a file only when it writes to it.
+    # SQLite checks the permissions of a file only when it writes to it.
     db.executescript("BEGIN IMMEDIATE; UPDATE header SET value = value WHERE key = 'format'; ROLLBACK;")
 
 

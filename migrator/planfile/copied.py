@@ -1,4 +1,4 @@
-"""What is known of an object once it is copied, and how that was proven: the journal records it."""
+"""The values that the journal records about a copied object, with its proof."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ETAG, CHECKSUM, MD5, SHA256, NONE = PROOFS = ("etag", "checksum", "md5", "sha256
 """
 
 KIND_CHANGED, LOST = CHECKSUMS = ("kind changed", "lost")
-"""What became of the checksum that the server keeps with an object, if the copy does not have it as it was.
+"""How the checksum of a copy differs from that of its source.
 
 - ``kind changed``: the source's is computed from the checksums of its parts (COMPOSITE), the copy's over all bytes
   (FULL_OBJECT).

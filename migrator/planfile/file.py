@@ -1,8 +1,8 @@
 """The plan file: one SQLite database with the plan of a migration and the journal of what has been done.
 
-SQLite because it is transactional, reads any number of rows in flat memory, answers questions in plain SQL, and
-survives a kill at any instant. Planning ends with a digest over all planned rows, which never change afterwards.
-The tables of the journal only grow.
+SQLite because it is transactional, reads any number of rows in flat memory, can be queried with plain SQL, and survives
+a kill at any time. Planning ends with a digest over all planned rows, which never change afterwards. The tables of the
+journal only grow.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PAGE = 10_000
 
 @contextmanager
 def _trouble_named(path: Path, what: str) -> Iterator[None]:
-    """Raise an error of SQLite as one that names the plan. ``what`` is being done to it: "read" or "written"."""
+    """Turn an error of SQLite into one that names the plan. ``what``: what is done to the plan: "read" or "written"."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -71,14 +71,14 @@ class PlanFile:
     """An open plan. ``db`` belongs to the thread that opened it; :meth:`lookup` serves all threads."""
 
     def __init__(self, path: Path, db: sqlite3.Connection, *, read_from: Path | None = None, how: str = "ro") -> None:
-        """``read_from`` and ``how``: where and in which mode further connections read (:func:`connect`)."""
+        """``read_from`` and ``how``: path and mode of further connections for reading (:func:`connect`)."""
         self.path = path
         self.db = db
         self._readers = Readers(read_from or path, how)
         self._held = ExitStack()
         self._held.callback(self._close)
         self._sealed = self._writable = False
-        self._as_checked: tuple[int, ...] | None = None  # state_of the file before it was checked, if known
+        self._as_checked: tuple[int, ...] | None = None  # the file's state_of before it was checked, if known
         self._digest = ""
         self._layout: Layout | None = None
         self._file = path.stat()
@@ -91,7 +91,7 @@ class PlanFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(create_private(path))
         db = connect(path, "rw")
-        # A half-written plan is thrown away, so building needs no rollback journal of its own.
+        # An incomplete plan is deleted, so building needs no rollback journal.
         db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE;")
         db.executescript(SCHEMA)
         return cls(path, db)
@@ -102,8 +102,8 @@ class PlanFile:
         for writing. None opens it for writing if that is allowed, else for reading.
 
         Raises PlanDamaged if it is no plan, is incomplete or was edited; PlanStale if it has another format;
-        PlanUnusable if it cannot be read, or is to be written to and cannot be. Reads all of it: about a second
-        per million objects.
+        PlanUnusable if it cannot be read, or cannot be written although that is required. Reads all of it: about a
+        second per million objects.
         """
         check_is_file(path)
         with ExitStack() as stack:
@@ -123,7 +123,7 @@ class PlanFile:
                     read_only = True
             if read_only:
                 with _trouble_named(path, "read"):
-                    shadow(plan.db, "baselines")  # what a verification measures is known until it ends
+                    shadow(plan.db, "baselines")  # results of a verification are kept in temporary tables until it ends
             plan._held = stack.pop_all()
         return plan
 
@@ -132,7 +132,7 @@ class PlanFile:
         all if it is writable already.
 
         Raises PlanUnusable or PlanBusy if it cannot be written, PlanDamaged or PlanStale as :meth:`open`; PlanStale
-        also if it is another plan now.
+        also if the file is another plan now.
         """
         if self._writable:
             return
@@ -162,14 +162,14 @@ class PlanFile:
         self.db.execute("INSERT INTO header VALUES ('digest', ?)", (digest_of(self.db, Progress()),))
 
     def close(self) -> None:
-        """Close all connections, and fold SQLite's log into the file."""
+        """Close all connections, and merge SQLite's log into the file."""
         self._held.close()
 
     def _close(self) -> None:
         with suppress(sqlite3.Error):
             self._readers.close()
         with suppress(sqlite3.Error):
-            # So that a plan at rest is one file, which can be read where nothing can be written.
+            # So that a closed plan is one file, which can be read in a read-only folder.
             self.db.execute("PRAGMA busy_timeout=0")
             self.db.execute("PRAGMA journal_mode=DELETE")
         with suppress(sqlite3.Error):
@@ -186,12 +186,12 @@ class PlanFile:
     # -- trouble -------------------------------------------------------------------------------------
 
     def check_there(self) -> None:
-        """Raises PlanUnusable if the file that is open no longer has its name: what is written would be lost."""
+        """Raises PlanUnusable if the file that is open no longer has its name: anything written would be lost."""
         check_same_file(self.path, self._file)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Around every write to the journal. Raises PlanUnusable where it cannot be written, or was deleted."""
+        """Use it around writes to the journal. Raises PlanUnusable if the plan cannot be written, or was deleted."""
         try:
             yield
         except sqlite3.Error as error:
@@ -213,12 +213,12 @@ class PlanFile:
         return self._readers.first_row(query, tuple(parameters))
 
     def rows(self, query: str, parameters: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query, in flat memory, on a connection of their own."""
+        """Yield the rows of a query, in flat memory, on a separate connection."""
         with closing(self._reader()) as db:
             yield from db.execute(query, tuple(parameters))
 
     def _reader(self) -> sqlite3.Connection:
-        """A connection of its own. Never one that would create the file, if somebody has deleted it."""
+        """A separate connection for reading. It does not create the file if somebody has deleted it."""
         try:
             return self._readers.connect()
         except sqlite3.Error as error:
@@ -228,7 +228,7 @@ class PlanFile:
     # -- reading -------------------------------------------------------------------------------------
 
     def header(self) -> dict[str, str]:
-        """What the plan says about itself: its layout, servers, catalogs, and how it was made."""
+        """The header of the plan: its layout, servers, catalogs, and how it was made."""
         return dict(self.db.execute("SELECT key, value FROM header"))
 
     @property
@@ -241,8 +241,8 @@ class PlanFile:
 
     def objects(self, where: str = "1", parameters: Iterable[Any] = ()) -> Iterator[PlannedObject]:
         """Yield the objects that an SQL condition (ours, never a user's) selects, in flat memory, by id."""
-        # A connection of its own, so that whoever iterates may write to the journal meanwhile; and page by page,
-        # since a reader that stays keeps the journal's log from being folded in.
+        # A separate connection, so that the caller may write to the journal meanwhile; and page by page, because a long
+        # read prevents SQLite from merging its log.
         query = f"SELECT {OBJECT_COLUMNS} FROM objects WHERE id > ? AND ({where}) ORDER BY id LIMIT {PAGE}"
         last, values = -1, tuple(parameters)
         with closing(self._reader()) as db:
@@ -255,14 +255,14 @@ class PlanFile:
     ) -> Iterator[list[PlannedVersion]]:
         """Yield key by key the older versions that an SQL condition (ours) selects, the oldest first."""
         query = f"SELECT {VERSION_COLUMNS} FROM versions WHERE {where} ORDER BY bucket, key, ordinal"
-        # What is not sealed yet, only the connection that builds it can see.
+        # Only the connection that builds a plan can read it before it is sealed.
         with closing(self._reader()) if sealed else nullcontext(self.db) as db:
             rows = (PlannedVersion(*row) for row in db.execute(query, tuple(parameters)))
             for _, history in groupby(rows, key=lambda version: (version.bucket, version.key)):
                 yield list(history)
 
     def replaceable(self, object_id: int) -> str | None:
-        """The ETag of what may be replaced at the target by this object; None if nothing may. From any thread."""
+        """The ETag of the target's object that this one may replace; None if there is none. From any thread."""
         row = self.lookup("SELECT etag FROM replaceable WHERE object_id = ?", (object_id,))
         return str(row[0]) if row else None
 
@@ -283,18 +283,18 @@ class PlanFile:
 
     @property
     def blocked(self) -> bool:
-        """True if a finding forbids to carry out the plan."""
+        """True if a finding blocks the plan."""
         return self.db.execute("SELECT 1 FROM findings WHERE severity = ? LIMIT 1", (BLOCK,)).fetchone() is not None
 
     def size(self) -> int:
-        """The bytes of the file, with what is not written to the disk yet."""
+        """The size of the file in bytes, including data that is not on disk yet."""
         pages, page = (self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
         return int(pages * page)
 
     # -- building ------------------------------------------------------------------------------------
 
     def add_finding(self, finding: Finding) -> None:
-        """Add a finding, without the passwords that its texts may hold."""
+        """Add a finding, and remove passwords from its texts."""
         self.db.execute(
             "INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?)",
             (

@@ -1,7 +1,7 @@
 """The journal: what has been done to a plan so far. It only grows, and it lives in the plan file.
 
-Written by one thread. Rows are gathered and committed together about once a second, so that a kill at
-any instant loses the record of a second's work at most, and that work is simply done again.
+Written by one thread. Rows are gathered and committed together about once a second, so a kill at any time loses at most
+the record of one second of work, which is done again.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ COMMIT_SECONDS = 1.0
 
 STARTED, COPIED, REWRITTEN, COMPARED, LATE = "started", "copied", "rewritten", "compared", "late-changes"
 NOT_PREPARED = "not-prepared"
-"""A pass over a lake in use has copied, but not rewritten and compared everything; its detail says why."""
+"""A pass over a lake in use has copied, but not rewritten and compared everything; its detail has the reason."""
 CUTOVER_BEGUN, CUTOVER_DONE, VERIFIED, FINISHED = "cutover-begun", "cutover-done", "verified", "finished"
 VERIFY_FAILED = "verify-failed"
-"""A verification could not be carried out; its detail says why. It has proven nothing, and refuted nothing."""
+"""A verification could not be carried out; its detail has the reason. It has no result."""
 ROLLBACK_BEGUN, CATALOG_PUT_BACK, ROLLED_BACK = "rollback-begun", "catalog-put-back", "rolled-back"
 BROUGHT_BACK = "brought-back"
-"""What was committed to one table at the target is in the old place, too; no pointer names it there yet."""
+"""The commits to one table at the target are in the old place, too; no pointer names them there yet."""
 REPAIRED = "repaired"
-"""One table at the target named files in the old buckets, which a writer had committed after the cutover; now it names
-copies of them."""
+"""One table at the target was repaired: it had commits with paths in the old buckets, and now names copies of these
+files."""
 RETIRE_BEGUN, RETIRED = "retire-begun", "retired"
 FENCE_SET, FENCE_LIFTED = "fence-set", "fence-lifted"
-"""Writes to one old bucket are about to be denied by its policy; they are denied no longer. See
+"""Writes to one old bucket are about to be denied by its policy; they are allowed again. See
 :mod:`migrator.cutover.fence`."""
 SETTING_SET, SETTING_UNDONE = "setting-set", "setting-undone"
-"""A setting of the target bucket is about to be changed; it is as before again, or is left as somebody else has changed
-it. See :mod:`migrator.target.settings`."""
+"""A setting of the target bucket is about to be changed; it has its old value again, or somebody else has changed it
+and it was not changed back. See :mod:`migrator.target.settings`."""
 OLD_ENTRIES_REMOVED = "old-entries-removed"
-"""What an old catalog had of tables that moved to another one is removed from it; its detail names these entries."""
+"""The entries of moved tables were removed from an old catalog; its detail names these entries."""
 CATALOG_SWAPPED = "catalog-swapped"
 """All tables of one catalog are cut over; its detail names the catalog and the tables."""
 TABLE_SWAPPED = "table-swapped"
@@ -55,7 +55,8 @@ TABLE_SWAPPED = "table-swapped"
 table."""
 
 UNOPENED = -(1 << 64)
-"""In place of a snapshot id in the baselines: pyiceberg could not open the old table. No snapshot has such an id."""
+"""Used instead of a snapshot id in the baselines: pyiceberg could not open the old table. No snapshot has such an
+id."""
 
 _DONE = "INSERT OR REPLACE INTO done"
 _SINCE_ROLLBACK = f"id > (SELECT coalesce(max(id), 0) FROM events WHERE event = '{ROLLED_BACK}')"
@@ -63,8 +64,8 @@ _SINCE_ROLLBACK = f"id > (SELECT coalesce(max(id), 0) FROM events WHERE event = 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a snapshot was in the old place: its rows and, if it was read for that, the digest over them; or
-    ``trouble``: why it could not be read there, for a reason that stays."""
+    """The result for a snapshot in the old place: the number of rows and, if they were read, the digest over them; or
+    ``trouble``: the permanent reason why it could not be read there."""
 
     rows: int | None = None
     digest: str | None = None
@@ -72,7 +73,7 @@ class Baseline:
 
 
 class Journal:
-    """Records what has been done. Use it as a context manager: leaving it commits what is still open."""
+    """Records what has been done. Use it as a context manager: leaving it commits the open transaction."""
 
     def __init__(self, plan: PlanFile) -> None:
         self._plan = plan
@@ -81,7 +82,7 @@ class Journal:
         self._since = time.monotonic()
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
-        """The object, rewritten, is at the target with this size and ETag."""
+        """Record that a rewritten object is at the target with this size and ETag."""
         with self._plan.writing():
             self._begin()
             insert_rows(self._db, _DONE, [(object_id, size, etag, "")])
@@ -91,9 +92,9 @@ class Journal:
         self._count(1)
 
     def copied(self, copies: Iterable[Copied]) -> None:
-        """These objects are at the target, each with what proves it equal to its source."""
+        """Record that these objects are at the target, with their proofs."""
         rows = [(copy.id, copy.size, copy.etag, copy.proof) for copy in copies]
-        if not rows:  # all of a batch failed: do not open a transaction that no row would commit
+        if not rows:  # all copies of a batch failed: do not open a transaction without rows
             return
         with self._plan.writing():
             self._begin()
@@ -101,25 +102,25 @@ class Journal:
         self._count(len(rows))
 
     def forget(self, object_ids: Iterable[int]) -> None:
-        """These objects are no longer at the target: they are to be copied or rewritten again."""
+        """Remove the record of objects that are no longer at the target, so that they are copied or rewritten again."""
         self._write("DELETE FROM done WHERE object_id = ?", [(object_id,) for object_id in object_ids])
 
     def start_replaceable(self) -> None:
-        """Nothing at the target may be replaced, until :meth:`may_replace` says so."""
+        """Clear the list of objects at the target that may be replaced; :meth:`may_replace` adds to it."""
         self.commit()
         with self._plan.writing():
             self._db.execute("DELETE FROM replaceable")
 
     def may_replace(self, etags: Iterable[tuple[int, str]]) -> None:
-        """(object id, ETag) of what is at the target, is migrator's own, and may be replaced."""
+        """Record (object id, ETag) of objects at the target that migrator wrote and that may be replaced."""
         self._write("INSERT OR REPLACE INTO replaceable VALUES (?, ?)", list(etags))
 
     def versions_done(self, etags: Mapping[int, str]) -> None:
-        """All older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
+        """Record that all older versions of one key are at the target. ``etags``: id in the plan → ETag there."""
         self._write("INSERT OR REPLACE INTO versions_done VALUES (?, ?)", list(etags.items()))
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if not rows:  # do not open a transaction that no row would commit
+        if not rows:  # do not open a transaction without rows
             return
         with self._plan.writing():
             self._begin()
@@ -142,7 +143,8 @@ class Journal:
             log.append(self._db, name, detail)
 
     def baseline(self, table_id: int, snapshot_id: int, baseline: Baseline) -> None:
-        """Record what the snapshot was in the old place. A plan that is open read-only knows it until it is closed."""
+        """Record the result for a snapshot in the old place. If the plan is open read-only, it is kept until the plan
+        is closed."""
         self.commit()
         with self._plan.writing():
             self._db.execute(
@@ -153,8 +155,8 @@ class Journal:
             )
 
     def keep_baselines(self, table_id: int, snapshot_ids: Collection[int]) -> None:
-        """Forget the baselines of the table's other snapshots, and that it was compared: an earlier generation of the
-        plan took them, and the table has been changed since."""
+        """Remove the baselines of the table's other snapshots, and that it was compared: they are from an earlier
+        generation of the plan, and the table has changed since."""
         kept = {_stored(snapshot_id) for snapshot_id in snapshot_ids}
         stored = self._db.execute("SELECT snapshot_id FROM baselines WHERE table_id = ?", (table_id,)).fetchall()
         rows = [(table_id, snapshot_id) for (snapshot_id,) in stored if snapshot_id not in kept]
@@ -162,8 +164,8 @@ class Journal:
         self._write("DELETE FROM compared WHERE table_id = ?", [(table_id,)])
 
     def compared(self, tables: Iterable[tuple[int, str, str]]) -> None:
-        """These tables read as the old ones do: (table id, its old metadata file, digest over its files); see
-        :mod:`migrator.planfile.compared`."""
+        """Record that these tables have the same rows as the old ones: (table id, its old metadata file, digest over
+        its files); see :mod:`migrator.planfile.compared`."""
         self._write("INSERT OR REPLACE INTO compared VALUES (?, ?, ?)", list(tables))
 
     def commit(self) -> None:
@@ -183,7 +185,7 @@ class Journal:
         if error is None:
             self.commit()
             return
-        with suppress(sqlite3.Error, MigratorError):  # why it stopped matters more, and it may be just this
+        with suppress(sqlite3.Error, MigratorError):  # the first error matters more, and may have the same cause
             self.commit()
         with suppress(sqlite3.Error):
             if self._db.in_transaction:
@@ -218,29 +220,29 @@ class Journal:
         return set(self._db.execute(query, (TABLE_SWAPPED,)))
 
     def swapped_among(self, tables: Iterable[PlannedTable]) -> set[int]:
-        """The ids of those of these tables whose pointers in their catalogs are swapped."""
+        """The ids of the given tables whose pointers in their catalogs are swapped."""
         catalogs, single = self.swapped(), self.swapped_tables()
         return {t.id for t in tables if t.catalog in catalogs or (t.catalog, t.namespace, t.name) in single}
 
     def last(self, event: str) -> dict[str, Any]:
-        """The detail of an event the last time that it happened since the last rollback; empty if it did not."""
+        """The detail of the last such event since the last rollback; empty if there is none."""
         query = f"SELECT detail FROM events WHERE event = ? AND {_SINCE_ROLLBACK} ORDER BY id DESC LIMIT 1"
         row = self._db.execute(query, (event,)).fetchone()
         return dict(json.loads(row[0])) if row else {}
 
     def each(self, event: str) -> list[dict[str, Any]]:
-        """The details of an event, each time that it happened since the last rollback."""
+        """The details of all such events since the last rollback."""
         query = f"SELECT detail FROM events WHERE event = ? AND {_SINCE_ROLLBACK} ORDER BY id"
         return [dict(json.loads(detail)) for (detail,) in self._db.execute(query, (event,))]
 
     def first(self, event: str) -> int | None:
-        """When it first happened, in milliseconds since the epoch, whatever was rolled back since."""
+        """When the event first happened, in milliseconds since the epoch, also before a rollback; None if never."""
         query = "SELECT at FROM events WHERE event = ? ORDER BY id LIMIT 1"
         row = self._db.execute(query, (event,)).fetchone()
         return int(log.time_of(row[0]).timestamp() * 1000) if row else None
 
     def last_at(self, event: str) -> datetime | None:
-        """When it happened for the last time since the last rollback; None if it did not."""
+        """When the event last happened since the last rollback; None if it did not."""
         query = f"SELECT at FROM events WHERE event = ? AND {_SINCE_ROLLBACK} ORDER BY id DESC LIMIT 1"
         row = self._db.execute(query, (event,)).fetchone()
         return log.time_of(row[0]) if row else None
@@ -250,13 +252,13 @@ class Journal:
         return [{"at": entry.at, "event": entry.event, **entry.detail} for entry in log.entries(self._db)]
 
     def baselines(self, table_id: int) -> dict[int, Baseline]:
-        """Snapshot id → what it was in the old place."""
+        """Snapshot id → its result in the old place."""
         query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
         return {_loaded(stored): Baseline(*values) for stored, *values in self._db.execute(query, (table_id,))}
 
 
 def _stored(snapshot_id: int) -> int | str:
-    """How a snapshot id is kept: as a number where SQLite can, which has 64 bits with a sign; else as text (DuckDB has
+    """How a snapshot id is stored: as a number if it fits in 64 bits with a sign, otherwise as text (DuckDB has
     written ids up to 2^64). -1 stands for UNOPENED."""
     if snapshot_id == UNOPENED:
         return -1

@@ -1,7 +1,7 @@
-"""The log in a plan file: what happened to the plan, when, who did it, and with which version of migrator.
+"""The log in a plan file: what was done with the plan, when, by whom, and with which version of migrator.
 
-Entries are only appended. Each holds a digest over itself and the digest before it, the first one over the digest of
-the plan, so that an entry that was changed, removed or put in later shows (issue 14).
+Entries are only appended. Each contains a digest of itself and the digest before it, the first one of the digest of the
+plan. So an entry that was changed, removed or inserted later is detected (issue 14).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from migrator._version import __version__
 
 RENEWED = "renewed"
 """The plan was made anew (:mod:`migrator.live.generation`). Its detail: ``digest`` of the new plan, and ``base``, the
-digest of the first one, over which the first entry has its own."""
+digest of the first one, which the digest of the first entry includes."""
 
 _COLUMNS = "id, at, event, detail, who, version"
 _LAST = "SELECT id, digest FROM events ORDER BY id DESC LIMIT 1"
@@ -39,7 +39,7 @@ class Entry:
     version: str
 
     def to_json(self) -> dict[str, Any]:
-        """The entry as in ``migrator log --json``; what belongs to the event stands under "detail"."""
+        """The entry as in ``migrator log --json``; the values of the event are under "detail"."""
         return {
             "number": self.number,
             "at": self.at,
@@ -51,8 +51,8 @@ class Entry:
 
 
 def append(db: sqlite3.Connection, event: str, detail: Mapping[str, Any]) -> None:
-    """Write an entry, in a transaction of its own. ``detail`` must hold no secret. Lets sqlite3.Error through."""
-    db.execute("BEGIN IMMEDIATE")  # the digest before this one must still be the last when it is written
+    """Write an entry, in a separate transaction. ``detail`` must contain no secret. Raises sqlite3.Error."""
+    db.execute("BEGIN IMMEDIATE")  # the entry before must still be the last one when this is written
     try:
         last = db.execute(_LAST).fetchone()
         before = last[1] if last else base(db)
@@ -69,7 +69,7 @@ def append(db: sqlite3.Connection, event: str, detail: Mapping[str, Any]) -> Non
 
 def time_of(at: str) -> datetime:
     """The time of an entry."""
-    return datetime.fromisoformat(at.replace("Z", "+00:00"))  # Python 3.10 does not read the Z
+    return datetime.fromisoformat(at.replace("Z", "+00:00"))  # Python 3.10 does not parse the Z
 
 
 def entries(db: sqlite3.Connection) -> list[Entry]:
@@ -81,8 +81,8 @@ def entries(db: sqlite3.Connection) -> list[Entry]:
 
 
 def first_changed(db: sqlite3.Connection) -> int | None:
-    """The number of the first entry that is not as migrator wrote it, or that follows one that was removed; None if
-    there is none. Entries that were removed from the end do not show here: see :func:`head`."""
+    """The number of the first entry that was changed, or that follows one that was removed; None if there is none.
+    Entries that were removed from the end are not detected here: see :func:`head`."""
     before, planned, renewed = base(db), "", 0
     for expected, (*values, digest) in enumerate(
         db.execute(f"SELECT {_COLUMNS}, digest FROM events ORDER BY id"), start=1
@@ -108,7 +108,8 @@ def head(db: sqlite3.Connection) -> tuple[int, str]:
 
 
 def digest_at(db: sqlite3.Connection, number: int) -> str | None:
-    """The digest of an entry, as :func:`head` returned it when the entry was the last; None if there is no such one."""
+    """The digest of an entry, as :func:`head` returned it when the entry was the last; None if there is no such
+    entry."""
     if number == 0:
         return base(db)
     row = db.execute("SELECT digest FROM events WHERE id = ?", (number,)).fetchone()
@@ -116,15 +117,15 @@ def digest_at(db: sqlite3.Connection, number: int) -> str | None:
 
 
 def base(db: sqlite3.Connection) -> str:
-    """The digest of the plan in its first generation, over which the first entry has its own."""
+    """The digest of the plan in its first generation, which the digest of the first entry includes."""
     query = "SELECT json_extract(detail, '$.base') FROM events WHERE event = ? ORDER BY id LIMIT 1"
     renewed = db.execute(query, (RENEWED,)).fetchone()
     return str(renewed[0]) if renewed else _plan_digest(db)
 
 
 def take_over(source: sqlite3.Connection, db: sqlite3.Connection) -> None:
-    """Copy all entries of the old generation of a plan into the new one, which has none yet, as they are. Then add one
-    that says which plan follows."""
+    """Copy all entries of the old generation of a plan unchanged into the new one, which has none yet. Then add an
+    entry about the new generation."""
     rows = source.execute(f"SELECT {_COLUMNS}, digest FROM events ORDER BY id").fetchall()
     db.executemany(f"INSERT INTO events ({_COLUMNS}, digest) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     append(db, RENEWED, {"base": base(source), "digest": _plan_digest(db)})

@@ -1,7 +1,7 @@
-"""What planning measured of the servers, and the prices that the user gave: two entries in the header of a plan.
+"""The measurements of planning and the user's prices: two entries in the header of a plan.
 
-Estimates are computed from them and from the rows of the plan, so a plan always says the same. Plans of earlier
-versions have neither entry, and read as if nothing had been measured.
+Estimates are computed from them and from the rows of the plan, so they are always the same for a plan. Plans of earlier
+versions have neither entry, which means that nothing was measured.
 """
 
 from __future__ import annotations
@@ -15,33 +15,34 @@ from migrator.config import Prices
 
 MEASURED, PRICES = "measured", "prices"
 """The keys in the header."""
-NEVER_MEASURED = "the plan was made by a version of migrator that measured nothing"
+NEVER_MEASURED = "the plan was made by a version of migrator that did not measure"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What planning measured. Rates are per second; None was not measured."""
+    """The measurements of planning. Rates are per second; None if not measured."""
 
     copies: float | None = None
-    """Small copies, sent at once: CopyObject on one server, PutObject where the target is on another one."""
+    """Small copies, sent at once: CopyObject on one server, PutObject if the target is on another one."""
     reads: float | None = None
     """Small reads, sent at once."""
     seconds_per_read: float | None = None
-    """How long one small read takes where nothing else is asked."""
+    """How long one small read takes while no other request is sent."""
     copied_bytes: float | None = None
-    """Bytes of one large copy: by the server, or written from here where the target is on another server."""
+    """Bytes of one large copy: by the server, or written from here if the target is on another server."""
     read_bytes: float | None = None
     """Bytes of one large read from here."""
     at_once: int = 0
     """How many small requests were sent at once."""
     honours_conditions: bool | None = None
-    """The target refuses a CopyObject over what is there, so that it need not be asked before each copy."""
+    """True if the target refuses a conditional CopyObject over an existing object, so that no request is needed before
+    each copy."""
     whole_keeps_etag: bool | None = None
-    """A copy in one request keeps the ETag of an object that was uploaded in parts."""
+    """True if a copy in one request keeps the ETag of an object that was uploaded in parts."""
     listed: float | None = None
-    """Objects of the old buckets, listed and noted in the plan."""
+    """Objects of the old buckets, listed and written into the plan."""
     table_files: float | None = None
-    """Metadata files, manifest lists and manifests, read and understood."""
+    """Metadata files, manifest lists and manifests, read and parsed."""
     probe_seconds: float = 0.0
     """How long the trial requests took, with their removal."""
     why_not: str = ""
@@ -50,12 +51,12 @@ class Measured:
     """The size of the plan file, without its journal."""
 
     def to_json(self) -> str:
-        """As it stands in the header."""
+        """The value for the header."""
         return json.dumps(asdict(self))
 
     @classmethod
     def of_header(cls, header: Mapping[str, str]) -> Measured:
-        """What the header says. Values that this version does not know are left out."""
+        """The measurements in the header. Values that this version does not know are left out."""
         if MEASURED not in header:
             return cls(why_not=NEVER_MEASURED)
         known = {field.name for field in fields(cls)}

@@ -1,7 +1,7 @@
-"""Where a plan lies: which places can hold one, its lock, its permissions, and how a new plan gets its name.
+"""The path of a plan: which paths are allowed, its lock, its permissions, and how a new plan gets its name.
 
-A plan names every object of a lake, and its journal is the only record of the old catalog pointers. So a plan and
-everything beside it belongs to its owner alone (mode 0600), and nothing that exists is ever overwritten.
+A plan names every object of a lake, and its journal is the only record of the old catalog pointers. So only its owner
+can read a plan and its other files (mode 0600), and no existing file is overwritten.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from migrator.errors import PlanBusy, PlanDamaged, PlanUnusable
 
 PRIVATE = 0o600
 LONGEST_SUFFIX = len(".failed.txt")
-"""The longest name of what lies beside a plan is longer than the plan's by so many bytes."""
+"""By how many bytes the longest name of a plan's other files is longer than the name of the plan."""
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Where to write a new plan; the file there gets the name ``path`` when this context ends without an error.
+    """Yield the path for writing a new plan; the file is renamed to ``path`` when this context ends without an error.
 
-    Raises PlanUnusable if no plan can be written there, PlanDamaged if something is there already, PlanBusy if
-    another process is making a plan of that name. After an error nothing of it is left.
+    Raises PlanUnusable if no plan can be written there, PlanDamaged if the path exists, PlanBusy if another process is
+    making a plan with that name. After an error no file is left.
     """
     check_place(path)
     made = _make_folders(path)
     partial = path.parent / f".{uuid.uuid4().hex}.partial"
     try:
         with plan_lock(path, "is being made by another process."):
-            check_place(path)  # somebody may have made it before we had the lock
+            check_place(path)  # another process may have made it before we had the lock
             try:
                 yield partial
                 _publish(partial, path)
@@ -72,7 +72,7 @@ def check_place(path: Path) -> None:
         _refuse(path, f"{folder} is not a folder")
     with suppress(OSError, ValueError):
         if len(name) + LONGEST_SUFFIX > os.pathconf(folder, "PC_NAME_MAX"):
-            _refuse(path, "its name is too long, together with what is written beside it")
+            _refuse(path, "its name is too long, together with the suffixes of its other files")
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def plan_lock(
 ) -> Iterator[None]:
     """Hold a plan for one process; a kill releases it. Symbolic links to a plan share its lock.
 
-    Raises PlanBusy if another process has it, PlanUnusable if there is no place for a lock.
+    Raises PlanBusy if another process has it, PlanUnusable if the lock cannot be created.
     """
     file = Path(os.path.realpath(path) + ".lock")
     try:
@@ -99,7 +99,7 @@ def plan_lock(
 
 
 def _locked(file: Path) -> int:
-    """Open and lock a file. Whoever releases a lock removes its file, so the one that was locked may be gone."""
+    """Open and lock a file. Releasing a lock removes its file, so the locked file may not exist any more."""
     while True:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
         try:
@@ -115,7 +115,7 @@ def _locked(file: Path) -> int:
 
 
 def create_private(path: Path) -> int:
-    """Create a file that only its owner can read, whatever the umask, and open it. Raises FileExistsError."""
+    """Create a file that only its owner can read, independent of the umask, and open it. Raises FileExistsError."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
     os.fchmod(handle, PRIVATE)
     return handle
@@ -132,7 +132,7 @@ def _make_folders(path: Path) -> list[Path]:
 
 
 def _publish(partial: Path, path: Path) -> None:
-    """Give a finished plan its name. Raises PlanDamaged if something has this name by now."""
+    """Give a finished plan its name. Raises PlanDamaged if the name exists now."""
     try:
         try:
             os.link(partial, path)

@@ -16,8 +16,8 @@ FULL = 1000
 
 
 class _CursorAtBeginning:
-    """Leaves the cursor at the beginning of the line that tqdm draws, in one piece with it: what the terminal shows of
-    Ctrl-C goes over the bar, not into the next line, and is removed with it."""
+    """Moves the cursor to the beginning of the line after each picture of tqdm, in the same write. So the ``^C`` of the
+    terminal overwrites the bar instead of starting a new line, and is removed with it."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -31,9 +31,9 @@ class _CursorAtBeginning:
 
 
 class Bar(_Tqdm):
-    """A bar between two texts; without the bar, if ``share`` is None. It is drawn when it is made."""
+    """A bar between two texts; without the bar, if ``share`` is None. Creating it draws it."""
 
-    monitor_interval = 0  # tqdm needs no thread of its own: whoever uses this says when to draw
+    monitor_interval = 0  # tqdm needs no monitor thread: the caller decides when to draw
 
     def __init__(self, file: TextIO, columns: int, left: str, right: str, share: float | None) -> None:
         self._left, self._right = left, right
@@ -42,7 +42,7 @@ class Bar(_Tqdm):
         super().__init__(total=total, initial=done, file=file, ncols=columns, bar_format=self._form(share), leave=False)
 
     def draw(self, columns: int, left: str, right: str, share: float | None) -> None:
-        """Draw it anew."""
+        """Draw it again."""
         self._left, self._right, self.ncols = left, right, columns
         self.total, self.n = self._numbers(share)
         self.bar_format = self._form(share)
@@ -50,7 +50,7 @@ class Bar(_Tqdm):
 
     @property
     def format_dict(self) -> Any:
-        """What tqdm fills into the form."""
+        """The values for tqdm's format string."""
         return {**super().format_dict, "left": self._left, "right": self._right}
 
     @staticmethod
@@ -63,5 +63,5 @@ class Bar(_Tqdm):
 
 
 def dots_for(file: TextIO) -> str:
-    """What stands for something that is left out, in the characters that this file can have."""
+    """The ellipsis, in characters that this file can encode."""
     return "…" if "utf" in (getattr(file, "encoding", None) or "").lower() else "..."

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 OBJECTS = "objects"
-"""What a stage counts if it does not say so."""
+"""The default unit of a stage."""
 
 
 def _takes_unit(stage: Callable[..., Any]) -> bool:
@@ -37,7 +37,7 @@ class Progress:
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """A subclass that was written before stages had a unit goes on as it is: its ``stage`` is not given one."""
+        """Supports subclasses that were written before stages had a unit: their ``stage`` is called without one."""
         super().__init_subclass__(**options)
         stage = vars(cls).get("stage")
         if stage is not None and not _takes_unit(stage):
@@ -65,7 +65,7 @@ class Progress:
 
 
 class Several(Progress):
-    """Reports to each of these."""
+    """Reports to several progress objects."""
 
     def __init__(self, *progress: Progress) -> None:
         self._all = progress
@@ -90,6 +90,6 @@ class Several(Progress):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with ExitStack() as stack:  # each of them, whatever another one raises
+        with ExitStack() as stack:  # call all of them, even if one raises an error
             for one in self._all:
                 stack.callback(one.__exit__, kind, error, trace)

@@ -1,4 +1,4 @@
-"""What is counted in all processes of a run, wherever it happens."""
+"""Counters over all processes of a run."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class Count:
 
 
 RETRIES = Count()
-"""Requests that were sent again, and work that was done again, because an attempt had failed: by this process and, as
-far as they have reported, by its children (:mod:`migrator.concurrency.processes`)."""
+"""Retries of requests and of other work after a failure: by this process and, as far as they have reported, by its
+children (:mod:`migrator.concurrency.processes`)."""

@@ -33,7 +33,7 @@ def write_line(
     level: str, event: str, *, file: TextIO | None = None, now: Callable[[], datetime] = _utc_now, **fields: Any
 ) -> None:
     """Write one JSON object with the time (UTC), the level, the event and these fields to standard error. Passwords in
-    URLs are left out. Nothing is raised if nobody can read it."""
+    URLs are left out. Raises nothing if standard error cannot be written."""
     moment = now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
     shown = {name: redacted(value) if isinstance(value, str) else value for name, value in fields.items()}
     text = json.dumps({"time": moment, "level": level, "event": event, **shown}, default=str)
@@ -90,7 +90,7 @@ class JsonProgress(Reporter):
         write_line(level, event, file=self._file, now=self._now, **fields, **more)
 
 
-# -- what others write -----------------------------------------------------------------------------------
+# -- output of libraries -----------------------------------------------------------------------------------
 
 
 class _Records(logging.Handler):
@@ -105,8 +105,8 @@ def speaks_json() -> bool:
 
 
 def speak_json() -> Callable[[], None]:
-    """From now on, what libraries log or warn of, and exceptions that nobody catches, are JSON lines. Returns the
-    function that undoes this."""
+    """From now on, log records and warnings of libraries, and uncaught exceptions, are written as JSON lines. Returns
+    the function that undoes this."""
     global _speaks_json
     handler = _Records(logging.WARNING)
     hooks = sys.excepthook, threading.excepthook

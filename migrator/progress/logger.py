@@ -11,9 +11,9 @@ from migrator.progress.wording import counted, last_line, plain_line, size
 
 
 class LoggingProgress(Reporter):
-    """Writes progress to a logger: a line when a stage begins, one now and then, and one when it ends.
+    """Writes progress to a logger: a line when a stage begins, one every ``every`` seconds, and one when it ends.
 
-    A stage that fails is logged as such; the error itself is raised to the caller, who logs it. Everything is logged
+    A failed stage is logged as failed; the error itself is raised to the caller, who logs it. Everything is logged
     by the thread that called migrator.
 
     ``logger``: where to write. ``level``: with which level. ``every``: seconds between two lines of one stage.

@@ -21,7 +21,7 @@ _Value = tuple[tuple[str, ...], float]
 """Labels, without the plan, and a number."""
 
 EVERY = 5.0
-"""Seconds between two files, but for those at the beginning and the end of a stage."""
+"""Seconds between two files, in addition to those at the beginning and the end of a stage."""
 MODE = 0o644
 """Everybody may read it: the node exporter is another user."""
 SUFFIX = ".prom"
@@ -29,8 +29,8 @@ SUFFIX = ".prom"
 
 
 class MetricsFile(Reporter):
-    """Writes a file with the progress of one run; each time a whole one, by renaming. A file that cannot be written
-    during the run does not end it: see :attr:`trouble`.
+    """Writes a file with the progress of one run, each time a complete one by renaming. If it cannot be written during
+    the run, the run continues: see :attr:`trouble`.
 
     ``plan``: the label of all metrics. ``now``: the time of day in seconds; only tests need another one.
     """
@@ -40,7 +40,7 @@ class MetricsFile(Reporter):
         super().__init__(every=EVERY, clock=clock)
         self.plan = plan
         self.trouble: OSError | None = None
-        """Why the file could not be written the last time that it could not be."""
+        """The last error of writing the file; None if there was none."""
         self._path, self._now = path, now
         self._stages: dict[str, Stage] = {}
         self._errors = 0
@@ -57,7 +57,7 @@ class MetricsFile(Reporter):
         except OSError as error:
             raise ConfigError(
                 f"--metrics-file {path} cannot be written: {error.strerror or error}.",
-                next_move="Name a file in a folder that is there and that you may write to.",
+                next_move="Name a file in an existing folder that you may write to.",
             ) from error
 
     def began(self, stage: Stage) -> None:
@@ -92,7 +92,8 @@ class MetricsFile(Reporter):
             self.trouble = error
 
     def _replace(self) -> None:
-        # In the same folder, so that it can be renamed, and without the suffix, so that nobody reads half of it.
+        # In the same folder, so that it can be renamed, and without the suffix, so that the exporter does not read an
+        # incomplete file.
         partial = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             partial.write_bytes(self._text(self))
@@ -111,24 +112,24 @@ class MetricsFile(Reporter):
     def _of_stages(self) -> Iterator[Metric]:
         now, current = self._clock(), self._open[-1] if self._open else None
         unit = [] if current is None else [((current.name, current.unit), 1.0)]
-        yield self._gauge("stage_info", "The stage under way, and what it counts.", unit, "stage", "unit")
+        yield self._gauge("stage_info", "The present stage, and its unit.", unit, "stage", "unit")
         for name, described, value_of in _OF_A_STAGE:
             values = [((s.name,), value) for s in self._stages.values() if (value := value_of(s)) is not None]
             yield self._gauge(name, described, values, "stage")
         pace = current.pace(now) if current is not None else None
         left = [((current.name,), pace.left)] if current and pace and pace.left is not None else []
-        yield self._gauge("stage_seconds_left", "How long the stage under way still takes.", left, "stage")
+        yield self._gauge("stage_seconds_left", "Estimated seconds until the present stage ends.", left, "stage")
         rate, size_rate = (None, None) if pace is None else (pace.rate, pace.size_rate)
         for name, described, each in (
-            ("objects_per_second", "What the stage under way counts, per second.", rate),
-            ("bytes_per_second", "Bytes per second in the stage under way.", size_rate),
+            ("objects_per_second", "Units per second in the present stage.", rate),
+            ("bytes_per_second", "Bytes per second in the present stage.", size_rate),
         ):
             yield self._gauge(name, described, [] if each is None else [((), each)])
 
     def _of_the_run(self) -> Iterator[Metric]:
         retries = RETRIES.total - self._retries_before
         errors = self._errors + sum(stage.failed for stage in self._stages.values())
-        yield self._counter("retries", "Requests and reads that were tried again.", retries)
+        yield self._counter("retries", "Retries of requests and reads.", retries)
         yield self._counter("errors", "Objects, files and versions that could not be done.", errors)
         if self._ended is not None:
             moment, success = self._ended
@@ -138,7 +139,8 @@ class MetricsFile(Reporter):
     def _gauge(self, name: str, described: str, values: Iterable[_Value], *labels: str) -> Metric:
         from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 
-        # What there is to do in all is no counter, as names with _total are: promtool wants those to have no type.
+        # The total of a stage is not a counter, although its name ends with _total: promtool requires such metrics to
+        # have no type.
         kind = UnknownMetricFamily if name.endswith("_total") else GaugeMetricFamily
         family = kind(f"migrator_{name}", described, labels=["plan", *labels])
         for named, value in values:
@@ -162,8 +164,8 @@ def _size_done(stage: Stage) -> float | None:
 
 
 _OF_A_STAGE: tuple[tuple[str, str, Callable[[Stage], float | None]], ...] = (
-    ("stage_objects_done", "What a stage of this run has done, in its unit.", _done),
-    ("stage_objects_total", "What a stage of this run has to do, in its unit.", lambda stage: stage.total),
+    ("stage_objects_done", "Units that a stage of this run has done.", _done),
+    ("stage_objects_total", "Units that a stage of this run has to do.", lambda stage: stage.total),
     ("stage_bytes_done", "Bytes that a stage of this run has done.", _size_done),
     ("stage_bytes_total", "Bytes that a stage of this run has to do.", lambda stage: stage.size_total),
 )

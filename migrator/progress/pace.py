@@ -8,17 +8,17 @@ from dataclasses import dataclass
 LARGE = 1024**2
 """The mean object size, in bytes, above which the time depends on the bytes, and below which on the requests."""
 WINDOW = 30.0
-"""Seconds: rates are those of the last so many, so that a slow start or a pause soon no longer counts."""
+"""Rates are measured over the last this many seconds, so that a slow start or a pause stops counting soon."""
 SAMPLE_SECONDS = 1.0
 """How often a stage notes how far it is."""
 SETTLED = 2.0
-"""Seconds after which a stage has a rate and a time left: before that they would be guesses."""
+"""Seconds after which a stage has a rate and a time left: before that they are not reliable."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """A stage at one moment. ``seconds``: since it began. ``rate``, ``size_rate``: of what it counts, and of bytes, per
-    second. ``left``: seconds. ``share``: what is done, from 0 to 1. None for what is not known."""
+    """The state of a stage. ``seconds``: since it began. ``rate``, ``size_rate``: units and bytes per second. ``left``:
+    seconds. ``share``: the part that is done, from 0 to 1. None for unknown values."""
 
     seconds: float
     rate: float | None = None
@@ -39,7 +39,7 @@ class Stage:
 
     @property
     def by_size(self) -> bool:
-        """True if the time depends on the bytes, so that they are what tells how far the stage is."""
+        """True if the time depends on the bytes, so that progress is measured in bytes."""
         return bool(self.size_total and self.total and self.size_total / self.total > LARGE)
 
     def sample(self, now: float) -> None:
@@ -47,12 +47,12 @@ class Stage:
         last, reached = self._samples[-1], (self.done, self.size)
         if now - last[0] >= SAMPLE_SECONDS and last[1:] != reached:
             self._samples.append((now, *reached))
-        # The window grows while nothing is done: the rate falls then, but there is one.
+        # The window grows while nothing is done: then the rate falls, but is still known.
         while len(self._samples) > 1 and now - self._samples[1][0] >= WINDOW and self._samples[1][1:] != reached:
             self._samples.popleft()
 
     def pace(self, now: float) -> Pace:
-        """How fast it goes at this moment."""
+        """The present state and rate."""
         seconds, share = now - self.begun, self._share()
         since, done, size = self._samples[0]
         if seconds < SETTLED or now <= since or not (self.done or self.size):
@@ -61,7 +61,7 @@ class Stage:
         return Pace(seconds, rate, size_rate if self.size else None, self._left(rate, size_rate), share)
 
     def mean_pace(self, now: float) -> Pace:
-        """How fast it went from its beginning to this moment."""
+        """The state with the mean rate since the beginning."""
         seconds = now - self.begun
         if seconds <= 0:
             return Pace(0.0, share=self._share())

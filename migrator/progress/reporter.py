@@ -1,4 +1,4 @@
-"""What shows stages now and then, also while nothing is done for a long time: the base of all that people see."""
+"""The base class of progress that is shown periodically, also while nothing is done for a long time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Clock = Callable[[], float]
 """Returns the time in seconds."""
 
 TICK = 1.0
-"""Seconds between two looks at a stage that does not move by itself."""
+"""Seconds between two checks of a stage that reports nothing."""
 
 
 class Reporter(Progress):
     """Shows the present stage at most every so many seconds.
 
     Subclasses have :meth:`began`, :meth:`goes_on` and :meth:`ended`; one of them is called at a time. ``every``:
-    seconds. ``clock``: only tests need another one. ``ticking``: a thread sees to it that a stage is also shown while
-    nothing is done; without it, all calls come from the caller's thread.
+    seconds. ``clock``: only tests need another one. ``ticking``: a thread also shows a stage while nothing is done;
+    without it, all calls come from the caller's thread.
     """
 
     def __init__(self, *, every: float, clock: Clock = time.monotonic, ticking: bool = True) -> None:
@@ -44,7 +44,7 @@ class Reporter(Progress):
         """A stage ends, by this error."""
 
     def postpone(self) -> None:
-        """Show nothing for as long as usual."""
+        """Wait ``every`` seconds from now before the stage is shown again."""
         self._due = self._clock() + self._every
 
     # -- for callers ---------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ class Reporter(Progress):
                 self.ended(stage, error)
 
     def close(self, error: type[BaseException]) -> None:
-        """End all stages by this error, which is to be shown now. A generator that it has left may still hold one."""
+        """End all stages by this error, before it is shown. A generator may still have an open stage."""
         with self._lock:
             for stage in reversed(self._open[:]):
                 self.end(stage, error)

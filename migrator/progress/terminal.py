@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from migrator.progress.bar import Bar
 
 REDRAWN, LINE_EVERY = 0.2, 10.0
-"""Seconds between two pictures of a bar, and between two lines."""
+"""Seconds between two updates of a bar, and between two lines."""
 SHORT = 0.5
-"""Seconds: a stage that takes no longer has no bar, which would only flicker."""
+"""Seconds: a shorter stage gets no bar, which would only flicker."""
 COLUMNS = 80
-"""The width of a terminal that does not say how wide it is."""
+"""The width of a terminal whose width is unknown."""
 
 
 class TerminalProgress(Reporter):
     """In a terminal, the present stage has a bar in the last line, which disappears with the stage.
 
-    In a pipe or a file, there is a line every ten seconds about whichever stage is under way, and one at the end of a
-    stage that took ten seconds or more. ``file``: standard error, if it is not given.
+    In a pipe or a file, there is a line every ten seconds about the present stage, and one at the end of a stage that
+    took ten seconds or more. ``file``: by default standard error.
     """
 
     def __init__(self, file: TextIO | None = None, *, clock: Clock = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class TerminalProgress(Reporter):
         self.live = self._file.isatty()
         self._bar: Bar | None = None
         self._drawn = 0
-        """How many columns may be drawn: set before that, because Ctrl-C may come amid it, before there is a bar."""
+        """How many columns may have been drawn. It is set before drawing, because Ctrl-C may interrupt the drawing."""
         super().__init__(every=REDRAWN if self.live else LINE_EVERY, clock=clock)
 
     def began(self, stage: Stage) -> None:
@@ -48,7 +48,7 @@ class TerminalProgress(Reporter):
         if not self.live:
             self._write(plain_line(stage, pace))
         elif pace.seconds >= SHORT:
-            with suppress(OSError, ValueError):  # nothing ends because nobody can see it
+            with suppress(OSError, ValueError):  # an error of the display must not end the run
                 self._draw(stage)
 
     def ended(self, stage: Stage, error: type[BaseException] | None) -> None:
@@ -60,7 +60,7 @@ class TerminalProgress(Reporter):
             self.postpone()
 
     def _draw(self, stage: Stage) -> None:
-        from migrator.progress.bar import Bar, dots_for  # tqdm takes 50 ms to load, which most commands do not need
+        from migrator.progress.bar import Bar, dots_for  # loading tqdm takes 50 ms, and most commands do not need it
 
         # One column stays free: some terminals begin a new line when the last one is filled.
         columns = self._columns() - 1

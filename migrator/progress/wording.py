@@ -48,14 +48,14 @@ def how_far(stage: Stage) -> str:
 
 
 def how_fast(stage: Stage, pace: Pace, unit: str) -> str:
-    """``64/s`` in the unit, or ``85.0 MiB/s`` where the time depends on the bytes; "" if it is not known."""
+    """``64/s`` in the unit, or ``85.0 MiB/s`` if the time depends on the bytes; "" if it is not known."""
     if stage.by_size:
         return "" if pace.size_rate is None else f"{size(pace.size_rate)}/s"
     return "" if pace.rate is None or not stage.unit else f"{speed(pace.rate)}{unit and f' {unit}'}/s"
 
 
 def how_long(stage: Stage, pace: Pace) -> str:
-    """``18 s left``; ``for 18 s``, so far, if that is not known; "" if that may soon be known."""
+    """``18 s left``; ``for 18 s`` (the time so far) if that is not known; "" if it may be known soon."""
     if pace.left is not None:
         return f"{interval(math.ceil(pace.left))} left"
     return "" if stage.total is not None and pace.seconds < SETTLED else f"for {interval(pace.seconds)}"
@@ -68,7 +68,7 @@ def _size_of(stage: Stage) -> str:
 
 
 def plain_line(stage: Stage, pace: Pace) -> str:
-    """All of it in one line: for a log file."""
+    """The state of a stage in one line, for a log file."""
     percent = "" if pace.share is None else f"{int(pace.share * 100)}%"
     long = how_long(stage, pace)
     parts = (percent, how_far(stage), _size_of(stage), how_fast(stage, pace, stage.unit), long)
@@ -76,7 +76,7 @@ def plain_line(stage: Stage, pace: Pace) -> str:
 
 
 def last_line(stage: Stage, pace: Pace, error: str = "") -> str:
-    """What a stage did, in one line. ``error``: what ended it. ``pace``: the mean one."""
+    """The result of a stage in one line. ``error``: the error that ended it. ``pace``: the mean one."""
     end = f"stopped by {error}" if error else "finished"
     done = how_far(stage) if error or stage.done != stage.total else counted(stage.done, stage.unit)
     parts = (done, _size_of(stage) if error else stage.size and size(stage.size), how_fast(stage, pace, stage.unit))
@@ -84,10 +84,10 @@ def last_line(stage: Stage, pace: Pace, error: str = "") -> str:
 
 
 def terminal_line(stage: Stage, pace: Pace, width: int, dots: str = "…") -> tuple[str, str, bool]:
-    """What stands left and right of a bar, and whether there is room for one, in ``width`` columns together.
+    """The texts left and right of a bar, and whether there is room for a bar, in ``width`` columns together.
 
-    A long name is cut, to a quarter of the width at least. Then what matters least is left out: the bytes, the rate,
-    the count, at last the time.
+    A long name is shortened to a quarter of the width or more. Then values are left out in this order: the bytes, the
+    rate, the count, the time.
     """
     percent = "" if pace.share is None else f" {int(pace.share * 100)}%"
     parts = [how_far(stage), _size_of(stage), how_fast(stage, pace, ""), how_long(stage, pace)]
@@ -104,7 +104,7 @@ def terminal_line(stage: Stage, pace: Pace, width: int, dots: str = "…") -> tu
 
 
 def shortened(text: str, width: int, dots: str = "…") -> str:
-    """``text`` in at most ``width`` columns: what is too much is left out in the middle."""
+    """``text`` in at most ``width`` columns; a longer text loses its middle."""
     if len(text) <= width:
         return text
     kept = max(width - len(dots), 0)

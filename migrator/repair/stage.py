@@ -1,8 +1,9 @@
 """The order of a repair: look for tables at the target that name old places, copy what they name, commit.
 
 A compare-and-swap of a table's pointer does not stop an engine that has the table in its cache: it writes its files to
-the old place, and commits them to the table at the target (issue 14). Such a table reads well until the old buckets
-are gone. The repair writes new metadata in which every snapshot names the target, with one more snapshot that says so.
+the old place, and commits them to the table at the target (issue 14). Such a table can be read until the old buckets
+are deleted. The repair writes new metadata in which every snapshot names the target, with one more snapshot that says
+so.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from migrator.target.lease import lease
 from migrator.verifying.same_rows import check_same_rows
 
 SUFFIX = "-repaired"
-"""Ends the name, before the extension, of a file that was written anew beside the one that names the old place."""
+"""Ends the name, before the extension, of the new version of a file that names the old place."""
 TAG = "before-migrator-repair-{}"
-"""The tag of the snapshot before; with its id."""
+"""The tag of the snapshot before the repair; with its id."""
 
 
 @dataclass
@@ -46,7 +47,7 @@ class RepairedTable:
 
     table: str
     snapshots: list[str]
-    """The snapshots that name them: id, time, and what is known of the writer."""
+    """The snapshots that name them: id, time, and the writer if known."""
     old_paths: int
     """How many old paths are named."""
     examples: list[str]
@@ -63,7 +64,7 @@ class RepairedTable:
     not_compared: str = ""
     """Why the rows before and after the repair were not compared; empty if they were."""
     trouble: str = ""
-    """Why it could not be repaired."""
+    """Why it could not be repaired; empty if it was, or if nothing was tried."""
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Repair:
     """What a repair found and did."""
 
     changed: bool
-    """False if it only looked."""
+    """False if nothing was to be changed."""
     checked: int = 0
     """Tables that were changed since the cutover, and were read."""
     tables: list[RepairedTable] = field(default_factory=list)
@@ -82,16 +83,17 @@ class Repair:
         return all(table.new_metadata is not None and not table.trouble for table in self.tables)
 
     def to_json(self) -> dict[str, Any]:
-        """The keys and values of ``migrator repair --json``, but for the plan's path."""
+        """The keys and values of ``migrator repair --json``, without the plan's path."""
         tables = [asdict(table) for table in self.tables]
         return {"ok": self.ok, "changed": self.changed, "checked": self.checked, "tables": tables}
 
 
 def repair_tables(run: Run, *, change: bool) -> Repair:
-    """Repair every table that this plan has cut over and that names old places since. ``change`` False: only look.
+    """Repair every table that this plan has cut over and that names old places since.
 
-    A table that cannot be repaired stops no other one: see ``trouble``. May be repeated after any interruption. Raises
-    MigrationFailed if the plan is not cut over, PlanBusy if another run holds the target.
+    ``change`` False: only find them. If a table cannot be repaired, the others still are: see ``trouble``. May be
+    repeated after any interruption. Raises MigrationFailed if the plan is not cut over, PlanBusy if another run holds
+    the target.
     """
     if not run.journal.has(CUTOVER_DONE):
         run.guard.check_not_superseded()
@@ -129,7 +131,7 @@ def _look(run: Run, place: TablePlace, *, change: bool) -> RepairedTable | None:
         report.old_paths, report.examples = stale.count, stale.examples
         if change:
             _commit(run, place, data, stale, report)
-    except Occupied as error:  # it may speak of the options of relocate
+    except Occupied as error:  # its next move may be about the options of relocate
         report.trouble = f"{error.message} Move that object away, and run the same command again."
     except MigratorError as error:
         report.trouble = f"{error.message} {error.next_move}".strip()
@@ -137,7 +139,7 @@ def _look(run: Run, place: TablePlace, *, change: bool) -> RepairedTable | None:
 
 
 class _ToTheTarget:
-    """The route of what names the old place; see :class:`migrator.rewriting.table_mover.Route`."""
+    """The route of the files that name the old place; see :class:`migrator.rewriting.table_mover.Route`."""
 
     def __init__(self, run: Run, stale: StaleFiles) -> None:
         self._run, self._layout, self._stale = run, run.layout, stale
@@ -153,7 +155,7 @@ class _ToTheTarget:
         return with_suffix(new, SUFFIX) if path in self._stale.rewritten else new
 
     def known(self, path: str) -> KnownFile | None:
-        """What names no old place stays where it is; what the plan has moved to the target is there."""
+        """Files that name no old place stay where they are; files that the plan has moved are at the target."""
         if path in self._stale.rewritten:
             return None
         if not is_old(self._layout, path):
@@ -189,7 +191,7 @@ def _commit(run: Run, place: TablePlace, data: bytes, stale: StaleFiles, report:
 
 def _compare(run: Run, stale: StaleFiles, report: RepairedTable, new: str) -> str:
     """Each snapshot that named the old place has the same number of rows by the new metadata, as pyiceberg counts them.
-    Returns why that was not compared. Raises MigrationFailed if it is not so."""
+    Returns why that was not compared. Raises MigrationFailed if the numbers differ."""
     if stale.in_deletes:
         return "deletes that named old paths take effect now"
     both = (report.metadata, "before the repair"), (new, "after it")
@@ -204,7 +206,7 @@ def _with_snapshot(run: Run, stale: StaleFiles, report: RepairedTable, data: byt
     if current is None or current.manifest_list is None:
         return data
     report.snapshot_id, report.tag = secrets.randbits(62) | 1, TAG.format(current.snapshot_id)
-    # A list of its own: when the snapshot before is expired, engines delete its list.
+    # A new manifest list: engines delete the list of the snapshot before when that snapshot expires.
     at = place_in_s3(current.manifest_list)
     own = f"{current.manifest_list.rpartition('/')[0]}/snap-{report.snapshot_id}-1-{uuid.uuid4()}.avro"
     to = place_in_s3(own)
@@ -222,7 +224,7 @@ def _with_snapshot(run: Run, stale: StaleFiles, report: RepairedTable, data: byt
 
 
 def _next_metadata(uri: str) -> Location:
-    """The name of the next metadata file beside this one, as engines would choose it."""
+    """The name of the next metadata file in the same folder, as engines would choose it."""
     at = place_in_s3(uri)
     folder, _, name = at.key.rpartition("/")
     version, (_, dot, extension) = (metadata_version(name) or 0) + 1, name.partition(".")

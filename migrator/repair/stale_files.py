@@ -1,4 +1,5 @@
-"""Which files of a table at the target name the old place? Written by engines that had the old table in their cache."""
+"""Finds the files of a table at the target that name the old place. Engines that had the old table in their cache wrote
+them."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from migrator.run import Run
 
 @dataclass
 class StaleFiles:
-    """What of one table names the old place, or depends on what does."""
+    """The files of one table that name the old place, or that refer to such files."""
 
     snapshots: list[Snapshot] = field(default_factory=list)
     """Those whose files name the old place."""
@@ -33,7 +34,7 @@ class StaleFiles:
     """How many old paths are named, in all."""
 
     def note(self, path: str) -> None:
-        """An old path is named."""
+        """Count an old path, and keep it if it is among the first."""
         self.count += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append(path)
@@ -93,16 +94,16 @@ class _Search:
         return any(path in self._named or is_old(self._layout, path) for path in named)
 
     def _name(self, path: str) -> None:
-        """This file names the old place. At the target it is written anew; elsewhere it is moved to the target, beside
-        the copy that the plan made of it when no table named it yet."""
+        """This file names the old place. At the target it is written again under another name. In the old place it is
+        moved to the target; the plan may already have a copy of it there, made when no table named it yet."""
         self._named.add(path)
         planned = object_named(self._run.plan, path)
         if not is_old(self._layout, path) or (planned is not None and planned.role == ""):
             self._stale.rewritten.add(path)
 
     def _unknown(self, paths: Iterable[str]) -> list[str]:
-        """Those that this plan has not rewritten: what it has rewritten names no old place. It copied, as it was, what
-        no table named while planning: a commit may have been under way."""
+        """The paths of files that this plan has not rewritten: a rewritten file names no old place. A file that no
+        table named while planning was copied without rewriting; it may belong to a commit in progress."""
 
         def rewritten(path: str) -> bool:
             at = Location.parse(path)

@@ -1,4 +1,5 @@
-"""Reports: what a plan, a migration or a verification means, as text for people and as JSON. Pure: no I/O.
+"""Reports: plans, migrations and verifications as text for people and as JSON.
 
-``describe`` reads a plan file. Each report has a module; ``rendering`` makes lines and tables of it.
+Only ``describe`` and the modules that it uses read a plan file. Each report has a module; ``rendering`` turns reports
+into lines and tables.
 """

@@ -1,8 +1,8 @@
 """How long a plan took to carry out, from the events in its log. Pure.
 
-A stage lasts from the event before it to its own. A run begins with ``started``; what an interrupted run did after its
-last event, and the time until the next run, is not counted. Of a plan that was made anew, only the last generation
-counts: the estimates are of that one.
+A stage lasts from the event before it to its own. A run begins with ``started``; the work of an interrupted run after
+its last event, and the time until the next run, are not counted. If a plan was made anew, only the last generation
+counts, because the estimates are for that one.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ ENDS = {
 LAST = (COMPARED, NOT_PREPARED)
 """The last event of a run that ended as it should, before the cutover."""
 IDLE_SECONDS = 5.0
-"""If so much more time has passed than an event says that it took, a run was interrupted in between."""
+"""If this much more time has passed than the duration in an event, a run was interrupted in between."""
 
 
 def actual(events: Iterable[Mapping[str, Any]], estimated: SecondsEstimate | None) -> ActualDescription | None:
-    """What the runs since the last rollback took; None if the plan is not finished. ``events``: with ``event``, ``at``
-    and the keys of their details."""
+    """How long the runs since the last rollback took; None if the plan is not finished. ``events``: with ``event``,
+    ``at`` and the keys of their details."""
     seconds: dict[str, float] = {}
     runs, before, finished, complete, last = 0, None, False, True, ""
     for event in events:

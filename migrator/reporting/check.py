@@ -13,7 +13,7 @@ from migrator.reporting.findings import EXPLAIN, grouped_findings
 from migrator.reporting.rendering import Grid, Report, line, size
 
 SHOWN = 20
-"""How many folders inside of a folder, and how many places of one code, are shown."""
+"""How many folders inside a folder, and how many places of one code, are shown."""
 OUTSIDE = ("stray-object", "stray-folder", "misplaced-table", "loose-object", "no-checkpoint")
 STRUCTURE = ("target-bucket-missing", "not-migrated", "checkpoint-incomplete", "folder-missing", "old-bucket")
 LAYERS = ("new-layer",)
@@ -48,7 +48,7 @@ def _section(title: str, findings: list[Finding]) -> Report:
 
 
 def _asked(check: LakeCheck) -> str:
-    """What was looked at."""
+    """The line that says what was read."""
     catalogs = f"catalogs: {', '.join(check.catalogs)}" if check.catalogs else "no catalog was given"
     gone = sum(state == GONE for state in check.old_buckets.values())
     old = f"{gone} of {counted(len(check.old_buckets), 'old bucket')} gone"
@@ -75,7 +75,7 @@ def _inside(folder: Folder) -> Iterator[Row]:
 
 
 def _what(folder: Folder, part: Part) -> str:
-    """What a folder inside of an expected folder is."""
+    """The description of a folder inside an expected folder."""
     if folder.kind == WAREHOUSE:
         return "namespace" if part.name.endswith(DATABASE) else "folder"
     if folder.kind == LOGS:
@@ -92,7 +92,7 @@ def _of_stream(stream: Stream) -> str:
     if stream.of_flink:
         return "stream of Flink"
     batches = f"{stream.batches:,} {'batch' if stream.batches == 1 else 'batches'}"
-    return "stream, not whole" if stream.trouble else f"stream, {batches}"
+    return "stream, incomplete" if stream.trouble else f"stream, {batches}"
 
 
 def check_json(check: LakeCheck) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Describes a plan file: as one dictionary for JSON, as a status, and as the list of what its user must change."""
+"""Describes a plan file: as one dictionary for JSON, as a status, and as the list of changes that its user must
+make."""
 
 from __future__ import annotations
 
@@ -86,15 +87,15 @@ class StatusSummary:
     tables: list[dict[str, Any]]
     """The tables whose pointers change: ``table``, ``catalog``, and ``cut_over``, which is true once that is done."""
     target_catalogs: dict[str, str] = field(default_factory=dict)
-    """Catalog → the one to which its tables move; empty where pointers change in the catalog itself."""
+    """Catalog → the one to which its tables move; empty if pointers change in the catalog itself."""
     seconds_left: SecondsEstimate | None = None
-    """How long the rest of the work takes by the plan's estimates; None where nothing is left, or it is not known."""
+    """How long the rest of the work takes by the plan's estimates; None if nothing is left, or if it is not known."""
     superseded_by: str | None = None
     """The newer plan that was carried out at the target, if there is one."""
     copy_carried_out: str | None = None
-    """The copy of this plan that was cut over, or rolled back, without the log of this one; None if there is none."""
+    """The copy of this plan file that was cut over or rolled back, if there is one; the log of this file lacks that."""
     not_checked: str | None = None
-    """What could not be found out, and why."""
+    """What could not be checked, and why."""
 
     @property
     def can_roll_back(self) -> bool:
@@ -169,7 +170,7 @@ def _is_to_write(actions: Actions) -> bool:
 
 
 def describe_estimates(plan: PlanFile) -> EstimatesDescription:
-    """What the plan takes, and once it is finished, what it took."""
+    """The estimates of the plan, and once it is finished, the actual time."""
     header = plan.header()
     measured = Measured.of_header(header)
     estimated = estimates(workload_of(plan, header, measured), measured, prices_of(header))
@@ -178,7 +179,7 @@ def describe_estimates(plan: PlanFile) -> EstimatesDescription:
 
 
 def _later(plan: PlanFile, tables: Iterable[PlannedTable]) -> dict[str, int]:
-    """What stays for a later wave."""
+    """The number of tables, objects and bytes that stay for a later wave."""
     objects, size = count_objects(plan.db, f"role = '{ROLE_LATER}'")
     return {"tables": sum(table.state == LATER for table in tables), "objects": objects, "bytes": size}
 
@@ -200,7 +201,7 @@ def _inventories(header: dict[str, str]) -> list[InventoryDescription]:
 
 
 def _servers(header: dict[str, str]) -> ServerDescription:
-    """Where the old buckets and the target are, and whether the bytes go through this machine."""
+    """The servers of the old buckets and of the target, and whether the bytes go through this machine."""
     return {
         "endpoint_url": header["endpoint_url"],
         "region": header["region"] or None,
@@ -268,7 +269,7 @@ def _pointers_changed(plan: PlanFile, journal: Journal, hints: int) -> tuple[lis
 
 
 def _seconds_left(plan: PlanFile, share: float) -> SecondsEstimate | None:
-    """``share``: that of the objects that are not at the target yet."""
+    """The estimated time left. ``share``: the part of the objects that is not at the target yet."""
     return seconds_left(describe_estimates(plan)["seconds"], share)
 
 
@@ -288,7 +289,7 @@ def changes(plan: PlanFile) -> list[Change]:
     staying = {table.catalog for table in plan.tables() if table.state == LATER}
     for name, warehouse in json.loads(header["warehouses"]).items():
         if name in staying:
-            continue  # its other tables are still there
+            continue  # its other tables are still in the old place
         new = plan.layout.map_uri(warehouse)
         if new is not None and new != warehouse:
             found.append(Change(f"spark.sql.catalog.{name}.warehouse", warehouse, new))
@@ -421,7 +422,7 @@ def _table(table: PlannedTable, files: int, size: int, blocking: set[str]) -> Ta
 
 
 def _checkpoints(plan: PlanFile) -> list[str]:
-    """The roots of streaming checkpoints: where `metadata` lies beside `offsets/`."""
+    """The roots of streaming checkpoints: folders with a file `metadata` and a folder `offsets/`."""
     root = "substr(o.key, 1, length(o.key) - 8)"  # "" for a bucket, else with the slash at its end
     offsets = below("x.key", f"{root} || 'offsets'")
     query = (

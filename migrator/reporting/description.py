@@ -19,7 +19,7 @@ Actions = dict[str, dict[str, int]]
 
 
 class ServerDescription(TypedDict):
-    """Where the old buckets and the target are, and whether the bytes go through this machine."""
+    """The servers of the old buckets and of the target, and whether the bytes go through this machine."""
 
     endpoint_url: str
     region: str | None
@@ -85,14 +85,14 @@ class TableDescription(TypedDict):
 
 
 class RequestsEstimate(TypedDict):
-    """How many requests of one kind. ``exact``: only repeated requests can change it."""
+    """How many requests of one kind. ``exact``: only retries can change the number."""
 
     count: int
     exact: bool
 
 
 class SecondsEstimate(TypedDict):
-    """How long something takes: most likely, and from the shortest to the longest time to reckon with."""
+    """How long something takes: the most likely, the shortest and the longest time."""
 
     low: float
     likely: float
@@ -108,7 +108,8 @@ class BytesEstimate(TypedDict):
 
 
 class MeasuredDescription(TypedDict):
-    """What planning measured with trial requests; None where it did not. ``why_not``: why copies were not measured."""
+    """What planning measured with trial requests; None if it did not measure it. ``why_not``: why copies were not
+    measured."""
 
     copies_per_second: float | None
     reads_per_second: float | None
@@ -130,8 +131,8 @@ class CostEstimate(TypedDict):
 
 
 class ActualDescription(TypedDict):
-    """What carrying out the plan took, by its log. ``complete`` False: a run was interrupted, and what it did after its
-    last entry is not counted. ``as_estimated``: the total is within the estimated range."""
+    """How long carrying out the plan took, by its log. ``complete`` False: a run was interrupted, and its work after
+    its last entry is not counted. ``as_estimated``: the total is within the estimated range."""
 
     seconds: dict[str, float]
     runs: int
@@ -140,7 +141,7 @@ class ActualDescription(TypedDict):
 
 
 class EstimatesDescription(TypedDict):
-    """What carrying out a plan takes. ``seconds`` and ``seconds_unknown`` are by stage, with a ``total``."""
+    """The estimates for carrying out a plan. ``seconds`` and ``seconds_unknown`` are by stage, with a ``total``."""
 
     requests: dict[str, RequestsEstimate]
     bytes: BytesEstimate
@@ -154,7 +155,7 @@ class EstimatesDescription(TypedDict):
 
 
 class PlanDescription(ServerDescription):
-    """Everything that a plan says, except for its objects one by one."""
+    """Everything in a plan except its object rows."""
 
     plan: str
     format: int

@@ -1,10 +1,10 @@
-"""What carrying out a plan takes: requests, bytes, time, money. Pure: from the sums of a plan, from what planning
-measured, and from the user's prices.
+"""Estimates the requests, bytes, time and money for carrying out a plan. Pure: computed from the sums of a plan, the
+measurements of planning, and the user's prices.
 
-**Requests.** Those for the lake's own objects follow from the plan. A kind is ``exact`` where nothing but repeated
-requests can change it. The others are estimates: reading tables depends on their manifests, listing on their folders.
-On the lakes that were measured they were right within a factor of :data:`FACTOR`. All holds for the options as they
-are by default: ``--verify-content always`` reads every object twice more.
+**Requests.** Those for the lake's own objects follow from the plan. A kind is ``exact`` if only retries can change it.
+The others are estimates: reading tables depends on their manifests, listing on their folders. On the lakes that were
+measured they were right within a factor of :data:`FACTOR`. The estimates assume the default options: ``--verify-content
+always`` reads every object twice more.
 
 **Time.** Every stage has a low, a likely and a high number of seconds.
 
@@ -12,12 +12,12 @@ are by default: ``--verify-content always`` reads every object twice more.
   at once than planning does, which may make it :data:`FASTER` times as fast; a busy server, the journal and large
   folders may make it :data:`SLOWER` times as slow. Bytes: one copy at a time is the slowest, up to :data:`STREAMS` at
   once the fastest.
-- Where only reads were measured, a copy may cost the server as much as a read or ten times as much.
+- If only reads were measured, a copy is assumed to cost the server from as much as a read to ten times as much.
 - *Rewriting* reads each file as planning did, and writes it.
 - *Comparing* and *verifying* list the target, read the files of the tables, and count the rows of every snapshot, one
-  after the other: each read takes at least as long as one read by itself.
+  after the other: each read takes at least as long as a single read.
 
-Low and high multiply the likely time by :data:`RANGE` where nothing better is known.
+If nothing better is known, the low and the high time are the likely time multiplied by :data:`RANGE`.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ RANGE = (0.4, 3.0)
 PAGE = 1000
 """Keys in a page of a listing."""
 OWN_REQUESTS = 45
-"""Requests for migrator's own objects: its lock, its records, its trials of what the server can do."""
+"""Requests for migrator's own objects: its lock, its records, its test requests."""
 START_SECONDS = 0.3
-"""What a stage takes that has anything to do: connections, and the journal."""
+"""Seconds for starting a stage with work: connections, and the journal."""
 READER_SECONDS = 1.0
-"""The first use of pyiceberg in a run: it is imported."""
+"""Seconds for importing pyiceberg, at its first use in a run."""
 CPU_PER_READ = 0.003
 """Seconds of our own work for each file that pyiceberg reads."""
 JOURNAL_ROW = 58
@@ -56,7 +56,7 @@ GIB = 1 << 30
 DAYS_IN_A_MONTH = 365 / 12
 
 WRITES = ("list", "put", "copy", "part_copy", "part_put", "begin_upload", "finish_upload", "own")
-"""The kinds of requests that are billed as writes. ``own`` counts as such: most of them are."""
+"""The kinds of requests that are billed as writes. ``own`` is among them, because most of these requests are writes."""
 READS = ("get", "head", "get_tags")
 STAGES = ("copying", "rewriting", "comparing", "cutover", "verifying")
 
@@ -83,11 +83,11 @@ class Range:
 
 
 class Unknown(Exception):
-    """How long a stage takes is not known; the text says why, as a part of a sentence."""
+    """The duration of a stage is not known; the text says why, as a part of a sentence."""
 
 
 def estimates(work: Workload, measured: Measured, prices: Prices | None) -> EstimatesDescription:
-    """The estimates, without what the run took: that is known afterwards."""
+    """The estimates, without the actual time, which is known afterwards."""
     requests = _requests(work, measured)
     seconds, unknown = _seconds(work, measured)
     mean = work.rewritten_bytes / work.rewritten if work.rewritten else 0
@@ -119,8 +119,8 @@ def estimates(work: Workload, measured: Measured, prices: Prices | None) -> Esti
 
 
 def seconds_left(seconds: Mapping[str, SecondsEstimate | None], share: float) -> SecondsEstimate | None:
-    """What is left of these estimates if ``share`` of the objects is still to be copied or rewritten; None if that is
-    not known."""
+    """The part of these estimates that is left if ``share`` of the objects is still to be copied or rewritten; None if
+    that is not known."""
     left = Range()
     for stage in STAGES:
         estimate = seconds[stage]
@@ -137,7 +137,7 @@ def seconds_left(seconds: Mapping[str, SecondsEstimate | None], share: float) ->
 def _requests(work: Workload, measured: Measured) -> dict[str, RequestsEstimate]:
     streamed, whole, split, parts = work.streamed, work.whole, work.split, work.parts
     exact = not (work.versions or work.markers or work.unsure)
-    if streamed and measured.copies is None:  # boto3 may have to copy them, with requests of its own
+    if streamed and measured.copies is None:  # boto3 may have to copy them, with other requests
         exact = False
     counts = {
         "list": (_listings(work, measured), False),
@@ -165,8 +165,8 @@ def _pages(objects: int) -> int:
 
 
 def _listings(work: Workload, measured: Measured) -> int:
-    """The target before the copies, before the cutover and, where there is one, after it; the old buckets once; and
-    where the server ignores conditions, the places of many copies at once."""
+    """Listings: the target before the copies, before the cutover and, if there is one, after it; the old buckets once;
+    and if the server ignores conditions, the places of many copies at once."""
     if not _anything(work):
         return 0
     target = _pages(work.at_target) + _pages(work.at_target) * (2 if work.pointers else 1)
@@ -229,7 +229,7 @@ def _copying(work: Workload, measured: Measured) -> Range:
 
 
 def _bytes(work: Workload, measured: Measured) -> Range:
-    """What the bytes take beside the requests."""
+    """The time for the bytes, in addition to the requests."""
     size = work.copied_bytes + work.version_bytes
     rates = [measured.copied_bytes, *([measured.read_bytes] if work.streamed else [])]
     if all(rates):
@@ -255,7 +255,7 @@ def _listing(objects: int, measured: Measured) -> float:
 
 
 def _reading(work: Workload, measured: Measured, times: int) -> Range:
-    """The files of the tables, and ``times`` the rows of all snapshots."""
+    """The time to read the files of the tables once, and the rows of all snapshots ``times`` times."""
     if not work.tables:
         return Range()
     if not measured.table_files:

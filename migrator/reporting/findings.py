@@ -14,7 +14,7 @@ PLACES = 3
 """How many places are shown for each code."""
 
 
-EXPLAIN = '  "migrator explain CODE" says what a finding means and what to do.'
+EXPLAIN = '  "migrator explain CODE" shows what a finding means and what to do.'
 
 
 def finding_lines(findings: Sequence[FindingDescription]) -> Report:

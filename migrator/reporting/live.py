@@ -20,7 +20,7 @@ TABLES = 20
 
 
 def copy_report(done: Migration, plan: PlanDescription) -> Report:
-    """What a pass copied, and what comes next."""
+    """What a pass copied, and what to do next."""
     name, result = shlex.quote(printable(plan["plan"])), done.outcome
     versions = f", {counted(result.copied_versions, 'older version')}" if result.copied_versions else ""
     copied = f"Copied {counted(result.copied, 'object')} ({size(result.copied_bytes)}){versions}."
@@ -30,7 +30,7 @@ def copy_report(done: Migration, plan: PlanDescription) -> Report:
         report.append(line(f"Left to the cutover: {done.not_prepared}", style="yellow"))
     elif done.outcome.rewritten:
         files = counted(result.rewritten, "file")
-        report.append(line(f"Rewrote {files} and compared their tables, so that the cutover need not."))
+        report.append(line(f"Rewrote {files} and compared their tables, so that the cutover has less to do."))
     return [
         *report,
         *not_compared(done.compared),
@@ -43,11 +43,11 @@ def copy_report(done: Migration, plan: PlanDescription) -> Report:
 def cutover_question(plan: PlanDescription) -> str:
     """What ``cutover`` asks before it starts."""
     pointers = counted(plan["pointers"]["total"], "pointer")
-    return f"Wait until nobody writes any more, copy what is new, and change {pointers}, now?"
+    return f"Wait until nobody writes, copy what is new, and change {pointers}, now?"
 
 
 def cutover_report(done: LiveCutover, plan: PlanDescription) -> Report:
-    """The report of the migration, with how long writers were held up."""
+    """The report of the migration, and how long the writers had to wait."""
     report = [*migration_report(done.migration, plan), *map(line, done.fence.lines)]
     if done.quiet_since is None or not done.held_up:
         return report
@@ -57,7 +57,7 @@ def cutover_report(done: LiveCutover, plan: PlanDescription) -> Report:
     return [
         *report,
         line(),
-        line(f"Writers were held up for {longest:,.1f} s, from {done.quiet_since:%H:%M:%S} UTC on.", style="bold"),
+        line(f"Writers had to wait {longest:,.1f} s, from {done.quiet_since:%H:%M:%S} UTC on.", style="bold"),
         Grid(("table", "seconds until its pointer changed"), [(n, f"{s:,.1f}") for n, s in rows], numbers=(1,)),
         *([line(f"  … and {more:,} more")] if more else []),
     ]

@@ -1,4 +1,4 @@
-"""The report of ``migrator log``: everything that happened to a plan, and whether the log is as it was written."""
+"""The report of ``migrator log``: everything that was done with a plan, and whether the log was changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_VALUE = 200
 
 @dataclass(frozen=True)
 class PlanLog:
-    """The log of a plan. ``changed``: what about it is not as migrator wrote it; empty if nothing is. ``not_checked``:
+    """The log of a plan. ``changed``: how it differs from what migrator wrote; empty if it does not. ``not_checked``:
     why it could not be compared with the target's record; None if it was."""
 
     plan: str
@@ -30,7 +30,7 @@ class PlanLog:
 
     @property
     def intact(self) -> bool:
-        """False if an entry was changed, removed or put in."""
+        """False if an entry was changed, removed or inserted."""
         return not self.changed
 
     def to_json(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def log_report(found: PlanLog) -> Report:
     if found.changed:
         report.append(line(f"The log was changed: {found.changed}.", style="red"))
     else:
-        report.append(line(f"The log is as it was written: {len(rows):,} entries, chained by SHA-256.", style="green"))
+        report.append(line(f"The log was not changed: {len(rows):,} entries, chained by SHA-256.", style="green"))
     if found.not_checked:
         report.append(line(f"Not compared with the target's record: {found.not_checked}", style="yellow"))
     return report
@@ -72,7 +72,7 @@ def moment(at: str) -> str:
 
 
 def numbers_of(event: str, detail: Mapping[str, Any]) -> str:
-    """The detail of an entry in one line."""
+    """The details of an entry in one line."""
     if event == COPIED:
         proofs = ", ".join(f"{proof} {count:,}" for proof, count in detail["proofs"].items())
         objects, versions = counted(detail["objects"], "object"), counted(detail["versions"], "older version")

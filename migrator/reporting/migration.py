@@ -26,7 +26,7 @@ CHECKSUMS = {
 
 
 def migration_report(migration: Migration, plan: PlanDescription) -> Report:
-    """How a migration ended, and what is left to do by hand. ``plan``: as described before the migration."""
+    """How a migration ended, and what the user must do now. ``plan``: as described before the migration."""
     name = shlex.quote(printable(plan["plan"]))
     if migration.nothing_to_do:
         verify = line(f"To verify: migrator verify {name}")
@@ -78,7 +78,7 @@ def plan_command(plan: PlanDescription) -> str:
 
 
 def _done(done: RunResult, plan: PlanDescription) -> Report:
-    """What this run did, in the numbers of the plan."""
+    """What this run did, compared with the numbers in the plan."""
     older = ""
     if done.copied_versions:
         older = f", {counted(done.copied_versions, 'older version')} ({size(done.copied_version_bytes)})"
@@ -93,7 +93,7 @@ def _done(done: RunResult, plan: PlanDescription) -> Report:
 
 
 def proof_lines(done: RunResult) -> Report:
-    """What proves the copies equal to their sources, and the checksums that did not arrive as they were."""
+    """The proofs of the copies, and the checksums that changed."""
     report: Report = []
     if done.proofs:
         proofs = ", ".join(f"{proof} {count:,}" for proof, count in done.proofs.most_common())
@@ -106,13 +106,13 @@ def proof_lines(done: RunResult) -> Report:
 
 
 def _next_after_no_cutover(plan: PlanDescription, name: str) -> Report:
-    """What to do after ``migrate --no-cutover``. The first way also works if the lake was written to meanwhile."""
+    """What to do after ``migrate --no-cutover``. Making a new plan also works if the lake was written to meanwhile."""
     return [
         line("No cutover yet: readers and writers still use the old buckets."),
         line("Next, once all writers have stopped, plan again and migrate the new plan:", style="bold"),
         unwrapped(f"  {plan_command(plan)} -o NEW.db"),
         unwrapped("  migrator migrate NEW.db"),
         line("That copies and rewrites only what is new."),
-        line("If nothing was written to the old buckets since this plan was made, you can migrate it as it is:"),
+        line("If nothing was written to the old buckets since this plan was made, you can migrate this plan:"),
         unwrapped(f"  migrator migrate {name}"),
     ]

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def new_lake_report(made: MadeLake) -> Report:
-    """What a new lake gets, or has got."""
+    """What a new lake gets, or was given."""
     new, shown = made.new, made.settings
-    there = "is still to be made" if shown.missing else "exists; what it has stays"
+    there = "does not exist yet" if shown.missing else "exists; its settings stay"
     if made.applied is not None:
         there = "is there"
     report: Report = [line(f"s3://{new.bucket}/ {there}. Layers: {', '.join(new.layers)}.", style="bold")]
     report += [line(), *settings_diffs(new.bucket, shown.changes)]
     report += not_carried_report(shown.not_carried)
     if made.applied is None:
-        report += [line(f"{made.file} is still to be written:")]
+        report += [line(f"{made.file} is not written yet:")]
         report += [unwrapped(f"  {row}") for row in made.text.splitlines()]
         return [*report, line(), line("Nothing was made. To make this, add --yes.")]
     for setting, state in made.applied.states.items():

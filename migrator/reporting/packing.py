@@ -1,4 +1,4 @@
-"""What ``migrator pack`` has written."""
+"""The report of ``migrator pack``."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ VERSION_ACTIONS = {
     "same": "at the target already",
 }
 BUCKETS = 100
-"""How many buckets that are not part of the plan are named: each may be one that was forgotten."""
+"""How many buckets that are not part of the plan are named: the user may have forgotten one."""
 PROPERTIES = 100
 """How many changed properties of namespaces are shown: a Hive table has one for each of its partitions."""
 PLACES = 10
@@ -108,7 +108,8 @@ def question(plan: PlanDescription, *, cutover: bool) -> str:
 
 
 def nothing_to_do(plan: PlanDescription) -> str:
-    """What is said of a plan without changes: all is at the target, or all that moves, or nothing was found at all."""
+    """The line for a plan without changes: everything is at the target, or everything that moves, or nothing was
+    found."""
     if plan["phase"] in ROLLING_BACK:
         name = shlex.quote(printable(plan["plan"]))
         return f"A rollback has begun and has not ended; it changed no pointer. To finish it: migrator rollback {name}"
@@ -116,10 +117,10 @@ def nothing_to_do(plan: PlanDescription) -> str:
         done = "Nothing to do: the plan was carried out, and every pointer that it changed points to the target."
         return f"{done} The objects there were not listed again."
     if any(finding["code"] in LEAVING for finding in plan["findings"]):
-        return "Nothing to do: everything that moves is at the target. The findings name what stays where it is."
+        return "Nothing to do: everything that moves is at the target. The findings name what stays in its place."
     found = [total["objects"] for total in plan["actions"].values()]
     if any(found) or plan["tables"] or plan["later"] or plan["unregistered"]:
-        return "Nothing to do: the target holds everything, and every pointer points to it."
+        return "Nothing to do: the target has everything, and every pointer points to it."
     places = [source for source, target in plan["layout"].items() if target is not False]
     where = f"nothing was found in {first_names(places, PLACES)}" if places else "the plan names no old bucket"
     return f"Nothing to do: {where}. Check [layout] and the endpoint."
@@ -154,7 +155,7 @@ def _prefixes(prefixes: list[PrefixDescription]) -> Grid:
 
 
 def _inventories(reports: list[InventoryDescription]) -> Report:
-    """``s3://bronze/ from the S3 Inventory report of 2026-11-25, 41 hours old``: as old as it was for the plan."""
+    """``s3://bronze/ from the S3 Inventory report of 2026-11-25, 41 hours old``: the age at the time of planning."""
     return [
         line(
             f"  s3://{one['bucket']}/ from the S3 Inventory report of {moment(one['created'])[:16]} UTC, "

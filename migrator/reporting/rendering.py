@@ -1,4 +1,4 @@
-"""What a report is made of, lines and tables, and how it becomes text for a terminal or for a pipe.
+"""Reports as lists of lines and tables, and their text for a terminal or a pipe.
 
 Keys and names are untrusted: control characters are shown as escapes, and nothing in a name is read as markup.
 """
@@ -19,13 +19,13 @@ from rich.text import Text
 from migrator.progress.wording import size as size
 
 INDENT = 2
-"""How far a table is indented, and how far its columns are apart."""
+"""The indentation of a table, and the space between its columns."""
 HANGING = 4
 """How much further the rest of a wrapped line is indented than its beginning."""
 MIN_WIDTH = 40
 """The least width of lines. They are no shorter in a narrower terminal: a line of one word is hard to read."""
 MIN_COLUMN = 12
-"""Up to this width, a column of words keeps its width where a table is too wide for the terminal."""
+"""If a table is too wide for the terminal, a column of words up to this width keeps its width."""
 MAX_WRAPPED_ROWS = 500
 """A longer table is not fitted to the terminal. rich takes about 1 ms a row, which is 10 s for 10,000 tables; aligning
 them takes 0.2 s."""
@@ -67,7 +67,7 @@ def and_more(count: int, indent: str = "  ") -> Report:
 
 
 def unwrapped(text: str) -> Text:
-    """A line that stays in one piece in any terminal: a command or a key that users copy."""
+    """A line that is never wrapped: a command or a key that users copy."""
     return Text(printable(text), no_wrap=True)
 
 
@@ -102,7 +102,7 @@ def render(report: Iterable[Text | Grid], width: int | None = None, *, colours: 
 
 
 def _wrapped(text: Text, width: int) -> Iterator[Text]:
-    """The line in pieces of at most ``width`` columns. A longer word stays whole: it may be a key that users copy."""
+    """The line in pieces of at most ``width`` columns. A longer word is not split: it may be a key that users copy."""
     indent = len(text.plain) - len(text.plain.lstrip(" "))
     breaks, start, room = [], 0, width
     for word in () if text.no_wrap else re.finditer(r"\S+", text.plain):
@@ -133,7 +133,8 @@ def _aligned(grid: Grid) -> Iterator[str]:
 
 
 def _fitted(grid: Grid, width: int) -> Padding:
-    """The table with cells that wrap where it is wider than the terminal: between words first, then in long keys."""
+    """The table with wrapped cells, if it is wider than the terminal: wrapped between words first, then in long
+    keys."""
     columns = list(zip(*_cells(grid), strict=True))
     natural = [max(map(cell_len, column)) for column in columns]
     fits = sum(natural) + INDENT * len(columns) <= width

@@ -1,4 +1,5 @@
-"""The report of ``migrator repair``: which tables name old buckets, who wrote that, and what was done about it."""
+"""The report of ``migrator repair``: which tables name old buckets, which snapshots and writers did that, and what was
+repaired."""
 
 from __future__ import annotations
 
@@ -47,5 +48,7 @@ def _of_table(table: RepairedTable) -> Report:
         if table.not_compared:
             report.append(line(f"  The rows were not compared: {table.not_compared}.", style="yellow"))
         if table.snapshot_id is not None:
-            report.append(line(f"  Committed as snapshot {table.snapshot_id}; the one before has the tag {table.tag}."))
+            report.append(
+                line(f"  Committed as snapshot {table.snapshot_id}; the snapshot before it has the tag {table.tag}.")
+            )
     return report

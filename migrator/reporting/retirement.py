@@ -31,12 +31,14 @@ def retirement_report(retirement: Retirement, *, cooling: str = "7d") -> Report:
 
 
 def _old_catalogs(retirement: Retirement) -> Report:
-    """What becomes of the entries in old catalogs, for tables that moved to another one."""
+    """What happens to the entries in old catalogs of tables that moved to another catalog."""
     report: Report = []
     if entries := retirement.old_entries:
         done = retirement.carried_out
         said = ("were removed" if done else "would be removed") if retirement.remove_old_entries else ""
-        said = said or ("stay, and lead nowhere" if done else "would stay, and lead nowhere: --remove-old-entries")
+        said = said or (
+            "stay, and name missing files" if done else "would stay, and name missing files: --remove-old-entries"
+        )
         text = f"Old catalogs: the entries of {counted(len(entries), 'table')} that moved to another catalog {said}"
         report += [line(text), *_first(entries)]
     if retirement.old_namespaces:
@@ -58,7 +60,7 @@ def _notes(bucket: OldBucket, retirement: Retirement) -> Report:
     if bucket.missing:
         report.append(line(f"  {bucket.name}: the bucket does not exist any more"))
     if bucket.gone and not bucket.missing:
-        report.append(line(f"  {bucket.name}: {bucket.gone:,} were gone already, after an earlier run"))
+        report.append(line(f"  {bucket.name}: {bucket.gone:,} were deleted by an earlier run"))
     if bucket.vanished.count and not bucket.missing:
         text = f"  {bucket.name}: {bucket.vanished.count:,} vanished since planning; migrator did not delete them"
         report += [line(text, style="yellow"), *_examples(bucket.vanished)]
@@ -85,10 +87,10 @@ def _examples(which: Reason) -> Report:
 def _end(retirement: Retirement, cooling: str) -> Report:
     if retirement.carried_out:
         if not retirement.ok:
-            text = "Not everything could be deleted. Mend the cause and run the same command again."
+            text = "Not everything could be deleted. Fix the cause and run the same command again."
             return [line(text, style="red")]
         name = shlex.quote(printable(retirement.plan))
-        return [line(f"Done. Everything at the target is as it was: migrator verify {name}", style="green")]
+        return [line(f"Done. The target was not changed. To verify: migrator verify {name}", style="green")]
     if not any(_total(retirement, kind) for kind in KINDS) and not retirement.remove_buckets:
         return [line("There is nothing to delete.", style="green")]
     return [

@@ -52,13 +52,13 @@ def rollback_report(done: Rollback, plan: PlanDescription) -> Report:
         report.append(line(f"{counted(len(never), 'table')} of Hadoop catalogs: their old place was never changed."))
     report += map(_brought_back, done.brought_back)
     if done.discarded:
-        report.append(line("Given up, as asked; the files are still at the target:", style="yellow"))
+        report.append(line("Given up, as requested; the files are still at the target:", style="yellow"))
         report += [line(f"  {place.lost}") for place in done.discarded]
     if done.kept_pointers:
         report.append(line("Set to something else in the old buckets since, and left so:", style="yellow"))
         report += [line(f"  {left}") for left in done.kept_pointers]
     if done.kept_properties:
-        report.append(line("Set to something else since, and left so:", style="yellow"))
+        report.append(line("Set to something else since, and left unchanged:", style="yellow"))
         report += [line(f"  {left}") for left in done.kept_properties]
     report += map(line, [*done.fence, *done.settings])
     rows = [(c["what"], c["after"], "→", c["before"]) for c in plan["changes"]]

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _STYLES = {BLOCK: "red", WARN: "yellow", INFO: ""}
 _HEADS = {
-    BLOCK: "To be decided before anything is set",
-    WARN: "Not carried over, and left to you",
+    BLOCK: "Decide this before anything is set",
+    WARN: "Not carried over: check these yourself",
     INFO: "Good to know",
 }
 
 
 def settings_report(shown: Translation, plan: Path) -> Report:
-    """What would be set on the target, and what is left to a person."""
+    """What would be set on the target, and what a person must decide."""
     report = settings_diffs(shown.target, shown.changes) + not_carried_report(shown.not_carried)
     if not shown.changes:
         return [line(f"Nothing to set on s3://{shown.target}/.", style="green"), *report]
@@ -46,14 +46,16 @@ def applied_report(done: AppliedSettings, plan: Path) -> Report:
         if state == "set":
             report.append(line(f"Set, and read back: {setting}.", style="green"))
         elif state == "waits":
-            report.append(line(f"Not set yet: {setting}. Copies would be events. Run this again after the cutover."))
+            report.append(
+                line(f"Not set yet: {setting}. Each copy would send an event. Run this again after the cutover.")
+            )
         else:
             report.append(line(f"Refused by the server: {setting}: {done.reasons[setting]}", style="red"))
     if not done.states:
         report.append(line(f"Nothing to set on s3://{shown.target}/.", style="green"))
     report += not_carried_report(shown.not_carried)
     if "set" in done.states.values():
-        report += [line(), line("To go back:"), unwrapped(f"  migrator rollback {shlex.quote(printable(str(plan)))}")]
+        report += [line(), line("To undo this:"), unwrapped(f"  migrator rollback {shlex.quote(printable(str(plan)))}")]
     return report
 
 

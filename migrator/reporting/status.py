@@ -10,13 +10,13 @@ from migrator.reporting.rendering import Report, line, printable, size, unwrappe
 from migrator.reporting.what_it_takes import between
 
 TABLE_PLACES = {True: "cut over, at the target", False: "not cut over yet, in the old place"}
-"""Where a table is while some tables are cut over and others are not."""
+"""Where a table is if some tables are cut over and others are not."""
 PLACES_IN_ROLLBACK = {True: "at the target", False: "in the old place again"}
 """The same after a rollback that has not ended."""
 
 
 def status_report(status: StatusSummary) -> Report:
-    """Counts, the tables of a cutover that is done in part, and the events of the journal."""
+    """Counts, the tables of an incomplete cutover, and the events of the journal."""
     percent = 100 * status.objects_done // status.objects if status.objects else 100
     report: Report = [
         line(f"{status.plan}: {status.phase}", style="bold"),

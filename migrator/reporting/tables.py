@@ -1,4 +1,4 @@
-"""The report of ``migrator tables``: each Iceberg table, and if it can be migrated."""
+"""The report of ``migrator tables``: each Iceberg table, and whether it can be migrated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tables_report(tables: Sequence[TableDescription]) -> Report:
 
 
 def _numbers(table: TableDescription) -> str:
-    """``v2, 3 snapshots, 12 data files (1.5 MiB), 1 delete file``, as far as they are known."""
+    """``v2, 3 snapshots, 12 data files (1.5 MiB), 1 delete file``, without unknown numbers."""
     if table["kind"] == "view":
         return "view"
     if table["data_files"] is None:

@@ -1,4 +1,4 @@
-"""What reports say about tables that were moved although no given catalog names them."""
+"""The parts of reports about tables that were moved although no given catalog names them."""
 
 from __future__ import annotations
 

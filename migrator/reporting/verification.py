@@ -18,11 +18,11 @@ PASSED = ("✔", "green")
 NOTES = 10
 """How many notes of a check are shown."""
 REASONS = 3
-"""How many reasons for what was not compared the last lines name."""
+"""How many reasons why something was not compared are in the last lines."""
 
 
 def verification_report(verification: Verification) -> Report:
-    """Each check with its counts and problems; at the end, what they mean together."""
+    """Each check with its counts and problems; at the end, the result of all checks together."""
     return check_lines(verification) + conclusion(verification)
 
 
@@ -38,7 +38,7 @@ def check_lines(verification: Verification) -> Report:
 
 
 def conclusion(verification: Verification) -> Report:
-    """The last lines. They say "everything" only if all of it was compared, and nothing is left to do."""
+    """The last lines. They say "everything" only if everything was compared and nothing is left to do."""
     report = _failures(verification) + not_compared(verification.checks)
     if verification.superseded_by:
         text = f"This plan is superseded by a newer plan: {verification.superseded_by}. Verify that one."
@@ -50,12 +50,12 @@ def conclusion(verification: Verification) -> Report:
         report.append(line("Nothing was compared: the plan puts nothing at the target.", style="yellow"))
     unregistered = unregistered_at_target([table.to_json() for table in verification.unregistered])
     if not report and not unregistered:
-        done = "Everything is as it must be." if verification.cut_over else "Everything so far is as it must be."
+        done = "Everything is as expected." if verification.cut_over else "Everything so far is as expected."
         report.append(line(done, style="green"))
     elif verification.ok and compared:
         report.insert(0, line("No difference was found.", style="green"))
     if verification.not_recorded:
-        text = "The plan's log has no entry for this verification, so no report knows it: "
+        text = "The plan's log has no entry for this verification, so reports do not include it: "
         unregistered.append(line(text, verification.not_recorded, style="" if verification.ok else "red"))
     return report + unregistered
 
@@ -69,7 +69,7 @@ def not_compared(checks: Iterable[Check]) -> Report:
     if not reasons:
         return []
     shown = "; ".join(f"{amount(count, unit)}: {reason}" for (unit, reason), count in reasons.most_common(REASONS))
-    more = f"; and for {len(reasons) - REASONS} more reasons, above" if len(reasons) > REASONS else ""
+    more = f"; and for {len(reasons) - REASONS} more reasons, listed above" if len(reasons) > REASONS else ""
     return [line(f"Not compared: {shown}{more}.", style="yellow")]
 
 
@@ -88,7 +88,7 @@ def _failures(verification: Verification) -> Report:
 
 
 def _left_behind(late: SourceChanges) -> str:
-    return f"Left behind in the old buckets: {late}; these changes came after planning."
+    return f"Left behind in the old buckets: {late}; these changes were made after planning."
 
 
 def _totals(total: PrefixTotal) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def _totals(total: PrefixTotal) -> tuple[str, ...]:
 
 
 def _lines_of_check(check: Check) -> Report:
-    """A tick only if something was compared. A check that had nothing to do is left out."""
+    """The lines of one check, with a tick only if it compared something. A check that had nothing to do is left out."""
     if not (check.checked or check.failed or check.reasons):
         return []
     report: Report = [line("  ", SIGNS.get(check.result, PASSED), f" {check.name}: {', '.join(_counts(check))}")]
@@ -117,7 +117,7 @@ def _lines_of_check(check: Check) -> Report:
 
 
 def _counts(check: Check) -> list[str]:
-    """``5 files checked``, ``1 wrong``, …: whatever is not zero."""
+    """``5 files checked``, ``1 wrong``, …: all counts that are not zero."""
     counts = [f"{amount(check.checked, check.unit)} checked"] if check.checked or check.failed else []
     differences = check.failed - check.errors
     counts += [f"{differences:,} wrong"] if differences else []

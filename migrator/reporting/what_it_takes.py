@@ -28,13 +28,13 @@ KINDS = {
     "delete_marker": "delete markers",
     "own": "for migrator itself",
 }
-"""How the kinds of requests are called."""
+"""Kind of request → its name in the report."""
 UNITS = ((1.0, "s"), (60.0, "min"), (3600.0, "h"), (86400.0, "d"))
 COARSE = 90
-"""From so many of a unit, the next larger one is used; hours up to 48."""
+"""From this number on, the next larger unit is used; hours up to 48."""
 NO_PRICES = 'not estimated: no prices are given; "migrator explain --prices-example" prints those of AWS'
 LABEL, WIDTH = 10, 80
-"""Columns of the labels, and of all."""
+"""The width in columns of the labels, and of all."""
 
 
 def what_it_takes(estimates: EstimatesDescription) -> Report:
@@ -57,7 +57,7 @@ def named_estimates(estimates: EstimatesDescription) -> list[tuple[str, str]]:
 
 
 def _rows(label: str, text: str) -> list[str]:
-    """The text beside its label, in lines that fit a terminal."""
+    """The label and the text, in lines that fit a terminal."""
     rows = [part for piece in text.split("\n") for part in _wrapped(piece)]
     return [f"  {label if number == 0 else '':<{LABEL}}{row}" for number, row in enumerate(rows)]
 
@@ -68,7 +68,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A time that was taken: ``0.4 s``, ``3 min 12 s``, ``2 h 5 min``."""
+    """A duration: ``0.4 s``, ``3 min 12 s``, ``2 h 5 min``."""
     if seconds < 0.05:
         return "under 0.1 s"
     if seconds < 10:
@@ -124,7 +124,7 @@ def _took(actual: ActualDescription | None, estimated: SecondsEstimate | None) -
 
 
 def _requests(estimates: EstimatesDescription) -> str:
-    """Those that are known, then those that are estimated, the most first."""
+    """The exact numbers, then the estimated ones, the largest first."""
     given = sorted(estimates["requests"].items(), key=lambda one: -one[1]["count"])
     exact = [f"{one['count']:,} {KINDS[kind]}" for kind, one in given if one["exact"] and one["count"]]
     about = [f"{rounded(one['count']):,} {KINDS[kind]}" for kind, one in given if not one["exact"] and one["count"]]
@@ -132,7 +132,7 @@ def _requests(estimates: EstimatesDescription) -> str:
 
 
 def rounded(count: int) -> int:
-    """A number of which only the first two digits count."""
+    """The number rounded to two digits."""
     return int(float(f"{count:.2g}"))
 
 
@@ -147,12 +147,12 @@ def _money(cost: CostEstimate | None) -> str:
         return NO_PRICES
     currency = cost["currency"]
     parts = f" ({amount(cost['between_servers'])} of it for transfer)" if cost["between_servers"] else ""
-    stored = f"; then {amount(cost['second_copy_per_day'])} a day for the second copy, until it is retired"
+    stored = f"; then {amount(cost['second_copy_per_day'])} a day for the second copy, until it is deleted"
     return f"{amount(cost['total'])} {currency}{parts}" + (stored if cost["second_copy_per_day"] else "")
 
 
 def amount(money: float) -> str:
-    """An amount of money: two digits after the point, or as many as it takes to see the first one."""
+    """An amount of money: two digits after the point, or more for small amounts, so that it does not show as 0."""
     return f"{money:,.2f}" if money >= 0.1 or money == 0 else f"{money:.2g}" if money >= 0.0001 else "under 0.0001"
 
 

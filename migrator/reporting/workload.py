@@ -1,8 +1,8 @@
-"""What a plan asks for, as sums over its rows: the numbers that estimates are computed from. One pass by SQL, so that
+"""Sums over the rows of a plan, from which estimates are computed. One pass by SQL, so that
 memory stays flat for any number of objects.
 
 How an object is copied depends on its size and ETag: see :mod:`migrator.copying.within_server` and
-:mod:`migrator.copying.between_servers`, whose rules are written here as SQL.
+:mod:`migrator.copying.between_servers`, whose rules are repeated here as SQL.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ THROUGH_PART_SIZE, LEAST_PART_SIZE, MOST_PART_SIZE = 16 * MIB, 5 * MIB, 64 * MIB
 """The parts between two servers: see :mod:`migrator.store.two_servers`."""
 MOST_PARTS = 10_000
 MOST_MANIFESTS = 100
-"""A snapshot is taken to have no more manifests than this: writers merge them from so many on."""
+"""A snapshot is assumed to have no more manifests than this, because writers merge manifests from this number on."""
 
 _PARTS = "CASE WHEN substr(etag, 33, 1) = '-' THEN CAST(substr(etag, 34) AS INTEGER) ELSE 0 END"
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is to be done. Sizes are in bytes. ``streamed``: copies go through this machine."""
+    """The work of a plan. Sizes are in bytes. ``streamed``: copies go through this machine."""
 
     streamed: bool = False
     whole: int = 0
@@ -43,7 +43,7 @@ class Workload:
     parts: int = 0
     """The parts of these."""
     asked: int = 0
-    """Objects that are asked for their headers before they are copied."""
+    """Objects that need a HEAD request before they are copied."""
     from_parts: int = 0
     """Objects that were uploaded in parts: how their copies are proven depends on the server."""
     unsure: int = 0
@@ -78,7 +78,7 @@ class Workload:
 
     @property
     def copied_bytes(self) -> int:
-        """Their bytes."""
+        """The bytes of these objects."""
         return self.whole_bytes + self.split_bytes
 
 
@@ -105,8 +105,8 @@ def workload_of(plan: PlanFile, header: dict[str, str], measured: Measured) -> W
 
 
 def _copies(plan: PlanFile, streamed: bool, measured: Measured) -> dict[str, int]:
-    """Most objects are copied in one request. The others are looked at one by one, in a second query: that is faster
-    than to look at all."""
+    """Counts of the copies. Most objects are copied in one request. A second query reads only the others, which is
+    faster than reading all."""
     total, at_target, copies, size = plan.db.execute(
         f"SELECT count(*), total({MOVES}), total({PLAIN_COPIES}), total(CASE WHEN {PLAIN_COPIES} THEN size END)"
         " FROM objects"
@@ -142,14 +142,14 @@ def _asked(plan: PlanFile, buckets: Collection[str]) -> int:
 
 
 def _unsure(streamed: bool, measured: Measured) -> str:
-    """SQL: the requests for an object depend on what its server says about it."""
+    """SQL condition: the requests for an object depend on its server."""
     of_parts = "parts > 1" if streamed else f"parts > 0 AND size > {SMALL}"
     known = not streamed and measured.whole_keeps_etag is True
     return f"(size = 0 AND target LIKE '%/') OR {'0' if known else f'({of_parts})'}"
 
 
 def _within_server(measured: Measured) -> tuple[str, str]:
-    """SQL: an object is copied in parts, and how many these are."""
+    """SQL: (condition that an object is copied in parts, number of parts)."""
     same_parts = f"parts > 0 AND size > {SMALL}" if measured.whole_keeps_etag is False else "0"
     part = f"max({PART_SIZE}, (size + {MOST_PARTS - 1}) / {MOST_PARTS})"
     count = f"CASE WHEN parts > 0 THEN parts ELSE (size + {part} - 1) / {part} END"
@@ -167,7 +167,7 @@ def _between_servers() -> tuple[str, str]:
 
 
 def _rewrites(plan: PlanFile) -> dict[str, int]:
-    """The files that are not copied as they are, by what they are."""
+    """The number of rewritten files, by role."""
     query = f"SELECT role, count(*), total(size) FROM objects WHERE action = '{REWRITE}' GROUP BY role"
     found = {role: (count, int(size)) for role, count, size in plan.db.execute(query)}
     hints, uploaded = (found.pop(role, (0, 0)) for role in (ROLE_VERSION_HINT, ROLE_LOCAL))
@@ -191,7 +191,8 @@ def _versions(plan: PlanFile) -> tuple[int, int, int]:
 
 def _tables(plan: PlanFile) -> tuple[int, int, int]:
     """(tables, their files with paths, files that are read to count all rows once)"""
-    # To count the rows of a snapshot, its list and its manifests are read: as tables grow, half of all on average.
+    # To count the rows of a snapshot, its manifest list and manifests are read. Tables grow, so a snapshot has half of
+    # all manifests on average.
     reads = f"1 + snapshots * (1 + min({MOST_MANIFESTS}, (manifests + 1) / 2.0))"
     query = (
         f"SELECT count(*), total(1 + snapshots + manifests + delete_files), total({reads}) FROM tables"

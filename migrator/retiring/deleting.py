@@ -15,10 +15,11 @@ from migrator.store import MOST_DELETIONS, Store, delete_bucket, delete_objects
 from migrator.store.rights import refused
 
 MOST_PASSES = 4
-"""How often a bucket is listed at most. Some servers leave keys out of a listing while its keys are being deleted."""
+"""How often a bucket is listed at most. Some servers leave keys out of a listing while keys of the bucket are being
+deleted."""
 
 Check = Callable[[], None]
-"""Raises an error if nothing may be deleted any more: the lease of the target was lost."""
+"""Raises an error if nothing may be deleted any more, because the lease of the target was lost."""
 
 
 def prefixes_of(layout: Layout) -> dict[str, list[str]]:
@@ -30,7 +31,7 @@ def prefixes_of(layout: Layout) -> dict[str, list[str]]:
 
 
 def look(plan: PlanFile, store: Store, progress: Progress) -> list[OldBucket]:
-    """What would be deleted of each old bucket now, and what would stay."""
+    """What would be deleted from each old bucket now, and what would stay."""
     objects = OldObjects(plan, store)
     buckets = []
     for name, prefixes in prefixes_of(plan.layout).items():
@@ -73,7 +74,8 @@ def delete(plan: PlanFile, store: Store, progress: Progress, check: Check) -> li
 
 
 def _opened(store: Store, name: str) -> OldBucket:
-    """The bucket, before anything of it was listed. Raises StoreError if it cannot be known whether it has versions."""
+    """The bucket, before anything of it was listed. Raises StoreError if the server does not say whether it has
+    versions."""
     bucket = OldBucket(name)
     if not store.bucket_exists(name):
         bucket.missing = True
@@ -122,7 +124,7 @@ def _place(bucket: OldBucket, choice: Choice) -> str:
 
 
 def check_old_bucket(plan: PlanFile, bucket: str) -> None:
-    """The last look before a request that deletes: never the target, and never a bucket that the layout does not name.
+    """The last check before a request that deletes: never the target, and never a bucket that the layout does not name.
     Raises RetireRefused."""
     if bucket == plan.layout.target_bucket or bucket not in plan.layout.moved_buckets:
         raise RetireRefused(f"s3://{bucket} is no old bucket of {plan.path}. Nothing of it was deleted.")

@@ -1,7 +1,7 @@
 """The entries that an old catalog still has of tables that moved to another catalog (``[catalogs.NAME.target]``).
 
 They point to the old place by design, since the old catalog is only read. ``retire --remove-old-entries`` removes them;
-without it they stay, and lead nowhere once the old buckets are empty.
+without it they stay, and name missing files once the old buckets are empty.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def moved_metadata(plan: PlanFile, store: Store) -> frozenset[str]:
 
 def old_entries(catalogs: Mapping[str, Catalog], moved: Collection[str]) -> list[OldEntry]:
     """The entries of old catalogs whose tables moved (``moved``: their metadata files then) and are registered at the
-    target. An entry that was changed since the move is none of them."""
+    target. An entry that was changed since the move is left out."""
     return [
         OldEntry(catalog, table)
         for catalog in catalogs.values()
@@ -48,7 +48,7 @@ def old_entries(catalogs: Mapping[str, Catalog], moved: Collection[str]) -> list
 
 
 def moved_namespaces(plan: PlanFile, catalog: TwoCatalogs) -> frozenset[str]:
-    """The namespaces of the old catalog whose tables moved; their properties may go on naming an old place."""
+    """The namespaces of the old catalog whose tables moved; their properties may still name an old place."""
     tables = (table for table in plan.tables() if table.catalog == catalog.name)
     return frozenset(table.namespace for table in tables if table.moves or table.state == MIGRATED)
 

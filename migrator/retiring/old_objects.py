@@ -1,4 +1,4 @@
-"""Compares what an old bucket holds now with the plan, object by object: what is deleted, and what stays, and why.
+"""Compares what an old bucket holds now with the plan, object by object: which are deleted, and which stay, and why.
 
 Nothing is deleted unless the plan knows it with this size, ETag and time, and its copy is proven
 (:mod:`migrator.retiring.proof`). A bucket that has, or had, versioning is listed version by version.
@@ -64,14 +64,14 @@ class OldObjects:
 
     def choices(self, bucket: OldBucket, prefixes: Sequence[str], batch: int) -> Iterator[list[Choice]]:
         """List what is below these prefixes now, page by page: yield what is to be deleted of each page, and note in
-        ``bucket`` what stays. Raises StoreError, also for a listing with keys that nobody asked for."""
+        ``bucket`` what stays. Raises StoreError, also for a listing with keys outside of the prefix."""
         for prefix in prefixes:
             found = self._versions(bucket, prefix) if bucket.versioned else self._objects(bucket, prefix)
             while page := list(islice(found, batch)):
                 yield [choice for choice in page if choice is not None]
 
     def taken(self, choices: Sequence[Choice]) -> None:
-        """These were deleted: what appears at their keys from now on is not the planned object."""
+        """Note that these were deleted: an object that appears at their keys from now on is not the planned one."""
         rows = [(choice.object_id,) for choice in choices if choice.object_id is not None]
         self._db.executemany("INSERT OR IGNORE INTO retire_taken VALUES (?)", rows)
 
@@ -130,8 +130,8 @@ class OldObjects:
         return (OBJECTS, "") if self._has(RETIRABLE, planned.id) else ("", NOT_PROVEN)
 
     def _kind_of_skipped(self, planned: PlannedObject) -> tuple[str, str]:
-        """Of what was not copied, only what nobody needs is deleted: empty folder markers of Hadoop, and its checksum
-        files of what was rewritten and goes, too."""
+        """Of the objects that were not copied, only two kinds are deleted: empty folder markers of Hadoop, and its
+        checksum files of rewritten files that are deleted, too."""
         if planned.action == SKIP and planned.role == ROLE_CHECKSUM:
             folder, slash, name = planned.key.rpartition("/")
             beside = self._planned_id(planned.bucket, f"{folder}{slash}{name[1:-4]}")
@@ -164,7 +164,7 @@ class OldObjects:
 
     def _of_key(self, bucket: OldBucket, key: str, versions: list[StoredVersion]) -> Iterator[Choice | None]:
         """Decide about the versions of one key, the newest first. Where somebody wrote to the key, or deleted it, since
-        planning, all of it stays. The server's order says so, whatever the clocks of its nodes said."""
+        planning, all of it stays. That is decided by the server's order, not by times."""
         planned, known = self._planned(bucket.name, key), self._known(bucket.name, key)
         decisions = [self._of_version(bucket.name, version, planned, known) for version in versions]
         written = decisions[0][1] in (CHANGED, WRITTEN_AGAIN, NOT_PLANNED, OLDER) and bool(planned or known)
@@ -240,5 +240,5 @@ def _check_asked(bucket: str, prefix: str, key: str) -> None:
     if not key.startswith(prefix):
         raise StoreError(
             f"s3://{bucket}/{prefix}: the server's listing has {key!r}, which was not asked for.",
-            next_move="Check the endpoint and what stands before it (a proxy), then run it again.",
+            next_move="Check the endpoint and any proxy in front of it, then run it again.",
         )

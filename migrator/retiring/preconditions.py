@@ -1,5 +1,5 @@
 """What must be true of a plan before anything of it is deleted: it was carried out and verified long enough ago, its
-log is as it was written, and no newer plan took its place. Every check raises if it is not."""
+log was not changed, and no newer plan replaces it. Every check raises if it is not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def parse_cooling(text: str) -> timedelta:
 
 
 def check_target_is_apart(plan: PlanFile) -> None:
-    """The target is none of the old buckets. A layout cannot say otherwise; this looks again. Raises RetireRefused."""
+    """The target is none of the old buckets. A layout does not allow that; this checks it again. Raises
+    RetireRefused."""
     layout, header = plan.layout, plan.header()
     target = layout.target_bucket
     inside = any(
@@ -92,6 +93,6 @@ def check_record(plan: PlanFile, guard: TargetGuard) -> None:
 
 def _log_changed(plan: PlanFile, what: str) -> MigratorError:
     return RetireRefused(
-        f"The log of {plan.path} was changed: {what}. What it says cannot be trusted; nothing was deleted.",
-        next_move=f"Look at it: migrator log {plan.path}. Restore the plan file from a copy.",
+        f"The log of {plan.path} was changed: {what}. So its entries prove nothing; nothing was deleted.",
+        next_move=f"See it with: migrator log {plan.path}. Restore the plan file from a copy.",
     )

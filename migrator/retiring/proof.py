@@ -1,4 +1,5 @@
-"""Which sources are proven at the target now: the plan, its journal and the listing of the target say so, by SQL."""
+"""Finds by SQL which sources have a proven copy at the target now, from the plan, its journal and the listing of the
+target."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ RETIRABLE_VERSIONS = "retirable_versions"
 """The temporary table with the ids of the older versions and delete markers that were copied."""
 
 _PLANNED = f"o.bucket <> '{LOCAL}' AND o.action IN ('{COPY}', '{OVERWRITE}', '{SAME}', '{REWRITE}')"
-# A version hint is a pointer: its table may have moved on. A rewritten file that was there while planning belongs to a
-# table that lives at the target, which is verified file by file.
+# A version hint is a pointer: its table may have newer commits. A rewritten file that was there while planning belongs
+# to a table that lives at the target, which is verified file by file.
 _PROVEN = f"""
 SELECT o.id FROM objects o JOIN {TARGET} t ON t.key = o.target LEFT JOIN done d ON d.object_id = o.id
 WHERE {_PLANNED} AND o.target IS NOT NULL AND CASE

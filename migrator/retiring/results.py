@@ -56,14 +56,14 @@ class OldBucket:
     """What was to be deleted and could not be: reason → which."""
     removed: bool = False
     kept: str = ""
-    """Why the bucket itself was not removed, if that was asked for."""
+    """Why the bucket itself was not removed, if it was to be removed."""
 
     def stay(self, reason: str, place: str) -> None:
-        """Something stays for this reason."""
+        """Note an object or version that stays for this reason."""
         self.stays.setdefault(reason, Reason()).add(place)
 
     def fail(self, reason: str, place: str) -> None:
-        """Something could not be deleted for this reason."""
+        """Note an object or version that could not be deleted for this reason."""
         self.not_deleted.setdefault(reason, Reason()).add(place)
 
     @property
@@ -72,7 +72,7 @@ class OldBucket:
         return sum(reason.count for reason in self.not_deleted.values())
 
     def summary(self) -> dict[str, Any]:
-        """The bucket in numbers, for the log."""
+        """The numbers of the bucket, for the log."""
         return {
             **{kind: self.counts[kind] for kind in KINDS},
             "bytes": self.bytes,
@@ -112,7 +112,8 @@ class Retirement:
     remove_old_entries: bool = False
     """The old entries were to be removed, too."""
     old_entries: list[str] = field(default_factory=list)
-    """What old catalogs have, or had before ``remove_old_entries``, of tables that moved to another catalog."""
+    """The entries in old catalogs of tables that moved to another catalog, as they were before
+    ``remove_old_entries``."""
     old_namespaces: list[str] = field(default_factory=list)
     """Properties of the namespaces of these entries that name an old place; they stay as they are."""
 

@@ -1,8 +1,8 @@
 """The order of a retirement. Read :func:`retire` first.
 
-Nothing is deleted before everything was checked: the plan was carried out and has cooled down, the target is verified
-completely and now, and nothing that migrator knows names an old place. What is deleted is decided object by object
-from a fresh listing of the old buckets. After an interruption the same command goes on.
+Nothing is deleted before everything was checked: the plan was carried out long enough ago, the target has just been
+verified completely, and nothing that migrator knows names an old place. What is deleted is decided object by object
+from a new listing of the old buckets. After an interruption the same command continues.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RetireOptions:
 
 @dataclass
 class Retiring:
-    """One plan whose sources are to be deleted, and what that takes."""
+    """One plan whose sources are to be deleted, and the values that the steps share."""
 
     plan: PlanFile
     store: Store
@@ -88,7 +88,7 @@ def retire(run: Retiring) -> Retirement:
     check_confirmed(run.plan, run.options)
     check_target_is_apart(run.plan)
     check_log(run.plan)
-    if not run.journal.has(CUTOVER_DONE):  # then it must not be carried out any more, either
+    if not run.journal.has(CUTOVER_DONE):  # from now on the plan must not be carried out again, either
         run.guard.check_not_superseded(NOTHING_DELETED)
     check_finished(run.plan, run.journal, parse_cooling(run.options.cooling))
     check_no_fence(run.journal, run.plan)
@@ -105,7 +105,7 @@ def retire(run: Retiring) -> Retirement:
 
 
 def check_confirmed(plan: PlanFile, options: RetireOptions) -> None:
-    """What is to be deleted was confirmed by the name of the target. Raises ConfigError."""
+    """The user has confirmed the deletion with the name of the target. Raises ConfigError."""
     target = plan.layout.target_bucket
     if options.confirm not in (None, target):
         raise ConfigError(
@@ -129,7 +129,7 @@ def _checked(run: Retiring) -> Verification:
 def _differences(run: Retiring, verification: Verification) -> dict[str, list[str]]:
     """What the verification found: code → problems, "" for what cannot be accepted.
 
-    Objects that changed or vanished at the target may be accepted, for the lake lives there: their originals stay.
+    Objects that changed or vanished at the target may be accepted, because the target is in use: their originals stay.
     """
     others = [check for check in verification.checks if check.name != OBJECTS_CHECK]
     found = {"": [problem for check in others for problem in check.problems]}
@@ -141,7 +141,7 @@ def _differences(run: Retiring, verification: Verification) -> dict[str, list[st
         if reason != NEWER  # the old place never had these
     ]
     found[UNREGISTERED] = [
-        f"{table.old_location} is in no given catalog: nobody finds {table.metadata_location}"
+        f"{table.old_location} is in no given catalog: no engine finds {table.metadata_location}"
         for table in verification.unregistered
     ]
     if not verification.cut_over:
@@ -159,7 +159,7 @@ def _refuse(run: Retiring, found: Mapping[str, list[str]]) -> None:
         return
     lines = [f"{line} [{code}]" if code else line for code, lines in sorted(open_.items()) for line in lines]
     accept = " ".join(f"--accept {code}" for code in sorted(open_) if code)
-    move = "Mend what is named, then run the same command again."
+    move = "Correct what is named, then run the same command again."
     if accept and "" not in open_:
         move += f" If it does not matter to you: {accept}"
     raise RetireRefused(
@@ -234,7 +234,7 @@ def _begun_told() -> Iterator[None]:
 
 
 def _left(run: Retiring, buckets: list[OldBucket]) -> SourceChanges:
-    """What is in the old buckets now that ``migrate`` would take for changes since planning."""
+    """The objects in the old buckets that ``migrate`` would treat as changes since planning."""
     there = {bucket.name for bucket in buckets if not bucket.missing and not bucket.removed}
     places = [(bucket, prefix) for bucket, prefix in source_places(run.plan.layout) if bucket in there]
     return find_source_changes(run.plan, run.store, run.progress, places)
@@ -266,7 +266,7 @@ def _result(
     carried_out: bool,
     entries: list[OldEntry] | None = None,
 ) -> Retirement:
-    """``entries``: the old entries before any was removed."""
+    """``entries``: the old entries, before any was removed."""
     entries = _old_entries(run) if entries is None else entries
     return Retirement(
         str(run.plan.path),

@@ -1,7 +1,8 @@
-"""Looks for everything that still names an old place: then its objects must not be deleted.
+"""Finds everything that still names an old place: then its objects must not be deleted.
 
-Asked now, not remembered: every table, view and namespace of the given catalogs and of their neighbours; the files of
-tables that stay where they are; the texts of tables and views; logs, checkpoints and scripts at the target.
+These are read now, not taken from the plan: every table, view and namespace of the given catalogs and of their
+neighbours; the files of tables that stay where they are; the texts of tables and views; logs, checkpoints and scripts
+at the target.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _CARRIERS = (
 
 
 class StillNamed:
-    """Looks around one plan. The target must be listed, and what is proven noted
+    """Finds what names the old places of one plan. The target must be listed, and what is proven noted
     (:func:`migrator.retiring.proof.note_proven`)."""
 
     def __init__(self, plan: PlanFile, store: Store, catalogs: Mapping[str, Catalog]) -> None:
@@ -76,7 +77,7 @@ class StillNamed:
     # -- catalogs --------------------------------------------------------------------------------------
 
     def pointers(self) -> Iterator[Mention]:
-        """Yield the pointers and namespace properties that lead to an old place now. Quick: reads catalogs only."""
+        """Yield the pointers and namespace properties that name an old place now. Quick: reads catalogs only."""
         for catalog in self._catalogs.values():
             if isinstance(catalog, TwoCatalogs):
                 yield from self._pointers_of(catalog.target)
@@ -90,7 +91,7 @@ class StillNamed:
                 yield from self._neighbours_of(catalog, catalog.neighbours())
 
     def _old_entries(self, catalog: TwoCatalogs) -> frozenset[tuple[str, str]]:
-        """(namespace, name) of what an old catalog keeps of tables that moved to another one."""
+        """(namespace, name) of the entries in an old catalog of tables that moved to another one."""
         entries = old_entries({catalog.name: catalog}, moved_metadata(self._plan, self._store))
         return frozenset((entry.table.namespace, entry.table.name) for entry in entries)
 
@@ -116,8 +117,8 @@ class StillNamed:
             yield from in_neighbours(self._layout, catalog, neighbours)
 
     def _may_be_there(self, catalog: Catalog, table: CatalogTable) -> bool:
-        """True for a table that was left on purpose, and for the old self of a moved table in a catalog whose pointers
-        are objects: these are deleted like the others, if they are the planned ones."""
+        """True for a table that was left on purpose, and for a moved table in its old place if the catalog's pointers
+        are objects: they are deleted like other objects, if they are the planned ones."""
         if self._stays(self._planned.get((catalog.name, table.namespace, table.name))):
             return True
         return not catalog.stores_pointers and self._moved_with_the_plan(table.metadata_location)

@@ -1,4 +1,4 @@
-"""What workers on other machines know of the files that are rewritten already: they have no plan file."""
+"""The sizes and bounds of files that are rewritten already, for workers on other machines, which have no plan file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from migrator.rewriting.rewriter import Rewriter, worker_store
 from migrator.store import Conditional
 
 MOST = 100_000
-"""So many rows of the plan are sent to each worker, and no more."""
+"""The most rows of the plan that are sent to each worker."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class CarriedFiles:
 
 
 def carried_files(plan: PlanFile) -> CarriedFiles | None:
-    """What to send of a plan; None if it would be too much."""
+    """The rows of a plan to send; None if there are too many."""
     rows = plan.db.execute(
         "SELECT o.bucket, o.key, o.target, d.size, d.lower, d.upper FROM delete_files d"
         " JOIN objects o ON o.id = d.object_id LIMIT ?",

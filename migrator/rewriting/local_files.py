@@ -13,8 +13,8 @@ from migrator.store import Download, Store, spool
 
 
 def opened(store: Store, planned: PlannedObject) -> Download:
-    """The source of an object as it was planned, in a temporary file. Raises SourceChanged if it is another one now,
-    and StoreError."""
+    """The source of an object as it was planned, in a temporary file. Raises SourceChanged if it has changed since, and
+    StoreError."""
     if planned.bucket != LOCAL:
         return store.download(planned.bucket, planned.key, etag=planned.etag)
     copy = spool()
@@ -35,8 +35,8 @@ def opened(store: Store, planned: PlannedObject) -> Download:
 
 
 def upload(store: Store, target_bucket: str, planned: PlannedObject, replaces: str | None) -> Written:
-    """Upload one local file as it is. At the target only an object with the ETag ``replaces`` is overwritten. Raises as
-    :func:`opened`, and Occupied if the target has an object with other bytes."""
+    """Upload one local file without changes. At the target only an object with the ETag ``replaces`` is overwritten.
+    Raises as :func:`opened`, and Occupied if the target has an object with other bytes."""
     with opened(store, planned) as source:
         size, etag = store.upload(
             target_bucket, planned.target or "", source.file, source.attributes, replace=False, replaces=replaces

@@ -1,8 +1,8 @@
 """Large manifests, rewritten by child processes.
 
-As :mod:`migrator.inventory.manifest_entries` does for reading: a manifest is cut between its Avro blocks into parts,
-children get the bytes of a part and return the new ones. They know no store, no credentials and no plan, so that they
-start in a tenth of a second; this process reads and writes the files.
+As in :mod:`migrator.inventory.manifest_entries`, a manifest is split between its Avro blocks into parts. Children get
+the bytes of a part and return the new ones. They have no store, no credentials and no plan, so they start in a tenth of
+a second; this process reads and writes the files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_PROCESSES = 16
 """Children on a machine with many cores: more than this process can feed."""
 PART_BYTES = 256 << 10
 PART_ENTRIES = 2_000
-"""How large a part is."""
+"""Entries in a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class ManifestPart:
 
     place: str
     header: int
-    """The size of the header of ``data``, which the answer lacks."""
+    """The size in bytes of the header of ``data``, which is not in the answer."""
     data: bytes
     deletes: dict[str, DeleteFile | None]
-    """Every file of position deletes that the part names → what was measured of it, if it was rewritten."""
+    """Every position delete file that the part names → its measured size and bounds, if it was rewritten."""
 
 
 class ManifestRewriter:
@@ -68,7 +68,7 @@ class ManifestRewriter:
         try:
             self._rewrite(source, sink, place)
         except MigratorError:
-            # A child died, or something is wrong with the manifest: then this says what.
+            # A child died, or the manifest has an error: then this raises it.
             source.seek(0)
             sink.seek(0)
             sink.truncate()
@@ -92,7 +92,7 @@ class ManifestRewriter:
             sink.write(future.result())
 
     def _measured(self, part: Part, place: str) -> dict[str, DeleteFile | None]:
-        """What was measured of the files of position deletes that the part names."""
+        """The measured sizes and bounds of the position delete files that the part names."""
         named = {one.path for one in read_manifest(part.data, place) if one.content == POSITION_DELETES}
         return {path: self._delete_file(path) for path in named}
 

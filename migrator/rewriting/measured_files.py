@@ -1,4 +1,4 @@
-"""What the journal of a plan knows of the files that are rewritten already."""
+"""The sizes and bounds of files that are rewritten already, from the journal of a plan."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class JournalledFiles:
 
     def length_of(self, place: str, path: str) -> int | None:
         """The new length in bytes of the manifest at the old ``path``, which the manifest list ``place`` names; None if
-        the plan does not know it, since only old metadata still names it.
+        the plan lacks it, because only old metadata names it.
 
         Raises MigrationFailed if it was to be rewritten and was not.
         """

@@ -1,4 +1,4 @@
-"""Where the paths of a table that is relocated go. Pure, and imported by child processes: no store."""
+"""Maps the paths of a table that is relocated. Pure, and imported by child processes, so it imports no store."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from migrator.layout import Location
 from migrator.layout.recorded import Recorded, is_s3, spelled
 
 ASIDE = "relocated"
-"""Where a table is relocated to the very place where its files are, what must be rewritten goes to this folder."""
+"""If a table is relocated to the place where its files already are, the rewritten files go to this folder."""
 
 
 @dataclass(frozen=True)
 class Moves:
     """Old prefix → new prefix in S3; a path in S3 keeps its scheme, another one gets that of its new prefix.
 
-    The longest old prefix wins, on a ``/`` boundary. A path under no old prefix that lies under a new one is
-    where it belongs. Paths in ``aside`` go to a folder of their own below the new prefix.
+    The longest old prefix wins, on a ``/`` boundary. A path under no old prefix that lies under a new one stays. Paths
+    in ``aside`` go to the folder :data:`ASIDE` below the new prefix.
     """
 
     rules: tuple[Recorded, ...]
@@ -45,7 +45,7 @@ class Moves:
 
 
 def prefix_of(path: str) -> str:
-    """A prefix as rules have it: in its one spelling, without a slash at its end."""
+    """A prefix in the spelling that rules use, without a slash at its end."""
     return spelled(path).rstrip("/")
 
 

@@ -1,5 +1,5 @@
-"""Whether a new place of a table is that of another one. No table may lie inside of another: cleaning up or dropping
-the outer one deletes the files of the inner one."""
+"""Checks that the new place of a table is not that of another one. No table may lie inside another: cleaning up or
+dropping the outer one deletes the files of the inner one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from migrator.store import Store, StoredObject
 
 
 class OtherTables:
-    """Looks for tables and views at, below and around the place ``to`` that are not the one with this ``uuid``.
+    """Finds tables and views at, below and around the place ``to`` that have another uuid than ``uuid``.
 
-    ``own``: the metadata file of the table that is to go there. Whatever else lies in its folder was there before.
+    ``own``: the new metadata file of the table that goes there; other files in its folder were there before.
     """
 
     def __init__(self, store: Store, to: Location, own: Location, uuid: str | None) -> None:
@@ -28,10 +28,10 @@ class OtherTables:
         self._uuid = uuid
         parts = self._to.split("/")
         self._around = {"/".join([*parts[:depth], "metadata"]) for depth in range(len(parts))}
-        """The folders where tables that ``to`` lies in have their metadata."""
+        """The metadata folders of tables in whose folder ``to`` may lie."""
 
     def refuse(self, progress: Progress) -> str:
-        """Raise Occupied if there is one. Returns what could not be looked at; "" if all was."""
+        """Raise Occupied if there is one. Returns what could not be checked; "" if everything was."""
         newest: dict[str, StoredObject] = {}
         read: dict[str, str] = {}
         try:
@@ -42,14 +42,14 @@ class OtherTables:
                 if folder not in newest or newest[folder].modified < file.modified:
                     newest[folder] = file
         except AccessDenied as error:
-            return f"nobody looked whether another table lies at s3://{self._bucket}/{self._to}: {error.message}"
+            return f"it was not checked whether another table lies at s3://{self._bucket}/{self._to}: {error.message}"
         for folder, file in newest.items():
             if read.get(folder) != file.key:
                 self._check(folder, file)
         return ""
 
     def _metadata_files(self, progress: Progress) -> Iterator[tuple[str, StoredObject]]:
-        """Each with its folder."""
+        """Yield (folder, metadata file) for tables that may lie at, below or around ``to``."""
         # The bucket as a whole has a prefix without a slash, and all other places lie below it.
         folders = sorted({self._to, *self._around}) if self._to else [""]
         places = [(self._bucket, f"{folder}/" if folder else "") for folder in folders]
@@ -65,8 +65,8 @@ class OtherTables:
         return not self._to or f"{folder}/".startswith(f"{self._to}/")
 
     def _check(self, folder: str, file: StoredObject) -> bool:
-        """True if the file is one of a table or view. Raises Occupied if that is another one, in whose place, or around
-        whose place, ``to`` is."""
+        """True if the file belongs to a table or view. Raises Occupied if that is another table, and ``to`` is at its
+        place, inside it or around it."""
         uri = f"s3://{self._bucket}/{file.key}"
         try:
             top = read_object(self._store.get(self._bucket, file.key).data, uri)
@@ -81,7 +81,7 @@ class OtherTables:
         return True
 
     def _covers(self, location: str) -> bool:
-        """True if ``to`` lies in this location. Metadata may also lie apart from its table."""
+        """True if ``to`` lies in this location. A table's metadata may lie outside of its location."""
         at = Location.parse(location)
         return at is not None and f"{self._bucket}/{self._to}/".startswith(f"{place_of(at)}/")
 
@@ -95,5 +95,5 @@ class OtherTables:
             message = f"Another table lies below {to}: its metadata file is {uri}."
         return Occupied(
             f"{message} Cleaning up or dropping one of the two would delete files of the other.",
-            next_move="Choose another --to: a folder of its own, with no table in it or around it.",
+            next_move="Choose another --to: a folder without another table in it or around it.",
         )

@@ -1,8 +1,8 @@
 """Moving one table from a bare metadata file: no catalog, no plan, for backups and disaster recovery.
 
-The paths in the table need not be true any more: where the table is a copy whose paths still name the place
-that it was copied from, in S3 or elsewhere, its files are read beside the metadata file. Nothing that exists is
-ever overwritten with other bytes; a run that was interrupted is simply repeated.
+The paths in the table may be outdated: if the table is a copy whose paths still name the original place, in S3 or
+elsewhere, its files are read from the folder of the copy. No object is overwritten with other bytes; after an
+interruption, run it again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Relocation(Moved):
     """What :func:`relocate` did."""
 
     metadata_location: str = ""
-    """The new metadata file: what a catalog is to register."""
+    """The new metadata file, to be registered in a catalog."""
     location: str = ""
     format_version: int = 0
     snapshots: int = 0
@@ -45,15 +45,15 @@ def relocate(
     copy: bool = True,
     progress: Progress | None = None,
 ) -> Relocation:
-    """Write the table of ``metadata_uri`` anew at the location ``to``, with every path in it changed to match.
+    """Write the table of ``metadata_uri`` to the location ``to``, and change every path in it accordingly.
 
-    ``also`` maps further prefixes, old → new, for files outside the table's location. Files of an old prefix that is
-    not in S3 lie at the new one already, or where that is the old one of a further pair. ``copy`` False writes only
+    ``also`` maps further prefixes, old → new, for files outside the table's location. If an old prefix is not in S3,
+    its files must already be at the new one, or at the new one's old prefix in another pair. ``copy`` False writes only
     what must be rewritten, for data files that are at the new place already, or will be.
 
-    Raises ConfigError for places that are none, Unreadable and UnmappedPath for what is in the way, NotFound
-    for a missing live file, Occupied if something else is at the target already, or another table lies at, below or
-    around ``to``. Up to the last step, which writes the new metadata file, nobody can mistake the result for a table.
+    Raises ConfigError for invalid places, Unreadable and UnmappedPath for files and paths that cannot be handled,
+    NotFound for a missing live file, Occupied if the target already has another object, or another table lies at, below
+    or around ``to``. The new metadata file is written last, so an incomplete result has none and is no table.
     """
     relocator = _Relocator(store, metadata_uri, to, also, copy, progress or Progress())
     try:
@@ -64,7 +64,7 @@ def relocate(
             f"{relocator.old_location}."
         )
         folder = error.path.rpartition("/")[0]
-        error.next_move = f"Say where that goes with --also OLD=NEW, such as --also {folder}=NEW, or a shorter prefix."
+        error.next_move = f"Give its new place with --also OLD=NEW, such as --also {folder}=NEW, or a shorter prefix."
         if not is_s3(error.path):
             error.next_move += " NEW is the place in S3 where these files lie."
         raise
@@ -108,7 +108,7 @@ class _Relocator:
         version = self._hinted_version(current)
         self._mover.run(current, copy=self._copy)
         if not self._copy:
-            self.result.notes.append("nobody looked whether the data files are there (--no-copy)")
+            self.result.notes.append("it was not checked whether the data files are there (--no-copy)")
         self.result.metadata_location = self._moves(current) or ""
         if version is not None:
             self._write_hint(version)
@@ -131,11 +131,11 @@ class _Relocator:
         return self._moves(path)
 
     def known(self, path: str) -> KnownFile | None:
-        """Nothing is known: what is at the new place is compared."""
+        """None: objects at the new place are compared when they are copied."""
         return None
 
     def rewritten(self, paths: Sequence[str]) -> None:
-        """What would be rewritten where it is goes to a folder of its own."""
+        """Files that would be rewritten in place go to another folder."""
         self._moves = Moves(self._moves.rules, frozenset(filter(self._stays, paths)))
 
     def _stays(self, path: str) -> bool:
@@ -146,9 +146,9 @@ class _Relocator:
     # -- the version hint ----------------------------------------------------------------------------
 
     def _hinted_version(self, current: str) -> str | None:
-        """The version that a Hadoop table's hint must say: it is found by its directory. None for other tables.
+        """The version for the version hint of a Hadoop table; None for other tables.
 
-        Raises Occupied for a later version at the new place, which readers would take for the table.
+        Raises Occupied for a later version at the new place, which readers would use.
         """
         new = Location.parse(self._moves(current) or "")
         if new is None or self._in_place:
@@ -171,11 +171,12 @@ class _Relocator:
 
 
 def _moves(location: str, root: Location, target: Location, also: Iterable[tuple[str, str]]) -> tuple[Moves, Moves]:
-    """Where the objects of paths are, and where they go. ``root``: where the table's directory is."""
+    """(moves from paths to the present places of their objects, moves from paths to new paths). ``root``: the table's
+    directory."""
     pairs = [(old, _folder(new)) for old, new in also]
     _check_also(pairs)
     within = Moves.of([(location, root)])
-    # Of a place outside of S3 somebody must have copied these files: what is inside the table's directory with it.
+    # Files of a place outside of S3 must have been copied already: those inside the table's directory together with it.
     outside = [(old, new) for old, new in pairs if not is_s3(old) and within(old) is None]
     onwards = Moves.of([pair for pair in pairs if is_s3(pair[0])])
     chained = [(old, _folder(onwards(new.uri) or new.uri)) for old, new in outside]
@@ -205,8 +206,8 @@ def _folder(uri: str) -> Location:
 
 
 def _root_of(metadata: Location, location: str) -> Location:
-    """The directory of the table that a metadata file belongs to: the one that its location names, if it is
-    there; else, for a copy, the one above ``metadata/``."""
+    """The directory of the table that a metadata file belongs to: the one that its location names, if the file lies in
+    it; otherwise, for a copy, the parent of ``metadata/``."""
     old = Location.parse(location)
     if old is not None and place_of(metadata).startswith(f"{place_of(old)}/"):
         return Location(old.scheme, old.bucket, old.key.rstrip("/"))

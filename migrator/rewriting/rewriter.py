@@ -1,7 +1,7 @@
 """Rewriting one file of a table: read it at its old place, map its paths, write it at its new place.
 
 ``migrator.iceberg`` decides which bytes change. This module reads and writes the files, and gives each file the sizes
-and bounds of the files that it names. So rewrite files in the order of ``REWRITTEN_ROLES``.
+and bounds of the files that it names. So files must be rewritten in the order of ``REWRITTEN_ROLES``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from migrator.rewriting.manifests import ManifestRewriter
 from migrator.store import Conditional, Content, Store, connect, spool
 
 PARALLEL_ABOVE = 8 << 20
-"""From so many bytes in all, starting a process for each core saves time."""
+"""From this many bytes in all, starting a process for each core saves time."""
 
 THREADS = 8
 """How many files are rewritten at a time without worker processes. The processor is the limit, and each file takes
@@ -62,10 +62,11 @@ class MeasuredFiles(Protocol):
     """Sizes and bounds of the files that are already rewritten. Paths are old ones, as the tables spell them."""
 
     def delete_file(self, path: str) -> DeleteFile | None:
-        """A rewritten file of position deletes or deletion vectors; None for one that was not rewritten."""
+        """The size and bounds of a rewritten file of position deletes or deletion vectors; None if it was not
+        rewritten."""
 
     def length_of(self, place: str, path: str) -> int | None:
-        """The new length of a manifest that the list ``place`` names; None to keep the one that it records."""
+        """The new length of a manifest that the list ``place`` names; None to keep the recorded length."""
 
 
 class Rewriter:
@@ -74,7 +75,7 @@ class Rewriter:
     def __init__(
         self, store: Store, mapping: Mapping, measured: MeasuredFiles, manifests: ManifestRewriter | None = None
     ) -> None:
-        """``manifests`` rewrites manifests, in child processes; without it that is done here."""
+        """``manifests`` rewrites manifests, in child processes; without it this process does so."""
         self._store = store
         self._mapping = mapping
         self._measured = measured
@@ -83,7 +84,7 @@ class Rewriter:
     @contextmanager
     def manifests_in_children(self, mapping: Mapping, size: int) -> Iterator[Rewriter]:
         """A rewriter like this one, for manifests of ``size`` bytes in all: from ``PARALLEL_ABOVE`` on, child processes
-        rewrite them. ``mapping``: what maps a path as this one does, and can be pickled."""
+        rewrite them. ``mapping``: maps paths like this rewriter, and can be pickled."""
         if size < PARALLEL_ABOVE:
             yield self
             return
@@ -144,11 +145,11 @@ class Rewriter:
 
 
 def worker_store(connection: dict[str, Any], conditional: Conditional) -> Store:
-    """The store of a worker. ``connection``: the arguments of :func:`migrator.store.connect`; ``conditional``: what the
-    process that hands out the work has found out."""
+    """The store of a worker. ``connection``: the arguments of :func:`migrator.store.connect`; ``conditional``: as the
+    process that hands out the work has tested them."""
     store = connect(**connection)
     store.ends[1].conditional = conditional
-    store.met()
+    store.wait_from_first_request()
     return store
 
 
@@ -159,7 +160,7 @@ def rewriting(
     """The function to call for each job, and the number of threads to call it from.
 
     If the files have ``PARALLEL_ABOVE`` bytes in all (``size``), the function uses worker processes, and each of them
-    calls ``make(*arguments)`` once for a rewriter of its own. Else the function is ``rewriter``.
+    calls ``make(*arguments)`` once to make its rewriter. Otherwise the function is ``rewriter``.
     """
     if size < PARALLEL_ABOVE:
         yield rewriter, THREADS

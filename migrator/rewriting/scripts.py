@@ -34,7 +34,7 @@ class ScriptRewriter:
     def __call__(self, planned: PlannedObject, replaces: str | None) -> Written:
         """Rewrite one script. At the target only an object with the ETag ``replaces`` is overwritten.
 
-        Raises StoreError, Unreadable if it is no text, and Occupied if the target has an object with other bytes.
+        Raises StoreError, Unreadable if it is not text, and Occupied if the target has an object with other bytes.
         """
         old = self._store.get(planned.bucket, planned.key, etag=planned.etag)
         done = rewrite_bytes(planned.key, old.data, self._names)

@@ -35,7 +35,7 @@ from migrator.target.log_times import stale_logs
 from migrator.workers.batched import in_batches, missing_modules
 
 REMOTE_ROLES = (ROLE_DELETES, ROLE_MANIFEST)
-"""The files that executors rewrite. Each of the others needs what the journal has of those before it."""
+"""The files that executors rewrite. The others need the sizes that the journal has of earlier files."""
 REMOTE_MODULES = ("migrator.rewriting.carried_files", "pyarrow.parquet")
 """What executors must be able to import for it: packages with compiled parts, which "migrator pack" leaves out."""
 
@@ -46,10 +46,10 @@ WHERE o.role IN {tuple(TIMED_ROLES)}
 
 
 def rewrite_tables(run: Run) -> None:
-    """Rewrite the files of all tables, leaf first, so that each parent learns its children's true sizes. A table's
-    current metadata is written last: if it exists, the table is complete.
+    """Rewrite the files of all tables, leaf first, so that each file gets the true sizes of the files that it names. A
+    table's current metadata is written last: if it exists, the table is complete.
 
-    Raises MigrationFailed or PlanStale after all that could be rewritten was.
+    Raises MigrationFailed or PlanStale when all other files are rewritten.
     """
     for role in REWRITTEN_ROLES:
         where = pending_rewrites(role)
@@ -62,7 +62,7 @@ def rewrite_tables(run: Run) -> None:
 @contextmanager
 def _rewriting(run: Run, role: str, size: int) -> Iterator[tuple[Callable[[Job], Written], int]]:
     """The function that rewrites files of this role, and the number of threads to call it from. ``size``: the bytes of
-    all of them. Large manifests and deletes are rewritten by the executors, where there are some."""
+    all of them. Large manifests and deletes are rewritten by the executors, if there are any."""
     if run.engine.remote and role in REMOTE_ROLES and size >= PARALLEL_ABOVE and not has_versions(run.plan):
         files = carried_files(run.plan)
         missing = missing_modules(run.engine, list(REMOTE_MODULES))
@@ -84,7 +84,7 @@ def _rewriting(run: Run, role: str, size: int) -> Iterator[tuple[Callable[[Job],
 
 
 def upload_local_files(run: Run) -> None:
-    """Upload the local files of the plan but those of :func:`upload_checkpoints_last`. Raises as
+    """Upload the local files of the plan, except those of :func:`upload_checkpoints_last`. Raises as
     :func:`rewrite_tables`."""
     _upload(run, None)
 
@@ -141,7 +141,7 @@ def _of_table(run: Run, rewrite: Callable[[Job], Written]) -> Callable[[PlannedO
 
 
 def _job(run: Run, rewrite: Callable[[PlannedObject, str | None], Written]) -> Callable[[PlannedObject], Written]:
-    """``rewrite`` with the ETag of what it may replace at the target."""
+    """A function that calls ``rewrite`` with the ETag of the object that it may replace at the target."""
     target = run.layout.target_bucket
 
     def job(planned: PlannedObject) -> Written:
@@ -150,9 +150,9 @@ def _job(run: Run, rewrite: Callable[[PlannedObject, str | None], Written]) -> C
         except Occupied as error:
             if planned.target_etag is None:
                 raise
-            raise MigrationFailed(  # another plan would be no better
-                f"s3://{target}/{planned.target} was there while planning already, and is not what migrator "
-                f"writes there for {planned.place}. It is not overwritten.",
+            raise MigrationFailed(  # a new plan would not help
+                f"s3://{target}/{planned.target} existed already while planning, and differs from the file that "
+                f"migrator writes there for {planned.place}. It is not overwritten.",
                 next_move="Move it away.",
             ) from error
 

@@ -1,9 +1,8 @@
-"""Moving the files of one table from its metadata file: copy what holds no path, rewrite what does, leaf first.
+"""Moves the files of one table: copies files without paths, rewrites files with paths, leaf first.
 
-What is old and what is new is said by a :class:`Route`: for ``relocate`` the prefixes that a user gives, for a rollback
-the layout of a plan the other way, for a repair the layout itself. Nothing that exists is ever overwritten with other
-bytes, so a run that was interrupted is simply repeated. The new metadata file is written last: until then nobody can
-mistake the result for a table.
+A :class:`Route` maps old paths to new ones: for ``relocate`` by the prefixes that a user gives, for a rollback by the
+layout of a plan in reverse, for a repair by the layout itself. No object is overwritten with other bytes, so after an
+interruption it can be run again. The new metadata file is written last: until then the result is no table.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ CREATE TABLE files (
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file that is at its new place already, as the table there needs it.
+    """A file that is at its new place already and can be used there.
 
-    ``size`` in bytes; None to keep the one that is recorded. ``deletes``: what a manifest records of it, if it is a
-    file of position deletes that differs from the one at the old place.
+    ``size`` in bytes; None to keep the recorded one. ``deletes``: the size and bounds for manifests, if it is a file of
+    position deletes that differs from the one at the old place.
     """
 
     size: int | None
@@ -57,13 +56,13 @@ class Route(Protocol):
     """Where the files of a table are, and where they go. Paths are those that the table names."""
 
     def source(self, path: str) -> Location | None:
-        """Where the object of a path is now; None for a path outside of S3 that stands for no object."""
+        """Where the object of a path is now; None for a path outside of S3 that has no object."""
 
     def new_path(self, path: str) -> str | None:
-        """The path that replaces this one wherever the table names it; None if nothing says where it goes."""
+        """The new path; None if there is none for this path."""
 
     def known(self, path: str) -> KnownFile | None:
-        """What is at the new place already and is not to be copied or rewritten; None for everything else."""
+        """The file at the new place, if it must not be copied or rewritten; None for every other file."""
 
     def rewritten(self, paths: Sequence[str]) -> None:
         """Called once, before anything is written, with the paths of all files that will be rewritten."""
@@ -71,7 +70,7 @@ class Route(Protocol):
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of the files rewritten so far, by old path."""
+    """The sizes and bounds of the files rewritten so far, by old path."""
 
     delete_files: dict[str, DeleteFile] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
@@ -93,13 +92,13 @@ class Moved:
     copied: int = 0
     copied_bytes: int = 0
     there_already: int = 0
-    """Objects that were not copied: an earlier run, or whoever made the copy, had brought them."""
+    """Objects that were not copied: an earlier run, or the user, had copied them."""
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A file to copy. ``size``: as recorded, None if it is not; ``place``: what names it."""
+    """A file to copy. ``size``: as recorded, None if it is not recorded; ``place``: the file that names it."""
 
     path: str
     size: int | None
@@ -109,7 +108,7 @@ class _Wanted:
 class TableMover:
     """Moves the files of the table that ``metadata_uri`` describes. ``data``: that file's bytes.
 
-    ``moves``: what maps a path as ``route`` does, for child processes, which rewrite large manifests (see
+    ``moves``: maps paths like ``route``, for child processes, which rewrite large manifests (see
     :class:`migrator.rewriting.manifests.ManifestRewriter`); without it only threads are used.
     """
 
@@ -138,15 +137,15 @@ class TableMover:
         """Copy and rewrite all files of the table. ``current``: the path of the metadata file, as the table itself
         would spell it. ``copy`` False: write only what must be rewritten.
 
-        Raises Unreadable and UnmappedPath for what is in the way, NotFound for a missing live file, Occupied if
-        something else is at a new place already.
+        Raises Unreadable and UnmappedPath for files and paths that cannot be handled, NotFound for a missing live file,
+        Occupied if another object is at a new place already.
         """
         self.move_files(current, copy=copy)
         for _ in self._rewrite(ROLE_CURRENT, [current], 0):
             pass
 
     def move_files(self, current: str, *, copy: bool = True) -> None:
-        """As :meth:`run`, but for the metadata file itself, which is left to the caller."""
+        """As :meth:`run`, without the metadata file itself, which the caller writes."""
         metadata = self._metadata
         if metadata.encryption_keys:
             raise Unreadable(self._uri, "its table is encrypted, and key metadata cannot be carried over yet")
@@ -154,7 +153,7 @@ class TableMover:
         lists = sorted(self._unknown({s.manifest_list for s in metadata.snapshots if s.manifest_list is not None}))
         manifests = self._manifests(metadata, lists)
         self._check_lengths(manifests.values())
-        with closing(sqlite3.connect("")) as db:  # on disk where it grows: a table may have millions of files
+        with closing(sqlite3.connect("")) as db:  # on disk if it grows: a table may have millions of files
             db.execute(_FILES)
             self._read_manifests(db, [path for path, m in manifests.items() if copy or (m is not None and m.content)])
             deletes = dict(db.execute("SELECT path, place FROM files WHERE content = 1 ORDER BY path").fetchall())
@@ -178,8 +177,8 @@ class TableMover:
         return [path for path in paths if self._route.known(path) is None]
 
     def where(self, path: str) -> Location:
-        """Where the object of a path is now. Raises UnmappedPath for a path outside of S3 that stands for no object,
-        ConfigError for one that is only a bucket."""
+        """Where the object of a path is now. Raises UnmappedPath for a path outside of S3 that has no object,
+        ConfigError for a path that is only a bucket."""
         found = self._route.source(path)
         if found is None:
             raise UnmappedPath(self._uri, path)
@@ -188,7 +187,7 @@ class TableMover:
         return found
 
     def _open(self, path: str) -> SourceFile:
-        """The file that a path stands for. Raises what :meth:`where` raises, and NotFound."""
+        """Open the file of a path. Raises what :meth:`where` raises, and NotFound."""
         at = self.where(path)
         return SourceFile(at.uri, self._store.download(at.bucket, at.key).file)
 
@@ -197,12 +196,13 @@ class TableMover:
             at = self.where(path)
             self._store.size(at.bucket, at.key)
         except (NotFound, ConfigError, UnmappedPath):
-            self.result.notes.append(f"{path} is missing: its entry in the metadata log leads nowhere, as before")
+            self.result.notes.append(f"{path} is missing: its entry in the metadata log names no file, as before")
             return False
         return True
 
     def _manifests(self, metadata: TableMetadata, lists: list[str]) -> dict[str, ManifestFile | None]:
-        """Path → what the lists record of it; None for one that the metadata names inline. Known ones are left out."""
+        """Path of each manifest → its entry in the manifest lists; None for one that the metadata names directly. Known
+        files are left out."""
         inline = {path for s in metadata.snapshots for path in s.manifests}
         found: dict[str, ManifestFile | None] = dict.fromkeys(self._unknown(inline))
         for read in read_lists(lists, self._open, workers=THREADS):
@@ -223,8 +223,8 @@ class TableMover:
         return found
 
     def _check_lengths(self, manifests: Iterable[ManifestFile | None]) -> None:
-        """A manifest cut between two blocks is sound Avro: only its length tells, or the number of its entries.
-        That one decides, for there are tools that leave a wrong length (iceberg#13719)."""
+        """Check that no manifest is truncated. One that ends between two blocks is valid Avro, so compare its length
+        and the number of its entries. The number decides, because some tools record a wrong length (iceberg#13719)."""
 
         def check(manifest: ManifestFile) -> str:
             at = self.where(manifest.path)
@@ -236,7 +236,7 @@ class TableMover:
             if count != manifest.entries:
                 reason = f"its list records {manifest.length} bytes and {manifest.entries} entries"
                 raise Unreadable(at.uri, f"it has {size} bytes and {count} entries, {reason}")
-            return f"{at.uri} has all {count} entries, and the length that its list recorded wrongly is put right"
+            return f"{at.uri} has all {count} entries, and the wrong length in its list is corrected"
 
         for outcome in run_in_threads(check, filter(None, manifests), workers=self._store.concurrency):
             if isinstance(outcome, Failed):
@@ -271,7 +271,7 @@ class TableMover:
         return known is not None
 
     def _check_one_to_one(self, db: sqlite3.Connection) -> None:
-        """Of two files that became one, one would be lost."""
+        """Raise an error if two files would get the same new path: one would be lost."""
         db.create_function("source_of", 1, lambda path: self.where(path).uri.partition("://")[2])
         db.create_function("target_of", 1, lambda path: (self._route.new_path(path) or path).partition("://")[2])
         query = (
@@ -280,12 +280,13 @@ class TableMover:
         )
         for target, one, other in db.execute(query):
             message = f"s3://{one} and s3://{other} would both become s3://{target}."
-            raise Occupied(message, next_move="Say where one of them goes with --also OLD=NEW.")
+            raise Occupied(message, next_move="Give one of them another place with --also OLD=NEW.")
 
     # -- copying -------------------------------------------------------------------------------------
 
     def _copy_files(self, db: sqlite3.Connection) -> None:
-        """Copy what holds no path: data files, equality deletes, statistics. What stays is only looked for."""
+        """Copy the files without paths: data files, equality deletes, statistics. Of files that stay, only check that
+        they exist."""
         count, size = db.execute("SELECT count(*), total(size) FROM files WHERE content <> 1").fetchone()
 
         def wanted() -> Generator[_Wanted, None, None]:
@@ -302,8 +303,8 @@ class TableMover:
     def _rewrite(
         self, role: str, paths: Iterable[str], size: int, named_by: Mapping[str, str] | None = None
     ) -> Iterator[tuple[str, Written]]:
-        """Rewrite these files; yield each old path with what stands at the new one. ``named_by``: what names each,
-        if it is not the metadata file."""
+        """Rewrite these files; yield each old path with the file that was written at the new one. ``named_by``: the
+        file that names each, if it is not the metadata file."""
         paths = sorted(paths)
         rewriter = Rewriter(self._store, self._route.new_path, self._measured)
         if role != ROLE_MANIFEST or self._moves is None:
@@ -347,9 +348,9 @@ class _FileCopier:
         self._result = result
 
     def copy(self, wanted: Generator[_Wanted, None, None], stage: Progress) -> None:
-        """Copy these files. Raises the first error, but for a missing file of statistics, which readers do without."""
+        """Copy these files. Raises the first error, except for a missing statistics file, which readers do not need."""
         with (
-            # Closed in this order, so that nobody asks the database for more when it is closed.
+            # Closed in this order, so that the database is not read when it is closed.
             closing(wanted) as files,
             closing(run_in_threads(self._copy, files, workers=self._store.concurrency)) as outcomes,
         ):
@@ -366,7 +367,7 @@ class _FileCopier:
                 stage.advance(1, copied_size or 0)
 
     def _copy(self, wanted: _Wanted) -> int | None:
-        """Copy one file and return its size; None if it is there already. Raises Occupied for anything else there."""
+        """Copy one file and return its size; None if it is there already. Raises Occupied for another object there."""
         source, to = self._where(wanted.path), place_in_s3(self._route.new_path(wanted.path) or "")
         try:
             found = self._store.head(source.bucket, source.key)
@@ -388,7 +389,7 @@ class _FileCopier:
         return None
 
     def _same(self, source: Location, found: StoredObject, to: Location, there: StoredObject) -> bool:
-        """True if both objects have the same bytes. An equal size does not tell."""
+        """True if both objects have the same bytes. An equal size proves nothing."""
         if found.size != there.size:
             return False
         if found.etag == there.etag:
@@ -397,7 +398,7 @@ class _FileCopier:
 
 
 def missing(path: str, error: MigratorError, named_by: str) -> MigratorError:
-    """``error``, which says what names the file if it is that the file is not there."""
+    """``error``; if it is NotFound, with a message that says which file names the missing one."""
     if not isinstance(error, NotFound):
         return error
     message = f"{path} is missing, and {named_by} names it: {error.message}"
@@ -412,7 +413,7 @@ def with_suffix(path: str, suffix: str) -> str:
 
 
 def place_in_s3(uri: str) -> Location:
-    """The place that a URI names. Raises ConfigError if it is none in S3, or a bucket as a whole."""
+    """The place that a URI names. Raises ConfigError if it is not in S3, or only a bucket."""
     at = Location.parse(uri)
     if at is None or not at.key.strip("/"):
         raise ConfigError(f"{uri!r} is not a place in S3.", next_move="Write it as s3://bucket/prefix.")

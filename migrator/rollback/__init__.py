@@ -1,1 +1,1 @@
-"""The way back: every pointer is set to the old place again. :mod:`migrator.rollback.stage` has the order."""
+"""Undoes a cutover: every pointer is set to the old place again. :mod:`migrator.rollback.stage` has the order."""

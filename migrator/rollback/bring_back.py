@@ -1,8 +1,8 @@
-"""Taking commits home: what was committed at the target since the cutover is copied and rewritten to the old place.
+"""Brings commits back: what was committed at the target since the cutover is copied and rewritten to the old place.
 
-Data files are copied. Metadata, manifests and position deletes are rewritten with the layout the other way. What the
-migration itself had brought is in the old place already, and is not written again. Nothing in the old place is
-overwritten: rewritten files get names of their own there, so that a later migration finds their names free, too.
+Data files are copied. Metadata, manifests and position deletes are rewritten with the layout in reverse. The files that
+the migration has copied are still in the old place, and are not written again. Nothing in the old place is overwritten:
+rewritten files get new names there, so that their names are free at the target for a later migration, too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BroughtBack:
     table: str
     metadata: str
     by_hint: bool
-    """A version hint names it, no catalog entry."""
+    """True if a version hint names it instead of a catalog entry."""
     commits: int
     copied: int = 0
     copied_bytes: int = 0
@@ -51,7 +51,7 @@ def bring_back(run: Run, place: TablePlace) -> BroughtBack:
     the target afterwards. May be repeated after any interruption.
 
     Raises MigrationFailed if a snapshot has other rows there, or if files that it needs are missing in the old place;
-    Occupied if something else is in the way there; what :meth:`TableMover.run` raises.
+    Occupied if another object has one of the new names; what :meth:`TableMover.run` raises.
     """
     table, uri = place.table, place.metadata or ""
     route = _Homewards(run, place)
@@ -124,7 +124,7 @@ class _Homewards:
         return places[0] if places else None
 
     def known(self, path: str) -> KnownFile | None:
-        """What this plan has moved to the target is in the old place, as it was."""
+        """What this plan has moved to the target is still in the old place."""
         at = Location.parse(path)
         if at is None:
             return None
@@ -149,8 +149,7 @@ class _Homewards:
         return rewrite_deletes(data, lambda path: path, planned.place).file
 
     def rewritten(self, paths: Sequence[str]) -> None:
-        """Files that are rewritten get a name of their own, but for the metadata files of Hadoop catalogs, whose names
-        have a meaning."""
+        """Rewritten files get a new name, except the metadata files of Hadoop catalogs, whose names have a meaning."""
         self._renamed = frozenset(path for path in paths if self._place.stored or not path.endswith(".metadata.json"))
 
 
@@ -174,11 +173,11 @@ def _put(run: Run, uri: str, data: bytes) -> None:
 
 
 def not_brought_back(identifier: str, error: MigratorError) -> MigrationFailed:
-    """The error that ends a rollback because the commits of one table cannot be taken along."""
+    """The error that ends a rollback because the commits of one table cannot be brought back."""
     next_move = error.next_move
     if isinstance(error, UnmappedPath):
         next_move = "Use --discard-newer, and write these commits again in the old place."
-    if isinstance(error, Occupied):  # it may speak of the options of relocate
+    if isinstance(error, Occupied):  # its next move may be about the options of relocate
         next_move = "Move that object away, or add --discard-newer, and run the same command again."
     message = f"{identifier}: what was committed at the target cannot be brought back. {error.message}"
     return MigrationFailed(f"{message} No pointer was changed.", next_move=next_move)

@@ -1,4 +1,4 @@
-"""What going back would lose: the snapshots that were committed at the target since the cutover."""
+"""What a rollback would lose: the snapshots that were committed at the target since the cutover."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from migrator.run import Run
 
 
 def with_losses(run: Run, place: TablePlace) -> TablePlace:
-    """The same place, with what going back would lose: the snapshots that were committed since the cutover."""
+    """The same place, with what a rollback would lose: the snapshots that were committed since the cutover."""
     if place.place == GONE:
-        return replace(place, change="it was dropped or renamed since; it stays so")
+        return replace(place, change="it was dropped or renamed since, and stays dropped or renamed")
     if place.place != NEWER or place.metadata is None:
         return place
     table, now = place.table, place.metadata
@@ -33,7 +33,8 @@ def with_losses(run: Run, place: TablePlace) -> TablePlace:
 
 
 def _at_the_cutover(run: Run, table: PlannedTable) -> TableMetadata:
-    """The table as the cutover left it. Its engine may have removed that file since; the old place has another one."""
+    """The table as the cutover left it. If an engine has removed its metadata file since, the file in the old place is
+    read."""
     try:
         return _read(run, table.new_metadata or "")
     except NotFound:

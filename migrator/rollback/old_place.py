@@ -1,5 +1,5 @@
-"""Is everything still in the old buckets that the tables need there? Going back to a table with missing files would be
-worse than staying."""
+"""Checks that the old buckets still have every file that the tables need there. A rollback to a table with missing
+files would break it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from migrator.run import Run
 
 
 def check_old_tables(run: Run, tables: Sequence[PlannedTable]) -> None:
-    """Every file that these tables need is in the old buckets, as it was while planning.
+    """Every file that these tables need is in the old buckets, unchanged since planning.
 
-    Raises MigrationFailed with the tables that lack something. Other objects that changed there do not matter.
+    Raises MigrationFailed with the tables that lack something. Other objects there may have changed.
     """
     changes = find_source_changes(run.plan, run.store, run.progress)
     if not changes.changed and not changes.removed:

@@ -1,7 +1,7 @@
-"""The order of a rollback: look where the tables are, check that the old place is whole, put every pointer back.
+"""The order of a rollback: find where the tables are, check that the old place is complete, put every pointer back.
 
 Nothing is deleted: what was written at the target stays there. Each step may be repeated: after a crash each table is
-old or new, never neither, and the same command goes on (issue 14).
+in the old or the new place, and the same command continues (issue 14).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Rollback:
     """Those that were in the old place already."""
     by_hint: list[str] = field(default_factory=list)
     """Tables of Hadoop catalogs. Their old place has its own version hint, which no migration changes, so there is no
-    pointer to put back: who reads the old warehouse, reads the old tables."""
+    pointer to put back: the old warehouse still has the old tables."""
     brought_back: list[BroughtBack] = field(default_factory=list)
     """Those that had been changed at the target, and keep these changes in the old place."""
     discarded: list[TablePlace] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Rollback:
     nothing_to_do: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The keys and values of ``migrator rollback --json``, but for the plan's path."""
+        """The keys and values of ``migrator rollback --json``, without the plan's path."""
         return {
             "nothing_to_do": self.nothing_to_do,
             "put_back": self.put_back,
@@ -118,10 +118,12 @@ def _undo(run: Run, newer: Newer) -> Rollback:
     if run.journal.has(RETIRE_BEGUN):
         raise RollbackRefused(
             f"{run.plan.path} was retired: objects in the old buckets were deleted. No pointer was changed.",
-            next_move="There is no way back after that, but for a backup of the old buckets.",
+            next_move="After that only a backup of the old buckets can restore them.",
         )
     bucket = run.layout.target_bucket
-    if not run.store.bucket_exists(bucket):  # lost: all the more reason to go back, and nobody else can migrate there
+    if not run.store.bucket_exists(
+        bucket
+    ):  # a lost target: the rollback is needed even more, and no other migration can run
         return _roll_back(run, newer)
     with lease(run.store, bucket, run.plan.path) as held:
         return _roll_back(run, newer, held.check)
@@ -140,7 +142,7 @@ def _refuse_if_copied(run: Run) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Newer:
-    """What is to become of what was committed at the target since the cutover."""
+    """What is done with the commits at the target since the cutover."""
 
     discard: bool
     bring_back: bool
@@ -189,7 +191,8 @@ def _bring_back(
     run: Run, changed: Sequence[TablePlace], newer: Newer, check_lease: Callable[[], None]
 ) -> dict[str, BroughtBack]:
     """Bring the commits of these tables to the old place: identifier → what was done. Raises MigrationFailed for the
-    first that cannot be, unless such are to be discarded. A server that refuses or does not answer never discards."""
+    first whose commits cannot be brought back, unless such commits are to be discarded. An error of the server never
+    discards any."""
     brought = {}
     for place in changed:
         if place.place != NEWER:
@@ -208,8 +211,8 @@ def _bring_back(
 
 
 def _check_old_catalog_takes_it(run: Run, place: TablePlace) -> None:
-    """Raises CannotRepoint for a table that moved to another catalog: the old one, which would have to name what was
-    brought back, is only read."""
+    """Raises CannotRepoint for a table that moved to another catalog: the old catalog would have to name these commits,
+    and it is only read."""
     if place.table.catalog is not None and isinstance(run.catalogs[place.table.catalog], TwoCatalogs):
         raise CannotRepoint(
             "The old catalog is only read, so it cannot name what was committed in the target catalog.",
@@ -228,7 +231,7 @@ def _refusal(losing: Sequence[TablePlace], *, bring_back: bool) -> RollbackRefus
         elif len(gone) < len(losing):
             move += " With --bring-back beside it, the others keep their changes in the old place."
     return RollbackRefused(
-        f"Changed at the target since the cutover: {counted(len(losing), 'table')}. Going back would lose this:\n"
+        f"Changed at the target since the cutover: {counted(len(losing), 'table')}. A rollback would lose this:\n"
         f"{lines}\nNo pointer was changed.",
         next_move=f"{move} Nothing is deleted: the files stay at the target.",
     )
@@ -237,8 +240,8 @@ def _refusal(losing: Sequence[TablePlace], *, bring_back: bool) -> RollbackRefus
 def _put_back(run: Run, catalog: Catalog, places: Iterable[TablePlace], result: Rollback) -> None:
     """Swap the pointers of one catalog back: in one transaction where it can, else table by table.
 
-    A table that is in the old place as planned is among them: a crash between two requests of a swap may have left it
-    without an entry of its name (see :meth:`migrator.catalogs.base.Catalog.repoint`), and this ends that.
+    Includes tables that are in the old place as planned: a crash between two requests of a swap may have left one
+    without an entry of its name (see :meth:`migrator.catalogs.base.Catalog.repoint`), and this repairs that.
     """
     begun = _begun(run)
     tables = []
@@ -298,7 +301,7 @@ def _end(run: Run, places: Sequence[TablePlace]) -> None:
     if left:
         raise MigrationFailed(
             f"{counted(len(left), 'table')} at the target again:\n{first_lines(left)}\n",
-            next_move="Stop whoever changes pointers, and run the same command again.",
+            next_move="Stop the writers that change pointers, and run the same command again.",
         )
     hints = run.plan.db.execute("SELECT id FROM objects WHERE role = ?", (ROLE_VERSION_HINT,)).fetchall()
     run.journal.forget(object_id for (object_id,) in hints)
@@ -308,17 +311,17 @@ def _end(run: Run, places: Sequence[TablePlace]) -> None:
 
 
 def _given_up(run: Run, places: Sequence[TablePlace]) -> set[str]:
-    """The metadata files at the target that this rollback gave up: also those that it had before it was interrupted."""
+    """The metadata files at the target that this rollback gave up, also before it was interrupted."""
     pointed = {source for source, _ in _begun(run).values() if source}
     return pointed - {place.table.new_metadata for place in places}
 
 
 def _incomplete(run: Run, before: Sequence[TablePlace], error: MigratorError) -> MigratorError:
-    """What a failed rollback has left: some tables in the old place, others at the target. ``before``: where they were
-    when it began."""
+    """The error for a rollback that failed when some tables were in the old place and others at the target. ``before``:
+    where the tables were when it began."""
     try:
         places, rest = find_places(run), "Not yet"
-    except MigratorError:  # what could not be written cannot be read either: the log knows what was put back
+    except MigratorError:  # a catalog that could not be written may not be readable either: use the log
         places, rest = _noted(run, before), "Not known now"
     stored = [place for place in places if place.stored]
     back = [place.table.identifier for place in stored if place.place == OLD]
@@ -336,6 +339,6 @@ def _incomplete(run: Run, before: Sequence[TablePlace], error: MigratorError) ->
 
 
 def _noted(run: Run, before: Sequence[TablePlace]) -> list[TablePlace]:
-    """Where the tables are as far as the log knows: those of the catalogs that were put back are in the old place."""
+    """Where the tables are by the log: those of the catalogs that were put back are in the old place."""
     back = {name for noted in run.journal.each(CATALOG_PUT_BACK) for name in noted["tables"]}
     return [replace(place, place=OLD) if place.table.identifier in back else place for place in before]

@@ -1,4 +1,4 @@
-"""Old paths in scripts and configuration: what is certain is replaced, what is doubtful is reported. No S3."""
+"""Old paths in scripts and configuration: certain ones are replaced, doubtful ones are reported. No S3."""
 
 from migrator.scripts.found import Change, Doubt, Names
 from migrator.scripts.rewrite import Rewritten, rewrite_text

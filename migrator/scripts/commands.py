@@ -1,4 +1,4 @@
-"""Command lines that are about a bucket, such as ``mc mb`` and ``aws s3 rb``: a prefix cannot take its place."""
+"""Command lines about a whole bucket, such as ``mc mb`` and ``aws s3 rb``, which cannot work on a prefix."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from migrator.scripts.found import Found, Names, alternatives
 from migrator.scripts.paths import PathInText, judge, read_path, template_end
 
 BUCKET_COMMAND = "a command about a whole bucket, which is now a prefix of another one"
-DELETES = "a command that deletes: without a slash at its end, the prefix may also cover its neighbours"
+DELETES = "a command that deletes: without a slash at its end, the prefix may also match other folders"
 MADE_ALREADY = "another command makes the target bucket already"
-STAYS_IN_PART = "makes a bucket of which a part stays"
+STAYS_IN_PART = "makes a bucket, and a part of that bucket stays"
 MIGRATES = "a command that copies from an old place to the target"
 RCLONE = "a path of rclone, whose remote may be another server"
 UNKNOWN_ALIAS = "the alias of mc is not known: give it with --alias"
@@ -39,7 +39,7 @@ _ANY_PROGRAM = re.compile(_program("mc|mcli|aws|s3cmd|s5cmd|rclone|gsutil|hadoop
 _MC_LINE = re.compile(rf"{_program('mc|mcli')}(?P<rest>.*)")
 _RCLONE_LINE = re.compile(rf"{_program('rclone')}.*")
 _GOES_ON = re.compile(r"[\\,\[(]\r?\n\Z")
-"""How a line ends whose command goes on in the next one."""
+"""The end of a line whose command continues in the next line."""
 MOST_LINES = 8
 _LONGEST_LINE = 1000
 
@@ -48,7 +48,7 @@ def trouble_in_command(text: str, at: int, path: PathInText, names: Names) -> st
     """Why the path at ``at``, which could be mapped, is doubtful in its command line; None if it is not."""
     start = _start_of_command(text, at)
     before = text[start:at]
-    if not _ANY_PROGRAM.search(before):  # quick: a file of data may hold thousands of paths in one line
+    if not _ANY_PROGRAM.search(before):  # must be fast: a data file may have thousands of paths in one line
         return None
     if path.bare and _ABOUT_BUCKET.search(before):
         return BUCKET_COMMAND
@@ -63,7 +63,7 @@ def trouble_in_command(text: str, at: int, path: PathInText, names: Names) -> st
 
 
 def _start_of_command(text: str, at: int) -> int:
-    """Where the command begins that goes on at ``at``: in this line, or in one before that says that it goes on."""
+    """The beginning of the command at ``at``: in this line, or in an earlier one that it continues."""
     start = text.rfind("\n", 0, at) + 1
     for _ in range(MOST_LINES):
         if not _GOES_ON.search(text, max(0, start - 3), start):
@@ -105,8 +105,8 @@ def find_unknown_aliases(text: str, names: Names) -> Iterator[Found]:
 def find_made_buckets(text: str, names: Names) -> Iterator[Found]:
     """Lines that make old buckets: each run of them becomes the one line that makes the target bucket.
 
-    Only lines that are one such command are taken, and only the last line of a run is kept: what joins it to the lines
-    after it stays. A second run is certain only if it does not mind that the bucket is there already.
+    Only lines with exactly one such command count, and only the last line of a run is kept, with its connection to the
+    next line. A second run is certain only if its command accepts an existing bucket.
     """
     pattern = _made(names)
     made: set[tuple[str, bool]] = set()
@@ -131,7 +131,7 @@ def _made(names: Names) -> re.Pattern[str]:
 
 
 def _goes_on(last: re.Match[str], match: re.Match[str]) -> bool:
-    """True if this line follows the last one of a run at once, and is the same command."""
+    """True if this line follows directly after the last one of a run, and is the same command."""
     return match.start() == last.end() and all(match[part] == last[part] for part in ("lead", "alias"))
 
 

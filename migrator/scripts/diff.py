@@ -1,4 +1,4 @@
-"""The change of a text as a unified diff that ``git apply`` and ``patch -p1`` take. Pure: no I/O."""
+"""The change of a text as a unified diff for ``git apply`` and ``patch -p1``. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class _Block:
 def unified_diff(path: str, text: str, edits: Sequence[Found]) -> str:
     """The diff of a text with these edits, which are in order and do not overlap; "" if there is none.
 
-    Lines end with ``\\n``, as they do for patch; a ``\\r`` before it is part of the line."""
+    Lines end with ``\\n``, as in patch; a ``\\r`` before it is part of the line."""
     if not edits:
         return ""
     lines = _lines(text)
-    tab = "\t" if " " in path else ""  # so that patch knows where a path with blanks ends
+    tab = "\t" if " " in path else ""  # so that patch finds the end of a path with blanks
     head = f"--- {quoted(f'a/{path}')}{tab}\n+++ {quoted(f'b/{path}')}{tab}\n"
     return head + "".join(_hunks(lines, list(_blocks(lines, edits))))
 
@@ -55,7 +55,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _blocks(lines: Sequence[str], edits: Sequence[Found]) -> Iterator[_Block]:
-    """The changed lines, each with the edits that lie in it. An edit may take a whole line away, its end included."""
+    """The changed lines, each with its edits. An edit may remove a whole line with its line end."""
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))

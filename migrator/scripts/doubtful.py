@@ -1,4 +1,4 @@
-"""Finds what may name an old bucket, and is never changed: a person must look. Pure: no I/O."""
+"""Finds text that may name an old bucket and is never changed: a person must check it. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from migrator.scripts.found import END, Found, Names, alternatives
 from migrator.scripts.uris import SIGNED, is_signed
 
-OTHER_FORM = "an old path in another form: escaped, encoded or cut"
+OTHER_FORM = "an old path in another form: escaped, encoded or truncated"
 BUCKET_NAME = "the name of an old bucket without a path"
 FILE_SYSTEM = "a path for a file system without a scheme"
 FOREIGN_URL = "the URL of a server that is not one of the lake's endpoints: give it with --endpoint"
@@ -21,11 +21,11 @@ _CALLS = (
     "|write_text|checksum|url|sign|get_file_info|open_input_file|open_output_stream|create_dir|delete_dir"
 )
 _S3_HOST = re.compile(r"minio|s3|rgw|ceph|seaweed|:90\d\d$", re.IGNORECASE)
-"""What a host of a server of S3 often has in its name, or the port that MinIO usually has."""
+"""Parts of host names that suggest an S3 server, or the usual port of MinIO."""
 
 
 def find_doubtful(text: str, names: Names) -> Iterator[Found]:
-    """Every such place. What was judged otherwise before may be among them."""
+    """Every such place, also places that other finders have already judged."""
     yield from _other_forms(text, names)
     yield from _foreign_urls(text, names)
     yield from _recorded(text, names)
@@ -83,7 +83,7 @@ def _other_forms(text: str, names: Names) -> Iterator[Found]:
 
 
 def _foreign_urls(text: str, names: Names) -> Iterator[Found]:
-    """An old bucket at a host that seems to be a server of S3: as the first folder, or before the host."""
+    """An old bucket in the URL of a host that seems to be an S3 server: as the first folder, or before the host."""
     host = r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::\d{1,5})?)"
     rest = r"[^\s\"'`<>\\)\]},;]*"
     start = r"(?<![\w.@-])(?P<scheme>https?://)?"
@@ -107,6 +107,6 @@ def _recorded(text: str, names: Names) -> Iterator[Found]:
 
 
 def mentions(data: bytes, names: Names) -> bool:
-    """True if bytes that are not text name an old path all the same, also in UTF-16."""
+    """True if bytes that are not UTF-8 text name an old path, for example in UTF-16."""
     text = data.replace(b"\0", b"").decode("latin-1")
     return re.search(rf"(?:s3[an]?://|arn:aws[\w-]*:s3:::){names.old_bucket}", text) is not None

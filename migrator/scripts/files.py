@@ -1,7 +1,7 @@
-"""Local files: which ones to read, what they hold, and how a changed one takes the place of the old one.
+"""Local files: chooses which ones to read, reads them, and replaces changed ones.
 
 A file is replaced as a whole or not at all, keeps its mode, and is not replaced if somebody changed it meanwhile. A
-symbolic link is never replaced by a file, and none is followed to a place that was not given.
+symbolic link is never replaced by a file, and is not followed out of the given paths.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from migrator.errors import ConfigError
 MOST_BYTES = 64 << 20
 """The size up to which files are read."""
 IGNORED_FOLDERS = frozenset({".git", ".hg", ".svn", ".jj"})
-"""Folders of version control: what they hold is never changed."""
+"""Folders of version control, in which nothing is changed."""
 CONFIGURATION = "lake.toml"
-"""Its [layout] must go on naming the old places."""
+"""Its [layout] must keep the old places."""
 
 _BACKUP = re.compile(r".*\.bak(?:\.\d+)?")
 
@@ -31,9 +31,9 @@ _LAYOUT = re.compile(r"^[ \t]*\[[ \t]*layout[ \t]*\]", re.MULTILINE)
 IS_BACKUP = "a backup"
 IS_CONFIGURATION = "the configuration of migrator, which must name the old places"
 IS_VERSION_CONTROL = "a folder of version control"
-IS_LINK = "a symbolic link; what it leads to is among the given paths"
-LEADS_OUT = "a symbolic link that leads out of the given paths"
-LEADS_NOWHERE = "a symbolic link that leads nowhere"
+IS_LINK = "a symbolic link; its target is among the given paths"
+LEADS_OUT = "a symbolic link to a place outside of the given paths"
+LEADS_NOWHERE = "a broken symbolic link"
 NO_FILE = "neither a file nor a folder"
 TOO_LARGE = f"larger than {MOST_BYTES >> 20} MiB"
 NOT_WRITTEN = "cannot be written"
@@ -43,8 +43,8 @@ NOT_TEXT_BUT_OLD = "not UTF-8 text, but names an old path"
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file or folder that was not rewritten, and why. ``unsure``: it may name old paths all the same, so a person
-    must look."""
+    """A file or folder that was not rewritten, and why. ``unsure``: it may still name old paths, so a person must check
+    it."""
 
     path: str
     reason: str
@@ -52,7 +52,7 @@ class Skipped:
 
 
 def walk(paths: Sequence[str | Path], configuration: Path | None = None) -> Iterator[Path | Skipped]:
-    """Every file that these paths name or hold, each once, in order; and what is left out.
+    """Yield every file at or below these paths, each once, in order; and what is left out.
 
     ``configuration``: the lake.toml that is in use. Raises ConfigError if a path does not exist."""
     for given in paths:
@@ -94,7 +94,7 @@ def _below(
 
 
 def _left_alone(path: Path, configuration: Path | None, *, is_given: bool) -> str | None:
-    """Why a file is not rewritten whatever it holds; None if it may be."""
+    """Why a file must not be rewritten, independent of its content; None if it may be."""
     in_use = configuration is not None and configuration.exists() and path.samefile(configuration)
     if in_use or path.name == CONFIGURATION:
         return IS_CONFIGURATION
@@ -121,12 +121,12 @@ def read_file(path: Path) -> bytes | Skipped:
 
 
 def is_configuration(path: PurePath, text: str) -> bool:
-    """True for a configuration of migrator under any name: waves have one each."""
+    """True for a configuration of migrator under any name: each wave may have one."""
     return path.suffix == ".toml" and _LAYOUT.search(text) is not None
 
 
 def decode(data: bytes) -> str | None:
-    """The text, with line ends and a byte order mark as they are; None for what is not UTF-8 text."""
+    """The text, with line ends and a byte order mark as they are; None if the bytes are not UTF-8 text."""
     if b"\0" in data:
         return None
     try:
@@ -136,9 +136,9 @@ def decode(data: bytes) -> str | None:
 
 
 def replace_file(path: Path, old: bytes, new: bytes, *, backup: bool) -> str | None:
-    """Put ``new`` in the place of ``old``, at once, with the same mode and owner. Returns the path of the backup.
+    """Replace ``old`` by ``new`` atomically, with the same mode and owner. Returns the path of the backup.
 
-    Raises OSError, and leaves the file as it is, if it no longer holds ``old``."""
+    Raises OSError, and does not change the file, if its content is no longer ``old``."""
     place = Path(os.path.realpath(path))
     status = place.stat()
     made: list[str] = []
@@ -159,7 +159,7 @@ def replace_file(path: Path, old: bytes, new: bytes, *, backup: bool) -> str | N
 
 
 def _beside(place: Path, data: bytes, status: os.stat_result, made: list[str]) -> str:
-    """Write the old bytes beside the file, under the first name that is free, which is added to ``made``."""
+    """Write the old bytes to the first free backup name in the same folder, which is added to ``made``."""
     number = 0
     while True:
         name = f"{place}.bak" + (f".{number}" if number else "")

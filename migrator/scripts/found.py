@@ -1,4 +1,5 @@
-"""What was found in a text, and the names to look for: the lake's buckets, endpoints and aliases. Pure: no I/O."""
+"""The places found in a text, and the names that are searched: the lake's buckets, endpoints and aliases. Pure: no
+I/O."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ _ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A path that is certain. ``line`` counts from 1."""
+    """A certain path. ``line`` counts from 1."""
 
     line: int
     old: str
@@ -32,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A place that a person must look at. ``text`` is only what was found, without passwords, not the whole line."""
+    """A place that a person must check. ``text`` is only what was found, without passwords, not the whole line."""
 
     line: int
     text: str
@@ -41,8 +42,8 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A part of a text that was judged: ``new`` replaces it, or ``reason`` says why a person must look; if both are
-    None, it stays as it is, for sure."""
+    """A part of a text that was judged: ``new`` replaces it, or ``reason`` says why a person must check it; if both are
+    None, it certainly stays."""
 
     start: int
     end: int
@@ -72,14 +73,14 @@ class Names:
             if alias in (*self.layout.buckets, self.layout.target_bucket):
                 raise ConfigError(
                     f"The alias {alias!r} is also the name of a bucket, so no path would be certain.",
-                    next_move="Leave it out, and change those paths by hand.",
+                    next_move="Leave it out, and change those paths yourself.",
                 )
         if not self.checkpoints.strip("/") or not self.checkpoints.startswith("/"):
             raise ConfigError(f"The folder of checkpoints must be an absolute path, not {self.checkpoints!r}.")
 
     @cached_property
     def old_buckets(self) -> tuple[str, ...]:
-        """The buckets from which something moves. Only their names are looked for."""
+        """The buckets from which something moves. Only their names are searched."""
         return self.layout.moved_buckets
 
     @cached_property
@@ -89,7 +90,7 @@ class Names:
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        """Words without which a text holds nothing that is looked for. To look for these only is quick."""
+        """A text without any of these words contains no old path. Searching for them is fast."""
         schemes = ("s3://", "s3a://", "s3n://")
         recorded = (rule.prefix.rpartition("/")[2] for rule in self.layout.recorded)
         folder = self.checkpoints.strip("/")
@@ -108,6 +109,6 @@ def alternatives(words: Iterable[str]) -> str:
 
 
 def shown(text: str) -> str:
-    """What is shown of a doubt: not too long, and without passwords or signatures."""
+    """The text of a doubt for messages: shortened, and without passwords or signatures."""
     text = redacted(" ".join(text.split()))
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""Finds settings whose keys say that the value is a place of the lake, in whatever file they stand. Pure: no I/O."""
+"""Finds settings whose keys show that the value is a place of the lake, in files of any kind. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from migrator.scripts.found import CHECKPOINT_BUCKET, Found, Names, alternatives
 from migrator.scripts.paths import TEMPLATE_KEY, PathInText, judge, read_path
 
 DIFFERENT_VALUES = "settings of several old buckets would become one, and their values differ"
-TWICE = "settings of several old buckets would become one key that is there twice"
+TWICE = "settings of several old buckets would become the same key twice"
 STAYS_IN_PART = "a part of this bucket stays, so its settings are still needed"
 NO_PREFIX = "the prefix would be empty, which may mean another one"
-LOCAL_CHECKPOINTS = "the local folder of checkpoints, where nothing says that it is a checkpoint location"
+LOCAL_CHECKPOINTS = "the local folder of checkpoints, in a setting that may not be a checkpoint location"
 NO_CHECKPOINTS = "no rule of the layout says where checkpoints go"
 
 _SEPARATOR = r"[\"']?\s*(?:=>|[=:,]|[ \t])\s*(?:[frbu]?[\"'])?"
@@ -28,7 +28,7 @@ _KNOWN_KEYS = re.compile(
 def find_known_keys(text: str, names: Names) -> Iterator[Found]:
     """Values of known keys that name an old bucket without a scheme: ``warehouse=bronze/iceberg-warehouse/``.
 
-    A bare ``bronze`` is none: it may be the name of a warehouse, a namespace or a folder."""
+    A bare ``bronze`` does not count: it may be the name of a warehouse, a namespace or a folder."""
     for match in _KNOWN_KEYS.finditer(text):
         path = read_path(text, match.end(), names.layout)
         if path.key is not None and path.bucket in names.old_buckets:
@@ -36,7 +36,7 @@ def find_known_keys(text: str, names: Names) -> Iterator[Found]:
             yield Found(match.end(), path.end, new, reason)
 
 
-# In TOML, YAML and JSON no key may be there twice; in properties and on command lines it may.
+# In TOML, YAML and JSON a key must be unique; in properties and on command lines it need not be.
 _IN_A_MAPPING = re.compile(r"\\?[\"']\s*[=:]|:\s")
 
 
@@ -69,8 +69,8 @@ _LONGEST_VALUE = 300
 
 
 def _value(text: str, at: int) -> str:
-    """The value of a setting, as far as two of them are compared: the rest of the line, or what an element of XML or
-    the next string holds."""
+    """The value of a setting, for comparing two of them: the rest of the line, the content of an XML element, or the
+    next string."""
     rest = re.compile(r"[\"']?(?:</name>)?\s*(?:=>|[=:,)]|\s|<value>)*\s*(.*?)[\s\"',;)\]}\\]*(?:</value>.*)?$", re.M)
     match = rest.match(text[at : at + _LONGEST_VALUE])
     return match[1] if match else ""
@@ -112,8 +112,8 @@ _LOOK_BACK = 160
 
 
 def find_checkpoints(text: str, names: Names) -> Iterator[Found]:
-    """The local folder of checkpoints. It is a path of the lake only where a setting says that it is a checkpoint
-    location; it becomes an ``s3a://`` URI there, whatever is certain about it."""
+    """The local folder of checkpoints. It is a path of the lake only in a setting for a checkpoint location; there it
+    becomes an ``s3a://`` URI."""
     folder = re.escape("/" + names.checkpoints.strip("/"))
     pattern = re.compile(rf"(?<![\w./${{}}~])(?:file:(?://)?)?(?P<folder>{folder})(?![A-Za-z0-9._-])")
     for match in pattern.finditer(text):
@@ -135,7 +135,7 @@ def find_checkpoints(text: str, names: Names) -> Iterator[Found]:
 
 
 def _by_recorded_rule(text: str, match: re.Match[str], end: int, path: PathInText, names: Names) -> Found:
-    """A checkpoint whose folder has a rule of its own: ``"file:///tmp/checkpoints/" = "checkpoints/"``."""
+    """A checkpoint whose folder has its own rule: ``"file:///tmp/checkpoints/" = "checkpoints/"``."""
     folder = f"file://{match['folder']}"
     below = [rule for rule in names.layout.recorded if rule.prefix.startswith(f"{folder}/")]
     if path.cut and (below or path.key is None):

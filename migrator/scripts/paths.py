@@ -1,7 +1,7 @@
-"""Reads and judges one path in a text: ``bucket`` or ``bucket/key``, whatever stands around it. Pure: no I/O.
+"""Reads and judges one path in a text: ``bucket`` or ``bucket/key``, in any context. Pure: no I/O.
 
-The text decides where the path ends, and what comes after it may cut it short: a template (``s3a://silver/${day}``), a
-wildcard, or more text that a program joins to it. Then the path is certain only if what stands there decides the rule.
+The text after a path shows where it ends. Its end may be unknown: a template (``s3a://silver/${day}``), a wildcard, or
+text that a program appends. Then the path is certain only if the known part determines the rule.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from migrator.layout import Layout, Rule
 from migrator.scripts.found import Names
 
 TEMPLATE_BUCKET = "a template or joined text fills in the bucket"
-TEMPLATE_NAME = "the name of the bucket goes on in a template or in joined text"
+TEMPLATE_NAME = "the name of the bucket continues in a template or in joined text"
 TEMPLATE_KEY = "a template, a wildcard or joined text decides which rule of the layout applies"
 NO_RULE = "no rule of the layout says where this goes"
 ODD_END = "what follows the path decides which rule of the layout applies"
 ESCAPED = "an escape follows the path"
-SPELLING = "spelled in another way, this path has another rule"
+SPELLING = "with another spelling, this path has another rule"
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]*")
 _TEMPLATE = r"\$[A-Za-z_{(0-9@]|\{|\*|\?|\[|%(?![0-9A-F][0-9A-Fa-f])|<[A-Za-z]|#\{|\.[*+?]|(?<=/)\("
@@ -34,16 +34,16 @@ _JOINED_WITH_SLASH = re.compile(r"[\"'`]\s*\)\s*/\s*[\"'A-Za-z_(]")
 _JOIN_CALL = re.compile(r"(?:join|concat|concat_ws|format|urljoin)\s*\(\s*[frbu]{0,2}[\"'`]$", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:[-._/]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|\r?\n(?=\S))")
 _LOOK_BACK = 200
-"""How many characters before a path are looked at."""
+"""How many characters before a path are read."""
 _REST = re.compile(r"[^\s\"'`,;)]{0,80}")
 _MORE_ARGUMENTS = re.compile(r"[\"'`]\s*,\s*[^\s)]")
 
 
 @dataclass(frozen=True, slots=True)
 class PathInText:
-    """A path that begins somewhere in a text. ``key`` is None for a bucket alone, without a slash. ``cut``: more of
-    it, which is not known, may follow. ``end``: where the part that is known ends. ``joined``: a program
-    adds the slash at the end of the key."""
+    """A path that begins somewhere in a text. ``key`` is None for a bucket alone, without a slash. ``cut``: an unknown
+    part may follow. ``end``: the end of the known part. ``joined``: a program adds the slash at the end of the
+    key."""
 
     bucket: str
     key: str | None
@@ -54,12 +54,13 @@ class PathInText:
 
     @property
     def bare(self) -> bool:
-        """True if this names a bucket as a whole, and surely nothing in it."""
+        """True if this certainly names a bucket as a whole."""
         return not self.key and not self.cut
 
 
 def read_path(text: str, at: int, layout: Layout) -> PathInText:
-    """Read the path whose bucket begins at ``at``. An empty bucket is one that a template fills in, or none."""
+    """Read the path whose bucket begins at ``at``. An empty bucket means that a template fills it in, or that there is
+    none."""
     match = _BUCKET.match(text, at)
     bucket = match[0] if match else ""
     end = at + len(bucket)
@@ -79,7 +80,8 @@ def read_path(text: str, at: int, layout: Layout) -> PathInText:
 
 
 def _prefixes_at(text: str, start: int, bucket: str, layout: Layout) -> list[str]:
-    """The prefixes of rules that the text goes on with; a prefix may hold blanks and other ends of paths."""
+    """The prefixes of rules with which the text continues; a prefix may contain blanks and other characters that end a
+    path."""
     ends = re.compile(r"(?![A-Za-z0-9._-])")
     return [
         rule.prefix
@@ -98,8 +100,8 @@ def _is_joined(text: str, at: int, end: int) -> bool:
 
 
 def judge(path: PathInText, names: Names) -> tuple[str | None, str | None]:
-    """(new path without a scheme, None) if it is certain, (None, reason) if a person must look, (None, None) if it
-    stays as it is: it is no path of the lake, the layout leaves it there, or it lies in the target already."""
+    """(new path without a scheme, None) if it is certain, (None, reason) if a person must check it, (None, None) if it
+    stays: it is no path of the lake, the layout leaves it there, or it lies in the target already."""
     layout = names.layout
     if path.cut and path.key is None:
         return None, _judge_cut_name(path.bucket, names)
@@ -126,7 +128,7 @@ def judge(path: PathInText, names: Names) -> tuple[str | None, str | None]:
 
 
 def template_end(text: str, path: PathInText) -> int:
-    """Where the template or the wildcard ends that cuts a path short, so that what is shown says which one it is."""
+    """The end of the template or wildcard after a path, so that messages show it completely."""
     match = _REST.match(text, path.end) if path.cut else None
     return match.end() if match else path.end
 
@@ -139,7 +141,8 @@ def _judge_cut_name(bucket: str, names: Names) -> str | None:
 
 
 def _rule_of(bucket: str, key: str, layout: Layout, *, cut: bool) -> Rule | str | None:
-    """The rule of a key, or of every key that begins with it if more may follow; else the reason why there is none."""
+    """The rule of a key, or of every key that begins with it if more may follow; otherwise the reason why there is
+    none."""
     if not cut:
         return layout.rule_for(bucket, key)
     rule = layout.rule_for(bucket, key) if not key or key.endswith("/") else layout.rule_for(bucket, _folder(key))
@@ -152,7 +155,7 @@ def _rule_of(bucket: str, key: str, layout: Layout, *, cut: bool) -> Rule | str 
 
 
 def _folder(key: str) -> str:
-    """The folder of a key that more text may follow: ``a/b`` for ``a/b/c``, "" for ``c``."""
+    """The folder of a key to which text may be added: ``a/b`` for ``a/b/c``, "" for ``c``."""
     return key.rpartition("/")[0]
 
 

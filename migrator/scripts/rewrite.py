@@ -1,6 +1,6 @@
-"""One text in, the new text and everything that was found in it out. Pure: no I/O.
+"""Rewrites one text: returns the new text and every place that was found. Pure:
 
-Certain paths are looked for first, doubtful ones last; a place that was judged is not judged again. Only the places of
+no I/O. Certain paths are searched first, doubtful ones last; a place is judged only once. Only the places of
 certain paths change: every other character of the text stays as it is.
 """
 
@@ -29,13 +29,13 @@ _FINDERS = (
     find_unknown_aliases,
     find_doubtful,
 )
-"""In this order: the first one that finds a place decides what becomes of it."""
+"""In this order: the first one that finds a place decides about it."""
 
 
 @dataclass(frozen=True)
 class Rewritten:
     """A text with its certain paths replaced. ``edits`` are the places of the old text that changed, in order;
-    ``lines_gone`` are the numbers of the lines that were taken away."""
+    ``lines_gone`` are the numbers of the lines that were removed."""
 
     text: str
     changes: tuple[Change, ...]
@@ -51,7 +51,7 @@ class Rewritten:
 
 
 def rewrite_text(text: str, names: Names) -> Rewritten:
-    """Replace every certain path in a text, and say what is doubtful. A text that was rewritten stays as it is."""
+    """Replace every certain path in a text, and report doubtful ones. A rewritten text is not changed again."""
     if not any(word in text for word in names.words):
         return Rewritten(text, (), (), ())
     found = _without_overlaps(one for finder in _FINDERS for one in finder(text, names))
@@ -73,7 +73,7 @@ def _pieces(text: str, edits: Iterable[Found]) -> Iterator[str]:
 
 
 def _without_overlaps(found: Iterable[Found]) -> list[Found]:
-    """What was found first keeps its place; in order of the text."""
+    """Remove overlaps: the place that was found first stays. Sorted by position."""
     kept: list[Found] = []
     starts: list[int] = []
     for one in found:

@@ -1,4 +1,4 @@
-"""``migrator rewrite-config``: every file of the given paths, read, rewritten, and replaced if that was asked for."""
+"""``migrator rewrite-config``: reads and rewrites every file of the given paths, and replaces it with ``--write``."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from migrator.scripts.rewrite import Rewritten, rewrite_text
 
 
 def rewrite_bytes(name: str, data: bytes, names: Names) -> Rewritten | None:
-    """The rewritten text of a script called ``name``. None for what is left alone: what is no UTF-8 text, and a
-    configuration of migrator, which must go on naming the old places."""
+    """The rewritten text of a script called ``name``. None for files that are not rewritten: those that are not UTF-8
+    text, and configurations of migrator, which must keep the old places."""
     text = decode(data)
     path = PurePosixPath(name)
     if text is None or path.name == CONFIGURATION or is_configuration(path, text):
@@ -38,7 +38,7 @@ def rewrite_bytes(name: str, data: bytes, names: Names) -> Rewritten | None:
 
 @dataclass(frozen=True)
 class RewrittenFile:
-    """A file with paths that change, or with places that a person must look at."""
+    """A file with paths that change, or with places that a person must check."""
 
     path: str
     changes: tuple[Change, ...]
@@ -46,12 +46,12 @@ class RewrittenFile:
     diff: str
     written: bool = False
     backup: str | None = None
-    """Where the old text is kept."""
+    """The path of the backup."""
 
 
 @dataclass
 class RewrittenFiles:
-    """What was found in all files. ``unchanged`` counts the texts in which nothing was found."""
+    """The result for all files. ``unchanged`` counts the texts without a finding."""
 
     written: bool
     files: list[RewrittenFile] = field(default_factory=list)
@@ -65,7 +65,7 @@ class RewrittenFiles:
 
     @property
     def doubts(self) -> int:
-        """How many places a person must look at."""
+        """How many places a person must check."""
         return sum(len(file.doubts) for file in self.files)
 
     @property
@@ -75,7 +75,7 @@ class RewrittenFiles:
 
     @property
     def ok(self) -> bool:
-        """True if nothing is left to a person."""
+        """True if a person need not check anything."""
         return not self.doubts and not self.unsure
 
 
@@ -104,7 +104,8 @@ def look_at(
     result: RewrittenFiles,
     replace: Callable[[bytes], str | None] | None = None,
 ) -> None:
-    """Add what is found in a file. ``replace``: puts the new text in its place, and returns the path of the backup."""
+    """Add the findings of a file to the result. ``replace``: writes the new text, and returns the path of the
+    backup."""
     done = rewrite_bytes(path, data, names)
     if done is None:
         text = decode(data)

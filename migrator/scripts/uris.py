@@ -16,8 +16,8 @@ BUCKET_ARN = (
 )
 ARN_WILDCARD = "a wildcard in the name of the bucket"
 CREDENTIALS = "has credentials before the bucket"
-UPPER_CASE = "the scheme is in upper case, which not every program takes"
-SIGNED = "a presigned URL is valid only as it is"
+UPPER_CASE = "the scheme is in upper case, which not every program accepts"
+SIGNED = "a presigned URL is valid only without changes"
 QUERY = "a URL with a query, which may be a request to the bucket"
 BUCKET_URL = "the URL of a whole bucket"
 OTHER_SERVER = "the target is on another server, under another URL"
@@ -62,7 +62,7 @@ def find_uris(text: str, names: Names) -> Iterator[Found]:
 
 
 def _trouble_around(text: str, start: int, path: PathInText, names: Names) -> str | None:
-    """Why a URI that could be mapped is doubtful where it stands."""
+    """Why a URI that could be mapped is doubtful in its context."""
     if path.bare and _DEFAULT_FILE_SYSTEM.search(text[max(0, start - _LOOK_BACK) : start]):
         return DEFAULT_FILE_SYSTEM
     return trouble_in_command(text, start, path, names)
@@ -73,7 +73,7 @@ def find_arns(text: str, names: Names) -> Iterator[Found]:
     for match in _ARN.finditer(text):
         path = read_path(text, match.end(), names.layout)
         if not path.bucket:
-            continue  # arn:aws:s3:::* is true of every bucket; a template here may be anything
+            continue  # arn:aws:s3:::* matches every bucket; a template here may be anything
         new, reason = judge(path, names)
         wildcard = path.key is None and path.cut and text[path.end] in "*?"
         if wildcard and reason is not None:
@@ -134,7 +134,7 @@ def _trouble(url: str, names: Names, *, bare: bool) -> str | None:
 
 
 def _judge_virtual_host(text: str, match: re.Match[str], names: Names) -> Found:
-    """A URL with the bucket in its host. The path is judged as if it stood behind the bucket."""
+    """A URL with the bucket in its host. The path is judged like a path after the bucket."""
     rest = _URL_REST.match(text, match.end())
     end = rest.end() if rest else match.end()
     spelled = match[2] + text[match.end() : end + 200]

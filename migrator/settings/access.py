@@ -1,4 +1,4 @@
-"""Policies for one layer of the target: ready for AWS IAM, and for MinIO as ``mc admin policy create`` takes it."""
+"""Policies for one layer of the target: for AWS IAM, and for MinIO's ``mc admin policy create``."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def access_policy(layout: Layout, layer: str, role: str) -> dict[str, Any]:
 
 
 def policy_of(bucket: str, layer: str, role: str) -> dict[str, Any]:
-    """The same for any folder of any bucket. Raises ConfigError for one that a policy cannot name."""
+    """The same for any folder of any bucket. Raises ConfigError for a folder that a policy cannot name."""
     if OF_PATTERNS & {*layer}:
         raise ConfigError(f"A policy cannot name {layer!r}: *, ? and $ have a meaning there.")
     arn = f"arn:aws:s3:::{bucket}"

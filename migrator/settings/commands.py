@@ -1,5 +1,5 @@
-"""What is set on the target, as ``aws`` or ``mc`` commands, for those who keep scripts. Documents go into the commands
-as here-documents, and every name is quoted for the shell."""
+"""The settings of the target as ``aws`` or ``mc`` commands, for scripts. Documents are here-documents in the commands,
+and every name is quoted for the shell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from migrator.settings.notifications import KINDS, limits_of
 
 AWS, MC = "aws", "mc"
 ALIAS = "ALIAS"
-"""Stands for the alias that ``mc`` has for the server; the user replaces it."""
+"""A placeholder for the alias of the server in ``mc``; the user replaces it."""
 _END = "END"
 _FILE = "file:///dev/stdin"
 _SSE = "ServerSideEncryptionConfiguration"
@@ -47,8 +47,8 @@ _MC_EVENTS = {"s3:ObjectCreated": "put", "s3:ObjectRemoved": "delete", "s3:Objec
 
 
 def commands(kind: str, bucket: str, settings: Iterable[tuple[str, Document]], *, make: bool) -> str:
-    """The commands that set these (setting, document) on a bucket. ``make``: it is made first. What ``mc`` cannot do is
-    named in comments."""
+    """The commands that set these (setting, document) on a bucket. ``make``: also create the bucket. Comments name
+    settings that ``mc`` cannot set."""
     lines = [_make(kind, bucket)] if make else []
     for setting, document in settings:
         lines.append(_aws(bucket, setting, document) if kind == AWS else _mc(bucket, setting, document))
@@ -56,7 +56,7 @@ def commands(kind: str, bucket: str, settings: Iterable[tuple[str, Document]], *
 
 
 def readable(setting: str, document: Document | None) -> Any:
-    """A document as people read it: a policy is not a text in it."""
+    """A document for people: with a policy as a JSON object instead of a text."""
     if document is None:
         return None
     return json.loads(document["Policy"]) if setting == POLICY else dict(document)
@@ -73,7 +73,7 @@ def _place(bucket: str) -> str:
 
 
 def _here(command: str, text: str) -> str:
-    """A command with a text as its input. The word that ends the text is in none of its lines."""
+    """A command with a text as its input. The end marker is a word that no line of the text has."""
     end = _END
     while end in text.split("\n"):
         end += "_"
@@ -81,7 +81,7 @@ def _here(command: str, text: str) -> str:
 
 
 def _from_file(start: str, end: str, text: str) -> str:
-    """A command with a text in a file: some of mc's read no other input."""
+    """A command with a text in a file: some commands of mc read no standard input."""
     written = _here('FILE=$(mktemp) && cat > "$FILE"', text)
     return f'{written}\n{start} "$FILE" {end}'.rstrip() + ' && rm "$FILE"'
 
@@ -116,7 +116,7 @@ def _mc_lifecycle(bucket: str, document: Document) -> str:
 
 
 def _of_mc(rule: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A lifecycle rule in the words of mc, which has one transition where S3 has a list; None if there are more."""
+    """A lifecycle rule in the format of mc, which has one transition instead of a list; None if there are more."""
     made = dict(rule)
     for many, one in (("Transitions", "Transition"), ("NoncurrentVersionTransitions", "NoncurrentVersionTransition")):
         moves = list(made.pop(many, []))
@@ -186,7 +186,7 @@ def _mc_lock(bucket: str, document: Document) -> str:
 
 
 def _comment(text: str) -> str:
-    """A name in a comment of a script, without what would end the line."""
+    """A name in a comment of a script, without line breaks."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 

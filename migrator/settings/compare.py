@@ -1,5 +1,5 @@
-"""Whether two documents of a bucket's settings say the same. Servers change the order of what they are given, write one
-value as a list, and add what is the default."""
+"""Compares two documents of a bucket's settings by their meaning. Servers change the order of elements, write one value
+as a list, and add defaults."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from migrator.settings.kinds import LIFECYCLE, MALFORMED, NOTIFICATIONS, POLICY,
 _SINGLE = ("Version", "Id", "Sid", "Effect")
 """Elements of a policy that are never lists."""
 SIZE_LIMIT, USUAL_LIMIT = "TransitionDefaultMinimumObjectSize", "all_storage_classes_128K"
-"""What goes with a lifecycle on AWS, and what it is where nobody has chosen."""
+"""An additional element of a lifecycle on AWS, and its default."""
 _KMS = "arn:aws:kms:"
 """MinIO puts this before the plain name of a key."""
 
 
 def same(setting: str, one: Document | None, other: Document | None) -> bool:
-    """True if both documents say the same; None is the same as a document in which nothing is set."""
+    """True if both documents mean the same; None is the same as a document in which nothing is set."""
     return bool(_meaning(setting, one) == _meaning(setting, other))
 
 
@@ -72,7 +72,7 @@ def _known_meaning(setting: str, found: Any) -> Any:
 
 
 def _canonical(value: Any, name: str = "") -> Any:
-    """Without what is empty, false or zero, which is the same as not given, and with lists in order."""
+    """The value without empty, false and zero elements, which are the same as missing ones, and with sorted lists."""
     if isinstance(value, dict):
         inner = {key: _canonical(one, key) for key, one in value.items()}
         return {key: one for key, one in inner.items() if one}
@@ -84,7 +84,7 @@ def _canonical(value: Any, name: str = "") -> Any:
 
 
 def _lower_names(value: Any) -> Any:
-    """Filter rules of notifications are named "Prefix" by AWS, and "prefix" by everybody else."""
+    """Filter rules of notifications are named "Prefix" by AWS, and "prefix" by other servers."""
     if isinstance(value, dict):
         return {
             key: str(inner).lower() if key == "Name" else _lower_names(inner)

@@ -1,6 +1,6 @@
-"""The kinds of settings of a bucket, what is known of a lake's settings, and what is told about them.
+"""The kinds of settings of a bucket, the settings of a lake, and notes about settings that are not carried over.
 
-Documents are boto3's answers without their metadata. They come from servers, so nothing in them is taken for granted.
+Documents are boto3's answers without their metadata. They come from servers, so their form is checked.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ NOTIFICATIONS, CORS, TAGS, REPLICATION = "notifications", "CORS", "tags", "repli
 WEBSITE, LOGGING = "website", "access logging"
 VERSIONING, QUOTA = "versioning", "quota"
 IAM_POLICY = "IAM policy"
-"""No setting of a bucket: a policy of users, of AWS IAM or MinIO."""
+"""A policy of users of AWS IAM or MinIO, which is no setting of a bucket."""
 
 TRANSLATED = (ENCRYPTION, VERSIONING, POLICY, LIFECYCLE, TAGS, CORS, NOTIFICATIONS, LOCK)
-"""The settings that are carried over where that is possible, in the order in which they are set."""
+"""The settings that are carried over if possible, in the order in which they are set."""
 
 UNKNOWN_FORM = "it has a form that migrator does not know"
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError, IndexError, RecursionError)
-"""What a document in an unexpected form raises."""
+"""The exceptions for a document in an unexpected form."""
 
 FENCE = "MigratorFence"
-"""The Sid of the statement with which a cutover denies writes to an old bucket for a time. It is not the bucket's."""
+"""The Sid of the statement with which a cutover temporarily denies writes to an old bucket. It does not belong to the
+bucket's own policy."""
 
 SSE_S3, KEEP, ENABLED = "sse-s3", "keep", "enabled"
 SSE_KMS = "sse-kms"
@@ -42,7 +43,7 @@ class Decisions:
     """What a person has decided. ``without``: settings of the target that stay as they are. ``encryption``:
     ``sse-s3``, ``sse-kms`` or ``sse-kms:KEY``. ``versioning``: ``enabled`` or ``keep``. ``expire_tables``: rules may
     delete objects of tables and checkpoints. ``shared``: target prefixes whose objects come from several places, and
-    get what any of these had."""
+    get the settings of all of these."""
 
     without: frozenset[str] = frozenset()
     encryption: str | None = None
@@ -53,12 +54,12 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """What is known before settings are translated.
+    """The values that are needed to translate settings.
 
     ``buckets``: old bucket → setting → document; ``target``: setting → document. ``unread``: bucket → setting → why it
     could not be read. ``tables``: folders of tables at the target, each with a slash at its end. ``unused``: the
-    (bucket, prefix) of rules that move no object. ``minio``: the target's server is MinIO. ``missing``: the target is
-    still to be made. ``gone``: old buckets that do not exist any more.
+    (bucket, prefix) of rules that move no object. ``minio``: the target's server is MinIO. ``missing``: the target does
+    not exist yet. ``gone``: old buckets that do not exist any more.
     """
 
     layout: Layout
@@ -71,7 +72,7 @@ class Lake:
     missing: bool = False
     gone: frozenset[str] = frozenset()
     locks: bool = False
-    """A target that is still to be made is made with object lock."""
+    """If the target does not exist yet, it is created with object lock."""
     elsewhere: bool = False
     """The target is on another server, or under another account."""
     decisions: Decisions = Decisions()
@@ -88,8 +89,9 @@ class Lake:
 
 @dataclass(frozen=True, slots=True)
 class NotCarried:
-    """Something that is not carried over, or that a person should know. ``severity``: "block": nothing is set before it
-    is decided; "warn": left to a person; "info": good to know. ``part``: the rule or statement, "" for all of it."""
+    """Something that is not carried over, or that the user should know. ``severity``: "block": the user must decide
+    before anything is set; "warn": the user must check it; "info": good to know. ``part``: the rule or statement, ""
+    for all of it."""
 
     severity: str
     setting: str
@@ -100,22 +102,22 @@ class NotCarried:
 
 
 @dataclass
-class Told:
-    """Gathers what is not carried over of one setting."""
+class Notes:
+    """Collects notes about parts of one setting that are not carried over."""
 
     setting: str
     found: list[NotCarried] = field(default_factory=list)
 
     def block(self, bucket: str, reason: str, part: str = "", move: str = "") -> None:
-        """Nothing may be set before a person has decided this."""
+        """Add a note that blocks: the user must decide before anything is set."""
         self._add(BLOCK, bucket, reason, part, move)
 
     def warn(self, bucket: str, reason: str, part: str = "", move: str = "") -> None:
-        """This is left to a person."""
+        """Add a note about something that the user must check."""
         self._add(WARN, bucket, reason, part, move)
 
     def info(self, bucket: str, reason: str, part: str = "", move: str = "") -> None:
-        """A person should know this."""
+        """Add a note for information."""
         self._add(INFO, bucket, reason, part, move)
 
     def _add(self, severity: str, bucket: str, reason: str, part: str, move: str) -> None:
@@ -125,17 +127,17 @@ class Told:
 
 
 Agreed = dict[str, set[Rule]]
-"""What old places have in common: what is to be set at one place of the target → the rules for whose objects an old
-bucket has just that. So it takes nothing from them, and gives them nothing new."""
+"""A setting for one place of the target → the rules whose old buckets have exactly this setting. For objects of these
+rules, setting it at the target changes nothing."""
 
 
 def option_of(setting: str) -> str:
-    """What ``--without`` calls a setting."""
+    """The name of a setting in ``--without``."""
     return setting.lower().replace(" ", "-")
 
 
 def plain(value: Any) -> Any:
-    """A document with nothing but what JSON has: times become ISO 8601, which boto3 takes as well."""
+    """A document with only JSON types: times become ISO 8601, which boto3 accepts, too."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -146,7 +148,7 @@ def plain(value: Any) -> Any:
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list, where documents may have one value in its place."""
+    """A list, also for documents with one value instead of a list."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 

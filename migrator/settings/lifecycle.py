@@ -1,5 +1,5 @@
-"""Lifecycle rules: each old rule gets the target prefix in its filter. A rule that would reach further is not carried
-over: it could delete what others keep."""
+"""Lifecycle rules: each old rule gets the target prefix in its filter. A rule that would also apply to other objects is
+not carried over: it could delete objects that others keep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from migrator.settings.kinds import (
     Agreed,
     Document,
     Lake,
-    Told,
+    Notes,
     mappings,
     new_name,
     plain,
@@ -27,7 +27,7 @@ MOST_RULES = 1000
 """The rules that one bucket may have."""
 LONGEST_ID = 255
 KEPT_FOLDERS = ("warehouse", "checkpoints")
-"""Folders and old buckets whose objects are never to be deleted by age: one old file may be what a table needs."""
+"""Folders and old buckets whose objects are never to be deleted by age: a table may need one old file."""
 ABORT = "AbortIncompleteMultipartUpload"
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _ACTIONS = ("Expiration", "Transitions", "NoncurrentVersionExpiration", "NoncurrentVersionTransitions", ABORT)
@@ -35,7 +35,7 @@ _KNOWN = {"ID", "Status", "Prefix", "Filter", *_ACTIONS}
 _LIMITS = {"Prefix", "Tag", "And", "Tags", "ObjectSizeGreaterThan", "ObjectSizeLessThan"}
 
 
-def translate_lifecycle(lake: Lake, told: Told) -> Document | None:
+def translate_lifecycle(lake: Lake, notes: Notes) -> Document | None:
     """The lifecycle of the target with the rules of the old buckets added."""
     target = lake.layout.target_bucket
     document = plain(lake.target.get(LIFECYCLE) or {})
@@ -43,27 +43,31 @@ def translate_lifecycle(lake: Lake, told: Told) -> Document | None:
         present = mappings(document.get("Rules", []))
         known = [canonical_rule(rule) for rule in present]
     except MALFORMED:
-        told.block(target, f"its present rules cannot be kept: {UNKNOWN_FORM}")
+        notes.block(target, f"its present rules cannot be kept: {UNKNOWN_FORM}")
         return lake.target.get(LIFECYCLE)
     rules = list(present)
     agreed: Agreed = {}
     for bucket, old in lake.having(LIFECYCLE):
-        list(_translated(lake, Told(LIFECYCLE), bucket, old, agreed))
+        list(_translated(lake, Notes(LIFECYCLE), bucket, old, agreed))
     for bucket, old in lake.having(LIFECYCLE):
-        _name_minimum_size(told, bucket, old, document)
-        for rule in _translated(lake, told, bucket, old, agreed):
+        _name_minimum_size(notes, bucket, old, document)
+        for rule in _translated(lake, notes, bucket, old, agreed):
             if canonical_rule(rule) in known:
                 continue
             if _has_other(present, rule):
-                told.block(target, "the target has another rule of this ID", _part(rule), "Rename or remove that rule.")
+                notes.block(
+                    target, "the target has another rule of this ID", _part(rule), "Rename or remove that rule."
+                )
                 continue
             rule["ID"] = new_name(rule["ID"], (str(other.get("ID")) for other in rules), LONGEST_ID)
             rules.append(rule)
             known.append(canonical_rule(rule))
     if len(rules) > MOST_RULES:
-        told.block(target, f"it would have {len(rules):,} rules; a bucket takes {MOST_RULES:,}")
+        notes.block(target, f"it would have {len(rules):,} rules; a bucket may have {MOST_RULES:,}")
     if any("Days" in (rule.get("Expiration") or {}) for rule in rules[len(present) :]):
-        told.info(target, "the age of a copy counts from when it was copied: what expires, expires that much later")
+        notes.info(
+            target, "the age of a copy counts from the time of copying, so copies expire later than their sources"
+        )
     return {**document, "Rules": rules} if rules else lake.target.get(LIFECYCLE)
 
 
@@ -75,46 +79,47 @@ def _part(rule: Mapping[str, Any]) -> str:
     return f"rule {str(rule.get('ID') or 'without an ID')!r}"
 
 
-def _name_minimum_size(told: Told, bucket: str, old: Document, document: Document) -> None:
+def _name_minimum_size(notes: Notes, bucket: str, old: Document, document: Document) -> None:
     if old.get(SIZE_LIMIT, USUAL_LIMIT) != document.get(SIZE_LIMIT, USUAL_LIMIT):
-        told.warn(bucket, f"{SIZE_LIMIT} is one for the whole bucket, and the target has another")
+        notes.warn(bucket, f"{SIZE_LIMIT} applies to the whole bucket, and the target has another value")
 
 
-def _translated(lake: Lake, told: Told, bucket: str, old: Document, agreed: Agreed) -> Iterator[dict[str, Any]]:
-    """The rules of one old bucket as they are to be at the target. What it has in common with others is added to
-    ``agreed``, so everything is translated twice."""
+def _translated(lake: Lake, notes: Notes, bucket: str, old: Document, agreed: Agreed) -> Iterator[dict[str, Any]]:
+    """The rules of one old bucket for the target. Rules that other old buckets have, too, are added to ``agreed``, so
+    everything is translated twice."""
     try:
         rules = mappings(plain(old["Rules"]))
     except MALFORMED:
-        told.warn(bucket, UNKNOWN_FORM)
+        notes.warn(bucket, UNKNOWN_FORM)
         return
     for number, rule in enumerate(rules, 1):
         try:
-            yield from _of_rule(lake, told, bucket, {**rule, "ID": rule.get("ID") or f"rule-{number}"}, agreed)
+            yield from _of_rule(lake, notes, bucket, {**rule, "ID": rule.get("ID") or f"rule-{number}"}, agreed)
         except MALFORMED:
-            told.warn(bucket, UNKNOWN_FORM, _part(rule))
+            notes.warn(bucket, UNKNOWN_FORM, _part(rule))
 
 
-def _of_rule(lake: Lake, told: Told, bucket: str, rule: dict[str, Any], agreed: Agreed) -> list[dict[str, Any]]:
+def _of_rule(lake: Lake, notes: Notes, bucket: str, rule: dict[str, Any], agreed: Agreed) -> list[dict[str, Any]]:
     if unknown := sorted({*rule} - _KNOWN):
-        told.warn(bucket, f"it has {', '.join(unknown)}, which migrator does not know", _part(rule))
+        notes.warn(bucket, f"it has {', '.join(unknown)}, which migrator does not know", _part(rule))
         return []
     if lake.minio and ABORT in rule:
-        told.warn(
+        notes.warn(
             bucket,
-            "MinIO takes no rule that removes open uploads: it removes them itself after a day (stale_uploads_expiry)",
+            "MinIO accepts no rule that removes open uploads: it removes them itself after a day "
+            "(stale_uploads_expiry)",
             _part(rule),
         )
         del rule[ABORT]
     if not any(rule.get(action) for action in _ACTIONS):
         if not lake.minio:
-            told.warn(bucket, "it has no action that migrator knows", _part(rule))
+            notes.warn(bucket, "it has no action that migrator knows", _part(rule))
         return []
     prefix, limits = limits_of(rule)
     places = places_of(lake, bucket, prefix)
     if not places:
-        told.info(bucket, "nothing below its prefix moves", _part(rule))
-    made = [_at(lake, told, bucket, rule, place, whole_rules(places), limits, agreed) for place in places]
+        notes.info(bucket, "nothing below its prefix moves", _part(rule))
+    made = [_at(lake, notes, bucket, rule, place, whole_rules(places), limits, agreed) for place in places]
     for place, one in zip(places, made, strict=True):
         if one is not None:
             one["ID"] = f"{bucket}-{rule['ID']}{f'-{place.prefix}' if len(places) > 1 else ''}"[: LONGEST_ID - 8]
@@ -145,7 +150,7 @@ def filter_of(prefix: str, limits: Mapping[str, Any]) -> dict[str, Any]:
 
 def _at(
     lake: Lake,
-    told: Told,
+    notes: Notes,
     bucket: str,
     rule: Mapping[str, Any],
     place: Place,
@@ -153,26 +158,27 @@ def _at(
     limits: Mapping[str, Any],
     agreed: Agreed,
 ) -> dict[str, Any] | None:
-    """The rule for one place; None if it must not be there."""
+    """The rule for one place; None if the place must not have it."""
     part = f"{_part(rule)} below {place.prefix}"
     if not place.prefix:
-        told.block(bucket, "it would hold for the whole target bucket", _part(rule), "Give the bucket a prefix.")
+        notes.block(bucket, "it would apply to the whole target bucket", _part(rule), "Give the bucket a prefix.")
         return None
     rest = {key: value for key, value in rule.items() if key not in ("Filter", "Prefix")}
     made = {**rest, "Filter": filter_of(place.prefix, limits)}
     alike = agreed.setdefault(json.dumps(canonical_rule(made), sort_keys=True), set())
     alike.add(place.rule)
     if others := others_at(lake, place, own | alike):
-        told.warn(bucket, shared_with(others), part, f"If it may: --shared {place.prefix}")
+        notes.warn(bucket, shared_with(others), part, f"If it may: --shared {place.prefix}")
         return None
     if (does := _takes_away(rule)) and not lake.decisions.expire_tables and (kept := kept_below(lake, place.prefix)):
-        told.block(bucket, f"it {does}, also of {kept}", part, "If you want that: --expire-tables.")
+        notes.block(bucket, f"it {does}, also of {kept}", part, "If you want that: --expire-tables.")
         return None
     return made
 
 
 def _takes_away(rule: Mapping[str, Any]) -> str:
-    """What a rule does to current objects that a table could not bear; "" if nothing, or if it is not enabled."""
+    """How a rule deletes or archives current objects, which would break a table; "" if it does not, or if it is not
+    enabled."""
     if rule.get("Status") != "Enabled":
         return ""
     expiration = rule.get("Expiration") or {}

@@ -1,4 +1,4 @@
-"""A new lake: the settings of its bucket, and its lake.toml. Nothing ever expires unless that is asked for."""
+"""A new lake: the settings of its bucket, and its lake.toml. Nothing expires unless the user asks for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from migrator.settings.kinds import (
     VERSIONING,
     Document,
     Lake,
-    Told,
+    Notes,
     mappings,
     plain,
 )
@@ -27,7 +27,7 @@ from migrator.settings.translate import Change, Translation
 from migrator.settings.whole_bucket import decided_encryption
 
 ABORT_DAYS = 7
-"""After how many days the parts of an upload that was never finished are removed."""
+"""After how many days the parts of an unfinished upload are removed."""
 HOLDS = {
     "warehouse": "Iceberg tables",
     "bronze": "raw data, as it came in",
@@ -37,7 +37,7 @@ HOLDS = {
     "logs": "logs of applications",
     "scripts": "jobs and other scripts",
 }
-"""What is in each layer of the built-in layout."""
+"""The content of each layer of the built-in layout."""
 _NO_ENDPOINT = '# endpoint_url = "http://localhost:9000"    # default: AWS_ENDPOINT_URL_S3, else AWS itself'
 _TOML = """\
 # The lake in the bucket {name}. Made by "migrator init"; "migrator explain --config-example" shows every key.
@@ -70,9 +70,10 @@ bucket = {bucket}
 
 @dataclass(frozen=True)
 class NewLake:
-    """What is to be made. ``expire``: layer → days after which its objects are deleted. ``encryption``: ``sse-s3``,
-    ``sse-kms``, ``sse-kms:KEY``; None for SSE-S3 where the bucket has none and the server can. ``versioning``: older
-    versions are kept. ``markers``: each layer gets an empty object, so that consoles show it."""
+    """The bucket, layers and settings of a new lake. ``expire``: layer → days after which its objects are deleted.
+    ``encryption``: ``sse-s3``, ``sse-kms``, ``sse-kms:KEY``; None for SSE-S3 if the bucket has no encryption and the
+    server supports it. ``versioning``: older versions are kept. ``markers``: each layer gets an empty object, so that
+    consoles show it."""
 
     bucket: str
     layers: tuple[str, ...] = MEDALLION
@@ -94,7 +95,7 @@ class NewLake:
         return Layout.from_mapping(self.bucket, mapping)
 
     def check(self) -> None:
-        """Raises ConfigError for layers that cannot be, and for an expiration that is not possible."""
+        """Raises ConfigError for invalid layers and expirations."""
         layout = self.layout()
         for layer in self.expire:
             if layer not in self.layers:
@@ -117,21 +118,22 @@ def settings_of(
     minio: bool = False,
     missing: bool = False,
 ) -> Translation:
-    """The settings that a new lake's bucket gets, beside what it has. ``unread``: setting → why it is not known."""
+    """The settings that a new lake's bucket gets, in addition to those that it has. ``unread``: setting → why it could
+    not be read."""
     result = Translation(new.bucket, missing=missing)
     wanted = {ENCRYPTION: _encryption(new, present)}
     if new.versioning:
         wanted[VERSIONING] = {"Status": "Enabled"}
-    told = Told(LIFECYCLE)
-    wanted[LIFECYCLE] = _lifecycle(new, present, told, minio)
+    notes = Notes(LIFECYCLE)
+    wanted[LIFECYCLE] = _lifecycle(new, present, notes, minio)
     for setting, document in wanted.items():
         if setting in (unread or {}):
-            told.block(new.bucket, f"its {setting} could not be read: {(unread or {})[setting]}")
+            notes.block(new.bucket, f"its {setting} could not be read: {(unread or {})[setting]}")
             continue
         before = present.get(setting)
         if document is not None and not same(setting, before, document):
             result.changes.append(Change(setting, plain(before) if before else None, plain(document)))
-    result.not_carried += told.found
+    result.not_carried += notes.found
     return result
 
 
@@ -141,17 +143,19 @@ def _encryption(new: NewLake, present: Mapping[str, Document]) -> Document | Non
     return decided_encryption(new.encryption or "sse-s3")
 
 
-def _lifecycle(new: NewLake, present: Mapping[str, Document], told: Told, minio: bool) -> Document | None:
+def _lifecycle(new: NewLake, present: Mapping[str, Document], notes: Notes, minio: bool) -> Document | None:
     document = plain(present.get(LIFECYCLE) or {})
     try:
         rules = mappings(document.get("Rules", []))
         known = [canonical_rule(rule) for rule in rules]
     except MALFORMED:
-        told.block(new.bucket, f"its present rules cannot be kept: {UNKNOWN_FORM}")
+        notes.block(new.bucket, f"its present rules cannot be kept: {UNKNOWN_FORM}")
         return None
     wanted: list[dict[str, Any]] = []
     if minio:
-        told.info(new.bucket, "MinIO removes open uploads itself after a day (stale_uploads_expiry), and takes no rule")
+        notes.info(
+            new.bucket, "MinIO removes open uploads itself after a day (stale_uploads_expiry), and accepts no rule"
+        )
     else:
         abort = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": new.abort_days}}
         wanted.append({"ID": "abort-open-uploads", "Status": "Enabled", "Filter": {"Prefix": ""}, **abort})
@@ -162,7 +166,7 @@ def _lifecycle(new: NewLake, present: Mapping[str, Document], told: Told, minio:
         if canonical_rule(rule) in known:
             continue
         if any(other.get("ID") == rule["ID"] for other in rules):
-            told.block(
+            notes.block(
                 new.bucket, "the bucket has another rule of this ID", f"rule {rule['ID']!r}", "Remove that rule."
             )
             continue

@@ -1,4 +1,4 @@
-"""Where the objects below an old prefix lie in the target, and whose other objects lie there, too."""
+"""Where the objects below an old prefix lie in the target, and which other old places have objects there."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from migrator.layout import Rule
 from migrator.settings.kinds import Lake
 
 OF_PATTERNS = frozenset("*?$")
-"""Characters that mean something in the resources and conditions of policies."""
+"""Characters with a meaning in the resources and conditions of policies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Objects below an old prefix that one rule moves. ``prefix``: what they begin with in the target. ``whole``: these
-    are all objects of the rule."""
+    """Objects below an old prefix that one rule moves. ``prefix``: the beginning of their keys in the target.
+    ``whole``: these are all objects of the rule."""
 
     rule: Rule
     prefix: str
@@ -23,12 +23,12 @@ class Place:
 
 
 def below(rule: Rule) -> str:
-    """What the old keys of a rule begin with."""
+    """The beginning of the old keys of a rule."""
     return f"{rule.prefix}/" if rule.prefix else ""
 
 
 def base(rule: Rule) -> str:
-    """What the new keys of a rule begin with."""
+    """The beginning of the new keys of a rule."""
     return f"{rule.target}/" if rule.target else ""
 
 
@@ -50,8 +50,8 @@ def places_of(lake: Lake, bucket: str, prefix: str) -> list[Place]:
 
 
 def others_at(lake: Lake, place: Place, own: Collection[Rule]) -> list[str]:
-    """The old places of other rules than ``own`` whose objects may lie at ``place``, too: what is set for it would hold
-    for them. Empty if a person has decided that it may."""
+    """The old places of other rules than ``own`` whose objects may lie at ``place``, too: a setting for ``place`` would
+    apply to them. Empty if the user has allowed that."""
     if any(place.prefix.startswith(shared) for shared in lake.decisions.shared if shared):
         return []
     return [
@@ -78,7 +78,7 @@ def others_of_key(lake: Lake, bucket: str, old: str, new: str) -> list[str]:
 
 
 def whole_rules(places: Collection[Place]) -> set[Rule]:
-    """The rules all of whose objects are at these places."""
+    """The rules whose objects are all at these places."""
     return {place.rule for place in places if place.whole}
 
 
@@ -89,12 +89,12 @@ def overlap(one: str, other: str) -> bool:
 
 def shared_with(others: list[str]) -> str:
     """The reason not to carry something over to a place that others share."""
-    return f"it would also hold for the objects of {', '.join(sorted(set(others))[:3])}, which go to the same place"
+    return f"it would also apply to the objects of {', '.join(sorted(set(others))[:3])}, which go to the same place"
 
 
 def pattern_places(lake: Lake, bucket: str, pattern: str) -> list[tuple[Place, str]] | None:
     """Where the keys that match a pattern of a policy go: each place, and the pattern of the new keys. None if the
-    pattern cannot be translated: it has a wildcard that reaches over several rules."""
+    pattern cannot be translated: it has a wildcard that matches several rules."""
     at = min((pattern.find(char) for char in OF_PATTERNS if char in pattern), default=-1)
     if at < 0:
         rule = lake.layout.rule_for(bucket, pattern)

@@ -1,8 +1,8 @@
 """Bucket policies: each statement of an old bucket gets the ARNs of the target, limited to the target prefix.
 
-Whatever cannot be limited is not carried over. A statement that allows too little is an inconvenience; one that allows
-too much opens every layer. So only what is known for sure is translated: actions from a list, resources of the old
-bucket, and conditions on ``s3:prefix`` in the two usual forms. All other conditions stay as they are: they only limit.
+A statement that cannot be limited is not carried over, because one that allows too much would open every layer. So only
+known elements are translated: actions from a list, resources of the old bucket, and conditions on ``s3:prefix`` in the
+two usual forms. All other conditions are copied without changes, because they only limit a statement.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from migrator.settings.kinds import (
     Agreed,
     Document,
     Lake,
-    Told,
+    Notes,
     as_list,
     mappings,
     new_name,
@@ -43,7 +43,7 @@ from migrator.settings.places import (
 )
 
 MAX_BYTES = 20 * 1024
-"""The size of a bucket policy that S3 takes."""
+"""S3's limit for a bucket policy, in bytes."""
 VERSION = "2012-10-17"
 LISTS = ("s3:ListBucket", "s3:ListBucketVersions")
 """The actions on a bucket that a condition can limit to a prefix."""
@@ -94,7 +94,7 @@ _BUCKET_WIDE = (
     "s3:PutEncryptionConfiguration",
     "s3:PutLifecycleConfiguration",
 )
-"""Some of the actions that hold for a bucket as a whole: what wildcards are compared with."""
+"""Some actions on a bucket as a whole, with which wildcards are compared."""
 _ELEMENTS = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
 _ARN = re.compile(r"(arn:[a-z0-9-]+:s3:::)(.+)", re.DOTALL)
 _PREFIX = "s3:prefix"
@@ -106,8 +106,8 @@ class _Refused(Exception):
 
 @dataclass
 class _Resources:
-    """What a statement names. ``patterns``: new resource → its place; ``bucket``: the ARN of the target if the old
-    bucket as such is named."""
+    """The resources of a statement. ``patterns``: new resource → its place; ``bucket``: the ARN of the target if the
+    statement names the old bucket itself."""
 
     patterns: dict[str, Place | None] = field(default_factory=dict)
     bucket: str = ""
@@ -124,28 +124,28 @@ def is_public(statement: Mapping[str, Any]) -> bool:
     return statement.get("Effect") == "Allow" and anyone and not statement.get("Condition")
 
 
-def translate_policy(lake: Lake, told: Told) -> Document | None:
+def translate_policy(lake: Lake, notes: Notes) -> Document | None:
     """The policy of the target with the statements of the old buckets added."""
     target, present = lake.layout.target_bucket, lake.target.get(POLICY)
     try:
         policy = json.loads(present["Policy"]) if present else {"Version": VERSION, "Statement": []}
         statements = mappings(as_list(policy["Statement"]))
     except MALFORMED:
-        told.block(target, f"its present policy cannot be kept: {UNKNOWN_FORM}")
+        notes.block(target, f"its present policy cannot be kept: {UNKNOWN_FORM}")
         return present
-    _check_open_target(lake, told, statements)
+    _check_open_target(lake, notes, statements)
     known = [essence(statement) for statement in statements]
     added: list[dict[str, Any]] = []
     agreed: Agreed = {}
     for bucket, old in lake.having(POLICY):
-        list(_translated(lake, Told(POLICY), bucket, old, agreed))
+        list(_translated(lake, Notes(POLICY), bucket, old, agreed))
     for bucket, old in lake.having(POLICY):
-        for statement in _translated(lake, told, bucket, old, agreed):
+        for statement in _translated(lake, notes, bucket, old, agreed):
             if essence(statement) in known:
                 continue
             if any(other.get("Sid") == statement["Sid"] for other in statements):
                 move = "Rename or remove that statement."
-                told.block(target, "the target has another statement of this Sid", f"Sid {statement['Sid']}", move)
+                notes.block(target, "the target has another statement of this Sid", f"Sid {statement['Sid']}", move)
                 continue
             taken = [str(other.get("Sid")) for other in added]
             added.append({**statement, "Sid": new_name(statement["Sid"], taken, 100, "")})
@@ -153,23 +153,23 @@ def translate_policy(lake: Lake, told: Told) -> Document | None:
     if not added:
         return present
     text = json.dumps({**policy, "Statement": [*statements, *added]}, separators=(",", ":"))
-    _check_version(told, target, policy, added)
+    _check_version(notes, target, policy, added)
     if lake.elsewhere:
-        told.warn(
-            target, "the target is on another server or account: look whether those whom the statements name exist"
+        notes.warn(
+            target, "the target is on another server or account: check whether the principals in the statements exist"
         )
     if (size := len(text.encode())) > MAX_BYTES:
-        told.block(target, f"it would have {size:,} bytes; S3 takes {MAX_BYTES:,}", "", "Shorten the old policies.")
+        notes.block(target, f"it would have {size:,} bytes; S3 accepts {MAX_BYTES:,}", "", "Shorten the old policies.")
     return {"Policy": text}
 
 
-def _check_version(told: Told, target: str, policy: Mapping[str, Any], added: list[dict[str, Any]]) -> None:
+def _check_version(notes: Notes, target: str, policy: Mapping[str, Any], added: list[dict[str, Any]]) -> None:
     if policy.get("Version") != VERSION and "${" in json.dumps(added):
-        told.block(target, f"its policy is not of version {VERSION}, which variables of statements to be added need")
+        notes.block(target, f"its policy is not of version {VERSION}, which variables of statements to be added need")
 
 
-def _check_open_target(lake: Lake, told: Told, statements: list[dict[str, Any]]) -> None:
-    """Block if everybody may read at the target what nobody but some may read now."""
+def _check_open_target(lake: Lake, notes: Notes, statements: list[dict[str, Any]]) -> None:
+    """Block if everybody could read objects at the target that only some may read now."""
     for statement in statements:
         if not is_public(statement):
             continue
@@ -180,7 +180,7 @@ def _check_open_target(lake: Lake, told: Told, statements: list[dict[str, Any]])
                 if rule.bucket == bucket and rule.target is not None and _reaches(statement, lake, base(rule)):
                     opened = base(rule) or "everything"
                     reason = f"the target's policy opens {opened} to everybody, this bucket's does not"
-                    told.block(bucket, reason, f"Sid {statement.get('Sid', '(none)')}", "Limit that statement.")
+                    notes.block(bucket, reason, f"Sid {statement.get('Sid', '(none)')}", "Limit that statement.")
 
 
 def _is_open(found: Mapping[str, Document]) -> bool:
@@ -191,7 +191,7 @@ def _is_open(found: Mapping[str, Document]) -> bool:
 
 
 def _reaches(statement: Mapping[str, Any], lake: Lake, prefix: str) -> bool:
-    """True if a statement may hold for objects below a prefix of the target."""
+    """True if a statement may apply to objects below a prefix of the target."""
     if "Resource" not in statement:
         return True
     for resource in map(str, as_list(statement["Resource"])):
@@ -204,49 +204,50 @@ def _reaches(statement: Mapping[str, Any], lake: Lake, prefix: str) -> bool:
 
 
 def essence(statement: Mapping[str, Any]) -> Any:
-    """What a statement says, in a form that is equal for equal meanings: all but its Sid."""
+    """A statement without its Sid, in a form that is equal for equal meanings."""
     return canonical_policy({key: value for key, value in statement.items() if key != "Sid"})
 
 
-def _translated(lake: Lake, told: Told, bucket: str, old: Document, agreed: Agreed) -> Iterator[dict[str, Any]]:
-    """The statements of one old bucket as they are to be at the target. What it has in common with others is added to
+def _translated(lake: Lake, notes: Notes, bucket: str, old: Document, agreed: Agreed) -> Iterator[dict[str, Any]]:
+    """The statements of one old bucket for the target. Statements that other old buckets have, too, are added to
     ``agreed``, so everything is translated twice."""
     try:
         policy = json.loads(old["Policy"])
         statements = mappings(as_list(policy["Statement"]))
     except MALFORMED:
-        told.block(bucket, UNKNOWN_FORM, "", "Look at it yourself, then: --without policy.")
+        notes.block(bucket, UNKNOWN_FORM, "", "Check it yourself, then use --without policy.")
         return
     for number, statement in enumerate(statements, 1):
         if statement.get("Sid") == FENCE:
             continue
-        yield from translated_statement(lake, told, bucket, statement, number, str(policy.get("Version")), agreed)
+        yield from translated_statement(lake, notes, bucket, statement, number, str(policy.get("Version")), agreed)
 
 
 def translated_statement(
-    lake: Lake, told: Told, bucket: str, statement: Mapping[str, Any], number: int, version: str, agreed: Agreed
+    lake: Lake, notes: Notes, bucket: str, statement: Mapping[str, Any], number: int, version: str, agreed: Agreed
 ) -> Iterator[dict[str, Any]]:
     """A statement about one old bucket, the ``number``-th of a policy of this version, as statements about the target.
-    What cannot be translated is told; what is the same for other places is added to ``agreed``."""
+    Adds notes about what cannot be translated, and adds statements that other places have, too, to ``agreed``."""
     part = f"statement {str(statement.get('Sid') or number)!r}"
     try:
         if version != VERSION and "${" in json.dumps(statement):
             raise _Refused(f"its policy is not of version {VERSION}, in which variables have a meaning")
-        yield from _Statement(lake, told, bucket, statement, part, number, agreed).translated()
+        yield from _Statement(lake, notes, bucket, statement, part, number, agreed).translated()
     except _Refused as refused:
-        _refuse(told, bucket, part, statement, str(refused))
+        _refuse(notes, bucket, part, statement, str(refused))
     except MALFORMED:
-        _refuse(told, bucket, part, statement, UNKNOWN_FORM)
+        _refuse(notes, bucket, part, statement, UNKNOWN_FORM)
 
 
 def _refuse(
-    told: Told, bucket: str, part: str, statement: Mapping[str, Any], reason: str, move: str = "See --without policy."
+    notes: Notes, bucket: str, part: str, statement: Mapping[str, Any], reason: str, move: str = "See --without policy."
 ) -> None:
-    """A lost Allow keeps somebody out; a lost Deny lets somebody in."""
+    """Note that a statement is not translated: a warning for an Allow, blocking for a Deny, because without the Deny
+    more is allowed."""
     if statement.get("Effect") == "Allow":
-        told.warn(bucket, reason, part)
+        notes.warn(bucket, reason, part)
     else:
-        told.block(bucket, f"{reason}; without it, more is allowed than before", part, move)
+        notes.block(bucket, f"{reason}; without it, more is allowed than before", part, move)
 
 
 class _Statement:
@@ -255,14 +256,14 @@ class _Statement:
     def __init__(
         self,
         lake: Lake,
-        told: Told,
+        notes: Notes,
         bucket: str,
         statement: Mapping[str, Any],
         part: str,
         number: int,
         agreed: Agreed,
     ) -> None:
-        self._lake, self._told, self._bucket, self._part = lake, told, bucket, part
+        self._lake, self._notes, self._bucket, self._part = lake, notes, bucket, part
         self._statement, self._agreed = statement, agreed
         words = re.sub("[^A-Za-z0-9]", "", str(statement.get("Sid") or f"Statement{number}"))
         self._sid = re.sub("[^A-Za-z0-9]", "", bucket.title()) + words[:60]
@@ -278,10 +279,10 @@ class _Statement:
             raise _Refused("its condition names the old bucket")
         self._check_known()
         if statement["Effect"] == "Deny":
-            self._told.warn(self._bucket, "it denies: look whether it denies the same at the target", self._part)
+            self._notes.warn(self._bucket, "it denies: check whether it denies the same at the target", self._part)
         resources = self._resources()
         actions, prefixes = self._actions(), self._prefix_conditions()
-        if resources.patterns and not prefixes:  # a request for an object has no s3:prefix, so it fulfils none of these
+        if resources.patterns and not prefixes:  # in a request for an object, s3:prefix never matches
             yield from self._about_objects(resources, actions)
         if resources.bucket:
             yield from self._about_the_bucket(resources.bucket, actions)
@@ -319,7 +320,7 @@ class _Statement:
                 pattern = "*" if everything else name[len(self._bucket) + 1 :]
                 moved = pattern_places(self._lake, self._bucket, pattern)
                 if moved is None:
-                    missed.append(f"the wildcard in {resource} reaches over several rules of the layout")
+                    missed.append(f"the wildcard in {resource} matches several rules of the layout")
                 for place, key in moved or ():
                     exact = not OF_PATTERNS & {*pattern}
                     if exact and (others := others_of_key(self._lake, self._bucket, pattern, key)):
@@ -333,7 +334,7 @@ class _Statement:
             elif not is_bucket:
                 missed.append(f"{resource} is not in this bucket")
         for reason in missed:
-            _refuse(self._told, self._bucket, self._part, self._statement, reason)
+            _refuse(self._notes, self._bucket, self._part, self._statement, reason)
         return found
 
     def _about_objects(self, resources: _Resources, actions: list[str]) -> Iterator[dict[str, Any]]:
@@ -353,8 +354,8 @@ class _Statement:
         lists = [one for one in LISTS if any(_matches(action, (one,)) for action in actions)]
         for action in actions:
             if _matches(action, _BUCKET_WIDE) or (_is_of_bucket(action) and not _matches(action, LISTS)):
-                what = f"what {action} is for the bucket as a whole" if "*" in action else action
-                self._told.warn(self._bucket, f"{what} cannot be limited to a prefix", self._part)
+                what = f"{action} on the bucket as a whole" if "*" in action else action
+                self._notes.warn(self._bucket, f"{what} cannot be limited to a prefix", self._part)
         if not lists:
             return
         if not (prefixes := self._listed(lists)):
@@ -368,7 +369,7 @@ class _Statement:
         yield self._made("List", lists, [arn], limited)
 
     def _others(self, place: Place, name: str, actions: list[str], own: set[Rule]) -> list[str]:
-        """The old places for which a statement about ``name`` would be something new."""
+        """The old places that do not have an equal statement about ``name``."""
         alike = {key: self._statement.get(key) for key in ("Effect", "Principal", "Condition")}
         meaning = canonical_policy({**alike, "Action": actions, "Resource": name})
         rules = self._agreed.setdefault(json.dumps(meaning, sort_keys=True), set())
@@ -392,7 +393,7 @@ class _Statement:
                 continue
             moved = pattern_places(self._lake, self._bucket, value)
             if moved is None:
-                raise _Refused("a wildcard of its condition on s3:prefix reaches over several rules of the layout")
+                raise _Refused("a wildcard of its condition on s3:prefix matches several rules of the layout")
             found += moved
         return self._unshared(lists, found, whole_rules([place for place, _ in found]))
 
@@ -416,18 +417,18 @@ class _Statement:
             "Resource": resources,
         }
         if is_public(self._statement):
-            self._told.info(self._bucket, f"everybody may do this below {', '.join(resources)}", self._part)
+            self._notes.info(self._bucket, f"everybody may do this below {', '.join(resources)}", self._part)
         return {**made, "Condition": condition} if condition else made
 
     def _lose(self, reason: str, move: str = "") -> None:
         if self._statement["Effect"] == "Allow":
-            self._told.warn(self._bucket, reason, self._part, move)
+            self._notes.warn(self._bucket, reason, self._part, move)
         else:
-            _refuse(self._told, self._bucket, self._part, self._statement, reason, move or "See --without policy.")
+            _refuse(self._notes, self._bucket, self._part, self._statement, reason, move or "See --without policy.")
 
 
 def _has_its_own_key(place: Place, pattern: str) -> bool:
-    """True if a pattern also means the one object whose key is the prefix of the rule, without a slash at its end."""
+    """True if a pattern also matches the object whose key is the prefix of the rule, without a slash at its end."""
     rule = place.rule
     return bool(place.whole and rule.prefix and rule.target) and rule.prefix.startswith(pattern.rstrip("*"))
 

@@ -23,7 +23,7 @@ from migrator.settings.kinds import (
     Document,
     Lake,
     NotCarried,
-    Told,
+    Notes,
     option_of,
     plain,
 )
@@ -39,7 +39,7 @@ from migrator.settings.whole_bucket import (
     translate_versioning,
 )
 
-_TRANSLATORS: dict[str, Callable[[Lake, Told], Document | None]] = {
+_TRANSLATORS: dict[str, Callable[[Lake, Notes], Document | None]] = {
     POLICY: translate_policy,
     LIFECYCLE: translate_lifecycle,
     ENCRYPTION: translate_encryption,
@@ -53,7 +53,7 @@ _TRANSLATORS: dict[str, Callable[[Lake, Told], Document | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One setting of the target: its document now, and the one that it is to have. None: there is none."""
+    """One setting of the target: its present document and its new one; None for no document."""
 
     setting: str
     before: Document | None
@@ -62,22 +62,22 @@ class Change:
 
 @dataclass
 class Translation:
-    """What is to be set on the target, and what is not carried over."""
+    """The changes of the target's settings, and what is not carried over."""
 
     target: str
     changes: list[Change] = field(default_factory=list)
     not_carried: list[NotCarried] = field(default_factory=list)
     missing: bool = False
-    """The target is still to be made."""
+    """True if the target does not exist yet."""
 
     @property
     def blocked(self) -> bool:
-        """True if a person must decide something before anything is set."""
+        """True if the user must decide something before anything is set."""
         return any(one.severity == BLOCK for one in self.not_carried)
 
     @property
     def ok(self) -> bool:
-        """False if something is left to a person."""
+        """False if the user must check or decide something."""
         return all(one.severity == INFO for one in self.not_carried)
 
 
@@ -85,38 +85,38 @@ def translate(lake: Lake) -> Translation:
     """Translate every setting. The target's own rules, statements and tags all stay: others are added to them."""
     result = Translation(lake.layout.target_bucket, missing=lake.missing)
     for setting in TRANSLATED:
-        told = Told(setting)
+        notes = Notes(setting)
         if option_of(setting) in lake.decisions.without:
             if lake.having(setting):
-                told.info(result.target, "it stays as it is, as asked")
-            result.not_carried += told.found
+                notes.info(result.target, "it is not changed, as requested")
+            result.not_carried += notes.found
             continue
-        change = _change(lake, setting, told)
-        if change is not None and not any(one.severity == BLOCK for one in told.found):
+        change = _change(lake, setting, notes)
+        if change is not None and not any(one.severity == BLOCK for one in notes.found):
             result.changes.append(change)
-        result.not_carried += told.found
+        result.not_carried += notes.found
     result.not_carried += left_out(lake)
     return result
 
 
-def _change(lake: Lake, setting: str, told: Told) -> Change | None:
+def _change(lake: Lake, setting: str, notes: Notes) -> Change | None:
     target = lake.layout.target_bucket
     for bucket, unread in sorted(lake.unread.items()):
         if setting in unread and bucket != target:
-            told.warn(bucket, f"it could not be read: {unread[setting]}")
+            notes.warn(bucket, f"it could not be read: {unread[setting]}")
     present = lake.target.get(setting)
     if setting in lake.unread.get(target, {}):
         if lake.having(setting):
-            told.block(target, f"the target's could not be read: {lake.unread[target][setting]}")
+            notes.block(target, f"the target's could not be read: {lake.unread[target][setting]}")
         return None
     try:
-        wanted = _TRANSLATORS[setting](lake, told)
+        wanted = _TRANSLATORS[setting](lake, notes)
     except MALFORMED:
-        told.block(target, f"a bucket's document cannot be read: {UNKNOWN_FORM}")
+        notes.block(target, f"a bucket's document cannot be read: {UNKNOWN_FORM}")
         return None
     if wanted is None or same(setting, present, wanted):
         return None
     change = Change(setting, plain(present) if present else None, plain(wanted))
     if any(redacted(str(one)) != str(one) for one in (change.before, change.after)):
-        told.block(target, "it holds what looks like a password or a signature, which migrator keeps nowhere")
+        notes.block(target, "it holds what looks like a password or a signature, which migrator does not store")
     return change

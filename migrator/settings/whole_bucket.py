@@ -1,4 +1,4 @@
-"""Settings that hold for a bucket as a whole. Where the old buckets differ, a person decides which one it is to be."""
+"""Settings that apply to a bucket as a whole. If the old buckets differ, the user chooses one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from migrator.settings.kinds import (
     Document,
     Lake,
     NotCarried,
-    Told,
+    Notes,
     mappings,
     plain,
 )
@@ -42,11 +42,11 @@ _LEFT_OUT = {
     PUBLIC: "it is one for the whole bucket; set it on the target yourself",
     ACL: "access control lists are not carried over: write what they allow as statements of the policy",
     OWNERSHIP: "it is one for the whole bucket; set it on the target yourself",
-    REPLICATION: "objects that exist already are not replicated by new rules; set it up anew, with prefixes",
-    WEBSITE: "a bucket serves one website, at its root; set it up anew",
+    REPLICATION: "objects that exist already are not replicated by new rules; set it up again, with prefixes",
+    WEBSITE: "a bucket serves one website, at its root; set it up again",
     LOGGING: "it is one for the whole bucket; set it on the target yourself",
 }
-"""Why the settings that are never carried over are not."""
+"""Setting that is never carried over → the reason."""
 
 
 # -- encryption --------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def encryption(algorithm: str, key: str = "", bucket_key: bool = False) -> dict[
 
 
 def decided_encryption(decision: str) -> dict[str, Any]:
-    """The document that ``--encryption`` asks for."""
+    """The document for the value of ``--encryption``."""
     kind, _, key = decision.partition(":")
     return encryption("AES256") if kind == SSE_S3 else encryption("aws:kms", key)
 
@@ -77,7 +77,7 @@ def algorithm_of(document: Document | None) -> tuple[str, str, bool]:
     return found
 
 
-def translate_encryption(lake: Lake, told: Told) -> Document | None:
+def translate_encryption(lake: Lake, notes: Notes) -> Document | None:
     """One default for the whole target."""
     target, present = lake.layout.target_bucket, lake.target.get(ENCRYPTION)
     if lake.decisions.encryption is not None:
@@ -87,46 +87,46 @@ def translate_encryption(lake: Lake, told: Told) -> Document | None:
         try:
             defaults.setdefault(algorithm_of(old), []).append(bucket)
         except MALFORMED:
-            told.block(bucket, UNKNOWN_FORM, "", "Choose one: --encryption sse-s3 or --encryption sse-kms:KEY.")
+            notes.block(bucket, UNKNOWN_FORM, "", "Choose one: --encryption sse-s3 or --encryption sse-kms:KEY.")
     try:
         now = algorithm_of(present)
     except MALFORMED:
-        told.block(target, f"the target's: {UNKNOWN_FORM}", "", "Choose one: --encryption sse-s3, …")
+        notes.block(target, f"the target's: {UNKNOWN_FORM}", "", "Choose one: --encryption sse-s3, …")
         return present
     if not defaults or set(defaults) == {now}:
         return present
     if len(defaults) > 1:
         for (algorithm, key, _), buckets in defaults.items():
             reason = f"the old buckets differ: {algorithm}{f' with the key {key}' if key else ''} here"
-            told.block(buckets[0], reason, "", "Choose one: --encryption sse-s3 or --encryption sse-kms:KEY.")
+            notes.block(buckets[0], reason, "", "Choose one: --encryption sse-s3 or --encryption sse-kms:KEY.")
         return present
     ((wanted, buckets),) = defaults.items()
     if _STRENGTH[wanted[0]] < _STRENGTH[now[0]]:
-        told.info(target, "the target has a stronger encryption already, which stays")
+        notes.info(target, "the target has a stronger encryption already, which stays")
         return present
     if _STRENGTH[wanted[0]] == _STRENGTH[now[0]] and wanted[1] != now[1]:
-        told.block(target, "the target has another key than the old buckets", "", "Choose one: --encryption …")
+        notes.block(target, "the target has another key than the old buckets", "", "Choose one: --encryption …")
         return present
     if lake.elsewhere and wanted[1]:
         reason = f"the key {wanted[1]} is one of the old buckets' server or account"
-        told.block(target, reason, "", "Choose one of the target's: --encryption sse-kms:KEY or --encryption sse-s3.")
+        notes.block(target, reason, "", "Choose one of the target's: --encryption sse-kms:KEY or --encryption sse-s3.")
         return present
     if wanted[0] != "AES256" and (without := sorted(set(lake.old) - set(buckets))):
-        told.info(target, f"readers of {first_names(without, NAMED)} will need the right to use the key, too")
+        notes.info(target, f"readers of {first_names(without, NAMED)} will need the right to use the key, too")
     return encryption(*wanted)
 
 
 # -- versioning, tags, CORS --------------------------------------------------------------------------------
 
 
-def translate_versioning(lake: Lake, told: Told) -> Document | None:
-    """One state for the whole target. What keeps versions now goes on keeping them."""
+def translate_versioning(lake: Lake, notes: Notes) -> Document | None:
+    """One state for the whole target. A target that keeps versions now still keeps them."""
     target, present = lake.layout.target_bucket, lake.target.get(VERSIONING)
     states = {bucket: str(lake.buckets.get(bucket, {}).get(VERSIONING, {}).get("Status", "")) for bucket in
               lake.old}  # fmt: skip
     for bucket, old in lake.having(VERSIONING):
         if old.get("MFADelete") == "Enabled":
-            told.warn(bucket, "MFA delete can only be set by the owner, with the device")
+            notes.warn(bucket, "MFA delete can only be set by the owner, with the device")
     now = str((present or {}).get("Status", ""))
     keeping = sorted(bucket for bucket, state in states.items() if state == "Enabled")
     if lake.decisions.versioning == ENABLED or (keeping and len(keeping) == len(states)):
@@ -134,17 +134,17 @@ def translate_versioning(lake: Lake, told: Told) -> Document | None:
     if now == "Enabled" or not keeping or lake.decisions.versioning == KEEP:
         return present
     reason = f"the old buckets differ: older versions are kept in {first_names(keeping, NAMED)}, and not in the others"
-    told.block(target, reason, "", "Choose one: --versioning enabled or --versioning keep.")
+    notes.block(target, reason, "", "Choose one: --versioning enabled or --versioning keep.")
     return present
 
 
-def translate_tags(lake: Lake, told: Told) -> Document | None:
+def translate_tags(lake: Lake, notes: Notes) -> Document | None:
     """The tags of all buckets. The target's own stay; one that has several values in the old buckets is left out."""
     target, present = lake.layout.target_bucket, lake.target.get(TAGS)
     try:
         own = {str(tag["Key"]): str(tag["Value"]) for tag in (present or {}).get("TagSet", [])}
     except MALFORMED:
-        told.block(target, f"the target's tags cannot be kept: {UNKNOWN_FORM}")
+        notes.block(target, f"the target's tags cannot be kept: {UNKNOWN_FORM}")
         return present
     values: dict[str, dict[str, str]] = {}
     for bucket, old in lake.having(TAGS):
@@ -152,27 +152,27 @@ def translate_tags(lake: Lake, told: Told) -> Document | None:
             for tag in old["TagSet"]:
                 values.setdefault(str(tag["Key"]), {})[bucket] = str(tag["Value"])
         except MALFORMED:
-            told.warn(bucket, UNKNOWN_FORM)
+            notes.warn(bucket, UNKNOWN_FORM)
     wanted = dict(own)
     for key, by_bucket in sorted(values.items()):
         if key.startswith("aws:"):
-            told.info(sorted(by_bucket)[0], "tags of AWS itself cannot be set", key)
+            notes.info(sorted(by_bucket)[0], "tags of AWS itself cannot be set", key)
         elif key in own:
             for bucket in [bucket for bucket, value in by_bucket.items() if value != own[key]]:
-                told.warn(bucket, "the target has another value for this key", key)
+                notes.warn(bucket, "the target has another value for this key", key)
         elif len(set(by_bucket.values())) > 1:
-            told.warn(
+            notes.warn(
                 sorted(by_bucket)[0], f"{first_names(sorted(by_bucket), NAMED)} have different values for this key", key
             )
         else:
             wanted[key] = next(iter(by_bucket.values()))
     if len(wanted) > MOST_TAGS:
-        told.block(target, f"it would have {len(wanted)} tags; a bucket takes {MOST_TAGS}")
+        notes.block(target, f"it would have {len(wanted)} tags; a bucket may have {MOST_TAGS}")
     return {"TagSet": [{"Key": key, "Value": value} for key, value in wanted.items()]} if wanted != own else present
 
 
-def translate_cors(lake: Lake, told: Told) -> Document | None:
-    """The rules of all buckets. They name origins, not places: each holds for the whole target."""
+def translate_cors(lake: Lake, notes: Notes) -> Document | None:
+    """The rules of all buckets. They name origins instead of prefixes: each applies to the whole target."""
     target, present = lake.layout.target_bucket, lake.target.get(CORS)
     rules: list[dict[str, Any]] = []
     for bucket, document in [(target, present or {"CORSRules": []}), *lake.having(CORS)]:
@@ -180,17 +180,17 @@ def translate_cors(lake: Lake, told: Told) -> Document | None:
             for rule in mappings(plain(document["CORSRules"])):
                 alike = [other for other in rules if _same_rule(rule, other)]
                 if not alike and rule.get("ID") in [other.get("ID") for other in rules if other.get("ID")]:
-                    told.warn(bucket, "there is another rule of this ID", f"rule {rule['ID']!r}")
+                    notes.warn(bucket, "there is another rule of this ID", f"rule {rule['ID']!r}")
                 elif not alike:
                     rules.append(rule)
         except MALFORMED:
-            told.block(bucket, UNKNOWN_FORM, "", "Look at it yourself, then: --without cors.")
+            notes.block(bucket, UNKNOWN_FORM, "", "Check it yourself, then use --without cors.")
             return present
     if len(rules) > MOST_CORS_RULES:
-        told.block(target, f"it would have {len(rules)} rules; a bucket takes {MOST_CORS_RULES}")
+        notes.block(target, f"it would have {len(rules)} rules; a bucket may have {MOST_CORS_RULES}")
     wanted = {"CORSRules": rules} if rules else None
     if lake.minio and not same(CORS, wanted, present):
-        told.warn(target, "MinIO has no CORS for a bucket: set MINIO_API_CORS_ALLOW_ORIGIN for the server")
+        notes.warn(target, "MinIO has no CORS for a bucket: set MINIO_API_CORS_ALLOW_ORIGIN for the server")
         return present
     return wanted
 
@@ -203,8 +203,8 @@ def _same_rule(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 # -- object lock, quotas and the rest ----------------------------------------------------------------------
 
 
-def translate_lock(lake: Lake, told: Told) -> Document | None:
-    """A default retention that all old buckets have, if the target was made with object lock."""
+def translate_lock(lake: Lake, notes: Notes) -> Document | None:
+    """A default retention that all old buckets have, if the target has object lock."""
     target, present = lake.layout.target_bucket, lake.target.get(LOCK)
     old = lake.having(LOCK)
     if not old:
@@ -212,11 +212,11 @@ def translate_lock(lake: Lake, told: Told) -> Document | None:
     if present is None and lake.missing and lake.locks:
         present = {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}}
     if present is None:
-        how = "Plan with --object-lock: then the target is made with it." if lake.missing else (
-            "Move to a new target bucket that is made with object lock, or leave it: --without object-lock."
+        how = "Plan with --object-lock: then the target is created with it." if lake.missing else (
+            "Move to a new target bucket that is created with object lock, or leave it out: --without object-lock."
         )  # fmt: skip
         names = first_names([bucket for bucket, _ in old], NAMED)
-        told.block(target, f"{names}: object lock is only to be had with a new bucket", "", how)
+        notes.block(target, f"{names}: object lock can only be enabled for a new bucket", "", how)
         return present
     retentions = {json.dumps(_retention(document), sort_keys=True): bucket for bucket, document in old}
     if len(retentions) == 1 and {bucket for bucket, _ in old} == set(lake.old):
@@ -225,7 +225,7 @@ def translate_lock(lake: Lake, told: Told) -> Document | None:
             return wanted
     for bucket, document in old:
         if _retention(document) and _retention(document) != _retention(present):
-            told.warn(bucket, "a default retention holds for the whole bucket; set it on the target yourself")
+            notes.warn(bucket, "a default retention applies to the whole bucket; set it on the target yourself")
     return present
 
 
@@ -238,24 +238,26 @@ def _retention(document: Document) -> dict[str, Any]:
 
 
 def left_out(lake: Lake) -> list[NotCarried]:
-    """What is never carried over, and why: settings of the old buckets that the target lacks, and quotas."""
+    """Settings of the old buckets that are never carried over and that the target lacks, and quotas, with the
+    reasons."""
     found = []
     for setting, reason in _LEFT_OUT.items():
-        told = Told(setting)
+        notes = Notes(setting)
         for bucket, document in lake.having(setting):
             if _means_something(setting, document) and not same(setting, document, lake.target.get(setting)):
-                told.warn(bucket, reason)
-        found += told.found
-    quota = Told(QUOTA)
+                notes.warn(bucket, reason)
+        found += notes.found
+    quota = Notes(QUOTA)
     quota.info(
         lake.layout.target_bucket,
-        "quotas are not read: only MinIO's admin API knows them. A bucket has one quota, so that of each layer is lost",
+        "quotas are not read: only MinIO's admin API has them. A bucket has one quota, so separate quotas for layers "
+        "are lost",
     )
     return found + quota.found
 
 
 def _means_something(setting: str, document: Document) -> bool:
-    """False for what every bucket has, or every new bucket of AWS."""
+    """False for the default of every bucket, or of every new bucket of AWS."""
     try:
         if setting == ACL:
             owner = document.get("Owner", {}).get("ID")

@@ -1,4 +1,4 @@
-"""The S3 client of migrator. The rest of the program is handed a :class:`Store`.
+"""The S3 client of migrator. The rest of the program uses a :class:`Store`.
 
 ``connection`` makes the boto3 clients of one server; ``buckets``, ``pages``, ``versions``, ``objects``, ``comparing``,
 ``writing``, ``deleting``, ``copies`` and ``uploads`` send requests through them. ``two_servers`` is the store of a lake
@@ -10,7 +10,6 @@ from migrator.store.checksums import Checksum
 from migrator.store.conditional import Conditional, Expected, probe_conditional
 from migrator.store.connection import CONCURRENCY
 from migrator.store.deleting import MOST_DELETIONS, Deletion, NotDeleted, delete_bucket, delete_objects
-from migrator.store.elsewhere import explicit_connection
 from migrator.store.etags import (
     MAX_PARTS,
     RunningETag,
@@ -25,6 +24,7 @@ from migrator.store.listing import StoredObject
 from migrator.store.objects import Content, Download, spool
 from migrator.store.own_keys import LEASE_KEY, OWN_PREFIX, is_own
 from migrator.store.part_copies import PartCopies, probe_part_copies
+from migrator.store.remote_connection import explicit_connection
 from migrator.store.store import Store
 from migrator.store.trials import lists_in_order
 from migrator.store.two_servers import connect

@@ -15,7 +15,7 @@ from typing import Any
 MOST_BODY = 32 << 20
 """Bytes in an answer that is not an object. A page of a listing with 1,000 long keys has 4 MB."""
 MOST_EMPTY_PAGES = 1_000
-"""Pages in a row without a key. A bucket full of delete markers has such pages, but not more of them."""
+"""The most pages in a row without a key. A bucket full of delete markers has such pages, but not more than this."""
 MOST_SIZE = 1 << 53
 """Bytes. The largest object of S3 has 50 TB, which is 160 times less."""
 
@@ -85,7 +85,7 @@ def check_root(body: bytes, root: str) -> None:
 
 
 def is_error(body: bytes) -> bool:
-    """True if the document is an error of S3's, which may come with a status of 200."""
+    """True if the document is an S3 error, which may come with the status 200."""
     found = _PROLOG.match(body[:_BEGINNING])
     return found is not None and found[1] == b"Error"
 

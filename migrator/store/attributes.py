@@ -1,9 +1,9 @@
 """What is copied with the bytes of an object: its headers, user metadata, storage class and website redirect.
 
 This is the only list of them. A header is bytes, and every value stays as it is, whether it is UTF-8, Latin-1 or
-encoded after RFC 2047. In Python each byte is one character: http.client and ``migrator.store.wire`` read headers so.
-boto3 would change or refuse such values: it refuses metadata that is not ASCII, encodes every value as UTF-8, signs
-that, and writes ``Expires`` in a format of its own. :func:`carry_bytes` ends this for one client.
+encoded after RFC 2047. In Python each byte is one character: http.client and ``migrator.store.wire`` read headers this
+way. boto3 would change or refuse such values: it refuses metadata that is not ASCII, encodes every value as UTF-8,
+signs that, and writes ``Expires`` in a format of its own. :func:`carry_bytes` turns this off for one client.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def of_answer(answer: Mapping[str, Any], left_out: Container[str] = (), *, locks
 
 
 def boto3_answer(headers: Mapping[str, str]) -> dict[str, Any]:
-    """What :func:`of_answer` reads, as boto3 would have it in its answer to a HEAD or GET with these headers
-    (lower-case names), but for locks; and whether it has tags, as ``TagCount``."""
+    """What :func:`of_answer` reads, without locks, and ``TagCount``: boto3's answer to a HEAD or GET, made from its
+    headers (lower-case names)."""
     named = {**HEADERS, STORAGE_CLASS: "StorageClass"}
     answer: dict[str, Any] = {boto3: headers[name] for name, boto3 in named.items() if name in headers}
     answer["Metadata"] = {name[len(USER) :]: value for name, value in headers.items() if name.startswith(USER)}
@@ -87,7 +87,7 @@ def of_headers(headers: Mapping[str, str], *, locks: bool = False) -> dict[str, 
 
 
 def _end_retention(given: dict[str, Any], names: Iterable[str]) -> None:
-    """Remove a retention that is over, which S3 would refuse. A legal hold has no end."""
+    """Remove a retention that has ended: S3 would refuse it. A legal hold has no end."""
     mode, until, _ = names
     given.pop(mode, None)
     given.pop(until, None)

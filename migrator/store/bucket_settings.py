@@ -73,7 +73,8 @@ SETTINGS = (
     Setting(WEBSITE, "GetBucketWebsite", "website", "s3:GetBucketWebsite"),
     Setting(LOGGING, "GetBucketLogging", "logging", "s3:GetBucketLogging"),
 )
-"""All settings that are read. Versioning is read where older versions are listed. Only admin APIs know of quotas."""
+"""All settings that are read. Versioning is read where older versions are listed. Quotas can be read only through a
+server's admin API."""
 
 _NOT_KNOWN = (400, 404, 405, 501)
 """HTTP statuses of servers where nothing is set, or which do not know the setting."""
@@ -102,8 +103,8 @@ class BucketSettings:
 
 
 def read_settings(store: Store, buckets: Iterable[str]) -> dict[str, BucketSettings]:
-    """Ask for every setting of every bucket, in parallel. The result contains what cannot be read, and why: no setting
-    is worth failing for."""
+    """Ask for every setting of every bucket, in parallel. The result contains what cannot be read, and why: a setting
+    that cannot be read raises no error."""
     read = {bucket: BucketSettings(bucket) for bucket in buckets}
     by_connection: dict[Connection, list[tuple[str, Setting]]] = {}
     for bucket in read:

@@ -67,5 +67,5 @@ def _chunks(
 ) -> Iterator[bytes]:
     answer = objects.get_object(connection, bucket, key, etag, **objects.version_parameter(version_id))
     for chunk in answer["Body"].iter_chunks(objects.CHUNK):
-        connection.go_on(bucket, key)
+        connection.raise_if_given_up(bucket, key)
         yield chunk

@@ -36,14 +36,14 @@ class Expected:
 
     @property
     def arguments(self) -> dict[str, str]:
-        """As boto3 takes them."""
+        """The parameters of a request by boto3."""
         if self.etag == ANYTHING:
             return {}
         return {"IfNoneMatch": "*"} if self.etag is None else {"IfMatch": f'"{self.etag}"'}
 
     @property
     def headers(self) -> dict[str, str]:
-        """As a request carries them."""
+        """The headers of a request."""
         if self.etag == ANYTHING:
             return {}
         return {"if-none-match": "*"} if self.etag is None else {"if-match": f'"{self.etag}"'}

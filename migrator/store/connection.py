@@ -148,7 +148,7 @@ class Connection:
         """Make reads and copies in other threads fail before their next part. This cannot be undone."""
         self._stopped.set()
 
-    def go_on(self, bucket: str, key: str) -> None:
+    def raise_if_given_up(self, bucket: str, key: str) -> None:
         """Raises StoreError after :meth:`give_up`."""
         if self._stopped.is_set():
             raise StoreError(f"s3://{bucket}/{key}: given up.", next_move="Run the same command again to go on.")

@@ -112,7 +112,7 @@ def _copy_parts(
     *,
     once: bool,
 ) -> str:
-    """Copy in parts, one after another. boto3's own multipart copy loses tags and, unless told, metadata
+    """Copy in parts, one after another. boto3's own multipart copy loses tags and, by default, metadata
     (aws-cli#1145); this one keeps both."""
     given = attributes(connection, source_bucket, source.key, source.etag, version_id)
     while True:
@@ -122,7 +122,7 @@ def _copy_parts(
         try:
             parts = []
             for number, span in enumerate(part_ranges(source.size, connection.part_size), 1):
-                connection.go_on(source_bucket, source.key)
+                connection.raise_if_given_up(source_bucket, source.key)
                 parts.append(uploads.copy_part(connection, upload, number, source_bucket, source, span, version_id))
             condition = expected if connection.conditional.complete else None
             return uploads.finish(connection, upload, parts, once=once, expected=condition)

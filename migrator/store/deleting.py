@@ -71,8 +71,8 @@ def delete_objects(store: Store, bucket: str, deletions: Sequence[Deletion]) -> 
 
 
 def delete_bucket(store: Store, bucket: str) -> None:
-    """Remove an empty bucket. Raises StoreError if the server says that it is not empty. Not every server looks
-    (SeaweedFS): look yourself before."""
+    """Remove an empty bucket. Raises StoreError if the server says that it is not empty. Not every server checks this
+    (SeaweedFS does not): list the bucket before."""
     connection = store.at(bucket)
     with suppress(NotFound), connection.errors(f"s3://{bucket}"):  # gone: boto3 repeated it after a lost answer
         connection.client.delete_bucket(Bucket=bucket)
@@ -124,7 +124,7 @@ def _not_deleted(place: str, deletions: Sequence[Deletion], answer: Mapping[str,
     strange = [key for key, _ in (*deleted, *errors) if key not in keys]
     if strange:
         raise MigratorError(
-            f"{place}: the server says that it deleted {strange[0]!r}, which nobody asked for.",
+            f"{place}: the server says that it deleted {strange[0]!r}, which was not requested.",
             next_move="Check the server before you go on: look whether that object is still there.",
         )
     failed = []
@@ -154,7 +154,7 @@ def _reason(entry: Mapping[str, Any]) -> str:
 
 
 def _delete_one(connection: Connection, bucket: str, deletion: Deletion) -> str:
-    """Delete an object whose key cannot stand in XML. Returns why it was not deleted, "" if it was."""
+    """Delete an object whose key cannot be written in XML. Returns why it was not deleted, "" if it was."""
     try:
         with connection.errors(place_of(bucket, deletion.key, deletion.version_id)):
             connection.once_client.delete_object(

@@ -18,7 +18,7 @@ def check_endpoint(url: str, where: str) -> None:
         return
     if any(mark in url for mark in "@?#"):  # not shown: any part of it may be a secret
         raise ConfigError(
-            f"{where} holds more than a server's address: a user, a password or a query.",
+            f"{where} contains more than a server's address: a user, a password or a query.",
             next_move="Write it as http://host:port. Credentials come from AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY.",
         )
@@ -26,7 +26,7 @@ def check_endpoint(url: str, where: str) -> None:
 
 
 def is_of_aws(url: str) -> bool:
-    """True if an endpoint URL is one of AWS."""
+    """True if an endpoint URL belongs to AWS."""
     return (urlsplit(url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 

@@ -270,7 +270,7 @@ def parse_page(body: bytes) -> Page:
     truncated = checked_bool(root.findtext(f"{at}IsTruncated"))
     token = root.findtext(f"{at}NextContinuationToken") if truncated else None
     if truncated and not token:
-        raise Absurd("there is more, but no token to ask for it with")
+        raise Absurd("there are more pages, but no continuation token")
     return Page(entries, folders, token)
 
 

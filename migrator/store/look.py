@@ -1,4 +1,4 @@
-"""What objects have beside their bytes and headers: restored archives, locks, access control lists, SSE-C keys.
+"""What objects have besides their bytes and headers: restored archives, locks, access control lists, SSE-C keys.
 
 Each method raises the server's error as a StoreError. If a server does not know a request, its objects have nothing of
 that kind.
@@ -31,7 +31,8 @@ S3_CLASSES = frozenset(
         *("OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "FSX_ONTAP"),
     }
 )
-"""The storage classes of S3. Any other one is a server's own: a tier of MinIO's, a placement of Ceph's."""
+"""The storage classes of S3. Any other class exists on one kind of server only: a tier of MinIO, a placement of
+Ceph."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Look:
         )
 
     def _has_own_key(self, key: str) -> bool:
-        """A HEAD that is refused has no reason in its answer; a GET has."""
+        """The answer to a refused HEAD gives no reason; the answer to a GET does."""
         try:
             with self._connection.errors(f"s3://{self._bucket}/{key}"):
                 self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0")["Body"].close()

@@ -43,7 +43,7 @@ def page_of_objects(connection: Connection, bucket: str, parameters: Mapping[str
         named = {_PARAMETERS[name]: value for name, value in parameters.items()}
         answer = ask_twice(connection.client.list_objects_v2, Bucket=bucket, **named)
         if answer.get("IsTruncated") and not answer.get("NextContinuationToken"):
-            raise Absurd("there is more, but no token to ask for it with")
+            raise Absurd("there are more pages, but no continuation token")
     folders = [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
     objects = [_stored_object(entry) for entry in answer.get("Contents", [])]
     return Page(objects, folders, answer.get("NextContinuationToken"))
@@ -66,7 +66,7 @@ def pages(
             page: dict[str, Any] = ask_twice(ask, Bucket=bucket, Prefix=prefix, **more)
             more = {name: page[f"Next{name}"] for name in markers if page.get(f"Next{name}")}
             if page.get("IsTruncated") and not more:
-                raise Absurd("there is more, but not what to ask for it with")
+                raise Absurd("there are more pages, but no marker of the next one")
             checked.check(repr(more) if page.get("IsTruncated") else None, _first_entry(page))
         yield page
         if not page.get("IsTruncated"):

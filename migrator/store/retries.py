@@ -17,7 +17,7 @@ from migrator.progress.counts import RETRIES
 
 Result = TypeVar("Result")
 IsRetried = Callable[[Exception], bool]
-"""True for an error that another attempt may not meet."""
+"""True for an error after which another attempt may succeed."""
 
 FIRST_DELAY = 0.2
 """Seconds: the longest delay before the second attempt."""
@@ -71,8 +71,8 @@ async def retry_async(
 ) -> Result:
     """As :func:`retry`, for a call that is awaited.
 
-    ``wait_for_server`` is asked first after each failure: :meth:`migrator.store.outage.Patience.pause`. The seconds
-    that it returns are waited without using up one of ``delays``; None means that the server is not away.
+    ``wait_for_server`` is called first after each failure: :meth:`migrator.store.outage.Patience.pause`. The seconds
+    that it returns are waited without using up one of ``delays``; None means that the server answers other requests.
     """
     left = iter(delays)
     while True:

@@ -86,7 +86,7 @@ def not_of_s3(place: str, endpoint: str, reason: object) -> StoreError:
     """The error for an answer of ``endpoint`` that is not an answer of S3."""
     return StoreError(
         f"{place}: {endpoint} gave an answer that is not S3's: {reason}.",
-        next_move="Check the endpoint and what stands before it (a proxy, a login page), then run it again.",
+        next_move="Check the endpoint and any proxy or login page in front of it, then run it again.",
     )
 
 
@@ -106,7 +106,7 @@ def _of_answer(place: str, error: botocore.exceptions.ClientError, endpoint_url:
         return SourceChanged(f"{place} changed since planning.")
     if not code or (code.isdigit() and code not in DENIED | CHANGED and not is_missing(error)):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        reason = f"{error.operation_name} got the status {status} and no code of an error"
+        reason = f"{error.operation_name} got the status {status} and no error code"
         if status in GATEWAY:
             return Unreachable(f"{endpoint_url} did not answer for {place}: {reason}.", next_move="Is the server up?")
         return not_of_s3(place, endpoint_url, reason)
@@ -115,7 +115,7 @@ def _of_answer(place: str, error: botocore.exceptions.ClientError, endpoint_url:
     if code in DENIED:
         return AccessDenied(
             f"{place}: access denied ({code}: {reason}).",
-            next_move="Check the credentials and what they may do here.",
+            next_move="Check the credentials and their permissions.",
         )
     return StoreError(f"{place}: {error.operation_name} failed ({code}: {reason}).", next_move=_move(code, reason))
 

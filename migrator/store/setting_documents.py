@@ -1,7 +1,7 @@
-"""The documents of a bucket's settings: read with everything that they hold, written, and deleted.
+"""The documents of a bucket's settings: read completely, written, and deleted.
 
 boto3 drops the elements that it does not know. A document that is written back would lose them, so their names are
-told.
+reported.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _keep(response_dict: Mapping[str, Any], **_: Any) -> None:
 
 
 def _unknown(connection: Connection, setting: Setting, body: bytes) -> list[str]:
-    """The names of the elements of a document, but for its root, that boto3 has no place for."""
+    """The names of the elements of a document, but for its root, that boto3 does not know."""
     shape = connection.client.meta.service_model.operation_model(setting.operation).output_shape
     found = {name.decode("ascii", "replace") for name in _ELEMENT.findall(body)[1:]}
     return sorted(found - set(_names(shape)))

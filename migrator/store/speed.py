@@ -1,4 +1,4 @@
-"""How fast the servers of a lake are, found out with a few small requests: the ones that copies consist of.
+"""Measures how fast the servers of a lake are, with a few small requests of the kinds that a copy sends.
 
 What is written lies below a random key of our own in the target bucket, and is deleted again, whatever happens. The
 requests are sent without boto3, as those of the copies are (:mod:`migrator.store.wire`).
@@ -22,7 +22,7 @@ from migrator.store.wire import Answer, Endpoint, Lost, Wire
 LIMIT_SECONDS = 2.0
 """No further step is begun after so many seconds."""
 PATIENCE_SECONDS = 5.0
-"""How long a single answer is waited for."""
+"""Seconds without an answer after which one request fails."""
 SMALL, LARGE = 1 << 10, 4 << 20
 """Bytes in the small and in the large object."""
 ALONE = 3
@@ -49,12 +49,12 @@ class Speeds:
     copies: float | None = None
     reads: float | None = None
     seconds_per_read: float | None = None
-    """How long one small read takes where nothing else is asked."""
+    """How long one small read takes while no other request is sent."""
     copied_bytes: float | None = None
     read_bytes: float | None = None
     honours_conditions: bool | None = None
     trouble: str = ""
-    """Why something was not measured; "" if all was."""
+    """Why something was not measured; "" if everything was."""
     left: list[str] = field(default_factory=list)
     """The addresses of objects that could not be removed."""
 
@@ -167,7 +167,7 @@ class _Trial:
             speeds.read_bytes = size / seconds
 
     async def _measure_reads(self, wire: Wire, places: Sequence[tuple[str, str]]) -> None:
-        """Read them at once, and the first one a few times by itself. The connections are there already."""
+        """Read them at once, and the first one a few times by itself. The connections are open already."""
         self.speeds.reads, _ = await self._rate(self._read(wire, place) for place in places)
         alone = [await self._rate([self._read(wire, places[0])]) for _ in range(ALONE)]
         self.speeds.seconds_per_read = min(seconds for _, seconds in alone)
@@ -211,7 +211,7 @@ class _Trial:
         return self._wrote(name, await self._write(name, {}, body)).headers.get("etag", "").strip('"')
 
     def _copy(self, name: str, etag: str, source: str = "source") -> Awaitable[Answer]:
-        """What one copy consists of: CopyObject on one server, PutObject on another one."""
+        """The request that copies an object: CopyObject on one server, PutObject to another server."""
         return self._put_again(name) if self._across else self._copy_object(name, etag, source)
 
     async def _put_again(self, name: str) -> Answer:
@@ -221,7 +221,7 @@ class _Trial:
         return self._wrote(name, await self._write(name, self._copying(etag, source)))
 
     async def _refuses_copy(self, etag: str) -> bool:
-        """True if the server does not copy over what is there when it is told not to."""
+        """True if the server honours the condition that a copy must not replace an object."""
         self._go_on()
         answer = await self._write("copy-0", self._copying(etag, "source"))
         if answer.status == 200:

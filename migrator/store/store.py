@@ -49,7 +49,7 @@ class Store:
 
     @property
     def ends(self) -> tuple[Store, Store]:
-        """The store of the old buckets and the store of the target: the same one, unless they are on two servers."""
+        """The store of the old buckets and the store of the target. They are the same unless there are two servers."""
         return self, self
 
     @property
@@ -72,8 +72,9 @@ class Store:
         """Remember what was found out."""
         self.ends[1]._connection.part_copies = known
 
-    def met(self) -> None:
-        """Wait for the server if it does not answer, already at the first request: another process has reached it."""
+    def wait_from_first_request(self) -> None:
+        """From the first request on, wait for the server if it does not answer: another process has already reached
+        it."""
         self.outage.known = True
 
     def give_up(self) -> None:

@@ -182,8 +182,8 @@ def _check_document(operation_model: Any, response_dict: dict[str, Any], **_: An
 
 
 class _RetryRepeated:
-    """Lets boto3 retry when it receives an answer that it has received before, on any connection: boto3 would take it
-    for the answer to another request. Every server gives each request an id of its own."""
+    """Lets boto3 retry when it receives an answer that it has received before, on any connection: boto3 would treat it
+    as the answer to another request. Every server gives each request an id of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -44,8 +44,8 @@ def connect(*, target_bucket: str = "", target: Mapping[str, Any] | None = None,
 
 
 class TwoServers(Store):
-    """A store whose target bucket is on another server than the old buckets. What is asked of no bucket in particular,
-    such as the endpoint or the names of all buckets, is that of the old buckets' server."""
+    """A store whose target bucket is on another server than the old buckets. Requests without a bucket, such as the one
+    for the names of all buckets, go to the server of the old buckets."""
 
     def __init__(self, source: Store, target: Store, target_bucket: str) -> None:
         super().__init__(source.at(""))
@@ -68,10 +68,10 @@ class TwoServers(Store):
         """None: each server has its own; see :attr:`ends`."""
         return None
 
-    def met(self) -> None:
-        """As :meth:`Store.met`, for both servers."""
+    def wait_from_first_request(self) -> None:
+        """As :meth:`Store.wait_from_first_request`, for both servers."""
         for store in self.ends:
-            store.met()
+            store.wait_from_first_request()
 
     def give_up(self) -> None:
         """As :meth:`Store.give_up`, for both servers."""
@@ -96,7 +96,7 @@ class TwoServers(Store):
         once: bool = False,
         expected: Expected | None = None,
     ) -> str:
-        """As :meth:`Store.copy`, current versions only. From one server to the other, ``once`` means nothing: a PUT of
+        """As :meth:`Store.copy`, current versions only. From one server to the other, ``once`` has no effect: a PUT of
         the same bytes may be repeated."""
         if version_id is not None:
             raise StoreError(f"s3://{source_bucket}/{source.key}: older versions cannot go from server to server.")
@@ -132,7 +132,7 @@ def copy_between(
     try:
         parts = []
         for number, span in enumerate(part_ranges(stored.size, size), 1):
-            source.at(source_bucket).go_on(source_bucket, stored.key)
+            source.at(source_bucket).raise_if_given_up(source_bucket, stored.key)
             data = source.read_part(source_bucket, stored.key, stored.etag, span)
             parts.append(target.uploads.put_part(upload, number, data))
         return target.uploads.finish(upload, parts, expected=expected if target.conditional.complete else None)

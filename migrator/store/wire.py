@@ -77,7 +77,7 @@ class Endpoint:
     ca_file: str | None = None
     verify: bool = True
     outage: Outage = field(default_factory=Outage)
-    """Is told of every answer, and of every missing one."""
+    """Records every answer, and every missing one."""
     _places: dict[str, _Place] = field(default_factory=dict)
     _tls: ssl.SSLContext | None = None
 

@@ -1,4 +1,5 @@
-"""How the target differs from what was planned: what appeared, changed or vanished there, and is not migrator's own.
+"""How the target differs from what was planned: objects that appeared, changed or vanished there and were not written
+by migrator.
 
 Between planning and writing time passes, and somebody may use the target meanwhile. So the target is listed again,
 and the listing is compared with the plan and its journal by SQL.
@@ -24,7 +25,8 @@ EXAMPLES = 10
 PAGE = 200_000
 """How many objects are looked up in the ledger at once."""
 
-# Objects whose state at the target needs a look. What belongs to a table that lives at the target is its own affair.
+# Objects whose state at the target must be checked. The files of a table that lives at the target are left out: the
+# table is in use there.
 _SUSPECTS = f"""
 SELECT o.id, o.table_id, o.target, o.action, o.role, o.size, o.etag, o.target_etag, t.size, t.etag, d.etag,
   EXISTS (SELECT 1 FROM versions v WHERE v.target = o.target)
@@ -50,7 +52,7 @@ WHERE b.state <> '{MIGRATED}' AND t.key GLOB '*.metadata.json*'
 
 @dataclass
 class Changes:
-    """What at the target is not as planned: how many objects, and the first of them, each with what happened to it."""
+    """How many objects at the target are not as planned, and the first of them, each with what happened to it."""
 
     changed: int = 0
     examples: list[str] = field(default_factory=list)
@@ -95,8 +97,8 @@ def list_target(plan: PlanFile, store: Store, progress: Progress) -> None:
 
 
 def holds_only_copies(plan: PlanFile) -> bool:
-    """True if this plan has written every object in the listing of the target. Then no object of somebody else can
-    hide another one: MinIO lists no ``k/sub`` beside an object ``k``."""
+    """True if this plan has written every object in the listing of the target. Then no object of somebody else can hide
+    another one: MinIO does not list ``k/sub`` if there is an object ``k``."""
     query = f"""
     SELECT 1 FROM {TARGET} t WHERE NOT EXISTS (
       SELECT 1 FROM objects o JOIN done d ON d.object_id = o.id WHERE o.target = t.key) LIMIT 1
@@ -109,10 +111,10 @@ def find_changes(
 ) -> Changes:
     """Compare the listing of the target with the plan and its journal. The target must be listed.
 
-    Copies that vanished are forgotten by the journal, so that they are made again. What is provably migrator's own and
-    may be replaced is noted in the journal. ``resumed``: an earlier run of this plan may have written
-    without saying so, just before it was killed; what could be its work is left for the moment of writing, which
-    compares the bytes. ``recognize``: an equal ETag is proof enough. ``live``: the ids of the tables that are cut over.
+    Copies that vanished are removed from the journal, so that they are made again. Objects that migrator wrote, as the
+    ledger proves, are noted in the journal: they may be replaced. ``resumed``: an earlier run of this plan may have
+    written objects without journalling them before it was killed; such objects are compared by their bytes when they
+    are written. ``recognize``: an equal ETag is proof enough. ``live``: the ids of the tables that are cut over.
     """
     changes = Changes()
     journal.start_replaceable()
@@ -133,7 +135,7 @@ def find_changes(
 
 
 def _suspects(plan: PlanFile, live: frozenset[int]) -> Iterator[list[_Suspect]]:
-    """The objects whose state at the target needs a look, in pages."""
+    """The objects whose state at the target must be checked, in pages."""
     last = -1
     while rows := plan.db.execute(_SUSPECTS, (last, PAGE)).fetchall():
         last = rows[-1][0]
@@ -141,7 +143,7 @@ def _suspects(plan: PlanFile, live: frozenset[int]) -> Iterator[list[_Suspect]]:
 
 
 class _Found:
-    """What follows from one page of suspects."""
+    """The decisions about one page of suspects."""
 
     def __init__(self, changes: Changes, known: set[int], resumed: bool, recognize: bool) -> None:
         self._changes, self._known, self._resumed, self._recognize = changes, known, resumed, recognize
@@ -162,7 +164,7 @@ class _Found:
         elif suspect.done is not None:
             self._changes.add(f"* {place}: changed since migrator wrote it")
         elif _is_equal(suspect):
-            if self._recognize and suspect.role != ROLE_VERSION_HINT:  # a version hint is written by the cutover alone
+            if self._recognize and suspect.role != ROLE_VERSION_HINT:  # only the cutover writes version hints
                 self.copied.append(Copied(suspect.id, suspect.size, suspect.etag, ETAG))
             else:
                 self.replaceable.append((suspect.id, suspect.there))

@@ -67,8 +67,8 @@ class TargetGuard:
         return next((record for record in records if record.plan_id == self._id), None)
 
     def carried_out_by_copy(self, journal: Journal) -> PlanRecord | None:
-        """This plan's own record, if it says that a cutover began of which the log knows nothing: the plan file was
-        copied, and the copy carried out. None otherwise."""
+        """This plan's own record, if it has a cutover that the log lacks: then the plan file was copied, and the copy
+        carried out. None otherwise."""
         if journal.has(CUTOVER_BEGUN):
             return None
         record = self.record()
@@ -85,15 +85,15 @@ class TargetGuard:
         return record if record is not None and record.state == ROLLED_BACK and not self._is_logged(record) else None
 
     def log_difference(self) -> str:
-        """How the log of the plan differs from its end as the record has it, as a part of a sentence; "" if it does
-        not, or if there is no record."""
+        """How the log of the plan differs from the record, as a part of a sentence; "" if it does not, or if there is
+        no record."""
         record = self.record()
         if record is None or self._is_logged(record):
             return ""
         return f"the target's record has {record.log_entries} entries, and another last one"
 
     def _is_logged(self, record: PlanRecord) -> bool:
-        """True if the log of the plan has what it had when the record was written."""
+        """True if the log of the plan has the entries that it had when the record was written."""
         return log.digest_at(self._plan.db, record.log_entries) == record.log_digest
 
     def begin(self, journal: Journal, *, recognize: bool, live: frozenset[int]) -> Conditional:
@@ -147,7 +147,7 @@ class TargetGuard:
 
     def note_rollback(self, discarded: Iterable[str]) -> None:
         """Record that the tables are in the old place again. ``discarded``: metadata files at the target that were
-        written there after the cutover. A target that is gone has no record."""
+        written there after the cutover. A target that was deleted has no record."""
         if self._store.bucket_exists(self.bucket):
             record = self.record() or new_record(self._plan)
             self._record = replace(record, discarded=sorted({*record.discarded, *discarded}))
@@ -167,7 +167,7 @@ class TargetGuard:
         entries, digest = log.head(self._plan.db)
         self._record = replace(
             record,
-            plan=self._plan.path.name,  # this one, of all copies of the plan
+            plan=self._plan.path.name,  # of several copies of the plan, this file
             host=socket.gethostname(),
             state=state,
             updated=now(),
@@ -182,16 +182,17 @@ class TargetGuard:
             raise PlanStale(
                 f"The target changed since planning, and not by this plan: {changes.changed:,} objects of "
                 f"s3://{self.bucket}/ are not as planned. None of them was overwritten.{changes}\n",
-                next_move='Run "migrator plan" again: it takes the target as it is now.',
+                next_move='Run "migrator plan" again: the new plan is based on the present target.',
             )
 
     def _planned(self) -> Iterator[int]:
-        """Fingerprints of the copies to make. Most copies get the ETag of their source, so it is known before."""
+        """Fingerprints of the copies to make. Most copies get the ETag of their source, so it is known before
+        copying."""
         query = f"SELECT target, etag FROM objects WHERE {PLAIN_COPIES}"
         return (own(key, etag) for key, etag in self._plan.rows(query))
 
     def _done(self) -> Iterator[int]:
-        """Fingerprints of the objects written, as far as :meth:`_planned` does not have them."""
+        """Fingerprints of the objects written, that are not in :meth:`_planned`."""
         query = (
             "SELECT o.target, d.etag, o.bucket || '/' || o.key, o.etag, o.role FROM done d JOIN objects o"
             " ON o.id = d.object_id WHERE d.etag <> o.etag OR o.role <> ''"

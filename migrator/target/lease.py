@@ -40,7 +40,7 @@ class Lease:
 
     def check(self) -> None:
         """Raise MigrationFailed if another migration may have taken over the target."""
-        if not self._lost and self._expired():  # maybe the server was down: then nobody else could write either
+        if not self._lost and self._expired():  # the server may have been down: then nobody else could write either
             with suppress(StoreError):
                 self._renew()
         if self._lost or self._expired():
@@ -104,7 +104,7 @@ def lease(store: Store, bucket: str, plan: Path) -> Iterator[Lease]:
 
 
 def drop_dead(store: Store, bucket: str) -> None:
-    """Remove the lease of a run that was killed after its work was done. No later run might do it."""
+    """Remove the lease of a run that was killed after its work was done: perhaps no later run does it."""
     with suppress(StoreError):
         if not _alive(store, bucket, store.get(bucket, LEASE_KEY).data):
             store.erase(bucket, LEASE_KEY)
@@ -148,7 +148,7 @@ def _alive(store: Store, bucket: str, content: bytes) -> str:
     if age >= EXPIRE_SECONDS:
         return ""
     who = f"{other.get('plan', 'an unknown plan')!r} on {other.get('host', '?')!r}"
-    return f"{who} (process {other.get('process', '?')!r}, a sign of life {age:.0f} s ago)"
+    return f"{who} (process {other.get('process', '?')!r}, last renewed {age:.0f} s ago)"
 
 
 def _myself() -> dict[str, str]:

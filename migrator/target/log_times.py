@@ -1,4 +1,4 @@
-"""Do the rewritten logs of streams at the target have the times of the copies there? A run may have ended between the
+"""Finds rewritten logs of streams at the target that lack the times of the copies: a run may have ended between the
 copies and the logs."""
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _times_in(data: bytes, bucket: str, time_key: str) -> dict[str, object]:
             entry = json.loads(line)
             at = Location.parse(unquote(entry["path"]))
         except (ValueError, KeyError, TypeError):
-            continue  # not as migrator writes it: a stream has written it since
+            continue  # not in the form that migrator writes: a stream has written it since
         if at is not None and at.bucket == bucket:
             found[at.key] = entry.get(time_key)
     return found

@@ -17,8 +17,8 @@ from migrator.target.settings import REFUSED, AppliedSettings, check_decided, se
 
 @dataclass
 class MadeLake:
-    """What a new lake gets, or has got. ``applied`` is None if nothing was done yet. ``file``: the lake.toml;
-    ``text``: what is in it."""
+    """What a new lake gets, or was given. ``applied`` is None if nothing was done yet. ``file``: the path of lake.toml;
+    ``text``: its content."""
 
     new: NewLake
     settings: Translation
@@ -28,14 +28,14 @@ class MadeLake:
 
     @property
     def ok(self) -> bool:
-        """False if something is left to a person, or if the server refused what was asked for."""
+        """False if a person must decide something, or if the server refused a setting that was asked for."""
         states = {} if self.applied is None else self.applied.states
         refused = {setting for setting, state in states.items() if state == REFUSED}
         return self.settings.ok and not refused - self.by_default
 
     @property
     def by_default(self) -> set[str]:
-        """Settings that nobody asked for: a server that cannot have them is no failure."""
+        """Default settings, which nobody asked for: it is no failure if the server does not support them."""
         return {ENCRYPTION} if self.new.encryption is None else set()
 
 

@@ -109,7 +109,7 @@ def write_record(store: Store, bucket: str, record: PlanRecord) -> None:
 @dataclass(frozen=True)
 class GivenUp:
     """What rollbacks have given up at a target, as keys: ``tables`` are the metadata files that a cutover pointed to,
-    ``commits`` those that were written on top of them. A later plan does not take them for the table's present state.
+    ``commits`` those that were written on top of them. A later plan does not treat them as the table's present state.
     """
 
     tables: frozenset[str] = frozenset()
@@ -117,7 +117,7 @@ class GivenUp:
 
 
 def given_up(records: Iterable[PlanRecord]) -> GivenUp:
-    """What is given up, as the records say. ``records``: the oldest plan first."""
+    """What rollbacks have given up, by these records. ``records``: the oldest plan first."""
     tables: set[str] = set()
     commits: set[str] = set()
     for record in records:
@@ -136,7 +136,7 @@ def _keys(uris: Iterable[str]) -> set[str]:
 
 def superseded_by(records: Iterable[PlanRecord], plan: PlanFile) -> PlanRecord | None:
     """The newest plan that was made later than ``plan``, for some of the same prefixes, and was carried out. A later
-    plan that moves none of the tables of a wave does not count: it leaves that wave alone."""
+    plan that moves none of the tables of a wave does not count: it does not change that wave."""
     mine = plan.header()["plan_id"]
     wave = frozenset(_moves(plan)) if is_wave(plan) else None
     newer = [r for r in records if r.plan_id > mine and _overlap(plan.layout, r.layout) and not _is_apart(r, wave)]

@@ -36,7 +36,7 @@ class AppliedSettings:
 
     @property
     def ok(self) -> bool:
-        """False if something is left to a person, or was refused by the server."""
+        """False if a person must decide something, or if the server refused a setting."""
         return self.translation.ok and set(self.states.values()) <= {SET}
 
 
@@ -72,7 +72,7 @@ def translated_settings(plan: PlanFile, store: Store, decisions: Decisions) -> T
 
 
 def lake_without_settings(plan: PlanFile, decisions: Decisions) -> Lake:
-    """What a plan knows of its lake, without asking a server for any setting."""
+    """The lake as the plan describes it, without a request for a setting."""
     return Lake(plan.layout, {}, {}, tables=_tables(plan), unused=_unused(plan), decisions=decisions)
 
 
@@ -96,7 +96,7 @@ def _unused(plan: PlanFile) -> frozenset[tuple[str, str]]:
 
 def set_settings(store: Store, journal: Journal, translation: Translation) -> AppliedSettings:
     """Set the documents of a translation, each only if the present one is as it was when it was read, and read each
-    back. Notifications wait for the cutover: copies are no events.
+    back. Notifications are set after the cutover, so that copies send no events.
 
     Raises PlanBlocked while something must be decided, PlanStale if a document was changed meanwhile.
     A setting that the server refuses, or does not keep, is as before; the others are set.
@@ -147,7 +147,7 @@ def _set(store: Store, note: Callable[..., None], bucket: str, change: Change) -
         write_document(store, bucket, setting, change.after)
     except StoreError:
         now = read_document(store, bucket, setting)
-        if same(setting, now, change.after):  # only the answer was lost
+        if same(setting, now, change.after):  # the setting was written, and only the answer was lost
             return
         if same(setting, now, change.before):
             note(SETTING_UNDONE, bucket=bucket, setting=setting, how="refused by the server")
@@ -158,8 +158,9 @@ def _set(store: Store, note: Callable[..., None], bucket: str, change: Change) -
         raise StoreError(f"it does not keep the {setting} that it was given, and has the old one again.")
 
 
-def standing_settings(journal: Journal) -> list[dict[str, Any]]:
-    """The settings that this plan has set, or was about to set, and that are not undone, the oldest first."""
+def settings_to_undo(journal: Journal) -> list[dict[str, Any]]:
+    """The settings that this plan has set, or was about to set, and that have not been undone since, the oldest
+    first."""
     found: list[dict[str, Any]] = []
     for event in journal.events():
         if event["event"] == SETTING_SET:
@@ -174,7 +175,7 @@ def undo_settings(store: Store, journal: Journal) -> UndoneSettings:
     """Give the target its old settings back, the latest first. What somebody else has changed since stays as it is. May
     be called again. Raises StoreError if the server refuses."""
     result, kept = UndoneSettings(), set[str]()
-    for event in reversed(standing_settings(journal)):
+    for event in reversed(settings_to_undo(journal)):
         bucket, setting, before = event["bucket"], event["setting"], event["before"]
         there = setting not in kept and store.bucket_exists(bucket)
         now = read_document(store, bucket, setting) if there else None
@@ -186,7 +187,7 @@ def undo_settings(store: Store, journal: Journal) -> UndoneSettings:
             kept.add(setting)
             how = "changed by others"
             result.lines.append(
-                f"The {setting} of s3://{bucket}/ was changed by somebody else, and was left as it is: look at it."
+                f"The {setting} of s3://{bucket}/ was changed by somebody else, and was left as it is: check it."
             )
         journal.event(SETTING_UNDONE, bucket=bucket, setting=setting, how=how)
     return result
@@ -194,5 +195,5 @@ def undo_settings(store: Store, journal: Journal) -> UndoneSettings:
 
 def _line(bucket: str, setting: str, before: Any) -> str:
     if setting == VERSIONING and before is None:
-        return f"Versioning of s3://{bucket}/ is suspended: a bucket that kept versions cannot be as it was."
+        return f"Versioning of s3://{bucket}/ is suspended: versioning cannot be removed from a bucket."
     return f"s3://{bucket}/ has its old {setting} again."

@@ -1,6 +1,6 @@
 """The results of a verification, check by check. Pure.
 
-Whatever is compared is either the *same*, *different*, or *not compared*, and then the reason is given. A check
+The result for each object, file or snapshot is *same*, *different*, or *not compared* with a reason. A check
 that compared nothing proves nothing, and is never shown as passed.
 """
 
@@ -29,7 +29,7 @@ class Check:
     """One kind of check: how much was compared, how much of it differs, and how much could not be compared.
 
     ``failed`` counts differences and errors; ``errors`` says how many of them are errors: the server refused or did
-    not answer, which says nothing about the object. ``problems`` holds the first of both. ``reasons`` says why
+    not answer, which says nothing about the object. ``problems`` has the first of both. ``reasons`` has the reasons why
     something was not compared: reason → count.
     """
 
@@ -43,24 +43,25 @@ class Check:
     reasons: Counter[str] = field(default_factory=Counter)
 
     def fail(self, problem: str) -> None:
-        """A difference: the target is not what it must be."""
+        """Note a difference: the target is not as expected."""
         self.failed += 1
         if len(self.problems) < EXAMPLES:
             self.problems.append(problem)
 
     def error(self, problem: str) -> None:
-        """Something that must be read could not be read now. It may well be as it must be."""
+        """Note that something could not be read now. It may still be correct."""
         self.errors += 1
         self.fail(problem)
 
     def skip(self, reason: str, count: int = 1) -> None:
-        """So many were not compared, for this reason. Give reasons without names of files: they are counted."""
+        """Note how many were not compared, and why. Reasons must not contain file names, because equal reasons are
+        counted."""
         if count:
             self.reasons[reason] += count
 
     @property
     def not_compared(self) -> int:
-        """How many were not compared, for whatever reason."""
+        """How many were not compared, for any reason."""
         return sum(self.reasons.values())
 
     @property
@@ -94,7 +95,8 @@ class Check:
 
 
 def note_unreadable(check: Check, message: str, error: MigratorError) -> None:
-    """Something at the target cannot be read: a difference, or an error if the server refuses only now."""
+    """Note that something at the target cannot be read: as a difference, or as an error if the server may return it
+    later."""
     report = check.error if is_transient(error) else check.fail
     report(f"! {message}")
 
@@ -114,7 +116,7 @@ def note_comparison(check: Check, outcome: Done[Any, bool | str] | Failed[Any], 
 
 @dataclass(frozen=True, slots=True)
 class PrefixTotal:
-    """What one target prefix should hold of this plan, and what it holds. Sizes are in bytes."""
+    """The objects that one target prefix should have by this plan, and those that it has. Sizes are in bytes."""
 
     prefix: str
     planned_objects: int
@@ -141,17 +143,17 @@ class Verification:
     not_recorded: str | None = None
     """Why the log of the plan has no entry for this verification; None if it has one."""
     log_entries: int = 0
-    """How many entries the log had when this began: what others did meanwhile may not have been seen."""
+    """How many entries the log had when this began: work of others that was logged later may not be included."""
 
     @property
     def ok(self) -> bool:
-        """True if no difference was found and everything could be read. Look at ``result``, too: what was not
-        compared is not proven."""
+        """True if no difference was found and everything could be read. See ``result``, too: what was not compared is
+        not proven."""
         return not any(check.failed for check in self.checks)
 
     @property
     def result(self) -> str:
-        """SAME only if everything was compared."""
+        """The result of all checks together: SAME only if everything was compared."""
         results = {check.result for check in self.checks if check.failed or check.checked or check.reasons}
         for worst in (DIFFERENT, ERROR):
             if worst in results:

@@ -41,5 +41,5 @@ class ContentComparer:
 def comparer_of(connection: dict[str, Any], target_bucket: str) -> ContentComparer:
     """The comparer of a worker. ``connection``: the arguments of :func:`migrator.store.connect`."""
     store = connect(**connection)
-    store.met()  # the process that hands out the work has talked to both servers
+    store.wait_from_first_request()  # the process that hands out the work has talked to both servers
     return ContentComparer(store, target_bucket, OldBuckets(store))

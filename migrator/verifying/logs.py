@@ -1,8 +1,7 @@
-"""Do the rewritten logs of streams, and the lists of files for other engines, name the copies, and is all else in them
-as before?
+"""Checks that rewritten logs of streams, and lists of files for other engines, name the copies and are else unchanged.
 
-Each line is compared with the same line of the log in the old bucket, if that still exists, and not by the code that
-rewrote it.
+Each line is compared with the same line of the log in the old bucket, if that still exists, by other code than that
+which rewrote it.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from migrator.verifying.unreadable import refusal
 
 WORKERS = 8
 _LOGS = f"{WRITTEN_OR_SAME} AND role IN {LOG_ROLES}"
-# Of those that are at the target as they were written or planned. The others are reported with the objects; a stream
-# that goes on there replaces and removes some.
+# The logs at the target that are as written or planned. Other logs are reported with the objects; a stream that runs at
+# the target replaces and removes some.
 _AS_WRITTEN = f"""
 SELECT {OBJECT_COLUMNS} FROM objects WHERE {_LOGS} AND EXISTS (
   SELECT 1 FROM {TARGET} t LEFT JOIN done d ON d.object_id = objects.id
@@ -45,7 +44,7 @@ SELECT {OBJECT_COLUMNS} FROM objects WHERE {_LOGS} AND EXISTS (
 def check_logs(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress, *, times: bool) -> list[Check]:
     """The check of the rewritten logs; none if the plan has none. The target must be listed.
 
-    ``times``: the logs that record times must have LastModified of each copy. So it is until the target is used.
+    ``times``: the times in the logs must be LastModified of each copy. That is true until the target is in use.
     """
     count, size = count_objects(plan.db, _LOGS)
     if not count:
@@ -70,7 +69,7 @@ def check_logs(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress
 
 @dataclass
 class _Seen:
-    """What is wrong with a log, "" if nothing is; and why its lines were not compared with the old ones."""
+    """What is wrong with a log, or ""; and why its lines were not compared with the old ones."""
 
     problem: str = ""
     why_not: str = ""
@@ -113,7 +112,7 @@ class _Reader:
             if line.path and self._layout.new_path(line.path) not in (None, line.path):
                 yield f"line {number} names the old place {line.path}"
             if old is not None and not self._as_expected(line, _parsed(role, before or b""), times):
-                yield f"line {number} is not that of the old log with the new path"
+                yield f"line {number} differs from that of the old log with the new path"
 
     def _as_expected(self, now: _Line, before: _Line, times: Mapping[str, int] | None) -> bool:
         path = self._layout.new_path(before.path) or before.path
@@ -124,7 +123,7 @@ class _Reader:
 
     def _times_at_target(self, planned: PlannedObject, new: BinaryIO) -> Mapping[str, int] | None:
         """URI → LastModified, rounded up to whole seconds, of the copies that a log names; in milliseconds. None if
-        they are not to be compared."""
+        times are not compared."""
         if planned.role not in TIMED_ROLES or self._times is None:
             return None
         bucket = self._layout.target_bucket

@@ -1,4 +1,5 @@
-"""Are the plan's objects at the target? Compares the plan and its journal with the listing of the target by SQL."""
+"""Checks that the plan's objects are at the target. Compares the plan and its journal with the listing of the target by
+SQL."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from migrator.verifying.checks import Check, PrefixTotal
 
 REMOVED_BY_MAINTENANCE = "removed from the folder of a table that was written to since the cutover"
 WRITTEN_AGAIN = "written again in the folder of a table that was written to since the cutover"
-REMOVED_BY_STREAM = "removed by a stream that goes on at the target"
+REMOVED_BY_STREAM = "removed by a stream that runs at the target"
 OBJECTS_CHECK = "every object of the plan is at the target"
 """The name of the check of :func:`check_objects`."""
 
@@ -59,10 +60,10 @@ def prefix_totals(plan: PlanFile) -> list[PrefixTotal]:
 
 
 def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedTable] = ()) -> Check:
-    """Is every planned object in the listing of the target, as it was written or as it was while planning? Version
-    hints are only expected when the tables are ``cut_over``. ``in_use``: tables that somebody has committed to at the
-    target: their maintenance removes old files there, and Iceberg writes a file of a batch that a stream repeats under
-    the same name. What such a table still names is checked with the table."""
+    """Check that every planned object is in the listing of the target, as it was written or as it was while planning.
+    Version hints are only expected when the tables are ``cut_over``. ``in_use``: tables that somebody has committed to
+    at the target: their maintenance removes old files there, and Iceberg writes a file of a batch that a stream repeats
+    under the same name. The files that such a table still names are checked with the table."""
     check = Check(OBJECTS_CHECK, "objects")
     folders = {at.key.rstrip("/") for table in in_use if (at := Location.parse(table.new_location or ""))} - {""}
     query = f"SELECT count(*) FROM objects WHERE {MOVES} AND (role <> '{ROLE_VERSION_HINT}' OR ?)"
@@ -71,7 +72,7 @@ def check_objects(plan: PlanFile, *, cut_over: bool, in_use: Collection[PlannedT
     streams = None if cut_over else set[str]()
     for source, target, table, role, what in plan.db.execute(_DIFFERENCES, {"cut_over": cut_over}):
         if role == ROLE_VERSION_HINT and table in used and what != "missing":
-            continue  # it names the version that is verified
+            continue  # the version hint names the version that is verified
         reason = ""
         if what == "missing":
             streams = streams_at_target(plan) if streams is None else streams

@@ -12,7 +12,7 @@ OLD_GONE = "the old bucket is gone"
 
 
 class OldBuckets:
-    """The old buckets. Remembers which of them are gone."""
+    """The old buckets. Remembers which of them do not exist any more."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -22,7 +22,8 @@ class OldBuckets:
         """Retries reads from the old place."""
 
     def gone(self, bucket: str) -> str:
-        """Why nothing in this bucket can be compared; empty if it is there. Only "no such bucket" means gone."""
+        """Why nothing in this bucket can be compared; empty if it exists. Only the error "no such bucket" means that it
+        is gone."""
         if bucket not in self._gone:
             self._gone[bucket] = self._why_gone(bucket)
         return self._gone[bucket]
@@ -39,7 +40,7 @@ class OldBuckets:
                 self._silent_hosts.add(host)
             return silent
         except StoreError:
-            return ""  # the server answers; what it refuses is reported for each object
+            return ""  # the server answers; errors are reported for each object
 
     def has_digest(self, digest: str, bucket: str, key: str, version_id: str | None, etag: str | None) -> bool | str:
         """True if the bytes of this object or version have the SHA-256 ``digest``; a text says why they could not be

@@ -1,7 +1,7 @@
-"""Opens tables with pyiceberg, which takes every answer for the metadata file that it asked for.
+"""Opens tables with pyiceberg, which does not check whether an answer is the metadata file.
 
-Where it cannot make sense of what came, our own store reads the file once more: it checks the length and the ETag. If
-pyiceberg understands these bytes, the answer was wrong, not the file: that says nothing about the table.
+If pyiceberg cannot parse an answer, our own store reads the file again and checks its length and ETag. If pyiceberg can
+parse these bytes, the first answer was wrong and the table may be good.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class TableOpener:
     def open(self, uri: str) -> Table:
         """The table that this metadata file describes, read where its bucket is.
 
-        Raises what pyiceberg raises for the file as it is; StoreError if another answer came than the file; what
-        :meth:`Store.get` raises.
+        Raises what pyiceberg raises for the file; StoreError if the answer was not the file; what :meth:`Store.get`
+        raises.
         """
         try:
             return self._open(uri)
@@ -47,8 +47,8 @@ class TableOpener:
             ) from error
 
     def open_old(self, reader: Reader, uri: str) -> Read[Table]:
-        """The table in the old place. The planner has read this metadata file: so it is pyiceberg that lacks something
-        if it cannot."""
+        """The table in the old place. The planner has read this metadata file, so if pyiceberg cannot open it,
+        pyiceberg lacks a feature."""
         opened = reader.read(partial(self.open, uri))
         if opened.trouble is None or opened.trouble.kind != DAMAGED or isinstance(opened.error, MigratorError):
             return opened
@@ -65,11 +65,11 @@ class TableOpener:
         return Location.parse(uri if is_s3(uri) else self._where(uri) or "")
 
     def _where(self, path: str) -> str | None:
-        """Where the object is that a path outside of S3 stands for."""
+        """The S3 URI of the object for a path outside of S3; None if there is none."""
         found = object_named(self._plan, path)
         return found.place if found is not None else None
 
     def _bytes(self, at: Location) -> bytes:
-        """The bytes of an object; of one in an old bucket, those that were planned."""
+        """The bytes of an object. An object in an old bucket must have the planned ETag."""
         planned = object_at(self._plan, at.bucket, at.key)
         return self._store.get(at.bucket, at.key, etag=planned.etag if planned is not None else None).data

@@ -1,5 +1,5 @@
-"""Does every catalog point to the target, and there to each table as planned or to a later state of it? And which
-metadata file of each table is to be verified?"""
+"""Checks that every catalog points to the target, and there to the planned metadata of each table or to a later state.
+Chooses the metadata file of each table to verify."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def check_catalogs_point_to_target(
         pointers[table.id] = table.new_metadata
         if not cut_over and needs_cutover(table):
             check.skip("not cut over yet: the tables are read from their planned metadata")
-        elif table.catalog is not None and catalogs[table.catalog].stores_pointers:  # otherwise it is an object
+        elif (
+            table.catalog is not None and catalogs[table.catalog].stores_pointers
+        ):  # otherwise the pointer is an object
             now = catalogs[table.catalog].current(table.namespace, table.name)
             if _is_at_target(plan, table, now, check) and now is not None:
                 pointers[table.id] = now
@@ -48,7 +50,7 @@ def check_catalogs_point_to_target(
 
 
 def _is_at_target(plan: PlanFile, table: PlannedTable, now: str | None, check: Check) -> bool:
-    """Check one table's pointer, which is ``now``, None for a table that is gone."""
+    """Check one table's pointer. ``now``: its present value; None if the table was dropped."""
     check.checked += 1
     at = Location.parse(now or "")
     if now is None:
@@ -74,8 +76,8 @@ def _check_state(plan: PlanFile, store: Store, table: PlannedTable, now: str, ch
 
 
 def registered_metadata(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list[str]:
-    """The metadata location of every table that the catalogs name now; empty if the plan has no table that was in no
-    catalog, since then nobody needs to know."""
+    """The metadata location of every table that the catalogs name now; empty if every table of the plan is in a
+    catalog, because then it is not needed."""
     if all(table.catalog is not None for table in plan.tables()):
         return []
     return [named.metadata_location for catalog in catalogs.values() for named in _tables_of(catalog)]
@@ -84,5 +86,5 @@ def registered_metadata(plan: PlanFile, catalogs: Mapping[str, Catalog]) -> list
 def _tables_of(catalog: Catalog) -> list[CatalogTable]:
     try:
         return catalog.tables()
-    except (NotFound, Unreachable):  # the bucket of a Hadoop warehouse, or its server, may be gone by now
+    except (NotFound, Unreachable):  # the bucket of a Hadoop warehouse, or its server, may not exist any more
         return []

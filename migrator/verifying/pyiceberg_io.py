@@ -1,7 +1,8 @@
-"""How pyiceberg reads the files of a table: from S3 only, where the objects are that its paths stand for.
+"""How pyiceberg reads the files of a table: only from S3.
 
-A table that came from HDFS or a local disk names its files there. Nothing is ever read from such a place: a path like
-``file:/etc/passwd`` in somebody's metadata must not lead to a file of this machine.
+A table that came from HDFS or a local disk has paths of those file systems; for them the objects in S3 are read.
+Nothing is read from another place: a path like ``file:/etc/passwd`` in somebody's metadata must not open a file of this
+machine.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from pyiceberg.io.fsspec import FsspecFileIO, FsspecInputFile
 from migrator.layout.recorded import is_s3
 
 METADATA_SUFFIXES = (".avro", ".json")
-"""Manifest lists, manifests and metadata files: pyiceberg reads each of them from its beginning to its end."""
+"""Manifest lists, manifests and metadata files: pyiceberg reads each of them completely."""
 KEPT_BYTES = 64 * 1024**2
-"""The most that is kept of one table's metadata in memory."""
+"""The most bytes of one table's metadata that are kept in memory."""
 
 
 class S3FileIO(FsspecFileIO):
     """Reads the S3 URI that ``where`` gives for a path that is not in S3. Raises FileNotFoundError if it gives none.
 
-    Made for one table. A metadata file is read by one request, and kept: most manifests belong to many snapshots.
+    One instance is for one table. A metadata file is read with one request, and kept in memory: most manifests belong
+    to many snapshots.
     """
 
     def __init__(self, properties: Mapping[str, str], where: Callable[[str], str | None]) -> None:
@@ -45,8 +47,8 @@ class S3FileIO(FsspecFileIO):
 
 
 class _Kept:
-    """Files by location, up to so many bytes together; the least recently used go first. Safe to share between
-    threads."""
+    """A cache of files by location, limited in bytes; the least recently used files are removed first. Safe to share
+    between threads."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._size = limit, 0
@@ -88,5 +90,5 @@ class _MetadataFile(FsspecInputFile):
         return io.BytesIO(data)
 
     def _read(self) -> bytes:
-        """The bytes, by one GET request: to read at several places at once, s3fs would send a HEAD request first."""
+        """The bytes, with one GET request: s3fs would send a HEAD request first."""
         return bytes(self._fs.cat_file(self.location, max_concurrency=1))

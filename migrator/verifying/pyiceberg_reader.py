@@ -1,8 +1,8 @@
-"""Reading tables through pyiceberg and s3fs: the independent reader that judges our own work.
+"""Reading tables through pyiceberg and s3fs: the independent reader that checks our own work.
 
-Nothing here shares code with the rewriters. s3fs is used rather than pyarrow's file system because it
-takes a key literally, where pyarrow's cuts it at ``?`` and ``#``. pyiceberg takes half a second to import,
-which only those pay who read a table.
+It shares no code with the rewriters. s3fs is used rather than pyarrow's file system because it uses keys unchanged,
+while pyarrow's cuts them at ``?`` and ``#``. Importing pyiceberg takes half a second, so it is imported only when a
+table is read.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def _nowhere(path: str) -> str | None:
 def open_table(
     metadata_uri: str, properties: Mapping[str, str], where: Callable[[str], str | None] = _nowhere
 ) -> Table:
-    """The table that a metadata file describes, without a catalog. ``where`` gives the S3 URI of the object that a path
-    outside of S3 stands for. Raises whatever pyiceberg raises."""
+    """The table that a metadata file describes, without a catalog. ``where`` returns the S3 URI of the object for a
+    path outside of S3. Raises whatever pyiceberg raises."""
     from pyiceberg.catalog.noop import NoopCatalog
     from pyiceberg.serializers import FromInputFile
     from pyiceberg.table import StaticTable
@@ -50,15 +50,16 @@ def check_understood(place: str, data: bytes) -> None:
 
 
 def count_rows(table: Table, snapshot_id: int) -> int:
-    """The number of rows in a snapshot: recorded counts, less the deletes, which are read and applied."""
+    """The number of rows in a snapshot: the recorded counts minus the deleted rows; delete files are read and
+    applied."""
     return table.scan(snapshot_id=snapshot_id).count()
 
 
 def digest_rows(table: Table, snapshot_id: int) -> tuple[int, str]:
     """(rows, digest) of a snapshot, every row read. The digest does not depend on the rows' order.
 
-    Each row's text is hashed to 128 bits and the hashes are added up, so that equal multisets of rows
-    give equal digests, whatever files they lie in.
+    Each row's text is hashed to 128 bits and the hashes are added up, so equal multisets of rows have equal digests, in
+    whatever files the rows are.
     """
     total, rows = 0, 0
     reader = table.scan(snapshot_id=snapshot_id).to_arrow_batch_reader()

@@ -1,8 +1,9 @@
-"""Do the tables have the rows that they had? Read by pyiceberg, snapshot by snapshot, in the old and in the new place.
+"""Checks that the tables still have the same rows.
 
-What the old place has is the baseline: taken before the cutover and kept in the plan's journal, so that it can be
-compared with the target when the old buckets are gone. A baseline is the truth about the old table or it is not
-written: if the old place cannot be read for reasons of the moment, the run stops.
+pyiceberg reads them, snapshot by snapshot, in the old and in the new place. The result for the old place is the
+baseline: it is taken before the cutover and stored in the plan's journal, so that the target can be compared with it
+when the old buckets are gone. A baseline is only written if the old table was read correctly: after a temporary error
+of the old place, the run stops.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ LIVED_THERE = "the table lived at the target already when the plan was made; --d
 NO_OLD_METADATA = "the table lived at the target already, and none of its old metadata files is in the plan"
 
 _BROKEN = {"missing-object", "size-differs", "unreadable", "uncatalogued-broken"}
-"""Findings by which the plan has already said that a table cannot be read everywhere. Where they do not block the
-plan, they were accepted."""
+"""Findings of a plan that a table cannot be read completely. If they do not block the plan, the user has accepted
+them."""
 
 
 class TableRows:
@@ -61,7 +62,7 @@ class TableRows:
         """Count the rows of every snapshot in the old place, unless that was done before.
 
         Raises MigrationFailed if the old place cannot be read now, or if a file of a table is missing or malformed
-        there and ``accept`` does not hold "unreadable-before".
+        there and ``accept`` does not contain "unreadable-before".
         """
         broken: list[str] = []
         wanted = [t for t in tables if t.state != MIGRATED and t.kind == TABLE]
@@ -81,7 +82,8 @@ class TableRows:
             raise _unreadable_before(broken)
 
     def _take(self, table: PlannedTable, journal: Journal, stage: Progress) -> list[tuple[int, Trouble]]:
-        """Count what is not counted yet; return what cannot be read. UNOPENED stands for the table itself."""
+        """Count the rows of the snapshots without a baseline; return those that cannot be read. UNOPENED stands for the
+        table itself."""
         known = journal.baselines(table.id)
         if UNOPENED in known:
             stage.advance(table.snapshots or 0)
@@ -168,7 +170,7 @@ class TableRows:
 
     @staticmethod
     def _uncounted(table: PlannedTable, place: str, trouble: Trouble, before: Baseline | None, rows: Check) -> None:
-        """The snapshot cannot be read at the target: is that a difference?"""
+        """Note a snapshot that cannot be read at the target: as a difference, an error, or not compared."""
         if trouble.kind == TRANSIENT:
             rows.error(f"! {place}: {trouble.message}")
         elif before is not None and before.rows is None:
@@ -206,8 +208,8 @@ class TableRows:
     # -- the old place, for --deep -------------------------------------------------------------------
 
     def _take_digests(self, table: PlannedTable, new: Table) -> dict[int, str]:
-        """Read the rows of every snapshot in the old place, unless that was done before; and why that was not
-        possible, snapshot → reason."""
+        """Read the rows of every snapshot in the old place, unless that was done before. Returns why some could not be
+        read: snapshot → reason."""
         known = self._journal.baselines(table.id)
         wanted = [s.snapshot_id for s in new.metadata.snapshots]
         wanted = [number for number in wanted if (before := known.get(number)) is None or before.digest is None]
@@ -228,7 +230,7 @@ class TableRows:
         return {number: self._take_digest(table, old, number) if number in there else NEWER for number in wanted}
 
     def _take_digest(self, table: PlannedTable, old: Table, snapshot: int) -> str:
-        """Read one snapshot in the old place and keep its digest; empty, or why that is not possible."""
+        """Read one snapshot in the old place and store its digest. Returns why that is not possible, or ""."""
         as_planned = self._old.reader.read(partial(self._as_planned, old, snapshot))
         if as_planned.trouble is not None:
             return _old_reason(as_planned.trouble)
@@ -242,7 +244,7 @@ class TableRows:
         return ""
 
     def _as_planned(self, old: Table, snapshot: int) -> bool:
-        """False if any file of the snapshot is no longer the one that was planned: it is no measure then."""
+        """False if any file of the snapshot is no longer the planned one: then it must not be a baseline."""
         found = old.snapshot_by_id(snapshot)
         paths = [found.manifest_list] if found is not None else []
         for task in old.scan(snapshot_id=snapshot).plan_files():
@@ -258,8 +260,8 @@ class TableRows:
         return self._unchanged[path]
 
     def _old_metadata(self, new: Table) -> str | None:
-        """The old metadata file of a table that lives at the target: of those that it had before the move, the newest
-        that is in the plan."""
+        """The old metadata file of a table that lives at the target: the newest one from before the move that is in the
+        plan."""
         log = [entry.metadata_file for entry in reversed(new.metadata.metadata_log)]
         for uri in (new.metadata_location, *log):
             at = Location.parse(uri)
@@ -296,15 +298,15 @@ def _place(table: PlannedTable, snapshot: int) -> str:
 
 def _stopped(table: PlannedTable, place: str, trouble: Trouble) -> MigrationFailed:
     return MigrationFailed(
-        f"{table.identifier} cannot be read in the old place now: {place}: {trouble.message}. Without that nothing "
-        "proves that the new place has the same rows.",
-        next_move="Mend the cause if it stays, and run the same command again: it goes on from here.",
+        f"{table.identifier} cannot be read in the old place now: {place}: {trouble.message}. So it cannot be proven "
+        "that the new place has the same rows.",
+        next_move="If the cause persists, remove it. Run the same command again: it continues from here.",
     )
 
 
 def _unreadable_before(broken: list[str]) -> MigrationFailed:
     return MigrationFailed(
         f"{len(broken)} snapshot(s) or table(s) cannot be read in the old place:\n{first_lines(broken)}\n",
-        next_move=f"Mend them there and plan again. Or add --accept {UNREADABLE_BEFORE}: they are then moved as they "
+        next_move=f"Repair them there and plan again. Or add --accept {UNREADABLE_BEFORE}: they are then moved as they "
         "are, and what cannot be read is not compared.",
     )

@@ -1,4 +1,5 @@
-"""Does a table that was written anew read as before? pyiceberg counts the rows of snapshots by two metadata files."""
+"""Checks that a table with new metadata has the same rows as before. pyiceberg counts the rows of snapshots by two
+metadata files."""
 
 from __future__ import annotations
 
@@ -46,12 +47,12 @@ def check_same_rows(
 
 
 def _unsupported(table: str, what: str, read: Read[Any]) -> str:
-    """Why pyiceberg cannot read this, if it lacks a feature. Raises MigrationFailed for any other trouble."""
+    """Why pyiceberg cannot read this, if it lacks a feature. Raises MigrationFailed for any other reason."""
     assert read.trouble is not None
     if read.trouble.kind == UNSUPPORTED:
         return read.trouble.reason
     error = StoreError if read.trouble.kind == TRANSIENT else MigrationFailed
     raise error(
         f"{table}: {what} cannot be read: {read.trouble.message}.",
-        next_move="Mend the cause, and run the same command again.",
+        next_move="Fix the cause, and run the same command again.",
     )

@@ -1,4 +1,4 @@
-"""Do the rewritten scripts at the target name the new places?"""
+"""Checks that the rewritten scripts at the target name the new places."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Does each table at the target read as it should? Every file that its metadata names is compared with the listing of
-the target, no old path may be left in it, and every snapshot must have the rows that it had."""
+"""Checks the files, paths and rows of each table at the target. Every file that its metadata names is compared with the
+listing of the target, no old path may be left in it, and every snapshot must have the same rows as before."""
 
 from __future__ import annotations
 
@@ -69,14 +69,15 @@ class _TableFiles:
         self._files = files
         self._old_paths = old_paths
         self._strict = table.catalog is not None
-        """What is missing of a table that no catalog names was missing before, and the plan has said so."""
+        """False for a table that no catalog names: its missing files were missing before, and are in the plan's
+        findings."""
         self._accepted = "size-differs" in json.loads(table.problems)
-        """Recorded sizes were wrong before, and that was accepted."""
+        """True if recorded sizes were wrong before, and that was accepted."""
         self._spans = "spanning-table" in json.loads(table.problems)
-        """The table has data files in old buckets, where a rule leaves them, and that was accepted."""
+        """True if the table has data files that a rule leaves in old buckets, and that was accepted."""
         self._resized = 0
         self._snapshots: dict[str, Snapshot] = {}
-        """Manifest list or manifest → the first snapshot that has it: its writer."""
+        """Manifest list or manifest → the first snapshot that has it: the snapshot that wrote it."""
 
     def check_view(self, uri: str) -> None:
         """Check the paths of a view. Its SQL stays as it is: the plan has reported the paths that it mentions."""
@@ -110,7 +111,7 @@ class _TableFiles:
                 manifests[manifest.path] = manifest.length
                 writers = (self._snapshots[read.path], self._snapshots.get(manifest.path, self._snapshots[read.path]))
                 self._snapshots[manifest.path] = min(writers, key=lambda snapshot: snapshot.timestamp_ms)
-        with closing(sqlite3.connect("")) as deletes:  # on disk where it grows: a table may have millions of them
+        with closing(sqlite3.connect("")) as deletes:  # on disk if it grows: a table may have millions of them
             deletes.execute("CREATE TABLE deletes (path TEXT PRIMARY KEY) WITHOUT ROWID")
             self._check_manifests(manifests, deletes)
             self._check_deletes(path for (path,) in deletes.execute("SELECT path FROM deletes ORDER BY path"))
@@ -165,13 +166,14 @@ class _TableFiles:
         return self._spans and self._layout.stays(path)
 
     def _must_have_moved(self, label: str, value: str) -> bool:
-        """False for what stays as it is: summaries, and properties that only mention a path. The plan reported them."""
+        """False for texts that are not rewritten: summaries, and properties that only mention a path. The plan reported
+        them."""
         if label.startswith("properties."):
             return map_property(value, self._layout.map_uri) is not None
         return not _SUMMARY.match(label) and self._layout.map_uri(value) is not None
 
     def _size_before(self, uri: str, recorded: int) -> int:
-        """The size that a copied file had in the old place, whatever its manifest records."""
+        """The size that a copied file had in the old place, even if its manifest records another one."""
         at = Location.parse(uri)
         query = f"SELECT size FROM objects WHERE target = ? AND {SAME_AS_SOURCE}"
         row = at and self._plan.db.execute(query, (at.key,)).fetchone()
@@ -208,7 +210,7 @@ class _TableFiles:
             return file.read()
 
     def _open(self, uri: str) -> SourceFile:
-        """The file at the target that a path stands for. Raises NotFound for a path that is not in S3, too."""
+        """Open the file of a path at the target. Raises NotFound for a path that is not in S3, too."""
         return open_at(self._store, uri, Location.parse(uri))
 
     def _read(self, uris: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -221,7 +223,7 @@ class _TableFiles:
                 yield outcome.item, outcome.result
 
     def _note_broken(self, broken: BrokenFile) -> None:
-        """A file that cannot be read fails the check, but for one that was missing before."""
+        """Fail the check for a file that cannot be read, unless it was missing before."""
         if isinstance(broken.error, NotFound) and not self._strict:
             self._note_missing(broken.path)
             return

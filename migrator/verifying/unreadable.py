@@ -1,8 +1,8 @@
-"""Why something could not be read: because of the file, or because of the moment?
+"""Decides why something could not be read: because of the file, or because of a temporary error.
 
-Tables are read through pyiceberg, s3fs and pyarrow, which raise many kinds of exceptions. Only a definite fault of a
-file (it is missing or malformed) says anything about the table. A server that is busy, refuses, or does not answer
-says nothing: such reads are repeated, and if that does not help, whoever asked must stop rather than draw a conclusion.
+Tables are read through pyiceberg, s3fs and pyarrow, which raise many kinds of exceptions. Only a missing or malformed
+file is a fault of the table. If a server is busy, refuses or does not answer, the read is retried; if that does not
+help, the caller must stop and not report a result.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from migrator.progress.counts import RETRIES
 Result = TypeVar("Result")
 
 TRANSIENT, MISSING, UNSUPPORTED, DAMAGED = "transient", "missing", "unsupported", "damaged"
-"""Kinds of trouble: the server's; no such object; the reader lacks a feature; the bytes make no sense."""
+"""Kinds of trouble: an error of the server; no such object; the reader lacks a feature; the bytes are malformed."""
 
 DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between the attempts of a read, about half a minute together. s3fs itself has tried a few times by then."""
+"""Seconds between the attempts of a read, about half a minute together. s3fs has retried by itself before."""
 
 CHANGED = "changed in the old bucket since planning"
 
@@ -53,10 +53,10 @@ class Read(Generic[Result]):
 
 
 class Reader:
-    """Reads with patience: what fails transiently is tried again with backoff. Safe to share between threads.
+    """Retries transient errors with backoff.
 
-    Once all attempts of a read were in vain, the next reads get one attempt each until one succeeds, so that a server
-    that is gone does not cost the whole patience for each of a thousand tables.
+    Safe to share between threads. After all attempts of a read have failed, the next reads get one attempt each until
+    one succeeds, so that a server that does not answer does not delay each of a thousand tables.
     """
 
     def __init__(self, delays: tuple[float, ...] | None = None) -> None:
@@ -87,7 +87,7 @@ def is_transient(error: BaseException) -> bool:
     """True if the error says nothing about the file: throttling, a server's fault, refused access, a broken or
     missing connection. False for a definite fault: there is no such object, or its bytes are malformed."""
     for each in _chain(error):
-        if isinstance(each, MigratorError):  # our store has looked at the cause already
+        if isinstance(each, MigratorError):  # our store has classified the error already
             return _transient(each)
         if _transient(each):
             return True
@@ -95,7 +95,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def trouble_of(error: BaseException) -> Trouble:
-    """What an exception of pyiceberg, s3fs, pyarrow or our own store means."""
+    """The trouble for an exception of pyiceberg, s3fs, pyarrow or our own store."""
     message = f"{type(error).__name__}: {error}" if not isinstance(error, MigratorError) else str(error)
     message = " ".join(message.split())
     if is_transient(error):
@@ -122,7 +122,7 @@ def _transient(error: BaseException) -> bool:
     if isinstance(error, MigratorError):
         return isinstance(error, (Unreachable, AccessDenied)) or type(error) is StoreError
     if (status := _status(error)) is not None:
-        return status not in (404, 416)  # 416: the file is shorter than the table says
+        return status not in (404, 416)  # 416: the file is shorter than the table records
     if isinstance(error, (PermissionError, ConnectionError, TimeoutError, MemoryError)):
         return True
     if any(base.__module__.split(".")[0] in _NETWORK for base in type(error).__mro__):
@@ -152,7 +152,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _shortened(error: BaseException) -> str:
-    """The first words of an error without what differs from file to file."""
+    """The first words of an error, without parts that differ from file to file."""
     first = str(error).strip().partition("\n")[0] or type(error).__name__
     return re.sub(r":? *\S+://\S*", "", first)[:100].rstrip(" :.,")
 

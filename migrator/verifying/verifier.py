@@ -1,10 +1,10 @@
-"""Does the target have what the plan promised, and does every table read as before?
+"""Checks that the target has what the plan says, and that every table has the same rows as before.
 
-Reads only. Objects are compared with a fresh listing of the target (:mod:`migrator.verifying.objects`), older versions
-with a listing of its versions (:mod:`migrator.verifying.versions`), pointers with the catalogs
+It writes nothing. Objects are compared with a new listing of the target (:mod:`migrator.verifying.objects`), older
+versions with a listing of its versions (:mod:`migrator.verifying.versions`), pointers with the catalogs
 (:mod:`migrator.verifying.pointers`), and tables file by file and snapshot by snapshot
 (:mod:`migrator.verifying.tables`, :mod:`migrator.verifying.rows`). The rows of the old tables were counted before the
-cutover, so that all this works when the old buckets are gone.
+cutover, so all this works when the old buckets are gone.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Verifier:
         self._old = OldBuckets(store)
         self._rows = TableRows(plan, store, self._journal, self._old, progress)
         self._digests: Mapping[int, str] = {}
-        """Those of the tables that :meth:`compare_tables` has seen."""
+        """The digests of the tables that :meth:`compare_tables` has read."""
 
     def verify(self, *, deep: bool = False, listed: bool = False) -> Verification:
         """Check everything. ``deep`` also reads every row and every copied byte, and compares them with the old
@@ -102,8 +102,8 @@ class Verifier:
         self._rows.take_baselines([t for t in tables if t.id not in counted_already], journal, accept)
 
     def compare_tables(self) -> list[Check]:
-        """Before the cutover: is every object there as it was written? Compare the tables at the target with the rows
-        that were counted, file by file and snapshot by snapshot. The target must have been listed just before
+        """Before the cutover: check that every object is at the target as it was written, and compare the tables there
+        with the counted rows, file by file and snapshot by snapshot. The target must have been listed just before
         (:func:`migrator.target.compare.list_target`)."""
         objects = check_objects(self._plan, cut_over=False)
         self._digests = table_digests(self._plan, TARGET)
@@ -116,7 +116,8 @@ class Verifier:
         return [objects, *logs, *checks]
 
     def note_compared(self, journal: Journal) -> None:
-        """Record that the tables read as the old ones do: :meth:`compare_tables` has just found no difference."""
+        """Record that the tables have the same rows as the old ones: :meth:`compare_tables` has just found no
+        difference."""
         digests = self._digests
         tables = [table for table in self._moved_tables() if table.id in digests]
         journal.compared((table.id, table.old_metadata, digests[table.id]) for table in tables)
@@ -126,7 +127,7 @@ class Verifier:
 
 
 def _left_behind(journal: Journal) -> SourceChanges | None:
-    """What the cutover left behind in the old buckets, as the journal says; None if there was nothing."""
+    """The changes that the cutover left behind in the old buckets, from the journal; None if there were none."""
     if not journal.has(CUTOVER_DONE):
         return None
     late: SourceChanges | None = None

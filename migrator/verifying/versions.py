@@ -1,4 +1,5 @@
-"""Are the older versions at the target, each key's history in its order? For ``--deep``, are their bytes the same?"""
+"""Checks that the older versions are at the target, each key's history in the same order; for ``--deep`` also their
+bytes."""
 
 from __future__ import annotations
 
@@ -50,8 +51,8 @@ def _pairs(plan: PlanFile, target: TargetVersions, where: str, check: Check) -> 
             check.fail(f"- {place}: {len(history)} older versions are not migrated yet")
             continue
         written = [replace(version, etag=etags.get(version.id, version.etag)) for version in history]
-        # The planner compared the versions that were at the target before. For them, as for objects, an equal size
-        # is enough here; a version that we wrote must have the ETag that the journal has.
+        # The planner compared the versions that were at the target before. For them, as for objects, an equal size is
+        # enough here; a version that we wrote must have the ETag in the journal.
         same_bytes = _never if history[0].id in etags else _always
         match = match_history(written, None, target.of(history[0].target), same_bytes)
         if match is None or len(match.versions) < len(history):

@@ -1,7 +1,7 @@
-"""Many small jobs as a few batches: where each call of a pool costs more than the job.
+"""Runs many small jobs as a few batches, for pools whose calls cost more than the job. Threads call :class:`Batched`
+like the pool, each with one item.
 
-Threads call :class:`Batched` as they would call the pool, each with one item. What waits when a worker is free goes to
-it as one batch.
+When a worker is free, it gets all waiting items as one batch.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _Waiting = tuple[Any, "Future[Any]"]
 
 
 class EachOf:
-    """The job of a worker: it does ``make(*arguments)`` on each item of a batch, and returns (error, result) of each,
-    in their order. The job must be safe between threads."""
+    """The job of a worker: it runs the job of ``make(*arguments)`` on each item of a batch, and returns (error, result)
+    of each, in their order. The job must be safe between threads."""
 
     def __init__(self, make: Callable[..., Callable[[Any], Any]], *arguments: Any) -> None:
         self._job = make(*arguments)
@@ -64,7 +64,7 @@ class Batched:
         return future.result()
 
     def close(self) -> None:
-        """Call it when no call waits any more."""
+        """Call it when no call is waiting any more."""
         for _ in self._handing:
             self._waiting.put(None)
         for thread in self._handing:
@@ -79,7 +79,7 @@ class Batched:
                 except Empty:
                     break
                 if more is None:
-                    self._waiting.put(None)  # it was for a thread, and there are as many as threads
+                    self._waiting.put(None)  # the signal was for a thread; there is one for each thread
                     break
                 batch.append(more)
             self._do(batch)
@@ -100,7 +100,7 @@ class Batched:
 
 @contextmanager
 def in_batches(engine: Engine, make: Callable[..., Callable[[Any], Any]], *arguments: Any) -> Iterator[Batched]:
-    """A pool of ``engine`` that is given batches, and is called with single items."""
+    """A pool of ``engine`` that gets batches, and is called with single items."""
     with engine.pool(EachOf, make, *arguments) as pool:
         batched = Batched(pool)
         try:
@@ -119,7 +119,7 @@ class Imports:
     """The job that tries to import modules: it returns the names of those that cannot be imported."""
 
     def __call__(self, names: list[str]) -> list[str]:
-        """Those of ``names`` that are missing."""
+        """The modules in ``names`` that are missing."""
         import importlib
 
         missing = []
@@ -132,7 +132,7 @@ class Imports:
 
 
 def missing_modules(engine: Engine, names: list[str]) -> list[str]:
-    """Those of ``names`` that some worker cannot import, as far as a task for each worker shows. Raises what the pool
-    raises."""
+    """The modules in ``names`` that some worker cannot import. Runs as many tasks as there are workers. Raises what the
+    pool raises."""
     with engine.pool(Imports) as pool, ThreadPoolExecutor(pool.parallel) as threads:
         return sorted({name for missing in threads.map(pool, [names] * pool.parallel) for name in missing})

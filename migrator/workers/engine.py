@@ -21,16 +21,16 @@ class Pool(Protocol):
 
     @property
     def callers(self) -> int:
-        """How many threads may call the pool: at least ``parallel``. More where items can wait, so that no worker waits
-        for the next one, and where it is certain that no more than ``parallel`` are done at once: limits are divided
-        by that."""
+        """How many threads may call the pool: at least ``parallel``. It is higher if items can wait in the pool, so
+        that no worker is idle. No more than ``parallel`` may be done at once, because limits are divided by that
+        number."""
 
     def __call__(self, item: Any) -> Any:
         """Do the job on ``item`` in some worker, and return the result. Raises the MigratorError that the job raised,
-        and MigrationFailed if the worker died, where the engine cannot let another one do it."""
+        and MigrationFailed if the worker died and the engine cannot use another one."""
 
     def cancel(self) -> None:
-        """End what is under way, as far as possible; the calls for it raise MigrationFailed soon. Multipart uploads
+        """End running items, as far as possible; their calls raise MigrationFailed soon. Multipart uploads
         may be left behind: the next run aborts them."""
 
 
@@ -43,15 +43,14 @@ class Engine(Protocol):
 
     @property
     def remote(self) -> bool:
-        """True if workers are on other machines: they have no files of this one, and settings of their own."""
+        """True if workers are on other machines: they have no files of this machine, and other settings."""
 
     @property
     def takes_batches(self) -> bool:
-        """True if objects are to be copied by pools; else this process copies, and starts others while all are busy."""
+        """True if pools copy objects; otherwise this process copies, and starts others while all are busy."""
 
     def parallel(self) -> int:
-        """How many items are done at once. May start the engine, and raise what that raises: ConfigError or
-        MigrationFailed."""
+        """How many items are done at once. May start the engine. Raises ConfigError or MigrationFailed."""
 
     def pool(self, make: Callable[..., Callable[[Any], Any]], *arguments: Any) -> AbstractContextManager[Pool]:
         """Workers each of which calls ``make(*arguments)`` once for its job, a function of one item.

@@ -11,8 +11,8 @@ from migrator.workers.settings import LOCAL
 
 
 class LocalEngine:
-    """Implements :class:`migrator.workers.engine.Engine` with child processes. ``processes``: how many; None: as many
-    as suit the machine, and copies are not in batches."""
+    """Implements :class:`migrator.workers.engine.Engine` with child processes. ``processes``: how many; None: a number
+    that suits the machine, and copies are not made in batches."""
 
     name = LOCAL
     remote = False
@@ -39,4 +39,4 @@ class LocalEngine:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Nothing is left running."""
+        """Does nothing: no process is left running."""

@@ -1,7 +1,7 @@
-"""The file that executors import migrator from: ``migrator pack``.
+"""Writes the file from which executors import migrator: ``migrator pack``.
 
-botocore reads files of its own (its description of S3, certificates), which it does not find inside of a zip file. So
-the zip has one more module, which unpacks it beside itself on each executor; see ``_UNPACK``.
+botocore reads files of its own (its description of S3, certificates), which it does not find inside a zip file. So the
+zip has one more module, which unpacks it into a folder next to it on each executor; see ``_UNPACK``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from migrator.errors import ConfigError
 from migrator.workers.requirements import PACKED, python_version
 
 PACKAGES = ("migrator", "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
-"""What executors import that is no part of Python. All of it is pure Python."""
+"""The packages that executors import. All are pure Python."""
 SERVICES = {"boto3": ("s3",), "botocore": ("s3", "sts", "sso", "sso-oidc", "signin")}
-"""Of the descriptions of services, those of S3 and of where credentials come from. All of them would be 20 MB."""
+"""The service descriptions that are included: those of S3 and of services that return credentials. All of them would be
+20 MB."""
 OLD = (1980, 1, 1, 0, 0, 0)
 """The time of each file in the zip, so that the same packages make the same file."""
 
@@ -62,7 +63,7 @@ if os.path.isfile(_archive):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A file for executors: its place, its bytes, and what it is for."""
+    """A file for executors: its path, its size in bytes, and its versions."""
 
     path: Path
     size: int
@@ -100,7 +101,7 @@ def _check_free(path: Path) -> None:
             ours = f"{PACKED}.py" in opened.namelist()
     if not ours:
         raise ConfigError(
-            f"{path} is there, and was not written by migrator pack.", next_move="Move it away, or choose another -o."
+            f"{path} exists, and was not written by migrator pack.", next_move="Move it away, or choose another -o."
         )
 
 

@@ -1,7 +1,7 @@
-"""What an executor must have: the Python of the driver, the same migrator, and the packages that it imports.
+"""Checks that an executor has the Python of the driver, the same migrator, and the packages that it imports. The
+function that checks this is sent to the executor as code, because the executor may lack migrator.
 
-The function that checks it travels to the executor as code, since migrator may not be there. So it imports what it
-needs itself, and refers to nothing of this module.
+So it imports everything itself, and uses no name of this module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NEEDED = ("migrator", "boto3", "botocore", "migrator.copying.batch_copier")
 """In this order: the first that is missing is named."""
 
 Task = Callable[[bytes], Any]
-"""Does an item on an executor: pickled item → the answer of :func:`migrator.workers.task.do`, or a text that says what
+"""Runs an item on an executor: pickled item → the answer of :func:`migrator.workers.task.do`, or a text that says what
 the executor lacks."""
 
 
@@ -29,7 +29,8 @@ def python_version() -> str:
 
 
 def task_of(setup: Any) -> Task:
-    """The function that executors call. ``setup``: has what :func:`migrator.workers.task.packed` made as ``value``."""
+    """The function that executors call. ``setup``: its ``value`` is the result of
+    :func:`migrator.workers.task.packed`."""
     python, version, packed, needed = python_version(), __version__, PACKED, NEEDED
 
     def run(item: bytes) -> Any:
@@ -42,7 +43,7 @@ def task_of(setup: Any) -> Task:
         here = f"{sys.version_info[0]}.{sys.version_info[1]}"
         if here != python:
             return f"The executor on {host} has Python {here}, and the driver {python}."
-        with contextlib.suppress(ImportError):  # without it, the packages must be installed
+        with contextlib.suppress(ImportError):  # without the packed file, the packages must be installed
             importlib.import_module(packed)
         for name in needed:
             try:
@@ -56,7 +57,7 @@ def task_of(setup: Any) -> Task:
 
         return do(setup.value, item)
 
-    run.__module__ = "__main__"  # so that it is sent as code, and not by the name of this module
+    run.__module__ = "__main__"  # so that it is sent as code instead of by its name
     return run
 
 

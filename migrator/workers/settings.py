@@ -1,4 +1,4 @@
-"""What a user chooses about the engine: ``[engine]`` in lake.toml. The command line imports this module, so it imports
+"""The user's settings for the engine: ``[engine]`` in lake.toml. The command line imports this module, so it imports
 nothing."""
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ MOST_EXECUTORS = 10_000
 class EngineSettings:
     """Where the work is done.
 
-    ``executors``: with Spark, how many are asked for; on this machine, how many worker processes copy. None: as the
-    Spark application is set up; on this machine, one process, and more while all are busy. ``master`` and ``conf`` are
-    for a Spark application that migrator starts; a running one must agree with them. ``pack``: a file that
-    ``migrator pack`` has written, to be sent to the executors.
+    ``executors``: with Spark, how many are requested; on this machine, how many worker processes copy. None: the number
+    of the Spark application; on this machine, one process, and more while all are busy. ``master`` and ``conf`` are for
+    a Spark application that migrator starts; a running one must have the same values. ``pack``: a file that ``migrator
+    pack`` has written, to be sent to the executors.
     """
 
     kind: str = LOCAL

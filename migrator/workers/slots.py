@@ -1,4 +1,4 @@
-"""How many tasks the executors of a Spark application run at once."""
+"""Finds how many tasks the executors of a Spark application run at once."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Context = Any
 START_SECONDS = 120.0
 """How long to wait for the first executor."""
 MORE_SECONDS = 30.0
-"""How long to wait for the others that were asked for. Those that come later get work, too."""
+"""How long to wait for the other requested executors. Executors that start later get work, too."""
 SETTLE_SECONDS = 2.0
-"""Where nobody says how many executors there will be: how long no further one must have come."""
+"""If the number of executors is not known: how long to wait after the last one has started."""
 MANY = 100_000
 """From this number on, Spark's own setting means that there is no limit."""
 
 
 def slots_of(context: Context, executors: int | None) -> int:
-    """How many tasks run at once when all executors are there. Waits for them. ``executors``: how many the user asks
-    for.
+    """How many tasks run at once when all executors have started. Waits for them. ``executors``: how many the user
+    requests.
 
-    The number must not be too small, since all limits are divided by it: an application that asks for executors as it
-    needs them must have a maximum. Raises ConfigError if it has none, MigrationFailed if no executor comes.
+    The number must not be too small, because all limits are divided by it: an application with dynamic allocation must
+    have a maximum. Raises ConfigError if it has none, MigrationFailed if no executor starts.
     """
     expected = _expected(context, executors)
     began = changed = time.monotonic()
@@ -43,13 +43,13 @@ def slots_of(context: Context, executors: int | None) -> int:
         if not found and now - began >= START_SECONDS:
             raise MigrationFailed(
                 f"No Spark executor started within {START_SECONDS:.0f} seconds.",
-                next_move="Look at the Spark master, whether it has workers with enough cores and memory.",
+                next_move="Check that the Spark master has workers with enough cores and memory.",
             )
         time.sleep(0.1)
 
 
 def executor_slots(context: Context) -> list[int]:
-    """For each executor that is there, how many tasks it runs at once. In ``local`` mode the driver is the executor."""
+    """For each running executor, how many tasks it runs at once. In ``local`` mode the driver is the executor."""
     per_task = int(context.getConf().get("spark.task.cpus", "1") or 1)
     summaries: Any = context._jsc.sc().statusStore().executorList(True)
     found = [summaries.apply(number) for number in range(summaries.size())]
@@ -68,7 +68,7 @@ def _is_local(context: Context) -> bool:
 
 
 def _expected(context: Context, executors: int | None) -> int | None:
-    """How many executors there will be; None if nobody says so. Raises ConfigError."""
+    """How many executors there will be; None if that is not known. Raises ConfigError."""
     conf = context.getConf()
     if _is_local(context):
         return None

@@ -1,9 +1,10 @@
 """The engine of many machines: the executors of a Spark application. The only module that imports PySpark.
 
 Each call of a pool is one Spark job with one task. Spark repeats the task of an executor that was lost, and gives up
-after ``spark.task.maxFailures`` attempts. Errors of a job come back as values: Spark would repeat what fails for good.
+after ``spark.task.maxFailures`` attempts. Errors of a job are returned as values, because Spark would repeat a task
+that raises an error.
 
-A session that is active already, in a notebook or below ``spark-submit``, is used as it is, and stays. Else a Spark
+A session that is active already, in a notebook or below ``spark-submit``, is used and not stopped. Otherwise a Spark
 application is started, and stopped at the end.
 """
 
@@ -30,13 +31,13 @@ from migrator.workers.slots import Context, grows, slots_of
 from migrator.workers.task import answered, packed
 
 PYTHON = "spark.pyspark.python"
-"""The Python of executors. Only spark-submit passes it on by itself."""
+"""The Python of executors. Only spark-submit sets it for the executors by itself."""
 GATEWAY = "PYSPARK_GATEWAY_PORT"
-"""Is set where spark-submit has started this process."""
+"""Is set if spark-submit has started this process."""
 SUBMITTED = {GATEWAY, "PYSPARK_SUBMIT_ARGS"}
-"""One of these is set where something else says where Spark runs."""
+"""One of these is set if the Spark master is configured elsewhere."""
 QUIET = {"spark.ui.showConsoleProgress": "false"}
-"""Settings of an application of our own, unless a user gives others."""
+"""Settings of an application that migrator starts, unless the user sets them."""
 
 
 class SparkEngine:
@@ -55,7 +56,7 @@ class SparkEngine:
         _check_installed()
         if settings.pack is not None and not Path(settings.pack).is_file():
             raise ConfigError(
-                f"[engine] pack: {settings.pack} is not there.", next_move=f"Run: migrator pack -o {settings.pack}"
+                f"[engine] pack: {settings.pack} does not exist.", next_move=f"Run: migrator pack -o {settings.pack}"
             )
 
     def __enter__(self) -> SparkEngine:
@@ -63,7 +64,7 @@ class SparkEngine:
 
     def __exit__(self, *error: Any) -> None:
         if self._own:
-            with suppress(Exception):  # it may be dead; what was journalled is what counts
+            with suppress(Exception):  # it may have ended already; the journal has everything that was done
                 self._context.stop()
         self._context, self._own, self._parallel = None, False, 0
 
@@ -81,7 +82,7 @@ class SparkEngine:
     def pool(self, make: Callable[..., Callable[[Any], Any]], *arguments: Any) -> Iterator[SparkPool]:
         """See :meth:`migrator.workers.engine.Engine.pool`."""
         parallel = self.parallel()
-        # A job takes a quarter of a second to begin. Meanwhile the executor works on the one before, if no other could.
+        # A job takes a quarter of a second to start. Meanwhile the executor works on the job before.
         callers = parallel if grows(self._context) else 2 * parallel
         with _pool(self._context, parallel, packed(make, *arguments)) as pool:
             pool.callers = callers
@@ -102,8 +103,8 @@ class SparkEngine:
         return self._context
 
     def _check_executors(self, context: Context, parallel: int) -> None:
-        """Let each executor import what it needs. Raises MigrationFailed for the first that cannot. (Later ones are
-        checked, too: by each task.)"""
+        """Check that each executor can import its packages. Raises MigrationFailed for the first that cannot. (Each
+        task checks executors that start later.)"""
         with _pool(context, parallel, packed(Nothing)) as pool, ThreadPoolExecutor(parallel) as threads:
             list(threads.map(pool, range(parallel)))
 
@@ -123,7 +124,7 @@ class SparkPool:
         if self._cancelled:
             raise MigrationFailed("Cancelled.", next_move="Run the same command again.")
         try:
-            # The thread is one of migrator's own, so nobody else's jobs belong to this group.
+            # The thread belongs to migrator, so no other jobs belong to this group.
             self._context.setJobGroup(self._group, "migrator", interruptOnCancel=True)
             (answer,) = self._context.parallelize([pickle.dumps(item)], 1).map(self._task).collect()
         except Exception as error:
@@ -157,10 +158,10 @@ def _check_installed() -> None:
     if importlib.util.find_spec("pyspark") is None:
         raise ConfigError("--engine spark needs PySpark.", next_move="Run: pip install 'lake-migrator[spark]'")
     home = os.environ.get("JAVA_HOME")
-    # Below spark-submit there is a JVM already.
+    # With spark-submit there is a JVM already.
     if GATEWAY not in os.environ and not (home or shutil.which("java")):
         raise ConfigError(
-            "--engine spark needs Java, and there is none.", next_move="Install Java 17, or set JAVA_HOME."
+            "--engine spark needs Java, which was not found.", next_move="Install Java 17, or set JAVA_HOME."
         )
 
 
@@ -168,9 +169,9 @@ def _start(settings: EngineSettings) -> Context:
     """Start a Spark application. Raises ConfigError or MigrationFailed."""
     from pyspark import SparkConf, SparkContext
 
-    if not (settings.master or SUBMITTED & os.environ.keys()):  # else Spark would take this machine for the cluster
+    if not (settings.master or SUBMITTED & os.environ.keys()):  # otherwise Spark would run on this machine only
         raise ConfigError(
-            "--engine spark: nothing says where Spark runs.",
+            "--engine spark: no Spark master is set.",
             next_move='Give lake.toml [engine] master, such as "spark://host:7077", or use spark-submit.',
         )
     in_main = threading.current_thread() is threading.main_thread()
@@ -180,7 +181,7 @@ def _start(settings: EngineSettings) -> Context:
     except Exception as error:
         raise _failure(error, "Spark could not be started") from error
     finally:
-        if in_main:  # the handler of Spark would stay when the application is gone
+        if in_main:  # Spark's handler would stay after the application has ended
             signal.signal(signal.SIGINT, ctrl_c)
     context.setLogLevel("ERROR")
     if "PYSPARK_PYTHON" not in os.environ:
@@ -190,7 +191,8 @@ def _start(settings: EngineSettings) -> Context:
 
 
 def _conf(settings: EngineSettings) -> dict[str, str]:
-    """The configuration of an application of our own, beside what spark-submit or spark-defaults.conf give."""
+    """The configuration of an application that migrator starts, in addition to that of spark-submit or
+    spark-defaults.conf."""
     conf = dict(QUIET)
     if settings.master is not None:
         conf["spark.master"] = settings.master
@@ -211,7 +213,7 @@ def _check_agrees(context: Context, settings: EngineSettings) -> None:
         if there != value:
             raise ConfigError(
                 f"A Spark session is active, with {name} = {there}; lake.toml asks for {value}.",
-                next_move="Stop the session, or take that out of [engine].",
+                next_move="Stop the session, or remove that from [engine].",
             )
 
 
@@ -225,11 +227,11 @@ def _failure(error: Exception, what: str = "Spark gave up") -> MigrationFailed:
     if "PYTHON_VERSION_MISMATCH" in said or "different version" in said:
         return MigrationFailed(
             "The executors have another Python than the driver.",
-            next_move="Let PYSPARK_PYTHON name one of the same version on all machines.",
+            next_move="Set PYSPARK_PYTHON to a Python of the same version on all machines.",
         )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     told = next((line for line in reversed(lines) if line.startswith("ModuleNotFoundError")), lines[0] if lines else "")
     return MigrationFailed(
         f"{what}: {redacted(told)[:500]}",
-        next_move="Look at the log of the Spark application, and run the same command again: it does what is left.",
+        next_move="Read the log of the Spark application, and run the same command again: it does what is left.",
     )

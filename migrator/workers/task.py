@@ -1,6 +1,6 @@
-"""What a worker process of an engine on other machines does with an item: it makes the job once, and keeps it.
+"""Runs an item in a worker process on another machine. The job is made once and kept.
 
-Everything arrives and leaves as bytes, so that an engine need not know what they mean.
+Arguments and results are bytes, so that engines need not know their types.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from migrator.concurrency.processes import as_migrator_error
 from migrator.progress.counts import RETRIES
 
 _made: dict[str, Callable[[Any], Any]] = {}
-"""The job of this process, by the digest of what it was made from. At most one."""
+"""The job of this process, by the digest of its ``setup``. At most one."""
 
 
 def packed(make: Callable[..., Callable[[Any], Any]], *arguments: Any) -> bytes:
-    """What :func:`do` makes the job from."""
+    """The ``setup`` from which :func:`do` makes the job."""
     return pickle.dumps((make, arguments))
 
 
 def do(setup: bytes, item: bytes) -> bytes:
     """Do the job that ``setup`` describes (see :func:`packed`) on a pickled item. The answer is for :func:`answered`.
 
-    Raises nothing: an error is an answer. A job that failed is made anew for the next item.
+    Raises nothing: an error is an answer, too. After an error, the job is made again for the next item.
     """
     digest, before = sha256(setup).hexdigest(), RETRIES.total
     try:

@@ -85,7 +85,7 @@ def main() -> None:
         assert done.migration.ok
         waited = max(done.held_up.values())
         print(f"{options.tables} tables, {options.commits} snapshots each, {options.written} written to after the copy")
-        print(f"writers were held up for {waited:.1f} s, {options.quiet_for:.1f} s of that at least to see them still")
+        print(f"writers had to wait {waited:.1f} s, {options.quiet_for:.1f} s of that at least to see them still")
         for stage, seconds in progress.seconds.items():
             print(f"  {seconds:6.1f} s  {stage}")
 

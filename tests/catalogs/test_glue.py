@@ -229,7 +229,7 @@ def test_on_aws_the_permission_to_update_is_tried_at_an_outdated_version(
             catalog.check_repoint(asked, [])
         assert "Allow the IAM action glue:UpdateTable" in caught.value.next_move
         catalog._client.update_table = lambda **_: {}
-        with pytest.raises(CannotRepoint, match="compares none"):
+        with pytest.raises(CannotRepoint, match="does not compare versions"):
             catalog.check_repoint(asked, [])
 
 
@@ -241,7 +241,7 @@ def test_a_service_without_versions_is_refused(aws: Aws, database: str) -> None:
             "Table": {k: v for k, v in get(**asked)["Table"].items() if k != "VersionId"}
         }
         for refused in (catalog.check_repoint, catalog.repoint):
-            with pytest.raises(CannotRepoint, match="gives no version"):
+            with pytest.raises(CannotRepoint, match="returns no version"):
                 refused([Repoint(database, "t", OLD, NEW)], [])
     assert stored(aws, database)["Parameters"]["metadata_location"] == OLD
 

@@ -105,7 +105,7 @@ def test_wrong_options_are_json_too(arguments: tuple[str, ...]) -> None:
     (error,) = logged(result)
     assert result.exit_code == 2 == error["exit_code"] and not result.stdout
     assert error["event"] == "error" and error["level"] == "error" and error["message"]
-    assert error["next_move"].endswith("--help says what it takes.")
+    assert error["next_move"].endswith("--help shows its options.")
 
 
 def test_an_unknown_format_is_a_usage_error() -> None:

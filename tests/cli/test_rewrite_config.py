@@ -127,7 +127,7 @@ def test_the_layout_and_the_names_come_from_lake_toml_and_the_options(folder: Pa
         (("jobs", "--backup"), "--backup needs --write"),
         (("jobs", "--alias", "a/b"), "cannot be an alias"),
         (("jobs", "--alias", "bronze"), "is also the name of a bucket"),
-        (("jobs", "--endpoint", "http://u:p@host"), "holds more than a server's address"),
+        (("jobs", "--endpoint", "http://u:p@host"), "contains more than a server's address"),
         (("jobs", "--checkpoints", "x"), "must be an absolute path"),
         (("jobs", "--config", "none.toml"), "cannot be read"),
         (("jobs", "--target", "no bucket"), "is not a bucket name"),

@@ -43,7 +43,7 @@ def test_it_shows_a_diff_and_sets_nothing(lake: Store) -> None:
     assert done.exit_code == 0
     assert "--- s3://data-lake/ tags (now)\n+++ s3://data-lake/ tags (then)\n" in done.stdout
     assert '+      "Key": "team",\n' in done.stdout and '"Prefix": "bronze/tmp/"' in done.stdout
-    assert "the age of a copy counts from" in done.stdout and "that of each layer is lost" in done.stdout
+    assert "the age of a copy counts from" in done.stdout and "separate quotas for layers are lost" in done.stdout
     assert done.stdout.endswith("  migrator settings plan.db --apply\n")
     assert read_document(lake, "data-lake", "tags") is None
 
@@ -64,7 +64,7 @@ def test_apply_and_rollback(lake: Store) -> None:
 def test_what_is_left_to_a_person_is_exit_code_3(lake: Store) -> None:
     lake.keep_versions("bronze")
     shown = run()
-    assert shown.exit_code == 3 and "To be decided before anything is set" in shown.stdout
+    assert shown.exit_code == 3 and "Decide this before anything is set" in shown.stdout
     refused = run("--apply")
     assert refused.exit_code == 3 and "Nothing was set" in refused.stderr
     assert read_document(lake, "data-lake", "tags") is None

@@ -113,7 +113,7 @@ def test_what_will_not_pass_is_not_tried_again(final: MigratorError) -> None:
 def test_what_somebody_else_wrote_is_in_the_way() -> None:
     other = [TargetVersion("to", "t0", 99, "other", 0)]
     target = Target(kept=list(other))
-    with pytest.raises(Occupied, match="is there since planning, without its older versions"):
+    with pytest.raises(Occupied, match="was written since planning, without its older versions"):
         copy(target, other)
     assert target.kept == other and target.listed == 0
 

@@ -19,10 +19,10 @@ from migrator.cutover.fence import (
     SID,
     Fenced,
     check_no_fence,
+    fences_on,
     lift_fence,
     plan_fence,
     set_fence,
-    standing,
 )
 from migrator.errors import MigrationFailed, RetireRefused, StoreError, Unreachable
 from migrator.planfile.file import PlanFile
@@ -97,7 +97,7 @@ def test_a_fence_keeps_what_the_policy_had_and_adds_one_denial(plan: PlanFile, l
         check_no_fence(journal, plan)
     lifted = lift_fence(lake, journal)
     assert sorted(lifted.given_back) == ["bronze", "warehouse"] and not lifted.still_on and len(lifted.lines) == 2
-    assert is_as_before(lake) and not standing(journal)
+    assert is_as_before(lake) and not fences_on(journal)
     assert events(journal) == ["fence-set"] * 2 + ["fence-lifted"] * 2
     assert lift_fence(lake, journal).lines == []
     check_no_fence(journal, plan)
@@ -125,9 +125,9 @@ def test_killed_before_any_request_the_next_command_gives_the_old_policy_back(
             set_fence(lake, journal, wanted)
             lift_fence(lake, journal)
     lifted = lift_fence(lake, journal)
-    assert is_as_before(lake) and not standing(journal) and not lifted.changed
+    assert is_as_before(lake) and not fences_on(journal) and not lifted.changed
     raise_fence(plan, lake, journal)
-    assert len(standing(journal)) == 2
+    assert len(fences_on(journal)) == 2
 
 
 def test_a_fence_that_was_left_on_is_kept_and_completed(plan: PlanFile, lake: Store, journal: Journal) -> None:
@@ -152,10 +152,10 @@ def test_a_policy_that_somebody_has_changed_is_left_alone(
     assert lifted.given_back == ["warehouse"] and lifted.changed == {"bronze": keeps}
     assert any("changed by somebody else" in text for text in lifted.lines)
     assert same_policy(read_policy(lake, "bronze"), changed)
-    assert [f.bucket for f in standing(journal)] == lifted.still_on == (["bronze"] if keeps else [])
+    assert [f.bucket for f in fences_on(journal)] == lifted.still_on == (["bronze"] if keeps else [])
     if keeps:
         write_policy(lake, "bronze", THEIRS)  # the user removes the statement
-        assert not lift_fence(lake, journal).still_on and not standing(journal)
+        assert not lift_fence(lake, journal).still_on and not fences_on(journal)
 
 
 def test_a_fence_of_somebody_else_stops_it(plan: PlanFile, lake: Store, journal: Journal) -> None:
@@ -171,9 +171,9 @@ def test_a_policy_that_would_be_too_large(plan: PlanFile, lake: Store, journal: 
     many = [f"arn:aws:s3:::bronze/{number:05}/*" for number in range(MAX_BYTES // 31)]
     large = {**OTHERS, "Statement": [{**OTHERS["Statement"][0], "Resource": many}]}
     write_policy(lake, "bronze", json.dumps(large))
-    with pytest.raises(MigrationFailed, match=r"bytes with the fence; S3 takes 20,480"):
+    with pytest.raises(MigrationFailed, match=r"bytes with the fence; S3 accepts 20,480"):
         plan_fence(plan, lake, journal)
-    assert not standing(journal)
+    assert not fences_on(journal)
 
 
 def test_a_server_that_does_not_keep_policies(
@@ -182,7 +182,7 @@ def test_a_server_that_does_not_keep_policies(
     monkeypatch.setattr(fences, "write_policy", lambda *_: None)
     with pytest.raises(StoreError, match="does not keep the policy"):
         raise_fence(plan, lake, journal)
-    assert not standing(journal) and is_as_before(lake)
+    assert not fences_on(journal) and is_as_before(lake)
 
 
 def test_when_one_bucket_fails_the_others_are_given_back(
@@ -197,14 +197,14 @@ def test_when_one_bucket_fails_the_others_are_given_back(
         patched.setattr(fences, "write_policy", write)
         with pytest.raises(Unreachable):
             raise_fence(plan, lake, journal)
-    assert is_as_before(lake) and not standing(journal)
+    assert is_as_before(lake) and not fences_on(journal)
 
 
 def test_the_journal_has_the_old_policy_before_the_new_one_is_set(
     plan: PlanFile, lake: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[Fenced]] = []
-    monkeypatch.setattr(fences, "write_policy", lambda *given: (seen.append(standing(journal)), write_policy(*given)))
+    monkeypatch.setattr(fences, "write_policy", lambda *given: (seen.append(fences_on(journal)), write_policy(*given)))
     raise_fence(plan, lake, journal)
     assert [fence.bucket for fence in seen[0]] == ["bronze"] and same_policy(seen[0][0].before, THEIRS)
 

@@ -289,7 +289,7 @@ def test_tables_that_no_catalog_names_are_the_last_word(world: World) -> None:
         verified = world.run("verify", plan)
         catalog.drop_table((lonely["namespace"], lonely["name"]))
     assert "not registered" not in verified.stdout
-    assert "Everything is as it must be." in verified.stdout
+    assert "Everything is as expected." in verified.stdout
 
 
 def test_what_counts_the_same_is_the_same_number(world: World) -> None:

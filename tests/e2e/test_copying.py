@@ -271,7 +271,7 @@ def test_the_lease(world: World, source: Any, tmp_path: Path) -> None:
         pass
     # On another machine nobody can tell: it must expire.
     store.put_if("data-lake", lock.LEASE_KEY, lock._content({**left, "machine": "elsewhere"}), etag=None)
-    with pytest.raises(PlanBusy, match="a sign of life"):
+    with pytest.raises(PlanBusy, match="last renewed"):
         lock.lease(store, "data-lake", tmp_path / "two.db").__enter__()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(lock, "EXPIRE_SECONDS", -1)

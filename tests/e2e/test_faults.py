@@ -96,7 +96,7 @@ def test_what_fails_is_listed_and_can_be_done_alone(
     world.run("migrate", plan, "--yes", "--files-from", world.folder / "one.txt")
     assert set(proxy.copied) == {copies[1]}
     world.run("migrate", plan, "--yes", "--files-from", listed)
-    assert proxy.copied == {place: 1 for place in bad}, "what is done is not done again"
+    assert proxy.copied == {place: 1 for place in bad}, "finished work is not repeated"
     proxy.seen.clear()
     world.run("migrate", plan, "--yes")
     assert not listed.exists(), "nothing failed this time"

@@ -181,14 +181,14 @@ def test_a_verification_that_cannot_be_recorded_says_so(
 
     monkeypatch.setattr(PlanFile, "allow_writing", refuse)
     result = CliRunner().invoke(main, ["verify", str(plan)])
-    assert result.exit_code == 3 and "no report knows it: p.db cannot be written." in result.output
+    assert result.exit_code == 3 and "reports do not include it: p.db cannot be written." in result.output
 
 
 def test_only_an_older_report_is_replaced(plan: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.html"
     mine.write_text("my notes")
     result = report(plan, "-o", str(mine), "--offline")
-    assert result.exit_code == 2 and "no report of migrator" in result.output and mine.read_text() == "my notes"
+    assert result.exit_code == 2 and "not a report of migrator" in result.output and mine.read_text() == "my notes"
     assert report(plan, "-o", str(plan), "--offline").exit_code == 2
     assert report(plan, "-o", str(tmp_path), "--offline").exit_code == 2
     os.mkfifo(tmp_path / "pipe")

@@ -55,7 +55,7 @@ def test_a_lake_lives_on_without_its_old_buckets(lake: SmallLake, plan: Path) ->
     assert left(lake) == {"gold/unknown"} and lake.listing(TARGET) == target
     assert [bucket["removed"] for bucket in done["buckets"]] == [True, False]
     assert [lake.read(table.pointer) for table in lake.tables] == ROWS
-    assert "Everything is as it must be" in run("verify", plan).stdout
+    assert "Everything is as expected" in run("verify", plan).stdout
     assert "Nothing to do" in run("migrate", plan, "--yes").stdout
     assert json.loads(run("status", plan, "--json").stdout)["phase"] == "retired"
     assert run("log", plan).stdout.count("retire") == 2

@@ -279,7 +279,7 @@ def test_reports_that_cannot_be_used(lake: Lake) -> None:
         return " ".join(result.output.split())
 
     other = lake.report("CSV", REPORTS, [])
-    assert f"{other} is about the bucket 'reports', of which no rule" in refused("--inventory", other)
+    assert f"{other} is about the bucket 'reports', and no rule" in refused("--inventory", other)
     rows = rows_of(lake.client, "bronze")
     assert "has a key twice: s3://bronze/raw/a.csv" in refused(
         "--inventory", lake.report("ORC", rows=[*rows, *rows[:1]])

@@ -209,7 +209,7 @@ def test_a_log_that_is_not_what_it_should_be_stops_before_the_cutover(
     monkeypatch.setattr("migrator.carriers.logs.mapped_uri", wrong)
     plan = plan_of(streams, tmp_path)
     before = [table.pointer for table in streams.tables]
-    with pytest.raises(MigrationFailed, match="is not that of the old log with the new path"):
+    with pytest.raises(MigrationFailed, match="differs from that of the old log with the new path"):
         api.migrate_lake(plan)
     assert [table.pointer for table in streams.tables] == before
 

@@ -242,7 +242,7 @@ def test_retire_leaves_the_old_entries_or_removes_them(move: Move, remove: bool)
     option = ["--remove-old-entries"] if remove else []
     before = pointers(move.old)
     shown = move.run("retire", plan, "--cooling", "0", *option).stdout
-    assert ("would be removed" if remove else "would stay, and lead nowhere") in shown
+    assert ("would be removed" if remove else "would stay, and name missing files") in shown
     assert pointers(move.old) == before
     confirm = ["--yes", "--confirm", TARGET, "--cooling", "0"]
     done = json.loads(move.run("retire", plan, *confirm, *option, "--json").stdout)

@@ -22,7 +22,7 @@ from migrator.iceberg import bounds
 from migrator.iceberg.avro import Container, Target
 from migrator.iceberg.avro.codecs import CODECS
 from migrator.iceberg.avro.numbers import write_long
-from migrator.iceberg.deletes import apart, delete_paths
+from migrator.iceberg.deletes import child_reader, delete_paths
 from migrator.iceberg.metadata import read_metadata
 
 SIZE = 1 << 20
@@ -103,10 +103,10 @@ def eat(data: bytes, place: str) -> int:
 
 
 def test_a_reader_that_dies_makes_the_file_unreadable_and_the_next_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "SECONDS", 5.0)
+    monkeypatch.setattr(child_reader, "SECONDS", 5.0)
     for function, message in (("crash", "died with signal 6"), ("hang", "more than 5 s"), ("eat", "memory")):
         with pytest.raises(Unreadable, match=f"wh/file.*{message}"):
-            apart.call(__name__, function, b"", "wh/file")
+            child_reader.call(__name__, function, b"", "wh/file")
     out = io.BytesIO()
     pa.orc.write_table(pa.table({"file_path": ["s3://b/x"], "pos": [1]}), out)
     assert delete_paths(out.getvalue(), "wh/other") == {"s3://b/x"}

@@ -232,7 +232,7 @@ def test_a_field_that_is_needed_is_named_with_the_setting(kind: str, field: str)
         parse_manifest(data, "s3://reports/m.json")
     assert str(caught.value) == (
         f"The S3 Inventory report s3://reports/m.json lacks {field}, which a plan needs. Add {field} to the optional "
-        "fields of the inventory configuration and take its next report, or leave --inventory out."
+        "fields of the inventory configuration and use its next report, or leave --inventory out."
     )
 
 

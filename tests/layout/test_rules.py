@@ -88,7 +88,7 @@ def test_location_keeps_the_key_literally() -> None:
         ({"s3://bronze/": "s3://x/"}, "not a plain prefix"),
         ({"s3://bronze/": "/x"}, "not a plain prefix"),
         ({"s3://bronze/": "a/../b"}, "not a plain prefix"),
-        ({"s3://bronze/": True}, "must lead to a prefix"),
+        ({"s3://bronze/": True}, "must map to a prefix"),
         ({"s3://bronze/": "a/", "s3a://bronze": "b/"}, "twice"),
         ({"s3://data-lake/x/": "y/"}, "lies in the target bucket"),
     ],

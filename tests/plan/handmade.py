@@ -18,9 +18,9 @@ from migrator.catalogs import Catalog, CatalogTable, NamespaceRepoint, Repoint
 from migrator.catalogs.base import Neighbour, WarehouseReader
 from migrator.catalogs.sql import MAX_LOCATION
 from migrator.config import Settings
-from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.options import Options
 from migrator.copying.stage import begin, copy_current_objects
+from migrator.copying.verify_modes import MAX_FAILURES
 from migrator.plan.build import build_plan
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal

@@ -123,7 +123,7 @@ def test_encryption_of_a_target_that_is_still_to_be_made(filled: Store, tmp_path
     encrypt(filled.client, "bronze", {"SSEAlgorithm": "AES256"})
     encrypt(filled.client, "warehouse", KMS)
     found = [finding for finding in said(planned(filled, tmp_path)) if finding[0] == "target-not-encrypted"]
-    assert [finding[2] for finding in found] == ["s3://warehouse/"] and "still to be made" in found[0][3]
+    assert [finding[2] for finding in found] == ["s3://warehouse/"] and "does not exist yet" in found[0][3]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_target_that_would_delete_copies_is_a_warning(filled: Store, tmp_path:
     expire(filled.client, "data-lake", prefix, 1)
     found = said(planned(filled, tmp_path))
     assert [finding[:3] for finding in found] == [("target-expires", "warn", f"s3://data-lake/{prefix}")] * bool(count)
-    assert not count or (f"hits {count} cop" in found[0][3] and "deletes objects after 1 day" in found[0][3])
+    assert not count or (f"applies to {count} cop" in found[0][3] and "deletes objects after 1 day" in found[0][3])
 
 
 def test_what_may_not_be_read_is_one_finding_per_bucket(filled: Store, tmp_path: Path) -> None:

@@ -220,7 +220,9 @@ def test_what_is_read_for_a_plan_is_bounded(
     monkeypatch.setattr(carriers, limit, 5 if limit == "MOST_READS" else 100)
     seen = read(monkeypatch)
     found = [f for f in planned(lake, tmp_path)["findings"] if f["code"] == "delta-log"]
-    assert len(seen) <= 6 and found and all("could not" in f["message"] or "too large" in f["message"] for f in found)
+    assert (
+        len(seen) <= 6 and found and all("is not known" in f["message"] or "too large" in f["message"] for f in found)
+    )
 
 
 def test_what_cannot_be_read_is_told(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +237,7 @@ def test_what_cannot_be_read_is_told(lake: Store, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Store, "read_part", denied)
     described = planned(lake, tmp_path)
     assert sorted(blocks(described)) == ["delta-log", "file-source-log"]
-    assert all("could not be told" in f["message"] for f in described["findings"] if f["severity"] == "block")
+    assert all("is not known" in f["message"] for f in described["findings"] if f["severity"] == "block")
 
 
 def test_more_logs_than_can_be_told_apart_are_counted(
@@ -244,4 +246,4 @@ def test_more_logs_than_can_be_told_apart_are_counted(
     fill(lake, {f"s3://bronze/j{n}/sources/0/0": f'v1\n{{"path":"{ELSEWHERE}"}}' for n in range(5)})
     monkeypatch.setattr(carriers, "MOST_LOGS", 2)
     (found,) = [f for f in planned(lake, tmp_path)["findings"] if f["code"] == "file-source-log"]
-    assert (found["severity"], found["count"]) == ("warn", 3) and "not looked at" in found["message"]
+    assert (found["severity"], found["count"]) == ("warn", 3) and "not read" in found["message"]

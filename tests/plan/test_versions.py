@@ -99,7 +99,7 @@ def test_the_plan_records_them_oldest_first(lake: Store, tmp_path: Path) -> None
         "info: is versioned: its 3 older versions (4 bytes) and 2 delete markers go to the target"
     )
     (message,) = messages(described, "target-bucket-missing")
-    assert "have it keep versions" in message
+    assert "enable versioning" in message
 
 
 def test_a_version_from_before_versioning_has_the_id_null(lake: Store, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_what_each_folder_is() -> None:
         "one/ stream, 1 batch 3 3.0 KiB",
         "two/ 2 streams 6 6.0 KiB",
         "a/ stream, 1 batch",
-        "broken/ stream, not whole 1 1.0 KiB",
+        "broken/ stream, incomplete 1 1.0 KiB",
         "flink/ stream of Flink 1 1.0 KiB",
         "x/ no checkpoint 1 1.0 KiB",
         "tmp/ not part of the structure 1 1.0 KiB",

@@ -25,9 +25,9 @@ def test_a_cutover_says_how_long_writers_were_held_up() -> None:
     since = datetime(2026, 11, 26, 10, 0, 10, tzinfo=timezone.utc)
     described: Any = plan()
     text = render(cutover_report(LiveCutover(migration, since, {"lake.db.a": 2.54, "lake.db.b": 14.0}), described))
-    assert "Writers were held up for 14.0 s, from 10:00:10 UTC on." in text
+    assert "Writers had to wait 14.0 s, from 10:00:10 UTC on." in text
     assert text.index("lake.db.b") < text.index("lake.db.a") and "2.5" in text
-    assert "held up" not in render(cutover_report(LiveCutover(migration, None), described))
+    assert "had to wait" not in render(cutover_report(LiveCutover(migration, None), described))
     many = LiveCutover(migration, since, {f"t{n}": float(n) for n in range(50)})
     assert "… and 30 more" in render(cutover_report(many, described))
 

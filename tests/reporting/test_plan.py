@@ -22,7 +22,7 @@ def test_a_plan_that_found_nothing_does_not_say_that_the_target_holds_everything
     assert nothing_to_do({**empty, "layout": {}}).startswith("Nothing to do: the plan names no old bucket. Check")
     one_table = plan(changes_pending=False, actions=nothing, tables=[table(state="migrated")])
     for done in (plan(changes_pending=False), one_table):
-        assert nothing_to_do(done).startswith("Nothing to do: the target holds everything, and every pointer")
+        assert nothing_to_do(done).startswith("Nothing to do: the target has everything, and every pointer")
 
 
 @pytest.mark.parametrize("phase", ["cut over", "finished", "retiring", "retired"])
@@ -42,7 +42,7 @@ def test_after_a_rollback_that_has_not_ended_its_command_is_named() -> None:
 def test_where_something_stays_nothing_to_do_does_not_say_that_every_pointer_points_to_the_target(code: str) -> None:
     stays = plan(changes_pending=False, findings=[finding(code, 1, "info", place="lake.db.t")])
     assert nothing_to_do(stays) == (
-        "Nothing to do: everything that moves is at the target. The findings name what stays where it is."
+        "Nothing to do: everything that moves is at the target. The findings name what stays in its place."
     )
 
 

@@ -36,7 +36,7 @@ def test_no_name_gets_into_the_terminal_as_it_is() -> None:
 
 def test_what_is_most_urgent_comes_first_and_blocks() -> None:
     text = render(settings_report(shown(found("info"), found("warn"), found("block")), PLAN))
-    heads = ["To be decided before anything is set", "Not carried over, and left to you", "Good to know"]
+    heads = ["Decide this before anything is set", "Not carried over: check these yourself", "Good to know"]
     assert sorted(heads, key=text.index) == heads and "--apply" not in text
     assert "migrator settings 'plans/my lake.db' --apply" in render(settings_report(shown(), PLAN))
     assert "Nothing to set on s3://lake/." in render(settings_report(Translation("lake"), PLAN))
@@ -46,7 +46,7 @@ def test_what_became_of_each_setting() -> None:
     done = AppliedSettings(shown(), {"tags": SET, "notifications": WAITS, "CORS": REFUSED}, {"CORS": "no such thing"})
     text = render(applied_report(done, PLAN))
     assert "Set, and read back: tags." in text and "Refused by the server: CORS: no such thing" in text
-    assert "Not set yet: notifications. Copies would be events." in text
+    assert "Not set yet: notifications. Each copy would send an event." in text
     assert "migrator rollback 'plans/my lake.db'" in text and not done.ok
     printed = settings_json(done.translation, PLAN, done.states, done.reasons)
     assert not printed["ok"] and printed["changes"][0]["state"] == "set" and json.dumps(printed)
@@ -57,7 +57,7 @@ def test_a_new_lake() -> None:
     new = NewLake("lake")
     made = MadeLake(new, settings_of(new, {}, missing=True), Path("lake.toml"), f"# {NASTY}\n")
     text = render(new_lake_report(made))
-    assert "s3://lake/ is still to be made." in text and "add --yes" in text and "\x1b" not in text
+    assert "s3://lake/ does not exist yet." in text and "add --yes" in text and "\x1b" not in text
     made.applied = AppliedSettings(made.settings, {"encryption": REFUSED, "lifecycle": SET}, {"encryption": "no KMS"})
     text = render(new_lake_report(made))
     assert "Refused by the server: encryption: no KMS" in text and "Wrote lake.toml." in text and made.ok

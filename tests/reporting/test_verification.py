@@ -10,7 +10,7 @@ def test_a_verification_with_a_difference_never_says_all_is_well() -> None:
     good, bad = Check("good", "files", 5), Check("bad", "files", 5)
     bad.fail("- s3://data-lake/x: missing")
     assert Verification([], [good], cut_over=True).ok
-    assert render(verification_report(Verification([], [good], cut_over=True))).endswith("Everything is as it must be.")
+    assert render(verification_report(Verification([], [good], cut_over=True))).endswith("Everything is as expected.")
     failed = Verification([], [good, bad], cut_over=True)
     assert not failed.ok and failed.result == "different"
     text = render(verification_report(failed))

@@ -10,8 +10,8 @@ import pytest
 from moto.s3.models import s3_backends
 
 from migrator.catalogs import Catalog
-from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.options import Options
+from migrator.copying.verify_modes import MAX_FAILURES
 from migrator.migration import Choices, carry_out
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal

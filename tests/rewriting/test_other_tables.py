@@ -136,5 +136,5 @@ def test_where_nothing_may_be_listed_a_note_says_so(store: Store, monkeypatch: p
     monkeypatch.setattr(Store, "list_all", denied)
     done = relocate(store, METADATA, OTHER)
     assert done.notes == [
-        "nobody looked whether another table lies at s3://new/wh/other: s3:ListBucket is not allowed."
+        "it was not checked whether another table lies at s3://new/wh/other: s3:ListBucket is not allowed."
     ]

@@ -243,7 +243,7 @@ def test_a_manifest_that_lost_entries_is_refused_and_a_wrong_length_put_right(st
     counts = {"added_files_count": 2, "existing_files_count": 1, "deleted_files_count": 0}
     put(store, list_uri, avro(schema, [{**listed(manifest_uri, 7), **counts}]))
     done = relocate(store, METADATA, NEW)
-    assert "put right" in done.notes[0]
+    assert "is corrected" in done.notes[0]
     (moved,) = records(there(store, "lake/t/metadata/snap-1.avro"))
     assert moved["manifest_length"] == len(there(store, "lake/t/metadata/m0.avro"))
     put(store, list_uri, avro(schema, [{**listed(manifest_uri, 7), **counts, "added_files_count": 3}]))

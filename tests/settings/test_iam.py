@@ -57,10 +57,10 @@ def test_wildcards_for_buckets_are_named() -> None:
 
 def test_a_shared_place_and_a_long_policy() -> None:
     shared = translate_iam_policy(Lake(MERGED, {}, {}), policy(statement("s3:GetObject", "arn:aws:s3:::warehouse/*")))
-    assert not shared.changes and "also hold for the objects of s3://bronze/" in told(shared, "IAM policy")[0]
+    assert not shared.changes and "also apply to the objects of s3://bronze/" in told(shared, "IAM policy")[0]
     many = [statement("s3:GetObject", f"arn:aws:s3:::gold/{n}/*") for n in range(40)]
     done = translate_iam_policy(Lake(LAYOUT, {}, {}), policy(*many))
-    assert f"AWS takes {MOST_CHARACTERS:,}" in told(done, "IAM policy", "warn")[0]
+    assert f"AWS accepts {MOST_CHARACTERS:,}" in told(done, "IAM policy", "warn")[0]
     assert len({made["Sid"] for made in after(done, "IAM policy")["Statement"][40:]}) == 40
 
 

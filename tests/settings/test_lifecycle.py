@@ -81,7 +81,7 @@ def test_a_bucket_with_several_prefixes_has_one_rule_for_each() -> None:
 def test_a_rule_does_not_reach_what_others_keep() -> None:
     done = translate(lake(layout=MERGED, bronze=rules(ABORT)))
     assert [rule["Filter"] for rule in found(done)] == [{"Prefix": "bronze/"}]
-    assert "also hold for the objects of s3://warehouse/" in told(done, "lifecycle", "warn")[0]
+    assert "also apply to the objects of s3://warehouse/" in told(done, "lifecycle", "warn")[0]
 
 
 def test_what_has_no_prefix_blocks() -> None:

@@ -57,7 +57,7 @@ def test_different_suffixes_do_not_overlap() -> None:
 
 def test_what_others_share_or_nobody_knows_is_named() -> None:
     shared = translate(lake(layout=MERGED, bronze=having(queue())))
-    assert "also hold for the objects of s3://warehouse/" in told(shared, "notifications", "warn")[0]
+    assert "also apply to the objects of s3://warehouse/" in told(shared, "notifications", "warn")[0]
     odd = translate(lake(bronze=having(queue(**{"Color": 1}), CloudConfigurations=[1])))
     assert len(told(odd, "notifications", "warn")) == 2 and not odd.changes
     taken = translate(lake(having(queue("x/", **{"Id": "gold-q-gold/"})), gold=having(queue())))
@@ -68,7 +68,7 @@ def test_eventbridge_is_for_all_or_for_nobody() -> None:
     on: dict[str, Document] = {"notifications": {"EventBridgeConfiguration": {}}}
     everywhere = translate(lake(**dict.fromkeys(LAYOUT.moved_buckets, on)))
     assert after(everywhere, "notifications") == {"EventBridgeConfiguration": {}}
-    assert "for the objects of the other buckets" in told(translate(lake(gold=on)), "notifications")[0]
+    assert "to the objects of the other buckets" in told(translate(lake(gold=on)), "notifications")[0]
 
 
 def test_queues_may_not_be_reached_from_elsewhere() -> None:

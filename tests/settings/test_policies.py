@@ -77,7 +77,7 @@ def test_a_bucket_action_beside_a_listing_is_named_and_the_rest_is_carried_over(
         (["s3:ListBucket", "s3:ListBucketVersions"], ["arn:aws:s3:::data-lake"]),
     ]
     assert told(done, "policy") == [
-        "warn bronze statement 'Read': what s3:* is for the bucket as a whole cannot be limited to a prefix"
+        "warn bronze statement 'Read': s3:* on the bucket as a whole cannot be limited to a prefix"
     ]
 
 
@@ -86,14 +86,14 @@ def test_a_denial_is_carried_over_and_shown_for_review() -> None:
     done = translate(lake(bronze={"policy": policy(insecure)}))
     assert not done.blocked and not done.ok
     assert [made["Effect"] for made in statements(done)] == ["Deny", "Deny"]
-    assert "look whether it denies the same" in told(done, "policy")[0]
+    assert "check whether it denies the same" in told(done, "policy")[0]
 
 
 def test_a_place_that_others_share_is_only_opened_if_a_person_says_so() -> None:
     one = lake(layout=MERGED, bronze={"policy": policy(READER)})
     done = translate(one)
     assert statements(done)[0]["Resource"] == ["arn:aws:s3:::data-lake/bronze/*"]
-    assert "also hold for the objects of s3://warehouse/" in told(done, "policy")[0]
+    assert "also apply to the objects of s3://warehouse/" in told(done, "policy")[0]
     shared = statements(translate(decided(one, shared=("warehouse/",))))
     assert shared[0]["Resource"] == ["arn:aws:s3:::data-lake/bronze/*", "arn:aws:s3:::data-lake/warehouse/*"]
     unused = Lake(MERGED, one.buckets, {}, unused=frozenset({("warehouse", "")}))
@@ -116,7 +116,7 @@ def test_statements_are_added_once_and_those_of_others_stay() -> None:
 def test_a_policy_that_is_too_long_blocks() -> None:
     many = [{**allow("s3:GetObject", f"bronze/{n}/*"), "Sid": f"S{n}"} for n in range(120)]
     done = translate(lake(bronze={"policy": policy(*many)}))
-    assert done.blocked and f"S3 takes {MAX_BYTES:,}" in told(done, "policy")[0] and not done.changes
+    assert done.blocked and f"S3 accepts {MAX_BYTES:,}" in told(done, "policy")[0] and not done.changes
 
 
 def test_public_and_private_do_not_mix() -> None:

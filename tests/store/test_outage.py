@@ -107,7 +107,7 @@ def test_a_server_that_has_never_answered_is_not_waited_for(ask: str, monkeypatc
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage_module, "PATIENCE", 0.3)
     store = Store(endpoint_url=f"http://127.0.0.1:{free_port()}")
-    store.met()
+    store.wait_from_first_request()
     for ask in ("boto3", "requests of our own"):
         with pytest.raises(StoreError):
             ASKS[ask](store)
@@ -115,7 +115,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_gives_up_does_not_wait() -> None:
     store = Store(endpoint_url=f"http://127.0.0.1:{free_port()}")
-    store.met()
+    store.wait_from_first_request()
     store.give_up()
     with pytest.raises(Unreachable):
         store.is_versioned("bucket")

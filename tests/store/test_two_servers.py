@@ -96,7 +96,7 @@ def test_what_has_no_bucket_is_for_both_servers_or_for_the_old_buckets(store: Tw
     source, target = store.ends
     assert [end.region for end in (source, target)] == ["us-east-1", "us-west-2"]
     assert (store.at("old"), store.at("new")) == (source.at("old"), target.at("new"))
-    store.met()
+    store.wait_from_first_request()
     assert source.outage.known and target.outage.known and source.outage is not target.outage
 
 
@@ -130,11 +130,11 @@ def test_comparing_asks_each_server_for_its_own_bucket(
 
 
 def test_given_up_are_both(store: TwoServers) -> None:
-    store.at("old").go_on("old", "a")
+    store.at("old").raise_if_given_up("old", "a")
     store.give_up()
     for bucket in ("old", "new"):
         with pytest.raises(StoreError, match=f"s3://{bucket}/a: given up"):
-            store.at(bucket).go_on(bucket, "a")
+            store.at(bucket).raise_if_given_up(bucket, "a")
 
 
 def test_each_bucket_is_read_where_it_is(store: TwoServers) -> None:

@@ -19,7 +19,7 @@ from migrator.settings.translate import Translation
 from migrator.store import Store
 from migrator.store.setting_documents import read_document, write_document
 from migrator.target import settings as stage
-from migrator.target.settings import set_settings, standing_settings, translated_settings, undo_settings
+from migrator.target.settings import set_settings, settings_to_undo, translated_settings, undo_settings
 from plan.handmade import LAYOUT, LOCATION, Named, data_file, planned, put, table
 
 RULE = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 3}}
@@ -77,7 +77,7 @@ def test_all_is_set_read_back_and_given_back(plan: PlanFile, lake: Store, journa
     events = [event for event in journal.events() if event["event"] == SETTING_SET]
     assert [(event["setting"], event["before"]) for event in events] == list(BEFORE.items())
     assert len(undo_settings(lake, journal).lines) == 3
-    assert present(lake) == BEFORE and not standing_settings(journal)
+    assert present(lake) == BEFORE and not settings_to_undo(journal)
     assert undo_settings(lake, journal).lines == []
 
 
@@ -88,7 +88,7 @@ def test_nothing_is_set_while_something_must_be_decided(plan: PlanFile, lake: St
     assert present(lake) == BEFORE and not journal.events()
     assert set_settings(lake, journal, shown(plan, lake, versioning="enabled")).states["versioning"] == "set"
     (line,) = (line for line in undo_settings(lake, journal).lines if "ersioning" in line)
-    assert "cannot be as it was" in line and not lake.keeps_versions("data-lake")
+    assert "versioning cannot be removed" in line and not lake.keeps_versions("data-lake")
 
 
 def test_a_document_that_was_changed_since_it_was_shown_is_left(plan: PlanFile, lake: Store, journal: Journal) -> None:
@@ -128,7 +128,7 @@ def test_killed_before_any_request_a_rollback_gives_everything_back(
         set_settings(lake, journal, translation)
         undo_settings(lake, journal)
     undo_settings(lake, journal)
-    assert present(lake) == BEFORE and not standing_settings(journal)
+    assert present(lake) == BEFORE and not settings_to_undo(journal)
 
 
 def test_what_the_server_does_not_keep_is_as_before_and_the_rest_is_set(
@@ -149,7 +149,7 @@ def test_what_the_server_does_not_keep_is_as_before_and_the_rest_is_set(
     done = set_settings(lake, journal, shown(plan, lake))
     assert done.states == {"policy": "set", "lifecycle": "refused", "tags": "set"} and not done.ok
     assert "does not keep the lifecycle" in done.reasons["lifecycle"] and present(lake)["lifecycle"] is None
-    assert [event["setting"] for event in standing_settings(journal)] == ["policy", "tags"]
+    assert [event["setting"] for event in settings_to_undo(journal)] == ["policy", "tags"]
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -167,7 +167,7 @@ def test_an_error_is_only_one_if_nothing_has_changed(
         patch.setattr(stage, "write_document", failing)
         done = set_settings(lake, journal, shown(plan, lake))
     assert set(done.states.values()) == {"set" if arrived else "refused"}
-    assert len(standing_settings(journal)) == (3 if arrived else 0)
+    assert len(settings_to_undo(journal)) == (3 if arrived else 0)
     undo_settings(lake, journal)
     assert present(lake) == BEFORE
 
@@ -212,4 +212,4 @@ def test_a_place_without_an_object_is_nobodys(lake: Store, tmp_path: Path) -> No
 def test_a_gone_target_needs_nothing_back(plan: PlanFile, lake: Store, journal: Journal) -> None:
     set_settings(lake, journal, shown(plan, lake))
     lake.client.delete_bucket(Bucket="data-lake")
-    assert undo_settings(lake, journal).lines == [] and not standing_settings(journal)
+    assert undo_settings(lake, journal).lines == [] and not settings_to_undo(journal)

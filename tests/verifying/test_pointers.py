@@ -61,7 +61,7 @@ def test_another_table_has_its_name(lake: Store, plan_path: Path) -> None:
     check = pointing(plan_path, lake, LATER)
     assert check.result == DIFFERENT and len(check.problems) == 1
     assert f"* lake.db.t0 points to {LATER}, which is another table: its uuid is {OTHER}" in check.problems[0]
-    assert f"Expected is {NEW} or a later commit. Point it there again" in check.problems[0]
+    assert f"Expected is {NEW} or a later commit. Set it to that file again" in check.problems[0]
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import boto3
 import pytest
 
 from migrator.config import Settings
-from migrator.copying.choices import MAX_FAILURES
 from migrator.copying.options import Options
 from migrator.copying.stage import begin, copy_current_objects, copy_versions
+from migrator.copying.verify_modes import MAX_FAILURES
 from migrator.plan.build import build_plan
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import Journal

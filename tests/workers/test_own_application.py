@@ -157,7 +157,7 @@ def test_without_a_packed_file(tmp_path: Path) -> None:
 
 def test_without_a_master() -> None:
     with (
-        pytest.raises(ConfigError, match=r"nothing says where Spark runs.*\[engine\] master"),
+        pytest.raises(ConfigError, match=r"no Spark master is set.*\[engine\] master"),
         spark.SparkEngine(EngineSettings("spark")) as engine,
     ):
         engine.parallel()

@@ -92,7 +92,7 @@ def move_lake():
         for check in checks:
             log.info("%(result)s: %(name)s; checked %(checked)s, failed %(failed)s, not compared %(reasons)s", check)
         if not found.ok:
-            raise AirflowFailException(f"The target is not as it must be. {report} names each difference.")
+            raise AirflowFailException(f"The target is not as expected. {report} names each difference.")
         return [
             {key: check[key] for key in ("name", "result", "checked", "failed", "not_compared")} for check in checks
         ]

@@ -1,5 +1,6 @@
-"""Tables in a Hive Metastore. ``catalog`` is what the rest of migrator sees; ``metastore`` has the requests, which
-``connection`` sends; ``lock`` takes the lock that Iceberg's own commits take, and ``stored`` reads what is stored."""
+"""Tables in a Hive Metastore. ``catalog`` has the class that the rest of migrator uses; ``metastore`` has the requests,
+which ``connection`` sends; ``lock`` takes the lock that Iceberg's own commits take, and ``stored`` reads what is
+stored."""
 
 from migrator.errors import ConfigError
 

@@ -41,7 +41,7 @@ _namespace = attrgetter("namespace")
 
 
 class HiveCatalog:
-    """The tables of one metastore, in the catalog that it shows by default. Databases are the namespaces."""
+    """The tables of one metastore, in its default catalog. Databases are the namespaces."""
 
     kind = "hive"
     stores_pointers = True
@@ -110,8 +110,8 @@ class HiveCatalog:
     # -- the swap ------------------------------------------------------------------------------------
 
     def repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """See :class:`Catalog`. Each table is altered under its lock, after it was compared; also its
-        ``previous_metadata_location``, and its location, which is read from the new metadata."""
+        """See :class:`Catalog`. Each table is altered under its lock, after it was compared; this also sets
+        ``previous_metadata_location``, and the location from the new metadata."""
         for table in tables:
             if self._pointer(table) != table.new:
                 new = read_new(self._reader, table.new)
@@ -129,7 +129,7 @@ class HiveCatalog:
         return HiveEntries(self._connection, self._reader)
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """One lock is taken and given back. Whether the tables may be altered shows only at the cutover: to try it
+        """Acquires and releases one lock. Whether the tables may be altered cannot be tested before the cutover: a test
         would leave an event in the metastore. See :class:`Catalog`."""
         if tables:
             try:
@@ -147,10 +147,10 @@ class HiveCatalog:
         try:
             self._metastore.alter_table(table.namespace, table.name, changed, (METADATA_LOCATION, table.expected))
         except CatalogError:
-            if self._pointer(table) != table.new:  # else only the answer was lost
+            if self._pointer(table) != table.new:  # otherwise only the answer was lost
                 raise
         if self._pointer(table) != table.new:
-            raise CatalogError(f"Catalog {self.name!r} was asked to change {_named(table)}, and did not.")
+            raise CatalogError(f"Catalog {self.name!r} did not change {_named(table)}.")
 
     def _swap_property(self, item: NamespaceRepoint) -> None:
         database = self._property(item)

@@ -1,6 +1,6 @@
-"""The Thrift connection to a Hive Metastore, with the client that pyiceberg brings along.
+"""The Thrift connection to a Hive Metastore, with the client in pyiceberg.
 
-Answers are untrusted. Whatever goes wrong becomes CatalogError, but for an object that does not exist.
+Answers are untrusted. Every error becomes CatalogError, except for an object that does not exist.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ DEFAULT_PORT = 9083
 CONNECT_MILLISECONDS, ANSWER_MILLISECONDS = 10_000, 120_000
 """How long to wait for a connection, and for the next bytes of an answer. pyiceberg's own client waits forever."""
 MAX_TEXT, MAX_ELEMENTS = 64 * 1024 * 1024, 10_000_000
-"""The longest text in an answer, in bytes, and the largest list: a damaged answer may claim any length."""
+"""The longest text in an answer, in bytes, and the largest list: a damaged answer may announce any length."""
 SHOWN = 300
-"""How many characters of a metastore's own words are shown."""
+"""How many characters of a metastore's error message are shown."""
 
 _BROKEN = (TTransport.TTransportException, OSError, EOFError)
-"""What is raised if the connection breaks. Whether the metastore has carried out the request is not known then."""
+"""The exceptions for a broken connection. Then it is not known whether the metastore has carried out the request."""
 
 Answer = TypeVar("Answer")
 
@@ -45,7 +45,7 @@ class Options:
 
     @classmethod
     def of(cls, name: str, uri: str, properties: Mapping[str, str]) -> Options:
-        """Raises ConfigError for a uri that is none of a metastore; the message does not show it."""
+        """Raises ConfigError for a uri that is not one of a metastore; the message does not show it."""
         user, _, groups = properties.get("ugi", "").partition(":")
         return cls(
             servers=tuple(_server(name, part.strip()) for part in uri.split(",")),
@@ -83,23 +83,23 @@ class Connection:
         self._client: Any = None
 
     def read(self, doing: str, request: Callable[[Any], Answer]) -> Answer:
-        """Send a request that may be repeated: it is, once, if the connection breaks, as an idle one may have been
-        closed. Raises CatalogError, or NoSuchObjectException where the metastore answers that. ``doing`` completes
-        "cannot …"."""
+        """Send a request that changes nothing. It is repeated once if the connection breaks, because an idle connection
+        may have been closed. Raises CatalogError, or NoSuchObjectException if the metastore answers that. ``doing``
+        completes "cannot …"."""
         try:
             try:
                 return self._sent(request)
             except _BROKEN as error:
                 if getattr(error, "type", None) == TTransport.TTransportException.TIMED_OUT:
-                    raise  # it would only wait as long again
+                    raise  # a second attempt would take as long
                 return self._sent(request)
         except (NoSuchObjectException, MigratorError):
             raise
-        except Exception as error:  # also what a damaged answer makes Thrift raise: TypeError, UnicodeDecodeError, …
+        except Exception as error:  # Thrift also raises TypeError, UnicodeDecodeError and others for a damaged answer
             raise self.error(doing, error) from error
 
     def change(self, doing: str, request: Callable[[Any], Answer]) -> Answer:
-        """Send a request once. Raises CatalogError: then it may have been carried out all the same."""
+        """Send a request once. Raises CatalogError: then it may still have been carried out."""
         try:
             return self._sent(request)
         except MigratorError:
@@ -108,7 +108,7 @@ class Connection:
             raise self.error(doing, error) from error
 
     def error(self, doing: str, error: BaseException) -> CatalogError:
-        """The error for a request that failed, with the metastore's own words."""
+        """The error for a request that failed, with the metastore's own message."""
         said = getattr(error, "message", None) or str(error) or type(error).__name__
         reason = redacted(" ".join(str(said).split()))[:SHOWN].rstrip(".")
         return CatalogError(

@@ -29,7 +29,7 @@ class HiveEntries:
         self._name, self._metastore = connection.name, Metastore(connection)
 
     def check(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """See :class:`Entries`. Whether the metastore allows to make tables shows only at the cutover."""
+        """See :class:`Entries`. Whether the metastore allows creating tables cannot be tested before the cutover."""
         check_names(self._name, "a Hive Metastore", tables, lower=True)
         for table in tables:
             self._made(table, table.expected)
@@ -59,10 +59,10 @@ class HiveEntries:
         try:
             self._connection.change(
                 f"remove the entry {table.namespace}.{table.name}",
-                lambda client: client.drop_table(table.namespace, table.name, False),  # False: the files stay
+                lambda client: client.drop_table(table.namespace, table.name, False),  # False keeps the files
             )
         except CatalogError:
-            if self._found(table) is not None:  # else only the answer was lost
+            if self._found(table) is not None:  # otherwise only the answer was lost
                 raise
 
     def _create(self, table: Repoint) -> None:
@@ -70,11 +70,11 @@ class HiveEntries:
         try:
             self._connection.change(f"make {table.namespace}.{table.name}", lambda client: client.create_table(entry))
         except CatalogError:
-            if self._found(table) is None:  # else the answer was lost, or somebody else made one
+            if self._found(table) is None:  # otherwise the answer was lost, or somebody else made one
                 raise
 
     def _found(self, table: Repoint) -> str | None:
-        """The pointer of the entry; what it is, if it has none; None if there is no entry."""
+        """The pointer of the entry; a description if it has none; None if there is no entry."""
         entry = self._metastore.table(table.namespace, table.name)
         if entry is None:
             return None

@@ -1,6 +1,6 @@
-"""The exclusive lock of a table in a Hive Metastore, as Iceberg's MetastoreLock takes it for each commit.
+"""The exclusive lock of a table in a Hive Metastore, which Iceberg's MetastoreLock acquires for each commit.
 
-Metastores up to 3.1.3 compare nothing when a table is altered, so only this lock keeps commits of others out.
+Metastores up to 3.1.3 compare nothing when a table is altered, so only this lock prevents commits of others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class LockHeld(CatalogError):
 
 @contextmanager
 def table_lock(connection: Connection, namespace: str, name: str) -> Iterator[None]:
-    """Hold the exclusive lock of a table. It is given back at the end, also after an error.
+    """Hold the exclusive lock of a table. It is released at the end, also after an error.
 
     Raises LockHeld if another writer holds it for :data:`WAIT_SECONDS`, CatalogError if the metastore refuses.
     """
@@ -47,7 +47,7 @@ def table_lock(connection: Connection, namespace: str, name: str) -> Iterator[No
         _wait(connection, namespace, name, lock_id, state)
         yield
     finally:
-        # If that fails, the lock ends by itself after some minutes; what was done under it stands all the same.
+        # If that fails, the lock expires after some minutes; the change is still valid.
         with suppress(CatalogError):
             connection.read("give back a lock", lambda client: client.unlock(UnlockRequest(lock_id)))
 
@@ -60,7 +60,7 @@ def _requested(connection: Connection, namespace: str, name: str) -> tuple[int, 
     try:
         lock_id, state = connection.change(f"lock {namespace}.{name}", lambda client: _answer(client.lock(request)))
     except CatalogError as error:
-        # If only the answer was lost, the lock would be in everybody's way, ours too.
+        # If only the answer was lost, the lock would block all writers, also this one.
         mine = [lock for lock in _locks(connection, namespace, name) if lock.agentInfo == agent]
         if not mine:
             raise error

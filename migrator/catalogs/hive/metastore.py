@@ -1,4 +1,4 @@
-"""The requests to a Hive Metastore: databases, tables and partitions, as its Thrift interface has them."""
+"""The requests to a Hive Metastore: databases, tables and partitions, by its Thrift interface."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from migrator.errors import CatalogError
 BATCH = 200
 """How many tables, or partitions, one request asks for."""
 _CAPABLE = ClientCapabilities([ClientCapability.INSERT_ONLY_TABLES])
-"""Without it, Hive 3 refuses to show a whole list of tables if one of them is an insert-only one."""
+"""Without it, Hive 3 refuses to return a list of tables if one of them is insert-only."""
 _NO_STATISTICS = {"DO_NOT_UPDATE_STATS": "true"}
 """Without it, the metastore lists the files of what it alters."""
 
 
 class Metastore:
-    """All requests but those of locks. They raise CatalogError if the metastore does not answer, or not properly."""
+    """All requests but those of locks. They raise CatalogError if the metastore does not answer, or gives an invalid
+    answer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -35,11 +36,11 @@ class Metastore:
     # -- reading -------------------------------------------------------------------------------------
 
     def databases(self) -> list[str]:
-        """Their names, in the catalog that the metastore shows by default."""
+        """The names of the databases in the metastore's default catalog."""
         return self._names("list its databases", lambda client: client.get_all_databases())
 
     def database(self, name: str) -> Any:
-        """A database; None if there is none of this name."""
+        """A database; None if it does not exist."""
         try:
             return self._connection.read(f"read the database {name}", lambda client: client.get_database(name))
         except NoSuchObjectException:
@@ -71,7 +72,7 @@ class Metastore:
                         raise self._connection.odd(doing, f"something that was not asked for: {str(table)[:100]}")
                     yield database, table
         except NoSuchObjectException:
-            return  # it was dropped meanwhile
+            return  # the table was dropped meanwhile
 
     def _some_tables(self, doing: str, database: str, names: list[str]) -> list[Any]:
         request = GetTablesRequest(database, names, _CAPABLE)
@@ -99,9 +100,9 @@ class Metastore:
     # -- changing ------------------------------------------------------------------------------------
 
     def alter_table(self, database: str, name: str, table: Any, expected: tuple[str, str] | None = None) -> None:
-        """Store the table anew. ``expected``: a parameter and its value before, which newer metastores compare.
+        """Store the changed table. ``expected``: a parameter and its value before, which newer metastores compare.
 
-        Sent once: after a CatalogError it may have been carried out all the same.
+        Sent once: after a CatalogError it may still have been carried out.
         """
         pair = {"expected_parameter_key": expected[0], "expected_parameter_value": expected[1]} if expected else {}
         context = EnvironmentContext({**pair, **_NO_STATISTICS})
@@ -111,7 +112,7 @@ class Metastore:
         )
 
     def alter_partitions(self, database: str, name: str, partitions: list[Any]) -> None:
-        """Store these partitions anew, all or none. Sent once, as :meth:`alter_table`."""
+        """Store these changed partitions, all or none. Sent once, as :meth:`alter_table`."""
         context = EnvironmentContext(dict(_NO_STATISTICS))
         self._connection.change(
             f"change partitions of {database}.{name}",
@@ -119,7 +120,7 @@ class Metastore:
         )
 
     def alter_database(self, name: str, database: Any) -> None:
-        """Store the database anew. Sent once, as :meth:`alter_table`."""
+        """Store the changed database. Sent once, as :meth:`alter_table`."""
         self._connection.change(f"change the database {name}", lambda client: client.alter_database(name, database))
 
     # -- answers -------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""The tables of a metastore that are not Iceberg's, such as those of Parquet files: where their files are.
+"""The locations of a metastore's tables that are not Iceberg's, such as tables of Parquet files.
 
-Their files hold no paths, so it is enough to change the locations of tables and partitions. For the rest of migrator
+Their files contain no paths, so it is enough to change the locations of tables and partitions. For the rest of migrator
 each of these is a property of the namespace ``database.table``: ``location``, or ``location of partition day=1``.
 """
 
@@ -16,7 +16,7 @@ from migrator.catalogs.hive.metastore import Metastore
 from migrator.catalogs.hive.stored import LOCATION, pointers
 
 _SERDE, _PARAMETER = "serde ", "parameter "
-"""Before the names of parameters that hold a path, such as Spark's ``path`` and Avro's ``avro.schema.url``."""
+"""The prefixes of keys for parameters with a path, such as Spark's ``path`` and Avro's ``avro.schema.url``."""
 
 
 class PlainTables:
@@ -42,7 +42,7 @@ class PlainTables:
     def repoint(self, namespace: str, items: Sequence[NamespaceRepoint]) -> None:
         """Change these places of one table and of its partitions, each after a comparison.
 
-        What was dropped since is left out: it leads nowhere any more. Raises PlanStale, or CatalogError.
+        Dropped tables and partitions are left out. Raises PlanStale, or CatalogError.
         """
         database, _, name = namespace.partition(".")
         table = self._metastore.table(database, name)
@@ -60,7 +60,7 @@ class PlainTables:
                 self._metastore.alter_partitions(database, name, [one for one in some if one is not None])
 
     def _changed(self, entry: Any, of: str, wanted: Mapping[str, NamespaceRepoint]) -> Any:
-        """The table or partition as it is to be stored; None if nothing of it changes."""
+        """The changed table or partition; None if nothing in it changes."""
         new = {}
         for key, uri in _places(entry).items():
             item = wanted.get(f"{key}{of}")
@@ -73,7 +73,7 @@ class PlainTables:
 
 
 def _places(entry: Any) -> dict[str, str]:
-    """What holds a URI in a table or partition: its key → the URI."""
+    """The URIs in a table or partition: key → URI."""
     parameters = {f"{_PARAMETER}{key}": value for key, value in (entry.parameters or {}).items()}
     if entry.sd is not None:
         serde = entry.sd.serdeInfo.parameters if entry.sd.serdeInfo is not None else None

@@ -1,4 +1,5 @@
-"""What a Hive Metastore stores of a table, and how that changes when the table is re-pointed. Pure, but for the reader.
+"""The values that a Hive Metastore stores for a table, and how they change when the table is re-pointed. Pure, except
+for the reader.
 
 Tables, partitions and databases are the objects of the metastore's Thrift interface.
 """
@@ -14,7 +15,7 @@ from migrator.iceberg.json_text import Object, read_object
 from migrator.layout import Location
 
 LOCATION = "location"
-"""The key that Iceberg gives to the location of a database among its properties."""
+"""The key of a database's location in Iceberg's namespace properties."""
 METADATA_LOCATION, PREVIOUS = "metadata_location", "previous_metadata_location"
 _KINDS = {"iceberg": TABLE, "iceberg-view": VIEW}
 
@@ -22,8 +23,8 @@ _KINDS = {"iceberg": TABLE, "iceberg-view": VIEW}
 def pointers(entry: Any) -> Iterator[tuple[str, str]]:
     """(metadata location, kind) of an Iceberg table or view; nothing for any other one.
 
-    A table that Hive made of a location alone is called Iceberg's, too, and has no metadata location: it counts as one
-    of the others.
+    A table that Hive made from a location only has the type Iceberg, too, but no metadata location: it counts as
+    another table.
     """
     parameters = entry.parameters or {}
     kind = _KINDS.get(str(parameters.get("table_type")).lower())
@@ -33,12 +34,12 @@ def pointers(entry: Any) -> Iterator[tuple[str, str]]:
 
 
 def pointer_of(entry: Any, table: Repoint) -> str | None:
-    """Its metadata location; None if it is no table, or no view, of Iceberg's as ``table`` is."""
+    """The metadata location of an entry; None if it is not an Iceberg table, or view, like ``table``."""
     return next((location for location, kind in pointers(entry) if kind == table.kind), None)
 
 
 def value_of(database: Any, key: str) -> str | None:
-    """A property of a database; None if it has none of this key, or is gone."""
+    """A property of a database; None if it lacks the key, or does not exist."""
     if database is None:
         return None
     value = database.locationUri if key == LOCATION else (database.parameters or {}).get(key)
@@ -46,11 +47,11 @@ def value_of(database: Any, key: str) -> str | None:
 
 
 def repointed(entry: Any, table: Repoint, new: Object | None) -> Any:
-    """The table as it is to be stored: with the pointers, the location and the properties of its new metadata."""
+    """The changed table, with the pointers, the location and the properties of its new metadata."""
     changed = copy.deepcopy(entry)
     stored = changed.parameters
     if new is not None:
-        # Iceberg copies the table's properties here; those with a path, such as write.data.path, have changed.
+        # Iceberg copies the table's properties here; those with a path, such as write.data.path, change.
         stored.update({key: value for key, value in new.texts("properties").items() if key in stored})
     stored.update(
         {"table_type": entry.parameters["table_type"], METADATA_LOCATION: table.new, PREVIOUS: table.expected}
@@ -61,14 +62,14 @@ def repointed(entry: Any, table: Repoint, new: Object | None) -> Any:
 
 
 def read_new(reader: WarehouseReader, uri: str) -> Object | None:
-    """The metadata that a table gets; None if it is not in S3, as a table's may be that goes back to HDFS. Raises
+    """The new metadata of a table; None if it is not in S3, as after a rollback to HDFS. Raises
     StoreError or Unreadable."""
     place = Location.parse(uri)
     return read_object(reader.get(place.bucket, place.key), uri) if place is not None else None
 
 
 def moved(location: str, table: Repoint) -> str:
-    """The location moved as the pointer is: the ends that both pointers have in common stay."""
+    """The new location: the location is changed like the pointer, whose common end stays."""
     old, new = table.expected.split("/"), table.new.split("/")
     while old and new and old[-1] == new[-1]:
         old.pop()

@@ -1,5 +1,5 @@
-"""Iceberg REST catalogs, Nessie among them. ``catalog`` is what the rest of migrator sees; ``ways`` and ``nessie`` are
-the ways to change pointers, ``trial`` finds out which of them the server supports."""
+"""Iceberg REST catalogs, Nessie among them. ``catalog`` has the class that the rest of migrator uses; ``ways`` and
+``nessie`` have the ways to change pointers, and ``trial`` tests which of them the server supports."""
 
 from migrator.catalogs.rest.catalog import RestCatalog
 

@@ -30,7 +30,7 @@ class Backend:
         return cls(client, reader, database_of(options))
 
     def check(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """See :class:`Way`. The database and the server must agree on where every table is."""
+        """See :class:`Way`. The database and the server must have the same pointer for every table."""
         rows = {(row.namespace, row.name): row.metadata_location for row in self._sql.tables()}
         for table in tables:
             if rows.get((table.namespace, table.name)) != table.expected:
@@ -41,8 +41,8 @@ class Backend:
         self._sql.check_repoint(tables, stored)
 
     def _check_agreed(self, table: Repoint) -> None:
-        """The database has the table where the server shows it now: somebody may have committed to it since it was
-        listed, and may be doing so. Raises CannotRepoint."""
+        """Check that the database and the server have the same pointer for a table. It is read again before an error,
+        because others may commit meanwhile. Raises CannotRepoint."""
         for _ in range(ATTEMPTS):
             shown = self._shown(table)
             row = self._sql.current(table.namespace, table.name)

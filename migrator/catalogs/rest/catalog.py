@@ -1,6 +1,6 @@
 """Iceberg REST catalogs: lists their tables and views, and re-points them in a way that the server supports.
 
-ways.py and nessie.py have the ways, trial.py finds out which one the server supports.
+ways.py and nessie.py have the ways, trial.py tests which one the server supports.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RestCatalog:
     # -- reading -------------------------------------------------------------------------------------
 
     def tables(self) -> list[CatalogTable]:
-        """See :class:`Catalog`. The entries that a swap by renaming keeps beside a table are left out."""
+        """See :class:`Catalog`. The additional entries of a swap by renaming are left out."""
         found = [
             CatalogTable(self.name, namespace, name, location, kind)
             for namespace, levels in self._reader.namespaces().items()
@@ -68,7 +68,7 @@ class RestCatalog:
         return iter(())
 
     def namespace_properties(self) -> list[tuple[str, str, str]]:
-        """See :class:`Catalog`. Most servers also show the location that a namespace has by default."""
+        """See :class:`Catalog`. Most servers also return the default location of a namespace."""
         namespaces = self._reader.namespaces()
         return sorted(
             (namespace, key, value)
@@ -78,7 +78,7 @@ class RestCatalog:
         )
 
     def current(self, namespace: str, name: str) -> str | None:
-        """See :class:`Catalog`. A table that an interrupted swap has renamed or dropped is not gone."""
+        """See :class:`Catalog`. Also finds a table that an interrupted swap has renamed or dropped."""
         return self._reader.current(namespace, name)
 
     # -- the swap ------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ class RestCatalog:
         return RestEntries(self._options, self._client, self._reader)
 
     def check_repoint(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """See :class:`Catalog`. Tries with throw-away tables what the server supports, and removes them."""
+        """See :class:`Catalog`. Tests with temporary tables what the server supports, and removes them."""
         if tables or namespaces:
             self._found_way().check(tables, namespaces)
 
@@ -115,7 +115,7 @@ class RestCatalog:
 
 
 def without_secrets(uri: str) -> str:
-    """A URI without user, password, query and fragment; other text as it is."""
+    """A URI without user, password, query and fragment; other text unchanged."""
     if "://" not in uri:
         return uri
     try:

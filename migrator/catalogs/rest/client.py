@@ -1,6 +1,6 @@
 """Requests to an Iceberg REST catalog, through the session of pyiceberg's RestCatalog, which authenticates them.
 
-Answers are untrusted. What goes wrong becomes CatalogError, and its message holds no secret.
+Answers are untrusted. Errors become CatalogError, whose message contains no secret.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ MAX_PAGES = 100_000
 ATTEMPTS = 3
 """How often a GET is sent if the server is busy or the connection breaks."""
 SHOWN = 200
-"""How many characters of a server's own words are shown."""
+"""How many characters of a server's error message are shown."""
 
 UNSUPPORTED = (400, 404, 405, 406, 501)
-"""How servers answer to a request that they do not know."""
+"""The statuses with which servers answer to an unknown request."""
 _GONE = ("NoSuchTableException", "NoSuchViewException", "NoSuchNamespaceException")
 _BUSY = (502, 503, 504)
 _EXPIRED = (401, 419)
@@ -41,19 +41,19 @@ _SECRET_WORDS = ("token", "secret", "credential", "password", "auth", "header.",
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server answered: its status, and the JSON object in the body ({} if there is none)."""
+    """An answer of the server: its status, and the JSON object in the body ({} if there is none)."""
 
     status: int
     document: dict[str, Any]
 
     @property
     def ok(self) -> bool:
-        """True if the server did what was asked."""
+        """True if the server carried out the request."""
         return 200 <= self.status < 300
 
     @property
     def error_type(self) -> str:
-        """The name of the server's exception, such as NoSuchTableException; "" if it does not say."""
+        """The name of the server's exception, such as NoSuchTableException; "" if the answer has none."""
         error = self.document.get("error")
         return str(error.get("type") or "") if isinstance(error, dict) else ""
 
@@ -67,7 +67,7 @@ class Loaded:
 
 
 class RestClient:
-    """The server of one catalog. Thread-safe, as sessions of requests are where no state of theirs changes."""
+    """The server of one catalog. Safe to share between threads: the session of requests is not changed."""
 
     def __init__(self, name: str, properties: Mapping[str, Any]) -> None:
         """Ask the server for its configuration. Raises CatalogError if it cannot be reached, or refuses."""
@@ -77,17 +77,17 @@ class RestClient:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # pyiceberg warns of an oauth2-server-uri that is not given
                 self._catalog = _Session(name, **properties)
-        except Exception as error:  # whatever pyiceberg, pydantic and requests raise: their texts may hold secrets
+        except Exception as error:  # any error of pyiceberg, pydantic and requests: their texts may contain secrets
             raise self._unreachable("open", error) from None
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The properties, with what the server's /v1/config adds."""
+        """The properties, with those of the server's /v1/config."""
         return self._catalog.properties
 
     def offers(self, endpoint: str) -> bool | None:
-        """Whether the server's configuration lists this endpoint, "GET namespaces/{namespace}/views", say; None if it
-        lists none."""
+        """Whether the server's configuration lists this endpoint, such as "GET namespaces/{namespace}/views"; None if
+        it lists none."""
         method, _, path = endpoint.partition(" ")
         listed = self._catalog.listed_endpoints
         return None if listed is None else f"{method} /v1/{{prefix}}/{path}" in listed
@@ -117,7 +117,7 @@ class RestClient:
             try:
                 answer = self._send(method, url, path, body, params)
             except _Broken as error:
-                # Only what changes nothing is sent again: the first one may have been carried out.
+                # Only a request that changes nothing is repeated: the first one may have been carried out.
                 if method != "GET" or attempt == ATTEMPTS:
                     raise self._unreachable(f"{method} {_shown(path)}", error.cause) from None
             else:
@@ -136,8 +136,8 @@ class RestClient:
         return answer
 
     def pages(self, path: str, params: Mapping[str, str] | None = None, *, optional: bool = False) -> Iterator[Answer]:
-        """Each page of a listing. Raises CatalogError, also if the pages never end. There is no page if
-        the namespace is gone; nor, if ``optional``, if the server does not know this request."""
+        """Each page of a listing. Raises CatalogError, also if the pages never end. Yields nothing if the namespace
+        does not exist or, with ``optional``, if the server does not know this request."""
         given, seen = dict(params or {}), set[str]()
         while True:
             page = self.request("GET", path, params=given)
@@ -151,13 +151,13 @@ class RestClient:
             if not token:
                 return
             if not isinstance(token, str) or token in seen or len(seen) >= MAX_PAGES:
-                raise self.malformed(path, "its next-page-token comes again, or is no text")
+                raise self.malformed(path, "its next-page-token is repeated, or is not text")
             seen.add(token)
             given["pageToken"] = token
 
     def load(self, namespace: tuple[str, ...], name: str, kind: str = TABLE) -> Loaded | None:
         """A table or view; None if there is none, or if the server has no views. Raises CatalogError if the server
-        cannot load it, for example because its metadata file is gone."""
+        cannot load it, for example because its metadata file does not exist."""
         offered = self.offers("GET namespaces/{namespace}/views/{view}") if kind == VIEW else True
         if offered is False:
             return None
@@ -190,7 +190,7 @@ class RestClient:
                 status = response.status_code
         except CatalogError:
             raise
-        except Exception as error:  # requests, urllib3, and whatever a signing or authenticating hook raises
+        except Exception as error:  # errors of requests, urllib3, and of hooks for signing or authentication
             raise _Broken(error) from None
         try:
             document = json.loads(content) if content.strip() else {}
@@ -214,11 +214,11 @@ class RestClient:
         """The error for an answer that is no success."""
         return CatalogError(
             f"Catalog {self.name!r} refused {self.hidden(doing)}: {self.said(answer)}.",
-            next_move="Check its properties and what its user may do.",
+            next_move="Check its properties and the permissions of its user.",
         )
 
     def said(self, answer: Answer) -> str:
-        """The status and the server's own words, short and without a secret."""
+        """The status and the server's message, shortened and without a secret."""
         error = answer.document.get("error")
         message = error.get("message") if isinstance(error, dict) else answer.document.get("message")
         words = " ".join(str(message).split())[: 2 * SHOWN] if isinstance(message, str) else ""
@@ -238,7 +238,7 @@ class RestClient:
         return redacted(text)
 
     def _note_token(self, response: requests.Response) -> None:
-        """Never show a token that pyiceberg fetched itself."""
+        """Hide a token that pyiceberg has requested."""
         sent = response.request.headers.get("Authorization", "")
         token = (sent.decode("latin-1") if isinstance(sent, bytes) else sent).rpartition(" ")[2]
         if len(token) >= 4 and token != "None" and token not in self._secrets:
@@ -269,7 +269,7 @@ class _Session(PyicebergCatalog):
     def _create_session(self) -> requests.Session:
         session = super()._create_session()
         session.request = partial(session.request, timeout=TIMEOUT)  # type: ignore[method-assign]
-        # Nobody here reads data: credentials for it need not be sent.
+        # migrator reads no data through the catalog, so it needs no credentials from it.
         session.headers.pop("X-Iceberg-Access-Delegation", None)
         session.hooks["response"].append(self._note_endpoints)
         return session
@@ -299,7 +299,7 @@ def _shown(path: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Why a request failed, in words that hold no secret: the type of the error and what the system said."""
+    """Why a request failed, without a secret: the type of the error and the system's message."""
     seen: BaseException | None = error
     for _ in range(10):
         if isinstance(seen, OSError) and seen.strerror:

@@ -1,4 +1,4 @@
-"""Makes and removes entries of a REST catalog: registers tables, and drops them where that leaves the files."""
+"""Makes and removes entries of a REST catalog: registers tables, and drops them if the server then keeps the files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class RestEntries:
         self._name, self._options, self._client, self._reader = options.name, options, client, reader
 
     def check(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """See :class:`Entries`. Tries it with a throw-away table where the user allows that; else the server must say
-        that it can."""
+        """See :class:`Entries`. Tests it with a temporary table if the user allows that; otherwise the server's
+        configuration must list the request."""
         views = [f"{view.namespace}.{view.name}" for view in tables if view.kind == VIEW]
         if views:
             raise CannotRepoint(
@@ -41,14 +41,16 @@ class RestEntries:
             raise CannotRepoint(f"{rooted} is in no namespace, which the REST catalog {self._name!r} cannot have.")
         offered = self._client.offers(REGISTER)
         if offered is False:
-            raise CannotRepoint(f"The server of catalog {self._name!r} says that it cannot register tables.")
+            raise CannotRepoint(
+                f"The server of catalog {self._name!r} does not list the request that registers tables."
+            )
         if self._options.try_namespace:
             try_register(self._options, self._client, self._reader)
         elif offered is None and not Nessie.runs_on(self._client):
             raise CannotRepoint(
-                f"Whether the server of catalog {self._name!r} can register tables is not known.",
+                f"It is not known whether the server of catalog {self._name!r} can register tables.",
                 next_move="Set try-namespace for it in lake.toml: the name of a namespace that does not exist, where "
-                "migrator tries it with throw-away tables.",
+                "migrator tests it with temporary tables.",
             )
 
     def add(self, tables: Sequence[Repoint], namespaces: Mapping[str, Mapping[str, str]]) -> None:
@@ -67,11 +69,12 @@ class RestEntries:
         try:
             register(self._client, levels, table.name, table.new)
         except CatalogError:
-            if self._found(levels, table) is None:  # else the answer was lost, or somebody else made one
+            if self._found(levels, table) is None:  # otherwise the answer was lost, or somebody else made one
                 raise
 
     def remove(self, tables: Sequence[Repoint]) -> None:
-        """See :class:`Entries`. Nothing compares when a table is dropped: a change right before it is lost."""
+        """See :class:`Entries`. Servers compare nothing when a table is dropped: a change immediately before is
+        lost."""
         at = [(table, self._reader.levels(table.namespace)) for table in tables]
         left = [(table, levels) for table, levels in at if self._found(levels, table) is not None]
         if not left:
@@ -91,28 +94,29 @@ class RestEntries:
                     raise self._client.refused(f"DELETE {path}", answer)
 
     def _check_at(self, levels: Levels, table: Repoint) -> bool:
-        """False if there is no entry any more. Raises PlanStale if it is not where it is expected."""
+        """False if there is no entry any more. Raises PlanStale if it is not at the expected place."""
         found = self._found(levels, table)
         if found not in (None, table.expected):
             raise moved_on(self._name, table, str(found))
         return found is not None
 
     def _check_drop_leaves_files(self, count: int) -> None:
-        """Nessie never deletes the files of a table that is dropped. On other servers it is tried."""
+        """Raise CannotRepoint unless dropping a table keeps its files. Nessie always keeps them; other servers are
+        tested."""
         if Nessie.runs_on(self._client):
             return
         if not self._options.allow_drop or not self._options.try_namespace:
             raise CannotRepoint(
-                f"{count} entries of catalog {self._name!r} would have to be dropped, and it is not known whether its "
-                "server leaves the files then. No entry was removed.",
-                next_move='Set allow-drop = "true" and try-namespace for it in lake.toml: then it is tried with '
-                "throw-away tables. Or drop the tables yourself, WITHOUT purging them. Then run this command again.",
+                f"{count} entries of catalog {self._name!r} would have to be dropped, and it is not known whether "
+                "its server then keeps the files. No entry was removed.",
+                next_move='Set allow-drop = "true" and try-namespace for it in lake.toml: then migrator tests it with '
+                "temporary tables. Or drop the tables yourself, WITHOUT purging them. Then run this command again.",
             )
-        # The swap by dropping, there and back, works only on a server that leaves the files.
+        # The swap by dropping, in both directions, works only on a server that keeps the files.
         find_way(replace(self._options, repoint_by=DROP, backend=""), self._client, self._reader).close()
 
     def _found(self, levels: Levels, table: Repoint) -> str | None:
-        """The pointer of the entry; what it is, if it is of the other kind; None if there is no entry."""
+        """The pointer of the entry; a description if it is of the other kind; None if there is no entry."""
         loaded = self._client.load(levels, table.name)
         if loaded is None and self._client.load(levels, table.name, VIEW) is not None:
             return "a view"

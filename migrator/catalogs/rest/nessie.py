@@ -19,7 +19,7 @@ from migrator.errors import PLAN_AGAIN, CannotRepoint, CatalogError, PlanStale
 ATTEMPTS = 5
 """How often a commit is tried if others commit at the same time."""
 KEYS = 200
-"""How many contents are asked for at once."""
+"""How many contents one request asks for."""
 
 Key = tuple[str, ...]
 Contents = dict[Key, dict[str, Any]]
@@ -39,12 +39,12 @@ class Nessie:
 
     @staticmethod
     def runs_on(client: RestClient) -> bool:
-        """True if the server says that it is Nessie, of a version that says where its own API is."""
+        """True if the server's configuration is that of a Nessie with the address of its own API."""
         said = str(client.config.get("nessie.is-nessie-catalog", "")).lower()
         return said == "true" and bool(client.config.get("nessie.core-base-uri"))
 
     def check(self, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint]) -> None:
-        """See :class:`Way`. Commits to a branch of its own, and deletes the branch."""
+        """See :class:`Way`. Commits to a new branch, and deletes the branch."""
         head = self._head()
         operations = self._operations(head, tables, namespaces, trial=True)
         if not operations:
@@ -86,9 +86,9 @@ class Nessie:
     def _operations(
         self, head: str, tables: Sequence[Repoint], namespaces: Sequence[NamespaceRepoint], *, trial: bool = False
     ) -> list[dict[str, Any]]:
-        """What is to be committed: nothing for what is at its new place. Raises PlanStale, but not for a ``trial``: a
-        lake may be in use while it is planned, so that takes what has changed as it is now, and leaves out what is
-        gone."""
+        """The operations to commit, without pointers that are at their new place already. Raises PlanStale for a
+        pointer that has changed. With ``trial``, changed pointers are accepted and missing tables are left out, because
+        a lake may be in use while it is planned."""
         names = {table.namespace for table in tables} | {item.namespace for item in namespaces}
         levels = {name: self._reader.levels(name) for name in names}
         keys = [(*levels[table.namespace], table.name) for table in tables]
@@ -105,7 +105,7 @@ class Nessie:
             key = levels[item.namespace]
             content = changed.get(key) or contents.get(key, {})
             properties = content.get("properties") or {}
-            # Without a location of its own, a namespace shows one that follows from the warehouse.
+            # A namespace without a location has one that Nessie derives from the warehouse.
             value = properties.get(item.key) or self._reader.properties(key).get(item.key)
             if content.get("type") != "NAMESPACE" or value not in (item.expected, item.new):
                 if trial:
@@ -169,11 +169,11 @@ def _hash(reference: object) -> str:
 
 
 def _api(client: RestClient) -> str:
-    """Where Nessie's own API is. Never on another server than the catalog's: it would get the token."""
+    """The URL of Nessie's own API. Refuses another server than the catalog's, because it would get the token."""
     given, said = urlsplit(str(client.config["uri"])), urlsplit(str(client.config["nessie.core-base-uri"]))
     if (given.scheme, given.netloc) != (said.scheme, said.netloc):
         raise CannotRepoint(
-            f"The server of catalog {client.name!r} says that Nessie's own API is on another server, {said.hostname}.",
-            next_move="Set uri to the address that the server has for itself.",
+            f"The server of catalog {client.name!r} has another host for Nessie's own API, {said.hostname}.",
+            next_move="Set uri to the address in the server's own configuration.",
         )
     return f"{said.scheme}://{said.netloc}{said.path.rstrip('/')}/v2/"

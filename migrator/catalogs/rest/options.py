@@ -1,4 +1,4 @@
-"""What lake.toml says about re-pointing a REST catalog, beside pyiceberg's own properties."""
+"""The properties in lake.toml for re-pointing a REST catalog, in addition to pyiceberg's own properties."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ BACKEND, NESSIE, OVERWRITE, RENAME, DROP = "backend", "nessie", "overwrite", "re
 WAYS = (BACKEND, NESSIE, OVERWRITE, RENAME, DROP)
 """The names of the ways to re-point, the best first."""
 OWN_KEYS = ("backend", "backend-catalog-name", "try-namespace", "try-location", "repoint-by", "allow-drop")
-"""The properties that pyiceberg does not know, and does not get."""
+"""The properties that are not passed to pyiceberg, which does not know them."""
 
 
 @dataclass(frozen=True)
 class RestOptions:
-    """The properties of ``OWN_KEYS``; empty where nothing is given."""
+    """The properties of ``OWN_KEYS``; empty if not given."""
 
     name: str
-    """The catalog's."""
+    """The name of the catalog."""
     backend: str = ""
-    """The URI of the database behind the server. It may hold a password."""
+    """The URI of the database behind the server. It may contain a password."""
     backend_catalog_name: str = ""
     try_namespace: str = ""
-    """Where throw-away tables may be made."""
+    """The namespace for temporary tables."""
     try_location: str = ""
     """The location of that namespace; empty for the server's default."""
     repoint_by: str = ""
@@ -34,7 +34,7 @@ class RestOptions:
 
     @classmethod
     def of(cls, name: str, properties: Mapping[str, Any]) -> RestOptions:
-        """Raises ConfigError for a value that cannot be right."""
+        """Raises ConfigError for an invalid value."""
         given = {key.replace("-", "_"): str(properties[key]) for key in OWN_KEYS if properties.get(key)}
         allow = given.pop("allow_drop", "false").lower()
         if allow not in ("true", "false"):

@@ -1,7 +1,8 @@
-"""What a REST catalog has: its namespaces, their properties, and the tables and views in them.
+"""Reads a REST catalog: its namespaces, their properties, and the tables and views in them.
 
-A swap by renaming (see ways.py) keeps a table's other entry under a name of ours beside it. This module knows
-these names: it leaves them out of listings, and finds a table that an interrupted swap has renamed or dropped.
+A swap by renaming (see ways.py) keeps a second entry of a table under a special name in the same namespace. This module
+recognizes these names: it leaves them out of listings, and finds a table that an interrupted swap has renamed or
+dropped.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ WORKERS = 8
 MAX_DEPTH = 64
 
 OLD, NEW = "__migrator_old", "__migrator_new"
-"""The ends of the names of a table's other entry: the one that was put aside, and the one that takes its place."""
+"""The ends of the names of a table's second entry: the old one that was renamed, and the new one that replaces it."""
 DROPPED = "migrator.dropped."
-"""How the namespace property begins that holds the new location of a table between its drop and its registration."""
+"""The beginning of the key of the namespace property with the new location of a table between its drop and its
+registration."""
 
 ASIDE = "migrator.aside."
-"""How the namespace property begins that names an entry of ours beside a table; its value is the table's uuid. Without
-it the entry would have to be loaded, and a server may try for minutes to read metadata whose bucket was deleted."""
+"""The beginning of the key of the namespace property that names a table's second entry; its value is the table's uuid.
+Without it the entry would have to be loaded, and a server may try for minutes to read metadata whose bucket was
+deleted."""
 
 Levels = tuple[str, ...]
 Item = TypeVar("Item")
@@ -57,7 +60,7 @@ class RestReader:
         return found
 
     def levels(self, namespace: str) -> Levels:
-        """The levels of a dotted namespace. A level may have dots of its own."""
+        """The levels of a dotted namespace. A level may contain dots."""
         if "." not in namespace:
             return (namespace,)
         if self._known is None:
@@ -76,7 +79,7 @@ class RestReader:
         return list(dict.fromkeys(found))
 
     def properties(self, levels: Levels) -> dict[str, str]:
-        """The properties of a namespace; none if it is gone."""
+        """The properties of a namespace; none if it does not exist."""
         path = self._client.path(levels)
         answer = self._client.request("GET", path)
         if answer.status == 404:
@@ -89,7 +92,7 @@ class RestReader:
         return {key: value for key, value in properties.items() if isinstance(value, str)}
 
     def names(self, levels: Levels, kind: str) -> list[str]:
-        """The names of the tables or views in a namespace; none where the server knows no views."""
+        """The names of the tables or views in a namespace; none if the server has no views."""
         offered = self._client.offers("GET namespaces/{namespace}/views") if kind == VIEW else True
         path = self._client.path(levels, f"{kind}s")
         names = []
@@ -119,8 +122,8 @@ class RestReader:
         return [*located, *((TABLE, name, at) for name, at in {**dropped, **tables}.items())]
 
     def _with_helpers(self, levels: Levels, base: str, names: set[str], notes: Mapping[str, str]) -> dict[str, str]:
-        """Name → location, for what is to be listed of a table and of the entries that have the names of its helpers:
-        those of ours are of the same table, and are left out."""
+        """Name → location of the entries to list, for a table and entries with the names of its helpers. A helper is an
+        entry of the same table, and is left out."""
         table = self._client.load(levels, base) if base in names else None
         helpers = {
             base + end: self._helper(levels, base + end, table)
@@ -137,7 +140,7 @@ class RestReader:
         return found
 
     def _helper(self, levels: Levels, name: str, table: Loaded | None) -> Loaded | None:
-        """None also for an entry whose metadata is gone, beside its table: the old bucket was deleted."""
+        """A helper of a table. Also None if its metadata does not exist, because the old bucket was deleted."""
         try:
             return self._client.load(levels, name)
         except CatalogError:
@@ -150,7 +153,8 @@ class RestReader:
         return _dropped(self.properties(levels))
 
     def current(self, namespace: str, name: str) -> str | None:
-        """Where a table or view is, also if an interrupted swap has renamed or dropped it; None if it is gone."""
+        """The pointer of a table or view, also if an interrupted swap has renamed or dropped it; None if there is
+        none."""
         levels = self.levels(namespace)
         for kind in (TABLE, VIEW):
             if loaded := self._client.load(levels, name, kind):
@@ -160,7 +164,7 @@ class RestReader:
 
 
 def in_threads(job: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
-    """What ``job`` returns for each item, several at a time, in no order. Raises its first error."""
+    """Yield each item with the result of ``job``, several at a time, in no order. Raises the first error."""
     for outcome in run_in_threads(job, items, workers=WORKERS):
         if isinstance(outcome, Failed):
             raise outcome.error
@@ -172,7 +176,7 @@ def _dropped(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def _renamed(old: Loaded | None, new: Loaded | None) -> str | None:
-    """Where a table is that an interrupted swap has renamed: both helpers are there, and are of one table."""
+    """The pointer of a table that an interrupted swap has renamed: both helpers exist and belong to the same table."""
     return old.location if old and new and old.uuid and old.uuid == new.uuid else None
 
 

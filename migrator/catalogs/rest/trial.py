@@ -1,5 +1,5 @@
-"""Finds out how the pointers of a REST catalog can be changed: by what the user names, by what the server says it is,
-and else by trying it with throw-away tables in a namespace of their own.
+"""Chooses how the pointers of a REST catalog are changed: as the user says, by the kind of server, or otherwise by
+tests with temporary tables in a separate namespace.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ from migrator.catalogs.rest.ways import (
 from migrator.errors import CannotRepoint, CatalogError, PlanStale
 
 THROW_AWAY = "migrator_try_"
-"""How the names of the throw-away tables begin."""
+"""The beginning of the names of temporary tables."""
 
 
 def find_way(options: RestOptions, client: RestClient, reader: RestReader) -> Way:
     """The best way that the user allows and the server supports. Raises CannotRepoint if there is none, ConfigError or
-    another CatalogError if that cannot be found out."""
+    another CatalogError if that cannot be tested."""
     only = options.repoint_by
     if options.backend and only in ("", BACKEND):
         return Backend.open(options, client, reader)
     if only in ("", NESSIE) and Nessie.runs_on(client):
         return Nessie(client, reader)
     if only == NESSIE:
-        raise CannotRepoint(f"The server of catalog {client.name!r} does not say that it is Nessie.")
+        raise CannotRepoint(f"The server of catalog {client.name!r} is not a Nessie.")
     if not options.try_namespace:
         raise CannotRepoint(
-            f"What the server of catalog {client.name!r} can do is not known, so its pointers are not changed.",
+            f"It is not known which ways the server of catalog {client.name!r} supports, so its pointers are not "
+            "changed.",
             next_move=f"Set in [catalogs.{client.name}] one of these keys: try-namespace, the name of a namespace that "
-            "does not exist, where migrator tries it with throw-away tables; or backend, the URI of the database "
+            "does not exist, where migrator tests it with temporary tables; or backend, the URI of the database "
             "behind the server.",
         )
     return _find_by_trial(options, client, reader)
@@ -58,22 +59,22 @@ def _find_by_trial(options: RestOptions, client: RestClient, reader: RestReader)
             if options.repoint_by not in ("", swap.name):
                 continue
             if swap.name == DROP and not options.allow_drop:
-                answers.append('drop: not tried, since allow-drop is not "true"')
+                answers.append('drop: not tested, because allow-drop is not "true"')
                 continue
             refused = trial.run(swap)
             if not refused:
                 return OneByOne(client, reader, swap, trial.properties_refused())
             answers.append(f"{swap.name}: {refused}")
     raise CannotRepoint(
-        f"The server of catalog {client.name!r} supports no way to change a pointer. It was tried with throw-away "
+        f"The server of catalog {client.name!r} supports no way to change a pointer. It was tested with temporary "
         f"tables in {options.try_namespace}: {'; '.join(answers)}.",
-        next_move="Name the database behind the server, if there is one: "
+        next_move="Give the database behind the server, if there is one: "
         f'backend = "postgresql+psycopg2://…" in [catalogs.{client.name}]. Or leave its tables out.',
     )
 
 
 def try_register(options: RestOptions, client: RestClient, reader: RestReader) -> None:
-    """Register the metadata of a throw-away table under a second name. Raises CannotRepoint if the server refuses."""
+    """Register the metadata of a temporary table under a second name. Raises CannotRepoint if the server refuses."""
     with _namespace(options, client, reader) as levels:
         trial = _Trial(client, reader, options.try_namespace, levels)
         refused = trial.registered()
@@ -82,13 +83,13 @@ def try_register(options: RestOptions, client: RestClient, reader: RestReader) -
 
 
 class _Trial:
-    """Tries swaps in one namespace. The server itself writes the metadata of the tables."""
+    """Tests swaps in one namespace. The server itself writes the metadata of the tables."""
 
     def __init__(self, client: RestClient, reader: RestReader, namespace: str, levels: tuple[str, ...]) -> None:
         self._client, self._reader, self._namespace, self._levels = client, reader, namespace, levels
 
     def run(self, swap: Swap) -> str:
-        """Swap a table there and back, and commit to it. Returns why that failed, "" if it did not."""
+        """Swap a table in both directions, and commit to it. Returns why that failed, "" if it did not."""
         name = THROW_AWAY + swap.name
         try:
             first = self._made(name)
@@ -144,13 +145,13 @@ class _Trial:
         self._client.done("POST", self._client.path(self._levels, "tables", name), body)
         after = self._location(name)
         if after == before:
-            raise CatalogError("a commit left the metadata location as it was")
+            raise CatalogError("a commit did not change the metadata location")
         return after
 
     def _location(self, name: str) -> str:
         at = self._client.load(self._levels, name)
         if at is None:
-            raise CatalogError(f"the table {name} is not there after the server said that it made it")
+            raise CatalogError(f"the table {name} does not exist after the server created it")
         return at.location
 
 
@@ -159,7 +160,7 @@ class _Trial:
 
 @contextmanager
 def _namespace(options: RestOptions, client: RestClient, reader: RestReader) -> Iterator[tuple[str, ...]]:
-    """The namespace for trials, empty; it is empty again afterwards, and gone if it was not there before."""
+    """An empty namespace for the tests. It is emptied afterwards, and removed if it did not exist before."""
     levels = tuple(options.try_namespace.split("."))
     made = client.request("GET", client.path(levels)).status == 404
     if made:
@@ -176,7 +177,7 @@ def _namespace(options: RestOptions, client: RestClient, reader: RestReader) -> 
             client.request("DELETE", client.path(levels))
     if left:
         raise CannotRepoint(
-            f"Throw-away tables in namespace {options.try_namespace} of catalog {client.name!r} cannot be removed: "
+            f"Temporary tables in namespace {options.try_namespace} of catalog {client.name!r} cannot be removed: "
             f"{', '.join(left)}.",
             next_move="Remove them, and plan again.",
         )
@@ -188,14 +189,14 @@ def _check_ours(options: RestOptions, client: RestClient, reader: RestReader, le
     if inside:
         raise CannotRepoint(
             f"try-namespace {options.try_namespace} of catalog {client.name!r} is not empty: it has {inside[0]}.",
-            next_move="Name a namespace that does not exist: it is made, and removed again.",
+            next_move="Give a namespace that does not exist: it is created and removed again.",
         )
 
 
 def _clear(client: RestClient, reader: RestReader, levels: tuple[str, ...]) -> list[str]:
-    """Remove the throw-away tables with their files. Returns the names of those that are still there."""
+    """Remove the temporary tables with their files. Returns the names of those that could not be removed."""
     names = sorted(n for n in reader.names(levels, TABLE) if n.startswith(THROW_AWAY))
-    # The files of a helper are those of its table: they are purged once, with the last entry.
+    # A helper has the files of its table: they are purged once, with the last entry.
     for name in sorted(names, key=lambda name: not name.endswith((OLD, NEW))):
         path = client.path(levels, "tables", name)
         purge = not name.endswith((OLD, NEW))

@@ -1,5 +1,5 @@
-"""How the pointers of a REST catalog are changed: one table after the other by its REST API, or in the database behind
-it. The REST specification has no request for it that every server supports, so there are several ways.
+"""The ways to change the pointers of a REST catalog: one table after the other by its REST API, or in the database
+behind it. The REST specification has no request for it that every server supports, so there are several ways.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from migrator.errors import PLAN_AGAIN, CannotRepoint, CatalogError, PlanStale
 
 
 class Way(Protocol):
-    """One way to change the pointers of one catalog. Its methods promise what those of :class:`Catalog` promise."""
+    """One way to change the pointers of one catalog. Its methods have the contract of those of :class:`Catalog`."""
 
     together: bool
     """See :attr:`Catalog.swaps_together`."""
@@ -27,21 +27,21 @@ class Way(Protocol):
         """Raises PlanStale or CatalogError."""
 
     def close(self) -> None:
-        """Close what this way has opened itself."""
+        """Close the connections that this way has opened."""
 
 
 class Swap(Protocol):
-    """How one table is swapped by requests to the server."""
+    """A way to swap one table by requests to the server."""
 
     name: str
     """One of :data:`migrator.catalogs.rest.options.WAYS`."""
 
     def check(self, levels: Levels, table: Repoint) -> None:
-        """Raises CannotRepoint if something is in the way of this table's swap. Nothing is written."""
+        """Raises CannotRepoint if something prevents the swap of this table. Nothing is written."""
 
     def swap(self, levels: Levels, table: Repoint) -> None:
         """Swap the pointer. After an interruption at any request, it may be called again. Raises PlanStale if the table
-        is neither where it is expected nor at the new place, CatalogError if the server refuses."""
+        is neither at the expected nor at the new place, CatalogError if the server refuses."""
 
 
 @dataclass
@@ -61,9 +61,9 @@ class OneByOne:
         views = [named(view) for view in tables if view.kind == VIEW]
         if views:
             raise CannotRepoint(
-                f"Catalog {self.client.name!r} has views, and its server was not shown to be able to re-point them: "
+                f"Catalog {self.client.name!r} has views, and it is not known whether its server can re-point them: "
                 f"{', '.join(views[:10])}{' and others' if len(views) > 10 else ''}.",
-                next_move="Leave them where they are, with leave in [tables], or name the database behind the server: "
+                next_move="Leave them where they are, with leave in [tables], or give the database behind the server: "
                 f'backend = "postgresql+psycopg2://…" in [catalogs.{self.client.name}].',
             )
         if namespaces and self.properties_refused:
@@ -81,12 +81,12 @@ class OneByOne:
         set_properties(self.client, self.reader, namespaces)
 
     def close(self) -> None:
-        """Nothing of its own is open."""
+        """Does nothing: it has opened no connection."""
 
 
 @dataclass
 class OverwriteSwap:
-    """Registers the new metadata over the old. The server compares nothing, so a commit between the two requests is
+    """Registers the new metadata with overwrite. The server compares nothing, so a commit between the two requests is
     lost: writers must be stopped."""
 
     client: RestClient
@@ -109,10 +109,10 @@ class OverwriteSwap:
 
 @dataclass
 class RenameSwap:
-    """Registers the new metadata under a name beside the table, and renames both. Nothing is dropped.
+    """Registers the new metadata under another name in the namespace, and renames both entries. Nothing is dropped.
 
-    The table's other entry stays beside it, for the way back. A swap that was interrupted between its two renames
-    leaves no entry of the table's name, but both others; :class:`RestReader` and the next swap know that.
+    The old entry stays under another name, for a rollback. A swap that was interrupted between its two renames leaves
+    no entry with the table's name, only the two others; :class:`RestReader` and the next swap handle that.
     """
 
     client: RestClient
@@ -126,7 +126,7 @@ class RenameSwap:
         return {end: self.client.load(levels, table.name + end) for end in (OLD, NEW)}
 
     def _check(self, table: Repoint, at: Loaded | None, helpers: Mapping[str, Loaded | None]) -> None:
-        """A helper may only be the table itself at its new place; or, while the table is renamed, at the old one."""
+        """Check that a helper is the table itself at its new place or, while the table is renamed, at the old one."""
         for end, helper in helpers.items():
             if helper is None:
                 continue
@@ -140,7 +140,7 @@ class RenameSwap:
                     )
                 raise CannotRepoint(
                     f"{named(table)} cannot be swapped by renaming: catalog {self.client.name!r} has an entry "
-                    f"{table.name}{end} beside it, which is not this table at {table.new}.",
+                    f"{table.name}{end} in the same namespace, which is not this table at {table.new}.",
                     next_move=move,
                 )
 
@@ -166,13 +166,13 @@ class RenameSwap:
                 made = self.client.load(levels, table.name + spare)
                 if made is None or made.location != table.new or made.uuid != at.uuid:
                     raise CatalogError(
-                        f"{table.new} is not the metadata of {named(table)}, or the server did not register it as it "
-                        f"is. The table is as it was; {table.name + spare} is beside it."
+                        f"{table.new} is not the metadata of {named(table)}, or the server registered other "
+                        f"metadata. The table was not changed; the entry {table.name + spare} was left."
                     )
             note = {"updates": {f"{ASIDE}{table.name}{aside}": at.uuid}, "removals": []}
             self.client.done("POST", self.client.path(levels, "properties"), note)
             self._rename(levels, table.name, table.name + aside)
-        # Only now nobody can commit to it any more: so this comparison holds.
+        # From now on nobody can commit to it, so this comparison is final.
         moved = self.client.load(levels, table.name + aside)
         if moved is None or moved.location != table.expected:
             self._rename(levels, table.name + aside, table.name)
@@ -187,8 +187,8 @@ class RenameSwap:
 
 @dataclass
 class DropSwap:
-    """Drops the table without purging it, and registers the new metadata. For a moment there is no table: a property
-    of its namespace says so, from which the next swap goes on. A commit right before the drop is lost."""
+    """Drops the table without purging it, and registers the new metadata. For a moment there is no table: a property of
+    its namespace records that, so that the next swap can continue. A commit immediately before the drop is lost."""
 
     client: RestClient
     reader: RestReader
@@ -242,15 +242,15 @@ class DropSwap:
             raise
 
     def _note(self, levels: Levels, table: Repoint, new: str | None) -> None:
-        """Note in the namespace that the table is to be registered at ``new``; None: that it is registered."""
+        """Note in the namespace that the table must be registered at ``new``; None removes the note."""
         key = f"{DROPPED}{table.name}"
         change = {"updates": {key: new}} if new else {"removals": [key], "updates": {}}
         self.client.done("POST", self.client.path(levels, "properties"), change)
         if new and self.reader.dropped(levels).get(table.name) != new:
-            raise CatalogError(f"Catalog {self.client.name!r} does not keep properties of {table.namespace}.")
+            raise CatalogError(f"Catalog {self.client.name!r} does not store properties of {table.namespace}.")
 
 
-# -- what the ways share -------------------------------------------------------------------------------------
+# -- functions that the ways share -------------------------------------------------------------------------------------
 
 
 def register(client: RestClient, levels: Levels, name: str, metadata_location: str) -> None:
@@ -259,7 +259,7 @@ def register(client: RestClient, levels: Levels, name: str, metadata_location: s
 
 
 def check_arrived(client: RestClient, levels: Levels, table: Repoint) -> None:
-    """The server shows the table or view at its new place. Raises CatalogError."""
+    """Check that the server shows the table or view at its new place. Raises CatalogError."""
     at = client.load(levels, table.name, table.kind)
     if at is None or at.location != table.new:
         now = "does not know it" if at is None else f"shows it at {at.location}"
@@ -293,5 +293,5 @@ def named(table: Repoint) -> str:
 
 
 def stale(client: RestClient, table: Repoint, found: str | None) -> PlanStale:
-    """The error for a table that is not where the plan expects it."""
+    """The error for a table that is not at the place in the plan."""
     return unexpected(f"The pointer of {client.name}.{named(table)}", found, table.expected)

@@ -8,8 +8,8 @@ This is written by hand because a decoder and encoder (fastavro, or pyiceberg's)
 entries, and is slower: fastavro, which is C, takes several times the CPU time (``tests/bench/by_hand.py``).
 
 Layout (Avro specification, "Object Container Files"): magic, metadata map, sync marker; then blocks of
-record count, byte length, compressed records, sync marker. A file that was cut exactly between two blocks
-looks like a complete one: compare the size with the one that its parent records.
+record count, byte length, compressed records, sync marker. A file that is truncated exactly between two blocks looks
+complete: compare its size with the recorded one.
 
 =============  ==========================================================
 module         what it does

@@ -22,8 +22,7 @@ except ImportError:  # isal has no wheel for this machine
     deflater = zlib
 
 MOST_BYTES = 1 << 30
-"""The largest size of one block in the file, compressed. Some writers put a whole manifest into one block: 100 MB are
-normal."""
+"""The largest compressed size of one block. Some writers put a whole manifest into one block: 100 MB are normal."""
 
 
 def _deflate(data: bytes) -> bytes:
@@ -52,7 +51,7 @@ def _unsnappy(data: bytes) -> bytes:
 
 
 def _snappy(data: bytes) -> bytes:
-    import pyarrow as pa  # here, since it takes long to import and few manifests are compressed with snappy
+    import pyarrow as pa  # imported here, because it takes long and few manifests are compressed with snappy
 
     body: bytes = pa.Codec("snappy").compress(data, asbytes=True)
     return body + zlib.crc32(data).to_bytes(4, "big")

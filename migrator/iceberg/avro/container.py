@@ -38,7 +38,8 @@ class _Input:
         """How many bytes may still be read; None for no limit."""
 
     def up_to(self, size: int) -> bytes:
-        """The next ``size`` bytes; fewer at the end. A damaged ``size`` costs no memory beyond the file's size."""
+        """The next ``size`` bytes; fewer at the end. With a damaged ``size``, it uses no more memory than the file has
+        bytes."""
         pieces = []
         while size and (piece := self._stream.read(min(size, _CHUNK))):
             pieces.append(piece)
@@ -91,7 +92,7 @@ class Part:
     header: int
     """The size of the header, in bytes."""
     data: bytes
-    """A container file of its own: the header of the whole, and the blocks."""
+    """A complete container file: the header of the whole file, and the blocks."""
 
 
 @lru_cache(maxsize=64)
@@ -104,7 +105,7 @@ def _schema_of(text: bytes) -> Type:
 
 @lru_cache(maxsize=64)
 def _scanner_of(schema: bytes, targets: tuple[Target, ...], folder: str) -> RecordScanner:
-    """One scanner for all files of a folder, that is of a table: a pattern compiled for one file fits the others."""
+    """One scanner for all files of a folder, and so of a table: a pattern compiled for one file matches the others."""
     return RecordScanner(_schema_of(schema), targets)
 
 
@@ -112,7 +113,7 @@ class Container:
     """An Avro object container file whose header has been read."""
 
     def __init__(self, source: Source, place: str) -> None:
-        """Raises Unreadable if the header is no Avro header, or its schema or codec cannot be used."""
+        """Raises Unreadable if the header is not an Avro header, or its schema or codec cannot be used."""
         self._input = _Input(source)
         self._place = place
         self.metadata: dict[str, bytes] = {}
@@ -179,7 +180,7 @@ class Container:
         """Call ``edit`` with every record, and write the file to ``sink`` with the values that ``edit`` ``put``.
 
         Copies blocks without a change byte for byte. Raises Unreadable if any part of the file is damaged, and
-        whatever ``edit`` raises. Holds one block in memory. Call it once: the source is read to its end.
+        everything that ``edit`` raises. Holds one block in memory. Call it once: the source is read to its end.
         """
         sink.write(self._header)
         try:
@@ -217,8 +218,8 @@ class Container:
             raise Malformed(f"a block has {len(data) - pos} bytes after its last record")
 
     def parts(self, size: int, records: int) -> Iterator[Part]:
-        """Cut the file into parts, in order. A part ends with the first block that makes it at least ``size`` bytes or
-        ``records`` records. Call it once.
+        """Split the file into parts, in order. A part ends with the first block that makes it at least ``size`` bytes
+        or ``records`` records. Call it once.
 
         A file without blocks is one part. The blocks are not decompressed. Raises Unreadable, after the parts before
         it, for a block that has no end.

@@ -1,6 +1,6 @@
 """Finding where a value of an Avro record ends: by reading it, or with a regular expression.
 
-A regular expression is several times as fast as reading, since it matches in C; ``tests/bench/by_hand.py`` measures
+A regular expression is several times as fast as reading, because it matches in C; ``tests/bench/by_hand.py`` measures
 it against fastavro.
 """
 
@@ -21,9 +21,9 @@ class Matcher:
     items in an array, the size of a string.
 
     :meth:`pattern` builds a regular expression for the branch numbers, counts and sizes recorded so far, each in its
-    shortest encoding. Nearly all records of a manifest are alike, so the first records are read with ``skip``, and
-    most of the others match the expression. The alternatives of the expression are prefix-free, so at most one of
-    them matches, and a match has the same spans as ``skip`` finds.
+    shortest encoding. Nearly all records of a manifest have similar numbers, so the first records are read with
+    ``skip``, and most of the others match the expression. The alternatives of the expression are prefix-free, so at
+    most one of them matches, and a match has the same spans as ``skip`` finds.
     """
 
     def skip(self, data: bytes, pos: int) -> int:
@@ -38,7 +38,7 @@ class Matcher:
         for _ in range(times):
             start = pos
             pos = self.skip(data, pos)
-            if pos == start:  # the values have no bytes: without this a damaged count could loop for very long
+            if pos == start:  # values without bytes: otherwise a damaged count could loop for very long
                 break
         return pos
 
@@ -55,7 +55,7 @@ _VARINT = rb"[\x80-\xff]*+[\x00-\x7f]" if sys.version_info >= (3, 11) else rb"[\
 
 
 def _note(noted: set[int], number: int) -> None:
-    """Record a number, unless it is large or there are many different ones: a pattern would not pay off."""
+    """Record a number, unless it is large or there are many different ones: a pattern would be too slow."""
     if number < 4096 and len(noted) < MOST_NOTED:
         noted.add(number)
 
@@ -117,7 +117,7 @@ class _BytesMatcher(Matcher):
         size, pos = read_long(data, pos)
         if size < 0:
             raise Malformed(f"a value has the size {size}")
-        _note(self._noted, size >> 2)  # stands for four neighbouring sizes, since the others are likely to come
+        _note(self._noted, size >> 2)  # stands for four neighbouring sizes, which are likely to occur, too
         return pos + size
 
     def pattern(self) -> bytes:

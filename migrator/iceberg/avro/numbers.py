@@ -57,7 +57,7 @@ def read_count(data: bytes, pos: int) -> tuple[int, int, int | None]:
 
 
 def read_branch(data: bytes, pos: int, branches: int) -> tuple[int, int]:
-    """The branch number of a union with so many branches, and the position after it. Raises Malformed."""
+    """The branch number of a union with ``branches`` branches, and the position after it. Raises Malformed."""
     branch, pos = read_long(data, pos)
     if not 0 <= branch < branches:
         raise Malformed(f"a union has no branch {branch}")

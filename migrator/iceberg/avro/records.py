@@ -17,10 +17,10 @@ from migrator.iceberg.malformed import Malformed
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A field to read or replace: by its Iceberg field id, or by its name where the schema has no id for it.
+    """A field to read or replace: by its Iceberg field id, or by its name if the schema has no id for it.
 
-    ``kind`` is what its type must be, null aside: "string", "long" (or int), "bytes", "bounds" (an array of
-    int key and bytes value) or "any". ``parent`` is the record field of the top level that holds it.
+    ``kind`` is its required type, apart from null: "string", "long" (or int), "bytes", "bounds" (an array of
+    int key and bytes value) or "any". ``parent`` is the top-level record field that contains it.
     """
 
     id: int
@@ -69,7 +69,7 @@ def _find(record: Type, target: Target) -> int | None:
 
 
 class _Known(dict[bytes, Any]):
-    """A cache of decoded values. Looking up what is in it takes no function call."""
+    """A cache of decoded values. Looking up a cached value takes no function call."""
 
     def __init__(self, decode: Callable[[bytes], Any]) -> None:
         self._decode = decode
@@ -90,12 +90,12 @@ class _TargetField:
         self.type = made_of
         self._decode = decoder_of(made_of)
         self.known = _Known(self._decode)
-        """Bytes → value. Raises Malformed for bytes that are none."""
+        """Bytes → value. Raises Malformed for bytes that are not a value."""
 
     @property
     def decode(self) -> Callable[[bytes], Any]:
-        """What is fastest for many values: the cache, or the decoder alone if the field has many different values, as
-        paths are. Ask for it again from time to time."""
+        """The fastest decoder for many values: the cache, or the plain decoder if the field has many different values,
+        such as paths. Call this again from time to time."""
         return self.known.__getitem__ if len(self.known) < MOST_NOTED else self._decode
 
 
@@ -107,7 +107,7 @@ class RecordScanner:
     """
 
     def __init__(self, schema: Type, targets: Sequence[Target]) -> None:
-        """Raises Malformed if a required target is missing or a target has a type that it cannot have."""
+        """Raises Malformed if a required target is missing or a target has a wrong type."""
         if schema.kind != "record":
             raise Malformed(f"its records are of the type {schema.kind}")
         self.fields: dict[Target, _TargetField] = {}
@@ -169,7 +169,7 @@ class RecordScanner:
         return _SteppedSpans(data, spans)
 
     def _compile(self) -> None:
-        """Compile the patterns of the records read so far, and wait twice as long before the next time."""
+        """Compile the patterns of the records read so far, and double the number of records before the next time."""
         self._stepped = 0
         self._compile_after *= 2
         pattern = b"".join(b"(%b)" % m.pattern() if is_target else m.pattern() for m, is_target in self._steps)

@@ -40,7 +40,7 @@ def parse_schema(schema: Any) -> Type:
     """The type that a decoded ``avro.schema`` describes.
 
     A name may be defined twice (a quirk of some writers); a reference means the definition before it.
-    Raises Malformed for an undefined or recursive name and for anything that is no schema.
+    Raises Malformed for an undefined or recursive name and for anything that is not a schema.
     """
     return _parse(schema, "", {})
 

@@ -49,7 +49,7 @@ def decode(made_of: Type, data: bytes, pos: int) -> tuple[Any, int]:
 def decoder_of(made_of: Type) -> Callable[[bytes], Any]:
     """A function from the bytes of one whole value of this type to the value. It raises as :func:`decode` does.
 
-    A manifest has three numbers and texts for each of its files: for these there are functions that are faster.
+    Numbers and texts, which manifests have for each file, get faster functions.
     """
     fast = {"int": _long_of, "long": _long_of, "string": _text_of}.get(made_of.kind)
     return fast or (lambda raw: decode(made_of, raw, 0)[0])

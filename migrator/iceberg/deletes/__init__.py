@@ -11,8 +11,7 @@ module        file                                       method
 ============  =========================================  ====================================================
 
 Position deletes are sorted by (file_path, pos) (Iceberg table spec, "Position Delete Files"), and a mapping
-of several prefixes can change the order of the paths: then the rows are sorted again, and otherwise they stay
-in the order that they have.
+of several prefixes can change the order of the paths: then the rows are sorted again, otherwise they keep their order.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from migrator.iceberg.deletes.rows import RewrittenDeletes
 
 _FORMATS = {b"PAR1": "parquet", b"ORC": "orc", b"Obj\x01": "avro_rows", b"PFA1": "puffin"}
-"""How a file begins → the module for it. Imported when the first such file comes: Arrow takes long to import,
-and most runs meet none or one of the formats."""
+"""The first bytes of a file → the module for it. It is imported for the first such file: importing Arrow takes long,
+and most runs need none or one of the formats."""
 
 
 def rewrite_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:

@@ -58,7 +58,7 @@ class Tail:
         self.metadata: list[bytes] = [value for number, value in fields if number == _FOOTER_METADATA]
         """The entries of the user metadata, encoded."""
         self.types = [_type(value) for number, value in fields if number == _FOOTER_TYPE]
-        """Every column's type with its attributes, in a form in which equal types are equal."""
+        """Every column's type with its attributes, in a normal form for comparison."""
         self._statistics: list[bytes] = [value for number, value in fields if number == _FOOTER_STATISTICS]
         self.timestamps_fit = all(self._fits(column) for column in self._columns_of(TIMESTAMPS))
         """True if the statistics of every column of timestamps prove that nanoseconds in 64 bits can hold them."""
@@ -84,7 +84,7 @@ class Tail:
             return self._data
         more = b"".join(_field(_FOOTER_METADATA, entry) for entry in metadata)
         if self._compression:
-            # More chunks of the footer, stored as they are: the lowest bit of their length says so.
+            # More chunks of the footer, not compressed: the lowest bit of their length marks that.
             size = self._block_size
             parts = (more[i : i + size] for i in range(0, len(more), size))
             more = b"".join((len(part) << 1 | 1).to_bytes(3, "little") + part for part in parts)

@@ -1,8 +1,8 @@
 """Position deletes in Parquet: map the paths in the rows, and encode the rows again.
 
-Patching bytes is not enough: the paths also stand in dictionaries, page and footer statistics, and readers
-skip row groups by those. So the file is decoded and written anew, with the same columns, annotations, field ids,
-key-value metadata, codec and row groups.
+Replacing bytes is not enough: the paths are also in dictionaries and in page and footer statistics, which readers use
+to skip row groups. So the file is decoded and written again, with the same columns, annotations, field ids, key-value
+metadata, codec and row groups.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from migrator.errors import Unreadable
 from migrator.iceberg import Mapping
-from migrator.iceberg.deletes import apart
+from migrator.iceberg.deletes import child_reader
 from migrator.iceberg.deletes.parquet_footer import MAGIC, Footer
 from migrator.iceberg.deletes.rows import RewrittenDeletes, column_index, reading, rows
 from migrator.iceberg.field_ids import FILE_PATH_ID, POS_ID
@@ -35,7 +35,7 @@ def rewrite(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
 
 def paths(data: bytes, place: str) -> set[str]:
     """See :func:`migrator.iceberg.deletes.delete_paths`."""
-    found: set[str] = apart.call(__name__, "paths_here", data, place)
+    found: set[str] = child_reader.call(__name__, "paths_here", data, place)
     return found
 
 
@@ -50,7 +50,7 @@ def paths_here(data: bytes, place: str) -> set[str]:
 
 
 class _Source:
-    """A position delete file as it was found. Use it within :func:`reading`, except for :meth:`write`."""
+    """A position delete file that was read. Use it within :func:`reading`, except for :meth:`write`."""
 
     def __init__(self, data: bytes, place: str) -> None:
         self._place = place
@@ -73,7 +73,7 @@ class _Source:
         raise Unreadable(self._place, f"its column {self.path_name} is no string")
 
     def _dictionaries(self) -> list[str]:
-        """The columns to read as dictionaries. Arrow cannot do that with delta encodings, which DuckDB likes."""
+        """The columns to read as dictionaries. Arrow cannot do that with delta encodings, which DuckDB writes."""
         found = self._file.metadata
         chunks = (found.row_group(i).column(self._leaf) for i in range(found.num_row_groups))
         return [] if any("DELTA" in name for chunk in chunks for name in chunk.encodings) else [self.path_name]
@@ -84,7 +84,7 @@ class _Source:
         )
 
     def read(self, columns: list[str] | None) -> pa.Table:
-        """The rows, the paths as a dictionary where possible: there are few distinct ones, of however many rows."""
+        """The rows, with the paths as a dictionary if possible: there are few distinct paths for many rows."""
         return self._open(self._dictionaries()).read(columns)
 
     def some_rows(self, columns: list[str]) -> Iterator[pa.Table]:
@@ -96,7 +96,8 @@ class _Source:
             yield pa.Table.from_batches([batch])
 
     def write(self, table: pa.Table) -> bytes:
-        """``table`` in the shape of the file that was read, which has rows. Its paths are a dictionary."""
+        """``table`` as a Parquet file with the properties of the file that was read, which has rows. Its paths are a
+        dictionary."""
         found = self._file.metadata
         first = found.row_group(0).column(self._leaf)
         codec = first.compression.lower()
@@ -107,7 +108,7 @@ class _Source:
                 self._schema,
                 compression="none" if codec == "uncompressed" else codec,
                 store_schema=False,
-                # Smallest and largest are found among bare values, which may be ordered in another way.
+                # Arrow computes minimum and maximum of the physical values, whose order may differ.
                 write_statistics=self._footer.in_plain_order or [self.path_name, self.pos_name],
                 write_page_index=first.has_column_index,
             ) as writer:

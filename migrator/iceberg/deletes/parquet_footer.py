@@ -1,9 +1,9 @@
-"""The footer of a Parquet file: take the annotations off its columns, and put them on a file that was written anew.
+"""The footer of a Parquet file: remove the annotations from its columns, and restore them in the new file.
 
-Arrow reads what an annotation stands for and writes what it takes for the same: ``INT(64, signed)`` comes back without
-an annotation, JSON as a string, INT96 as a timestamp of another range. So Arrow is shown the file without annotations:
-then it reads and writes the bare physical values, which lose nothing, and the schema of the new file is replaced by
-the old one, byte for byte. Format: parquet-format, ``parquet.thrift``.
+Arrow converts annotated types, and may write other ones: ``INT(64, signed)`` loses its annotation, JSON becomes a
+string, INT96 a timestamp with another range. So Arrow gets the file without annotations: then it reads and writes the
+physical values without a loss, and the schema of the new file is replaced by the old one, byte for byte. Format:
+parquet-format, ``parquet.thrift``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CHUNK_TYPE, _CHUNK_PATH = 1, 3
 
 _INT32, _INT64, _INT96, _BYTE_ARRAY, _FIXED = 1, 2, 3, 6, 7
 _CONVERTED_GROUPS = {1, 2, 3}
-"""MAP, MAP_KEY_VALUE and LIST say how a group is built."""
+"""MAP, MAP_KEY_VALUE and LIST describe the structure of a group."""
 _LOGICAL_GROUPS = {2, 3}
 _CONVERTED_TEXT, _LOGICAL_TEXT = {0, 4, 19, 20}, {1, 4, 12, 13}
 """UTF8, ENUM, JSON and BSON: compared byte by byte, as bare bytes are."""
@@ -75,14 +75,14 @@ class Footer:
     def without_annotations(self, data: bytes) -> bytes:
         """``data``, which has this footer, with bare physical types. Nothing but the footer changes."""
         top = deepcopy(self._top)
-        top.pop(_KEY_VALUES, None)  # one of them may be Arrow's own idea of the types
+        top.pop(_KEY_VALUES, None)  # one of them may be Arrow's own description of the types
         elements: list[Struct] = top[_SCHEMA][1][1]
         for element in elements:
             if _TYPE in element or not _is_annotated_as(element, _CONVERTED_GROUPS, _LOGICAL_GROUPS):
                 for field in (_CONVERTED, _SCALE, _PRECISION, _LOGICAL):
                     element.pop(field, None)
         for number, leaf in enumerate(element for element in elements if _TYPE in element):
-            if leaf[_TYPE][1] == _INT96:  # 12 bytes, whatever they mean
+            if leaf[_TYPE][1] == _INT96:  # read as 12 bytes
                 leaf[_TYPE_LENGTH] = I32, 12
                 leaf[_TYPE] = I32, _FIXED
                 for group in _chunks(top):
@@ -91,9 +91,9 @@ class Footer:
 
     def put_on(self, written: bytes) -> bytes:
         """The file ``written``, made from what :meth:`without_annotations` returned, with this footer's schema and
-        key-value metadata. Raises Unreadable if its columns are other ones."""
+        key-value metadata. Raises Unreadable if its columns differ."""
         there = Footer(written, self._place)
-        # Of the root, writers differ in what they say.
+        # Writers differ in the fields of the root.
         ours, theirs = ([_shape(element) for element in footer._elements[1:]] for footer in (self, there))
         if ours != theirs:
             changed = [".".join(map(_text, path)) for path in self.paths if path not in there.paths] or ["its columns"]
@@ -114,7 +114,7 @@ class Footer:
 
 
 def _check_types(top: Struct) -> None:
-    """Raises Malformed unless every field that this module looks at has the type that the format gives it."""
+    """Raises Malformed unless every field that this module uses has the type in the format."""
     for element in _structs(top, _SCHEMA):
         for field in (_TYPE, _TYPE_LENGTH, _REPETITION, _CHILDREN, _CONVERTED):
             _expect(element, field, I32)
@@ -147,7 +147,7 @@ def _closed(body: bytes, top: Struct) -> bytes:
 
 
 def _paths(elements: list[Struct]) -> list[tuple[bytes, ...]]:
-    """The names that lead to each leaf, without the root's. Raises Malformed if the tree is not one."""
+    """The names on the path to each leaf, without the root's. Raises Malformed if the schema is not a tree."""
     found: list[tuple[bytes, ...]] = []
     around: list[tuple[int, tuple[bytes, ...]]] = [(elements[0][_CHILDREN][1], ())]  # (children to come, path)
     for element in elements[1:]:
@@ -174,7 +174,7 @@ def _chunks(top: Struct) -> Iterator[list[Struct]]:
 
 
 def _shape(element: Struct) -> tuple[Any, ...]:
-    """What an element is without its name and annotations; INT96 counts as its 12 bytes."""
+    """The properties of an element without its name and annotations; INT96 counts as its 12 bytes."""
     kind = element.get(_TYPE, (0, None))[1]
     length = element.get(_TYPE_LENGTH, (0, None))[1] if kind == _FIXED else None
     if kind == _INT96:

@@ -23,7 +23,7 @@ class RewrittenDeletes:
 
     data: bytes
     file: DeleteFile
-    """What its manifest entries must record."""
+    """The values for its manifest entries."""
     unmapped: int
     """Rows or vectors whose path no rule covers, kept as they are: they delete from files that do not move."""
 

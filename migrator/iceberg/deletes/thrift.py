@@ -1,8 +1,7 @@
-"""Thrift's compact protocol, as far as a Parquet footer needs it: decode a struct, and encode it again.
+"""The part of Thrift's compact protocol that a Parquet footer needs: decode a struct, and encode it again.
 
-The fields have no names here, so unknown fields of later versions of the format are kept as they are. That is why it
-is written by hand: Thrift libraries drop fields that their schema does not have.
-Format: Apache Thrift, "Thrift Compact protocol encoding".
+It is written by hand, because Thrift libraries drop fields that their schema does not have. Here unknown fields of
+later versions of the format are kept. Format: Apache Thrift, "Thrift Compact protocol encoding".
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Struct = dict[int, tuple[int, Any]]
 
 
 def decode(data: bytes) -> Struct:
-    """The struct that ``data`` begins with. Raises Malformed."""
+    """The struct at the beginning of ``data``. Raises Malformed."""
     return _Reader(data).struct(0)
 
 

@@ -1,6 +1,6 @@
 """The rows of a report in ORC or Parquet, by Arrow's readers. Pure; see :mod:`migrator.inventory.s3_report.rows`.
 
-The readers take what they need, a stripe or some pages at a time."""
+The readers read a stripe or some pages at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_arrow(file: BinaryIO, manifest: Manifest, place: str) -> Iterator[list[
 
 def _orc(file: BinaryIO, columns: Sequence[str], place: str) -> Iterator[list[Row]]:
     file.seek(-4, 2)
-    if file.read(3) != b"ORC":  # Arrow would take any byte at the end for the size of the postscript
+    if file.read(3) != b"ORC":  # Arrow would read any last byte as the size of the postscript
         raise Unreadable(place, "it is no complete ORC file")
     file.seek(0)
     orc = pa.orc.ORCFile(pa.PythonFile(file, mode="r"))

@@ -1,7 +1,7 @@
 """The manifest of an Amazon S3 Inventory report: JSON in, a checked :class:`Manifest` out. Pure.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html
-Anybody may have written the file, so nothing in it is taken for granted.
+Anybody may have written the file, so everything in it is checked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from migrator.errors import ConfigError, Unreadable
 
 VERSION = "2016-11-30"
-"""The version of manifests that is known. S3 has had no other one."""
+"""The only known version of manifests."""
 CSV, ORC, PARQUET = "CSV", "ORC", "Parquet"
 MOST_SIZE = 1 << 53
 """Bytes. No object is larger; S3 writes files of 2 GB at most."""
@@ -61,8 +61,8 @@ class ReportFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a manifest says. ``place``: its URI; ``source``: the bucket that the report is about; ``bucket``: the bucket
-    with the files; ``created``: when S3 began to look at the source, in milliseconds since the epoch."""
+    """The content of a manifest. ``place``: its URI; ``source``: the bucket that the report is about; ``bucket``: the
+    bucket with the files; ``created``: when S3 began the report, in milliseconds since the epoch."""
 
     place: str
     source: str
@@ -81,8 +81,8 @@ class Manifest:
 
 
 def parse_manifest(data: bytes, place: str) -> Manifest:
-    """The manifest at ``place`` (its URI). Raises Unreadable if it is none, and ConfigError if the report lacks a field
-    that planning needs."""
+    """The manifest at ``place`` (its URI). Raises Unreadable if it is not a manifest, and ConfigError if the report
+    lacks a field that planning needs."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -143,8 +143,8 @@ def _columns(schema: str, kind: str, place: str) -> tuple[str, ...]:
     if lacking:
         raise ConfigError(
             f"The S3 Inventory report {place} lacks {' and '.join(lacking)}, which a plan needs.",
-            next_move=f"Add {' and '.join(lacking)} to the optional fields of the inventory configuration and take its "
-            "next report, or leave --inventory out.",
+            next_move=f"Add {' and '.join(lacking)} to the optional fields of the inventory configuration and use "
+            "its next report, or leave --inventory out.",
         )
     return tuple(names)
 
@@ -169,7 +169,7 @@ def _file(given: object, number: int, place: str) -> ReportFile:
 
 
 def _is_key(key: str) -> bool:
-    """True for what can be a key: lone surrogates can be in JSON, and in no key."""
+    """True if the text can be a key: JSON allows lone surrogates, keys do not."""
     try:
         return 0 < len(key.encode()) <= 1024
     except UnicodeEncodeError:

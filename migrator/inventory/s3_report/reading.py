@@ -1,6 +1,6 @@
 """Reading an Amazon S3 Inventory report through the store: the manifest and its checksum, then file by file.
 
-Each file goes into a temporary file, and nothing of it is used before its size and MD5 are those of the manifest.
+Each file goes into a temporary file, and is used only if its size and MD5 are those in the manifest.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from migrator.store.answers import Absurd, checked_etag, checked_name, checked_s
 
 MOST_MANIFEST = 64 << 20
 """Bytes in a manifest: some 200 for each file, each of which has up to millions of rows."""
-_LEAVE = "Take another report of the bucket, or leave --inventory out."
+_LEAVE = "Use another report of the bucket, or leave --inventory out."
 
 
 def open_report(store: Store, uri: str) -> Manifest:
     """The manifest at ``uri``. ``store``: that of the old buckets.
 
-    Raises ConfigError if ``uri`` names no object, if the report lacks a field, or is elsewhere than it says; Unreadable
-    if the manifest is damaged; NotFound or another StoreError if it cannot be read.
+    Raises ConfigError if ``uri`` names no object, if the report lacks a field, or is not in the bucket that it names;
+    Unreadable if the manifest is damaged; NotFound or another StoreError if it cannot be read.
     """
     at = Location.parse(uri)
     if at is None or not at.key:
@@ -46,13 +46,13 @@ def open_report(store: Store, uri: str) -> Manifest:
     if manifest.bucket != at.bucket:
         raise ConfigError(
             f"{place} says that its report is in the bucket {manifest.bucket!r}, and lies in another one.",
-            next_move="Name the manifest at the place to which S3 has written it.",
+            next_move="Give the manifest at the place where S3 wrote it.",
         )
     return manifest
 
 
 def _check_sum(store: Store, at: Location, data: bytes, place: str) -> None:
-    """Compare the manifest with the MD5 that lies beside it, if it does. Raises Unreadable."""
+    """Compare the manifest with the MD5 in the object manifest.checksum, if it exists. Raises Unreadable."""
     name = f"{at.key.removesuffix('.json')}.checksum"
     try:
         if store.size(at.bucket, name) > MOST_MANIFEST:
@@ -68,7 +68,7 @@ def _check_sum(store: Store, at: Location, data: bytes, place: str) -> None:
 def read_report(store: Store, manifest: Manifest) -> Iterator[list[StoredObject]]:
     """Yield the current objects of the report, page by page, in no order, in flat memory.
 
-    Raises Unreadable, which names the file, for whatever is damaged, missing, or not about the report's bucket.
+    Raises Unreadable, which names the file, for a file that is damaged, missing, or about another bucket.
     """
     for file in manifest.files:
         place = f"s3://{manifest.bucket}/{file.key}"
@@ -116,7 +116,7 @@ def _objects(page: list[Row], manifest: Manifest, first: int, place: str) -> lis
 
 
 def _is_current(row: Row, bucket: str, *, versions: bool) -> bool:
-    """Raises Absurd for a row that is not about this bucket."""
+    """True for the current version of an object. Raises Absurd for a row about another bucket."""
     if row.bucket != bucket:
         raise Absurd(f"it is about the bucket {row.bucket!r}, and the report about {bucket!r}")
     if not row.key:
@@ -129,7 +129,7 @@ def _is_current(row: Row, bucket: str, *, versions: bool) -> bool:
 
 
 def _object(row: Row) -> StoredObject:
-    """Raises Absurd for a value that is missing or cannot be."""
+    """The object of a row. Raises Absurd for a missing or invalid value."""
     key = str(row.key)
     for name, value in (("Size", row.size), ("LastModifiedDate", row.modified), ("ETag", row.etag)):
         if value is None or value == "":

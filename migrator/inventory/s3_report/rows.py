@@ -42,7 +42,7 @@ _TROUBLE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as it stands there. What is empty is None; ``size`` and ``modified`` (milliseconds since the epoch) are
+    """A row as it is in the file. Empty values are None; ``size`` and ``modified`` (milliseconds since the epoch) are
     texts in CSV. The flags are None in a report of current objects only."""
 
     bucket: str | None
@@ -58,7 +58,7 @@ class Row:
 def read_rows(file: BinaryIO, manifest: Manifest, place: str) -> Iterator[list[Row]]:
     """Yield the rows of a file of the report, page by page. ``place``: its URI. Raises Unreadable."""
     if manifest.format != CSV:
-        # Here, since pyarrow takes long to import, and few plans are made from a report.
+        # Imported here, because importing pyarrow takes long, and few plans use a report.
         from migrator.inventory.s3_report.arrow_rows import read_arrow
 
         yield from read_arrow(file, manifest, place)

@@ -1,7 +1,7 @@
 """The certificate of a plan: what its last verification compared, who ran it and when, and what was not compared. Pure.
 
-It says that something is proven only if an entry of the log says so. Whatever happened after that entry, and what the
-entry does not hold, is said.
+Only what an entry of the log proves is called proven. The certificate names everything that happened after that entry,
+and everything that the entry lacks.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ MEANINGS = {
     SHA256: "source and copy were both read and hashed",
     NONE: "not proven when it was copied",
     "same": "was at the target already, equal to its source, when the plan was made",
-    REWRITTEN: "written by migrator with new paths, so never equal to the source: the checks say what was compared",
-    WAITING: "not at the target yet, as far as the journal knows",
+    REWRITTEN: "written by migrator with new paths, so never equal to the source: see the checks for what was compared",
+    WAITING: "not at the target yet, according to the journal",
 }
 """Proof → what it means."""
 UNPROVEN = (NONE, WAITING)
 CHANGING = (STARTED, RENEWED, CUTOVER_BEGUN, REPAIRED, ROLLBACK_BEGUN, BROUGHT_BACK, ROLLED_BACK)
-"""Events after which an earlier verification says nothing about the target as it is now."""
+"""Events after which an earlier verification proves nothing about the present target."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _last_verification(entries: Sequence[Entry]) -> tuple[Entry | None, list[str
         if entry.event == VERIFIED:
             since = entry.detail.get("log_entries", entry.number - 1)
             missed = [one.event for one in entries[: entry.number] if since < one.number < entry.number]
-            if ROLLED_BACK in missed:  # it looked at the target while others went back
+            if ROLLED_BACK in missed:  # it read the target during a rollback
                 last, later, earlier = None, [], None
                 continue
             holds = last is not None and not set(later) & set(CHANGING)
@@ -131,7 +131,7 @@ def _last_verification(entries: Sequence[Entry]) -> tuple[Entry | None, list[str
 
 
 def _also_compared(earlier: Entry, checks: Sequence[CheckLine]) -> str:
-    """What the earlier verification compared that this one did not."""
+    """The sentence about what the earlier verification compared and this one did not."""
     known = {check.name for check in checks}
     more = [check for check in map(_check, earlier.detail["checks"]) if check.name not in known and check.checked]
     said = "; ".join(
@@ -145,7 +145,7 @@ def _also_compared(earlier: Entry, checks: Sequence[CheckLine]) -> str:
 
 
 def _check(detail: dict[str, Any]) -> CheckLine:
-    """A check as the log has it. One of an older version of migrator has fewer keys: what is missing is not proven."""
+    """A check from the log. One by an older version of migrator has fewer keys: what is missing is not proven."""
     checked, failed, skipped = (int(detail.get(key, 0)) for key in ("checked", "failed", "not_compared"))
     result = str(detail.get("result", SAME if checked else NOT_COMPARED))
     if failed and result != ERROR:
@@ -172,7 +172,7 @@ def _from_checks(checks: Sequence[CheckLine], *, deep: bool) -> list[str]:
     if not deep:
         said.append(
             "This verification counted rows, but did not compare their values, and read no copied object again; "
-            '"migrator verify --deep" does both. The table of proofs says what proved each copy when it was made.'
+            '"migrator verify --deep" does both. The table of proofs shows how each copy was proven when it was made.'
         )
     return said
 
@@ -180,11 +180,11 @@ def _from_checks(checks: Sequence[CheckLine], *, deep: bool) -> list[str]:
 def _from_entry(detail: Any) -> list[str]:
     said = []
     if "result" not in detail:
-        said.append("The verification was made by an older version of migrator, whose log says less.")
+        said.append("The verification was made by an older version of migrator, whose log has fewer numbers.")
     if detail.get("superseded"):
         said.append("A newer plan was carried out at the target: verify that one.")
     if detail.get("left_behind"):
-        said.append(f"Changes that came after planning were left behind in the old buckets: {detail['left_behind']}.")
+        said.append(f"Changes after planning were left behind in the old buckets: {detail['left_behind']}.")
     if detail.get("unregistered"):
         count = counted(detail["unregistered"], "table")
         said.append(f"{count} at the target in no catalog, so no engine reads them by a name until you register them.")
@@ -196,8 +196,8 @@ def _from_copies(proofs: Sequence[Proven]) -> list[str]:
 
 
 def _from_journal(facts: ReportFacts) -> list[str]:
-    """The journal is not part of the log's chain: it must not name more proofs than the runs that the log tells of.
-    Nothing can be said if a run was interrupted: the log has no numbers of it."""
+    """The journal is not part of the log's chain: it must not name more proofs than the runs in the log. This cannot be
+    checked if a run was interrupted, because the log then lacks its numbers."""
     events = [entry.event for entry in facts.log.entries]
     if events.count(STARTED) > events.count(COPIED):
         return []
@@ -214,7 +214,7 @@ def _from_journal(facts: ReportFacts) -> list[str]:
 
 
 def _failed_later(entries: Sequence[Entry], verified: Entry) -> list[str]:
-    """A later verification that could not be carried out. The last of them is named."""
+    """The exception for a later verification that could not be carried out; names the last one."""
     failed = [entry for entry in entries if entry.event == VERIFY_FAILED and entry.number > verified.number]
     return [
         f"A later verification, {moment(entry.at)} UTC, could not be carried out: {entry.detail.get('reason', '')}"
@@ -225,7 +225,7 @@ def _failed_later(entries: Sequence[Entry], verified: Entry) -> list[str]:
 def _from_log(facts: ReportFacts) -> list[str]:
     log, said = facts.log, []
     if log.changed:
-        said.append(f"The log of the plan was changed: {log.changed}. Nothing that it says is proven.")
+        said.append(f"The log of the plan was changed: {log.changed}. So nothing in it proves anything.")
     if log.not_checked:
         said.append(f"The log was not compared with the target's record: {log.not_checked}")
     if facts.status.superseded_by:
@@ -233,7 +233,7 @@ def _from_log(facts: ReportFacts) -> list[str]:
     if facts.not_asked:
         said.append("The target was not asked whether the log is complete, and whether a newer plan was carried out.")
     if facts.status.not_checked:
-        said.append(f"It could not be found out {facts.status.not_checked}")
+        said.append(f"Not checked: {facts.status.not_checked}")
     return said
 
 
@@ -247,6 +247,6 @@ def _verdict(
     cut_over = detail.get("cut_over", any(entry.event == CUTOVER_DONE for entry in facts.log.entries))
     if not cut_over:
         return EARLY
-    deep_hint = 0 if detail.get("deep") else 1  # what a usual verification leaves to --deep is no exception
+    deep_hint = 0 if detail.get("deep") else 1  # checks that only --deep does are no exception
     proven = detail.get("result") == SAME and len(exceptions) == deep_hint
     return PROVEN if proven else PARTLY

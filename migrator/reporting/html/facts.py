@@ -1,4 +1,4 @@
-"""What a report is made of, read from the plan file."""
+"""The facts for a report, read from the plan file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from migrator.reporting.description import PlanDescription
 from migrator.reporting.log import PlanLog
 
 REWRITTEN, WAITING = "rewritten", "waiting"
-"""Beside the names of proofs: files that were rewritten, and what the journal does not know to be at the target."""
+"""Used like the names of proofs: for files that were rewritten, and for objects that are not at the target according to
+the journal."""
 
 _COPIED = (
     "SELECT d.proof, count(*), total(o.size) FROM objects o JOIN done d ON d.object_id = o.id"
@@ -36,8 +37,8 @@ class Proven:
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """A plan, how far it has come, its log, and what proves its copies. ``made``: when this was read. ``not_asked``:
-    the target was not asked whether the log is complete, and whether a newer plan was carried out."""
+    """A plan, its status, its log, and the proofs of its copies. ``made``: when this was read. ``not_asked``: the
+    target was not asked whether the log is complete, and whether a newer plan was carried out."""
 
     plan: PlanDescription
     status: StatusSummary
@@ -56,14 +57,14 @@ def read_facts(plan: PlanFile, status: StatusSummary, found: PlanLog, *, asked: 
 
 
 def _proofs(plan: PlanFile) -> list[Proven]:
-    """Every object that is at the target, or will be, by what proves it; kinds without objects are left out."""
+    """Every object that is at the target, or will be, by its proof; proofs without objects are left out."""
     kinds: dict[str, tuple[int, int]] = dict.fromkeys((*PROOFS, "same", REWRITTEN, WAITING), (0, 0))
 
     def add(kind: str, objects: int, size: float) -> None:
         kinds[kind] = kinds[kind][0] + objects, kinds[kind][1] + int(size)
 
     for proof, count, size in plan.db.execute(_COPIED, (REWRITE,)):
-        add(proof if proof in PROOFS else NONE, count, size)  # one that this version does not know proves nothing
+        add(proof if proof in PROOFS else NONE, count, size)  # an unknown proof proves nothing
     rewritten = f"action = '{REWRITE}' AND role NOT IN ('{ROLE_LOCAL}', '{ROLE_VERSION_HINT}') AND {_DONE}"
     add(MD5, *count_objects(plan.db, f"action = '{REWRITE}' AND role = '{ROLE_LOCAL}' AND {_DONE}"))
     add(REWRITTEN, *count_objects(plan.db, rewritten))

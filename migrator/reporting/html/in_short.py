@@ -1,4 +1,4 @@
-"""What the first part of a report says: the state of a plan, what happens and what does not, what to do next. Pure."""
+"""The first part of a report: the state of a plan, what happens and what does not, what to do next. Pure."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Badge:
 
 
 VERDICTS = {
-    certificates.PROVEN: ("Verified: everything that was compared is as it must be.", "good"),
+    certificates.PROVEN: ("Verified: everything that was compared is as expected.", "good"),
     certificates.PARTLY: (
-        "Verified without a difference, but not everything is proven. See below what is not.",
+        "Verified without a difference, but not everything is proven. What is not proven is listed below.",
         "wait",
     ),
     certificates.FAILED: ("Not proven: something differs, or could not be read.", "bad"),
     certificates.OUTDATED: (
-        "Outdated: the plan was carried on after this verification. Verify again: what is below was true before.",
+        "Outdated: the plan was continued after this verification. Verify again: the results below are older.",
         "wait",
     ),
     certificates.EARLY: ("Verified before the cutover: the tables are still read from the old buckets.", "wait"),
     certificates.NEVER: ("Not verified yet: nothing is certified.", "wait"),
 }
-"""Verdict → what it says, and its tone."""
+"""Verdict → its text and its tone."""
 _PHASES = {
     "planned": Badge("Planned, nothing changed yet", "wait"),
     "copying": Badge("Copying has begun", "wait"),
@@ -54,7 +54,7 @@ _PHASES = {
 
 
 def badge_of(plan: PlanDescription, certificate: Certificate) -> Badge:
-    """Blocked and failed come first: nobody may take such a plan for a good one."""
+    """Blocked and failed come first, so that such a plan is never shown as good."""
     if plan["blocked"] and plan["phase"] in ("blocked", "planned"):
         return Badge("Blocked: see the findings", "bad")
     if certificate.verdict == certificates.FAILED:
@@ -83,8 +83,9 @@ def summary_of(plan: PlanDescription) -> list[str]:
         "and table names stay as they are.",
         f"Then {_pointers_of(plan)} {change} from the old metadata file to the new one. This is the cutover. Writers "
         f"{must} stop from the last copy until it {is_} verified; readers notice only the change.",
-        "The old buckets are only read, and nothing is deleted, so there is a way back: “migrator rollback” points "
-        "everything to the old place again. “migrator retire” deletes the old objects, days later, if you ask for it.",
+        "The old buckets are only read, and nothing is deleted, so the cutover can be undone: “migrator rollback” "
+        "points everything to the old place again. “migrator retire” deletes the old objects, days later, if you ask "
+        "for it.",
         *(
             [f"{counted(later['tables'], 'table')} and {counted(later['objects'], 'object')} stay for a later wave."]
             if later
@@ -132,7 +133,7 @@ def next_moves(plan: PlanDescription, certificate: Certificate) -> list[tuple[st
     if phase in ROLLING_BACK:
         return [("Finish the rollback: tables may be on both sides.", f"migrator rollback {name}")]
     if phase == "rolled back":
-        return [("To begin anew, make a new plan.", "migrator plan")]
+        return [("To start again, make a new plan.", "migrator plan")]
     moves = [("Read the findings, and what you must change outside the lake.", "")]
     if phase == "planned":
         moves.append(
@@ -142,21 +143,23 @@ def next_moves(plan: PlanDescription, certificate: Certificate) -> list[tuple[st
         stop += "afterwards, with the new settings (see “What you change outside the lake”)."
         moves.append((stop, f"migrator migrate {name}"))
     else:
-        moves.append(("Continue: what is done is not done again.", f"migrator migrate {name}"))
+        moves.append(("Continue: finished work is not repeated.", f"migrator migrate {name}"))
     return moves
 
 
 def _after_cutover(plan: PlanDescription, certificate: Certificate, name: str) -> list[tuple[str, str]]:
     moves = []
     if certificate.verdict == certificates.FAILED:
-        moves.append(("Verify again; if it still differs, go back or repair.", f"migrator verify {name}"))
+        moves.append(("Verify again; if it still differs, undo the cutover or repair.", f"migrator verify {name}"))
         moves.append(("Move what engines have committed with old paths.", f"migrator repair {name}"))
         moves.append(("Or undo the cutover.", f"migrator rollback {name}"))
         return moves
     moves.append(("Change what is outside the lake, see below, and restart running engines.", ""))
     moves.append(("Verify again at any time, also with every row and byte.", f"migrator verify --deep {name}"))
     if plan["phase"] not in ("retiring", "retired"):
-        back = "If something is wrong: go back. What was committed since is named, and lost only if you say so."
+        back = (
+            "If something is wrong, undo the cutover. Commits since then are listed, and lost only if you choose that."
+        )
         moves.append((back, f"migrator rollback {name}"))
         last = "Days later, when every table is in a catalog and nothing uses the old paths: delete the old objects."
         moves.append((last, f"migrator retire {name}"))

@@ -1,4 +1,4 @@
-"""Writes a report to a file, in place of an older report only."""
+"""Writes a report to a file; replaces only an older report."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from migrator.reporting.html.page import MARKER
 
 
 def report_path(plan: Path) -> Path:
-    """Where the report of a plan goes: beside it, as ``.html``."""
+    """The path of a plan's report: that of the plan with the suffix ``.html``."""
     return plan.with_suffix(".html")
 
 
 def write_page(page: str, path: Path) -> None:
-    """Write the report at once, so that nobody ever reads half of it. Raises ConfigError if the file is something else
-    than an older report, or cannot be written."""
+    """Write the report atomically. Raises ConfigError if the file exists and is no report, or cannot be written."""
     another = "Choose another name with -o."
     try:
         if path.exists() and not (path.is_file() and _is_report(path)):
-            raise ConfigError(f"{path} exists and is no report of migrator; it stays as it is.", next_move=another)
+            raise ConfigError(f"{path} exists and is not a report of migrator; it was not changed.", next_move=another)
         path.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         unfinished = Path(name)

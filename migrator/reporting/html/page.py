@@ -1,4 +1,4 @@
-"""The page: what each part of a report says, put into the template. Pure.
+"""The page: puts the parts of a report into the template. Pure.
 
 Keys and names are untrusted: the template escapes every text, and control characters are shown as escapes.
 """
@@ -39,7 +39,8 @@ from migrator.reporting.what_it_takes import named_estimates
 MARKER = "<!-- made by migrator report -->"
 """In the first line of every report, so that a new one may replace it."""
 ROWS, PLACES, EVENTS = 200, 20, 100
-"""At most so many rows of a table, places of a finding, and entries of the log; the page says what it leaves out."""
+"""At most this many rows of a table, places of a finding, and entries of the log; the page says how many it leaves
+out."""
 SEVERITIES = {
     "block": "Blocks the migration",
     "warn": "Warnings",
@@ -75,12 +76,12 @@ def html_report(facts: ReportFacts) -> str:
 
 
 def _hash(style: str) -> str:
-    """For the page's Content-Security-Policy: no other style is applied."""
+    """The hash of the style, for the page's Content-Security-Policy: browsers apply no other style."""
     return "sha256-" + b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 def _view(facts: ReportFacts) -> dict[str, Any]:
-    """What the template shows."""
+    """The values for the template."""
     plan = facts.plan
     certificate = certificate_of(facts)
     made = [
@@ -119,7 +120,7 @@ def _view(facts: ReportFacts) -> dict[str, Any]:
 
 
 def _progress(facts: ReportFacts) -> list[tuple[str, int, int, str]]:
-    """(what, done, of how many, text); empty before anything was done."""
+    """(what, number done, total, text); empty before anything was done."""
     status = facts.status
     if not any(entry.event == "started" for entry in facts.log.entries):
         return []

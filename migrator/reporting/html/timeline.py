@@ -1,4 +1,4 @@
-"""What a plan's log says of each step: when it began, and how long it took. Pure."""
+"""Reads from a plan's log when each step began, and how long it took. Pure."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Step:
 
 
 def steps_of(entries: Sequence[Entry]) -> list[Step]:
-    """The steps that were finished, in the order of their ends. One that was interrupted has no end, so it is left out;
-    a later run of it has its own."""
+    """The steps that were finished, in the order of their ends. An interrupted step has no end, so it is left out; the
+    run that finished it is included."""
     begun: dict[str, datetime] = {}
     steps = []
     for entry in entries:
@@ -62,7 +62,7 @@ def steps_of(entries: Sequence[Entry]) -> list[Step]:
         if entry.event in _STEPS:
             name, before = _STEPS[entry.event]
             steps += [Step(name, begun.pop(event), at) for event in before if event in begun]
-        if entry.event != FENCE_SET or FENCE_SET not in begun:  # one for each bucket: the first counts
+        if entry.event != FENCE_SET or FENCE_SET not in begun:  # there is one for each bucket: use the first
             begun[entry.event] = at
     return steps
 

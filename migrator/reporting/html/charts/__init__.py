@@ -1,7 +1,6 @@
 """The pictures of a report, as Vega and Vega-Lite specifications. Pure: data in, dictionaries out.
 
-What a picture shows stands beside it as a table, too. Large lakes are cut to what can be read, and the rest is summed
-up.
+Each picture is also shown as a table. For large lakes only the largest parts are drawn, and the rest is summed up.
 """
 
 from migrator.reporting.html.charts.common import Chart, table_bytes

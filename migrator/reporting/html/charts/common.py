@@ -1,4 +1,4 @@
-"""What all pictures share. Colours are variables of the page's style sheet: one picture serves light and dark."""
+"""Functions that all pictures share. Colours are variables of the page's style sheet, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONFIG = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture: its title, what it says in a sentence, its specification, and the same as a table."""
+    """A picture: its title, its meaning in a sentence, its specification, and the same data as a table."""
 
     name: str
     title: str
@@ -64,7 +64,7 @@ def table_bytes(table: TableDescription) -> int:
 
 
 def text_mark(data: str, **channels: Any) -> Spec:
-    """A text in a Vega picture. Screen readers skip it: the shape beside it has a description."""
+    """A text in a Vega picture. Screen readers skip it: the shape next to it has a description."""
     fixed = {"fontSize": 12, "font": FONT, "fill": INK, "aria": False}
     return {
         "type": "text",

@@ -9,7 +9,7 @@ from migrator.reporting.html.charts.common import COLOURS, VEGA, WIDTH, Chart, S
 from migrator.reporting.rendering import printable, size
 
 FLOWS = 12
-"""At most so many; the others are drawn as one."""
+"""At most this many; the others are drawn as one."""
 SIDE, ROOM = 250, 22
 """In pixels: the labels on each side, and the height of one label."""
 LEFT, RIGHT, MIDDLE = SIDE, WIDTH - SIDE, WIDTH // 2

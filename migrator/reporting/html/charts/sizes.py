@@ -10,7 +10,7 @@ from migrator.reporting.html.charts.common import COLOURS, VEGA, WIDTH, Chart, S
 from migrator.reporting.rendering import printable, size
 
 LAYERS, TABLES = 12, 60
-"""At most so many; what is left out of a layer is part of :data:`REST`."""
+"""At most this many; other tables of a layer are part of :data:`REST`."""
 HEIGHT = 380
 REST = "everything else"
 _PLACE = {"x": {"field": "x0"}, "x2": {"field": "x1"}, "y": {"field": "y0"}, "y2": {"field": "y1"}}

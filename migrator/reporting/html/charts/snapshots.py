@@ -9,7 +9,7 @@ from migrator.reporting.description import PlanDescription
 from migrator.reporting.html.charts.common import COLOURS, CONFIG, VEGA_LITE, WIDTH, Chart, Spec
 
 BARS = 60
-"""At most so many."""
+"""At most this many."""
 
 
 def snapshot_chart(plan: PlanDescription) -> Chart | None:
@@ -18,7 +18,7 @@ def snapshot_chart(plan: PlanDescription) -> Chart | None:
     for table in plan["tables"]:
         days.update({date.fromisoformat(day): count for day, count in table["snapshot_days"].items()})
     if len(days) < 2:
-        return None  # one bar says nothing about time
+        return None  # one bar shows no change over time
     first, last = min(days), max(days)
     step = max(1, -(-((last - first).days + 1) // BARS))
     bars: Counter[date] = Counter()

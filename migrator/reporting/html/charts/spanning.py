@@ -10,7 +10,7 @@ from migrator.reporting.html.charts.common import COLOURS, CONFIG, INK, VEGA_LIT
 from migrator.reporting.rendering import printable, size
 
 TABLES, BUCKETS = 25, 8
-"""At most so many are drawn, those with the most bytes."""
+"""At most this many are drawn, those with the most bytes."""
 NOT_IN_S3 = "(not in S3)"
 
 

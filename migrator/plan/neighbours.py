@@ -30,14 +30,14 @@ def find_buckets(plan: PlanFile, store: Store, layout: Layout) -> None:
         return
     beside = [name for name in names if name not in layout.buckets and name != layout.target_bucket]
     for name, count in first_of(beside, EXAMPLES):
-        message = "is named by no rule: nothing of it is listed or moved"
+        message = "is named by no rule: none of its objects is listed or moved"
         move = f'If it is part of the lake, add a rule for it to [layout], such as "s3://{name}/" = "{name}/".'
         plan.add_finding(Finding.of("bucket-beside", f"s3://{name}/", message, move, count=count))
 
 
 def find_neighbours(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catalog]) -> None:
-    """Report what has tables in the old buckets and is not re-pointed: other catalogs in the given ones' databases, and
-    tables of the given ones that are no Iceberg tables or belong to others."""
+    """Report tables in the old buckets that are not re-pointed: those of other catalogs in the same databases, and
+    those of the given catalogs that are no Iceberg tables or belong to others."""
     given = {(catalog.describe(), name) for name, catalog in catalogs.items()}
     found: dict[tuple[str, str, str, str], list[str]] = {}
     counts: dict[tuple[str, str, str, str], int] = {}
@@ -60,14 +60,14 @@ def find_neighbours(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catal
             plan.add_finding(_other_tables(place, count, examples, reason))
             continue
         message = f"has {count} tables in the old buckets, such as {examples}"
-        message += ", and is not given: its pointers stay, and lead nowhere when the old buckets are dropped"
-        move = f"Name it, too: --catalog {name}, or [catalogs.{name}] in lake.toml."
+        message += ", and is not given: its pointers stay, and name missing files when the old buckets are deleted"
+        move = f"Give it, too: --catalog {name}, or [catalogs.{name}] in lake.toml."
         plan.add_finding(Finding.of("other-catalog", place, message, move, count=count))
 
 
 def _other_tables(place: str, count: int, examples: str, reason: str) -> Finding:
     message = f"names {count} places in the old buckets that are not changed, such as that of {examples} ({reason}): "
-    message += "they lead nowhere when the old buckets are dropped"
+    message += "they name missing files when the old buckets are deleted"
     move = "Change the locations of these tables and of their partitions yourself, or let their owner do it."
     return Finding.of("other-tables", place, message, move, count=count)
 
@@ -85,8 +85,8 @@ def find_merged_folders(plan: PlanFile, layout: Layout) -> None:
     pairs = [_Pair(plan, layout, *pair, tables) for pair in _sharing(plan, layout)]
     found = [merged for pair in pairs for merged in pair.merged()]
     for (folder, one, other), count in first_of(found, EXAMPLES):
-        message = f"gets the objects of {one} and of {other}: whoever reads the folder reads both"
-        move = "Give one of them a rule of its own in [layout], if they do not belong together."
+        message = f"gets the objects of {one} and of {other}: readers of the folder read both"
+        move = "Give one of them another target with a rule in [layout], if they do not belong together."
         place = f"s3://{layout.target_bucket}/{folder}/"
         plan.add_finding(Finding.of("merged-folders", place, message, move, count=count))
 
@@ -134,14 +134,14 @@ def _is_partition(name: str) -> bool:
 
 
 def _parents(folder: str) -> Iterator[str]:
-    """The folders that hold this one, the innermost first."""
+    """The folders that contain this one, the innermost first."""
     while folder := folder.rpartition("/")[0]:
         yield folder
 
 
 def _unpartitioned(folder: str) -> str:
-    """The folder that a reader names to read this one: all before its first partition. The first part always stays:
-    before it is the prefix that the rules share on purpose."""
+    """The folder that a reader names to read this one: the part before its first partition. The first name always
+    stays: the prefix before it is the one that the rules share on purpose."""
     parts = folder.split("/")
     ends = (number for number, part in enumerate(parts) if number and _is_partition(part))
     return "/".join(parts[: next(ends, len(parts))])
@@ -170,7 +170,7 @@ class _Pair:
     tables: frozenset[str]
 
     def merged(self) -> Iterator[tuple[str, str, str]]:
-        """(target folder, source folder, other source folder) of what merges below the shared prefix."""
+        """(target folder, source folder, other source folder) of the folders that merge below the shared prefix."""
         here, there = (_source(rule, self.shared) for rule in (self.few, self.many))
         self._note_folders(here)
         for folder, look in self.plan.db.execute("SELECT folder, look FROM looks ORDER BY folder"):
@@ -198,7 +198,7 @@ class _Pair:
             db.execute(note, (whole, _Look.BELOW))
             for parent in _parents(whole):
                 if f"{last}/".startswith(f"{parent}/"):
-                    break  # noted with the last folder, as are all above
+                    break  # noted with the last folder, like all folders above it
                 db.execute(note, (parent, _Look.DIRECT))
             last = whole
 
@@ -225,8 +225,8 @@ class _Pair:
         return next((place for place in (at, *_parents(at)) if place in self.tables), "")
 
     def _holds_objects(self, there: str, folder: str, look: _Look) -> bool:
-        """True if an object that the rule with more objects moves lies in this folder, where ``look`` looks. What is
-        of no interest is skipped."""
+        """True if an object that the rule with more objects moves lies in this folder, at the depth that ``look`` says.
+        Keys that cannot match are skipped."""
         base = _joined(there, folder)
         low, high = keys_under(base)
         query = f"SELECT key FROM objects WHERE bucket = ? AND key >= ? AND key < ? AND {MOVES} AND size > 0"

@@ -1,4 +1,4 @@
-"""Read delete files in a child process, since reading a damaged file can crash the process.
+"""Read delete files in a child process, because reading a damaged file can crash the process.
 
 Arrow's readers are C++: a damaged file can make them crash, run for ever, or use all memory. So ORC and Parquet files
 of deletes are read in a child process with a limit of memory and of time. If the child dies, the file is unreadable,
@@ -102,7 +102,7 @@ def serve_reader(parent: Channel) -> None:
 
 
 def _failure(request: tuple[str, str, bytes, str, tuple[Any, ...]], error: Exception) -> MigratorError:
-    """What to answer where reading raised ``error``."""
+    """The answer if reading raised ``error``."""
     place = request[3]
     if isinstance(error, MigratorError):
         return as_migrator_error(error)
@@ -121,7 +121,7 @@ def _used() -> int:
 
 
 def _limit(size: int) -> None:
-    """Let this process have no more than ``size`` bytes of address space, where the system knows such limits."""
+    """Limit the address space of this process to ``size`` bytes, if the system supports it."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 

@@ -1,4 +1,7 @@
-"""What a user may choose about copying. The command line imports this module, so it imports nothing."""
+"""When copies are compared with their sources, and the limit of failures.
+
+The command line imports this module, so it imports nothing.
+"""
 
 from __future__ import annotations
 
