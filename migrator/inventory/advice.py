@@ -6,6 +6,8 @@ in one plan.
 
 from __future__ import annotations
 
+import shlex
+
 from migrator.iceberg.metadata import table_folder
 from migrator.inventory.located import rule_text
 from migrator.inventory.tables import FoundTable
@@ -37,7 +39,7 @@ def leave(found: FoundTable, layout: Layout) -> str:
     if own is not None and own.bucket in layout.buckets and not _has_rule(layout, own.bucket, own.key):
         moves.append(f"{rule_text(own.uri, None)} in [layout] leaves its folder where it is")
     if found.catalog is not None:
-        moves.append(f"--leave {found.label} leaves the table and its pointer as they are")
+        moves.append(f"--leave {shlex.quote(found.label)} leaves the table and its pointer as they are")
     return f"Or leave it out: {', or '.join(moves)}." if moves else "Or leave it out with a layout rule = false."
 
 

@@ -4,6 +4,7 @@ to the same key of the target, by a rule of the layout (:class:`migrator.layout.
 from __future__ import annotations
 
 import json
+import shlex
 
 from migrator.inventory.listing import is_at_target
 from migrator.layout import Layout, Location
@@ -43,7 +44,8 @@ def ways(plan: PlanFile, layout: Layout, path: str, metadata: str, location: str
     move = "If the files were copied to an old bucket, write a rule for this path in [layout]"
     move += f": {rule}." if rule else "."
     if is_s3(metadata):
-        move += f" Or move the table by itself, with its new place for NEW: migrator relocate {metadata} --to NEW."
+        command = f"migrator relocate {shlex.quote(metadata)} --to NEW"
+        move += f" Or move the table by itself, with its new place for NEW: {command}."
     return move
 
 

@@ -5,6 +5,7 @@ None of their files is copied. A table that lives at the target must not need fi
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from migrator.findings import Finding
@@ -38,7 +39,8 @@ def _check_target(table: TableContext, uri: str, new: TableMetadata) -> None:
         move = (
             "Stop the writer that still uses old paths, and rewrite what it wrote. Or, if these files stayed when the "
         )
-        move += f"table moved: migrator relocate {uri} --to {new.location} --also OLD=NEW, and register the result."
+        command = f"migrator relocate {shlex.quote(uri)} --to {shlex.quote(new.location)} --also OLD=NEW"
+        move += f"table moved: {command}, and register the result."
         table.problems.add("half-moved", place, message, move)
 
 

@@ -4,6 +4,7 @@ of two sources that become one folder at the target."""
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -61,7 +62,7 @@ def find_neighbours(plan: PlanFile, layout: Layout, catalogs: Mapping[str, Catal
             continue
         message = f"has {count} tables in the old buckets, such as {examples}"
         message += ", and is not given: its pointers stay, and name missing files when the old buckets are deleted"
-        move = f"Give it, too: --catalog {name}, or [catalogs.{name}] in lake.toml."
+        move = f"Give it, too: --catalog {shlex.quote(name)}, or [catalogs.{name}] in lake.toml."
         plan.add_finding(Finding.of("other-catalog", place, message, move, count=count))
 
 

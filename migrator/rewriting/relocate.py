@@ -8,6 +8,7 @@ interruption, run it again.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -64,7 +65,8 @@ def relocate(
             f"{relocator.old_location}."
         )
         folder = error.path.rpartition("/")[0]
-        error.next_move = f"Give its new place with --also OLD=NEW, such as --also {folder}=NEW, or a shorter prefix."
+        also = f"--also {shlex.quote(folder)}=NEW"
+        error.next_move = f"Give its new place with --also OLD=NEW, such as {also}, or a shorter prefix."
         if not is_s3(error.path):
             error.next_move += " NEW is the place in S3 where these files lie."
         raise

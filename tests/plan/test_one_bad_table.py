@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,15 @@ def test_a_broken_table_of_a_catalog_blocks_and_both_ways_out_work(
     assert rules == {"s3://bronze/t/": False}
     assert not replan(lake, tmp_path, catalog, layout={**LAYOUT, **rules})["blocked"]
     assert not replan(lake, tmp_path, catalog, leave=("lake.db.t0",))["blocked"]
+
+
+def test_a_name_with_spaces_is_quoted_where_a_command_has_it(lake: Store, tmp_path: Path) -> None:
+    catalog = Named(live=make(lake, "s3a://warehouse/db/t").metadata_location, **{"my t": CURRENT})
+    described = replan(lake, tmp_path, catalog)
+    move = found(described, *blocks(described))["next_move"]
+    words = shlex.split(move[move.index("--leave ") :])
+    assert words[:3] == ["--leave", "lake.db.my t", "leaves"]
+    assert not replan(lake, tmp_path, catalog, leave=(words[1],))["blocked"]
 
 
 STALE = "metadata/00000-stale.metadata.json"
