@@ -34,7 +34,7 @@ from migrator.catalogs.databases import (
     same,
 )
 from migrator.catalogs.sql_entries import PROPERTIES, TABLES, SqlEntries
-from migrator.errors import PLAN_AGAIN, CatalogError, PlanBusy, PlanStale
+from migrator.errors import PLAN_AGAIN, CatalogError, MigratorError, PlanBusy, PlanStale
 
 MAX_LOCATION = 1000
 """The longest path, in characters. The columns are VARCHAR(1000): PostgreSQL rejects a longer path, SQLite stores it
@@ -237,17 +237,7 @@ class SqlCatalog:
         ignored the change, which a new plan would not help, and PlanStale for any other value."""
         if found == asked.new:
             return
-        if found == asked.expected:
-            raise CatalogError(
-                f"{what} is as expected, but the database did not change it. Nothing in catalog {self.name!r} was "
-                "changed.",
-                next_move="Look for a trigger or a rule of the database, then run the same command again.",
-            )
-        now = "is gone; the plan expects" if found is None else f"is {found!r} now; the plan expects"
-        raise PlanStale(
-            f"{what} {now} {asked.expected!r}. Nothing in catalog {self.name!r} was changed.",
-            next_move=PLAN_AGAIN,
-        )
+        raise _not_swapped(what, found, asked.expected, f"Nothing in catalog {self.name!r} was changed.")
 
     def _require_short(self, what: str, new: str) -> None:
         if len(new) > MAX_LOCATION:
@@ -315,3 +305,15 @@ def _neighbours(connection: sa.Connection, schema: str, which: sa.ColumnElement[
     columns = (c.catalog_name, c.table_namespace, c.table_name, c.metadata_location)
     query = sa.select(*columns).where(which, c.metadata_location.is_not(None))
     return [Neighbour(schema, *row) for row in connection.execute(query.order_by(c.catalog_name))]
+
+
+def _not_swapped(what: str, found: str | None, expected: str, end: str) -> MigratorError:
+    """The error for a row that was not changed: it is not as expected, or the database ignores the change. ``end``: the
+    last sentence of its message."""
+    if found == expected:
+        return CatalogError(
+            f"{what} is as expected, but the database did not change it. {end}",
+            next_move="Look for a trigger or a rule of the database, then run the same command again.",
+        )
+    now = "is gone" if found is None else f"is {found!r} now"
+    return PlanStale(f"{what} {now}; the plan expects {expected!r}. {end}", next_move=PLAN_AGAIN)

@@ -65,8 +65,8 @@ def relocate(
             f"{relocator.old_location}."
         )
         folder = error.path.rpartition("/")[0]
-        also = f"--also {shlex.quote(folder)}=NEW"
-        error.next_move = f"Give its new place with --also OLD=NEW, such as {also}, or a shorter prefix."
+        option = f"--also {shlex.quote(folder)}=NEW"
+        error.next_move = f"Give its new place with --also OLD=NEW, such as {option}, or a shorter prefix."
         if not is_s3(error.path):
             error.next_move += " NEW is the place in S3 where these files lie."
         raise
