@@ -21,6 +21,11 @@ EXIT_STALE = 4
 EXIT_PENDING = 5
 EXIT_INTERRUPTED = 130
 
+LIST_AGAIN = (
+    "Run the same command again. If this comes again, the server lists wrongly: that must be repaired first, and until "
+    "then nothing is changed."
+)
+"""The next move after a listing that has a key twice."""
 PLAN_AGAIN = 'Run "migrator plan" again.'
 """The next move if the lake has changed since planning."""
 

@@ -149,6 +149,8 @@ def _set_back(run: Run, table: PlannedTable, now: str) -> MigrationFailed:
         if run.journal.has(ROLLBACK_BEGUN):
             why = "a rollback of this plan has begun and has not ended"
             next_move = f"Finish it first: migrator rollback {shlex.quote(str(run.plan.path))}"
+        elif copy := run.guard.rolled_back_by_copy(run.journal):
+            why = f"a copy of this plan file was rolled back ({copy})"
     error = MigrationFailed(
         one_line(
             f"{table.identifier} is at {table.new_metadata} and {known}, but its catalog points to {now} now: {why}."

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from migrator.catalogs import CatalogTable
 from migrator.config import Settings
-from migrator.errors import ConfigError, MigratorError, StoreError, one_line
+from migrator.errors import LIST_AGAIN, ConfigError, MigratorError, StoreError, one_line
 from migrator.findings import INFO, WARN, Finding
 from migrator.inventory.listing import list_sources
 from migrator.inventory.metadata_cache import MetadataCache
@@ -68,7 +68,7 @@ def find_objects(
     places = source_places(layout)
     if not manifests:
         _list(plan, store, layout, places, progress)
-        _make_indexes(plan, "The server listed a key twice", "Plan again.")
+        _make_indexes(plan, "The server listed a key twice", LIST_AGAIN)
         return Sources(places)
     reported = {manifest.source for manifest in manifests}
     used = [_read(plan, store, layout, manifest, places, progress) for manifest in manifests]
@@ -81,7 +81,7 @@ def find_objects(
     try:
         _list(plan, store, layout, [*others, *folders], progress)
     except sqlite3.IntegrityError as error:  # pragma: no cover - a server that lists a key twice
-        raise MigratorError(f"The server listed a key twice ({error}).", next_move="Plan again.") from error
+        raise MigratorError(f"The server listed a key twice ({error}).", next_move=LIST_AGAIN) from error
     return Sources(others, used)
 
 

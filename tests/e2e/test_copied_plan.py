@@ -12,7 +12,7 @@ import pytest
 from e2e.small_lake import SmallLake
 from e2e.test_rollback import plan_of, sql_state
 from migrator import api
-from migrator.errors import PlanStale, RollbackRefused
+from migrator.errors import MigrationFailed, PlanStale, RollbackRefused
 
 
 @pytest.fixture
@@ -44,6 +44,8 @@ def test_a_copy_that_was_rolled_back_too(lake: SmallLake, copied: tuple[Path, Pa
     api.rollback_lake(copy)
     assert "rolled back" in (api.plan_status(last).copy_carried_out or "")  # its own log says that it is cut over
     assert api.plan_status(copy).copy_carried_out is None
+    with pytest.raises(MigrationFailed, match=r"a copy of this plan file was rolled back \(copy\.db"):
+        api.migrate_lake(last)
     assert api.rollback_lake(copy).nothing_to_do and api.rollback_lake(plan).nothing_to_do
 
 
