@@ -36,7 +36,11 @@ from migrator.plan.checks import (
     find_extras,
     find_missing_target,
 )
-from migrator.plan.diff import (
+from migrator.plan.file_marks import refuse_foreign, rewrite_stale_logs
+from migrator.plan.header import plan_header
+from migrator.plan.local_files import compare_local_files
+from migrator.plan.neighbours import find_buckets, find_merged_folders, find_neighbours
+from migrator.plan.object_actions import (
     compare_contents,
     compare_listings,
     note_target,
@@ -44,10 +48,6 @@ from migrator.plan.diff import (
     recognize_copies,
     skip_doubled_markers,
 )
-from migrator.plan.file_marks import refuse_foreign, rewrite_stale_logs
-from migrator.plan.header import plan_header
-from migrator.plan.local_files import compare_local_files
-from migrator.plan.neighbours import find_buckets, find_merged_folders, find_neighbours
 from migrator.plan.preflight import preflight
 from migrator.plan.probe import measure_speed
 from migrator.plan.scripts import plan_scripts

@@ -11,7 +11,7 @@ from migrator.findings import BLOCK, EXAMPLES, WARN, Finding, counted, first_of
 from migrator.inventory.local_files import LocalFolder, local_folders, misspelled_rules, read_folder, sha256
 from migrator.layout import Layout
 from migrator.plan.carriers import WHOLE, must_not_be_named
-from migrator.plan.diff import AMBIGUOUS
+from migrator.plan.object_actions import AMBIGUOUS
 from migrator.planfile.connecting import insert_rows
 from migrator.planfile.file import PlanFile
 from migrator.planfile.rows import CONFLICT, COPY, LOCAL, OVERWRITE, REWRITE, ROLE_LOCAL, SAME
