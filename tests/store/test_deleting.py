@@ -50,7 +50,7 @@ def test_only_what_is_confirmed_counts(
 
 @pytest.mark.parametrize("part", ["Deleted", "Errors"])
 def test_an_answer_about_what_nobody_asked_for(mock_store: Store, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
-    with pytest.raises(MigratorError, match="nobody asked for"):
+    with pytest.raises(MigratorError, match="which was not requested"):
         answered(mock_store, monkeypatch, {part: [{"Key": "other", "Code": "x"}]})
 
 

@@ -55,7 +55,7 @@ def public_methods() -> dict[str, Any]:
     return {name: m for name, m in named if inspect.isfunction(m) and not m.__name__.startswith("_")}
 
 
-OF_BOTH_SERVERS = {"met", "give_up", "list_all", "endpoint"}
+OF_BOTH_SERVERS = {"wait_from_first_request", "give_up", "list_all", "endpoint"}
 """Methods without a bucket, which TwoServers defines itself, or (``bucket_names``) which are for the old buckets."""
 BY_OTHER_METHODS = {"size", "same_content", "same_as_source"}
 """They call other methods of Store only."""
