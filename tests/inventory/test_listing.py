@@ -53,7 +53,7 @@ def test_two_tables_are_apart(db: sqlite3.Connection) -> None:
 def test_a_key_that_is_listed_twice(db: sqlite3.Connection) -> None:
     listing = Listing(db)
     listing.add([stored("a")])
-    with pytest.raises(MigratorError, match="listed a key twice.*the server lists wrongly"):
+    with pytest.raises(MigratorError, match=r"listed a key twice.*the server lists wrongly"):
         listing.add([stored("a")])
 
 
