@@ -132,8 +132,7 @@ def read_manifest(source: Source, place: str) -> Iterator[Entry]:
     targets = (_STATUS, _CONTENT, _PATH, _FORMAT, _SIZE, _RECORDS, _REFERENCED, _KEY)
     for status, content, path, file_format, size, records, referenced, key in Container(source, place).values(targets):
         if status not in _STATUSES or (content or DATA) not in _CONTENTS or None in (path, file_format, size, records):
-            _one_of(_STATUSES, _not_null(status, _STATUS, place), _STATUS, place)
-            _one_of(_CONTENTS, content or DATA, _CONTENT, place)
+            _check(status, content or DATA, place)
             for target, value in ((_PATH, path), (_FORMAT, file_format), (_SIZE, size), (_RECORDS, records)):
                 _not_null(value, target, place)
         encrypted = key is not None
@@ -167,13 +166,16 @@ def rewrite_manifest(
     """
 
     def edit(record: Record) -> None:
-        live = _status(record, place) != DELETED
-        path = _required(record, _PATH, place)
+        status, content, path = record.get(_STATUS), record.get(_CONTENT) or DATA, record.get(_PATH)
+        if status not in _STATUSES or content not in _CONTENTS or path is None:
+            _check(status, content, place)
+            _not_null(path, _PATH, place)
+        live = status != DELETED
         _map_path(record, _PATH, path, mapping, live, place)
         referenced = record.get(_REFERENCED)
         if referenced is not None:
             _map_path(record, _REFERENCED, referenced, mapping, live, place)
-        if _content(record, place) != POSITION_DELETES:
+        if content != POSITION_DELETES:
             return
         measured = delete_file(path)
         if measured is not None:
@@ -249,9 +251,7 @@ def _one_of(known: tuple[int, ...], value: int, target: Target, place: str) -> i
     return value
 
 
-def _status(record: Record, place: str) -> int:
-    return _one_of(_STATUSES, _required(record, _STATUS, place), _STATUS, place)
-
-
-def _content(record: Record, place: str) -> int:
-    return _one_of(_CONTENTS, record.get(_CONTENT) or DATA, _CONTENT, place)
+def _check(status: int | None, content: int, place: str) -> None:
+    """Raise Unreadable for an unknown status or content of an entry."""
+    _one_of(_STATUSES, _not_null(status, _STATUS, place), _STATUS, place)
+    _one_of(_CONTENTS, content, _CONTENT, place)

@@ -65,9 +65,12 @@ class Recorded:
 
     def covers(self, path: str) -> bool:
         """True if ``path``, which is :func:`spelled`, is the prefix or lies under it, on a ``/`` boundary."""
+        if not path.startswith(self.prefix):
+            return False
+        end = len(self.prefix)
         if self.prefix.endswith(":"):  # file:/// as a whole, but not file://host/
-            return path.startswith(f"{self.prefix}///")
-        return path.startswith(self.prefix) and path[len(self.prefix) : len(self.prefix) + 1] in ("", "/")
+            return path.startswith("///", end)
+        return len(path) == end or path.startswith("/", end)
 
     def move(self, path: str) -> str | None:
         """The target key of a path that this rule covers."""

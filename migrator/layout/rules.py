@@ -166,6 +166,10 @@ class Layout:
         A URI that already lies in the target bucket maps to itself, so mapping twice has the same result as mapping
         once. ``s3a://bucket`` and ``s3a://bucket/`` are both mapped, without or with the trailing slash as before.
         """
+        return self._moved(uri, None)
+
+    def _moved(self, uri: str, left: str | None) -> str | None:
+        """See :meth:`map_uri`. ``left``: what is returned for an S3 URI that a rule leaves where it is."""
         # Called for every path of every manifest: this splits the URI as Location.parse does, but faster.
         scheme, _, rest = uri.partition("://")
         bucket, _, old = rest.partition("/")
@@ -173,9 +177,10 @@ class Layout:
             return self._map_recorded(uri)
         if bucket == self.target_bucket:
             return uri
-        key = self.map_key(bucket, old)
-        if key is None:
-            return None
+        rule = self.rule_for(bucket, old)
+        if rule is None or rule.target is None:
+            return None if rule is None else left
+        key = rule.move(old) or ""
         if not old and uri.endswith("/") and key:
             key += "/"
         return f"{scheme}://{self.target_bucket}" + (f"/{key}" if key or uri.endswith("/") else "")
@@ -188,7 +193,7 @@ class Layout:
 
     def new_path(self, uri: str) -> str | None:
         """The path of this file in a moved table: as :meth:`map_uri`, but a path that :meth:`stays` is not changed."""
-        return uri if self.stays(uri) else self.map_uri(uri)
+        return self._moved(uri, uri)
 
     def _map_recorded(self, path: str) -> str | None:
         rule = self.recorded_rule(path)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from migrator.layout import Location
-from migrator.layout.recorded import Recorded, is_s3, spelled
+from migrator.layout.recorded import S3_SCHEMES, Recorded, spelled
 
 ASIDE = "relocated"
 """If a table is relocated to the place where its files already are, the rewritten files go to this folder."""
@@ -32,8 +32,11 @@ class Moves:
         return cls(tuple(sorted(rules, key=lambda rule: -len(rule.prefix))))
 
     def __call__(self, path: str) -> str | None:
-        whole = spelled(path)
-        scheme = path.partition("://")[0] if is_s3(path) else ""
+        # Called for every path of every manifest, and most of them begin with s3://.
+        scheme, separator, _ = path.partition("://")
+        if not separator or scheme not in S3_SCHEMES:
+            scheme = ""
+        whole = path if scheme == "s3" else spelled(path)
         for rule in self.rules:
             if rule.covers(whole):
                 inside = Recorded(rule.prefix, f"{rule.target}/{ASIDE}") if path in self.aside else rule
