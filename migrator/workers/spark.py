@@ -36,6 +36,7 @@ GATEWAY = "PYSPARK_GATEWAY_PORT"
 """Is set if spark-submit has started this process."""
 SUBMITTED = {GATEWAY, "PYSPARK_SUBMIT_ARGS"}
 """One of these is set if the Spark master is configured elsewhere."""
+_OR_LOCAL = "Or let this machine do the work: --engine local."
 QUIET = {"spark.ui.showConsoleProgress": "false"}
 """Settings of an application that migrator starts, unless the user sets them."""
 
@@ -156,12 +157,15 @@ def _pool(context: Context, parallel: int, setup: bytes) -> Iterator[SparkPool]:
 def _check_installed() -> None:
     """Raises ConfigError if PySpark or Java is missing."""
     if importlib.util.find_spec("pyspark") is None:
-        raise ConfigError("--engine spark needs PySpark.", next_move="Run: pip install 'lake-migrator[spark]'")
+        raise ConfigError(
+            "--engine spark needs PySpark.", next_move=f"Run: pip install 'lake-migrator[spark]'. {_OR_LOCAL}"
+        )
     home = os.environ.get("JAVA_HOME")
     # With spark-submit there is a JVM already.
     if GATEWAY not in os.environ and not (home or shutil.which("java")):
         raise ConfigError(
-            "--engine spark needs Java, which was not found.", next_move="Install Java 17, or set JAVA_HOME."
+            "--engine spark needs Java, which was not found.",
+            next_move=f"Install Java 17, or set JAVA_HOME. {_OR_LOCAL}",
         )
 
 
@@ -172,7 +176,7 @@ def _start(settings: EngineSettings) -> Context:
     if not (settings.master or SUBMITTED & os.environ.keys()):  # otherwise Spark would run on this machine only
         raise ConfigError(
             "--engine spark: no Spark master is set.",
-            next_move='Give lake.toml [engine] master, such as "spark://host:7077", or use spark-submit.',
+            next_move='Give lake.toml [engine] master, such as "spark://host:7077", or use spark-submit. ' + _OR_LOCAL,
         )
     in_main = threading.current_thread() is threading.main_thread()
     ctrl_c = signal.getsignal(signal.SIGINT)
