@@ -201,7 +201,7 @@ def _carry_out(run: Retiring, verification: Verification, held: Lease) -> Retire
     if options.remove_old_entries and entries:
         remove_old_entries(entries)
         run.journal.event(OLD_ENTRIES_REMOVED, entries=[str(entry) for entry in entries])
-    with _begun_told():
+    with _errors_say_it_began():
         buckets = delete(plan, run.store, run.progress, held.check)
         if resumed:
             for bucket in buckets:
@@ -222,7 +222,7 @@ def _carry_out(run: Retiring, verification: Verification, held: Lease) -> Retire
 
 
 @contextmanager
-def _begun_told() -> Iterator[None]:
+def _errors_say_it_began() -> Iterator[None]:
     """An error says that objects may be deleted already, and that the same command goes on: also the request that got
     no answer may have deleted some."""
     try:
