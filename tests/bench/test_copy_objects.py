@@ -1,4 +1,4 @@
-"""The bench that docs/performance.md quotes measures what it says, and fails if somebody does not do his work."""
+"""The script that docs/performance.md names measures what it says, and fails if a program does not copy everything."""
 
 from __future__ import annotations
 
