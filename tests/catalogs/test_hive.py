@@ -452,7 +452,7 @@ def make_plain(place: Place, name: str, *days: str, location: str = "", **parame
 
 
 def changes(catalog: Catalog, namespace: str) -> list[NamespaceRepoint]:
-    """What a plan would change of a table that is not Iceberg's."""
+    """What a plan would change in a table that is not Iceberg's."""
     return [
         NamespaceRepoint(n, key, value, value.replace(f"s3://{OLD}/", f"s3://{NEW}/"))
         for n, key, value in catalog.namespace_properties()

@@ -25,7 +25,7 @@ READER: WarehouseReader = NoReader()
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty place for .pyiceberg.yaml, and none elsewhere."""
+    """A folder for .pyiceberg.yaml, which is empty. There is no other such file."""
     for variable in ("PYICEBERG_HOME", "HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.chdir(tmp_path)

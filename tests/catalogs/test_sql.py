@@ -1,4 +1,4 @@
-"""SQL catalogs, on SQLite and on PostgreSQL. pyiceberg's own SqlCatalog writes before and reads after."""
+"""SQL catalogs, on SQLite and on PostgreSQL. pyiceberg's own SqlCatalog writes before a swap and reads after it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def opened(uri: str, name: str = "lake") -> Iterator[SqlCatalog]:
 
 @pytest.fixture
 def lake(database: str, tmp_path: Path) -> str:
-    """Two real tables in a nested namespace with a location, and one of another catalog beside them."""
+    """Two real tables in a nested namespace with a location, and a table of another catalog in the same database."""
     with pyiceberg(database, tmp_path / "old") as catalog:
         catalog.create_namespace("sales", {"location": f"file://{tmp_path}/old/sales"})
         catalog.create_namespace("sales.eu", {"owner": "me"})
@@ -92,7 +92,7 @@ def lake(database: str, tmp_path: Path) -> str:
 
 
 def moved(table: CatalogTable, tmp_path: Path) -> Repoint:
-    """Copy the table's metadata to a new place, as the executor does, and say where it is now."""
+    """Copy the table's metadata to a new place, as a migration does, and return the new location."""
     new = table.metadata_location.replace("/old/", "/new/")
     text = Path(table.metadata_location.removeprefix("file://")).read_text()
     file = Path(new.removeprefix("file://"))
@@ -171,7 +171,7 @@ def test_tells_views_from_tables_and_leaves_out_what_has_no_location(lake: str) 
         assert kinds == {"orders": "table", "customers": "table", "a_view": "view", "b_untyped": "table"}
         assert catalog.current("sales", "a_view") == "s3://a/v.json"
         assert catalog.current("sales", "c_empty") is None
-        # A catalog of another make may read it all the same, so that somebody must know that it stays.
+        # Another implementation of the catalog may read it, so the user must know that it stays.
         (alien,) = [n for n in catalog.neighbours() if n.catalog == "lake" and not n.schema]
         assert (alien.name, alien.metadata_location, "'INDEX'" in alien.reason) == ("d_alien", "s3://a/x", True)
 
