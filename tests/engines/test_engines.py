@@ -1,4 +1,5 @@
-"""Spark, pyiceberg and DuckDB as judges: every table that Spark wrote reads as before, with the old buckets gone."""
+"""Spark, pyiceberg and DuckDB read every table that Spark wrote with the same rows as before, without the old
+buckets."""
 
 from __future__ import annotations
 
@@ -54,8 +55,8 @@ def test_a_view_reads_as_before(world: World) -> None:
 
 
 def named_files(world: World, name: str) -> dict[str, int | None]:
-    """Every path that the table's metadata tables name → its size as they record it, where they do. A file
-    that a snapshot has removed may be gone, and has none.
+    """Every path that the table's metadata tables name → the size that they record, or None. A file that a snapshot has
+    removed may be gone, and has no size.
     """
     queries = [
         "SELECT data_file.file_path, if(status < 2, data_file.file_size_in_bytes, NULL) FROM {}.all_entries",
@@ -85,7 +86,8 @@ def test_spark_sees_new_places_and_right_sizes_only(world: World, name: str) -> 
 
 
 def test_a_stale_length_loses_rows(world: World) -> None:
-    """The counter-check: a wrong length in a list makes this Spark, with its cache, answer wrongly without a word."""
+    """The opposite check: with a wrong length in a list, this Spark, with its cache, returns wrong rows without an
+    error."""
     name = "iceberg.db.stale"
     table = lake.Builder(world.spark, world.client, None, name)
     table.create()
@@ -182,7 +184,8 @@ WRITTEN = [
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_spark_goes_on(world: World, name: str) -> None:
-    """Rows come, rows go, deletes apply, files are compacted and old snapshots expired at the new place."""
+    """At the target, rows are inserted and deleted, deletes are applied, files are compacted and old snapshots
+    expired."""
     catalog, _, table = name.partition(".")
 
     def call(procedure: str, arguments: str) -> Any:
