@@ -1,4 +1,4 @@
-"""The folder structure of the mission, and what is said of a bucket that has it or has not."""
+"""The folder structure of the mission, and the findings for buckets with and without it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MISSION = (
     "warehouse/bronze.db/t/metadata/v1.metadata.json",
     "warehouse/gold.db/t/data/a.parquet",
 )
-"""The bucket as the mission draws it."""
+"""The bucket as the mission shows it."""
 
 
 def structure(

@@ -1,4 +1,4 @@
-"""Child processes: answers, errors, deaths, and a parent that is a plain script."""
+"""Child processes: answers, errors, child processes that end, and a parent that is a plain script."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from migrator.progress.json_lines import speak_json
 
 
 class Job:
-    """What the children make. ``by`` is the one argument."""
+    """The job of the child processes. ``by`` is its only argument."""
 
     def __init__(self, by: int) -> None:
         self.by = by
@@ -53,7 +53,7 @@ def test_every_item_is_answered_and_all_children_work() -> None:
 
 
 class Retrying:
-    """Tries something again as often as it is told to."""
+    """Retries something as often as the item says."""
 
     def __call__(self, times: int) -> int:
         RETRIES.add(times)
@@ -68,7 +68,7 @@ def test_what_children_try_again_is_counted_here() -> None:
 
 
 def unhappy(parent: Channel) -> None:
-    """A child that warns, logs, and dies of an error."""
+    """A child process that warns, logs, and ends with an error."""
     parent.receive()
     logging.getLogger("library").warning("from the child")
     raise KeyError("x")

@@ -1,4 +1,4 @@
-"""Copies by the workers of an engine: how batches are made, what a worker is given, and how it ends."""
+"""Copies by the workers of an engine: how batches are made, what a worker gets, and how it ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def setup_with(limits: Limits) -> Setup:
 
 @dataclass
 class FakeEngine:
-    """Copies nothing, and notes what it is asked for."""
+    """Copies nothing, and records what it is asked for."""
 
     at_once: int = 4
     fails: bool = False

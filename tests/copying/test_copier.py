@@ -21,7 +21,7 @@ from migrator.store.wire import Answer
 
 
 class Way:
-    """Stands for the copying itself; gives these outcomes, one a copy."""
+    """Replaces the copying itself: returns these outcomes, one for each copy."""
 
     def __init__(self, *outcomes: Copied | MigratorError) -> None:
         self.outcomes = list(outcomes)

@@ -1,4 +1,4 @@
-"""The child process that copies: how it ends, and what becomes of errors."""
+"""The child process that copies: how it ends, and how it reports errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_child_that_goes_away_is_reported_at_once(monkeypatch: pytest.MonkeyPa
     events: SimpleQueue[Event] = SimpleQueue()
     copying = CopyProcess(SETUP, events.put)
     last = until_end(events)[-1]
-    copying.copy([])  # nobody takes it, and that is no error
+    copying.copy([])  # no process reads it, and that is no error
     copying.join()
     assert isinstance(last.fault, MigrationFailed)
     with pytest.raises(MigrationFailed, match=fault):

@@ -1,4 +1,4 @@
-"""A key counts as free only if a listing proves it, whatever the server is like."""
+"""A key counts as free only if a listing proves it, on any server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALPHABET = ("a", "b", "/", "-", "0", "é", "😀", "\uffff")
 
 @pytest.fixture(autouse=True)
 def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listing counts however long a busy machine takes for a test."""
+    """A listing stays valid for the whole test, also on a busy machine."""
     monkeypatch.setattr(free_keys, "MAX_AGE_SECONDS", float("inf"))
 
 
@@ -67,7 +67,7 @@ def listing(keys: list[str], more: bool) -> bytes:
 
 
 def free(target: Target, keys: list[str], *, took: float | None = None) -> set[str]:
-    """Those of ``keys`` that are told to be free, when a group at a time is asked for. ``took``: by a copy."""
+    """The ``keys`` that are reported as free, if they are asked for in groups. ``took``: the time of a copy."""
 
     async def ask() -> set[str]:
         looked = FreeKeys(target.list)

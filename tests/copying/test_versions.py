@@ -1,4 +1,4 @@
-"""The versions of one key, copied in their order to a target in memory, whatever happens on the way."""
+"""The versions of one key are copied in their order to a target in memory, also after failures."""
 
 from __future__ import annotations
 
