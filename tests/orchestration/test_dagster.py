@@ -87,7 +87,7 @@ def evaluated(result: Any) -> dict[str, bool]:
 
 
 def failure(result: Any) -> str:
-    """What the one step that failed says."""
+    """The error of the step that failed."""
     (event,) = [event for event in result.all_events if event.is_step_failure]
     return str(event.event_specific_data.user_failure_data.description)
 
@@ -123,7 +123,7 @@ def rows(lake: SmallLake) -> dict[str, frozenset[int]]:
 
 
 def fails_once(function: Callable[..., Any], error: Exception) -> Callable[..., Any]:
-    """The function, which raises this error when it is called first."""
+    """The function, which raises this error at its first call."""
     left = [error]
 
     def called(*arguments: Any, **options: Any) -> Any:

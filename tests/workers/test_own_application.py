@@ -55,7 +55,7 @@ def configure(world: World, python: Path | None = None, **engine: str) -> None:
 
 
 def start(*arguments: str | Path, path: str = str(ROOT)) -> subprocess.Popen[str]:
-    """migrator in a process of its own. ``path``: PYTHONPATH, which executors inherit."""
+    """Start migrator in a separate process. ``path``: PYTHONPATH, which executors inherit."""
     program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from migrator.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
