@@ -1,4 +1,4 @@
-"""What people subclass, and several of them at once."""
+"""The base class for users' subclasses, and several progresses at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from migrator.progress import Progress, Several
 
 
 class Noted(Progress):
-    """Notes everything that is reported to it."""
+    """Records everything that is reported to it."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -34,7 +34,7 @@ class Noted(Progress):
 
 
 class OfBefore(Progress):
-    """A subclass as they were written before stages had a unit."""
+    """A subclass that was written before stages had a unit."""
 
     def __init__(self) -> None:
         self.names: list[Any] = []
@@ -51,7 +51,7 @@ class AsAGenerator(Progress):
 
 
 class Deeper(OfBefore):
-    """It inherits what was made to fit."""
+    """It inherits the adapted method."""
 
 
 @pytest.mark.parametrize("kind", [OfBefore, Deeper])

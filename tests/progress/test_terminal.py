@@ -18,14 +18,14 @@ def clock() -> Clock:
 
 
 def shown(file: TextIO, clock: Clock) -> TerminalProgress:
-    """The progress without its thread: what it shows must not depend on how fast the test is."""
+    """The progress without its thread, so that its output does not depend on how fast the test is."""
     progress = TerminalProgress(file, clock=clock)
     progress.ticking = False
     return progress
 
 
 def copy(progress: Progress, clock: Clock, *, name: str = "copying", seconds: int = 40) -> None:
-    """A stage of so many seconds."""
+    """A stage that takes this many seconds."""
     with progress.stage(name, objects=seconds * 50, size=seconds * 60_000, unit="objects") as stage:
         for _ in range(seconds):
             clock.now += 1

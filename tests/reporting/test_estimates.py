@@ -45,7 +45,7 @@ def test_between_servers_each_object_is_read_and_written() -> None:
 
 
 def test_between_servers_that_were_not_measured_nothing_is_exact() -> None:
-    """boto3 may have to copy there, which asks more."""
+    """boto3 may have to copy there, which needs more requests."""
     requests = estimates(replace(WORK, streamed=True), Measured(why_not="a proxy"), None)["requests"]
     assert not any(estimate["exact"] for estimate in requests.values())
     assert estimates(WORK, Measured(why_not="a proxy"), None)["requests"]["copy"]["exact"]

@@ -1,4 +1,4 @@
-"""What is deleted of the old buckets, and what never is."""
+"""What is deleted in the old buckets, and what is never deleted."""
 
 from __future__ import annotations
 

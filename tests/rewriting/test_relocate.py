@@ -321,7 +321,7 @@ def there_at(store: Store, bucket: str, key: str) -> bytes:
 
 
 def test_in_place(store: Store) -> None:
-    """The data stay, and what must be rewritten goes beside it."""
+    """The data files stay, and rewritten files are written next to them."""
     old = "hdfs://nn:8020/wh/t"
     copied = CopiedFrom(store, old, "s3://new/lake/t")
     table(copied, data_file(copied, f"{old}/data/a.parquet"), location=old)
