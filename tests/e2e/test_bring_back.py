@@ -1,4 +1,4 @@
-"""Going back and keeping what was committed at the target since, on a real server. pyiceberg writes and reads."""
+"""A rollback that keeps the commits made at the target, on a real server. pyiceberg writes and reads."""
 
 from __future__ import annotations
 
@@ -158,7 +158,8 @@ def test_what_is_in_the_way_in_the_old_place_is_not_overwritten(lake: SmallLake,
 def test_a_server_that_refuses_discards_nothing(
     lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With both options, what cannot be brought back is lost: that is said of the commits, not of the moment."""
+    """With both options, commits that cannot be brought back are discarded. Commits that only cannot be brought back at
+    the moment are not."""
     plan = plan_of(lake, tmp_path)
     api.migrate_lake(plan)
     lake.tables[0].commit([7000])
@@ -243,7 +244,8 @@ def test_a_plan_after_it_knows_the_target(lake: SmallLake, tmp_path: Path) -> No
 
 
 def test_two_old_places_of_one_prefix_are_told_apart(lake: SmallLake, tmp_path: Path) -> None:
-    """Both rules lead to ``m/``. The table is under the one, and its property says that data goes under the other."""
+    """Both rules map to ``m/``. The table is under one of them, and its property says that data goes under the
+    other."""
     table = lake.tables[0]
     assert isinstance(table, SqlTable)
     with table.load().transaction() as transaction:

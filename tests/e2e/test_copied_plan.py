@@ -1,4 +1,4 @@
-"""A plan file that was copied, and one of the two carried out: the other one does not claim that nothing happened."""
+"""A plan file was copied, and one of the two was carried out: the other one does not say that nothing happened."""
 
 from __future__ import annotations
 

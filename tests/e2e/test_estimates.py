@@ -1,5 +1,5 @@
-"""What a plan says that it takes, beside what a real migration takes: its requests are counted by a proxy, its journal
-is measured. How fast the machine is plays no part: whether a time was right is not asked, only that it is said."""
+"""The estimates of a plan, compared with a real migration: a proxy counts its requests, and its journal is measured.
+The speed of the machine does not matter: the tests check only that a time is given, not that it is right."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ KINDS = {
     "CompleteMultipartUpload": "finish_upload",
 }
 LISTS = 12
-"""Requests for lists that do not depend on the lake's size: whether buckets are there, and migrator's own prefix."""
+"""LIST requests that do not depend on the lake's size: whether buckets exist, and migrator's own prefix."""
 
 
 @pytest.fixture
 def proxy(world: World) -> Iterator[FaultProxy]:
-    """All requests of migrator pass it."""
+    """All requests of migrator pass this proxy."""
     with FaultProxy(world.server.endpoint_url) as proxy:
         world.config.write_text(world.config.read_text().replace(world.server.endpoint_url, proxy.url))
         yield proxy

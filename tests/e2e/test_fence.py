@@ -1,4 +1,4 @@
-"""A cutover behind a fence, on a real server: nobody else's policy is lost, and the old buckets can be used again."""
+"""A cutover with a fence, on a real server: no policy of others is lost, and the old buckets can be used again."""
 
 from __future__ import annotations
 

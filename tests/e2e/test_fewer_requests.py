@@ -1,5 +1,5 @@
-"""What is asked of a server, and no more. On one that ignores conditions on CopyObject, as MinIO does, one listing
-tells of many copies, and nothing of anybody's is overwritten. The target is listed no more often than it has to be."""
+"""Only necessary requests are sent. On a server that ignores conditions on CopyObject, as MinIO does, one listing is
+enough for many copies, and no object of others is overwritten. The target is listed only as often as necessary."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setattr(free_keys, "SLOW", float("inf"))  # so that what is asked does not depend on the machine
+    monkeypatch.setattr(free_keys, "SLOW", float("inf"))  # so that the requests do not depend on the machine
     monkeypatch.setattr(free_keys, "MAX_AGE_SECONDS", float("inf"))
     mock = ThreadedMotoServer(port=0, verbose=False)
     mock.start()

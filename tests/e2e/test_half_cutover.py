@@ -1,4 +1,4 @@
-"""A cutover, or a rollback, that stops halfway: the message says which table is where, and what goes on."""
+"""A cutover, or a rollback, that stops halfway: the message says where each table is, and which command continues."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOTHING = "othing was cut over"
 
 
 def refuse(patch: pytest.MonkeyPatch, catalog: str) -> None:
-    """Let one of the SQL catalogs refuse to change its pointers."""
+    """Make one of the SQL catalogs refuse to change its pointers."""
     repoint = SqlCatalog.repoint
 
     def refused(self: SqlCatalog, *arguments: Any) -> None:
@@ -146,7 +146,7 @@ def test_the_server_goes_away_right_after_the_cutover(
 
 
 def test_a_database_goes_away_amid_the_rollback(lake: SmallLake, tmp_path: Path) -> None:
-    """It can neither be written nor read: what was put back is in the log."""
+    """It can neither be written nor read: the log has the pointers that were restored."""
     plan = plan_of(lake, tmp_path)
     assert api.migrate_lake(plan).ok
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,5 @@
-"""After a cutover the tables live at the target: their maintenance removes files there, which is no difference."""
+"""After a cutover the tables live at the target: their maintenance removes files there, and verify does not count that
+as a difference."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ def named_keys(lake: SmallLake, metadata: str) -> set[str]:
 
 
 def maintain(lake: SmallLake, table: SqlTable) -> set[str]:
-    """Replace all rows, expire every other snapshot, and remove what no snapshot names, as engines do. The removed
-    keys."""
+    """Replace all rows, expire every other snapshot, and remove what no snapshot names, as engines do. Returns the
+    removed keys."""
     table.load().overwrite(rows_of([7000]))
     loaded = table.load()
     for snapshot in loaded.snapshots()[:-1]:

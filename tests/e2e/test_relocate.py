@@ -1,4 +1,4 @@
-"""``migrator relocate``: one table, from its metadata file alone. The old place is gone before anything is read."""
+"""``migrator relocate``: one table, from its metadata file alone. The old place is deleted before anything is read."""
 
 from __future__ import annotations
 

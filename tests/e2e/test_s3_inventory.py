@@ -1,5 +1,5 @@
-"""A small lake on a real server, planned from S3 Inventory reports: what the reports lack is found before the cutover,
-tables are as they are now, and nothing is lost."""
+"""A small lake on a real server, planned from S3 Inventory reports: objects that the reports lack are found before the
+cutover, tables are planned in their present state, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Secrets in every place where a user may have put one: none of them is in any output, plan or file beside it."""
+"""Secrets in every place where a user may have put one: none of them is in any output, plan or file next to the
+plan."""
 
 from __future__ import annotations
 
@@ -107,7 +108,7 @@ type = "dynamodb"
 
 
 def test_what_a_migration_writes_holds_no_secret(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The credentials that work, a warehouse with some in it, and a catalog with properties that hold one."""
+    """Valid credentials, a warehouse URI that contains some, and a catalog with properties that contain a secret."""
     folder = tmp_path / "made"
     folder.mkdir()
     text = world.config.read_text()
