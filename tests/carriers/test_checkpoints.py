@@ -1,4 +1,4 @@
-"""Which files of a checkpoint there must be."""
+"""Which files a checkpoint must have."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_from_these_it_would_not(checkpoint: Checkpoint, trouble: str) -> None:
 
 @given(st.integers(0, 10**9), st.integers(0, 150), st.booleans())
 def test_what_spark_leaves_is_whole(first: int, count: int, begun: bool) -> None:
-    """Spark removes the oldest batches; the newest one may be without a commit."""
+    """Spark removes the oldest batches; the newest one may have no commit."""
     offsets = set(range(first, first + count + 1))
     commits = offsets - ({first + count} if begun and count else set())
     assert Checkpoint(offsets, commits, True).trouble() == ""

@@ -109,7 +109,7 @@ def test_a_source_without_files() -> None:
         ({"sidecar": {"path": "s3://bronze/x"}}, [("bronze", "x")]),
         ({"add": {"path": "p", "deletionVector": {"storageType": "p", "pathOrInlineDv": "s3://dv/1"}}}, [("dv", "1")]),
         ({"add": {"path": "p", "deletionVector": {"storageType": "i", "pathOrInlineDv": "wi5b=000"}}}, []),
-        # What users have in their rows is nobody's path.
+        # Values in users' rows are not paths.
         ({"add": {"path": "p", "stats": json.dumps({"minValues": {"path": "s3a://bronze/u"}})}}, []),
         ({"commitInfo": {"operationParameters": {"source": "s3a://bronze/t"}}}, []),
         ({"add": None}, []),
@@ -165,13 +165,13 @@ def test_a_checkpoint_of_delta(statistics: bool) -> None:
 def test_a_checkpoint_of_which_too_little_may_be_read() -> None:
     with pytest.raises(Unread):
         list(places_in_checkpoint(checkpoint("a", "z"), 1))
-    assert not list(places_in_checkpoint(checkpoint("a", "b"), 1))  # its statistics tell enough
+    assert not list(places_in_checkpoint(checkpoint("a", "b"), 1))  # its statistics are enough
     with pytest.raises(ValueError, match="no Parquet"):
         list(places_in_checkpoint(io.BytesIO(b"PAR1 and no more"), 1 << 20))
 
 
 def test_every_name_is_selected_by_sql() -> None:
-    """NARROW is faster than carrier_of, and must not lose what that knows."""
+    """NARROW is faster than carrier_of, and must not miss a name that carrier_of knows."""
     keys = [root + name for root in ROOTS for name in NAMES]
     with closing(sqlite3.connect(":memory:")) as db:
         db.execute("CREATE TABLE objects (key TEXT)")

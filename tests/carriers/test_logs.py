@@ -1,4 +1,4 @@
-"""The logs of Spark's streams: only paths change, and the timestamps of a file source; whatever is odd stops."""
+"""The logs of Spark's streams: only paths change, and the timestamps of a file source. Anything unusual is an error."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def sink_entry(path: str, time: int = 7) -> str:
 
 
 def kept(_: str) -> None:
-    """No copy is there, so every time stays."""
+    """There is no copy, so no time changes."""
 
 
 def rewritten(text: str, modified: Modified = kept, key: str = "modificationTime") -> str:
@@ -91,7 +91,8 @@ KEYS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size
 
 @given(KEYS, st.sampled_from(["s3", "s3a", "s3n"]), st.sampled_from(["bronze", "silver"]))
 def test_any_key(key: str, scheme: str, bucket: str) -> None:
-    """What the new path means is what the layout says, its end is spelled as before, and it is a URI as Java's."""
+    """The new path is the one that the layout gives, its end is spelled as before, and it is a URI as Java writes
+    it."""
     old = java_uri(f"{scheme}://{bucket}/{key}")
     line = rewritten(f"v1\n{source_entry(old)}", key="timestamp").split("\n", 1)[1]
     new = json.loads(line)["path"]

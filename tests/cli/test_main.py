@@ -155,7 +155,7 @@ def work(plan, as_json=False, **_):
 main.commands["migrate"].callback = work
 main()
 """
-"""A program like migrator, but that "migrate" only writes a file, and then prints a character beyond latin-1."""
+"""A program like migrator, except that "migrate" only writes a file, and then prints a character that latin-1 lacks."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Manifests and manifest lists: what fastavro reads afterwards differs in nothing but the paths."""
+"""Manifests and manifest lists: what fastavro reads afterwards differs only in the paths."""
 
 from __future__ import annotations
 
@@ -466,7 +466,7 @@ def test_headers_stay_whatever_they_have_or_lack(meta):
 
 
 def test_a_users_column_of_paths_is_data():
-    """Pitfall 27: also in deletes that keep the values of the columns beside them."""
+    """Pitfall 27: also in deletes that keep the values of the other columns."""
     user = pairs({1: b"s3://bronze/orders/a", FILE_PATH: b"s3://bronze/a"})
     rows = [
         entry("s3://bronze/a", lower_bounds=user),  # no deletes: nothing in there is a path of ours

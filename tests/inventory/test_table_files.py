@@ -1,4 +1,4 @@
-"""The walk of a table's files: what it yields, and how missing and damaged files come out."""
+"""The walk of a table's files: what it yields, also for missing and damaged files."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ DONE: Any = object()
 
 
 def outcomes(*each: Any) -> tuple[list[str], Any, Any]:
-    """What was called, a renew and a carry_out, which raises or returns these one after the other."""
+    """The calls of ``renew`` and ``carry_out``. ``carry_out`` raises or returns these outcomes one after the other."""
     called: list[str] = []
     left = iter(each)
 

@@ -1,4 +1,5 @@
-"""One table or file never stops the lake: it becomes a finding about that table, and there is a way through."""
+"""One table or file never stops the lake: it becomes a finding about that table, and the plan names a way to
+continue."""
 
 from __future__ import annotations
 
@@ -67,7 +68,7 @@ def test_a_row_in_a_bucket_without_a_rule_blocks_until_somebody_decides(lake: St
 @pytest.mark.parametrize("name", ["db.t0", "lake.db.t0"])
 @pytest.mark.parametrize("damage", [None, b"", b"PAR1"])
 def test_a_table_is_left_where_it_is(lake: Store, tmp_path: Path, name: str, damage: bytes | None) -> None:
-    """Broken or not: nothing of it is copied, and what happens to it until the cutover is nobody's business."""
+    """This holds for damaged and valid tables: nothing of it is copied, and it may change until the cutover."""
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
     if damage is not None:
         put(lake, CURRENT, damage)
@@ -298,7 +299,7 @@ def test_a_rule_that_leaves_a_bucket_out_needs_no_bucket(lake: Store, tmp_path: 
 
 
 def test_all_of_it_at_once(lake: Store, tmp_path: Path) -> None:
-    """The live table moves among all that is broken around it."""
+    """The live table moves, although everything around it is damaged."""
     pointer = make(lake, "s3a://warehouse/db/t").metadata_location
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), entry("s3a://retired/b.parquet"))
     for key in ("db/t/metadata/00009-x.metadata.json", "m.metadata.json"):

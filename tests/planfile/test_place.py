@@ -1,4 +1,5 @@
-"""Where a plan lies: what cannot hold one is told at once, it is its owner's alone, and nothing is overwritten."""
+"""The place of a plan: an unsuitable place is reported at once, only the owner can read the plan, and nothing is
+overwritten."""
 
 from __future__ import annotations
 
@@ -121,7 +122,7 @@ def test_a_symbolic_link_shares_the_lock_and_hard_links_are_refused(tmp_path: Pa
 
 
 def test_a_lock_whose_file_was_removed_is_not_held_by_two(tmp_path: Path) -> None:
-    """Whoever releases a lock removes its file; somebody may have opened it just before."""
+    """The process that releases a lock removes its file; another process may have opened it just before."""
     path = tmp_path / "p.db"
     with plan_lock(path, "busy"):
         (tmp_path / "p.db.lock").unlink()

@@ -1,4 +1,4 @@
-"""What is true of every text: only certain places change, a second run changes nothing, and the diff says the same."""
+"""For every text: only certain places change, a second run changes nothing, and the diff has the same changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SOUP = st.lists(TOKENS, max_size=30).map("".join)
 STRONG = re.compile(
     r"://|arn:aws|myminio/|/tmp/checkpoints|^(?:bronze|silver|gold|warehouse|logs|checkpoints|scripts)\b|^[\w/.-]+$"
 )
-"""What is in every place that changes: no bare word is changed but in a known setting."""
+"""What every changed place contains: a bare word is changed only in a known setting."""
 
 
 def replaced(text: str, done: Rewritten) -> str:

@@ -1,4 +1,4 @@
-"""Settings are read over the lean connections, and what has no clear answer is asked for again by boto3."""
+"""Settings are read by migrator's own client. If an answer is not clear, boto3 sends the request again."""
 
 from __future__ import annotations
 

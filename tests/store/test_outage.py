@@ -1,4 +1,5 @@
-"""A server that is away for a while, as while it is restarted, is waited for; a wrong endpoint is told at once."""
+"""migrator waits for a server that cannot be reached for a while, for example during a restart. A wrong endpoint is
+reported at once."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ ASKS: dict[str, Callable[[Store], Any]] = {
 
 @pytest.mark.parametrize("ask", ASKS)
 def test_a_server_that_comes_back_is_waited_for(ask: str) -> None:
-    """It comes back only when the store has asked in vain, many times more often than boto3 would by itself."""
+    """It comes back only after many more failed requests than boto3 would send by itself."""
     port = free_port()
     store = Store(endpoint_url=f"http://127.0.0.1:{port}")
     with server(port):

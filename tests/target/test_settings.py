@@ -1,4 +1,4 @@
-"""The settings of the target: set, read back, given back, and left alone where somebody else has changed them."""
+"""The settings of the target: set, read back, restored, and left alone if somebody else has changed them."""
 
 from __future__ import annotations
 
