@@ -70,7 +70,7 @@ def whole(*offsets: int, commits: tuple[int, ...], metadata: bool = True) -> Che
         whole(7, 8, 9, commits=(5, 6, 7, 8, 9)),
     ],
 )
-def test_a_stream_goes_on_from_these(checkpoint: Checkpoint) -> None:
+def test_a_stream_can_continue_from_these(checkpoint: Checkpoint) -> None:
     assert checkpoint.trouble() == ""
 
 
@@ -87,7 +87,7 @@ def test_a_stream_goes_on_from_these(checkpoint: Checkpoint) -> None:
         (whole(1, commits=()), "has offsets/1, but no commits/0"),
     ],
 )
-def test_from_these_it_would_not(checkpoint: Checkpoint, trouble: str) -> None:
+def test_a_stream_cannot_continue_from_these(checkpoint: Checkpoint, trouble: str) -> None:
     assert trouble in checkpoint.trouble()
 
 

@@ -53,7 +53,7 @@ NAMES = {
 
 @pytest.mark.parametrize("root", ROOTS)
 @pytest.mark.parametrize(("name", "code"), NAMES.items())
-def test_files_are_told_by_their_names(root: str, name: str, code: str) -> None:
+def test_files_are_recognized_by_their_names(root: str, name: str, code: str) -> None:
     carrier = carrier_of(root + name)
     assert carrier is not None and carrier.code == code
     assert (root + name).startswith(carrier.root) and not carrier.root.endswith("/")
@@ -128,7 +128,7 @@ def test_lists_of_files() -> None:
     assert named("docs/manifest.txt", "see s3://bronze/u/0") == []
 
 
-def test_flink_tells_its_own_metadata_from_others() -> None:
+def test_metadata_of_flink_is_recognized() -> None:
     data = FLINK_MAGIC + b"\0\0\0\4\0\x1es3a://bronze/chk-7/0a1b\0\0\xff"
     assert named("chk-7/_metadata", data)[0][0] == "bronze"
     carrier = carrier_of("chk-7/_metadata")

@@ -125,7 +125,7 @@ def test_a_path_that_holds_the_word_timestamp() -> None:
 
 
 @pytest.mark.parametrize(("modified", "timestamp"), [(1000, 1000), (1001, 2000), (1999, 2000), (0, 0)])
-def test_times_are_never_earlier_than_what_spark_sees(modified: int, timestamp: int) -> None:
+def test_times_are_never_earlier_than_those_that_spark_reads(modified: int, timestamp: int) -> None:
     assert log_time(modified) == timestamp
 
 
@@ -146,7 +146,7 @@ def test_times_are_never_earlier_than_what_spark_sees(modified: int, timestamp: 
         ('v1\n{"path":"s3a://bronze/x","timestamp":1,"more":{"timestamp":2}}', "more than once"),
     ],
 )
-def test_what_is_odd_is_not_guessed_at(text: str, reason: str) -> None:
+def test_unusual_logs_are_errors(text: str, reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):
         rewritten(text, lambda _: 1000, "timestamp")
 

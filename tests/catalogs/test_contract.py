@@ -345,7 +345,7 @@ def test_a_users_table_with_the_name_of_a_helper_is_never_touched(
     assert place.seen(users) == before and place.seen(table) == (there.expected, [0])
 
 
-def test_a_users_table_beside_a_table_that_is_gone_is_never_touched(
+def test_a_users_table_next_to_a_table_that_is_gone_is_never_touched(
     request: pytest.FixtureRequest, s3: Server, tmp_path: Path
 ) -> None:
     place = made_place("REST by rename", request, s3, tmp_path)
@@ -361,7 +361,7 @@ def test_a_users_table_beside_a_table_that_is_gone_is_never_touched(
     assert place.seen(users) == before and sorted(place.listed()) == ["t__migrator_new", "t__migrator_old"]
 
 
-def test_a_table_left_renamed_by_a_swap_to_another_place_blocks_with_the_way_out(
+def test_a_table_left_renamed_by_a_swap_to_another_place_blocks_and_the_next_move_is_named(
     request: pytest.FixtureRequest, s3: Server, tmp_path: Path
 ) -> None:
     place = made_place("REST by rename", request, s3, tmp_path)

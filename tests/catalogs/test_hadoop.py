@@ -66,7 +66,7 @@ def test_current_version(names: list[str], hint: bytes | None, expected: str | N
 
 
 @pytest.mark.parametrize("hint", [b"", b"\n", b"two", b"-1", b"1.0", "٣".encode(), b"\xff\xfe", b"9" * 5000, b"7"])
-def test_a_hint_that_leads_nowhere_gives_way_to_the_highest_version(hint: bytes) -> None:
+def test_a_hint_to_a_missing_version_is_replaced_by_the_highest_version(hint: bytes) -> None:
     """iceberg, HadoopTableOperations.findVersion: what cannot be parsed makes it list the folder. (Of a number that
     has no file it says that it is missing.)"""
     names = ["v1.metadata.json", "v10.metadata.json", "v9.metadata.json"]
@@ -77,7 +77,7 @@ def test_a_hint_that_leads_nowhere_gives_way_to_the_highest_version(hint: bytes)
     assert len(said) < 300
 
 
-def test_a_hint_that_leads_somewhere_is_no_trouble() -> None:
+def test_a_hint_to_an_existing_version_is_used() -> None:
     names = ["v1.metadata.json", "v2.metadata.json"]
     assert hint_trouble(names, b"1") == hint_trouble(names, None) == ""
 
@@ -176,7 +176,7 @@ def test_a_hint_that_makes_no_sense_is_named() -> None:
 
 
 @pytest.mark.parametrize("error", [AccessDenied("no"), StoreError("InvalidObjectState")])
-def test_a_hint_that_the_server_does_not_hand_out_gives_way_to_the_highest_version(error: StoreError) -> None:
+def test_a_hint_that_the_server_does_not_return_is_replaced_by_the_highest_version(error: StoreError) -> None:
     """As in Iceberg, which lists the folder after any error with the hint."""
 
     def refuse() -> bytes:

@@ -105,7 +105,7 @@ def test_properties_merge_under_what_is_given(home: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("given", [None, {}])
-def test_a_catalog_that_nobody_knows(home: Path, given: dict[str, str] | None) -> None:
+def test_an_unknown_catalog(home: Path, given: dict[str, str] | None) -> None:
     with pytest.raises(ConfigError, match="Catalog 'lake' is not configured"):
         properties_of("lake", given)
 

@@ -176,7 +176,7 @@ def test_tells_views_from_tables_and_leaves_out_what_has_no_location(lake: str) 
         assert (alien.name, alien.metadata_location, "'INDEX'" in alien.reason) == ("d_alien", "s3://a/x", True)
 
 
-def test_names_are_bound_never_spliced(lake: str) -> None:
+def test_names_are_bound_parameters_of_statements(lake: str) -> None:
     evil = "x'; DROP TABLE iceberg_tables; --"
     execute(lake, V1_INSERT, c="lake", ns=evil, t='"%s %(a)s :b', at="s3://a/1", type="TABLE")
     with opened(lake) as catalog:
@@ -336,7 +336,7 @@ def test_the_v0_schema_without_namespace_properties(database: str) -> None:
     assert [t for t in sa.inspect(columns).get_table_names() if t.startswith("iceberg")] == ["iceberg_tables"]
 
 
-def test_only_one_of_many_rivals_wins(lake: str) -> None:
+def test_only_one_of_many_concurrent_swaps_succeeds(lake: str) -> None:
     """Every thread expects the same old pointer: exactly one may swap it."""
     with opened(lake) as catalog:
         old = catalog.tables()[0].metadata_location

@@ -163,7 +163,7 @@ OWN = Layout.from_mapping(
 )
 
 
-def test_a_layout_of_ones_own() -> None:
+def test_a_custom_layout() -> None:
     assert [(folder.name, folder.kind) for folder in expected_folders(OWN, ())] == [
         ("lakehouse/warehouse", "warehouse"),
         ("zones/raw", "layer"),

@@ -213,7 +213,7 @@ def test_however_a_run_ends_the_file_says_so(
     assert "migrator_run_finished_timestamp_seconds{" in text and "migrator_stage_info{" not in text
 
 
-def test_a_file_that_could_not_be_written_is_told_once_at_the_end(
+def test_a_file_that_could_not_be_written_is_reported_once_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from migrator.progress.metrics_file import MetricsFile

@@ -89,7 +89,7 @@ def test_what_children_say_is_json_where_this_process_speaks_json(capfd: pytest.
     assert (error["event"], error["error"]) == ("error", "KeyError") and "unhappy" in error["traceback"]
 
 
-def test_our_errors_come_back_as_they_are_and_the_child_goes_on() -> None:
+def test_our_errors_are_raised_unchanged_and_the_child_continues() -> None:
     with Workers(Job, 7, processes=1) as workers:
         with pytest.raises(UnmappedPath) as unmapped:
             workers(-1)
@@ -197,7 +197,7 @@ def child() -> Iterator[Child]:
         ("memory", "has not enough memory"),
     ],
 )
-def test_what_cannot_be_sent_is_an_error_and_the_child_goes_on(child: Child, request_: str, message: str) -> None:
+def test_what_cannot_be_sent_is_an_error_and_the_child_continues(child: Child, request_: str, message: str) -> None:
     for _ in range(2):
         with pytest.raises(MigrationFailed, match=message):
             child.call(request_)
@@ -255,7 +255,7 @@ def serve_sleeping(parent: Channel) -> None:
     time.sleep(600)
 
 
-def test_messages_may_go_both_ways_at_any_time() -> None:
+def test_both_sides_may_send_messages_at_any_time() -> None:
     child = Child(serve_counting)
     child.send(3)
     assert [child.receive() for _ in range(3)] == [0, 1, 2]

@@ -85,7 +85,7 @@ def run(count: int, **named: Any) -> list[Outcome]:
     return [outcome for batch in copy_objects(SETUP, items(count), **named) for outcome in batch]
 
 
-def test_without_items_nobody_is_started(made: list[FakeCopying]) -> None:
+def test_without_items_no_worker_is_started(made: list[FakeCopying]) -> None:
     assert run(0) == [] and made == []
 
 

@@ -63,7 +63,7 @@ def talks_nonsense(parent: Channel) -> None:
 @pytest.mark.parametrize(
     ("program", "fault"), [(dies, r"A copying process died \(exit code 0\)"), (talks_nonsense, "Internal error")]
 )
-def test_a_child_that_goes_away_is_reported_at_once(monkeypatch: pytest.MonkeyPatch, program: Any, fault: str) -> None:
+def test_a_child_that_ends_is_reported_at_once(monkeypatch: pytest.MonkeyPatch, program: Any, fault: str) -> None:
     monkeypatch.setattr(copy_process, "Child", lambda _: Child(program))
     events: SimpleQueue[Event] = SimpleQueue()
     copying = CopyProcess(SETUP, events.put)

@@ -81,7 +81,7 @@ def test_an_unknown_key_and_a_wrong_flag(world: World) -> None:
     assert "No such option" in world.run("plan", "--confg", config, exit_code=2).stderr
 
 
-def test_who_may_only_read_is_told_while_planning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_permission_to_write_is_found_while_planning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.server.reader_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", world.server.reader_secret)
     (finding,) = blocks(world)

@@ -224,7 +224,7 @@ class TestBeforeTheCutover:
             assert "unreadable in the old place" in str(check(verified, "snapshots")["reasons"])
 
 
-def test_deep_compares_with_whatever_old_bucket_is_there(own_world: World) -> None:
+def test_deep_compares_with_the_old_buckets_that_still_exist(own_world: World) -> None:
     """For the plan of the migration and for a later plan; only objects as planned are compared; bucket by bucket."""
     world = own_world
     plan = world.plan()
@@ -276,7 +276,7 @@ def test_a_refused_read_is_not_a_bucket_that_is_gone(world: World, proxy: FaultP
     assert "gone" not in world.run("verify", plan, "--deep").stdout
 
 
-def test_tables_that_no_catalog_names_are_the_last_word(world: World) -> None:
+def test_tables_that_no_catalog_names_are_listed_at_the_end(world: World) -> None:
     plan = world.plan()
     described = json.loads(world.run("show", plan, "--json").stdout)
     (lonely,) = described["unregistered"]

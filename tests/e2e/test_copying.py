@@ -153,7 +153,7 @@ def test_another_process_when_this_one_is_busy(source: Any, monkeypatch: pytest.
         assert sorted(outcome.id for outcome in outcomes if isinstance(outcome, Copied)) == list(range(1500))
 
 
-def test_a_process_that_dies_is_told(source: Any) -> None:
+def test_a_process_that_ends_is_reported(source: Any) -> None:
     source.put_object(Bucket="from", Key="a", Body=b"a")
     (item,) = listed()
 

@@ -143,7 +143,7 @@ def test_an_interrupted_measurement_leaves_nothing(world: World, proxy: FaultPro
     assert not (world.folder / "plan.db").exists()
 
 
-def test_a_server_that_refuses_trials_is_no_trouble(world: World, proxy: FaultProxy) -> None:
+def test_a_server_that_refuses_measurements_does_not_stop_the_plan(world: World, proxy: FaultProxy) -> None:
     world.client.create_bucket(Bucket="data-lake")
     proxy.choose = lambda request: "slow-down" if "/speed-" in request.path and request.copies else None
     estimates = estimates_of(world, world.plan())

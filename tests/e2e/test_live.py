@@ -218,7 +218,7 @@ def test_a_write_between_the_stillness_and_the_swap_is_taken_in(
     check_moved(lake, plan, expected, *([] if what == "commit" else ["gold/late"]))
 
 
-def test_a_lake_that_is_never_still_is_not_cut_over(lake: SmallLake, plan: Path) -> None:
+def test_a_lake_with_constant_writes_is_not_cut_over(lake: SmallLake, plan: Path) -> None:
     from migrator import api as module
 
     look, number = module.look, iter(range(9000, 9999))

@@ -66,7 +66,7 @@ def copied(ways: MinioWays, options: Options) -> dict[str, Copied]:
     return {items[outcome.id].stored.key: outcome for outcome in outcomes if isinstance(outcome, Copied)}
 
 
-def test_the_ways_are_found_out_with_objects_of_our_own(ways: MinioWays) -> None:
+def test_the_ways_of_copying_are_tested_with_migrators_own_objects(ways: MinioWays) -> None:
     store = Store(endpoint_url=ways.url)
     ways_of_minio = PartCopies(whole_keeps_etag=False, parts_keep_etag=True, take_checksum=False)
     assert probe_part_copies(store, "data-lake") == ways_of_minio

@@ -299,7 +299,7 @@ def _moved(*_: Any) -> None:
     raise PlanStale("The pointer moved on.", next_move=PLAN_AGAIN)
 
 
-def test_one_catalog_that_fails_leaves_the_other_told_apart(
+def test_if_one_catalog_fails_the_report_distinguishes_it_from_the_other(
     lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, plan = sql_state(lake), plan_of(lake, tmp_path)

@@ -299,7 +299,7 @@ def test_old_reports_and_those_of_the_future_are_warnings(lake: Lake) -> None:
         assert says in lake.run("show", "lake.db").output
 
 
-def test_a_data_file_outside_of_the_tables_folders_is_named_with_a_way_out(lake: Lake) -> None:
+def test_a_data_file_outside_of_the_tables_folders_is_named_with_the_next_move(lake: Lake) -> None:
     uri = lake.report("CSV")
     sink = pa.BufferOutputStream()
     pa.parquet.write_table(pa.table({"id": pa.array([5], pa.int64())}), sink)

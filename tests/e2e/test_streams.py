@@ -214,7 +214,7 @@ def test_a_log_that_is_not_what_it_should_be_stops_before_the_cutover(
     assert [table.pointer for table in streams.tables] == before
 
 
-def test_a_stream_that_goes_on_at_the_target_is_no_difference(streams: SmallLake, tmp_path: Path) -> None:
+def test_a_stream_that_continues_at_the_target_is_no_difference(streams: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(streams, tmp_path)
     api.migrate_lake(plan)
     for batch in range(3, 8):
@@ -244,7 +244,9 @@ def test_what_is_lost_of_a_checkpoint_that_nobody_used_is_a_difference(streams: 
 
 
 @pytest.mark.parametrize("missing", ["metadata", "offsets/1", "commits/1"])
-def test_a_checkpoint_from_which_no_stream_can_go_on_blocks(streams: SmallLake, tmp_path: Path, missing: str) -> None:
+def test_a_checkpoint_from_which_no_stream_can_continue_blocks(
+    streams: SmallLake, tmp_path: Path, missing: str
+) -> None:
     streams.delete("bronze", f"{CHECKPOINT}/{missing}")
     described = api.plan_lake(load(streams.config), tmp_path / "p.db")
     (found,) = [finding for finding in described["findings"] if finding["severity"] == "block"]

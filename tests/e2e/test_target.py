@@ -69,7 +69,7 @@ def test_what_appeared_since_planning_stops_it_before_the_first_write(world: Wor
     assert all(read(world, key) == FOREIGN for key in foreign) and pointers(world) == before
 
 
-def test_the_same_bytes_are_no_offence(world: World) -> None:
+def test_the_same_bytes_do_not_stop_it(world: World) -> None:
     plan = world.plan()
     bucket, key, target = targets(plan, "")[0]
     world.client.create_bucket(Bucket="data-lake")
@@ -146,7 +146,7 @@ def test_a_commit_at_the_target_since_planning_stops_it(world: World) -> None:
     assert key in world.run("migrate", plan, "--yes", exit_code=4).stderr and pointers(world) == before
 
 
-def test_what_was_in_the_way_while_planning_is_told_with_what_helps(world: World) -> None:
+def test_an_object_that_blocks_a_rewritten_file_is_named_with_the_next_move(world: World) -> None:
     """Planning again would not help: where a rewritten file goes lies something that migrator did not write."""
     first, before = world.plan("first.db"), pointers(world)
     world.client.create_bucket(Bucket="data-lake")

@@ -183,7 +183,7 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_spark_goes_on(world: World, name: str) -> None:
+def test_spark_writes_at_the_target(world: World, name: str) -> None:
     """At the target, rows are inserted and deleted, deletes are applied, files are compacted and old snapshots
     expired."""
     catalog, _, table = name.partition(".")

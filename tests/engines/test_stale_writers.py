@@ -41,7 +41,7 @@ def give(server: Server, bucket: str, taken: dict[str, bytes]) -> None:
         server.client().put_object(Bucket=bucket, Key=key, Body=data)
 
 
-def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(
+def test_a_migration_with_a_stale_spark_a_repair_and_a_rollback(
     lake: SharedLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = lake.world.server

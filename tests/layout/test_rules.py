@@ -227,7 +227,7 @@ def test_where_the_object_of_a_recorded_path_lies(rules: dict[str, str | bool], 
         {"": "a/"},
     ],
 )
-def test_recorded_places_that_cannot_be_meant(rules: dict[str, str | bool]) -> None:
+def test_impossible_recorded_places(rules: dict[str, str | bool]) -> None:
     with pytest.raises(ConfigError) as caught:
         Layout.from_mapping("data-lake", rules)
     assert "secret" not in str(caught.value)

@@ -141,7 +141,7 @@ def test_openmetrics_for_who_asks_for_it(slow: Lake) -> None:
     assert found["migrator_layer_objects"] == 5 and found["migrator_collections_total"] == 1
 
 
-def test_a_client_that_says_nothing_holds_up_nobody(slow: Lake) -> None:
+def test_a_client_that_sends_nothing_delays_no_other_client(slow: Lake) -> None:
     service = Service(slow.collect, lambda text: None)
     port = service.serve("127.0.0.1", 0)
     before = active_count()

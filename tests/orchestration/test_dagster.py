@@ -206,7 +206,7 @@ def test_the_approval_holds_while_the_lake_is_in_use(project: Project, plan: dic
     assert described["first_digest"] == plan["digest"] != described["digest"]
 
 
-def test_a_run_that_failed_amid_the_cutover_goes_on_there(
+def test_a_run_that_failed_during_the_cutover_continues_there(
     project: Project, plan: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, said = rows(project.lake), "refused by postgresql://lake:hunter2@catalog/iceberg"

@@ -48,7 +48,7 @@ def test_the_catalog_can_be_pointed_at_what_was_written(lake: Store, tmp_path: P
     assert rows(lake, newest) == 12
 
 
-def test_or_the_old_state_gets_a_place_of_its_own(lake: Store, tmp_path: Path) -> None:
+def test_the_old_state_can_get_its_own_place(lake: Store, tmp_path: Path) -> None:
     catalog, _, newest = restored(lake, tmp_path)
     rules = advised(replan(lake, tmp_path, catalog), "target-ahead")
     assert rules == {"s3://bronze/db/t/": "bronze/db/t-2/"}
@@ -159,7 +159,7 @@ def test_a_hadoop_table_with_two_histories_blocks(
     assert at_target(lake, "bronze/t/metadata/version-hint.text") == str(ahead).encode()
 
 
-def test_a_hadoop_table_that_went_on_in_the_old_place_blocks_with_a_way_through(
+def test_a_hadoop_table_with_new_commits_in_the_old_place_blocks_and_the_next_move_works(
     lake: Store, tmp_path: Path, cut_over_hadoop: Named
 ) -> None:
     commit(lake, LOCATION, 3, 3)

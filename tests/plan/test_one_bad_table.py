@@ -101,7 +101,7 @@ def test_a_file_that_another_table_needs_moves_with_that_one(lake: Store, tmp_pa
     assert [o.key for o in lake.list("data-lake", "bronze/")] == ["bronze/t/data/shared.parquet"]
 
 
-def test_a_name_that_no_table_has_is_told_at_once(lake: Store, tmp_path: Path) -> None:
+def test_a_name_that_no_table_has_is_reported_at_once(lake: Store, tmp_path: Path) -> None:
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
     with pytest.raises(ConfigError, match=r"'db\.t9' is to be left .* Did you mean 'lake\.db\.t0'") as caught:
         replan(lake, tmp_path, Named(CURRENT), leave=("db.t9",))
@@ -109,7 +109,7 @@ def test_a_name_that_no_table_has_is_told_at_once(lake: Store, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"format-version": 7}', None])
-def test_a_broken_table_of_a_catalog_blocks_and_both_ways_out_work(
+def test_a_broken_table_of_a_catalog_blocks_and_both_next_moves_work(
     lake: Store, tmp_path: Path, damage: bytes | None
 ) -> None:
     live = make(lake, "s3a://warehouse/db/t").metadata_location

@@ -59,7 +59,7 @@ def test_one_data_file_under_two_schemes_blocks_until_it_is_accepted(lake: Store
     assert not accepted["blocked"] and accepted["tables"][0]["migratable"]
 
 
-def test_two_schemes_in_a_table_that_nobody_names_stop_nobody(lake: Store, tmp_path: Path) -> None:
+def test_two_schemes_in_a_table_in_no_catalog_do_not_block(lake: Store, tmp_path: Path) -> None:
     data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.parquet"
     size = delete_rows(lake, deletes, ["s3://bronze/t/data/a.parquet"])
     table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))

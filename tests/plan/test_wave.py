@@ -72,7 +72,7 @@ def test_leave_goes_before_only(lake: Store, tmp_path: Path) -> None:
     assert states(described) == {"t0": "rewrite", "t1": "left"} and described["later"]["objects"] == 0
 
 
-def test_files_that_another_table_names_too_are_copied_and_told(lake: Store, tmp_path: Path) -> None:
+def test_files_that_another_table_names_too_are_copied_and_reported(lake: Store, tmp_path: Path) -> None:
     shared = data_file(lake, "s3a://bronze/shared/s.parquet")
     table(lake, shared, data_file(lake, f"{LOCATION}/data/a.parquet"))
     table(lake, shared, location="s3a://bronze/u", **{"table-uuid": "u"})

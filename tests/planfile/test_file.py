@@ -286,7 +286,7 @@ def test_a_reader_never_makes_the_file_anew(plan_path: Path) -> None:
 
 
 @pytest.mark.parametrize("said", ["database or disk is full", "disk I/O error"])
-def test_a_disk_that_is_full_is_told_and_nothing_is_given_up(plan_path: Path, said: str) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_lost(plan_path: Path, said: str) -> None:
     with pytest.raises(PlanUnusable, match=said) as caught:  # noqa: SIM117
         with PlanFile.open(plan_path) as plan, Journal(plan), plan.writing():
             raise sqlite3.OperationalError(said)
@@ -294,7 +294,7 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_given_up(plan_path: Path, sa
     assert "migrator plan" not in str(caught.value) and "plan again" not in str(caught.value)
 
 
-def test_pages_that_do_not_fit_are_told_and_with_room_it_goes_on(plan_path: Path) -> None:
+def test_pages_that_do_not_fit_are_reported_and_with_free_space_it_continues(plan_path: Path) -> None:
     """A real error of SQLite: the file may not grow."""
     with pytest.raises(PlanUnusable, match="full"), PlanFile.open(plan_path) as plan, Journal(plan) as journal:
         pages = plan.db.execute("PRAGMA page_count").fetchone()[0]

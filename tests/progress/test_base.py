@@ -55,7 +55,7 @@ class Deeper(OfBefore):
 
 
 @pytest.mark.parametrize("kind", [OfBefore, Deeper])
-def test_a_subclass_that_knows_no_units_goes_on(kind: type[OfBefore]) -> None:
+def test_a_subclass_without_units_still_works(kind: type[OfBefore]) -> None:
     progress = kind()
     with progress.stage("reading tables", objects=3, size=None, unit="tables") as stage:
         stage.advance(1)
@@ -63,12 +63,12 @@ def test_a_subclass_that_knows_no_units_goes_on(kind: type[OfBefore]) -> None:
     assert progress.names == [("reading tables", 3, None)]
 
 
-def test_a_stage_that_is_a_generator_goes_on() -> None:
+def test_a_stage_that_is_a_generator_still_works() -> None:
     with AsAGenerator().stage("reading tables", objects=3, unit="tables") as stage:
         stage.advance()
 
 
-def test_each_of_several_is_told_everything() -> None:
+def test_each_of_several_gets_everything() -> None:
     one, two = Noted(), Noted()
     with pytest.raises(KeyError), Several(one, two).stage("copying", objects=2, size=9, unit="files") as stage:
         stage.advance(1, 5)

@@ -184,7 +184,7 @@ class Closed(Pipe):
         raise BrokenPipeError
 
 
-def test_nothing_ends_because_nobody_reads(clock: Clock) -> None:
+def test_output_that_is_not_read_does_not_end_a_run(clock: Clock) -> None:
     copy(shown(Closed(), clock), clock)
     terminal = Terminal(80)
     progress = shown(terminal.file, clock)

@@ -153,7 +153,7 @@ def test_numbers_dates_and_etags_that_are_none_are_one_message(field: str, text:
 
 
 @pytest.mark.parametrize("body", [b"<html>Not found</html>", b"", b"<!doctype html>"])
-def test_a_404_of_whatever_stands_before_the_server_is_not_a_missing_bucket(body: bytes) -> None:
+def test_a_404_of_a_proxy_is_not_a_missing_bucket(body: bytes) -> None:
     with server(body, 404) as (store, _), pytest.raises(StoreError, match="not S3's"):
         store.bucket_exists("bucket")
     with server(b"<Error><Code>NoSuchBucket</Code></Error>", 404) as (store, _):

@@ -59,7 +59,7 @@ ASKS: dict[str, Callable[[Store], Any]] = {
 
 
 @pytest.mark.parametrize("ask", ASKS)
-def test_a_server_that_comes_back_is_waited_for(ask: str) -> None:
+def test_a_server_that_is_restarted_is_waited_for(ask: str) -> None:
     """It comes back only after many more failed requests than boto3 would send by itself."""
     port = free_port()
     store = Store(endpoint_url=f"http://127.0.0.1:{port}")
@@ -84,7 +84,7 @@ def test_a_server_that_comes_back_is_waited_for(ask: str) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(outage_module.GATEWAY))
-def test_what_stands_before_the_server_answers_for_it(status: int) -> None:
+def test_a_proxy_answers_for_the_server(status: int) -> None:
     said = iter([200, *[status] * 20])
     port = free_port()
     with server(port, lambda: next(said, 200)):

@@ -143,7 +143,7 @@ def test_an_answer_that_comes_again_instead_of_the_next() -> None:
     assert bodies(got) == [b"one"] and got[1] == "an answer came twice"
 
 
-def test_an_answer_that_nobody_asked_for() -> None:
+def test_an_answer_without_a_request() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await heard(reader)
         writer.write(answer(b"one", number=1))

@@ -94,7 +94,7 @@ def journalled(plan: Path) -> int:
         return int(db.execute("SELECT count(*) FROM done").fetchone()[0])
 
 
-def test_a_driver_that_was_killed_goes_on_with_the_same_command(world: World, lake: tuple[World, Kept]) -> None:
+def test_after_a_killed_driver_the_same_command_continues(world: World, lake: tuple[World, Kept]) -> None:
     configure(world)
     plan = world.plan()
     command = ("migrate", plan, "--yes", "--engine", "spark")
@@ -117,7 +117,7 @@ def test_a_driver_that_was_killed_goes_on_with_the_same_command(world: World, la
     world.run("verify", plan)
 
 
-def test_ctrl_c_ends_it_and_the_same_command_goes_on(world: World) -> None:
+def test_ctrl_c_ends_it_and_the_same_command_continues(world: World) -> None:
     configure(world)
     plan = world.plan()
     process = start("migrate", plan, "--yes", "--engine", "spark", "--concurrency", "2")
