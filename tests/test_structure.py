@@ -73,7 +73,7 @@ WITH_SQL = (
     "run",
     "rollback",
 )
-"""The layers that query the plan file. Catalogs have SQL of their own, on the databases of others."""
+"""The layers that query the plan file. Catalogs have their own SQL, for the databases of others."""
 
 WITHOUT_S3 = (
     "carriers",

@@ -263,7 +263,7 @@ def test_views_are_swapped_by_those_who_can(rest_place: Place) -> None:
         assert catalog.current(place.namespace, "v") == old
 
 
-# -- interruptions of those who send several requests ----------------------------------------------------------
+# -- interruptions of catalogs that send several requests ------------------------------------------------------
 
 
 class Crash(Exception):
@@ -327,7 +327,7 @@ def crashed(place: Place, asked: Repoint, after: int, monkeypatch: pytest.Monkey
     return False
 
 
-# -- what is not ours --------------------------------------------------------------------------------------
+# -- tables of others --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", ["__migrator_old", "__migrator_new"])

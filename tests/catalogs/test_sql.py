@@ -140,7 +140,7 @@ def test_the_tables_of_other_catalogs_and_schemas_in_the_same_database(database:
         insert = V0_INSERT.replace("INSERT INTO ", f"INSERT INTO {own}archive.")
         execute(database, insert, c="lake", ns="db", t="old", at="s3://b/3")
         execute(database, f"CREATE SCHEMA {own}odd")
-        execute(database, f"CREATE TABLE {own}odd.iceberg_tables (nothing INTEGER)")  # somebody's of that name
+        execute(database, f"CREATE TABLE {own}odd.iceberg_tables (nothing INTEGER)")  # another schema of that name
         expected.append(Neighbour(f"{own}archive", "lake", "db", "old", "s3://b/3"))
     with opened(database) as catalog:
         others = [n for n in catalog.neighbours() if n.schema in {e.schema for e in expected}]
@@ -613,7 +613,7 @@ def test_reading_mysql_cannot_write(mariadb_database: str) -> None:
     with opened(f"{mariadb_database}?autocommit=true") as catalog:
         with pytest.raises(sa.exc.SQLAlchemyError, match="READ ONLY"), catalog._reading.connect() as reader:
             reader.exec_driver_sql("DELETE FROM iceberg_tables")
-        with catalog._writing.connect() as writer:  # a transaction is one, whatever the URI says
+        with catalog._writing.connect() as writer:  # there is a transaction, for any option in the URI
             writer.exec_driver_sql("INSERT INTO iceberg_tables VALUES ('a', 'b', 'c', 'd', NULL)")
             writer.rollback()
     assert rows(mariadb_database) == {}

@@ -136,7 +136,7 @@ def test_a_listing_without_order_or_that_is_none_proves_nothing() -> None:
 def test_slow_listings_are_replaced_by_requests_for_a_while() -> None:
     keys = [f"t/{n:05}" for n in range((PAUSE_GROUPS + 2) * GROUP)]
     target = Target(set())
-    told = free(target, keys, took=0.0)  # whatever a listing takes, it is longer
+    told = free(target, keys, took=0.0)  # any listing takes longer than this
     assert len(target.asked) == 2
     assert told == set(keys[:GROUP]) | set(keys[-GROUP:])
 

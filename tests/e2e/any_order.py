@@ -174,7 +174,7 @@ class AnyOrder(RuleBasedStateMachine):
         """The steps and their results."""
         self.violated = False
 
-    # -- the world changes ---------------------------------------------------------------------------
+    # -- changes by other people ---------------------------------------------------------------------
 
     @rule(place=st.sampled_from(KEYS), data=DATA, in_parts=st.booleans())
     def change_source(self, place: tuple[str, str], data: bytes | None, in_parts: bool) -> None:
@@ -578,7 +578,7 @@ class AnyOrder(RuleBasedStateMachine):
             self._hold("every table is at the target", known.moved, f"{known}")
             self._hold("every row is at the target", rows == known.committed, f"{known}: {sorted(rows)}")
 
-    # -- looking -------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------
 
     def _see(self) -> Seen:
         self._note_pointers()

@@ -27,7 +27,7 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Template:
-    """The lake that is written once in a run, whatever the number of workers."""
+    """The lake that is written once in a run, for any number of workers."""
     base = tmp_path_factory.getbasetemp()
     is_worker = hasattr(request.config, "workerinput")  # of pytest-xdist: its folder is inside of the run's
     return Template((base.parent if is_worker else base) / "template")

@@ -88,7 +88,7 @@ class Request:
 
     @property
     def is_first_contact(self) -> bool:
-        """True for a request with which migrator finds out whether a server or a bucket is there: it has one retry."""
+        """True for a request with which migrator finds out whether a server or a bucket exists: it has one retry."""
         return not self.key or "max-keys=1" in urlsplit(self.path).query.split("&")
 
 

@@ -89,7 +89,7 @@ class SmallLake:
     def catalog(self, name: str, uri: str) -> Catalog:
         return SqlCatalog(name, uri=uri, warehouse="s3://bronze/wh", **self.server.properties())
 
-    # -- putting it back -----------------------------------------------------------------------------
+    # -- resetting it --------------------------------------------------------------------------------
 
     def saved(self) -> Saved:
         """All of the lake as it is now, for :meth:`restore`."""

@@ -62,7 +62,7 @@ def test_a_batch_that_is_written_again_is_no_difference(lake: SmallLake, tmp_pat
     api.migrate_lake(plan)
     orphan = "bronze/wh/a/data/00001-1-query-1-00001.parquet"
     lake.put(TARGET, orphan, b"the batch, written again")
-    assert not api.verify_lake(plan).ok  # nobody uses the table yet
+    assert not api.verify_lake(plan).ok  # no engine uses the table yet
     lake.tables[0].commit([7000])
     verification = api.verify_lake(plan)
     (check,) = [check for check in verification.checks if check.name == OBJECTS_CHECK]

@@ -331,7 +331,7 @@ def test_options_instead_of_a_configuration(world: World, monkeypatch: pytest.Mo
     try:
         world.run("plan", *options, "-o", plan, "--detailed-exitcode", exit_code=5)
         migrated = json.loads(world.run("migrate", plan, "--yes", "--json").stdout)
-        assert len(migrated["tables_cut_over"]) == 5  # of the SQL catalog; nobody named the Hadoop one
+        assert len(migrated["tables_cut_over"]) == 5  # of the SQL catalog; the Hadoop catalog is not given
         world.run("plan", *options, "--detailed-exitcode")
         with closing(
             SqlCatalog("iceberg", uri=world.lake.catalogs["iceberg"]["uri"], **world.server.properties())

@@ -246,7 +246,7 @@ def test_killed_at_any_step_each_table_is_old_or_new_and_the_same_command_goes_o
 
 
 def _check_it_is_said_where_tables_are(plan: Path, at_target: dict[str, bool]) -> None:
-    """After a rollback that was killed. ``at_target``: whether each table is there."""
+    """Check the reports after a rollback that was killed. ``at_target``: whether each table is at the target."""
     status = api.plan_status(plan)
     if not all(at_target.values()) and status.phase != "rolled back":
         assert status.phase in ROLLING_BACK

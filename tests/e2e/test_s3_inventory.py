@@ -173,7 +173,7 @@ def test_what_came_since_is_found_before_the_cutover_and_taken_in(lake: Lake) ->
     assert lake.rows("db.t") == [1] and "s3://bronze" in pointer(lake)
     for key in ("raw/changed.csv", "raw/gone.csv"):  # these are as the report says again
         lake.put(key, PLAIN[key])
-    lake.run("copy", "lake.db")  # makes the plan anew, by a listing
+    lake.run("copy", "lake.db")  # makes the plan again, with a listing
     described = json.loads(lake.run("show", "lake.db", "--json").stdout)
     assert described["s3_inventories"] == []
     lake.run("cutover", "lake.db", "--quiet-for", "1s", "--yes")

@@ -119,7 +119,7 @@ def test_what_a_migration_writes_holds_no_secret(world: World, tmp_path: Path, m
     world.config.write_text(before + section + more + after)
     plan = folder / "p.db"
     said = [world.run("plan", "--config", world.config, "-o", plan, "--json").stdout]
-    assert "s3a://bronze/iceberg-warehouse" in said[0]  # it is told what it must become
+    assert "s3a://bronze/iceberg-warehouse" in said[0]  # the plan names its new value
     said += [world.run("migrate", plan, "--yes").output, world.run("verify", plan).output]
     said += [world.run("show", plan).output, world.run("status", plan, "--json").output]
     secret = os.environ["AWS_SECRET_ACCESS_KEY"]

@@ -287,7 +287,8 @@ def test_an_etag_that_is_no_md5_proves_nothing(two: Two, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(("size", "parts"), [(33 * MIB, 3), (12 * MIB, 0)], ids=["in parts", "whole"])
 def test_other_parts_than_the_source_has(two: Two, monkeypatch: pytest.MonkeyPatch, size: int, parts: int) -> None:
-    """Too large ones to be held, say: the ETags differ, and what was read is told by that of the source."""
+    """For example if its parts are too large for the memory: then the ETags differ, and the ETag of the source proves
+    what was read."""
     monkeypatch.setattr("migrator.copying.between_servers.MOST_PART_SIZE", 5 * MIB)
     two.new.client.create_bucket(Bucket="data-lake")
     with two.old.added("gold", "odd/extra", b""):

@@ -129,7 +129,7 @@ def test_wave_after_wave_until_the_old_buckets_can_go(lake: Lake) -> None:
     assert not {f"{bucket}/{key}" for bucket, key in LOOSE} & moved
     assert lake.location_of("gold") == f"s3://{TARGET}/gold/wh" and lake.location_of("silver") == "s3://silver/wh"
 
-    lake.append("silver.orders", range(900, 903))  # whatever else is in use does not matter to the first wave
+    lake.append("silver.orders", range(900, 903))  # writes to other tables do not matter to the first wave
     assert api.verify_lake(one).ok and api.migrate_lake(one).nothing_to_do
 
     lake.append("gold.span", range(910, 912))

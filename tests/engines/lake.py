@@ -385,7 +385,7 @@ def _evolved(b: Builder) -> None:
     b.sql(f"INSERT INTO {b.name} {row}, 'new' FROM range(9, 18, 1, 1)")
 
 
-# --- the Hadoop catalog, in a namespace of its own: both warehouses become data-lake/warehouse/ ------
+# --- the Hadoop catalog, in its own namespace: both warehouses become data-lake/warehouse/ -----------
 
 
 @table("Hadoop catalog: position deletes", "deletes", "local.ops")

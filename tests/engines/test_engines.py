@@ -17,7 +17,8 @@ from test_docs import ROOT, generated
 pytestmark = pytest.mark.timeout(900)  # the first test builds and migrates the lake
 NAMES = [old.name for old in lake.TABLES]
 INLINE = "iceberg.db.v1_inline"
-"""Spark reads manifests that no list names, but neither lists them in its metadata tables nor writes beside them."""
+"""Spark reads manifests that no list names, but does not list them in its metadata tables, and cannot write to such a
+table."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,7 +117,7 @@ def test_the_lake_has_the_hard_cases(world: World) -> None:
 
 
 def test_tables_says_what_the_lake_has(world: World) -> None:
-    """``migrator tables`` against what Spark was told to write."""
+    """``migrator tables``, compared with what the test made Spark write."""
 
     def kinds(name: str) -> set[tuple[str, str]]:
         return {(d["kind"], d["format"]) for d in world.tables[f"iceberg.db.{name}"]["deletes"]}

@@ -63,7 +63,7 @@ migration would have more and more to migrate."""
 
 
 class Writer(threading.Thread):
-    """Commits rows with new ids to its own table and to the shared one in turn, until it is told to stop."""
+    """Commits rows with new ids alternately to its own table and to the shared one, until it must stop."""
 
     def __init__(self, own: str, first: int) -> None:
         super().__init__(daemon=True)

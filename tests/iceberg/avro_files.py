@@ -100,7 +100,7 @@ def header(data: bytes) -> tuple[dict[str, bytes], bytes]:
 
 
 def records(data: bytes) -> list[Any]:
-    """All records of a file, decoded by fastavro whatever the codec."""
+    """All records of a file, decoded by fastavro, for any codec."""
     meta, head = header(data)
     schema = fastavro.parse_schema(json.loads(meta["avro.schema"]))
     source = io.BytesIO(data[len(head) :])

@@ -432,7 +432,7 @@ def test_a_referenced_data_file_moves_with_its_data_file(status, facts):
 
 
 def test_fields_of_version_1_stay():
-    """Pitfall 13: in a table of whatever version, an old manifest has what later ones dropped."""
+    """Pitfall 13: in a table of any version, an old manifest has fields that later ones do not have."""
     schema = manifest_schema(1)
     of = schema["fields"][-1]["type"]["fields"]
     of += [

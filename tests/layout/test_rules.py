@@ -221,7 +221,7 @@ def test_where_the_object_of_a_recorded_path_lies(rules: dict[str, str | bool], 
         {"hdfs://nn/x/": "s3a://another-bucket/a/"},
         {"hdfs://nn/x/": "/a"},
         {"hdfs://nn/x/": True},
-        {"bronze/": "bronze/"},  # somebody forgot s3://
+        {"bronze/": "bronze/"},  # s3:// is missing
         {"bronze": "bronze/"},
         {"/": "a/"},
         {"": "a/"},

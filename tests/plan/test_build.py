@@ -79,7 +79,7 @@ def test_same_overwrite_and_differs(lake: Store, tmp_path: Path) -> None:
     fill(lake, *(f"s3://bronze/{name}" for name in ("same", "ours", "older", "clash", "rotten")), data=b"source")
     fill(lake, "s3://data-lake/bronze/same", data=b"source")
     fill(lake, "s3://data-lake/bronze/clash", data=b"somebody else's")
-    fill(lake, "s3://data-lake/bronze/rotten", data=b"S0urce")  # of the same size: the bytes must tell
+    fill(lake, "s3://data-lake/bronze/rotten", data=b"S0urce")  # of the same size: only the bytes can prove it
     Ledger(lake, "data-lake").write("earlier", [own("bronze/ours", lake.head("data-lake", "bronze/ours").etag)])
     lines, described = planned(lake, tmp_path)
     assert lines == [
@@ -102,7 +102,7 @@ def test_only_bytes_tell_where_etags_cannot(lake: Store, tmp_path: Path, data: b
 
 
 def test_what_was_proven_is_not_read_again(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An earlier migration proved that this is the copy, whatever its ETag: its ledger says so."""
+    """The ledger of an earlier migration says that this is a proven copy. Its ETag does not matter."""
     upload = lake.uploads.begin("bronze", "a", {})
     source = lake.uploads.finish(upload, [lake.uploads.put_part(upload, 1, b"old")])
     fill(lake, "s3://data-lake/bronze/a", data=b"old")
@@ -213,7 +213,7 @@ def test_an_existing_plan_is_never_overwritten(lake: Store, tmp_path: Path) -> N
     assert path.read_text() == "precious"
 
 
-# -- what lies beside --------------------------------------------------------------------------------------
+# -- other buckets and folders -----------------------------------------------------------------------------
 
 
 def found(described: dict[str, Any], code: str) -> list[tuple[str, str]]:

@@ -190,7 +190,7 @@ def test_a_table_of_a_catalog_that_a_rule_leaves_is_a_warning(lake: Store, tmp_p
     assert about["severity"] == "warn" and current in about["message"]
 
 
-# -- tables and files that nobody names --------------------------------------------------------------------
+# -- tables and files that no catalog names ----------------------------------------------------------------
 
 
 def test_a_broken_table_that_nobody_names_is_copied_as_it_is(lake: Store, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_broken_table_that_nobody_names_is_copied_as_it_is(lake: Store, tmp_pa
     ("key", "code"),
     [
         ("t/metadata/00009-x.metadata.json", "stray-metadata"),  # a commit that died
-        ("models/churn.metadata.json", None),  # somebody else's
+        ("models/churn.metadata.json", None),  # a file of another program
         ("models/metadata/run-7.metadata.json", "stray-metadata"),
     ],
 )

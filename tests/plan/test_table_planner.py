@@ -563,7 +563,7 @@ UNPACKED = {"plain": bytes, "gzip": gzip.decompress, "zstd": zstandard.decompres
     ],
 )
 def test_every_name_of_a_metadata_file(lake: Store, tmp_path: Path, name: str, codec: str) -> None:
-    """Name and compression stay; the first bytes tell the compression, whatever the name says."""
+    """Name and compression do not change. The first bytes show the compression, not the name."""
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name=name)
     put(lake, f"{LOCATION}/metadata/{name}", PACKED[codec](lake.get("bronze", f"t/metadata/{name}").data))
     described = planned(lake, tmp_path)
@@ -630,7 +630,7 @@ def test_what_only_mentions_a_path_is_reported_and_stays(lake: Store, tmp_path: 
 
 
 def test_a_view_moves_and_its_sql_is_reported(lake: Store, tmp_path: Path) -> None:
-    """Row 14: paths in SQL cannot be told from other text for sure."""
+    """Row 14: paths in SQL cannot be distinguished from other text with certainty."""
     put(lake, "s3://bronze/v/metadata/00001-x.metadata.json", PLAIN)
     lake.create_bucket("silver")
     rules: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://silver/wh/": "warehouse/"}

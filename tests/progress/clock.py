@@ -55,7 +55,8 @@ class Terminal:
         os.close(self.descriptor)
 
     def read(self, tell: Callable[[str], object] = lambda text: None) -> str:
-        """Read until the program's end is closed, and ``tell`` of each piece; return all that was written."""
+        """Read until the program's end is closed, and call ``tell`` with each piece. Return everything that was
+        written."""
         found = []
         try:
             while data := os.read(self._leader, 65536):

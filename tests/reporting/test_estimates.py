@@ -82,7 +82,7 @@ def test_a_faster_server_takes_less_time() -> None:
 
 def test_with_reads_alone_the_range_is_wider() -> None:
     reads = estimates(WORK, replace(MEASURED, copies=None, copied_bytes=None, why_not="no bucket"), None)
-    assert reads["seconds"]["copying"] is None  # 1 GiB, and nobody knows how fast bytes are copied
+    assert reads["seconds"]["copying"] is None  # 1 GiB, and it is unknown how fast bytes are copied
     assert reads["seconds_unknown"]["copying"] == "how fast bytes are copied is not known: no bucket"
     assert reads["seconds"]["total"] is None and reads["seconds_unknown"]["total"]
     assert reads["measured"]["why_not"] == "no bucket"

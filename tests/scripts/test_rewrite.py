@@ -61,7 +61,7 @@ def replaced(text: str, done: Rewritten) -> str:
 @EXAMPLES
 @given(st.lists(st.one_of(NOISE.map(lambda text: (text, text)), SURE, STAYS), max_size=8))
 def test_every_character_outside_the_certain_places_stays(parts: list[tuple[str, str]]) -> None:
-    between = "\n;;\n"  # ends whatever command, call or list the part before has begun
+    between = "\n;;\n"  # ends any command, call or list that the part before has begun
     done = rewritten(between.join(old for old, _ in parts))
     assert done.text == between.join(new for _, new in parts)
 

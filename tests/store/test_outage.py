@@ -95,7 +95,7 @@ def test_a_proxy_answers_for_the_server(status: int) -> None:
 
 @pytest.mark.parametrize("ask", ["bucket_exists", "list", "find", "get", "keeps_versions"])
 def test_a_server_that_has_never_answered_is_not_waited_for(ask: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The endpoint is probably wrong, or the old server is gone for good: boto3 alone would try for half a minute."""
+    """The endpoint is probably wrong, or the old server was removed: boto3 alone would try for half a minute."""
     delays: list[float] = []
     monkeypatch.setattr("botocore.endpoint.time.sleep", delays.append)
     store = Store(endpoint_url=f"http://127.0.0.1:{free_port()}")

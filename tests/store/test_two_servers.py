@@ -235,7 +235,7 @@ def test_an_empty_marker_that_the_server_lists_but_does_not_give(store: TwoServe
     ("count", "first", "expected"),
     [
         (3, 8 * MIB, 8 * MIB),
-        (3, 20 * MIB, None),  # not so many parts of this size: the parts differ in size
+        (3, 20 * MIB, None),  # another number of parts of this size: the parts differ in size
         (3, None, None),  # the server does not know
         (1, 20 * MIB, 20 * MIB),
         (0, 8 * MIB, None),

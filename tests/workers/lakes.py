@@ -62,7 +62,7 @@ def afresh(world: World) -> None:
 
 
 def check_without_old_buckets(world: World, plan: Path) -> None:
-    """Delete the old buckets for good; then verify, and read every table of the SQL catalog with pyiceberg."""
+    """Delete the old buckets; then verify, and read every table of the SQL catalog with pyiceberg."""
     import sqlite3
 
     old = sorted(world.buckets() - {"data-lake", "aside"})

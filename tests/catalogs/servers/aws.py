@@ -71,7 +71,7 @@ def aws() -> Iterator[Aws]:
 
 
 def _one_by_one(answer: Any) -> Any:
-    """moto answers each request in a thread of its own."""
+    """moto answers each request in a separate thread."""
     lock = threading.Lock()
 
     def answer_alone(self: Any) -> Any:
