@@ -1,4 +1,4 @@
-"""Chromium without a window, which judges pages: what it renders, at which width, and what it complains about."""
+"""Chromium without a window. It shows what a page looks like at each width, and which errors it reports."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def chromium() -> str:
 
 @contextmanager
 def _served(folder: Path) -> Iterator[str]:
-    """A folder over HTTP, so that one page may look into another."""
+    """Serve a folder over HTTP, so that one page may read another."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None: ...
@@ -84,7 +84,7 @@ def looked_at(page: str, *widths: int, dark: bool = False) -> tuple[list[dict[st
         )
         with _served(folder) as url:
             scheme = [f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
-            # The time of the page stands still until all of it is loaded: it is no time that passes.
+            # The page has a virtual clock, which waits until everything is loaded.
             shown = _run(*scheme, "--virtual-time-budget=10000", "--dump-dom", f"{url}/measure.html")
     seen = shown.stdout.split('<pre id="seen">')[1].split("</pre>")[0]
     return json.loads(seen), [line for line in shown.stderr.splitlines() if "CONSOLE" in line]

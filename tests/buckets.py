@@ -11,7 +11,7 @@ from migrator.demo.server import Server
 
 @contextmanager
 def fresh_buckets(server: Server, names: Iterable[str]) -> Iterator[None]:
-    """With these buckets, empty. Afterwards the server has no bucket."""
+    """Creates these buckets, empty. Afterwards the server has no bucket."""
     client = server.client()
     for name in names:
         client.create_bucket(Bucket=name)

@@ -32,14 +32,15 @@ _load_file = JSONFileLoader.load_file
 
 @functools.cache
 def _parsed(path: str) -> Any:
-    """botocore parses its description of S3 anew for each session, which takes longer than most tests: once will do."""
+    """botocore parses its description of S3 for each session, which takes longer than most tests. Here it is parsed
+    once."""
     return _load_file(JSONFileLoader(), path)
 
 
 JSONFileLoader.load_file = lambda _, file_path: _parsed(file_path)
 
-# For every request, moto imports the module of its URLs anew, twice, and builds all URLs from it: a third of the time
-# of a test. They would only be others if MOTO_S3_CUSTOM_ENDPOINTS changed meanwhile.
+# For every request, moto imports the module of its URLs twice, and builds all URLs from it: a third of the time of a
+# test. The URLs would only change with MOTO_S3_CUSTOM_ENDPOINTS.
 S3Backend._url_module = property(lambda _: moto_urls)  # type: ignore[assignment]
 _build_urls = S3Backend.urls.fget  # type: ignore[attr-defined]
 _urls = functools.cache(lambda: _build_urls(S3Backend("us-east-1", "123456789012")))
@@ -74,7 +75,7 @@ LONGEST = (
     "test_planning_and_verifying_ten_times_the_objects_takes_no_more_memory",
     "test_any_order",
 )
-"""Each of these keeps a worker busy for a minute or more. They begin first, so that none of them is the last one."""
+"""Each of these keeps a worker busy for a minute or more. They start first, so that none of them is the last one."""
 TOGETHER = (
     "test_bring_back.py",
     "test_faults.py",
@@ -95,21 +96,21 @@ TOGETHER = (
     "test_versions.py",
     "test_waves_of_catalogs.py",
 )
-"""Files in e2e whose tests share what a fixture made for the file, and must not be built by two workers."""
+"""Files in e2e whose tests share what a fixture makes for the file. Two workers must not make it twice."""
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C interrupt: a shell that starts the tests in the background tells them and all their programs to ignore
-    it, and some tests send it."""
+    """Make Ctrl-C interrupt again. A shell that starts the tests in the background makes them and all their programs
+    ignore it, and some tests send it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses, and before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, and begin with it: at the end, workers share many short tests, and none is idle.
+    """Mark the slow tests, and run them first. So at the end the workers share many short tests, and none is idle.
 
-    With ``--dist loadgroup``, the tests of a file stay together, but for those in e2e, which any worker can run.
+    With ``--dist loadgroup``, the tests of a file stay together, except those in e2e, which any worker can run.
     """
     for item in items:
         folder, name = item.path.relative_to(TESTS).parts[0], item.path.name
@@ -122,8 +123,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Raises UsageError if pytest-xdist was told to keep the tests of a file together, and does not: fixtures would be
-    made once a worker, and two files would share what each of them expects to have for itself."""
+    """Raises UsageError if pytest-xdist must keep the tests of a file together, and does not. Then each worker would
+    make the fixtures of the file, and two files would share what each of them must have alone."""
     if not getattr(session.config.option, "loadgroup", False):
         return
     grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
@@ -137,7 +138,7 @@ def _is_longest(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True)
 def _no_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test sees the credentials, endpoints or pyiceberg configuration of whoever runs it."""
+    """No test sees the credentials, endpoints or pyiceberg configuration of the user who runs it."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     home = tmp_path_factory.mktemp("home")
@@ -164,12 +165,12 @@ def child_processes(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
 
 @pytest.fixture
 def mock_store(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store on a mocked S3: enough where only listings and errors matter."""
-    # By its host, a bucket "logs" is another service to the mock.
+    """A store on a mocked S3, for tests that need only listings and errors."""
+    # In a host name, the mock takes a bucket "logs" for another service.
     config = tmp_path_factory.mktemp("aws") / "config"
     config.write_text("[default]\ns3 =\n  addressing_style = path\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    # The mock sits in boto3. With a proxy, copies are boto3's as well, since only it knows the way.
+    # The mock is inside boto3. With a proxy, boto3 makes the copies, too, because only boto3 supports proxies.
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     with mock_aws():
         yield Store()
@@ -199,7 +200,7 @@ def mariadb_uri() -> Iterator[str]:
 
 @pytest.fixture
 def mariadb_database(mariadb_uri: str) -> str:
-    """The URI of a new, empty database. Its texts compare as they do by default: without regard to case."""
+    """The URI of a new, empty database. By default, it compares texts without regard to case."""
     name = f"test_{uuid.uuid4().hex}"
     engine = sa.create_engine(mariadb_uri, poolclass=NullPool)
     with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""A pytest plugin: prints each failure when it happens, and not once more at the end. It works under pytest-xdist."""
+"""A pytest plugin: prints each failure when it happens, and not again at the end. It works with pytest-xdist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class FailuresAtOnce:
     def __init__(self, terminal: TerminalReporter) -> None:
         self._terminal = terminal
 
-    # Last, so that pytest's own letter for the test stands above the traceback.
+    # Last, so that pytest's own letter for the test is printed above the traceback.
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -27,7 +27,8 @@ class FailuresAtOnce:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """pytest prints all tracebacks after this, unless it is told not to. Its list of failed tests stays."""
+        """After this, pytest would print all tracebacks: this turns that off. pytest still prints its list of failed
+        tests."""
         session.config.option.tbstyle = "no"
 
     def _print(self, title: str, report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -40,7 +41,7 @@ class FailuresAtOnce:
         self._terminal.flush()
 
 
-# Last: the reporter is a plugin too, and must be there.
+# Last: the reporter is a plugin, too, and must exist.
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")

@@ -1,4 +1,4 @@
-"""Programs of others that tests need, brought once from a registry and kept in the user's cache folder."""
+"""Other programs that tests need: downloaded once from a registry and kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 
 def jars(pom: Path, *, transitive: bool = False) -> list[Path]:
-    """The jars that ``pom`` names, brought by Maven; with ``transitive`` also those that these need. Raises
-    CalledProcessError if Maven cannot bring them."""
+    """The jars that ``pom`` names, downloaded by Maven; with ``transitive`` also those that these need. Raises
+    CalledProcessError if Maven cannot download them."""
 
     def bring(folder: Path) -> None:
         command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
@@ -39,7 +39,7 @@ def go_program(module: str) -> Path:
 
 
 def missing_for_go(module: str) -> str:
-    """Why the program cannot be built here; "" if it can, or is there already."""
+    """Why the program cannot be built here; "" if it can, or exists already."""
     return "" if _go_folder(module).is_dir() else _missing("go")
 
 
@@ -49,7 +49,7 @@ def _missing(*programs: str) -> str:
 
 
 def _cached(folder: Path, bring: Callable[[Path], None]) -> Path:
-    """``folder``, filled by ``bring`` unless it is there already; never half filled."""
+    """``folder``, filled by ``bring`` unless it exists already; it never has only a part of the files."""
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
@@ -64,7 +64,7 @@ def _run(command: list[str], **environ: str) -> None:
 
 
 def _home() -> Path:
-    return Path(pwd.getpwuid(os.getuid()).pw_dir)  # not $HOME: tests have one of their own
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)  # not $HOME: each test has its own
 
 
 def _jars_folder(pom: Path) -> Path:

@@ -1,6 +1,6 @@
 """A pytest plugin: says who may hold the lock when a test meets "database is locked" in SQLite.
 
-That has happened in few of many runs, to tests that nobody else shares a database with. The cause is not known.
+That has happened in few of many runs, in tests that share their database with no other program. The cause is not known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _describe(context: sa.ExceptionContext) -> None:
 
 
 def described(database: str) -> str:
-    """Every lock on the machine, what this process has open of SQLite, and what its threads are doing.
+    """Every lock on the machine, the SQLite files that this process has open, and what its threads are doing.
 
     ``database``: the path of the file, or SQLite's URI of it.
     """

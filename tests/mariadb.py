@@ -58,7 +58,7 @@ def _start(command: list[Any], place: Path, who: dict[str, int]) -> tuple[subpro
     command += [f"--socket={place}/socket", "--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin"]
     command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", f"--pid-file={place}/pid"]
     groups: dict[str, Any] = {**who, "extra_groups": []} if who else {}
-    for _ in range(3):  # somebody else may take the free port before the server does
+    for _ in range(3):  # another program may take the free port before the server does
         port = free_port()
         with (place / "output").open("ab") as output:
             process = subprocess.Popen([*command, f"--port={port}"], cwd=place, stdout=output, stderr=output, **groups)

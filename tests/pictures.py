@@ -1,6 +1,6 @@
 """Draws the pictures of reports in the documents: `make pictures`, or `python tests/pictures.py`.
 
-A lake of its own is planned and migrated on a local S3 server, its old buckets are deleted, and it is verified again.
+A lake is planned and migrated on a local S3 server, its old buckets are deleted, and it is verified again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
         photographed(planned, PICTURES / "report-flow.png", 1000, 900, part="flow")
         photographed(planned, PICTURES / "report-phone.png", 390, 844)
         api.migrate_lake("plans/lake.db")
-        api.verify_lake("plans/lake.db", deep=True)  # the plan keeps what the old rows are
+        api.verify_lake("plans/lake.db", deep=True)  # the plan stores the numbers of the old rows
         old_lake.delete_buckets(server.client())
         api.verify_lake("plans/lake.db", deep=True)
         verified = api.write_report("plans/lake.db").read_text()

@@ -59,7 +59,7 @@ def _find_programs() -> Path | None:
 
 
 def unprivileged(*names: str) -> dict[str, int]:
-    """Whom to run as, the first of these users that exists: database servers refuse to be run by root."""
+    """The user to run as: the first of these that exists. Database servers refuse to run as root."""
     if os.geteuid() != 0:
         return {}
     for name in (*names, "nobody"):
@@ -78,7 +78,7 @@ def _start(programs: Path, place: Path, who: dict[str, int]) -> int:
         os.chown(secret, who["user"], who["group"])
     initdb = [programs / "initdb", "-D", place / "data", "-U", USER, "-A", "scram-sha-256", "-E", "UTF8"]
     run([*initdb, f"--pwfile={secret}", "--no-locale", "--no-sync"], place, who)
-    for attempt in range(3):  # somebody else may take the free port before the server does
+    for attempt in range(3):  # another program may take the free port before the server does
         port = free_port()
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
         start = [programs / "pg_ctl", "start", "-w", "-D", place / "data", "-l", place / "log", "-o", options]
@@ -102,7 +102,7 @@ def run(command: list[Any], place: Path, who: dict[str, int]) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which no program listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -18,7 +18,7 @@ from postgres import free_port, give_up
 
 REQUIRED = "MIGRATOR_REQUIRE_PROMETHEUS"
 TIMEOUT = 600
-"""Seconds until somebody who waits for a server gives up. Most takes one or two; a dead S3 server is waited for for
+"""The longest wait for a server, in seconds. Most waits take one or two; the wait for an S3 server that has ended takes
 minutes."""
 
 
@@ -51,7 +51,7 @@ class Prometheus:
         return [(series["metric"], float(series["value"][1])) for series in found]
 
     def wait_for(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """The same, once it gives something."""
+        """The same; waits until the expression gives something."""
         return self._wait(lambda: self.query(expression), expression)
 
     def wait_until_equal(self, ask: Callable[[], Any], expected: Any) -> None:

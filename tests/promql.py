@@ -13,7 +13,8 @@ _WORDS = {"and", "or", "unless", "bool", "offset", "atan2", "inf", "nan", "start
 
 
 def metrics_in(expression: str) -> set[str]:
-    """The names of all metrics. Raises ValueError for one that is given as a label, which this does not read."""
+    """The names of all metrics. Raises ValueError for a name that is given as a label, which this function does not
+    read."""
     if "__name__" in expression:
         raise ValueError(f"{expression}: the name of a metric must stand before its labels")
     text = _STRING.sub('""', expression)

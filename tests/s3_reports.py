@@ -1,4 +1,5 @@
-"""Amazon S3 Inventory reports, as S3 writes them (storage-inventory-location.html): no server that runs here does."""
+"""Amazon S3 Inventory reports, as S3 writes them (storage-inventory-location.html). No server in these tests writes
+them."""
 
 from __future__ import annotations
 

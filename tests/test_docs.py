@@ -1,4 +1,4 @@
-"""What the documents say is what the program does. `MIGRATOR_WRITE_DOCS=1 pytest tests/test_docs.py` rewrites them."""
+"""The documents say what the program does. `MIGRATOR_WRITE_DOCS=1 pytest tests/test_docs.py` rewrites them."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ FAULTS = {
 
 
 def test_every_path_pitfall_and_known_fault_has_its_tests() -> None:
-    """PATHS.md names each exactly once, and only tests that are there."""
+    """PATHS.md names each exactly once, and only tests that exist."""
     _, *sections = (ROOT / "tests" / "PATHS.md").read_text().split("\n## ")
     found: dict[str, list[str]] = {}
     for section in sections:
@@ -227,7 +227,7 @@ def test_every_path_pitfall_and_known_fault_has_its_tests() -> None:
 
 
 def test_every_promise_of_the_mission_has_a_command_and_a_test() -> None:
-    """mission.md names only commands, options and tests that are there."""
+    """mission.md names only commands, options and tests that exist."""
     text = (DOCS / "mission.md").read_text()
     rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| (?!promise|---)", line)]
     assert isinstance(main, click.Group) and len(rows) > 20

@@ -1,4 +1,4 @@
-"""What is shown of an error: no secret, no traceback."""
+"""The text of an error: it has no secret and no traceback."""
 
 from __future__ import annotations
 

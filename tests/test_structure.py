@@ -1,4 +1,5 @@
-"""The rules of the house: which module may import which, who talks to S3, and how long classes and functions may be.
+"""The rules for the code: which module may import which, which modules talk to S3, and how long classes and functions
+may be.
 
 A module that these rules do not know fails the test: decide where it belongs, and add it here and to docs/design.md.
 """
@@ -36,7 +37,7 @@ LAYERS = (
     "plan",
     "target",
     "inventory",
-    # What the flow stands on.
+    # What the flow uses.
     "planfile",
     "results",
     "config",
@@ -72,7 +73,7 @@ WITH_SQL = (
     "run",
     "rollback",
 )
-"""The layers that query the plan file. Catalogs have SQL of their own, on the databases of others."""
+"""The layers that query the plan file. Catalogs have their own SQL, for the databases of others."""
 
 WITHOUT_S3 = (
     "carriers",
@@ -96,7 +97,7 @@ PURE = (
     "inventory/s3_report/manifest.py",
     "inventory/s3_report/rows.py",
 )
-"""Modules of other layers that do not either."""
+"""Modules of other layers that also import neither."""
 
 CATALOG_SERVICES = (
     "catalogs/aws.py",

@@ -1,8 +1,8 @@
-"""Plain boto3 in 32 threads, as a short script of one's own would do it: a contender of copy_objects.py.
+"""Copies with plain boto3 in 32 threads, as a short script of a user would do. copy_objects.py runs it for comparison.
 
     python tests/bench/boto3_threads.py SOURCE_BUCKET TARGET_BUCKET PREFIX [PART_MIB]
 
-Every object by one CopyObject or, with PART_MIB, by boto3's managed copy; 0 stands for boto3's own part size.
+Each object is copied by one CopyObject or, with PART_MIB, by boto3's managed copy; 0 means boto3's default part size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the parts that migrator writes by hand save, against the library that does the same: CPU time on one core.
+"""Compares parts that migrator implements itself with libraries that do the same: CPU time on one core.
 
     python tests/bench/by_hand.py [--puts 5000] [--signatures 20000] [--entries 5000] [--rounds 5]
 
@@ -10,9 +10,9 @@ a signature   ``migrator.store.signing``                           botocore's S3
 a manifest    ``migrator.iceberg.avro``: byte spans are replaced   fastavro (in C): every entry decoded and encoded
 ============  ===================================================  ==============================================
 
-Each pair does the same work, with the same result, in the same run, in turns; the fastest round of each counts.
-The server is a process of its own that answers every request with 200, so its time is not counted. A ratio of 3.0
-says that the library takes three times as long.
+Both of a pair do the same work, with the same result, alternately in the same run; the fastest round of each counts.
+The server is a separate process that answers every request with 200, so its time is not counted. A ratio of 3.0 means
+that the library takes three times as long.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ BODY = bytes(range(256)) * 4
 KEY = "bronze/iceberg-warehouse/sales/orders/data/part 00000.parquet"
 HEADERS = {"content-type": "application/octet-stream", "x-amz-meta-writer": "kafka-1"}
 IN_FLIGHT = 16
-"""Requests that wait for their answers at the same time, as a copy does it."""
+"""Requests that wait for their answers at the same time, as in a copy."""
 
 Job = Callable[[], object]
 
@@ -58,7 +58,7 @@ Job = Callable[[], object]
 
 
 class Answering(asyncio.Protocol):
-    """The server's side of a connection: a 200 to every request, each with an id of its own."""
+    """The server's side of a connection: a 200 to every request, each with another id."""
 
     ids = itertools.count()
 
@@ -80,7 +80,7 @@ class Answering(asyncio.Protocol):
 
 
 def serve(port: Any) -> None:
-    """The life of the server's process: it ends when the process is killed."""
+    """Run the server until its process is killed."""
 
     async def forever() -> None:
         server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", 0)
@@ -210,7 +210,7 @@ def rewrite_by_fastavro(data: bytes) -> Job:
 
 
 def cpu_seconds(jobs: tuple[Job, Job], rounds: int) -> list[float]:
-    """The CPU time of each job's fastest round, the jobs in turns."""
+    """The CPU time of each job's fastest round. In each round, the jobs run one after the other."""
     best = [float("inf")] * len(jobs)
     for _ in range(rounds):
         for number, job in enumerate(jobs):

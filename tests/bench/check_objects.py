@@ -2,7 +2,7 @@
 
     python tests/bench/check_objects.py [OBJECTS]        (default 1,000,000)
 
-The listing is made up, everything after it is real. Progress goes to standard error, one line of JSON to standard
+The listing is simulated, everything after it is real. Progress goes to standard error, one line of JSON to standard
 output.
 """
 
@@ -25,15 +25,15 @@ from bench.plan_objects import peak_mib
 
 
 class SyntheticStore(Store):
-    """Answers listings of the target without a server. The old buckets are gone. Every hundredth object lies in a
-    folder of its own, a tenth of these outside of the structure."""
+    """Answers listings of the target without a server. The old buckets are gone. Every hundredth object has its own
+    folder; a tenth of these folders are outside of the structure."""
 
     def __init__(self, objects: int) -> None:
         super().__init__(endpoint_url="http://127.0.0.1:9")
         self._objects = objects
 
     def endpoint(self) -> None:
-        """So that nothing but :meth:`list` is asked."""
+        """A constant, so that only :meth:`list` is called for data."""
 
     def bucket_exists(self, bucket: str) -> bool:
         return bucket == "data-lake"

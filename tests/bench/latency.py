@@ -1,9 +1,9 @@
-"""A TCP proxy that delays everything: a server that is far away.
+"""A TCP proxy that delays everything, as if the server were far away.
 
     python tests/bench/latency.py --to 127.0.0.1:8333 --milliseconds 50
 
 Prints its own port, and forwards until it is killed. Half of the delay is on the way to the server, half on the way
-back, so an answer comes so many milliseconds later than without it.
+back, so an answer takes that many milliseconds longer than without the proxy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-    """Write everything that comes, in its order, each chunk so much later."""
+    """Write everything that is received, in the same order, each chunk after the delay."""
     loop = asyncio.get_running_loop()
     with contextlib.suppress(OSError):
         while chunk := await reader.read(1 << 16):
@@ -44,7 +44,7 @@ async def serve(host: str, port: int, seconds: float) -> None:
 
 @contextmanager
 def behind(endpoint_url: str, milliseconds: float) -> Iterator[str]:
-    """The endpoint of a proxy, in a process of its own, in front of ``http://host:port``."""
+    """The endpoint of a proxy, which runs in a separate process in front of ``http://host:port``."""
     place = endpoint_url.removeprefix("http://")
     command = [sys.executable, str(Path(__file__)), "--to", place, "--milliseconds", str(milliseconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -75,7 +75,7 @@ SCHEMA = {
 
 
 def bounds(chance: random.Random) -> dict[int, bytes]:
-    """Of six longs, two ints, a double and three texts, one of which is often without any value."""
+    """The bounds of six longs, two ints, a double and three texts. One of the texts often has no value."""
     longs = {i: chance.randrange(10 ** (2 * i)).to_bytes(8, "little") for i in range(1, 7)}
     others = {i: chance.randrange(10**6).to_bytes(4, "little") for i in (7, 8)}
     others |= {9: struct.pack("<d", chance.randrange(10**6) / 100)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INTERVAL = 0.25
-"""Seconds between two looks at the memory."""
+"""Seconds between two measurements of the memory."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def run(command: Sequence[str | Path], environ: Mapping[str, str]) -> Run:
             )
             roots.append(process.pid)
             try:
-                # Not RUSAGE_CHILDREN, which also grows by what is no part of this command.
+                # Not RUSAGE_CHILDREN, which also includes other child processes.
                 _, status, usage = os.wait4(process.pid, 0)
             except BaseException:
                 process.kill()
@@ -52,18 +52,19 @@ def run(command: Sequence[str | Path], environ: Mapping[str, str]) -> Run:
 
 
 def rss(pid: int) -> int:
-    """The resident memory of a process in KiB. What processes share counts for each of them."""
+    """The resident memory of a process in KiB. Memory that processes share counts for each of them."""
     return _kib(Path(f"/proc/{pid}/status"), "VmRSS:")
 
 
 def pss(pid: int) -> int:
-    """The same, but what several processes share is divided among them; resident memory if that is not to be had."""
+    """The same, but memory that processes share is divided among them. The resident memory if the kernel does not
+    report it."""
     return _kib(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") or rss(pid)
 
 
 @contextmanager
 def watched(root: Callable[[], list[int]], memory: Callable[[int], int] = rss) -> Iterator[dict[str, float]]:
-    """Seconds, and the peak of the memory (MiB) of all processes that ``root`` and their children are."""
+    """Seconds, and the peak memory (MiB) of the processes that ``root`` returns and of all their descendants."""
     found, stop = {"mib": 0.0}, threading.Event()
 
     def watch() -> None:

@@ -2,8 +2,8 @@
 
     python tests/bench/metrics_objects.py [OBJECTS]        (default 1,000,000)
 
-The listing and the table's files are made up, everything after them is real. Progress goes to standard error, one line
-of JSON to standard output.
+The listing and the table's files are simulated, everything after them is real. Progress goes to standard error, one
+line of JSON to standard output.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from plan.handmade import document
 TABLE = "warehouse/bronze.db/events"
 PLACE = f"s3://data-lake/{TABLE}"
 FILES = 1_000
-"""In each manifest."""
+"""Entries in each manifest."""
 NUMBER = "@@@@@@@@"
-"""In the template of a manifest, where its number goes: in an Avro file without compression, a text of the same length
-can take its place."""
+"""The text in the template of a manifest that its number replaces. An Avro file without compression allows this if both
+texts have the same length."""
 OLD = 1_700_000_000_000
 
 
 class LakeWithTable(SyntheticStore):
-    """Half of the objects of a :class:`SyntheticStore`, and a table with as many data files; every thousandth object
-    below its location is named by nobody."""
+    """Half of the objects of a :class:`SyntheticStore`, and a table with as many data files; no table names every
+    thousandth object below its location."""
 
     def __init__(self, objects: int) -> None:
         super().__init__(objects // 2)

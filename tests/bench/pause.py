@@ -1,9 +1,9 @@
-"""For how long a cutover holds writers up: many tables, all of them copied before, some written to since.
+"""Measures how long a cutover makes writers wait. Many tables were copied before; some were written to after that.
 
     python tests/bench/pause.py [--tables 100] [--commits 5] [--written 10] [--quiet-for 2]
 
-Prints the seconds from the last write until the last pointer had changed, as ``migrator cutover`` reports them, and
-what of that was waiting for the lake to be still (--quiet-for).
+Prints the seconds from the last write until the last pointer had changed, as ``migrator cutover`` reports them, and how
+much of that time was spent waiting for the end of writes (--quiet-for).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OLD, TARGET = "warehouse", "data-lake"
 
 
 class Timed(Progress):
-    """Notes how long each stage took."""
+    """Records how long each stage took."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -85,7 +85,7 @@ def main() -> None:
         assert done.migration.ok
         waited = max(done.held_up.values())
         print(f"{options.tables} tables, {options.commits} snapshots each, {options.written} written to after the copy")
-        print(f"writers had to wait {waited:.1f} s, {options.quiet_for:.1f} s of that at least to see them still")
+        print(f"writers had to wait {waited:.1f} s, at least {options.quiet_for:.1f} s of that for the end of writes")
         for stage, seconds in progress.seconds.items():
             print(f"  {seconds:6.1f} s  {stage}")
 

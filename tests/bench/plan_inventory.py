@@ -1,12 +1,12 @@
-"""Plan a synthetic lake of many objects from S3 Inventory reports: seconds, of the processor as well, and peak memory
-for each format, beside a plan of the same objects from a listing that is made up.
+"""Plan a synthetic lake of many objects from S3 Inventory reports: elapsed seconds, processor seconds and peak memory
+for each format, compared with a plan of the same objects from a simulated listing.
 
     python tests/bench/plan_inventory.py [OBJECTS]        (default 1,000,000)
 
-No server takes part: the listing costs no request, and the reports lie on the disk. What is compared is the work of
-migrator alone. On S3, a listing also takes a request for each 1,000 objects, and a report one for each of its files.
-Each plan is made by a process of its own. Progress goes to standard error, a line of JSON for each plan to standard
-output.
+The script uses no server: the listing needs no request, and the reports are on the disk. So it compares only the work
+of migrator. On S3, a listing also needs a request for each 1,000 objects, and a report needs a request for each of its
+files. Each plan is made by a separate process. Progress goes to standard error, a line of JSON for each plan to
+standard output.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OF_FILE = 200_000
 
 
 class ReportStore(SyntheticStore):
-    """Has reports on the local disk, and no object that could be read beside them."""
+    """Has reports on the local disk, and no other object that could be read."""
 
     def __init__(self, objects: int, folder: Path) -> None:
         super().__init__(objects)
@@ -89,7 +89,7 @@ def rows_of(bucket: str, store: SyntheticStore) -> Iterator[Row]:
 
 
 def plan(kind: str, objects: int, folder: Path) -> dict[str, Any]:
-    """Make one plan in this process. The reports are there already."""
+    """Make one plan in this process. The reports exist already."""
     uris = () if kind == LISTED else tuple(f"s3://{REPORTS}/{bucket}.json" for bucket in BUCKETS)
     plan_settings.read_settings = lambda store, buckets: {bucket: BucketSettings(bucket) for bucket in buckets}
     layout = {f"s3://{bucket}/": f"{bucket}/" for bucket in BUCKETS}
@@ -102,7 +102,8 @@ def plan(kind: str, objects: int, folder: Path) -> dict[str, Any]:
 
 
 def main(objects: int) -> None:
-    """One plan after the other. What is written is written by other processes: they would pass their peak memory on."""
+    """Make one plan after the other. Other processes write the reports, because a process passes its peak memory on to
+    the processes that it starts."""
     for kind in (LISTED, *ENDINGS):
         with tempfile.TemporaryDirectory() as name:
             for step in ("write", "plan"):
@@ -112,7 +113,7 @@ def main(objects: int) -> None:
 
 
 def run_step(objects: int, step: str, kind: str, folder: Path) -> None:
-    """A step in a process of its own."""
+    """Run a step in a separate process."""
     if step == "plan":
         print(json.dumps(plan(kind, objects, folder)))
     elif kind != LISTED:

@@ -3,12 +3,12 @@ memory, bytes of the plan file per object.
 
     python tests/bench/plan_objects.py [OBJECTS]        (default 1,000,000)
 
-The listing is made up, everything after it is real. Afterwards every object that is to be copied is read from the
-plan and noted in its journal as migrate does it, but nothing is copied: that is the most that a plan file grows to
-(``journal_bytes_per_object`` beyond ``plan_bytes_per_object``) and the fastest that a migration of small objects can
-be. Then the target is listed as if it had all objects, and verified; the report is the last. ``wal_mib`` is what
-SQLite holds beside the plan while migrate runs. 10,000,000 objects want 8 GB of disk, part of it in TMPDIR. Progress
-goes to standard error, one line of JSON to standard output.
+The listing is simulated, everything after it is real. After planning, every object that is to be copied is read from
+the plan and recorded in its journal, as migrate does, but nothing is copied. This shows the largest size of a plan file
+(``journal_bytes_per_object`` in addition to ``plan_bytes_per_object``) and the shortest time of a migration of small
+objects. Then the target is listed as if it had all objects, and verified. At the end the report is written. ``wal_mib``
+is the size of SQLite's write-ahead log while migrate runs. 10,000,000 objects need 8 GB of disk, part of it in TMPDIR.
+Progress goes to standard error, one line of JSON to standard output.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class NoUploads(Uploads):
 
 
 class SyntheticStore(Store):
-    """Answers listings without a server. A tenth of the objects is at the target already; all of them are once
-    ``migrated`` is True."""
+    """Answers listings without a server. A tenth of the objects are at the target already; if ``migrated`` is True, all
+    of them are."""
 
     def __init__(self, objects: int) -> None:
         super().__init__(endpoint_url="http://127.0.0.1:9")
@@ -59,7 +59,7 @@ class SyntheticStore(Store):
         return NoUploads(self.at)
 
     def endpoint(self) -> None:
-        """So that nothing but :meth:`list` is asked."""
+        """A constant, so that only :meth:`list` is called for data."""
 
     def bucket_exists(self, bucket: str) -> bool:
         return True
@@ -139,8 +139,8 @@ def main(objects: int) -> None:
 
 
 def journal_all(path: Path, count: int, progress: TerminalProgress) -> tuple[float, int]:
-    """Note every object that is to be copied as done. Returns the seconds, and the size of SQLite's log before
-    the plan is closed: whoever reads the plan meanwhile keeps SQLite from emptying it."""
+    """Record every object that is to be copied as done. Returns the seconds, and the size of SQLite's log before the
+    plan is closed: a process that reads the plan at the same time prevents SQLite from emptying the log."""
     with PlanFile.open(path) as plan:
         began = time.monotonic()
         with Journal(plan) as journal, progress.stage("journalling", objects=count) as stage:
@@ -153,8 +153,8 @@ def journal_all(path: Path, count: int, progress: TerminalProgress) -> tuple[flo
 
 
 def verify_all(path: Path, store: SyntheticStore, progress: TerminalProgress) -> tuple[int, float]:
-    """Compare a listing of the target with the plan and its journal. Returns how many objects are at the target as the
-    plan wants them, and the seconds. Raises SystemExit if any is not."""
+    """Compare a listing of the target with the plan and its journal. Returns how many objects are at the target as
+    planned, and the seconds. Raises SystemExit if any is not."""
     with PlanFile.open(path) as plan:
         began = time.monotonic()
         verification = Verifier(plan, store, {}, progress).verify()

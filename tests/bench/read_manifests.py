@@ -1,11 +1,11 @@
-"""Read manifests on one core, and on all with child processes: seconds by the clock, and peak memory of all processes.
+"""Read manifests on one core, and on all with child processes: elapsed seconds, and peak memory of all processes.
 
     python tests/bench/read_manifests.py [ENTRIES]        (default 1,000,000)
 
 The same entries are read as one manifest, and as manifests of 8 MB, the size at which Iceberg's writers begin a new
-one. Whoever reads maps each path and inserts it into a table of SQLite, as a plan does. The files lie on the disk, no
-server takes part. ``ratio`` is the time on one core divided by that on all. Progress goes to standard error, a line of
-JSON for each kind to standard output.
+one. The reader maps each path and inserts it into a table of SQLite, as planning does. The files are on the disk; the
+script uses no server. ``ratio`` is the time on one core divided by that on all. Progress goes to standard error, a line
+of JSON for each kind to standard output.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def read(folder: Path) -> int:
 
 
 def measured(folder: Path, cores: str) -> Run:
-    """What reading took, in a process of its own. ``cores``: "one" or "all"."""
+    """The cost of reading, in a separate process. ``cores``: "one" or "all"."""
     print(f"{folder.name}: on {cores} of {os.cpu_count()} cores", file=sys.stderr)
     result = run([sys.executable, __file__, "--read", folder, cores], os.environ)
     if result.code:

@@ -1,11 +1,12 @@
-"""Rewrite one table's metadata: ours against Iceberg's own procedure, on the same server, in the same run.
+"""Rewrite one table's metadata with migrator and with Iceberg's own procedure, on the same server, in the same run.
 
     python tests/bench/rewrite_table.py              # 200,000 and 2,000 manifest entries
     python tests/bench/rewrite_table.py 20000 500    # others
 
-With start-up: the whole command ``migrator relocate --no-copy`` against the start of a Spark session and its first
-``rewrite_table_path``. Warm: the same as a call in a running Python (its worker processes start each time) against
-further calls in the running session. Neither copies data files. Runs are interleaved. Needs what tests/engines needs.
+With start-up: the whole command ``migrator relocate --no-copy``, compared with the start of a Spark session and its
+first ``rewrite_table_path``. Warm: the same as a call in a running Python (its worker processes start each time),
+compared with further calls in the running session. Neither copies data files. The two alternate. Needs the same
+programs as tests/engines.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ ROUNDS = 3
 
 
 class Lake:
-    """A server, a Spark, and tables whose manifests were multiplied by hand."""
+    """A server, a Spark, and tables whose manifest entries this script has multiplied."""
 
     def __init__(self, server: Server, session: Any) -> None:
         self.client, self.session = server.client(), session
@@ -55,7 +56,7 @@ class Lake:
         return len(data)
 
     def make(self, name: str, entries: int) -> str:
-        """A table with so many entries, each with statistics of 12 columns; returns its metadata file."""
+        """A table with this many entries, each with statistics of 12 columns; returns its metadata file."""
         columns = ", ".join(f"c{n} {'string' if n % 3 else 'bigint'}" for n in range(COLUMNS))
         self.session.sql(f"CREATE TABLE iceberg.db.{name} ({columns})")
         values = ", ".join(f"'value {n}'" if n % 3 else str(n) for n in range(COLUMNS))
@@ -73,7 +74,7 @@ class Lake:
         return uri
 
     def manifests(self, path: str, entries: int) -> Iterator[tuple[str, int, int]]:
-        """The table's one entry, many times under other names. fastavro writes the first manifest, and the
+        """The table's one entry, repeated many times with other names. fastavro writes the first manifest, and the
         others are that one with its folder changed: fastavro alone would take minutes."""
         schema, meta, (entry,) = avro(self.get(path))
         folder = entry["data_file"]["file_path"].rpartition("/")[0]
@@ -102,7 +103,7 @@ class Lake:
 
 
 def varied(entry: dict[str, Any], path: str, chance: random.Random) -> dict[str, Any]:
-    """The entry under another name, with statistics of its own: equal ones would compress as no real ones do."""
+    """The entry with another name and other statistics: equal statistics would compress better than real ones."""
     stats = {
         name: [
             {**pair, "value": chance.randbytes(8) if name.endswith("bounds") else chance.randrange(10**6)}
@@ -132,7 +133,7 @@ def java() -> int:
 
 
 def command_line() -> list[int]:
-    """The children of this process but for the JVM and the S3 server, which were there before."""
+    """The children of this process, except the JVM and the S3 server, which were started before."""
     return [pid for pid in tree([os.getpid()])[1:] if "relocate" in read(Path(f"/proc/{pid}/cmdline"))]
 
 
@@ -169,7 +170,7 @@ def peak(runs: list[dict[str, float]]) -> str:
 
 
 def main(sizes: list[int]) -> None:
-    for size in sizes:  # each with a JVM of its own, so that its first run is a cold one
+    for size in sizes:  # each has its own JVM, so that its first run includes the start
         with tempfile.TemporaryDirectory() as folder, Server() as server:
             os.environ.update(server.environ())
             for bucket in ("warehouse", "bronze", "gold"):

@@ -1,13 +1,14 @@
-"""What a migration of very many objects takes: a model, from costs that are measured here and limits that you give.
+"""A model of what a migration of very many objects takes, from costs that this script measures and limits that you
+give.
 
     python tests/bench/size_model.py                     # measures with 1,000,000 objects first; takes a minute
-    python tests/bench/size_model.py --copies 10000      # your servers copy so many small objects per second
+    python tests/bench/size_model.py --copies 10000      # your servers copy this many small objects per second
     python tests/bench/size_model.py --costs costs.json  # the line that plan_objects.py has printed
 
 Measured: planning, checking a plan when it is opened, journalling, bytes of the plan and the journal. Counted from the
 code: requests. Given: how many copies and listings per second the servers answer, and the prices of requests; the
 defaults are what AWS documents for one prefix (3,500 writes, 5,500 reads a second), and its list prices in us-east-1.
-Nothing here says what your servers do; "migrator plan" measures them for an estimate of one lake.
+This script does not measure your servers; "migrator plan" measures them for an estimate of one lake.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Costs:
 
     @classmethod
     def of(cls, measured: Mapping[str, float]) -> Costs:
-        """From what plan_objects.py has printed."""
+        """The costs in the line that plan_objects.py has printed."""
         count = measured["objects"]
         return cls(
             measured["seconds"] / count,
@@ -53,7 +54,7 @@ class Costs:
 
 
 def measured(objects: int) -> Mapping[str, float]:
-    """Plan a made-up lake of so many objects."""
+    """Plan a synthetic lake of this many objects."""
     script = Path(__file__).with_name("plan_objects.py")
     ran = subprocess.run([sys.executable, script, str(objects)], stdout=subprocess.PIPE, check=True)
     costs: Mapping[str, float] = json.loads(ran.stdout)
@@ -102,7 +103,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A model of the costs of very large migrations.")
     parser.add_argument("--costs", type=Path, metavar="FILE", help="what plan_objects.py has printed")
-    parser.add_argument("--measure", type=int, default=SIZES[0], help="measure with so many objects (1,000,000)")
+    parser.add_argument("--measure", type=int, default=SIZES[0], help="measure with this many objects (1,000,000)")
     parser.add_argument("--copies", type=float, default=3500, help="copies per second of the servers (3,500)")
     parser.add_argument("--reads", type=float, default=5500, help="listings per second of the servers (5,500)")
     parser.add_argument("--per-1000-writes", type=float, default=0.005, help="dollars for 1,000 COPY or LIST (0.005)")

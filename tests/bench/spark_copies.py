@@ -1,13 +1,13 @@
-"""Copies with 1, 2 and 4 executors of Spark, from a server behind 50 ms of latency.
+"""Copies with 1, 2 and 4 executors of Spark, from a server with 50 ms of latency.
 
     pip install -e '.[demo,spark]'
     python tests/bench/spark_copies.py
     python tests/bench/spark_copies.py --objects 2000 --executors 1,2 --json spark.json
 
-Each executor has one core and may send a fixed number of requests at once (--per-executor), few enough that the latency
-is what limits it: this measures how work is spread, not how fast this machine is. All executors, the server and the
-driver share it. What is measured is the stage "copying" of `migrator migrate --engine spark`, as it reports it itself;
-the start of Spark is not part of it. Every object is in the target afterwards, or the run counts as failed.
+Each executor has one core and may send a fixed number of requests at once (--per-executor), so few that the latency is
+the limit: the script measures how work is distributed, not how fast this machine is. All executors, the server and the
+driver share the machine. It measures the stage "copying" of `migrator migrate --engine spark`, as the command itself
+reports it, without the start of Spark. Every object is in the target afterwards, or the run counts as failed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def fill(client: Any, objects: int) -> None:
 
 
 def count(client: Any, bucket: str) -> int:
-    """The objects of a target, but for migrator's own."""
+    """The objects of a target, except migrator's own."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return sum(not is_own(entry["Key"]) for page in pages for entry in page.get("Contents", []))
 
@@ -62,7 +62,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def measured(folder: Path, endpoint_url: str, client: Any, executors: int, given: argparse.Namespace) -> dict[str, Any]:
-    """One migration with so many executors."""
+    """One migration with this many executors."""
     target = f"target-{executors}-{time.monotonic_ns()}"
     conf = "".join(f'"{key}" = "{value}"\n' for key, value in JVM.items())
     (folder / "lake.toml").write_text(

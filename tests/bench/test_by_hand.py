@@ -1,4 +1,4 @@
-"""The bench of the parts that are written by hand runs, and both sides of each pair do the same."""
+"""The script by_hand.py runs, and both of each pair do the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_it_prints_a_ratio_for_each_part() -> None:
 
 
 def test_both_signers_sign_the_same_headers() -> None:
-    """They sign the same headers. (That the signatures are right is what tests/store holds.)"""
+    """They sign the same headers. (The tests in tests/store check that the signatures are right.)"""
     ours, theirs = by_hand.sign_by_hand(1)(), by_hand.sign_by_botocore(1)()
     pattern = (
         r"AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/\d{8}/us-east-1/s3/aws4_request, SignedHeaders=(\S+), Signature="

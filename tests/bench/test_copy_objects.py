@@ -1,4 +1,4 @@
-"""The bench that docs/performance.md quotes measures what it says, and fails if somebody does not do his work."""
+"""The script that docs/performance.md names measures what it says, and fails if a program does not copy everything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 BENCH = Path(__file__).with_name("copy_objects.py")
 
 
-def test_everybody_copies(tmp_path: Path) -> None:
+def test_every_program_copies(tmp_path: Path) -> None:
     few = ("--objects", "30", "--large", "1", "--large-size", "1M", "--rounds", "1")
     ran = subprocess.run(
         [sys.executable, BENCH, *few, "--json", tmp_path / "figures.json"], capture_output=True, text=True, check=False

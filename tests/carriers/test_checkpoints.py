@@ -1,4 +1,4 @@
-"""Which files of a checkpoint there must be."""
+"""Which files a checkpoint must have."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def whole(*offsets: int, commits: tuple[int, ...], metadata: bool = True) -> Che
         whole(7, 8, 9, commits=(5, 6, 7, 8, 9)),
     ],
 )
-def test_a_stream_goes_on_from_these(checkpoint: Checkpoint) -> None:
+def test_a_stream_can_continue_from_these(checkpoint: Checkpoint) -> None:
     assert checkpoint.trouble() == ""
 
 
@@ -87,13 +87,13 @@ def test_a_stream_goes_on_from_these(checkpoint: Checkpoint) -> None:
         (whole(1, commits=()), "has offsets/1, but no commits/0"),
     ],
 )
-def test_from_these_it_would_not(checkpoint: Checkpoint, trouble: str) -> None:
+def test_a_stream_cannot_continue_from_these(checkpoint: Checkpoint, trouble: str) -> None:
     assert trouble in checkpoint.trouble()
 
 
 @given(st.integers(0, 10**9), st.integers(0, 150), st.booleans())
 def test_what_spark_leaves_is_whole(first: int, count: int, begun: bool) -> None:
-    """Spark removes the oldest batches; the newest one may be without a commit."""
+    """Spark removes the oldest batches; the newest one may have no commit."""
     offsets = set(range(first, first + count + 1))
     commits = offsets - ({first + count} if begun and count else set())
     assert Checkpoint(offsets, commits, True).trouble() == ""

@@ -53,7 +53,7 @@ NAMES = {
 
 @pytest.mark.parametrize("root", ROOTS)
 @pytest.mark.parametrize(("name", "code"), NAMES.items())
-def test_files_are_told_by_their_names(root: str, name: str, code: str) -> None:
+def test_files_are_recognized_by_their_names(root: str, name: str, code: str) -> None:
     carrier = carrier_of(root + name)
     assert carrier is not None and carrier.code == code
     assert (root + name).startswith(carrier.root) and not carrier.root.endswith("/")
@@ -109,7 +109,7 @@ def test_a_source_without_files() -> None:
         ({"sidecar": {"path": "s3://bronze/x"}}, [("bronze", "x")]),
         ({"add": {"path": "p", "deletionVector": {"storageType": "p", "pathOrInlineDv": "s3://dv/1"}}}, [("dv", "1")]),
         ({"add": {"path": "p", "deletionVector": {"storageType": "i", "pathOrInlineDv": "wi5b=000"}}}, []),
-        # What users have in their rows is nobody's path.
+        # Values in users' rows are not paths.
         ({"add": {"path": "p", "stats": json.dumps({"minValues": {"path": "s3a://bronze/u"}})}}, []),
         ({"commitInfo": {"operationParameters": {"source": "s3a://bronze/t"}}}, []),
         ({"add": None}, []),
@@ -128,7 +128,7 @@ def test_lists_of_files() -> None:
     assert named("docs/manifest.txt", "see s3://bronze/u/0") == []
 
 
-def test_flink_tells_its_own_metadata_from_others() -> None:
+def test_metadata_of_flink_is_recognized() -> None:
     data = FLINK_MAGIC + b"\0\0\0\4\0\x1es3a://bronze/chk-7/0a1b\0\0\xff"
     assert named("chk-7/_metadata", data)[0][0] == "bronze"
     carrier = carrier_of("chk-7/_metadata")
@@ -165,13 +165,13 @@ def test_a_checkpoint_of_delta(statistics: bool) -> None:
 def test_a_checkpoint_of_which_too_little_may_be_read() -> None:
     with pytest.raises(Unread):
         list(places_in_checkpoint(checkpoint("a", "z"), 1))
-    assert not list(places_in_checkpoint(checkpoint("a", "b"), 1))  # its statistics tell enough
+    assert not list(places_in_checkpoint(checkpoint("a", "b"), 1))  # its statistics are enough
     with pytest.raises(ValueError, match="no Parquet"):
         list(places_in_checkpoint(io.BytesIO(b"PAR1 and no more"), 1 << 20))
 
 
 def test_every_name_is_selected_by_sql() -> None:
-    """NARROW is faster than carrier_of, and must not lose what that knows."""
+    """NARROW is faster than carrier_of, and must not miss a name that carrier_of knows."""
     keys = [root + name for root in ROOTS for name in NAMES]
     with closing(sqlite3.connect(":memory:")) as db:
         db.execute("CREATE TABLE objects (key TEXT)")

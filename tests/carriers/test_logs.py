@@ -1,4 +1,4 @@
-"""The logs of Spark's streams: only paths change, and the timestamps of a file source; whatever is odd stops."""
+"""The logs of Spark's streams: only paths change, and the timestamps of a file source. Anything unusual is an error."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def sink_entry(path: str, time: int = 7) -> str:
 
 
 def kept(_: str) -> None:
-    """No copy is there, so every time stays."""
+    """There is no copy, so no time changes."""
 
 
 def rewritten(text: str, modified: Modified = kept, key: str = "modificationTime") -> str:
@@ -91,7 +91,8 @@ KEYS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size
 
 @given(KEYS, st.sampled_from(["s3", "s3a", "s3n"]), st.sampled_from(["bronze", "silver"]))
 def test_any_key(key: str, scheme: str, bucket: str) -> None:
-    """What the new path means is what the layout says, its end is spelled as before, and it is a URI as Java's."""
+    """The new path is the one that the layout gives, its end is spelled as before, and it is a URI as Java writes
+    it."""
     old = java_uri(f"{scheme}://{bucket}/{key}")
     line = rewritten(f"v1\n{source_entry(old)}", key="timestamp").split("\n", 1)[1]
     new = json.loads(line)["path"]
@@ -124,7 +125,7 @@ def test_a_path_that_holds_the_word_timestamp() -> None:
 
 
 @pytest.mark.parametrize(("modified", "timestamp"), [(1000, 1000), (1001, 2000), (1999, 2000), (0, 0)])
-def test_times_are_never_earlier_than_what_spark_sees(modified: int, timestamp: int) -> None:
+def test_times_are_never_earlier_than_those_that_spark_reads(modified: int, timestamp: int) -> None:
     assert log_time(modified) == timestamp
 
 
@@ -145,7 +146,7 @@ def test_times_are_never_earlier_than_what_spark_sees(modified: int, timestamp: 
         ('v1\n{"path":"s3a://bronze/x","timestamp":1,"more":{"timestamp":2}}', "more than once"),
     ],
 )
-def test_what_is_odd_is_not_guessed_at(text: str, reason: str) -> None:
+def test_unusual_logs_are_errors(text: str, reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):
         rewritten(text, lambda _: 1000, "timestamp")
 

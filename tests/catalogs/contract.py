@@ -1,4 +1,4 @@
-"""What the contract tests need of a catalog: a real one, where pyiceberg writes before and reads after."""
+"""What the contract tests need of a catalog. It is a real one: pyiceberg writes before a swap and reads after it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Place:
     kind: str
     theirs: Pyiceberg
     properties: dict[str, str]
-    """What lake.toml has of it."""
+    """Its properties in lake.toml."""
     s3: Server
     secrets: tuple[str, ...] = ()
     """What must never be shown."""
@@ -74,7 +74,8 @@ class Place:
             yield catalog
 
     def inside(self, *levels: str) -> str:
-        """A second namespace of the test, dotted: below the first one, or beside it where there are no levels."""
+        """A second namespace of the test, as a dotted name: below the first one, or next to it if namespaces have no
+        levels."""
         return ("." if self.levels else "_").join([self.namespace, *levels])
 
     def make(self, name: str, *, namespace: str | None = None, rows: int = 1) -> Table:
@@ -83,10 +84,10 @@ class Place:
         table = self.theirs.create_table(identifier, SCHEMA)
         for i in range(rows):
             table.append(pa.table({"id": [i]}))
-        return self.theirs.load_table(identifier)  # Nessie answers a commit with a location of its own making
+        return self.theirs.load_table(identifier)  # Nessie answers a commit with a location that it has chosen
 
     def moved(self, table: Table) -> Repoint:
-        """Copy the table's metadata to the new bucket, as a migration does, and say where it is now."""
+        """Copy the table's metadata to the new bucket, as a migration does, and return the new location."""
         client, old = self.s3.client(), table.metadata_location
         new = old.replace(f"s3://{OLD}/", f"s3://{NEW}/")
         text = client.get_object(Bucket=OLD, Key=_key(old))["Body"].read().decode()
@@ -110,7 +111,7 @@ class Place:
         return found
 
     def everything(self) -> dict[str, Any]:
-        """All that a test could leave behind: objects, namespaces with their properties, and tables."""
+        """Everything that a test could leave behind: objects, namespaces with their properties, and tables."""
         pages = [self.s3.client().get_paginator("list_objects_v2").paginate(Bucket=b) for b in (OLD, NEW)]
         keys = sorted(entry["Key"] for some in pages for page in some for entry in page.get("Contents", []))
         with self.opened() as catalog:
@@ -152,7 +153,7 @@ def dynamodb_place(kind: str, aws: Aws, s3: Server) -> Place:
 
 
 def hive_place(kind: str, server: HiveMetastore) -> Place:
-    """A Hive Metastore, which pyiceberg reads and writes with a client of its own."""
+    """A Hive Metastore, which pyiceberg reads and writes with its own client."""
     properties = {"type": "hive", "uri": server.uri}
     return Place(
         kind,

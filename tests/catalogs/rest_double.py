@@ -1,4 +1,5 @@
-"""A small REST catalog in this process, for what no real server does: tables only, and answers that can be replaced."""
+"""A small REST catalog in this process, for answers that no real server gives. It has only tables, and its answers can
+be replaced."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ Reply = tuple[int, Any]
 
 
 class RestDouble:
-    """Use as a context manager. Registers over an existing table if asked to, as Polaris and Lakekeeper do."""
+    """Use as a context manager. Overwrites an existing table if the request says so, as Polaris and Lakekeeper do."""
 
     def __init__(self) -> None:
         self.namespaces: dict[tuple[str, ...], dict[str, str]] = {}
@@ -154,5 +155,5 @@ class RestDouble:
 
 
 def error(status: int, message: str, type_: str = "") -> Reply:
-    """An answer that is no success."""
+    """An error answer."""
     return status, {"error": {"message": message, "type": type_, "code": status}}

@@ -1,4 +1,5 @@
-"""Every catalog that stores pointers keeps the same promises, on real servers. pyiceberg writes before, reads after."""
+"""Every catalog that stores pointers fulfils the same contract, on real servers. pyiceberg writes before a swap and
+reads after it."""
 
 from __future__ import annotations
 
@@ -216,7 +217,7 @@ def test_checking_leaves_nothing_behind(place: Place) -> None:
 
 @pytest.mark.parametrize("change", ["committed to", "dropped"])
 def test_what_is_in_use_while_it_is_planned_can_be_repointed(place: Place, change: str) -> None:
-    """The check asks what the catalog can do. What a writer did since the listing is taken in by the cutover."""
+    """The check tests what the catalog supports. The cutover handles changes that a writer made after the listing."""
     table, other = place.make("t"), place.moved(place.make("u"))
     there = place.moved(table)
     if change == "dropped":
@@ -262,7 +263,7 @@ def test_views_are_swapped_by_those_who_can(rest_place: Place) -> None:
         assert catalog.current(place.namespace, "v") == old
 
 
-# -- interruptions of those who send several requests ----------------------------------------------------------
+# -- interruptions of catalogs that send several requests ------------------------------------------------------
 
 
 class Crash(Exception):
@@ -274,7 +275,7 @@ def test_a_crash_before_any_request_can_be_resumed(rest_place: Place, monkeypatc
     if "try-namespace" in place.properties:
 
         def found(_: object, client: RestClient, reader: RestReader) -> OneByOne:
-            """What the trial finds, which the other tests show, without its many requests."""
+            """The result of the trial, without its many requests. Other tests test the trial itself."""
             drops = place.kind == "REST by drop"
             return OneByOne(client, reader, DropSwap(client, reader) if drops else RenameSwap(client))
 
@@ -306,7 +307,7 @@ def test_a_crash_before_any_request_can_be_resumed(rest_place: Place, monkeypatc
 
 
 def crashed(place: Place, asked: Repoint, after: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Re-point, with a crash after that many requests. False if it needed no more of them."""
+    """Re-point, with a crash after that many requests. False if it needed fewer requests."""
     send, sent = RestClient.request, [0]
 
     def request(self: RestClient, *arguments: Any, **named: Any) -> Any:
@@ -326,7 +327,7 @@ def crashed(place: Place, asked: Repoint, after: int, monkeypatch: pytest.Monkey
     return False
 
 
-# -- what is not ours --------------------------------------------------------------------------------------
+# -- tables of others --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", ["__migrator_old", "__migrator_new"])
@@ -344,7 +345,7 @@ def test_a_users_table_with_the_name_of_a_helper_is_never_touched(
     assert place.seen(users) == before and place.seen(table) == (there.expected, [0])
 
 
-def test_a_users_table_beside_a_table_that_is_gone_is_never_touched(
+def test_a_users_table_next_to_a_table_that_is_gone_is_never_touched(
     request: pytest.FixtureRequest, s3: Server, tmp_path: Path
 ) -> None:
     place = made_place("REST by rename", request, s3, tmp_path)
@@ -360,7 +361,7 @@ def test_a_users_table_beside_a_table_that_is_gone_is_never_touched(
     assert place.seen(users) == before and sorted(place.listed()) == ["t__migrator_new", "t__migrator_old"]
 
 
-def test_a_table_left_renamed_by_a_swap_to_another_place_blocks_with_the_way_out(
+def test_a_table_left_renamed_by_a_swap_to_another_place_blocks_and_the_next_move_is_named(
     request: pytest.FixtureRequest, s3: Server, tmp_path: Path
 ) -> None:
     place = made_place("REST by rename", request, s3, tmp_path)

@@ -1,4 +1,4 @@
-"""What is DynamoDB's own; what all catalogs promise is in test_contract.py."""
+"""Tests for DynamoDB only. The tests for all catalogs are in test_contract.py."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def items(aws: Aws) -> Items:
 
 
 def before_update(catalog: DynamoDbCatalog, happens: Callable[[], None], times: int = 1) -> list[object]:
-    """Let something happen between the catalog's reading of an item and its update."""
+    """Run something between the catalog's reading of an item and its update."""
     updates: list[object] = []
 
     def hook(params: object, **_: object) -> None:

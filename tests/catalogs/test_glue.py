@@ -1,4 +1,4 @@
-"""What is Glue's own; what all catalogs promise is in test_contract.py. moto compares versions here, as AWS does."""
+"""Tests for Glue only. The tests for all catalogs are in test_contract.py. moto compares versions here, as AWS does."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def commit(aws: Aws, database: str, **parameters: str) -> None:
 
 
 def before_update(catalog: GlueCatalog, happens: Callable[[], None], times: int = 1) -> list[dict[str, Any]]:
-    """Let something happen between the catalog's reading of a table and its update. Returns the updates."""
+    """Run something between the catalog's reading of a table and its update. Returns the updates."""
     updates: list[dict[str, Any]] = []
 
     def hook(params: dict[str, Any], **_: object) -> None:

@@ -12,7 +12,7 @@ from migrator.errors import AccessDenied, ConfigError, NotFound, StoreError, Unr
 
 
 class DictReader:
-    """One bucket, ``lake``. Keys that are listed but have no bytes are gone when asked for."""
+    """One bucket, ``lake``. Keys that are listed but have no bytes are gone when they are read."""
 
     def __init__(self, objects: dict[str, bytes | None]) -> None:
         self.objects = objects
@@ -51,7 +51,7 @@ def catalog(objects: dict[str, bytes | None], warehouse: str = "s3a://lake/wh") 
         (["v1.metadata.json", "v2.metadata.json"], b"2\n", "v2.metadata.json"),
         (["v2.metadata.json"], b" 2 \r\nnoise", "v2.metadata.json"),
         (["v9.metadata.json", "v10.metadata.json"], None, "v10.metadata.json"),
-        # a gap: a reader with a hint never gets past it, one without does
+        # a gap: a reader with a hint stops at it, a reader without a hint does not
         (["v1.metadata.json", "v3.metadata.json"], b"1", "v1.metadata.json"),
         (["v1.metadata.json", "v3.metadata.json"], None, "v3.metadata.json"),
         (["v1.metadata.json", "v2.gz.metadata.json"], b"1", "v2.gz.metadata.json"),
@@ -66,7 +66,7 @@ def test_current_version(names: list[str], hint: bytes | None, expected: str | N
 
 
 @pytest.mark.parametrize("hint", [b"", b"\n", b"two", b"-1", b"1.0", "٣".encode(), b"\xff\xfe", b"9" * 5000, b"7"])
-def test_a_hint_that_leads_nowhere_gives_way_to_the_highest_version(hint: bytes) -> None:
+def test_a_hint_to_a_missing_version_is_replaced_by_the_highest_version(hint: bytes) -> None:
     """iceberg, HadoopTableOperations.findVersion: what cannot be parsed makes it list the folder. (Of a number that
     has no file it says that it is missing.)"""
     names = ["v1.metadata.json", "v10.metadata.json", "v9.metadata.json"]
@@ -77,13 +77,13 @@ def test_a_hint_that_leads_nowhere_gives_way_to_the_highest_version(hint: bytes)
     assert len(said) < 300
 
 
-def test_a_hint_that_leads_somewhere_is_no_trouble() -> None:
+def test_a_hint_to_an_existing_version_is_used() -> None:
     names = ["v1.metadata.json", "v2.metadata.json"]
     assert hint_trouble(names, b"1") == hint_trouble(names, None) == ""
 
 
 def test_versions_of_nineteen_digits() -> None:
-    """Writers that take the time in nanoseconds for a version."""
+    """Some writers use the time in nanoseconds as the version."""
     names = ["v3.metadata.json", "v1718000000123456789.metadata.json"]
     for hint in (b"1718000000123456789", None, b"x"):
         assert current_version(names, hint) == names[1]
@@ -132,7 +132,7 @@ def test_a_warehouse_that_is_a_whole_bucket() -> None:
 
 @pytest.mark.parametrize("warehouse", ["s3a://lake//wh", "s3a://lake/wh//", "s3a://lake//wh/", "s3a://lake/wh"])
 def test_empty_levels_of_a_warehouse_mean_nothing(warehouse: str) -> None:
-    """Hadoop's Path has none: engines find the tables of such a warehouse."""
+    """Hadoop's Path removes them: engines find the tables of such a warehouse."""
     files = catalog(table("wh/db/t", 1), warehouse)
     assert [(t.namespace, t.metadata_location) for t in files.tables()] == [
         ("db", "s3a://lake/wh/db/t/metadata/v1.metadata.json")
@@ -176,8 +176,8 @@ def test_a_hint_that_makes_no_sense_is_named() -> None:
 
 
 @pytest.mark.parametrize("error", [AccessDenied("no"), StoreError("InvalidObjectState")])
-def test_a_hint_that_the_server_does_not_hand_out_gives_way_to_the_highest_version(error: StoreError) -> None:
-    """As in Iceberg, where whatever goes wrong with the hint makes it list the folder."""
+def test_a_hint_that_the_server_does_not_return_is_replaced_by_the_highest_version(error: StoreError) -> None:
+    """As in Iceberg, which lists the folder after any error with the hint."""
 
     def refuse() -> bytes:
         raise error

@@ -225,7 +225,7 @@ def test_what_became_another_kind_is_not_swapped(catalog: Catalog, client: Clien
 
 
 @pytest.mark.parametrize("failure", [refused, cut])
-def test_a_failed_change_is_told_and_the_lock_given_back(
+def test_a_failed_change_is_reported_and_the_lock_is_released(
     catalog: Catalog, client: Client, failure: Callable[[], Any]
 ) -> None:
     client.broken["alter_table_with_environment_context"] = [failure]
@@ -281,7 +281,7 @@ def test_a_lock_that_was_not_taken_is_an_error(catalog: Catalog, client: Client)
     assert "unlock" not in client.calls
 
 
-def test_a_lock_that_cannot_be_given_back_does_not_undo_the_swap(catalog: Catalog, client: Client) -> None:
+def test_a_lock_that_cannot_be_released_does_not_undo_the_swap(catalog: Catalog, client: Client) -> None:
     client.broken["unlock"] = [refused]
     catalog.repoint([SWAP], [])
     assert catalog.current("db", "t") == AFTER
@@ -377,7 +377,7 @@ def test_a_damaged_answer(catalog: Catalog, client: Client) -> None:
 
 
 @pytest.mark.parametrize("uri", ["http://h", "thrift://", "thrift://h:wr0ng", "h:9083", "thrift://a,"])
-def test_a_uri_that_is_none_of_a_metastore(uri: str) -> None:
+def test_a_uri_that_is_not_one_of_a_metastore(uri: str) -> None:
     with pytest.raises(ConfigError, match="The uri of catalog 'lake' is not one of a Hive Metastore") as caught:
         open_catalog("lake", {"type": "hive", "uri": uri}, Reader())
     assert "wr0ng" not in str(caught.value)
@@ -452,7 +452,7 @@ def make_plain(place: Place, name: str, *days: str, location: str = "", **parame
 
 
 def changes(catalog: Catalog, namespace: str) -> list[NamespaceRepoint]:
-    """What a plan would change of a table that is not Iceberg's."""
+    """What a plan would change in a table that is not Iceberg's."""
     return [
         NamespaceRepoint(n, key, value, value.replace(f"s3://{OLD}/", f"s3://{NEW}/"))
         for n, key, value in catalog.namespace_properties()
@@ -579,7 +579,7 @@ def test_a_connection_that_was_closed_meanwhile(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_the_second_metastore_is_asked_when_the_first_is_away(place: Place) -> None:
+def test_the_second_metastore_is_used_if_the_first_does_not_answer(place: Place) -> None:
     place.properties["uri"] = f"thrift://127.0.0.1:1,{place.properties['uri']}"
     place.properties["ugi"] = "me:group"
     table = place.make("t")

@@ -25,7 +25,7 @@ READER: WarehouseReader = NoReader()
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty place for .pyiceberg.yaml, and none elsewhere."""
+    """A folder for .pyiceberg.yaml, which is empty. There is no other such file."""
     for variable in ("PYICEBERG_HOME", "HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -105,7 +105,7 @@ def test_properties_merge_under_what_is_given(home: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("given", [None, {}])
-def test_a_catalog_that_nobody_knows(home: Path, given: dict[str, str] | None) -> None:
+def test_an_unknown_catalog(home: Path, given: dict[str, str] | None) -> None:
     with pytest.raises(ConfigError, match="Catalog 'lake' is not configured"):
         properties_of("lake", given)
 

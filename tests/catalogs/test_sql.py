@@ -1,4 +1,4 @@
-"""SQL catalogs, on SQLite and on PostgreSQL. pyiceberg's own SqlCatalog writes before and reads after."""
+"""SQL catalogs, on SQLite and on PostgreSQL. pyiceberg's own SqlCatalog writes before a swap and reads after it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def opened(uri: str, name: str = "lake") -> Iterator[SqlCatalog]:
 
 @pytest.fixture
 def lake(database: str, tmp_path: Path) -> str:
-    """Two real tables in a nested namespace with a location, and one of another catalog beside them."""
+    """Two real tables in a nested namespace with a location, and a table of another catalog in the same database."""
     with pyiceberg(database, tmp_path / "old") as catalog:
         catalog.create_namespace("sales", {"location": f"file://{tmp_path}/old/sales"})
         catalog.create_namespace("sales.eu", {"owner": "me"})
@@ -92,7 +92,7 @@ def lake(database: str, tmp_path: Path) -> str:
 
 
 def moved(table: CatalogTable, tmp_path: Path) -> Repoint:
-    """Copy the table's metadata to a new place, as the executor does, and say where it is now."""
+    """Copy the table's metadata to a new place, as a migration does, and return the new location."""
     new = table.metadata_location.replace("/old/", "/new/")
     text = Path(table.metadata_location.removeprefix("file://")).read_text()
     file = Path(new.removeprefix("file://"))
@@ -140,7 +140,7 @@ def test_the_tables_of_other_catalogs_and_schemas_in_the_same_database(database:
         insert = V0_INSERT.replace("INSERT INTO ", f"INSERT INTO {own}archive.")
         execute(database, insert, c="lake", ns="db", t="old", at="s3://b/3")
         execute(database, f"CREATE SCHEMA {own}odd")
-        execute(database, f"CREATE TABLE {own}odd.iceberg_tables (nothing INTEGER)")  # somebody's of that name
+        execute(database, f"CREATE TABLE {own}odd.iceberg_tables (nothing INTEGER)")  # another schema of that name
         expected.append(Neighbour(f"{own}archive", "lake", "db", "old", "s3://b/3"))
     with opened(database) as catalog:
         others = [n for n in catalog.neighbours() if n.schema in {e.schema for e in expected}]
@@ -171,12 +171,12 @@ def test_tells_views_from_tables_and_leaves_out_what_has_no_location(lake: str) 
         assert kinds == {"orders": "table", "customers": "table", "a_view": "view", "b_untyped": "table"}
         assert catalog.current("sales", "a_view") == "s3://a/v.json"
         assert catalog.current("sales", "c_empty") is None
-        # A catalog of another make may read it all the same, so that somebody must know that it stays.
+        # Another implementation of the catalog may read it, so the user must know that it stays.
         (alien,) = [n for n in catalog.neighbours() if n.catalog == "lake" and not n.schema]
         assert (alien.name, alien.metadata_location, "'INDEX'" in alien.reason) == ("d_alien", "s3://a/x", True)
 
 
-def test_names_are_bound_never_spliced(lake: str) -> None:
+def test_names_are_bound_parameters_of_statements(lake: str) -> None:
     evil = "x'; DROP TABLE iceberg_tables; --"
     execute(lake, V1_INSERT, c="lake", ns=evil, t='"%s %(a)s :b', at="s3://a/1", type="TABLE")
     with opened(lake) as catalog:
@@ -336,7 +336,7 @@ def test_the_v0_schema_without_namespace_properties(database: str) -> None:
     assert [t for t in sa.inspect(columns).get_table_names() if t.startswith("iceberg")] == ["iceberg_tables"]
 
 
-def test_only_one_of_many_rivals_wins(lake: str) -> None:
+def test_only_one_of_many_concurrent_swaps_succeeds(lake: str) -> None:
     """Every thread expects the same old pointer: exactly one may swap it."""
     with opened(lake) as catalog:
         old = catalog.tables()[0].metadata_location
@@ -613,7 +613,7 @@ def test_reading_mysql_cannot_write(mariadb_database: str) -> None:
     with opened(f"{mariadb_database}?autocommit=true") as catalog:
         with pytest.raises(sa.exc.SQLAlchemyError, match="READ ONLY"), catalog._reading.connect() as reader:
             reader.exec_driver_sql("DELETE FROM iceberg_tables")
-        with catalog._writing.connect() as writer:  # a transaction is one, whatever the URI says
+        with catalog._writing.connect() as writer:  # there is a transaction, for any option in the URI
             writer.exec_driver_sql("INSERT INTO iceberg_tables VALUES ('a', 'b', 'c', 'd', NULL)")
             writer.rollback()
     assert rows(mariadb_database) == {}

@@ -50,7 +50,7 @@ class Checked:
         return check(Checking(settings, layout, self.store, catalogs, progress or Progress(), wanted))
 
     def failed(self) -> list[tuple[str, str]]:
-        """(code, place) of what makes the check fail."""
+        """(code, place) of each finding that makes the check fail."""
         return [(finding.code, finding.place) for finding in self.check().failed]
 
     def only(self, code: str) -> Finding:

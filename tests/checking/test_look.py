@@ -82,7 +82,7 @@ def test_a_part_that_was_forgotten(lake: Checked) -> None:
     assert lake.failed() == [("not-migrated", "s3://data-lake/checkpoints/")]
 
 
-def test_a_layout_of_ones_own(lake: Checked) -> None:
+def test_a_custom_layout(lake: Checked) -> None:
     lake.settings["layout"] = {"s3://raw/": "bronze/", "s3://raw/tmp/": False}
     lake.put("tmp/x", bucket="raw")
     found = lake.check()

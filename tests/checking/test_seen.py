@@ -1,4 +1,4 @@
-"""What is listed, and what is noted of it for reading."""
+"""What is listed, and what is recorded for reading."""
 
 from __future__ import annotations
 

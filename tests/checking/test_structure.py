@@ -1,4 +1,4 @@
-"""The folder structure of the mission, and what is said of a bucket that has it or has not."""
+"""The folder structure of the mission, and the findings for buckets with and without it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MISSION = (
     "warehouse/bronze.db/t/metadata/v1.metadata.json",
     "warehouse/gold.db/t/data/a.parquet",
 )
-"""The bucket as the mission draws it."""
+"""The bucket as the mission shows it."""
 
 
 def structure(
@@ -163,7 +163,7 @@ OWN = Layout.from_mapping(
 )
 
 
-def test_a_layout_of_ones_own() -> None:
+def test_a_custom_layout() -> None:
     assert [(folder.name, folder.kind) for folder in expected_folders(OWN, ())] == [
         ("lakehouse/warehouse", "warehouse"),
         ("zones/raw", "layer"),

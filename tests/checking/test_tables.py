@@ -28,7 +28,7 @@ def late(lake: Checked) -> dict[str, Any]:
 
 @pytest.fixture
 def moved(lake: Checked) -> Checked:
-    """The lake has one table, in the target, with nothing old in it."""
+    """The lake has one table, in the target, without old paths."""
     table(lake.store, data_file(lake.store, f"{PLACE}/data/a.parquet"), location=PLACE)
     lake.catalogs.append(Named(POINTER))
     return lake

@@ -1,4 +1,4 @@
-"""Who watches a check is told what it sees, and the check finds the same."""
+"""An observer of a check gets everything that the check reads, and the check finds the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POINTER = f"{PLACE}/metadata/00000-a.metadata.json"
 
 
 class Recorder(Watch):
-    """Notes what it is told. ``whole``: the tables are read to the end."""
+    """Records what it gets. ``whole``: the tables are read to the end."""
 
     def __init__(self, *, whole: bool) -> None:
         self.whole = whole

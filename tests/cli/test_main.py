@@ -130,7 +130,7 @@ def test_a_full_disk_behind_standard_output_is_json_if_that_is_asked_for() -> No
     assert done.returncode == 1 and '"error": "OutputUnwritable"' in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_a_pipe_that_nobody_reads_is_no_error() -> None:
+def test_a_pipe_that_is_not_read_is_no_error() -> None:
     done = shell("$M explain --json-keys | true; echo ${PIPESTATUS[0]}")
     assert (done.stdout, done.stderr) == ("1\n", "")
 
@@ -155,7 +155,7 @@ def work(plan, as_json=False, **_):
 main.commands["migrate"].callback = work
 main()
 """
-"""A program like migrator, but that "migrate" only writes a file, and then prints a character beyond latin-1."""
+"""A program like migrator, except that "migrate" only writes a file, and then prints a character that latin-1 lacks."""
 
 
 @pytest.mark.parametrize(

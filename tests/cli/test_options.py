@@ -19,7 +19,7 @@ from migrator.errors import ConfigError
 
 
 def parsed(decorator: Any, *arguments: str) -> Any:
-    """What a command with these options gets for them."""
+    """The values that a command gets for these options."""
     got = {}
 
     @click.command()

@@ -32,7 +32,7 @@ def logged(result: Result) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[Progress]:
-    """A command ``show`` that only shows which progress it gets."""
+    """A command ``show`` that only prints which progress it gets."""
     got: list[Progress] = []
 
     def described(plan: Path, *, progress: Progress) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_what_an_error_leaves_of_the_progress_is_removed_before_it_is_printed() 
 
     def job() -> None:
         stage = progress(as_json=False).stage("listing")
-        left.append(stage)  # nobody ends it
+        left.append(stage)  # nothing ends this stage
         assert output().shown[0]._open
         raise MigratorError("no")
 
@@ -182,7 +182,7 @@ def test_what_an_error_leaves_of_the_progress_is_removed_before_it_is_printed() 
 
 
 def watched(path: Path, end: BaseException | None, *arguments: str) -> Result:
-    """A run that ends so, with a metrics file."""
+    """A run with a metrics file that ends in this way."""
 
     def job() -> None:
         with Watched(WatchOptions(path), Path("p.db")) as run, run.progress.stage("copying", objects=2) as stage:
@@ -213,7 +213,7 @@ def test_however_a_run_ends_the_file_says_so(
     assert "migrator_run_finished_timestamp_seconds{" in text and "migrator_stage_info{" not in text
 
 
-def test_a_file_that_could_not_be_written_is_told_once_at_the_end(
+def test_a_file_that_could_not_be_written_is_reported_once_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from migrator.progress.metrics_file import MetricsFile

@@ -1,4 +1,4 @@
-"""Child processes: answers, errors, deaths, and a parent that is a plain script."""
+"""Child processes: answers, errors, child processes that end, and a parent that is a plain script."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from migrator.progress.json_lines import speak_json
 
 
 class Job:
-    """What the children make. ``by`` is the one argument."""
+    """The job of the child processes. ``by`` is its only argument."""
 
     def __init__(self, by: int) -> None:
         self.by = by
@@ -53,7 +53,7 @@ def test_every_item_is_answered_and_all_children_work() -> None:
 
 
 class Retrying:
-    """Tries something again as often as it is told to."""
+    """Retries something as often as the item says."""
 
     def __call__(self, times: int) -> int:
         RETRIES.add(times)
@@ -68,7 +68,7 @@ def test_what_children_try_again_is_counted_here() -> None:
 
 
 def unhappy(parent: Channel) -> None:
-    """A child that warns, logs, and dies of an error."""
+    """A child process that warns, logs, and ends with an error."""
     parent.receive()
     logging.getLogger("library").warning("from the child")
     raise KeyError("x")
@@ -89,7 +89,7 @@ def test_what_children_say_is_json_where_this_process_speaks_json(capfd: pytest.
     assert (error["event"], error["error"]) == ("error", "KeyError") and "unhappy" in error["traceback"]
 
 
-def test_our_errors_come_back_as_they_are_and_the_child_goes_on() -> None:
+def test_our_errors_are_raised_unchanged_and_the_child_continues() -> None:
     with Workers(Job, 7, processes=1) as workers:
         with pytest.raises(UnmappedPath) as unmapped:
             workers(-1)
@@ -197,7 +197,7 @@ def child() -> Iterator[Child]:
         ("memory", "has not enough memory"),
     ],
 )
-def test_what_cannot_be_sent_is_an_error_and_the_child_goes_on(child: Child, request_: str, message: str) -> None:
+def test_what_cannot_be_sent_is_an_error_and_the_child_continues(child: Child, request_: str, message: str) -> None:
     for _ in range(2):
         with pytest.raises(MigrationFailed, match=message):
             child.call(request_)
@@ -255,7 +255,7 @@ def serve_sleeping(parent: Channel) -> None:
     time.sleep(600)
 
 
-def test_messages_may_go_both_ways_at_any_time() -> None:
+def test_both_sides_may_send_messages_at_any_time() -> None:
     child = Child(serve_counting)
     child.send(3)
     assert [child.receive() for _ in range(3)] == [0, 1, 2]

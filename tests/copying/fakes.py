@@ -1,4 +1,4 @@
-"""A store in memory and answers made up, to see what the copier does with them."""
+"""A store in memory and prepared answers, to test what the copier does with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OTHER = "0" * 32
 
 @dataclass
 class FakeStore:
-    """What of a store the copier asks. ``asked``: the names of the calls, in order."""
+    """The part of a store that the copier uses. ``asked``: the names of the calls, in order."""
 
     objects: dict[str, StoredObject] = field(default_factory=dict)
     checksums: dict[str, Checksum] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def item(etag: str = MD5_OF_A, size: int = 1, key: str = "a", **more: Any) -> It
 
 
 class FakeWire:
-    """Gives these answers, one a request; an exception is raised."""
+    """Gives these answers, one for each request. An exception in them is raised."""
 
     def __init__(self, *answers: Answer | Exception) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""Copies by the workers of an engine: how batches are made, what a worker is given, and how it ends."""
+"""Copies by the workers of an engine: how batches are made, what a worker gets, and how it ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def setup_with(limits: Limits) -> Setup:
 
 @dataclass
 class FakeEngine:
-    """Copies nothing, and notes what it is asked for."""
+    """Copies nothing, and records what it is asked for."""
 
     at_once: int = 4
     fails: bool = False
@@ -104,7 +104,7 @@ def copied(engine: FakeEngine, count: int, limits: Limits | None = None, usage: 
     return sorted(outcome.id for batch in batches for outcome in batch)
 
 
-def test_every_object_is_in_one_batch_and_no_more_are_under_way_than_may_be() -> None:
+def test_every_object_is_in_one_batch_and_the_number_of_concurrent_batches_is_limited() -> None:
     engine, usage = FakeEngine(), Usage(requests=7)
     assert copied(engine, 5000, usage=usage) == list(range(5000))
     assert sorted(item.id for batch in engine.batches for item in batch) == list(range(5000))
@@ -169,7 +169,7 @@ def test_batches_grow_to_the_time_that_one_should_take_and_shrink_at_the_end() -
     assert all(size >= 500 * LEAST_SECONDS for size in taken[3:-1]) and taken[-1] <= 500 * LEAST_SECONDS
 
 
-def test_a_batch_has_an_end_whatever_it_is_thought_to_be() -> None:
+def test_the_size_of_a_batch_is_limited_for_any_estimate() -> None:
     sizes = BatchSizes(Total(100_000_000, 0), callers=1)
     batch: list[Item] = []
     for _ in range(10):

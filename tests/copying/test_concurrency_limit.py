@@ -1,4 +1,4 @@
-"""The limit is found on a made-up server and a made-up clock."""
+"""The limit is found with a simulated server and a simulated clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from migrator.copying.concurrency_limit import ConcurrencyLimit, Limits
 
 
 class FastLoop(asyncio.SelectorEventLoop):  # type: ignore[misc]
-    """A loop whose time jumps to the next timer: minutes of a server's life in no time."""
+    """An event loop whose clock jumps to the next timer, so that minutes of simulated time need no real time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,8 @@ def run(main: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def load(limit: ConcurrencyLimit, seconds: float, service: Callable[[int], float], size: int = 0) -> int:
-    """Ask as much as the limit allows for so long; ``service``: requests at once → seconds that one takes."""
+    """Send as many requests as the limit allows, for this long. ``service``: requests at once → seconds that one
+    takes."""
     loop = asyncio.get_running_loop()
     end, busy, done = loop.time() + seconds, 0, 0
 
@@ -56,7 +57,7 @@ async def load(limit: ConcurrencyLimit, seconds: float, service: Callable[[int],
 
 @pytest.mark.slow
 def test_it_rises_as_long_as_that_brings_more() -> None:
-    """10 ms each, whatever else goes on: all that is allowed pays."""
+    """Each request takes 10 ms, also with others at the same time: so all allowed requests help."""
 
     async def main() -> float:
         limit = ConcurrencyLimit(Limits(concurrency=100))
@@ -68,7 +69,7 @@ def test_it_rises_as_long_as_that_brings_more() -> None:
 
 @pytest.mark.slow
 def test_it_stays_low_where_more_brings_nothing() -> None:
-    """Eight at once are served, more only wait: the time that one takes grows with their number."""
+    """The server handles eight requests at once. More only wait: the time of one request grows with their number."""
 
     async def main() -> float:
         limit = ConcurrencyLimit(Limits(concurrency=1000))
@@ -109,7 +110,7 @@ def test_the_limits_hold(limits: Limits, size: int, most: float) -> None:
         return await load(ConcurrencyLimit(limits), 10, lambda busy: 0.01, size)
 
     done = run(main)
-    assert 8 * most < done < 10 * most + 210  # what was under way at the end is let through
+    assert 8 * most < done < 10 * most + 210  # requests that had begun at the end may finish
 
 
 def test_shares_add_up() -> None:

@@ -21,7 +21,7 @@ from migrator.store.wire import Answer
 
 
 class Way:
-    """Stands for the copying itself; gives these outcomes, one a copy."""
+    """Replaces the copying itself: returns these outcomes, one for each copy."""
 
     def __init__(self, *outcomes: Copied | MigratorError) -> None:
         self.outcomes = list(outcomes)
@@ -70,7 +70,7 @@ def test_where_it_is_not_the_target_is_looked_at_first() -> None:
     assert way.copied == []
 
 
-def test_what_may_be_replaced_is_not_in_the_way() -> None:
+def test_an_object_that_may_be_replaced_is_replaced() -> None:
     way, replacing = Way(DONE), item(replaces=OTHER)
     assert copy(FakeStore(at("to/a", OTHER)), way, replacing, Options(look_first=True)) == DONE
     assert way.copied == [replacing]
@@ -138,7 +138,7 @@ def folder() -> Iterator[Item]:
     yield item(key="f/")
 
 
-def test_the_etag_of_a_listing_gives_way_to_that_of_the_object(folder: Item) -> None:
+def test_the_etag_of_the_object_replaces_that_of_a_listing(folder: Item) -> None:
     store, way = FakeStore(at("f/", OTHER)), Way(CHANGED, replace(DONE, etag=OTHER))
     assert copy(store, way, folder).etag == OTHER
     assert [one.stored.etag for one in way.copied] == [MD5_OF_A, OTHER]

@@ -1,4 +1,4 @@
-"""Work handed out to several workers, which are made up here; real ones are in tests/e2e/test_copying.py."""
+"""Work for several workers, which are simulated here; real ones are in tests/e2e/test_copying.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETUP = Setup({}, None, "data-lake", Options(Limits(concurrency=8)))
 
 
 class FakeCopying:
-    """Copies at once, in the caller's thread. ``made``: all that there were."""
+    """Copies immediately, in the caller's thread. ``made``: all instances so far."""
 
     made: list[FakeCopying]
 
@@ -85,7 +85,7 @@ def run(count: int, **named: Any) -> list[Outcome]:
     return [outcome for batch in copy_objects(SETUP, items(count), **named) for outcome in batch]
 
 
-def test_without_items_nobody_is_started(made: list[FakeCopying]) -> None:
+def test_without_items_no_worker_is_started(made: list[FakeCopying]) -> None:
     assert run(0) == [] and made == []
 
 

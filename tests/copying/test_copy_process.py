@@ -1,4 +1,4 @@
-"""The child process that copies: how it ends, and what becomes of errors."""
+"""The child process that copies: how it ends, and how it reports errors."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def talks_nonsense(parent: Channel) -> None:
 @pytest.mark.parametrize(
     ("program", "fault"), [(dies, r"A copying process died \(exit code 0\)"), (talks_nonsense, "Internal error")]
 )
-def test_a_child_that_goes_away_is_reported_at_once(monkeypatch: pytest.MonkeyPatch, program: Any, fault: str) -> None:
+def test_a_child_that_ends_is_reported_at_once(monkeypatch: pytest.MonkeyPatch, program: Any, fault: str) -> None:
     monkeypatch.setattr(copy_process, "Child", lambda _: Child(program))
     events: SimpleQueue[Event] = SimpleQueue()
     copying = CopyProcess(SETUP, events.put)
     last = until_end(events)[-1]
-    copying.copy([])  # nobody takes it, and that is no error
+    copying.copy([])  # no process reads it, and that is no error
     copying.join()
     assert isinstance(last.fault, MigrationFailed)
     with pytest.raises(MigrationFailed, match=fault):

@@ -1,4 +1,4 @@
-"""A list of objects is read back as it was written."""
+"""A list of objects is the same after it was written and read."""
 
 from __future__ import annotations
 

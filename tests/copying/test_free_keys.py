@@ -1,4 +1,4 @@
-"""A key counts as free only if a listing proves it, whatever the server is like."""
+"""A key counts as free only if a listing proves it, on any server."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ALPHABET = ("a", "b", "/", "-", "0", "é", "😀", "\uffff")
 
 
 @pytest.fixture(autouse=True)
-def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listing counts however long a busy machine takes for a test."""
+def _listings_stay_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing stays valid for the whole test, also on a busy machine."""
     monkeypatch.setattr(free_keys, "MAX_AGE_SECONDS", float("inf"))
 
 
@@ -67,7 +67,7 @@ def listing(keys: list[str], more: bool) -> bytes:
 
 
 def free(target: Target, keys: list[str], *, took: float | None = None) -> set[str]:
-    """Those of ``keys`` that are told to be free, when a group at a time is asked for. ``took``: by a copy."""
+    """The ``keys`` that are reported as free, if they are asked for in groups. ``took``: the time of a copy."""
 
     async def ask() -> set[str]:
         looked = FreeKeys(target.list)
@@ -85,7 +85,7 @@ def free(target: Target, keys: list[str], *, took: float | None = None) -> set[s
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_what_is_told_to_be_free_is_free(seed: int) -> None:
+def test_a_key_that_is_reported_as_free_is_free(seed: int) -> None:
     chance = random.Random(seed)
     keys = some_keys(chance, chance.choice((10, 40, 100)))
     there = set(chance.sample(keys, chance.randint(0, len(keys) // 2))) | set(some_keys(chance, 150))
@@ -100,7 +100,7 @@ def test_what_is_told_to_be_free_is_free(seed: int) -> None:
     assert told == set(asked) - there or target.cut
 
 
-def test_one_listing_tells_of_a_whole_group_in_an_empty_target() -> None:
+def test_one_listing_is_enough_for_a_whole_group_in_an_empty_target() -> None:
     keys = [f"bronze/t/part-{n:04}" for n in range(2 * GROUP)]
     target = Target(set())
     assert free(target, keys) == set(keys) and len(target.asked) == 2
@@ -133,10 +133,10 @@ def test_a_listing_without_order_or_that_is_none_proves_nothing() -> None:
     assert proven_free(keys, "t/", Page([], ["t/0/"], None)) == frozenset()
 
 
-def test_slow_listings_give_way_for_a_while() -> None:
+def test_slow_listings_are_replaced_by_requests_for_a_while() -> None:
     keys = [f"t/{n:05}" for n in range((PAUSE_GROUPS + 2) * GROUP)]
     target = Target(set())
-    told = free(target, keys, took=0.0)  # whatever a listing takes, it is longer
+    told = free(target, keys, took=0.0)  # any listing takes longer than this
     assert len(target.asked) == 2
     assert told == set(keys[:GROUP]) | set(keys[-GROUP:])
 

@@ -7,7 +7,7 @@ import asyncio
 from migrator.copying.memory_budget import MemoryBudget
 
 
-def test_no_more_than_allowed_is_held_and_everybody_comes_to_an_end() -> None:
+def test_no_more_than_allowed_is_held_and_every_task_ends() -> None:
     held, most = 0, 0
 
     async def hold(budget: MemoryBudget, size: int) -> None:
@@ -26,7 +26,7 @@ def test_no_more_than_allowed_is_held_and_everybody_comes_to_an_end() -> None:
     assert 5 < most <= 10
 
 
-def test_one_that_is_larger_comes_alone() -> None:
+def test_one_that_is_larger_runs_alone() -> None:
     async def main() -> list[str]:
         budget, order = MemoryBudget(10), []
 

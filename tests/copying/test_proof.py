@@ -1,4 +1,4 @@
-"""Which proof is taken, and what is never taken for one."""
+"""Which proof is used, and what never counts as a proof."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One upload: in order at its end, and nothing left of it when it fails."""
+"""One upload in parts: the parts are put together in their order, and nothing is left of an upload that fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The versions of one key, copied in their order to a target in memory, whatever happens on the way."""
+"""The versions of one key are copied in their order to a target in memory, also after failures."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_what_will_not_pass_is_not_tried_again(final: MigratorError) -> None:
     assert len(target.faults) == 1
 
 
-def test_what_somebody_else_wrote_is_in_the_way() -> None:
+def test_a_version_of_somebody_else_is_a_failure() -> None:
     other = [TargetVersion("to", "t0", 99, "other", 0)]
     target = Target(kept=list(other))
     with pytest.raises(Occupied, match="was written since planning, without its older versions"):

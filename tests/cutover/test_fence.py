@@ -1,4 +1,4 @@
-"""The fence of a cutover: set, given back, and left alone where somebody else has changed the policy."""
+"""The fence of a cutover: set, removed, and left alone if somebody else has changed the policy."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_wave_fences_its_own_folders_only(lake: Store, tmp_path: Path) -> None
 def test_killed_before_any_request_the_next_command_gives_the_old_policy_back(
     plan: PlanFile, lake: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch, requests: int
 ) -> None:
-    """The requests: each bucket's policy is set and read back; then each is given back."""
+    """The requests: each bucket's policy is set and read back; then each old policy is restored."""
     wanted = plan_fence(plan, lake, journal)
     with monkeypatch.context() as patched:
         die_at(patched, requests + 1, (fences, "write_policy"))

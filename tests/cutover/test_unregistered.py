@@ -50,7 +50,7 @@ def test_registered_since_even_if_written_to_since(registered: str) -> None:
 
 
 def test_another_table_in_the_same_folder_does_not_register_it() -> None:
-    """A table that was created where another one had been: its pointer says nothing of the older one."""
+    """A table was created in the place of another one: its pointer says nothing about the older table."""
     tables = [table(NEW.format("a")), table(NEW.format("a").replace("2-a", "1-other"), "iceberg")]
     now = NEW.format("a").replace("2-a", "2-other")
     assert len(unregistered_tables(tables, [now])) == 1

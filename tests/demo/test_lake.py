@@ -1,4 +1,4 @@
-"""The lake is what it says it is, by readers that did not write it: pyiceberg's scan, fastavro, pyarrow."""
+"""The lake is as described. Readers that did not write it check this: pyiceberg's scan, fastavro, pyarrow."""
 
 from __future__ import annotations
 

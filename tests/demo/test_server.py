@@ -1,4 +1,4 @@
-"""The server starts, keeps to itself, lets nobody in without a key, and leaves nothing behind."""
+"""The server starts, listens on loopback only, refuses requests without a key, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def test_a_port_that_somebody_takes_at_the_last_moment(monkeypatch: pytest.Monke
 
 
 def test_two_servers_that_chose_the_same_ports_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that loses takes others, and leaves the sockets of the winner, which are named after the ports."""
+    """The second server takes other ports. It does not remove the sockets of the first one, which are named after the
+    ports."""
     find = module._free_ports
     with Server() as winner:
         before = sockets(winner._ports.values())
@@ -114,7 +115,7 @@ def test_a_given_relative_folder_stays(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     server = Server(Path("kept"))
     with server:
-        # It would be half a minute in going down; here only the folder matters.
+        # It would need half a minute to stop; here only the folder matters.
         server._process.kill()
     assert (tmp_path / "kept" / "data").is_dir()
 
@@ -142,7 +143,7 @@ def test_it_dies_with_a_killed_parent() -> None:
         pid, folder, *ports = parent.stdout.readline().split()
         parent.send_signal(signal.SIGKILL)
     assert gone(int(pid))
-    shutil.rmtree(folder)  # a killed process cannot tidy up
+    shutil.rmtree(folder)  # a killed process cannot clean up
     for left in sockets(map(int, ports)):
         left.unlink()
 

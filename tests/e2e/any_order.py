@@ -1,7 +1,8 @@
-"""Any order of plans, migrations, kills, and what other people do meanwhile: nothing is lost, nothing green is false.
+"""Random orders of plans, migrations, kills and changes by other people: nothing is lost, and every reported success is
+true.
 
-A state machine of hypothesis runs random sequences on a real server, against a model that knows where every object and
-every row must be. ``test_any_order.py`` runs a few of them; for longer, by hand:
+A state machine of hypothesis runs random sequences on a real server. A model knows where every object and every row
+must be, and is compared with the server. ``test_any_order.py`` runs a few of them. To run more:
 
     python tests/e2e/any_order.py --seconds 3600 --seed 1
 """
@@ -39,12 +40,12 @@ from migrator.planfile.journal import CUTOVER_BEGUN, FINISHED
 
 KEYS = [*sorted(PLAIN), ("bronze", "late")]
 DATA = st.sampled_from([b"x", b"y", b"", b"yy", b"zz", None])
-"""Few, so that equal bytes and equal sizes are frequent; None: nothing, the object is deleted."""
+"""Few contents, so that equal bytes and equal sizes are frequent. None: the object is deleted."""
 OTHERS = ["bronze/others", "elsewhere/x"]
 STEP = st.one_of(st.integers(1, 35), st.integers(1, 65))
-"""Of a migration: those that only copy have fewer."""
+"""A step of a migration. Migrations that only copy have fewer."""
 AGE = st.sampled_from((0, 0, 0, 1, 2))
-"""Of a plan: 0 for the newest."""
+"""The age of a plan: 0 for the newest."""
 USUALLY, SELDOM = st.sampled_from((True, True, False)), st.sampled_from((False, False, True))
 
 
@@ -58,11 +59,11 @@ class Figures:
     """Migrations, by how they ended."""
     killed_at: Counter[int] = field(default_factory=Counter)
     acted_at: Counter[int] = field(default_factory=Counter)
-    """Steps of a migration, by how often somebody acted in the midst of it there."""
+    """Steps of a migration, by how often another person changed something at that step."""
     checked: Counter[str] = field(default_factory=Counter)
     """Invariants, by how often they were compared."""
     first_violation: str = ""
-    """The sequence, as it came: hypothesis shows a shorter one, if it happens again."""
+    """The sequence as it was run. hypothesis shows a shorter one if it fails again."""
 
     def __str__(self) -> str:
         lines = [f"{self.sequences:,} sequences, {sum(self.rules.values()):,} steps"]
@@ -80,17 +81,17 @@ class TableModel:
 
     table: SqlTable | HadoopTable
     committed: set[int]
-    """Every row that anybody ever committed to it, wherever that was."""
+    """Every row that was ever committed to it, in the old place or at the target."""
     pointer: str
-    """As it was after the last step."""
+    """The pointer after the last step."""
     old_pointer: str
-    """The last one that led to the old place."""
+    """The last pointer to the old place."""
     new_pointer: str | None = None
-    """The last one that led to the target."""
+    """The last pointer to the target."""
     astray: set[int] = field(default_factory=set)
     """Rows that were committed in the old place after the cutover."""
     forked: bool = False
-    """Somebody decided against rows of the old place, so nothing is said about what a plan makes of them."""
+    """Somebody discarded rows of the old place, so the model does not know what a plan does with them."""
 
     @property
     def moved(self) -> bool:
@@ -104,13 +105,13 @@ class PlanModel:
     path: Path
     blocked: bool
     plain: dict[str, bytes]
-    """Target key → bytes of the source, as they were while planning."""
+    """Target key → bytes of the source while planning."""
     writes: dict[str, bytes]
-    """Those of them that were not at the target then."""
+    """The entries of ``plain`` that were not at the target while planning."""
     littered: bool
-    """Somebody's object was where a file of a table goes."""
+    """An object of somebody else had the key of a table's file."""
     changed: bool = False
-    """Somebody, or another plan, changed something since."""
+    """Somebody, or another plan, has changed something since planning."""
     cut_over: bool = False
     touched: set[str] = field(default_factory=set)
     """Keys of the target that somebody wrote or deleted after this plan was cut over."""
@@ -118,7 +119,7 @@ class PlanModel:
 
 @dataclass(frozen=True)
 class Act:
-    """What somebody does in the midst of a migration. ``key`` is a key of the target, or is mapped there."""
+    """What somebody does during a migration. ``key`` is a key of the target, or is mapped to the target."""
 
     do: Callable[[], None]
     key: str
@@ -127,14 +128,14 @@ class Act:
     """A commit to this table of a Hadoop catalog, in the old place."""
 
     def unseen(self, ended: Ended, step: int) -> set[str]:
-        """The key, if migrator had looked for the last time before this step."""
+        """The key, if migrator had listed the objects for the last time before this step."""
         looked = ended.marks.get(FINISHED if self.at_target else CUTOVER_BEGUN, 0)
         return {self.key} if step >= looked else set()
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The world before a call of migrator."""
+    """The state before a call of migrator."""
 
     pointers: list[str]
     rows: list[frozenset[int]]
@@ -160,7 +161,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.theirs: dict[str, tuple[str, bytes | None]] = {}
         """Key of the target → ETag and bytes that somebody wrote there; bytes None: a file of a table."""
         self.maybe_ours: dict[str, set[bytes]] = {}
-        """Key of the target → what a plan that was begun would write there: then nobody can tell whose it is."""
+        """Key of the target → what a plan that was begun would write there. For such an object it is not known who
+        wrote it."""
         self.tables = [
             TableModel(t, {1000 * n, 1000 * n + 1}, t.pointer, t.pointer) for n, t in enumerate(self.lake.tables)
         ]
@@ -169,10 +171,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.old = {bucket: self.lake.listing(bucket) for bucket in OLD}
         self.finished: PlanModel | None = None
         self.story: list[str] = []
-        """The steps and what came of them."""
+        """The steps and their results."""
         self.violated = False
 
-    # -- the world changes ---------------------------------------------------------------------------
+    # -- changes by other people ---------------------------------------------------------------------
 
     @rule(place=st.sampled_from(KEYS), data=DATA, in_parts=st.booleans())
     def change_source(self, place: tuple[str, str], data: bytes | None, in_parts: bool) -> None:
@@ -192,7 +194,8 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.with_litter)
     @rule(number=st.integers(0, 2), which=st.integers(0, 20), data=DATA)
     def change_at_a_table(self, number: int, which: int, data: bytes | None) -> None:
-        """Somebody writes or deletes where a file of a table goes, which does not live at the target."""
+        """Somebody writes or deletes an object with the key of a table's file. The table does not live at the
+        target."""
         with self._step("change_at_a_table", number, which, data):
             if key := self._file_of_table(number, which):
                 self._change_target(key, data)
@@ -211,7 +214,7 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: any(t.new_pointer and not t.moved for t in self.tables))
     @rule(number=st.integers(0, 2))
     def undo_restore(self, number: int) -> None:
-        """Somebody decides for what is at the target, and against what was committed in the old place since."""
+        """Somebody keeps the state at the target, and discards the commits in the old place."""
         with self._step("undo_restore", number):
             back = [t for t in self.tables if t.new_pointer and not t.moved]
             known = back[number % len(back)]
@@ -229,7 +232,7 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: self.plans)
     @rule(age=AGE, discard=SELDOM, keep=SELDOM)
     def roll_back(self, age: int, discard: bool, keep: bool) -> None:
-        """Undo a cutover. Whoever uses a Hadoop catalog then reads the old warehouse again."""
+        """Undo a cutover. The users of a Hadoop catalog then read the old warehouse again."""
         with self._step("roll_back", age, discard, keep):
             before = self._see()
             path = self._chosen(age).path
@@ -287,8 +290,8 @@ class AnyOrder(RuleBasedStateMachine):
         look=st.booleans(),
     )
     def plan_and_migrate(self, tidy: bool, kill_at: int, before: bool, look: bool) -> None:
-        """``tidy``: somebody first follows the advice of a blocked plan, and removes what is in the way. ``look``:
-        the plan before this one is verified at the end."""
+        """``tidy``: somebody first follows the advice of a blocked plan, and removes the objects that block it.
+        ``look``: the plan before this one is verified at the end."""
         with self._step("plan_and_migrate", tidy, kill_at, before, look):
             for key in [key for key in self.theirs if tidy and self._is_in_the_way(key)]:
                 self._change_target(key, None)
@@ -310,7 +313,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(age=AGE, anew=USUALLY, cutover=USUALLY, kill_at=STEP, before=st.booleans(), again=st.booleans())
     def kill(self, age: int, anew: bool, cutover: bool, kill_at: int, before: bool, again: bool) -> None:
-        """Kill a migration, and perhaps run the same command again. ``anew``: of a new plan, with something to do."""
+        """Kill a migration, and perhaps run the same command again. ``anew``: kill the migration of a new plan that has
+        something to do."""
         with self._step("kill", age, anew, cutover, kill_at, before, again):
             plan = self._plan_anew(kill_at) if anew or not self.plans else self._chosen(age)
             self._migrate(plan, cutover=cutover, stop_at=kill_at, before=before)
@@ -330,7 +334,7 @@ class AnyOrder(RuleBasedStateMachine):
     def meanwhile(
         self, age: int, anew: bool, cutover: bool, at: int, before: bool, what: str, which: int, data: bytes | None
     ) -> None:
-        """Somebody does something in the midst of a migration."""
+        """Somebody changes something during a migration."""
         with self._step("meanwhile", age, anew, cutover, at, before, what, which, data):
             plan = self._plan_anew(which) if anew or not self.plans else self._chosen(age)
             act = self._act(plan, what, which, data)
@@ -353,7 +357,7 @@ class AnyOrder(RuleBasedStateMachine):
         key = self._file_of_table(which % 3, which) if self.with_litter else None
 
         def litter() -> None:
-            # Later the table lives at the target, and is its owner's to damage.
+            # Later the table lives at the target, and only its owner may change these files.
             if key and not cutover_begun(plan.path):
                 self._change_target(key, data)
 
@@ -396,12 +400,12 @@ class AnyOrder(RuleBasedStateMachine):
             raise
 
     def _tell(self, what: str) -> None:
-        """What came of a step, for whoever reads the sequence."""
+        """Add the result of a step to the sequence."""
         note(f"    {what}")
         self.story.append(f"    {what}")
 
     def _call(self, function: Callable[[], Any]) -> Any:
-        """What it returns, or the error that it raises, which must be one of migrator's own."""
+        """The result of the call, or the error that it raises, which must be one of migrator's own."""
         try:
             result = function()
         except MigratorError as error:
@@ -426,12 +430,12 @@ class AnyOrder(RuleBasedStateMachine):
         self.plans.append(PlanModel(path, made["blocked"], plain, writes, littered))
 
     def _is_free(self) -> bool:
-        """True if there is surely nothing that a plan must be blocked for."""
+        """True if there is certainly nothing that must block a plan."""
         in_the_way = any(self._is_in_the_way(key) for key in self.theirs)
         return not in_the_way and not any(t.forked or set(self._rows(t)) != t.committed for t in self.tables)
 
     def _is_in_the_way(self, key: str) -> bool:
-        """True for an object of somebody's at the target where migrator would have to write something else."""
+        """True for an object of somebody else at the target, if migrator would have to write another object there."""
         data = self.theirs[key][1]
         source = {mapped(*place): data for place, data in self.source.items()}
         return data is not None and (data != source[key] if key in source else self._is_of_a_table(key))
@@ -481,7 +485,7 @@ class AnyOrder(RuleBasedStateMachine):
             self._hold("a blocked plan is refused", not ended.ok, str(ended))
         if ended.ok and ended.cut_over:
             for known in self.tables:
-                if isinstance(known.table, HadoopTable):  # whoever is told that it lives there, uses it there
+                if isinstance(known.table, HadoopTable):  # its users now use it at the target
                     known.table.set_pointer(f"s3://{TARGET}/")
             self._note_pointers()
             unseen = act.unseen(ended, stop_at) if act and ended.waited else set()
@@ -519,8 +523,8 @@ class AnyOrder(RuleBasedStateMachine):
             for known in self.tables:
                 moved, rows = known.moved, set(self._rows(known))
                 if isinstance(known.table, HadoopTable) and known.new_pointer and not moved:
-                    # A Hadoop catalog keeps no pointer: that engines were given the old warehouse again is not to be
-                    # seen. What they commit there is found by "migrate", which looks at the old buckets.
+                    # A Hadoop catalog has no pointer, so it does not show that engines use the old warehouse again.
+                    # "migrate" finds their commits, because it lists the old buckets.
                     moved, rows = True, self.lake.read(known.new_pointer) | known.astray
                 self._hold("green is true", moved and rows == known.committed, f"{known}: {rows}")
 
@@ -542,7 +546,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert condition, f"{name}: {message}"
 
     def _check_world(self, before: Seen, *, reads_only: bool = False, keeps_pointers: bool = True) -> None:
-        """What must hold after any call of migrator, however it ended."""
+        """Check what must be true after any call of migrator, however it ended."""
         for bucket in OLD:
             self._hold("old buckets are only read", self.lake.listing(bucket) == self.old[bucket], bucket)
         target = self.lake.listing(TARGET)
@@ -561,8 +565,8 @@ class AnyOrder(RuleBasedStateMachine):
             self._hold("no row is lost", now >= rows, f"{known}: {sorted(rows)} → {sorted(now)}")
 
     def _check_all_is_there(self, plan: PlanModel, touched: set[str], *, accept_late: bool) -> None:
-        """What must hold after a migration that said that all is well. ``touched``: keys of the target that somebody
-        changed after migrator had looked at them for the last time."""
+        """Check what must be true after a migration that reported success. ``touched``: keys of the target that
+        somebody changed after migrator had listed them for the last time."""
         target = self.lake.listing(TARGET)
         for place, data in self.source.items():
             key = mapped(*place)
@@ -574,7 +578,7 @@ class AnyOrder(RuleBasedStateMachine):
             self._hold("every table is at the target", known.moved, f"{known}")
             self._hold("every row is at the target", rows == known.committed, f"{known}: {sorted(rows)}")
 
-    # -- looking -------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------
 
     def _see(self) -> Seen:
         self._note_pointers()
@@ -606,14 +610,14 @@ class AnyOrder(RuleBasedStateMachine):
         return target[key][1] == _etag(data) or self.lake.get(TARGET, key) == data
 
     def _settle(self) -> None:
-        """Wait until the server has done what a killed process had asked for."""
+        """Wait until the server has carried out the requests of a killed process."""
         before: Any = None
         while (now := self.lake.listing(TARGET)) != before:
             before = now
             time.sleep(0.1)
 
     def _file_of_table(self, number: int, which: int) -> str | None:
-        """Where a file of a table goes, which was never cut over."""
+        """The target key of a file of a table that was never cut over."""
         known = self.tables[number]
         if known.new_pointer is not None:
             return None
@@ -676,7 +680,7 @@ class AnyOrder(RuleBasedStateMachine):
             plan.touched.update(keys)
 
     def _changed(self, source: str | None = None) -> None:
-        """Somebody changed something; ``source``: in this old bucket, or "" for what is in none."""
+        """Record that somebody changed something. ``source``: the old bucket, or "" for a change in no old bucket."""
         for plan in self.plans:
             plan.changed = True
         if source is not None:
@@ -686,7 +690,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 def cutover_begun(plan: Path) -> bool:
-    # Not only to read: what a killed one left of its last transaction must be undone first.
+    # Not only for reading: the incomplete last transaction of a killed process must be undone first.
     with closing(sqlite3.connect(f"file:{plan}?mode=rw", uri=True, timeout=60)) as db:
         query = "SELECT 1 FROM events WHERE event = ?"
         return db.execute(query, (CUTOVER_BEGUN,)).fetchone() is not None
@@ -698,7 +702,7 @@ def _etag(data: bytes) -> str:
 
 @contextmanager
 def any_order(*, restore: bool = True, litter: bool = True) -> Iterator[type[AnyOrder]]:
-    """A machine with a server of its own, whose environment this process has meanwhile."""
+    """A machine with its own server. Until it ends, the environment of this process points to that server."""
     environ = dict(os.environ)
     with (
         Server() as server,

@@ -17,7 +17,7 @@ __all__ = ["aws"]  # a fixture of all these files
 
 @pytest.fixture
 def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server of the test's own, to which the environment leads; the test works in a folder of its own."""
+    """A server for one test. The environment points to it, and the test works in its own folder."""
     with Server() as server:
         for name, value in server.environ().items():
             monkeypatch.setenv(name, value)
@@ -27,7 +27,7 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Template:
-    """The lake that is written once in a run, whatever the number of workers."""
+    """The lake that is written once in a run, for any number of workers."""
     base = tmp_path_factory.getbasetemp()
     is_worker = hasattr(request.config, "workerinput")  # of pytest-xdist: its folder is inside of the run's
     return Template((base.parent if is_worker else base) / "template")
@@ -35,14 +35,14 @@ def template(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
 
 @pytest.fixture(scope="session")
 def shared_world(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One lake for all tests that leave the old buckets as they were."""
+    """One lake for all tests that do not change the old buckets."""
     with template.world(tmp_path_factory.mktemp("world")) as world:
         yield world
 
 
 @pytest.fixture
 def world(shared_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The shared lake, with no target yet and its catalog as it was; plans go to a folder of the test's own."""
+    """The shared lake, without a target and with its first catalog. Plans go to the test's own folder."""
     for name, value in shared_world.server.environ().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -53,26 +53,26 @@ def world(shared_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture(scope="session")
-def _untroubled() -> dict[str, Contents]:
-    """The target after a migration of the shared lake, made by whichever test needs it first."""
+def _without_faults() -> dict[str, Contents]:
+    """The target after a migration of the shared lake. The first test that needs it makes it."""
     return {}
 
 
 @pytest.fixture
-def expected(world: World, _untroubled: dict[str, Contents]) -> Contents:
-    """The target after a migration of the shared lake that nothing interrupts and no fault disturbs."""
-    if not _untroubled:
+def expected(world: World, _without_faults: dict[str, Contents]) -> Contents:
+    """The target after a migration of the shared lake without interruptions and faults."""
+    if not _without_faults:
         pristine = world.catalog_file.read_bytes()
         world.run("migrate", world.plan("whole.db"), "--yes")
-        _untroubled["target"] = world.contents()
+        _without_faults["target"] = world.contents()
         world.remove_target()
         world.catalog_file.write_bytes(pristine)
-    return _untroubled["target"]
+    return _without_faults["target"]
 
 
 @pytest.fixture
 def own_world(template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A lake of the test's own, to be destroyed."""
+    """A lake for one test, which may destroy it."""
     with template.world(tmp_path) as world:
         for name, value in world.server.environ().items():
             monkeypatch.setenv(name, value)
@@ -82,14 +82,14 @@ def own_world(template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="module")
 def small_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallLake]:
-    """One small lake for the tests of a file, on a server of its own."""
+    """One small lake for the tests of a file, on its own server."""
     with Server() as server:
         yield SmallLake(server, tmp_path_factory.mktemp("lake"))
 
 
 @pytest.fixture
 def lake(small_lake: SmallLake, monkeypatch: pytest.MonkeyPatch) -> SmallLake:
-    """The small lake as in the beginning, with an empty target. The test may remove its old buckets."""
+    """The small lake in its first state, with an empty target. The test may remove its old buckets."""
     for name, value in small_lake.server.environ().items():
         monkeypatch.setenv(name, value)
     there = {bucket["Name"] for bucket in small_lake.client.list_buckets()["Buckets"]}

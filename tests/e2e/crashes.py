@@ -1,4 +1,4 @@
-"""Dying right before one of the things that a command writes, whatever it is."""
+"""Ends a command immediately before one of its writes."""
 
 from __future__ import annotations
 

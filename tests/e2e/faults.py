@@ -1,4 +1,4 @@
-"""A proxy in front of the real server that does to requests and answers what networks and servers do on bad days."""
+"""A proxy in front of the real server that causes the faults of networks and servers in requests and answers."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ REFUSALS = {
     "denied": ("403 Forbidden", "AccessDenied"),
 }
 ANYWHERE = ("slow-down", "too-many", "internal", "reset-before", "reset-after", "reset-amid", "slow", "cut")
-"""What may happen to any request: a client that asks again gets through."""
+"""Faults of any request: a client that sends the request again succeeds."""
 COPIES = ("cut-xml", "twice", "again", "error-200", "busy-200", "spaces", "wrong-etag")
-"""What only the answer to a copy is made to suffer. "again": the same answer once more, instead of that to the next
-request on the connection, which never gets to the server."""
+"""Faults that only the answer to a copy has. "again": the same answer is sent again instead of the answer to the next
+request on the connection; that request is not sent to the server."""
 KINDS = ANYWHERE + COPIES
 MOST_FAULTS = 2
-"""How often one request may suffer from ``at_random``: a copy whose ETag is wrong is made three times at most."""
+"""How many faults of ``at_random`` one request may have: a copy whose ETag is wrong is made three times at most."""
 MOST_REPEATED = 2
-"""A request gets the answer to an earlier one at most so often."""
+"""How often at most a request gets the answer to an earlier one."""
 STALL = "stall"
-"""No answer, ever, to what was done: one of its own, because it takes all the patience that a client has."""
+"""The request is carried out and never answered. This kind is separate, because the client waits until its timeout."""
 
 _OPERATIONS = {
     ("PUT", "partNumber"): "UploadPart",
@@ -49,7 +49,7 @@ _OPERATIONS = {
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it passes."""
+    """One request that passes the proxy."""
 
     method: str
     path: str
@@ -57,12 +57,12 @@ class Request:
 
     @property
     def key(self) -> str:
-        """``bucket/key`` that it is about."""
+        """``bucket/key`` of the request."""
         return unquote(urlsplit(self.path).path)[1:]
 
     @property
     def copies(self) -> str | None:
-        """``bucket/key`` of what it copies, if it is a copy."""
+        """``bucket/key`` of the source, if it is a copy."""
         source = self.headers.get("x-amz-copy-source")
         return unquote(source).lstrip("/") if source else None
 
@@ -79,7 +79,7 @@ class Request:
 
     @property
     def by_us(self) -> bool:
-        """True for a lean request of ours, False for one of boto3's."""
+        """True for a request of migrator's own client, False for one of boto3's."""
         return "user-agent" not in self.headers
 
     @property
@@ -88,15 +88,15 @@ class Request:
 
     @property
     def is_first_contact(self) -> bool:
-        """True for a request with which migrator finds out whether a server or a bucket is there: it has one retry."""
+        """True for a request with which migrator finds out whether a server or a bucket exists: it has one retry."""
         return not self.key or "max-keys=1" in urlsplit(self.path).query.split("&")
 
 
 class FaultProxy:
-    """Use as a context manager. ``choose`` says for each request which of KINDS befalls it, or None.
+    """Use as a context manager. ``choose`` returns for each request one of KINDS, or None.
 
-    ``counts``: what was done to how many; ``seen``: every request, in order. ``choose`` is asked by one thread at
-    a time.
+    ``counts``: kind → number of requests that had this fault; ``seen``: every request, in order. One thread at a time
+    calls ``choose``.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -106,7 +106,7 @@ class FaultProxy:
         self.reset()
 
     def reset(self) -> None:
-        """Let every request pass, and forget those that came so far."""
+        """Let every request pass, and forget the earlier requests."""
         self.choose: Callable[[Request], str | None] = lambda request: None
         self.counts: Counter[str] = Counter()
         self.seen: list[Request] = []
@@ -125,7 +125,7 @@ class FaultProxy:
 
     @property
     def copied(self) -> Counter[str]:
-        """How often each object of the lake was asked to be copied: not what migrator keeps for itself."""
+        """How many copies of each object of the lake were requested, without migrator's own objects."""
         return Counter(
             place for place in (request.copies for request in self.seen) if place and OWN_PREFIX not in place
         )
@@ -142,7 +142,7 @@ class FaultProxy:
         try:
             self._pass_on(client)
         finally:
-            # Nobody may wait for an answer that does not come: pytest keeps the traceback of an error that was not
+            # No thread may wait for an answer that does not come: pytest keeps the traceback of an error that was not
             # expected, and with it the file that keeps the socket open.
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
@@ -177,7 +177,7 @@ class FaultProxy:
                     return
                 server.sendall(head + body)
                 head, body = read(answers, request.method)
-                while head.startswith(b"HTTP/1.1 100"):  # we have said so already
+                while head.startswith(b"HTTP/1.1 100"):  # the proxy has sent this already
                     head, body = read(answers, request.method)
                 if not self._answer(client, kind, head, body):
                     return
@@ -185,7 +185,7 @@ class FaultProxy:
                     again = head + body
 
     def _takes_repeated(self, request: Request) -> bool:
-        """Count that the request gets the answer to an earlier one, unless it has had its share of them."""
+        """Count that the request gets the answer to an earlier one, unless that has happened MOST_REPEATED times."""
         with self._choosing:
             self._repeated[request.method, request.path] += 1
             taken = self._repeated[request.method, request.path] <= MOST_REPEATED
@@ -194,7 +194,7 @@ class FaultProxy:
 
     @staticmethod
     def _answer(client: socket.socket, kind: str | None, head: bytes, body: bytes) -> bool:
-        """Send the answer, as it is or as ``kind`` will have it; False if the connection is of no more use."""
+        """Send the answer, unchanged or with the fault ``kind``. False if the connection cannot be used any more."""
         if kind == "reset-after":
             reset(client)
             return False
@@ -228,7 +228,7 @@ class FaultProxy:
 
 
 def first(count: int, kind: str, of: Callable[[Request], bool]) -> Callable[[Request], str | None]:
-    """For ``FaultProxy.choose``: the first ``count`` of such requests suffer this."""
+    """For ``FaultProxy.choose``: the first ``count`` of such requests have this fault."""
     left = count
 
     def choose(request: Request) -> str | None:
@@ -242,11 +242,11 @@ def first(count: int, kind: str, of: Callable[[Request], bool]) -> Callable[[Req
 
 
 def at_random(kinds: tuple[str, ...], share: float, seed: int = 1) -> Callable[[Request], str | None]:
-    """For ``FaultProxy.choose``: that share of migrator's requests suffers one of the kinds.
+    """For ``FaultProxy.choose``: this share of migrator's requests has one of the faults ``kinds``.
 
     What happens to a request depends on its method, its path, and how often it was sent, never on the order in which
-    threads send theirs. A request suffers at most MOST_FAULTS times, a first contact once: fewer times than it is
-    retried. Only our own copies suffer what only copies suffer.
+    threads send theirs. A request has at most MOST_FAULTS faults, a first contact at most one: fewer than its retries.
+    Only copies by migrator's own client have the faults of copies.
     """
     sent: Counter[tuple[str, str]] = Counter()
     suffered: Counter[tuple[str, str]] = Counter()
@@ -268,7 +268,7 @@ def at_random(kinds: tuple[str, ...], share: float, seed: int = 1) -> Callable[[
 
 
 def read(stream: object, method: str | None, expected: socket.socket | None = None) -> tuple[bytes, bytes]:
-    """Head and body of one message as they are on the wire; ``method`` of the request if it is an answer."""
+    """Head and body of one message as they are sent; ``method`` of the request if it is an answer."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         line = stream.readline()  # type: ignore[attr-defined]
@@ -324,6 +324,6 @@ def resized(head: bytes, body: bytes) -> tuple[bytes, bytes]:
 
 
 def reset(client: socket.socket) -> None:
-    """Not an orderly end: the other side sees "connection reset by peer"."""
+    """The connection is not closed normally: the other side sees "connection reset by peer"."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()

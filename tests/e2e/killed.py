@@ -1,7 +1,7 @@
-"""Migrations in processes of their own, which can be killed (SIGKILL) or made to wait at a chosen moment.
+"""Migrations in separate processes, which can be killed (SIGKILL) or made to wait at a chosen step.
 
-A moment is a step that changes something: a request that writes, or a commit of the journal. They are counted, so a
-kill comes at the same step on any machine. Run as a script, this module is a server that forks one process per job.
+A step changes something: it is a request that writes, or a commit of the journal. The steps are counted, so a kill
+comes at the same step on any machine. Run as a script, this module is a server that forks one process per job.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Ended:
     nothing_to_do: bool = False
     cut_over: bool = False
     marks: dict[str, int] = field(default_factory=dict)
-    """Event of the journal → the step at which it was noted; empty if the process was killed."""
+    """Event of the journal → the step at which it was recorded; empty if the process was killed."""
     waited: bool = False
-    """It came to the step at which it was to wait."""
+    """It reached the step at which it had to wait."""
 
     @property
     def crashed(self) -> bool:
@@ -80,8 +80,9 @@ class Migrations:
         before: bool = True,
         meanwhile: Callable[[], None] | None = None,
     ) -> Ended:
-        """Migrate a plan. ``stop_at``: the changing step at which the process dies, ``before`` or after it; with
-        ``meanwhile``, it waits there until that was called. Nothing of that if there are fewer steps, or for 0."""
+        """Migrate a plan. ``stop_at``: the changing step at which the process ends, ``before`` or after it. With
+        ``meanwhile``, the process waits there until that was called. If there are fewer steps, or for 0, the process
+        does neither."""
         job = {"plan": str(plan), "cutover": cutover, "accept_late": accept_late}
         job |= {"stop_at": stop_at, "before": before, "waits": meanwhile is not None}
         answer = self._ask(json.dumps(job))
@@ -121,7 +122,7 @@ def say(answer: dict[str, Any]) -> None:
 
 
 def in_child(job: dict[str, Any]) -> dict[str, Any]:
-    """Do one job in a fork: nothing runs here that a fork would break, no thread and no connection."""
+    """Do one job in a fork. This process has no thread and no connection, which a fork would break."""
     answers, answer = os.pipe()
     wait, go_on = os.pipe()
     child = os.fork()
@@ -149,7 +150,8 @@ def in_child(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def migrate(job: dict[str, Any], file: TextIO, wait: int) -> dict[str, Any]:
-    """Carry out a plan in this process. ``file``: where to say that it waits; ``wait``: what to wait for."""
+    """Carry out a plan in this process. ``file``: the file in which it reports that it waits; ``wait``: what it waits
+    for."""
     from migrator.api import migrate_lake
     from migrator.errors import MigratorError
 
@@ -179,7 +181,7 @@ def migrate(job: dict[str, Any], file: TextIO, wait: int) -> dict[str, Any]:
 
 def count_steps(stop_at: int, stop: Callable[[], None], *, before: bool) -> dict[str, int]:
     """Count the steps that change something from now on, and call ``stop`` at one of them. Returns what will be
-    :attr:`Ended.marks`. The lease is renewed by the clock, which is no step."""
+    :attr:`Ended.marks`. The lease is renewed at fixed times, which is no step."""
     from botocore.httpsession import URLLib3Session
 
     from migrator.planfile.journal import Journal
@@ -225,7 +227,7 @@ def count_steps(stop_at: int, stop: Callable[[], None], *, before: bool) -> dict
 
 def _counted(method: Any, step: Any) -> Any:
     def counted(journal: Any, *arguments: Any, **options: Any) -> Any:
-        if not arguments and not journal._db.in_transaction:  # a commit of nothing
+        if not arguments and not journal._db.in_transaction:  # a commit without changes
             return method(journal)
         with step(arguments[0] if method.__name__ == "event" else ""):
             return method(journal, *arguments, **options)

@@ -1,11 +1,11 @@
-"""A proxy in front of the real server that behaves as MinIO was seen to behave where that matters to a copy.
+"""A proxy in front of the real server that behaves like MinIO in everything that matters to a copy.
 
-What was seen on which version stands in docs/servers.md. Seen from a client:
+docs/servers.md names the version of MinIO on which this was observed. A client observes:
 
 - CopyObject of what was uploaded in parts gives a plain ETag, the MD5 of the bytes, and keeps a checksum over all bytes
   if the source keeps one; it drops ``Expires`` and ignores ``If-None-Match`` and ``If-Match``.
 - UploadPartCopy in the same parts gives the same ETag, and is refused where the upload was begun with a checksum.
-- ListMultipartUploads lists only the uploads of the very key that it is asked for.
+- ListMultipartUploads lists only the uploads of exactly the requested key.
 - Other storage classes than STANDARD and REDUCED_REDUNDANCY are refused, and so are keys with ``//``, ``.``, ``..``.
 """
 
@@ -41,7 +41,7 @@ TEXT_HEADERS = {
 
 @dataclass
 class Kept:
-    """The checksums that are kept with an object: of its parts, and of the whole."""
+    """The checksums that are kept with an object: those of its parts, and that of the whole object."""
 
     algorithm: str
     value: str

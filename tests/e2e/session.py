@@ -2,8 +2,8 @@
 
     python tests/e2e/session.py
 
-Prints every command and all that it printed: docs/guide.md shows it, shortened. Somebody commits to a table before the
-second pass, and again before the cutover.
+Prints every command and its output; docs/guide.md shows a shortened form. Somebody commits to a table before the second
+pass, and again before the cutover.
 """
 
 from __future__ import annotations

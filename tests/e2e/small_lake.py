@@ -1,7 +1,7 @@
-"""A small lake on a real server, and what engines and people do to it. It can be put back to its beginning in no time.
+"""A small lake on a real server, and what engines and people do with it. It can be reset to its first state quickly.
 
-Three tables: two of SQL catalogs, each in a database of its own, and one of a Hadoop catalog. Their rows are numbers,
-so that "no row is lost" is a matter of sets. Rows are read by pyiceberg, and nothing here calls migrator.
+It has three tables: two of SQL catalogs, each in its own database, and one of a Hadoop catalog. Their rows are numbers,
+so that comparing sets shows whether a row is lost. pyiceberg reads the rows, and nothing here calls migrator.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PLAIN = {
     ("gold", "plain/a"): b"x",
     ("gold", "d"): b"zz",
 }
-"""The keys that are no table's, and what is there in the beginning."""
+"""The keys of objects that belong to no table, and their first contents."""
 
 Saved = tuple[dict[str, dict[str, tuple[str, bytes]]], dict[Path, bytes]]
 """Bucket → key → (ETag, content), and the catalogs' databases."""
@@ -89,7 +89,7 @@ class SmallLake:
     def catalog(self, name: str, uri: str) -> Catalog:
         return SqlCatalog(name, uri=uri, warehouse="s3://bronze/wh", **self.server.properties())
 
-    # -- putting it back -----------------------------------------------------------------------------
+    # -- resetting it --------------------------------------------------------------------------------
 
     def saved(self) -> Saved:
         """All of the lake as it is now, for :meth:`restore`."""
@@ -97,7 +97,7 @@ class SmallLake:
         return contents, {path: path.read_bytes() for path in self.folder.glob("*.sqlite")}
 
     def restore(self, saved: Saved) -> None:
-        """As it was then. Engines read Hadoop's tables at the target if there is a version hint."""
+        """Restore a saved state. Engines read Hadoop's tables at the target if there is a version hint."""
         contents, databases = saved
         for table in self.tables:
             table.forget()
@@ -112,7 +112,7 @@ class SmallLake:
             path.write_bytes(content)
 
     def reset(self) -> None:
-        """As in the beginning, with an empty target."""
+        """Restore the first state, with an empty target."""
         self.restore(self._beginning)
 
     def empty(self, bucket: str) -> None:
@@ -150,7 +150,7 @@ class SmallLake:
         self.client.delete_object(Bucket=bucket, Key=key)
 
     def listing(self, bucket: str, prefix: str = "", *, own: bool = False) -> Listing:
-        """What is in a bucket. ``own``: also what migrator keeps there for itself."""
+        """The objects of a bucket. ``own``: with migrator's own objects."""
         found: Listing = {}
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
@@ -161,7 +161,7 @@ class SmallLake:
     # -- rows ----------------------------------------------------------------------------------------
 
     def read(self, metadata: str) -> frozenset[int]:
-        """The rows of a table by one of its metadata files. No row may be there twice."""
+        """The rows of a table by one of its metadata files. No row may exist twice."""
         table = StaticTable.from_metadata(metadata, self.server.properties())
         rows = table.scan().to_arrow()["id"].to_pylist()
         assert len(rows) == len(set(rows)), f"{metadata} has rows twice: {sorted(rows)}"
@@ -212,17 +212,18 @@ class SqlTable:
             return str(db.execute("SELECT metadata_location FROM iceberg_tables").fetchone()[0])
 
     def set_pointer(self, metadata: str) -> None:
-        """Restore the catalog from a backup, say."""
+        """Change the pointer, as when a catalog is restored from a backup."""
         with closing(sqlite3.connect(self._lake.folder / f"{self._catalog_name}.sqlite")) as db, db:
             db.execute("UPDATE iceberg_tables SET metadata_location = ?", (metadata,))
 
     def commit(self, numbers: Iterable[int], **_: bool) -> None:
-        """Append rows where the pointer is."""
+        """Append rows to the table at the pointer."""
         self.load().append(rows_of(numbers))
 
 
 class HadoopTable:
-    """A table of a Hadoop catalog. Engines use the target once a version hint is there, unless they are set back."""
+    """A table of a Hadoop catalog. Engines use the target once it has a version hint, unless they were given the old
+    warehouse again."""
 
     name = "h"
 
@@ -250,8 +251,8 @@ class HadoopTable:
 
     @property
     def folder(self) -> tuple[str, str]:
-        """Bucket and key of the table's folder, where engines have it now: at the target since there is a version hint
-        (something else that somebody wrote at its place is none)."""
+        """Bucket and key of the table's folder that engines use now: the one at the target if it has a version hint.
+        Another object with the key of the hint does not count."""
         there = mapped("bronze", HADOOP)
         hint = f"{there}/metadata/version-hint.text"
         written = hint in self._lake.listing(TARGET, hint) and self._lake.get(TARGET, hint).isdigit()
@@ -264,7 +265,8 @@ class HadoopTable:
         return f"s3://{bucket}/{folder}/metadata/v{self._version(bucket, folder)}.metadata.json"
 
     def _version(self, bucket: str, folder: str) -> int:
-        """As Iceberg's reader: what the hint says, and on from there as long as there is a next one."""
+        """As Iceberg's reader finds it: the version of the hint, or the last of the versions that follow it without a
+        gap."""
         names = {key.rpartition("/")[2] for key in self._lake.listing(bucket, f"{folder}/metadata/")}
         version = int(self._lake.get(bucket, f"{folder}/metadata/version-hint.text"))
         while f"v{version + 1}.metadata.json" in names:
@@ -276,7 +278,8 @@ class HadoopTable:
         self._set_back = not metadata.startswith(f"s3://{TARGET}/")
 
     def commit(self, numbers: Iterable[int], *, with_hint: bool = True) -> None:
-        """Append rows. ``with_hint``: an engine may die, or not care, before it writes the hint; the commit holds."""
+        """Append rows. ``with_hint``: an engine may fail before it writes the hint, or ignore an error; the commit is
+        valid all the same."""
         bucket, folder = self.folder
         version = self._version(bucket, folder)
         with self._scratch() as catalog:

@@ -1,4 +1,4 @@
-"""A few random sequences of everything that may happen around a migration; see ``any_order``, which runs more."""
+"""A few random sequences of all events around a migration. ``any_order`` runs more of them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Headers arrive byte for byte, on every way that an object can take. The server is a real one: it checks what is
-signed, and it keeps header values as bytes."""
+"""Headers are copied byte for byte, in each way of copying an object. The server is real: it checks signatures, and
+keeps header values as bytes."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def test_every_header_arrives_byte_for_byte(source: object, world: World, store:
 
 @pytest.mark.parametrize("way", ["engine", "boto3"])
 def test_what_a_copy_would_lose_is_given_anew(source: object, world: World, store: Store, way: str) -> None:
-    """In a bucket of which that is known, by a copy with all headers; this server would keep it anyway, so look at
-    what is asked of it."""
+    """If a bucket is known to have such headers, its objects are copied with all headers. This server would keep them
+    anyway, so the test checks the requests."""
     text = VALUES["utf8"]
     headers = {f"{USER}author": text, "content-disposition": text, "content-type": b"text/x-lake", "expires": EXPIRES}
     raw(world.server, "PUT", "/from/with", headers, b"1")
@@ -176,7 +176,7 @@ def test_locks_travel_where_that_is_asked_for(world: World) -> None:
 
 
 def test_a_copy_under_a_lock_has_the_checksum_that_s3_demands() -> None:
-    """SeaweedFS and MinIO demand none. The mock does, as AWS says of uploads."""
+    """SeaweedFS and MinIO require none. The mock does, as the documentation of AWS says for uploads."""
     mock = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     mock.start()
     try:

@@ -1,4 +1,4 @@
-"""What goes wrong is one clear message with the place and the next move, its exit code, and nothing changed."""
+"""Each error gives one clear message with the place and the next move, and its exit code. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from migrator.demo import lake as old_lake
 
 @pytest.fixture(autouse=True)
 def nothing_changes(world: World) -> Iterator[None]:
-    """Every test here must leave the lake, its catalog and the target as they were."""
+    """No test here may change the lake, its catalog or the target."""
     before = world.listing(*old_lake.BUCKETS).keys(), pointers(world)
     yield
     assert (world.listing(*old_lake.BUCKETS).keys(), pointers(world)) == before
@@ -81,7 +81,7 @@ def test_an_unknown_key_and_a_wrong_flag(world: World) -> None:
     assert "No such option" in world.run("plan", "--confg", config, exit_code=2).stderr
 
 
-def test_who_may_only_read_is_told_while_planning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_permission_to_write_is_found_while_planning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.server.reader_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", world.server.reader_secret)
     (finding,) = blocks(world)
@@ -132,7 +132,7 @@ def test_an_unreadable_manifest_or_list(world: World, kind: str, cut: int) -> No
 
 
 def test_a_manifest_cut_off_between_two_blocks(world: World) -> None:
-    """It is a valid Avro file, with rows missing: only the recorded length tells."""
+    """It is a valid Avro file, with rows missing: only the recorded length shows it."""
     bucket, key, data = manifest_of_two_blocks(world)
     sync = data[-16:]
     first = data.index(sync) + 16
@@ -212,7 +212,7 @@ def test_a_plan_of_another_format(world: World, monkeypatch: pytest.MonkeyPatch)
 
 def test_asking(world: World) -> None:
     plan = world.plan()
-    result = world.run("migrate", plan, exit_code=2)  # nobody there to ask
+    result = world.run("migrate", plan, exit_code=2)  # there is no person to ask
     assert "Add --yes" in result.stderr
     assert "leave out --config" in world.run("migrate", plan, "--config", world.config, exit_code=2).stderr
     assert "data-lake" not in world.buckets()
@@ -234,7 +234,7 @@ def test_no_secret_is_written_anywhere(world: World) -> None:
 
 
 class TestStale:
-    """The lake moved on between the plan and its execution: exit 4, and no pointer is changed."""
+    """The lake changed between the plan and its execution: exit 4, and no pointer is changed."""
 
     def test_a_table_moved_on(self, world: World, nothing_changes: None) -> None:
         plan = world.plan()

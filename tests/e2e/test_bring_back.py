@@ -1,4 +1,4 @@
-"""Going back and keeping what was committed at the target since, on a real server. pyiceberg writes and reads."""
+"""A rollback that keeps the commits made at the target, on a real server. pyiceberg writes and reads."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def lose_the_target(lake: SmallLake) -> None:
     lake.empty(TARGET)
 
 
-def test_commits_at_the_target_are_there_after_the_way_back_and_without_the_target(
-    lake: SmallLake, tmp_path: Path
-) -> None:
+def test_commits_at_the_target_exist_after_the_rollback_and_without_the_target(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     assert api.migrate_lake(plan).ok
     old = {bucket: lake.listing(bucket) for bucket in OLD}
@@ -120,7 +118,7 @@ def test_an_earlier_state_is_kept_too(lake: SmallLake, tmp_path: Path) -> None:
     assert sql_state(lake)["b"] == before["b"]
 
 
-def test_a_dropped_table_needs_a_word_more(lake: SmallLake, tmp_path: Path) -> None:
+def test_a_dropped_table_needs_discard_newer_too(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     api.migrate_lake(plan)
     lake.catalog("one", lake.database("one")).drop_table("db.a")
@@ -136,7 +134,7 @@ def test_a_dropped_table_needs_a_word_more(lake: SmallLake, tmp_path: Path) -> N
     assert 7000 in lake.read(lake.tables[1].pointer)
 
 
-def test_what_is_in_the_way_in_the_old_place_is_not_overwritten(lake: SmallLake, tmp_path: Path) -> None:
+def test_existing_objects_in_the_old_place_are_not_overwritten(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     api.migrate_lake(plan)
     table = lake.tables[0]
@@ -158,7 +156,8 @@ def test_what_is_in_the_way_in_the_old_place_is_not_overwritten(lake: SmallLake,
 def test_a_server_that_refuses_discards_nothing(
     lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With both options, what cannot be brought back is lost: that is said of the commits, not of the moment."""
+    """With both options, commits that cannot be brought back are discarded. Commits that only cannot be brought back at
+    the moment are not."""
     plan = plan_of(lake, tmp_path)
     api.migrate_lake(plan)
     lake.tables[0].commit([7000])
@@ -242,8 +241,9 @@ def test_a_plan_after_it_knows_the_target(lake: SmallLake, tmp_path: Path) -> No
     assert isinstance(lake.tables[2], HadoopTable)
 
 
-def test_two_old_places_of_one_prefix_are_told_apart(lake: SmallLake, tmp_path: Path) -> None:
-    """Both rules lead to ``m/``. The table is under the one, and its property says that data goes under the other."""
+def test_two_old_places_of_one_prefix_are_distinguished(lake: SmallLake, tmp_path: Path) -> None:
+    """Both rules map to ``m/``. The table is under one of them, and its property says that data goes under the
+    other."""
     table = lake.tables[0]
     assert isinstance(table, SqlTable)
     with table.load().transaction() as transaction:

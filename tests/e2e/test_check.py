@@ -1,4 +1,4 @@
-"""``migrator check`` on a real server: before a migration, after it with the old buckets gone, and a year later."""
+"""``migrator check`` on a real server: before a migration, after it without the old buckets, and a year later."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def after(world: World) -> None:
 
 
 def a_year_later(world: World) -> None:
-    """People and programs have gone on working."""
+    """People and programs have continued to work."""
     put = world.client.put_object
     put(Bucket="data-lake", Key="platinum/kpi/2027.parquet", Body=b"x")
     put(Bucket="data-lake", Key="tmp/x", Body=b"x")
@@ -146,7 +146,7 @@ def one_unreadable(world: World) -> None:
 
 
 def test_without_a_configuration(world: World) -> None:
-    """The medallion layout, a catalog of pyiceberg's own configuration, and a target that is empty yet."""
+    """The medallion layout, a catalog of pyiceberg's own configuration, and a target that is still empty."""
     world.client.create_bucket(Bucket="data-lake")
     options = ["--endpoint-url", world.server.endpoint_url, "--json"]
     result = CliRunner().invoke(main, ["check", *options])

@@ -1,4 +1,5 @@
-"""What is said is what is known: nothing is called compared that was not, and no refusal is taken for a fault."""
+"""Reports say only what is known: nothing is called compared that was not, and a refused request does not count as
+damage."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from migrator.verifying.unreadable import DAMAGED, MISSING, TRANSIENT, Reader, T
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long before asking again."""
+    """Retries have only a short delay."""
     monkeypatch.setattr("migrator.verifying.unreadable.DELAYS", (0.0, 0.0))
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
@@ -124,7 +125,7 @@ class TestWhatAnErrorMeans:
                 assert read_old(world, other.url).kind == kind
 
     def test_patience_is_for_once(self) -> None:
-        """A server that is gone does not cost all attempts for each read; one that is back gets them again."""
+        """If a server is gone, not every read uses all attempts. If it is back, reads use all attempts again."""
         asked, answers = [], iter([OSError(16, "busy")] * 4 + [None] + [OSError(16, "busy")] * 2 + [None])
 
         def read() -> str:
@@ -173,7 +174,8 @@ class TestBeforeTheCutover:
     def test_an_answer_that_is_not_the_metadata_file(
         self, world: World, monkeypatch: pytest.MonkeyPatch, answer: bytes
     ) -> None:
-        """Once, all is compared; if it stays, nothing is cut over. It is no reason to compare nothing."""
+        """If it comes once, everything is compared. If it comes each time, nothing is cut over. It is no reason to skip
+        the comparison."""
         plan, before = world.plan(), pointer(world)
         read, left = _MetadataFile._read, [99]
 
@@ -222,8 +224,8 @@ class TestBeforeTheCutover:
             assert "unreadable in the old place" in str(check(verified, "snapshots")["reasons"])
 
 
-def test_deep_compares_with_whatever_old_bucket_is_there(own_world: World) -> None:
-    """For the plan of the move and for one made after it; pinned to what was planned; bucket by bucket."""
+def test_deep_compares_with_the_old_buckets_that_still_exist(own_world: World) -> None:
+    """For the plan of the migration and for a later plan; only objects as planned are compared; bucket by bucket."""
     world = own_world
     plan = world.plan()
     world.run("migrate", plan, "--yes")
@@ -274,7 +276,7 @@ def test_a_refused_read_is_not_a_bucket_that_is_gone(world: World, proxy: FaultP
     assert "gone" not in world.run("verify", plan, "--deep").stdout
 
 
-def test_tables_that_no_catalog_names_are_the_last_word(world: World) -> None:
+def test_tables_that_no_catalog_names_are_listed_at_the_end(world: World) -> None:
     plan = world.plan()
     described = json.loads(world.run("show", plan, "--json").stdout)
     (lonely,) = described["unregistered"]

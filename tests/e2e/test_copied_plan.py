@@ -1,4 +1,4 @@
-"""A plan file that was copied, and one of the two carried out: the other one does not claim that nothing happened."""
+"""A plan file was copied, and one of the two was carried out: the other one does not say that nothing happened."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_copy_that_was_rolled_back_too(lake: SmallLake, copied: tuple[Path, Pa
     assert api.rollback_lake(copy).nothing_to_do and api.rollback_lake(plan).nothing_to_do
 
 
-def test_an_older_plan_is_never_told_to_be_carried_out_after_a_newer_one(lake: SmallLake, tmp_path: Path) -> None:
+def test_no_message_says_to_carry_out_an_older_plan_after_a_newer_one(lake: SmallLake, tmp_path: Path) -> None:
     """That would be refused."""
     older = plan_of(lake, tmp_path)
     assert api.migrate_lake(plan_of(lake, tmp_path, "newer")).ok

@@ -1,4 +1,4 @@
-"""The copy engine on the real server: everything is kept, everything is proven, nothing half done is left."""
+"""The copy engine on the real server: everything is kept, everything is proven, no incomplete copy is left."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def source(world: World) -> Iterator[Any]:
     """A client, and a bucket "from" that is dropped afterwards; the target is "data-lake"."""
     client = world.client
     for bucket in ("from", "data-lake"):
-        for _ in range(20):  # the server may still be at dropping the last one of that name
+        for _ in range(20):  # the server may still be deleting the last bucket of that name
             with suppress(client.exceptions.ClientError):
                 client.create_bucket(Bucket=bucket)
                 break
@@ -102,7 +102,7 @@ def test_what_was_uploaded_in_parts_keeps_its_etag_where_the_server_keeps_it(sou
 
 
 def test_a_copy_of_parts_is_read_and_must_have_the_etag_of_the_source(source: Any) -> None:
-    """This server's ETags of copied parts are of its own making, so only the bytes can prove it: those of the copy."""
+    """This server chooses the ETags of copied parts itself, so only the bytes of the copy can prove it."""
     data = random.Random(2).randbytes(12 * MIB)
     in_parts(source, "a", data, 5 * MIB)
     (outcome,) = copied(setup(PARTS), listed())
@@ -144,7 +144,7 @@ def test_another_process_when_this_one_is_busy(source: Any, monkeypatch: pytest.
     source.put_object(Bucket="from", Key="a", Body=b"a")
     (item,) = listed()
     items = [replace(item, id=number, target=f"to/{number}") for number in range(1500)]
-    # Not 2.0: two reports that wait in the queue are taken so fast that the share between them is as large as you like.
+    # Not 2.0: two reports that wait in the queue are read so fast that the share between them can be of any size.
     for busy, expected in ((math.inf, 1), (-1.0, 2)):
         monkeypatch.setattr("migrator.copying.copy_objects.BUSY", busy)
         usage, limited = Usage(), setup(Options(Limits(concurrency=16)))
@@ -153,7 +153,7 @@ def test_another_process_when_this_one_is_busy(source: Any, monkeypatch: pytest.
         assert sorted(outcome.id for outcome in outcomes if isinstance(outcome, Copied)) == list(range(1500))
 
 
-def test_a_process_that_dies_is_told(source: Any) -> None:
+def test_a_process_that_ends_is_reported(source: Any) -> None:
     source.put_object(Bucket="from", Key="a", Body=b"a")
     (item,) = listed()
 
@@ -162,7 +162,8 @@ def test_a_process_that_dies_is_told(source: Any) -> None:
             if number == 2000:
                 for child in children():
                     os.kill(child, signal.SIGKILL)
-            # Each its own key: the server would work off those of one key one by one, long after this test.
+            # Each has its own key: the server would process those of one key one after the other, until long after this
+            # test.
             yield replace(item, id=number, target=f"to/{number}")
 
     with pytest.raises(MigrationFailed, match=r"A copying process died \(exit code -9\)"):
@@ -195,7 +196,7 @@ def test_given_up_it_leaves_no_upload(source: Any, processes: int | None) -> Non
 
 
 def test_given_up_it_does_not_read_on(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What proves a large copy may take minutes, and Ctrl-C must not."""
+    """The proof of a large copy may take minutes, but Ctrl-C must work at once."""
     read = threading.Event()
 
     class Endless:
@@ -226,7 +227,7 @@ def test_no_thread_stays(source: Any) -> None:
 
 
 def test_equal_checksums_are_a_proof(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where ETags tell nothing (made so here), the servers' own checksums spare reading the bytes."""
+    """If ETags prove nothing (as in this test), the servers' checksums do, and the bytes need not be read."""
     from migrator.store import Checksum
 
     source.put_object(Bucket="from", Key="a", Body=b"a" * 100)
@@ -269,7 +270,7 @@ def test_the_lease(world: World, source: Any, tmp_path: Path) -> None:
     store.put_if("data-lake", lock.LEASE_KEY, lock._content(left), etag=None)
     with lock.lease(store, "data-lake", tmp_path / "two.db"):
         pass
-    # On another machine nobody can tell: it must expire.
+    # Another machine cannot know this: the lease must expire.
     store.put_if("data-lake", lock.LEASE_KEY, lock._content({**left, "machine": "elsewhere"}), etag=None)
     with pytest.raises(PlanBusy, match="last renewed"):
         lock.lease(store, "data-lake", tmp_path / "two.db").__enter__()

@@ -58,7 +58,7 @@ def test_interrupted(tmp_path: Path, number: signal.Signals) -> None:
 
 
 def test_killed(tmp_path: Path) -> None:
-    """Files may stay after kill -9, but no server that goes on running."""
+    """After kill -9 files may remain, but no running server."""
     process = start_demo(tmp_path)
     process.kill()
     process.communicate()

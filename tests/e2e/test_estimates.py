@@ -1,5 +1,5 @@
-"""What a plan says that it takes, beside what a real migration takes: its requests are counted by a proxy, its journal
-is measured. How fast the machine is plays no part: whether a time was right is not asked, only that it is said."""
+"""The estimates of a plan, compared with a real migration: a proxy counts its requests, and its journal is measured.
+The speed of the machine does not matter: the tests check only that a time is given, not that it is right."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ KINDS = {
     "CompleteMultipartUpload": "finish_upload",
 }
 LISTS = 12
-"""Requests for lists that do not depend on the lake's size: whether buckets are there, and migrator's own prefix."""
+"""LIST requests that do not depend on the lake's size: whether buckets exist, and migrator's own prefix."""
 
 
 @pytest.fixture
 def proxy(world: World) -> Iterator[FaultProxy]:
-    """All requests of migrator pass it."""
+    """All requests of migrator pass this proxy."""
     with FaultProxy(world.server.endpoint_url) as proxy:
         world.config.write_text(world.config.read_text().replace(world.server.endpoint_url, proxy.url))
         yield proxy
@@ -143,7 +143,7 @@ def test_an_interrupted_measurement_leaves_nothing(world: World, proxy: FaultPro
     assert not (world.folder / "plan.db").exists()
 
 
-def test_a_server_that_refuses_trials_is_no_trouble(world: World, proxy: FaultProxy) -> None:
+def test_a_server_that_refuses_measurements_does_not_stop_the_plan(world: World, proxy: FaultProxy) -> None:
     world.client.create_bucket(Bucket="data-lake")
     proxy.choose = lambda request: "slow-down" if "/speed-" in request.path and request.copies else None
     estimates = estimates_of(world, world.plan())

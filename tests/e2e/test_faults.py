@@ -1,4 +1,5 @@
-"""A migration through a faulty network, past a faulty server, ends right, or with exit 3 and the exact list."""
+"""A migration over a faulty network, to a faulty server, ends well, or with exit code 3 and the exact list of
+failures."""
 
 from __future__ import annotations
 
@@ -12,12 +13,12 @@ from e2e.faults import ANYWHERE, COPIES, KINDS, FaultProxy, at_random
 from e2e.world import Contents, World
 
 FEW = ("--concurrency", "32")
-"""So few connections that each has several requests: an earlier answer can only come again on the same connection."""
+"""So few connections that each has several requests: an earlier answer can only be repeated on the same connection."""
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long before a retry."""
+    """Retries have only a short delay."""
     monkeypatch.setattr("migrator.copying.servers.BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
 
@@ -30,7 +31,7 @@ def shared_proxy(shared_world: World) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def proxy(shared_proxy: FaultProxy) -> Iterator[FaultProxy]:
-    """The proxy, as if it were new."""
+    """The proxy, after a reset."""
     shared_proxy.reset()
     yield shared_proxy
     shared_proxy.reset()
@@ -43,7 +44,7 @@ def first_plan() -> dict[str, bytes]:
 
 @pytest.fixture
 def plan(world: World, proxy: FaultProxy, first_plan: dict[str, bytes]) -> Path:
-    """A plan of the lake by way of the proxy, made without faults by whichever test needs it first."""
+    """A plan of the lake, made through the proxy without faults. The first test that needs it makes it."""
     path = world.folder / "plan.db"
     if not first_plan:
         first_plan["plan"] = world.plan(path.name, "--endpoint-url", proxy.url).read_bytes()
@@ -63,7 +64,7 @@ def test_each_fault(world: World, proxy: FaultProxy, plan: Path, expected: Conte
 def test_all_faults_at_once(world: World, proxy: FaultProxy, expected: Contents) -> None:
     proxy.choose = at_random(ANYWHERE, 0.05)
     plan = world.plan("plan.db", "--endpoint-url", proxy.url)
-    # With this seed, the copies of the plain objects alone suffer each kind three times and more.
+    # With this seed, the copies of the plain objects alone have each kind of fault at least three times.
     proxy.choose = at_random(ANYWHERE + COPIES * 2, 0.25, seed=63)
     world.run("migrate", plan, "--yes", *FEW)
     assert len(proxy.counts) == len(KINDS), proxy.counts

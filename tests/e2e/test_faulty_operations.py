@@ -1,4 +1,4 @@
-"""Every S3 operation of a copy with every fault: the copy is there and equal, and no upload stays open."""
+"""Every S3 operation of a copy with every fault: the copy exists and is equal, and no upload stays open."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ TAGS = [{"Key": "team", "Value": "bi"}]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits before asking again."""
+    """Retries have no delay."""
     monkeypatch.setattr("migrator.copying.servers.BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
 
 
 @pytest.fixture(scope="module")
 def origin(shared_world: World) -> Iterator[dict[str, str]]:
-    """The SHA-256 of each object of the bucket "from": several that are equal, so that an ETag says nothing about
-    which of them an answer is about, an empty one, and one that was uploaded in parts."""
+    """The SHA-256 of each object of the bucket "from": several that are equal, so that an ETag does not show which of
+    them an answer belongs to, an empty one, and one that was uploaded in parts."""
     client = shared_world.client
     client.create_bucket(Bucket="from")
     objects = {f"same/{number}": b"same" for number in range(6)} | {"a": b"a" * 999, "empty": b""}
@@ -64,14 +64,14 @@ def proxy(world: World, origin: dict[str, str]) -> Iterator[FaultProxy]:
 
 
 def setup(proxy: FaultProxy, mode: str) -> Setup:
-    """So few at once that connections are used again, and an answer can be taken for the next."""
+    """So few requests at once that connections are used again, and an answer could count as the next one."""
     connection, limits = Store(endpoint_url=proxy.url).connection, Limits(concurrency=2)
     options = Options(limits, whole_limit=MIB, part_size=5 * MIB) if mode == IN_PARTS else Options(limits)
     return Setup(connection, connection if mode == ACROSS else None, "data-lake", options)
 
 
 def wrong(store: Store, client: Any, origin: dict[str, str], setup: Setup, folder: str) -> list[str]:
-    """Copy everything into the folder, and say what is not as it must be."""
+    """Copy everything into the folder, and return what is wrong."""
     items = [Item(i, "from", stored, f"{folder}/{stored.key}") for i, stored in enumerate(store.list("from"))]
     assert {item.stored.key for item in items} == origin.keys()
     outcomes = {outcome.id: outcome for outcome in copied(setup, items)}
@@ -111,7 +111,7 @@ def test_each_fault_of_each_operation(
         proxy.counts.clear()
         proxy.choose = first(2, kind, lambda request: request.operation == operation)
         found = wrong(store, world.client, origin, setup(proxy, mode), kind)
-        # "again" befalls the next request on the same connection, and there need not be one.
+        # "again" is a fault of the next request on the same connection, and there may be none.
         if not proxy.counts[kind] and (kind != "again" or mode == WHOLE):
             found.append("no fault happened")
         if found:

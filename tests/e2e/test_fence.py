@@ -1,4 +1,4 @@
-"""A cutover behind a fence, on a real server: nobody else's policy is lost, and the old buckets can be used again."""
+"""A cutover with a fence, on a real server: no policy of others is lost, and the old buckets can be used again."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def is_as_before(store: Store) -> bool:
     return same_policy(read_policy(store, "bronze"), THEIRS) and read_policy(store, "gold") is None
 
 
-def test_the_fence_stands_for_the_window(
+def test_the_fence_is_set_during_the_cutover(
     lake: SmallLake, store: Store, plan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -132,7 +132,7 @@ def test_a_rollback_gives_the_policies_back(store: Store, plan: Path, lake: Smal
     assert len(api.rollback_lake(plan, discard_newer=True).fence) == 2 and is_as_before(store)
 
 
-def test_what_is_brought_back_is_not_held_up_by_the_fence(store: Store, plan: Path, lake: SmallLake) -> None:
+def test_the_fence_does_not_stop_a_rollback_that_brings_commits_back(store: Store, plan: Path, lake: SmallLake) -> None:
     api.cutover_lake(plan, quiet_for=0, fence=api.FENCE_KEEP)
     lake.tables[0].commit([7000])
     with pytest.raises(RollbackRefused):

@@ -1,5 +1,5 @@
-"""What is asked of a server, and no more. On one that ignores conditions on CopyObject, as MinIO does, one listing
-tells of many copies, and nothing of anybody's is overwritten. The target is listed no more often than it has to be."""
+"""Only necessary requests are sent. On a server that ignores conditions on CopyObject, as MinIO does, one listing is
+enough for many copies, and no object of others is overwritten. The target is listed only as often as necessary."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setattr(free_keys, "SLOW", float("inf"))  # so that what is asked does not depend on the machine
+    monkeypatch.setattr(free_keys, "SLOW", float("inf"))  # so that the requests do not depend on the machine
     monkeypatch.setattr(free_keys, "MAX_AGE_SECONDS", float("inf"))
     mock = ThreadedMotoServer(port=0, verbose=False)
     mock.start()
@@ -103,7 +103,7 @@ def test_what_appears_while_copying_is_seen_by_the_listing(
     assert len(found) == COUNT and all(found[key] == FOREIGN for key in theirs)
 
 
-def test_beside_objects_of_somebody_elses_each_key_is_asked_for(lake: Any, tmp_path: Path) -> None:
+def test_next_to_objects_of_others_each_key_is_asked_for(lake: Any, tmp_path: Path) -> None:
     """Below them MinIO hides what it has from listings."""
     lake.put_object(Bucket=f"{lake.old}-to", Key="theirs", Body=FOREIGN)
     done = run("migrate", planned(tmp_path), "--yes", "--json")
@@ -138,7 +138,7 @@ def test_after_pointers_were_swapped_the_target_is_listed_again(world: World, li
     assert len(listings) == 3
 
 
-def test_a_server_with_an_order_of_its_own_is_recognized(world: World) -> None:
+def test_a_server_with_another_order_is_recognized(world: World) -> None:
     store = Store()
     store.create_bucket("data-lake")
     assert not lists_in_order(store, "data-lake")

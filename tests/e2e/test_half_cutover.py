@@ -1,4 +1,4 @@
-"""A cutover, or a rollback, that stops halfway: the message says which table is where, and what goes on."""
+"""A cutover, or a rollback, that stops halfway: the message says where each table is, and which command continues."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOTHING = "othing was cut over"
 
 
 def refuse(patch: pytest.MonkeyPatch, catalog: str) -> None:
-    """Let one of the SQL catalogs refuse to change its pointers."""
+    """Make one of the SQL catalogs refuse to change its pointers."""
     repoint = SqlCatalog.repoint
 
     def refused(self: SqlCatalog, *arguments: Any) -> None:
@@ -122,7 +122,7 @@ def unreachable(*_: Any, **__: Any) -> Any:
     raise Unreachable("The server does not answer.")
 
 
-def test_the_server_goes_away_amid_the_cutover(lake: SmallLake, tmp_path: Path) -> None:
+def test_the_server_stops_during_the_cutover(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         refuse(patch, "two")
@@ -132,7 +132,7 @@ def test_the_server_goes_away_amid_the_cutover(lake: SmallLake, tmp_path: Path) 
     assert api.migrate_lake(plan).ok
 
 
-def test_the_server_goes_away_right_after_the_cutover(
+def test_the_server_stops_right_after_the_cutover(
     lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of(lake, tmp_path)
@@ -145,8 +145,8 @@ def test_the_server_goes_away_right_after_the_cutover(
     assert api.migrate_lake(plan).ok
 
 
-def test_a_database_goes_away_amid_the_rollback(lake: SmallLake, tmp_path: Path) -> None:
-    """It can neither be written nor read: what was put back is in the log."""
+def test_a_database_stops_during_the_rollback(lake: SmallLake, tmp_path: Path) -> None:
+    """It can neither be written nor read: the log has the pointers that were restored."""
     plan = plan_of(lake, tmp_path)
     assert api.migrate_lake(plan).ok
     with pytest.MonkeyPatch.context() as patch:
@@ -162,7 +162,7 @@ def test_a_database_goes_away_amid_the_rollback(lake: SmallLake, tmp_path: Path)
     assert done.already == ["one.db.a"] and done.put_back == ["two.db.b"]
 
 
-def test_a_database_that_cannot_be_read_amid_the_rollback(lake: SmallLake, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_read_during_the_rollback(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     assert api.migrate_lake(plan).ok
     with pytest.MonkeyPatch.context() as patch:
@@ -176,7 +176,7 @@ def test_a_database_that_cannot_be_read_amid_the_rollback(lake: SmallLake, tmp_p
     assert api.rollback_lake(plan).put_back == ["two.db.b"]
 
 
-def test_the_server_goes_away_when_all_pointers_are_back(lake: SmallLake, tmp_path: Path) -> None:
+def test_the_server_stops_when_all_pointers_are_restored(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     assert api.migrate_lake(plan).ok
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,5 @@
-"""A lake whose tables are in a Hive Metastore moves, goes back, moves again, and lives on without the old buckets."""
+"""A lake whose tables are in a Hive Metastore is migrated, rolled back, and migrated again. It works without the old
+buckets."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.slow
 BUCKETS = ("bronze", "gold")
 TABLES = ("sales.orders", "gold.daily")
 CLICKS = {"": "s3://bronze/clicks", "day=1": "s3://bronze/clicks/day=1", "day=2": "s3://gold/late/day=2"}
-"""Where a table that is not Iceberg's is, and its partitions."""
+"""The location of a table that is not Iceberg's, and those of its partitions."""
 
 
 def build(hive: HiveMetastore, folder: Path) -> HiveCatalog:
@@ -159,7 +160,8 @@ def test_a_lake_in_a_hive_metastore(s3: Server, tmp_path: Path) -> None:
 def test_a_cutover_that_crashes_in_the_middle_is_finished(
     s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before each change in turn, all is old or new; the same command goes on."""
+    """The crash comes before each change in turn. Each table is in the old or the new place, and the same command
+    continues."""
     require(HIVE)
     plan = tmp_path / "plan.db"
     with HiveMetastore(s3, "s3://bronze/wh") as hive:

@@ -1,4 +1,4 @@
-"""Killed at any instant and run again, a migration ends in the same target."""
+"""A migration that is killed at any time and run again ends with the same target."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
 
 
 def written(world: World) -> int:
-    """How many objects the target has, without the lease that a migration puts there for its time."""
+    """How many objects the target has, without the lease of a running migration."""
     return len(world.contents().keys() - {f"data-lake/{LEASE_KEY}"}) if "data-lake" in world.buckets() else 0
 
 
 def kill_at(world: World, process: subprocess.Popen[bytes], objects: int) -> None:
-    """Kill the process as soon as the target has so many objects."""
+    """Kill the process as soon as the target has this many objects."""
     while written(world) < objects and process.poll() is None:
         time.sleep(0.01)
     process.kill()
@@ -62,9 +62,9 @@ def test_kill_9(world: World, expected: Contents, with_plan: bool) -> None:
     random_ = random.Random(11)
     seen = [0]
     for round_ in range(1, KILLS + 1):
-        # From nothing to everything but the last files: copies, rewrites, the comparison, the cutover.
+        # From no object to all except the last files: copies, rewrites, the comparison, the cutover.
         objects = len(expected) * round_ // KILLS - random_.randrange(10)
-        # At a pace at which even a slow machine sees it pass by.
+        # So slow that even a slow machine notices the number of objects.
         kill_at(world, start(*what, "--tps", "100"), max(objects, seen[-1] + 1))
         seen.append(written(world))
     assert seen == sorted(seen) and len(set(seen)) > 3, f"the kills must come at different points: {seen}"
@@ -80,7 +80,8 @@ def test_kill_9(world: World, expected: Contents, with_plan: bool) -> None:
 
 @pytest.mark.timeout(900)
 def test_fifty_kills_at_random_instants(world: World, expected: Contents) -> None:
-    """Each resumed, each at another instant; whenever a migration gets through, another one begins from nothing."""
+    """Each kill comes at another time, and the migration is resumed. When a migration has ended, another one begins
+    with an empty target."""
     dice = random.Random(50)
     pristine = world.catalog_file.read_bytes()
     phases, finished, kills, plan = Counter[str](), 0, 0, world.plan("0.db")
@@ -121,11 +122,11 @@ from migrator.copying.stage import CopySettings
 limits = Limits(concurrency=4, bandwidth=float(sys.argv[2]))
 migrate_lake(sys.argv[1], copying=CopySettings(Options(limits, whole_limit=5 << 20, part_size=5 << 20)))
 """
-"""Large objects in parts, as above 5 GiB, so slowly that they are under way for a while."""
+"""Large objects are copied in parts, as those above 5 GiB are, and slowly, so that this takes a while."""
 
 
 def test_kills_amid_parts(world: World) -> None:
-    """Parts that a killed run has left are dropped, and never become part of what the next one makes."""
+    """Parts that a killed run has left are deleted, and never become part of an object of the next run."""
     dice, client = random.Random(7), world.client
     large = {f"page_views/large-{number}.bin": dice.randbytes(30 << 20) for number in range(2)}
     seen = []
@@ -137,7 +138,7 @@ def test_kills_amid_parts(world: World) -> None:
         for _ in range(PART_KILLS):
             begun = runs(plan)
             process = subprocess.Popen([*command, str(8 << 20)], stderr=subprocess.PIPE)
-            # When it says that it began, it has dropped what the one before has left.
+            # When it says that it began, it has deleted the parts of the previous run.
             while process.poll() is None and (runs(plan) == begun or not open_parts(client)):
                 time.sleep(0.02)
             time.sleep(dice.uniform(0, 1.5))
@@ -166,8 +167,8 @@ def open_parts(client: Any) -> int:
 
 
 def runs(plan: Path) -> int:
-    """How often a migration of the plan began. What a killed one left of its last transaction must be undone first, so
-    the right to read alone does not do."""
+    """How often a migration of the plan began. The incomplete last transaction of a killed run must be undone first, so
+    the permission to read is not enough."""
     with closing(sqlite3.connect(f"file:{plan}?mode=rw", uri=True, timeout=60)) as db:
         return int(db.execute("SELECT count(*) FROM events WHERE event = 'started'").fetchone()[0])
 
@@ -256,7 +257,7 @@ def test_ctrl_c(world: World, expected: Contents) -> None:
 def test_killed_between_the_swap_and_the_journal(
     world: World, expected: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worst instant: the catalog has the new pointers, the journal and the version hint do not say so."""
+    """The worst time: the catalog has the new pointers, but the journal and the version hint do not record it."""
     from migrator.cutover import swap as module
 
     plan = world.plan()

@@ -1,4 +1,4 @@
-"""Keys of every kind that S3 allows, from the plan to the last reader.
+"""Keys of every kind that S3 allows, from planning to reading at the target.
 
 SeaweedFS takes ``d//e``, ``/lead`` and ``back\\slash`` for other keys (``d/e``, ``lead``, ``back/slash``) and refuses
 ``.`` and ``..`` between slashes, so those are tested on a mocked S3 behind real HTTP, which in turn cannot route a key
@@ -96,7 +96,7 @@ class Place:
     folder: Path
     keys: tuple[str, ...]
     pins: bool
-    """Copies nothing whose ETag is another one by now."""
+    """Copies no object whose ETag has changed."""
 
     def run(self, *arguments: str | Path, exit_code: int = 0) -> Result:
         result = CliRunner().invoke(main, [str(a) for a in arguments])
@@ -208,14 +208,15 @@ def test_a_key_that_gets_too_long_blocks(place: Place) -> None:
 
 
 def test_what_cannot_be_copied_is_named_by_its_key(place: Place) -> None:
-    """In the error, in the list of what failed, and by verify; nothing in a key moves the cursor or breaks a line."""
+    """It is named in the error, in the list of failures, and by verify. No character of a key moves the cursor or
+    breaks a line."""
     keys = [key for key in place.keys if not key.endswith("/")][::-6]
     for key in keys:
         place.put("bronze", key)
     plan = place.plan("plan.db")
     for key in keys:
         place.client.put_object(Bucket="bronze", Key=key, Body=b"changed")
-    # The mock copies what has changed all the same; that is found out by the copy's size.
+    # The mock copies an object that has changed; the size of the copy shows this.
     error = place.run("migrate", plan, "--yes", exit_code=4 if place.pins else 3).stderr
     assert f"{len(keys)} object(s) failed" in error and "\u202e" not in error
     assert read_list(next(place.folder.glob("plan*failed*"))) == {("bronze", key) for key in keys}
@@ -236,8 +237,8 @@ def test_keys_that_are_folders_of_others_survive_copying_many_at_once(place: Pla
 
 
 def test_an_empty_marker_whose_etag_is_another_one_in_a_listing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MinIO with encryption lists an MD5 for a key that ends in a slash; HEAD, GET and conditions know another ETag. In
-    the old bucket and in the target, on the way there, for verify, and for the next plan."""
+    """MinIO with encryption lists an MD5 for a key that ends in a slash; HEAD, GET and conditions know another ETag.
+    The marker is in the old bucket and in the target. It is copied, verified, and planned again."""
     list_all, plain_list = Store.list_all, Store.list
 
     def shown(found: StoredObject) -> StoredObject:

@@ -1,4 +1,5 @@
-"""Listing in parallel finds each key once, whatever the shape of the tree: held against boto3, on the real server."""
+"""Listing in parallel finds each key once, for any tree of keys. The result is compared with boto3, on the real
+server."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def test_large_folders_are_split_and_flat_ones_walked(tree: World) -> None:
 
 @pytest.mark.parametrize("last", ["z", "z/"])
 def test_a_last_page_that_ends_with_the_key_of_a_folder(world: World, last: str) -> None:
-    """SeaweedFS says that such a page is the last one, although what is in the folder is still to come."""
+    """SeaweedFS says that such a page is the last one, although the objects in the folder are not listed yet."""
     keys = {*(f"a{number:04}" for number in range(999)), last, "z/a", "z/b/c"}
     client, store = world.client, Store(endpoint_url=world.server.endpoint_url)
     client.create_bucket(Bucket="edge")

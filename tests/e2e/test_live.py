@@ -1,5 +1,5 @@
-"""A lake in use: copied while writers write, again and again, and cut over once they have stopped. No row is lost, none
-is there twice."""
+"""A lake in use: copied while writers write, again and again, and cut over once they have stopped. No row is lost or
+exists twice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rows(lake: SmallLake) -> dict[str, frozenset[int]]:
 
 
 def check_moved(lake: SmallLake, plan: Path, expected: dict[str, frozenset[int]], *plain: str) -> None:
-    """With the old buckets gone, every row is at the target."""
+    """Without the old buckets, every row is at the target."""
     for bucket in OLD:
         lake.empty(bucket)
     assert all(table.pointer.startswith(f"s3://{TARGET}/") for table in lake.tables)
@@ -147,14 +147,14 @@ def test_writers_write_all_through_the_copies(lake: SmallLake, plan: Path) -> No
 
 
 SOMETIMES_LOCKED = pytest.mark.xfail(raises=OperationalError, reason="pyiceberg cannot commit to a locked SQLite")
-"""In two whole runs something kept a lock on the catalog's file for two minutes; nobody has found out what."""
+"""In two whole runs something kept a lock on the catalog's file for two minutes. The reason is unknown."""
 
 
 @pytest.mark.parametrize("when", [pytest.param("first pass", marks=SOMETIMES_LOCKED), "second pass", "cutover"])
 def test_files_that_table_maintenance_removes_while_a_pass_is_planned(
     lake: SmallLake, plan: Path, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The planner has listed them, and finds them gone: the table is sound, and the pass is made anew."""
+    """The planner has listed them, but cannot find them any more. The table is valid, and the pass is made again."""
     table = lake.tables[0]
     assert isinstance(table, SqlTable)
     table.commit([5000])
@@ -164,13 +164,14 @@ def test_files_that_table_maintenance_removes_while_a_pass_is_planned(
     download, expired, first = Store.download, list[str](), threading.Lock()
 
     def expire_first(store: Store, bucket: str, key: str, **more: Any) -> Any:
-        # Nobody waits for the one who does it: threads that wait for each other may do so for ever.
+        # No thread waits for the one that does this: threads that wait for each other may wait for ever.
         if (bucket, key[:5]) == ("bronze", "wh/a/") and "/snap-" in key and first.acquire(blocking=False):
             expire()
         return download(store, bucket, key, **more)
 
     def expire() -> None:
-        # All by one catalog, and none that waits to be collected: in CI, something kept a lock on this file of SQLite.
+        # All by one catalog object, and none that waits for garbage collection: in CI, something kept a lock on this
+        # file of SQLite.
         gc.collect()
         old = {snapshot.manifest_list for snapshot in table.load().metadata.snapshots}
         table.commit([5002])
@@ -198,7 +199,7 @@ def test_files_that_table_maintenance_removes_while_a_pass_is_planned(
 def test_a_write_between_the_stillness_and_the_swap_is_taken_in(
     lake: SmallLake, plan: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The writer comes right before the last look: the pass is made again, and nothing is lost."""
+    """The writer commits right before the last listing: the pass is made again, and nothing is lost."""
     from migrator import migration
 
     check, done = migration.check_target, []
@@ -217,7 +218,7 @@ def test_a_write_between_the_stillness_and_the_swap_is_taken_in(
     check_moved(lake, plan, expected, *([] if what == "commit" else ["gold/late"]))
 
 
-def test_a_lake_that_is_never_still_is_not_cut_over(lake: SmallLake, plan: Path) -> None:
+def test_a_lake_with_constant_writes_is_not_cut_over(lake: SmallLake, plan: Path) -> None:
     from migrator import api as module
 
     look, number = module.look, iter(range(9000, 9999))

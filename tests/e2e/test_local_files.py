@@ -1,4 +1,4 @@
-"""Local checkpoints are uploaded: complete, in order, with their logs rewritten, and never over anything."""
+"""Local checkpoints are uploaded: complete, in order, with rewritten logs, and without overwriting anything."""
 
 from __future__ import annotations
 
@@ -248,6 +248,6 @@ def test_a_wave_leaves_local_files_for_later(lake: SmallLake, folder: Path, tmp_
 
 
 def test_a_rule_for_recorded_paths_needs_no_folder(lake: SmallLake, tmp_path: Path) -> None:
-    """Objects of another rule go to its target, so it may only say what tables record."""
+    """Another rule moves objects to its target, so this rule may only map the paths that tables record."""
     with lake.with_rules('"file:///not/here/" = "bronze/wh/"'):
         assert not blocks(lake, tmp_path / "p.db")

@@ -1,4 +1,5 @@
-"""After a cutover the tables live at the target: their maintenance removes files there, which is no difference."""
+"""After a cutover the tables live at the target: their maintenance removes files there, and verify does not count that
+as a difference."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ def named_keys(lake: SmallLake, metadata: str) -> set[str]:
 
 
 def maintain(lake: SmallLake, table: SqlTable) -> set[str]:
-    """Replace all rows, expire every other snapshot, and remove what no snapshot names, as engines do. The removed
-    keys."""
+    """Replace all rows, expire every other snapshot, and remove what no snapshot names, as engines do. Returns the
+    removed keys."""
     table.load().overwrite(rows_of([7000]))
     loaded = table.load()
     for snapshot in loaded.snapshots()[:-1]:
@@ -61,7 +62,7 @@ def test_a_batch_that_is_written_again_is_no_difference(lake: SmallLake, tmp_pat
     api.migrate_lake(plan)
     orphan = "bronze/wh/a/data/00001-1-query-1-00001.parquet"
     lake.put(TARGET, orphan, b"the batch, written again")
-    assert not api.verify_lake(plan).ok  # nobody uses the table yet
+    assert not api.verify_lake(plan).ok  # no engine uses the table yet
     lake.tables[0].commit([7000])
     verification = api.verify_lake(plan)
     (check,) = [check for check in verification.checks if check.name == OBJECTS_CHECK]

@@ -1,4 +1,5 @@
-"""The demo's lake with every manifest decoded by child processes: plan, target and verification are as without."""
+"""The demo's lake with every manifest decoded by child processes: plan, target and verification are as without child
+processes."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ COMPARED = ("actions", "prefixes", "tables", "unregistered", "namespaces", "find
 
 
 def planned(world: World, name: str) -> dict[str, Any]:
-    """What a new plan says, but for its name, its time and its estimates."""
+    """The description of a new plan, without its name, its time and its estimates."""
     document = json.loads(world.run("plan", "--config", world.config, "-o", world.folder / name, "--json").stdout)
     return {key: document[key] for key in COMPARED}
 

@@ -24,13 +24,13 @@ from migrator import reference
 from prometheus import Prometheus, prometheus_server, promtool
 
 RULES = re.sub(r"for: \d+[mh]", "for: 0s", reference.text(reference.RULES))
-"""The rules as they come, but an alert fires at once."""
+"""The rules as exported, but an alert fires immediately."""
 KINDS = {0: "data", 1: "position", 2: "equality"}
 
 
 @contextmanager
 def listening(world: World) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The command at work. Yields its address."""
+    """Run the command. Yields its address."""
     words = ("--config", str(world.config), "--listen", "127.0.0.1:0", "--every", "1s", "--orphan-age", "0s")
     process = subprocess.Popen(
         [sys.executable, "-m", "migrator", "metrics", *words], stderr=subprocess.PIPE, text=True, cwd=world.folder
@@ -49,7 +49,7 @@ def listening(world: World) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 @pytest.fixture
 def migrated(own_world: World) -> World:
-    """The lake after its migration, written to since: a table lost some snapshots, and files lie about."""
+    """The lake after its migration, written to since: snapshots of a table were expired, and there are orphans."""
     world = own_world
     world.run("migrate", world.plan(), "--yes")
     catalog = catalog_of(world)
@@ -197,7 +197,7 @@ def _broken_table_fires(world: World, server: Prometheus, table: Table) -> None:
 
 
 def _failing_fires(world: World, server: Prometheus) -> None:
-    """The server of the lake dies, at one moment for all objects: the numbers of the last collection stay."""
+    """The server of the lake is stopped: the numbers of the last collection stay."""
     world.server.stop()
     assert server.wait_for_alert("MigratorCollectionFailing")
     assert server.wait_for("migrator_collection_failures_total > 0")

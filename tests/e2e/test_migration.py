@@ -1,4 +1,4 @@
-"""The main job on a real server. Every reader here is somebody else's: pyiceberg, fastavro, pyarrow."""
+"""Whole migrations on a real server. Every reader here is independent of migrator: pyiceberg, fastavro, pyarrow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows(table: Table) -> dict[int, list[str]]:
 
 
 def read_all(world: World) -> dict[str, dict[int, list[str]]]:
-    """Every table as a fresh pyiceberg client sees it now, each by the way that its users take."""
+    """Every table as a new pyiceberg client reads it now, each opened as its users open it."""
     properties = world.server.properties()
     iceberg = world.lake.catalogs["iceberg"]
     found = {}
@@ -99,7 +99,7 @@ def test_everything_reads_as_before_with_the_old_buckets_gone(own_world: World) 
 
 
 def check_every_object(old: dict[str, bytes], new: dict[str, bytes]) -> None:
-    """Byte for byte, but for the files that carry paths: those, field by field, under the mapping."""
+    """Compare objects byte for byte, and files that contain paths field by field, with the mapping applied."""
     kinds: dict[str, int] = {}
     for place, data in old.items():
         there = new[mapped(place)]
@@ -123,7 +123,7 @@ def check_every_object(old: dict[str, bytes], new: dict[str, bytes]) -> None:
 
 
 def map_texts(value: Any, key: str = "") -> Any:
-    """A metadata document with every path mapped; schemas and summaries hold none."""
+    """A metadata document with every path mapped; schemas and summaries have none."""
     if isinstance(value, dict):
         return {k: v if k == "summary" else map_texts(v, k) for k, v in value.items()}
     if isinstance(value, list):
@@ -163,7 +163,7 @@ def check_deletes(data: bytes, there: bytes) -> None:
 
 
 def test_one_delete_file_changes_its_order(world: World) -> None:
-    """The lake must really hold the hard case: prefixes whose order the mapping turns around."""
+    """The lake must have the difficult case: prefixes whose order the mapping reverses."""
     turned = 0
     for place, data in get_all(world, "warehouse", "bronze").items():
         if place.endswith("-deletes.parquet"):
@@ -236,7 +236,7 @@ def test_a_new_plan_after_no_cutover_copies_nothing_again(world: World) -> None:
 
 
 def test_a_table_written_to_after_the_cutover_is_left_alone(world: World) -> None:
-    """A later plan must not bring back what the new table has dropped, nor overwrite what it has."""
+    """A later plan must not bring back files that the new table has removed, or overwrite its files."""
     first = world.plan()
     world.run("migrate", first, "--yes")
     with closing(
@@ -287,7 +287,7 @@ def documented_keys() -> set[str]:
 
 
 def keys_of(value: Any) -> set[str]:
-    """Every key in a document, but for those that are data: names of rules, catalogs, actions, tables."""
+    """Every key in a document, except those that are data: names of rules, catalogs, actions, tables."""
     if isinstance(value, list):
         return {key for item in value for key in keys_of(item)}
     if not isinstance(value, dict):
@@ -331,7 +331,7 @@ def test_options_instead_of_a_configuration(world: World, monkeypatch: pytest.Mo
     try:
         world.run("plan", *options, "-o", plan, "--detailed-exitcode", exit_code=5)
         migrated = json.loads(world.run("migrate", plan, "--yes", "--json").stdout)
-        assert len(migrated["tables_cut_over"]) == 5  # of the SQL catalog; nobody named the Hadoop one
+        assert len(migrated["tables_cut_over"]) == 5  # of the SQL catalog; the Hadoop catalog is not given
         world.run("plan", *options, "--detailed-exitcode")
         with closing(
             SqlCatalog("iceberg", uri=world.lake.catalogs["iceberg"]["uri"], **world.server.properties())
@@ -343,8 +343,8 @@ def test_options_instead_of_a_configuration(world: World, monkeypatch: pytest.Mo
 
 
 def test_texts_with_old_paths_are_no_difference(world: World) -> None:
-    """Row 7, pitfall 22: a summary stays as it is, even where it is a path; so does a property that lists paths.
-    Flink finds its last commit by one such key, Spark its queries by another."""
+    """Row 7, pitfall 22: a summary does not change, even if it is a path; nor does a property that lists paths. Flink
+    finds its last commit by one such key, Spark its queries by another."""
     summary = {"flink.max-committed-checkpoint-id": "7", "queryId": "0c7e", "snapshot-property.from": "s3a://bronze/in"}
     bucket, _, key = world.lake.tables["iceberg.silver.legacy_v1"].partition("://")[2].partition("/")
     document = json.loads(world.client.get_object(Bucket=bucket, Key=key)["Body"].read())

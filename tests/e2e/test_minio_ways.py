@@ -1,4 +1,5 @@
-"""Copies on a server with MinIO's ways: each object once, in the way that works there, and with a proof."""
+"""Copies on a server that behaves like MinIO: each object is copied once, in the way that works there, and with a
+proof."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ def copied(ways: MinioWays, options: Options) -> dict[str, Copied]:
     return {items[outcome.id].stored.key: outcome for outcome in outcomes if isinstance(outcome, Copied)}
 
 
-def test_the_ways_are_found_out_with_objects_of_our_own(ways: MinioWays) -> None:
+def test_the_ways_of_copying_are_tested_with_migrators_own_objects(ways: MinioWays) -> None:
     store = Store(endpoint_url=ways.url)
     ways_of_minio = PartCopies(whole_keeps_etag=False, parts_keep_etag=True, take_checksum=False)
     assert probe_part_copies(store, "data-lake") == ways_of_minio
@@ -129,7 +130,7 @@ def test_a_wrong_copy_is_seen_whatever_proves_it(ways: MinioWays, monkeypatch: p
 def test_the_checksums_of_parts_are_asked_for_while_the_server_copies(
     ways: MinioWays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The copy waits here until they are; were they asked for after it, it would wait for ever."""
+    """In this test the copy waits until they are. If they were asked for after the copy, it would wait for ever."""
     in_parts(ways.url, "crc32", random.Random(3).randbytes(11 * MIB), "CRC32")
     asked = threading.Event()
     part_checksum, copy_whole = Store.part_checksum, CopyWithinServer._request_copy

@@ -1,4 +1,4 @@
-"""A lake moves whose tables are in Glue, in DynamoDB or in MariaDB, and lives on when the old buckets are gone."""
+"""A lake whose tables are in Glue, in DynamoDB or in MariaDB is migrated, and works without the old buckets."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_config(place: Place, folder: Path) -> Path:
 
 
 def state(place: Place) -> tuple[dict[str, str], list[list[int]], str]:
-    """Where each table is, its rows, and where the namespace is, as pyiceberg sees them."""
+    """The location of each table, its rows, and the location of the namespace, as pyiceberg reads them."""
     tables = [place.theirs.load_table((place.namespace, name)) for name in TABLES]
     rows = [sorted(table.scan().to_arrow()["id"].to_pylist()) for table in tables]
     location = place.theirs.load_namespace_properties(place.namespace)["location"]

@@ -1,5 +1,4 @@
-"""The printed policy is what a migration needs: every request that goes to the server is allowed by it, and what it
-grants is asked for."""
+"""The printed policy is what a migration needs: it allows every request to the server, and each permission is used."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ RARE = {
     "s3:ListMultipartUploadParts",  # where an answer was lost
     "s3:PutObjectTagging",  # an object with tags that goes in parts; the preflight
 }
-"""Granted for what need not happen in every migration."""
+"""Granted for requests that are not sent in every migration."""
 
 _QUERIES = {
     ("GET", "versioning"): "s3:GetBucketVersioning",
@@ -46,7 +45,7 @@ _QUERIES = {
     ("GET", "uploadId"): "s3:ListMultipartUploadParts",
     ("DELETE", "uploadId"): "s3:AbortMultipartUpload",
 }
-"""How AWS authorizes what a method and a parameter of the query ask for."""
+"""The action that AWS requires for a method and a parameter of the query."""
 
 
 def needed(request: Request) -> Iterator[tuple[str, str]]:
@@ -106,7 +105,7 @@ def test_a_migration_needs_what_its_policy_grants(
         policy = json.loads(world.run("policy", plan).stdout)
         world.run("migrate", plan, "--yes")
         world.run("verify", plan, "--deep")
-        again = world.plan("again.db", *options)  # now the target is there
+        again = world.plan("again.db", *options)  # now the target exists
         world.run("migrate", again, "--yes")
         seen = list(proxy.seen)
     # The names of all buckets are asked for, too; a plan does without where that is denied.

@@ -53,7 +53,7 @@ def _ready() -> None:
 
 
 def in_terminal(columns: int, *arguments: str | Path, stop: bool = False) -> tuple[Terminal, int]:
-    """Run a command in a terminal to its end, or until it was interrupted amid the copies."""
+    """Run a command in a terminal to its end, or until it was interrupted during the copies."""
     terminal = Terminal(columns)
     streams = {"stdin": terminal.file, "stdout": terminal.file, "stderr": terminal.file}
     process = start(*arguments, **streams, start_new_session=True)
@@ -110,7 +110,7 @@ def test_a_pipe_gets_plain_lines(world: World) -> None:
 
 
 def logged(text: str) -> list[dict[str, Any]]:
-    """One object a line, and nothing else."""
+    """One JSON object for each line, and nothing else."""
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -174,7 +174,7 @@ def metrics(path: Path) -> dict[tuple[str, str], float]:
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Until it is so, or the process has ended."""
+    """Wait until the condition is true, or the process has ended."""
     until = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None and time.monotonic() < until
@@ -189,7 +189,7 @@ def test_metrics_of_a_running_migration_that_is_interrupted(
     process = start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     processes.append(process)
     wait_for(path.exists, process)
-    # Read again and again, it is a whole file each time.
+    # It is read many times, and is complete each time.
     wait_for(lambda: metrics(path).get(("stage_seconds_left", "copying"), 0) > 0, process)
     running = metrics(path)
     assert running["stage_info", "copying"] == 1 and ("run_success", "") not in running

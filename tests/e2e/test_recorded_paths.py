@@ -26,7 +26,7 @@ ROWS = pa.table({"n": range(30)})
 
 
 class CopiedIO(FsspecFileIO):
-    """Writes and reads at COPY what is named OLD, as if it had been copied from there."""
+    """Writes and reads paths of OLD at COPY, as if they had been copied from there."""
 
     def new_input(self, location: str) -> FsspecInputFile:
         return super().new_input(location.replace(OLD, COPY))
@@ -104,7 +104,7 @@ def test_a_lake_that_was_copied_from_hdfs_moves_with_its_pointers(lake: Lake) ->
 
 
 def test_a_path_that_no_rule_explains_is_never_read_from_this_machine(tmp_path: Path) -> None:
-    """What a table names as file:/… may be a file here, which is nobody's business."""
+    """A path file:/… in a table may be a file of this machine, which must not be read."""
     secret = tmp_path / "secret"
     secret.write_text("secret")
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""``migrator relocate``: one table, from its metadata file alone. The old place is gone before anything is read."""
+"""``migrator relocate``: one table, from its metadata file alone. The old place is deleted before anything is read."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_a_hadoop_table_gets_its_version_hint(backup: Backup) -> None:
         (["s3://backup/loose.json", "--to", "s3://new/t"], 2, "lies neither below its table's location"),
     ],
 )
-def test_what_cannot_be_meant(backup: Backup, arguments: list[str], exit_code: int, message: str) -> None:
+def test_impossible_arguments(backup: Backup, arguments: list[str], exit_code: int, message: str) -> None:
     at = backup.metadata.partition("backup/")[2]
     backup.client.copy_object(CopySource={"Bucket": "backup", "Key": at}, Bucket="backup", Key="loose.json")
     given = [backup.metadata if a == "METADATA" else a for a in arguments]

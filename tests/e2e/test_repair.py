@@ -25,7 +25,7 @@ from migrator.reporting.verification import verification_report
 
 
 def in_cache(table: Any) -> Table:
-    """The table as an engine has it that opened it now."""
+    """The table as an engine caches it that opens it now."""
     assert isinstance(table, SqlTable)
     return table.load()
 
@@ -138,7 +138,7 @@ def test_a_stale_commit_that_is_no_longer_current_is_repaired_without_a_snapshot
 
 
 def test_a_commit_that_was_under_way_while_planning(lake: SmallLake, tmp_path: Path) -> None:
-    """Its manifest was in the old place, and no table named it, so the plan has copied it as it was."""
+    """Its manifest was in the old place, and no table named it, so the plan has copied it without changes."""
     under_way = in_cache(lake.tables[0]).transaction()
     under_way.append(rows_of([7000, 7001]))
     plan = plan_of(lake, tmp_path)

@@ -1,4 +1,4 @@
-"""The report of a plan on a real server, at each stage, looked at in a real browser."""
+"""The report of a plan on a real server, at each stage, opened in a real browser."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_log_that_was_edited_is_said(lake: SmallLake, plan: Path) -> None:
 
 
 def test_entries_that_were_cut_off_are_said(lake: SmallLake, plan: Path) -> None:
-    """A log without its end is consistent in itself: only the record at the target knows better."""
+    """A log without its last entries is consistent: only the record at the target shows that they are missing."""
     api.migrate_lake(plan)
     db = connect(plan, "rw")
     db.executescript("DROP TRIGGER events_last; DELETE FROM events WHERE id > (SELECT max(id) - 2 FROM events);")
@@ -131,7 +131,7 @@ def test_without_the_server_it_says_what_it_could_not_ask(
     lake: SmallLake, plan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.migrate_lake(plan)
-    monkeypatch.setattr(api, "connect", None)  # whoever asks now, fails
+    monkeypatch.setattr(api, "connect", None)  # requests to it now fail
     text = text_of(plan, "--offline")
     assert "The target was not asked" in text and seal(plan.with_suffix(".html").read_text()) == "wait"
 
@@ -222,7 +222,8 @@ def test_a_browser_shows_it_at_every_width_in_light_and_dark(lake: SmallLake, pl
 
 
 def test_the_browser_would_see_what_is_wrong() -> None:
-    """So that the test before this one can fail: a style that the policy forbids, a load, a page that is too wide."""
+    """Shows that the test before this one can fail: for a style that the policy forbids, a loaded file, a page that is
+    too wide."""
     head = '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
     seen, complaints = looked_at(f'<!DOCTYPE html>{head}<p style="width:900px">x<img src="/x.png">', 360)
     assert len(complaints) >= 2 and all("Content Security Policy" in line for line in complaints)

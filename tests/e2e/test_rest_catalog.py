@@ -1,4 +1,4 @@
-"""A lake whose tables are in a REST catalog moves, and lives on through its server when the old buckets are gone."""
+"""A lake whose tables are in a REST catalog is migrated, and works through its server without the old buckets."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def check_lives_on(catalog: RestCatalog, s3: Server, plan: Path, folder: Path) -
 
 
 def check_the_way_back(catalog: RestCatalog, plan: Path, pointers: dict[str, str]) -> None:
-    """A rollback gives the old pointers and rows again; then the same plan is carried out again."""
+    """A rollback restores the old pointers and rows; then the same plan is carried out again."""
     run("rollback", plan, "--yes")
     check_is_back(catalog, pointers)
     run("migrate", plan, "--yes")
@@ -131,7 +131,7 @@ def test_a_lake_in_nessie(s3: Server, tmp_path: Path) -> None:
 def test_a_cutover_that_crashes_in_the_gap_is_finished(
     way: str, s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In each gap in turn a table has no entry of its name, and the next command goes on."""
+    """In each gap in turn a table has no entry with its name, and the next command continues."""
     require(FIXTURE)
     plan = tmp_path / "plan.db"
     with RestFixture(s3, "s3://bronze/wh", tmp_path / "rest.db") as server:

@@ -1,4 +1,4 @@
-"""A lake is migrated and its old buckets are retired: everything reads, and what is somebody else's is still there."""
+"""A lake is migrated and its old buckets are retired: everything can be read, and objects of others still exist."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plan(lake: SmallLake, tmp_path: Path) -> Path:
 
 
 def left(lake: SmallLake) -> set[str]:
-    """What the old buckets hold, those that there are."""
+    """The objects of the old buckets that still exist."""
     there = {bucket["Name"] for bucket in lake.client.list_buckets()["Buckets"]}
     return {f"{bucket}/{key}" for bucket in OLD if bucket in there for key in lake.listing(bucket)}
 
@@ -81,7 +81,7 @@ def test_a_pointer_that_was_set_back_stops_it(lake: SmallLake, plan: Path) -> No
 
 @pytest.mark.parametrize("which", ["older", "other"])
 def test_a_pointer_to_an_older_file_or_another_table_at_the_target(lake: SmallLake, plan: Path, which: str) -> None:
-    """Snapshots are lost, or the rows are another table's: nothing says that all is well, and nothing is deleted."""
+    """Snapshots are lost, or the rows are another table's: no report says that all is well, and nothing is deleted."""
     before, table, other = left(lake), lake.tables[0], lake.tables[1]
     expected, now = table.pointer, other.pointer
     if which == "older":

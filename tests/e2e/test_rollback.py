@@ -1,4 +1,4 @@
-"""Going back after a cutover, on a real server: readers not ours see the old lake again, and nothing was deleted."""
+"""A rollback of a cutover, on a real server: independent readers see the old lake again, and nothing was deleted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sql_state(lake: SmallLake) -> dict[str, tuple[str, frozenset[int]]]:
 
 
 def back_to_the_old_warehouse(lake: SmallLake) -> None:
-    """What the user of a Hadoop catalog does: the engines read the old warehouse again."""
+    """Do what the user of a Hadoop catalog does: let engines read the old warehouse again."""
     for table in lake.tables:
         if isinstance(table, HadoopTable):
             table.set_pointer(f"{table.location}/")
@@ -246,7 +246,7 @@ def test_killed_at_any_step_each_table_is_old_or_new_and_the_same_command_goes_o
 
 
 def _check_it_is_said_where_tables_are(plan: Path, at_target: dict[str, bool]) -> None:
-    """After a rollback that was killed. ``at_target``: whether each table is there."""
+    """Check the reports after a rollback that was killed. ``at_target``: whether each table is at the target."""
     status = api.plan_status(plan)
     if not all(at_target.values()) and status.phase != "rolled back":
         assert status.phase in ROLLING_BACK
@@ -261,7 +261,7 @@ def _check_it_is_said_where_tables_are(plan: Path, at_target: dict[str, bool]) -
 
 
 def test_what_was_given_up_is_known_after_a_kill_too(lake: SmallLake, tmp_path: Path) -> None:
-    """Killed after the pointers were put back, and before the target's record says which commits were given up."""
+    """Killed after the old pointers were restored, and before the target's record says which commits were given up."""
     before, plan = sql_state(lake), plan_of(lake, tmp_path)
     api.migrate_lake(plan)
     lake.tables[0].commit([7000])
@@ -299,7 +299,7 @@ def _moved(*_: Any) -> None:
     raise PlanStale("The pointer moved on.", next_move=PLAN_AGAIN)
 
 
-def test_one_catalog_that_fails_leaves_the_other_told_apart(
+def test_if_one_catalog_fails_the_report_distinguishes_it_from_the_other(
     lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, plan = sql_state(lake), plan_of(lake, tmp_path)

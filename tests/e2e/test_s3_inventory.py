@@ -1,5 +1,5 @@
-"""A small lake on a real server, planned from S3 Inventory reports: what the reports lack is found before the cutover,
-tables are as they are now, and nothing is lost."""
+"""A small lake on a real server, planned from S3 Inventory reports: objects that the reports lack are found before the
+cutover, tables are planned in their present state, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_what_came_since_is_found_before_the_cutover_and_taken_in(lake: Lake) ->
     assert lake.rows("db.t") == [1] and "s3://bronze" in pointer(lake)
     for key in ("raw/changed.csv", "raw/gone.csv"):  # these are as the report says again
         lake.put(key, PLAIN[key])
-    lake.run("copy", "lake.db")  # makes the plan anew, by a listing
+    lake.run("copy", "lake.db")  # makes the plan again, with a listing
     described = json.loads(lake.run("show", "lake.db", "--json").stdout)
     assert described["s3_inventories"] == []
     lake.run("cutover", "lake.db", "--quiet-for", "1s", "--yes")
@@ -299,7 +299,7 @@ def test_old_reports_and_those_of_the_future_are_warnings(lake: Lake) -> None:
         assert says in lake.run("show", "lake.db").output
 
 
-def test_a_data_file_outside_of_the_tables_folders_is_named_with_a_way_out(lake: Lake) -> None:
+def test_a_data_file_outside_of_the_tables_folders_is_named_with_the_next_move(lake: Lake) -> None:
     uri = lake.report("CSV")
     sink = pa.BufferOutputStream()
     pa.parquet.write_table(pa.table({"id": pa.array([5], pa.int64())}), sink)

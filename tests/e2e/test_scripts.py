@@ -1,4 +1,4 @@
-"""Scripts that lie in the lake: at the target they are the rewritten ones, the old ones stay."""
+"""Scripts in the lake: they are rewritten at the target, and the old ones stay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCRIPTS = {"scripts/load.sh": LOAD, "scripts/look.py": DOUBTFUL, "scripts/lib.ja
 
 @pytest.fixture
 def scripts(lake: SmallLake) -> Iterator[SmallLake]:
-    """Scripts in a bucket whose rule leads to scripts/."""
+    """Scripts in a bucket with a rule to scripts/."""
     for key, data in SCRIPTS.items():
         lake.put("bronze", key, data)
     with lake.with_rules('"s3://bronze/scripts/" = "scripts/"'):

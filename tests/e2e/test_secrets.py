@@ -1,4 +1,5 @@
-"""Secrets in every place where a user may have put one: none of them is in any output, plan or file beside it."""
+"""Secrets in every place where a user may have put one: none of them is in any output, plan or file next to the
+plan."""
 
 from __future__ import annotations
 
@@ -107,7 +108,7 @@ type = "dynamodb"
 
 
 def test_what_a_migration_writes_holds_no_secret(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The credentials that work, a warehouse with some in it, and a catalog with properties that hold one."""
+    """Valid credentials, a warehouse URI that contains some, and a catalog with properties that contain a secret."""
     folder = tmp_path / "made"
     folder.mkdir()
     text = world.config.read_text()
@@ -118,7 +119,7 @@ def test_what_a_migration_writes_holds_no_secret(world: World, tmp_path: Path, m
     world.config.write_text(before + section + more + after)
     plan = folder / "p.db"
     said = [world.run("plan", "--config", world.config, "-o", plan, "--json").stdout]
-    assert "s3a://bronze/iceberg-warehouse" in said[0]  # it is told what it must become
+    assert "s3a://bronze/iceberg-warehouse" in said[0]  # the plan names its new value
     said += [world.run("migrate", plan, "--yes").output, world.run("verify", plan).output]
     said += [world.run("show", plan).output, world.run("status", plan, "--json").output]
     secret = os.environ["AWS_SECRET_ACCESS_KEY"]

@@ -1,4 +1,4 @@
-"""What real buckets are set to is in the plan of a lake, and nothing where nothing is set."""
+"""The settings of real buckets are in the plan of a lake. Buckets without settings add nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store against a real server: what a mock would wave through."""
+"""The store with a real server: what a mock would not check."""
 
 from __future__ import annotations
 

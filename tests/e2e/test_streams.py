@@ -1,5 +1,5 @@
-"""The logs of Spark's streams, written by hand: they are rewritten, verified, and left alone once streams go on at the
-target. ``tests/engines/test_streams.py`` runs real streams.
+"""The logs of Spark's streams, written by hand: they are rewritten, verified, and left alone as soon as streams
+continue at the target. ``tests/engines/test_streams.py`` runs real streams.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def plan_of(lake: SmallLake, folder: Path, name: str = "p.db") -> Path:
 
 
 def check_rewritten(lake: SmallLake) -> None:
-    """All three kinds of logs name the copies, and the times are those of the copies, in whole seconds."""
+    """Check that all three kinds of logs name the copies, and have the times of the copies in whole seconds."""
     listed = lake.listing(TARGET)
 
     def written_at(key: str) -> int:
@@ -111,7 +111,7 @@ def test_planning_again_finds_nothing_to_do(streams: SmallLake, tmp_path: Path) 
 
 
 def test_ids_come_last(streams: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a stream needs to begin is at the target only when all else is."""
+    """The files with which a stream starts are at the target only when everything else is."""
     plan = plan_of(streams, tmp_path)
     api.migrate_lake(plan, cutover=False)
     with PlanFile.open(plan, read_only=True) as opened:
@@ -150,7 +150,7 @@ def test_a_stream_that_runs_while_the_lake_is_copied(streams: SmallLake, tmp_pat
 def test_a_run_that_is_killed_between_the_copies_and_the_logs(
     streams: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """The logs at the target have the times of earlier copies: whoever goes on must see it."""
+    """The logs at the target have the times of earlier copies: the run that continues must notice this."""
     plan = plan_of(streams, tmp_path)
     api.copy_lake(plan)
     streams.put("bronze", DATA[0], b"written again")
@@ -174,7 +174,7 @@ def test_a_run_that_is_killed_between_the_copies_and_the_logs(
 
 
 def test_after_retire_a_stream_in_use_is_left_alone(streams: SmallLake, tmp_path: Path) -> None:
-    """Of the old checkpoint only what the stream has removed at the target is left, not its id."""
+    """Only the files that the stream has removed at the target are left in the old checkpoint, not its id."""
     api.migrate_lake(plan_of(streams, tmp_path))
     for batch in range(3, 8):
         for part in ("offsets", "commits"):
@@ -214,7 +214,7 @@ def test_a_log_that_is_not_what_it_should_be_stops_before_the_cutover(
     assert [table.pointer for table in streams.tables] == before
 
 
-def test_a_stream_that_goes_on_at_the_target_is_no_difference(streams: SmallLake, tmp_path: Path) -> None:
+def test_a_stream_that_continues_at_the_target_is_no_difference(streams: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(streams, tmp_path)
     api.migrate_lake(plan)
     for batch in range(3, 8):
@@ -244,7 +244,9 @@ def test_what_is_lost_of_a_checkpoint_that_nobody_used_is_a_difference(streams: 
 
 
 @pytest.mark.parametrize("missing", ["metadata", "offsets/1", "commits/1"])
-def test_a_checkpoint_from_which_no_stream_can_go_on_blocks(streams: SmallLake, tmp_path: Path, missing: str) -> None:
+def test_a_checkpoint_from_which_no_stream_can_continue_blocks(
+    streams: SmallLake, tmp_path: Path, missing: str
+) -> None:
     streams.delete("bronze", f"{CHECKPOINT}/{missing}")
     described = api.plan_lake(load(streams.config), tmp_path / "p.db")
     (found,) = [finding for finding in described["findings"] if finding["severity"] == "block"]

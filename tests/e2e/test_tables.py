@@ -1,4 +1,4 @@
-"""``migrator tables``: what it says of the demo's lake, and that it changes nothing."""
+"""``migrator tables``: its output for the demo's lake, and that it changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The target is somebody's: whatever is written there between planning and cutover stays, and stops the migration."""
+"""Others use the target, too: an object that they write there between planning and cutover stays, and stops the
+migration."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def pointers(world: World) -> list[tuple[str, str]]:
 
 
 def targets(plan: Path, role: str) -> list[tuple[str, str, str]]:
-    """(source bucket, source key, target key) of what is to be written in this role."""
+    """(source bucket, source key, target key) of the objects that will be written in this role."""
     with sqlite3.connect(plan) as db:
         query = "SELECT bucket, key, target FROM objects WHERE role = ? AND action IN ('copy', 'rewrite') ORDER BY id"
         return db.execute(query, (role,)).fetchall()
@@ -68,7 +69,7 @@ def test_what_appeared_since_planning_stops_it_before_the_first_write(world: Wor
     assert all(read(world, key) == FOREIGN for key in foreign) and pointers(world) == before
 
 
-def test_the_same_bytes_are_no_offence(world: World) -> None:
+def test_the_same_bytes_do_not_stop_it(world: World) -> None:
     plan = world.plan()
     bucket, key, target = targets(plan, "")[0]
     world.client.create_bucket(Bucket="data-lake")
@@ -77,7 +78,7 @@ def test_the_same_bytes_are_no_offence(world: World) -> None:
 
 
 def during(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], None]) -> None:
-    """Let somebody act just before a step of the migration begins."""
+    """Let somebody change something just before a step of the migration begins."""
     original = getattr(migration, step)
 
     def stepped(*arguments: Any, **named: Any) -> Any:
@@ -91,7 +92,7 @@ def during(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], None]) 
 def test_what_appears_while_copying_is_not_overwritten(
     world: World, monkeypatch: pytest.MonkeyPatch, honoured: bool
 ) -> None:
-    """After the comparison, before the write: the write itself is conditional, or looks first."""
+    """It appears after the comparison, before the write: the write itself is conditional, or checks first."""
     if not honoured:
         monkeypatch.setattr(guard, "probe_conditional", lambda *_: Conditional())
     plan, before = world.plan(), pointers(world)
@@ -136,7 +137,8 @@ def test_what_changes_before_the_cutover_stops_it(world: World, monkeypatch: pyt
 
 
 def test_a_commit_at_the_target_since_planning_stops_it(world: World) -> None:
-    """Somebody's table lives where ours would go: no object is in the way, and yet it must not go there."""
+    """Somebody's table lives in the new place of a table: no object has the same key, but the table must not go
+    there."""
     plan, before = world.plan(), pointers(world)
     key = targets(plan, "current-metadata")[0][2].rpartition("/")[0] + "/00099-somebody.metadata.json"
     world.client.create_bucket(Bucket="data-lake")
@@ -144,7 +146,7 @@ def test_a_commit_at_the_target_since_planning_stops_it(world: World) -> None:
     assert key in world.run("migrate", plan, "--yes", exit_code=4).stderr and pointers(world) == before
 
 
-def test_what_was_in_the_way_while_planning_is_told_with_what_helps(world: World) -> None:
+def test_an_object_that_blocks_a_rewritten_file_is_named_with_the_next_move(world: World) -> None:
     """Planning again would not help: where a rewritten file goes lies something that migrator did not write."""
     first, before = world.plan("first.db"), pointers(world)
     world.client.create_bucket(Bucket="data-lake")
@@ -160,8 +162,8 @@ def test_what_was_in_the_way_while_planning_is_told_with_what_helps(world: World
 
 
 def test_verify_compares_what_was_there_already_with_what_was_planned(world: World) -> None:
-    """What the plan found at the target, and did not copy: it may change later, also to something as long; or it was
-    something else from the beginning, so that the plan is blocked."""
+    """This is about objects that the plan found at the target, and did not copy. Such an object may change later, also
+    to one of the same size. Or it was another object from the beginning, so that the plan is blocked."""
     copied = world.plan("copied.db")
     target = next(target for bucket, _, target in targets(copied, "") if bucket == "logs")
     world.run("migrate", copied, "--yes")
@@ -175,7 +177,7 @@ def test_verify_compares_what_was_there_already_with_what_was_planned(world: Wor
 
 
 def test_an_older_plan_is_refused_and_a_newer_one_knows_what_is_ours(world: World) -> None:
-    """The record in the target does: the newer plan is made where the older one cannot be seen."""
+    """The record in the target shows this: the newer plan is made in a place where the older one cannot be read."""
     old = world.plan("old.db")
     bucket, key, target = next(place for place in targets(old, "") if place[0] == "logs")  # of no table
     world.run("migrate", old, "--yes", "--no-cutover")

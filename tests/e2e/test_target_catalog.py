@@ -1,4 +1,4 @@
-"""The tables of a lake move into another catalog: they are registered there, and the old catalog is only read."""
+"""The tables of a lake move into another catalog: they are registered in it, and the old catalog is only read."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Move:
         delete_buckets(self.s3.client(), {BUCKET})
 
     def registered(self) -> dict[str, str]:
-        """What the target catalog has: name → pointer."""
+        """The entries of the target catalog: name → pointer."""
         names = [".".join(name) for space in self.new.list_namespaces() for name in self.new.list_tables(space)]
         return {name: self.new.load_table(name).metadata_location for name in names if name in TABLES}
 

@@ -1,5 +1,5 @@
-"""Settings of a real server: translated, set, read back and given back; and a reader of one layer, who can read no
-other. SeaweedFS keeps and honours these documents; moto keeps them only."""
+"""Settings on a real server: translated, set, read back and restored; and a reader of one layer, who can read no other
+layer. SeaweedFS keeps and honours these documents; moto keeps them only."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def lake(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of the server, on which there are old buckets with settings and a plan, ``plan.db``."""
+    """A client of the server. The server has old buckets with settings; ``plan.db`` is a plan for them."""
     for name, value in server.environ().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -72,7 +72,7 @@ def config(folder: Path) -> str:
 
 
 def fill(client: Any) -> None:
-    """What the old buckets are set to."""
+    """Set the old buckets' settings."""
     read = {"Sid": "Public", "Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"],
             "Resource": ["arn:aws:s3:::gold", "arn:aws:s3:::gold/*"]}  # fmt: skip
     client.put_bucket_policy(Bucket="gold", Policy=json.dumps({"Version": "2012-10-17", "Statement": [read]}))
@@ -98,7 +98,7 @@ def run(*words: str, exit_code: int = 0) -> Result:
 
 
 def documents(client: Any) -> dict[str, Any]:
-    """What the target is set to, read with boto3."""
+    """The settings of the target, read with boto3."""
     asked = {
         "policy": lambda: json.loads(client.get_bucket_policy(Bucket=TARGET)["Policy"])["Statement"],
         "lifecycle": lambda: client.get_bucket_lifecycle_configuration(Bucket=TARGET)["Rules"],

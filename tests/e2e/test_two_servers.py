@@ -1,4 +1,5 @@
-"""The target is on another server, or under another account: two real servers, neither of which knows the other."""
+"""The target is on another server, or under another account: two real servers that have no connection with each
+other."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ MIB = 1 << 20
 
 @dataclass
 class Two:
-    """The same lake and folder, seen on the old server and on the new one."""
+    """The same lake and folder, on the old server and on the new one."""
 
     old: World
     new: World
@@ -49,7 +50,7 @@ class Two:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    """For all tests that leave the old server as it was."""
+    """The servers for all tests that do not change the old server."""
     with two_servers(tmp_path_factory.mktemp("two")) as two:
         yield two
 
@@ -96,15 +97,15 @@ def test_the_old_server_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         with closing(
             SqlCatalog("iceberg", uri=world.lake.catalogs["iceberg"]["uri"], **two.new.server.properties())
         ) as c:
-            table = c.load_table("silver.legacy_v1")  # and life goes on there
+            table = c.load_table("silver.legacy_v1")  # the tables are used there
             table.append(old_lake._events(900, 10))
             assert len(rows(table)) == len(before["silver.legacy_v1"]) + 1
         world.run("verify", plan)
 
 
 def check_without_the_old_server(world: World) -> None:
-    """The check goes on. What it cannot know is the old warehouse of the Hadoop catalog, until lake.toml names the
-    new one."""
+    """The check continues. It cannot read the old warehouse of the Hadoop catalog, until lake.toml names the new
+    one."""
     found = json.loads(world.run("check", "--config", world.config, "--json", exit_code=3).stdout)
     assert {bucket["state"] for bucket in found["old_buckets"]} == {"unknown"}
     assert {folder["state"] for folder in found["folders"]} == {"present"} and found["tables_read"] == 7
@@ -139,7 +140,7 @@ def test_the_plan_names_both_ends_and_no_secret(two: Two) -> None:
 
 
 def test_the_target_of_the_option(two: Two) -> None:
-    """It comes on top of lake.toml, and a plan that was made takes none."""
+    """It is added to lake.toml. An existing plan accepts no such option."""
     text = two.old.config.read_text()
     two.old.config.write_text(text.replace(two.new.server.endpoint_url, "http://127.0.0.1:9"))
     option = ("--target-endpoint-url", two.new.server.endpoint_url)
@@ -191,7 +192,7 @@ def test_a_wrong_target(two: Two) -> None:
 
 
 def test_an_object_of_equal_parts_keeps_its_etag(two: Two) -> None:
-    """By the fallback and by the engine: else the next plan would have to read it."""
+    """Both boto3 and the engine keep it: otherwise the next plan would have to read the object."""
     attributes = {"ContentType": "text/x-lake", "Metadata": {"owner": "bi"}, "Tagging": "team=a%26b&tier=gold"}
     data = random.Random(1).randbytes(13 * MIB)
     client = two.old.client
@@ -275,7 +276,7 @@ def test_the_engine_copies_across(two: Two, monkeypatch: pytest.MonkeyPatch, siz
 
 
 def test_an_etag_that_is_no_md5_proves_nothing(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An encrypting server's look like it. Then both sides are read, if no checksum tells."""
+    """The ETags of an encrypting server look like MD5s. Then both sides are read, if no checksum proves it."""
     monkeypatch.setattr(RunningETag, "etag", lambda _: "0" * 32)
     monkeypatch.setattr(Store, "checksum", lambda *_: None)
     two.new.client.create_bucket(Bucket="data-lake")
@@ -286,7 +287,8 @@ def test_an_etag_that_is_no_md5_proves_nothing(two: Two, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(("size", "parts"), [(33 * MIB, 3), (12 * MIB, 0)], ids=["in parts", "whole"])
 def test_other_parts_than_the_source_has(two: Two, monkeypatch: pytest.MonkeyPatch, size: int, parts: int) -> None:
-    """Too large ones to be held, say: the ETags differ, and what was read is told by that of the source."""
+    """For example if its parts are too large for the memory: then the ETags differ, and the ETag of the source proves
+    what was read."""
     monkeypatch.setattr("migrator.copying.between_servers.MOST_PART_SIZE", 5 * MIB)
     two.new.client.create_bucket(Bucket="data-lake")
     with two.old.added("gold", "odd/extra", b""):
@@ -302,7 +304,7 @@ def test_other_parts_than_the_source_has(two: Two, monkeypatch: pytest.MonkeyPat
 
 
 def test_metadata_that_is_not_ascii(two: Two) -> None:
-    """boto3 would not send it; other clients do, and it is bytes like any other."""
+    """boto3 would not send it. Other clients do, and it is copied like any other bytes."""
     two.new.client.create_bucket(Bucket="data-lake")
     name = "Müller".encode().decode("latin-1")  # as headers are read
 
@@ -334,7 +336,7 @@ def test_the_engine_leaves_nothing_where_the_target_refuses(two: Two) -> None:
 
 
 def test_an_empty_directory_marker(two: Two) -> None:
-    """SeaweedFS lists it, and may not give it."""
+    """SeaweedFS lists it, but may not return it."""
     two.new.client.create_bucket(Bucket="data-lake")
     store = two.store()
     with two.old.added("gold", "odd/marker/", b""):
@@ -358,7 +360,7 @@ def two_servers(folder: Path) -> Iterator[Two]:
 
 
 def use_accounts(two: Two, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each server has credentials of its own, and those in the environment are good for neither."""
+    """Each server has its own credentials. Those in the environment are valid for neither."""
     known = {"old": two.old.server, "new": two.new.server}
     texts = (profile(name, server.access_key, server.secret_key) for name, server in known.items())
     (folder / "accounts").write_text("".join(texts))
@@ -389,7 +391,7 @@ def test_a_checksum_goes_along(two: Two, algorithm: str, size: int, part: int) -
 
 
 def with_checksum(client: Any, bucket: str, key: str, data: bytes, part: int, algorithm: str) -> None:
-    """Put in one request, or in parts of so many bytes."""
+    """Put in one request, or in parts of this many bytes."""
     place, given = {"Bucket": bucket, "Key": key}, {"ChecksumAlgorithm": algorithm}
     if not part:
         client.put_object(**place, Body=data, **given)

@@ -1,4 +1,4 @@
-"""Older versions on a real server: carried over in order, each exactly once, whatever interrupts it."""
+"""Older versions on a real server: copied in order, each exactly once, also after any interruption."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def world(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Two old buckets without anything in them, one of which keeps versions, and no target."""
+    """Two empty old buckets, one of which keeps versions, and no target."""
     for name, value in server.environ().items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -195,7 +195,8 @@ def test_killed_at_any_instant_no_version_is_there_twice(world: World) -> None:
 
 
 def kill_at_copy(proxy: FaultProxy, number: int, *arguments: str | Path) -> None:
-    """Run the command line, and kill it when it asks for its copy of this number: however fast the machine is."""
+    """Run the command line, and kill it when it requests the copy with this number. This does not depend on the speed
+    of the machine."""
     started = threading.Event()
     copies = iter(range(1, 1 << 30))
 
@@ -347,7 +348,7 @@ def sizes(history: list[tuple[int, str]]) -> list[int]:
 
 
 def test_older_versions_of_table_files_stay_as_they_are(own_world: World) -> None:
-    """Only what is current is rewritten; and no version of a version hint is there before the cutover."""
+    """Only current versions are rewritten, and no version of a version hint is at the target before the cutover."""
     world = own_world
     world.config.write_text(world.config.read_text() + "\n[plan]\nall_versions = true\n")
     for bucket in old_lake.BUCKETS:

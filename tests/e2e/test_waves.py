@@ -45,14 +45,14 @@ class Lake:
 
     @property
     def catalog(self) -> SqlCatalog:
-        """A catalog that remembers nothing. It replaces the one before, whose connections might hold a lock."""
+        """A new catalog without a cache. It replaces the previous one, whose connections might hold a lock."""
         self.close()
         uri = f"sqlite:///{self.folder}/catalog.db"
         self._open = SqlCatalog("ice", uri=uri, warehouse="s3://bronze/wh", **self.server.properties())
         return self._open
 
     def close(self) -> None:
-        """Close the catalog, so that nobody but migrator uses its database."""
+        """Close the catalog, so that only migrator uses its database."""
         if self._open is not None:
             self._open.close()
 
@@ -75,7 +75,7 @@ class Lake:
         return path
 
     def findings(self, code: str) -> list[dict[str, Any]]:
-        """Those of the last plan."""
+        """The findings of the last plan."""
         return [dict(finding) for finding in self.described["findings"] if finding["code"] == code]
 
     def pointers(self) -> dict[str, str]:
@@ -129,7 +129,7 @@ def test_wave_after_wave_until_the_old_buckets_can_go(lake: Lake) -> None:
     assert not {f"{bucket}/{key}" for bucket, key in LOOSE} & moved
     assert lake.location_of("gold") == f"s3://{TARGET}/gold/wh" and lake.location_of("silver") == "s3://silver/wh"
 
-    lake.append("silver.orders", range(900, 903))  # whatever else is in use does not matter to the first wave
+    lake.append("silver.orders", range(900, 903))  # writes to other tables do not matter to the first wave
     assert api.verify_lake(one).ok and api.migrate_lake(one).nothing_to_do
 
     lake.append("gold.span", range(910, 912))
@@ -199,7 +199,7 @@ def test_a_newer_plan_for_the_same_tables_replaces_a_wave(lake: Lake) -> None:
 
 
 def test_waves_of_a_live_lake(lake: Lake) -> None:
-    """Writers of other tables neither hold up the cutover nor need a new plan."""
+    """Writers of other tables do not delay the cutover, and no new plan is needed for them."""
     one = lake.plan("one", "gold.*")
     api.copy_lake(one)
     lake.append("gold.report", range(960, 962))

@@ -1,6 +1,7 @@
-"""The command line in processes that need not import anything first: each is a fork of one that has.
+"""Runs the command line in processes that need not import anything first: each is a fork of a process that has imported
+everything.
 
-For tests that start dozens of them to kill them. Nothing is shared: a fork has no thread and no connection.
+It is for tests that start and kill dozens of them. The processes share nothing: a fork has no thread and no connection.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _PRELOADED = ["e2e.warm", "migrator.api", "migrator.verifying.pyiceberg_io", "py
 
 
 class WarmProcesses:
-    """Starts them; what they print goes to a file in ``folder``."""
+    """Starts the processes. Their output goes to a file in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "warm.log"
@@ -31,7 +32,7 @@ class WarmProcesses:
         return process
 
     def output(self) -> str:
-        """All that was printed so far."""
+        """The output so far."""
         return self._log.read_text()
 
 

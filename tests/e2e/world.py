@@ -44,7 +44,7 @@ class World:
         return Path(self.lake.catalogs["iceberg"]["uri"].removeprefix("sqlite:///"))
 
     def run(self, *arguments: str | Path, exit_code: int = 0, stdin: str | None = None) -> Result:
-        """Run the command line in this process, and hold it to its exit code."""
+        """Run the command line in this process, and check its exit code."""
         result = CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
         assert result.exit_code == exit_code, result.output + result.stderr + repr(result.exception)
         return result
@@ -55,7 +55,7 @@ class World:
         return path
 
     def listing(self, *buckets: str) -> dict[str, tuple[int, str, Any]]:
-        """Every object of these buckets, but for migrator's own: (size, ETag, last-modified)."""
+        """Every object of these buckets, except migrator's own: (size, ETag, last-modified)."""
         found = {}
         for bucket in buckets:
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
@@ -66,7 +66,7 @@ class World:
         return found
 
     def contents(self) -> Contents:
-        """Every object of the target, but for migrator's own."""
+        """Every object of the target, except migrator's own."""
         return {place: (size, etag) for place, (size, etag, _) in self.listing("data-lake").items()}
 
     def buckets(self) -> set[str]:
@@ -78,7 +78,7 @@ class World:
 
     @contextmanager
     def added(self, bucket: str, key: str, data: bytes) -> Iterator[None]:
-        """The object is there for as long as this lasts."""
+        """A context manager in which the object exists."""
         self.client.put_object(Bucket=bucket, Key=key, Body=data)
         try:
             yield
@@ -87,7 +87,8 @@ class World:
 
     @contextmanager
     def replaced(self, bucket: str, key: str, data: bytes | None) -> Iterator[None]:
-        """The object has other bytes, or is gone, for as long as this lasts. It comes back with its tags."""
+        """A context manager in which the object has other bytes, or is gone. Afterwards it is restored with its
+        tags."""
         here, aside = {"Bucket": bucket, "Key": key}, {"Bucket": "aside", "Key": key}
         self.client.copy_object(CopySource=here, **aside)
         try:
@@ -102,7 +103,7 @@ class World:
 
 @contextmanager
 def build_world(folder: Path, *, objects: int = 100, catalog_uri: str | None = None) -> Iterator[World]:
-    """A world whose lake was written just now."""
+    """A world with a new lake."""
     with Server() as server:
         yield _fill(server, folder, objects, catalog_uri)
 
@@ -121,20 +122,20 @@ def _fill(server: Server, folder: Path, objects: int, catalog_uri: str | None = 
 
 
 class _FilledServer(Server):
-    """A server that begins with a copy of another one's data."""
+    """A server that starts with a copy of another server's data."""
 
     def __init__(self, data: Path) -> None:
         super().__init__()
         self._data = data
 
     def _command(self) -> list[str]:
-        # What the master keeps for itself names the other server's port; buckets and objects lie in the other files.
+        # The master's own files name the other server's port; buckets and objects are in the other files.
         shutil.copytree(self._data, self._folder / "data", ignore=shutil.ignore_patterns("m[0-9]*", "raft"))
         return super()._command()
 
 
 class Template:
-    """A lake that is written once, by the first of all pytest workers that needs it. Worlds begin as copies of it."""
+    """A lake that is written once, by the first pytest worker that needs it. Each world starts as a copy of it."""
 
     def __init__(self, folder: Path) -> None:
         """``folder``: the same for all workers; it need not exist."""
@@ -143,7 +144,7 @@ class Template:
 
     @contextmanager
     def world(self, folder: Path) -> Iterator[World]:
-        """A world with a server of its own, its catalog in ``folder``."""
+        """A world with its own server. Its catalog is in ``folder``."""
         with (self._folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (self._folder / "lake.json").exists():
@@ -161,7 +162,7 @@ class Template:
     def _write(self) -> None:
         with Server() as server:
             lake = _fill(server, self._folder, 100).lake
-            # Every answer to a write came after it: killed, the server leaves all of it in its files.
+            # The server answers only after a write is done. So a killed server has all writes in its files.
             server._process.kill()
             server._process.wait()
             shutil.copytree(server._folder / "data", self._folder / "data")

@@ -1,4 +1,5 @@
-"""The old lake by Spark, migrated, its buckets deleted; with what three engines read before and after."""
+"""The old lake that Spark writes. It is migrated, and its buckets are deleted; three engines read it before and
+after."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Answers:
 
 @dataclass
 class World:
-    """After the migration: the old buckets are gone, ``spark`` is on the new place, manifests cached."""
+    """After the migration: the old buckets are gone, ``spark`` uses the target, and caches manifests."""
 
     spark: Any
     before: Answers
@@ -46,7 +47,7 @@ class World:
     """Every object of the target → its size, after the migration."""
     client: Any
     named: dict[str, dict[str, int | None]] = field(default_factory=dict)
-    """See ``test_engines.named_files``, which is asked only once a table."""
+    """See ``test_engines.named_files``, which is called only once for each table."""
 
     def sql(self, text: str) -> Any:
         return self.spark.sql(text).collect()
@@ -146,8 +147,8 @@ def _answers(session: Any, server: Server) -> Answers:
 
 
 def _attempt(read: Callable[[], Any]) -> Any:
-    """What was read, or the error's text without the paths in it, which differ afterwards, and without what it
-    quotes: of two files that DuckDB cannot read, it names the one that a thread came to first.
+    """What was read, or the text of the error. The text is without paths, which differ after a migration, and without
+    quoted parts: of two files that DuckDB cannot read, it names the one that a thread reads first.
     """
     try:
         return read()

@@ -17,8 +17,8 @@ _PACKAGES = (duckdb_extension_httpfs, duckdb_extension_avro, duckdb_extension_ic
 
 def connect(server: Server) -> duckdb.DuckDBPyConnection:
     """A connection that reads from the server. Nothing is downloaded."""
-    # With its cache of file ranges DuckDB takes one deletion vector of a Puffin file for another: of two snapshots
-    # that were read one after the other, the second had a deleted row and lacked one that was not.
+    # With its cache of file ranges DuckDB confuses two deletion vectors of a Puffin file: when two snapshots were read
+    # one after the other, the second result had a deleted row, and lacked a row that was not deleted.
     db = duckdb.connect(config={"autoinstall_known_extensions": "false", "enable_external_file_cache": "false"})
     for package in _PACKAGES:
         (extension,) = Path(package.__file__ or "").parent.rglob("*.duckdb_extension")

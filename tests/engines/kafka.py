@@ -1,4 +1,4 @@
-"""A Kafka broker on a free loopback port, for as long as its context manager lasts."""
+"""A Kafka broker on a free loopback port. It runs until its context manager ends."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ STARTED = re.compile(r"Kafka Server started")
 
 
 class Kafka(Server):
-    """One node that is broker and controller, without ZooKeeper. It makes a topic when a message is sent to it."""
+    """One node that is broker and controller, without ZooKeeper. It creates a topic when the first message for it is
+    sent."""
 
     @property
     def address(self) -> str:
-        """What clients call bootstrap servers."""
+        """The address that clients call bootstrap servers."""
         return f"127.0.0.1:{self._ports['s3']}"
 
     def send(self, topic: str, messages: Iterable[tuple[str, str]]) -> None:
@@ -37,7 +38,7 @@ class Kafka(Server):
             capture_output=True,
             check=True,
         )
-        if done.stderr:  # where a message fails, the producer says so and goes on
+        if done.stderr:  # if a message fails, the producer reports it and continues
             raise RuntimeError(f"Not every message was sent:\n{done.stderr}")
 
     def _command(self) -> list[str]:
@@ -75,7 +76,8 @@ class Kafka(Server):
 
 
 def _java(level: str) -> list[str]:
-    """The command that runs one of Kafka's programs, up to its name. It logs to standard error from this level on."""
+    """The command that runs one of Kafka's programs, up to its name. It logs messages of this level and higher to
+    standard error."""
     jars = os.pathsep.join(map(str, fetched.jars(BROKER, transitive=True)))
     log = "org.slf4j.simpleLogger"
     levels = [f"-D{log}.defaultLogLevel={level}", f"-D{log}.log.kafka.server.KafkaRaftServer=info"]

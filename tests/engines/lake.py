@@ -1,4 +1,4 @@
-"""The old lake as Spark leaves it: one table for each thing that Iceberg can do and a migration could break.
+"""The old lake, written by Spark: one table for each feature of Iceberg that a migration could break.
 
 Every table has the columns ``id int``, ``part string`` and ``url string``; ``url`` holds paths of the old
 lake, which are the user's data and must stay.
@@ -25,7 +25,7 @@ MERGE_ON_READ = {f"write.{kind}.mode": "merge-on-read" for kind in ("delete", "u
 
 @dataclass(frozen=True)
 class OldTable:
-    """A table of the old lake and what it is there for."""
+    """A table of the old lake, and the feature that it tests."""
 
     name: str
     """With the catalog: ``iceberg.db.v2_merge_on_read``."""
@@ -35,7 +35,7 @@ class OldTable:
 
 @dataclass(frozen=True)
 class Builder:
-    """What a function that builds a table is handed."""
+    """What a function that builds a table gets."""
 
     spark: SparkSession
     client: Any
@@ -86,7 +86,7 @@ def table(feature: str, name: str, namespace: str = "iceberg.db") -> Callable[[C
 
 
 def build_lake(spark: SparkSession, client: Any, database: Any) -> None:
-    """Write all of it. The buckets must exist."""
+    """Write the whole lake. The buckets must exist."""
     spark.sql("CREATE NAMESPACE iceberg.db")
     spark.range(5).selectExpr("cast(100 + id AS int) AS id", "concat('p', id % 3) AS part", "'x' AS url").coalesce(
         1
@@ -97,7 +97,7 @@ def build_lake(spark: SparkSession, client: Any, database: Any) -> None:
 
 
 def metadata_json(client: Any, uri: str) -> dict[str, Any]:
-    """What a metadata file holds."""
+    """The content of a metadata file."""
     bucket, _, key = uri.partition("://")[2].partition("/")
     data = client.get_object(Bucket=bucket, Key=key)["Body"].read()
     found: dict[str, Any] = json.loads(gzip.decompress(data) if ".gz." in key else data)
@@ -120,7 +120,7 @@ def _v1(b: Builder) -> None:
 
 @table("format v1 with inline manifests", "v1_inline")
 def _v1_inline(b: Builder) -> None:
-    """Written as Iceberg did before there were manifest lists: the metadata names the manifests itself."""
+    """Written as by Iceberg before there were manifest lists: the metadata names the manifests itself."""
     b.create(version=1, by="")
     b.insert(0, 12)
     b.insert(12, 12)
@@ -207,7 +207,7 @@ def _many_buckets(b: Builder) -> None:
 
 @table("equality deletes", "equality_deletes")
 def _equality_deletes(b: Builder) -> None:
-    """No SQL engine at hand writes them, so through Iceberg's own API, as Flink does."""
+    """No SQL engine here writes them, so Iceberg's own API does, as in Flink."""
     b.create(by="")
     b.insert(0, 24)
     jvm, gateway = b.spark._jvm, b.spark.sparkContext._gateway
@@ -385,7 +385,7 @@ def _evolved(b: Builder) -> None:
     b.sql(f"INSERT INTO {b.name} {row}, 'new' FROM range(9, 18, 1, 1)")
 
 
-# --- the Hadoop catalog, in a namespace of its own: both warehouses become data-lake/warehouse/ ------
+# --- the Hadoop catalog, in its own namespace: both warehouses become data-lake/warehouse/ -----------
 
 
 @table("Hadoop catalog: position deletes", "deletes", "local.ops")

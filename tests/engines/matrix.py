@@ -1,4 +1,5 @@
-"""The table of features and engines in docs/engines.md, from what the engines answered before and after a migration."""
+"""Makes the table of features and engines in docs/engines.md, from the results of the engines before and after a
+migration."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ def matrix_markdown(features: Mapping[str, str], before: Mapping[str, Any], afte
 
 
 def cell(engine: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """What one engine makes of one table. The ✔ means: every snapshot as before, and as Spark reads it."""
+    """The result of one engine for one table. ✔ means that it reads every snapshot as before, and as Spark reads it."""
     mine, judge = after[engine], after["Spark"]
     if mine != before[engine]:
         return "**differs from before**"

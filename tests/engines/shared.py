@@ -39,12 +39,12 @@ class World:
 
 @contextmanager
 def one_spark(folder: Path) -> Iterator[World]:
-    """A server and the Spark of a file of tests. The test is skipped where there is no Java for it."""
+    """A server and the Spark of a file of tests. The test is skipped if there is no Java for it."""
     jars.require()
     from engines import spark
 
     with Server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environ().items():  # the JVM has them for good: AWS clients of Java look there
+        for name, value in server.environ().items():  # the JVM keeps them: AWS clients of Java read them
             patch.setenv(name, value)
         try:
             with spark.spark_session(server, folder / "unused.db", spark.OLD, few_rows=True) as base:
@@ -61,12 +61,13 @@ class SharedLake:
     spark: dict[str, str]
     """The properties of Spark's catalog."""
     pyiceberg: Callable[[], Catalog] | None
-    """Opens pyiceberg's; None where it has none of this kind."""
+    """Opens pyiceberg's catalog; None if pyiceberg has none of this kind."""
     config: dict[str, str]
-    """The properties of migrator's."""
+    """The properties of migrator's catalog."""
 
     def session(self, *, caches: bool = False) -> Any:
-        """A Spark session that has opened no table yet. ``caches``: it keeps what it opens, as Spark does by itself."""
+        """A Spark session that has opened no table yet. ``caches``: it keeps tables that it opens, which is the default
+        of Spark."""
         session = self.world.base.newSession()
         session.conf.set("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
         for key, value in (self.spark | {"cache-enabled": str(caches).lower()}).items():
@@ -74,7 +75,7 @@ class SharedLake:
         return session
 
     def move_to(self, target: str) -> None:
-        """Give Spark the warehouse at the target, below the name of its old bucket: for new sessions."""
+        """Let new sessions of Spark use the warehouse at the target, below the name of its old bucket."""
         if "warehouse" in self.spark:
             self.spark["warehouse"] = self.spark["warehouse"].replace("://", f"://{target}/")
 
@@ -84,8 +85,8 @@ class SharedLake:
         return self.pyiceberg().load_table(f"db.{table}")
 
     def ids(self, table: str, session: Any = None) -> list[int]:
-        """The ids in a table, sorted, as Spark and pyiceberg read them: a row that is there twice is there twice.
-        ``session``: one that has not opened the table; else a new one."""
+        """The ids in a table, sorted, as Spark and pyiceberg read them. A row that exists twice is listed twice.
+        ``session``: one that has not opened the table; by default a new one."""
         read = (session or self.session()).sql(f"SELECT id FROM lake.db.{table} ORDER BY id").collect()
         rows = [row[0] for row in read]
         assert sorted(self.load(table).scan().to_arrow()["id"].to_pylist()) == rows
@@ -101,7 +102,7 @@ class SharedLake:
 
 
 class HadoopLake(SharedLake):
-    """A catalog that is nothing but a folder. pyiceberg only reads: it opens a table's folder."""
+    """A catalog that is only a folder. pyiceberg only reads: it opens a table's folder."""
 
     def load(self, table: str) -> Table:
         folder = f"{self.spark['warehouse']}/db/{table}"

@@ -16,7 +16,7 @@ from engines.jars import jars
 from migrator.demo.server import Server
 
 Rows = list[str]
-"""A result, one JSON text a row, sorted: what any engine's rows can be compared by."""
+"""A result: one JSON text for each row, sorted, so that the rows of any engine can be compared."""
 
 OLD = ("s3://bronze/iceberg-warehouse", "s3a://warehouse")
 NEW = ("s3://data-lake/warehouse", "s3a://data-lake/warehouse")
@@ -45,8 +45,8 @@ def spark_session(
     manifest_cache: bool = False,
     few_rows: bool = False,
 ) -> Iterator[SparkSession]:
-    """A session; a second one after it, with other warehouses, shares the JVM. ``database`` is the JDBC
-    catalog's SQLite file. ``few_rows`` leaves out the compilers: twice as fast for many small statements.
+    """A session; a second one after it, with other warehouses, shares the JVM. ``database`` is the JDBC catalog's
+    SQLite file. ``few_rows`` turns off the compilers, which is twice as fast for many small statements.
     """
     assert SparkContext._active_spark_context is None, "another session of this process would be taken, and ended"
     s3 = s3_file_io(server)
@@ -87,7 +87,7 @@ def spark_session(
         builder = builder.config(key, value)
     ctrl_c = signal.getsignal(signal.SIGINT)
     session = builder.getOrCreate()
-    signal.signal(signal.SIGINT, ctrl_c)  # that of Spark would stay when its session is gone, and fail
+    signal.signal(signal.SIGINT, ctrl_c)  # Spark's would remain after the end of its session, and fail
     session.sparkContext.setLogLevel("ERROR")
     try:
         yield session

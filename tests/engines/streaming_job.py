@@ -1,6 +1,7 @@
-"""A user's job: six streams with Spark, each of which handles what is there and ends. It holds the paths of the old
-lake. test_streams.py runs it as a program of its own, and after the migration what `migrator rewrite-config` makes of
-it. The environment says where the servers are. It prints what a reader of the file sink sees.
+"""A user's job: six streams with Spark, each of which processes all available input and ends. It contains the paths of
+the old lake. test_streams.py runs it as a separate program, and after the migration it runs the job that `migrator
+rewrite-config` has changed. The environment has the addresses of the servers. The job prints what a reader of the file
+sink reads.
 """
 
 import json
@@ -43,7 +44,7 @@ TABLES = {
     "gold.events": ROWS,
 }
 STUCK_AT = os.environ.get("JOB_STUCK_AT", "")
-"""For the test: the ids of rows, separated by commas, that no stream gets past."""
+"""For the test: the ids of rows, separated by commas, at which each stream stops."""
 
 
 def main() -> None:
@@ -72,13 +73,13 @@ def kafka(spark: SparkSession) -> DataFrame:
 
 
 def landing(spark: SparkSession, files: int) -> DataFrame:
-    """At most so many files in a batch."""
+    """At most this many files in a batch."""
     source = spark.readStream.schema(FILES).option("maxFilesPerTrigger", files)
     return source.json("s3a://bronze/landing/")
 
 
 def stuck(frame: DataFrame) -> DataFrame:
-    """The same rows, but those of STUCK_AT never come."""
+    """The same rows, but reading those of STUCK_AT never ends."""
     if not STUCK_AT:
         return frame
     sleep = "reflect('java.lang.Thread', 'sleep', 900000L)"
@@ -95,12 +96,12 @@ def events(spark: SparkSession) -> StreamingQuery:
 
 
 def landed(spark: SparkSession) -> StreamingQuery:
-    """One file a batch, with Spark's own interval between two compactions of the log."""
+    """One file for each batch, with Spark's default interval between two compactions of the log."""
     return into_table(landing(spark, 1), "bronze.landed", "s3a://checkpoints/bronze/landed")
 
 
 def out(spark: SparkSession) -> StreamingQuery:
-    """Two files a batch, into Parquet files. The log of the source is put together more often."""
+    """Two files for each batch, into Parquet files. The log of the source is compacted more often."""
     session = spark.newSession()
     session.conf.set("spark.sql.streaming.fileSource.log.compactInterval", "3")
     writer = stuck(landing(session, 2)).writeStream.format("parquet").partitionBy("day").trigger(availableNow=True)

@@ -1,4 +1,5 @@
-"""Spark, pyiceberg and DuckDB as judges: every table that Spark wrote reads as before, with the old buckets gone."""
+"""Spark, pyiceberg and DuckDB read every table that Spark wrote with the same rows as before, without the old
+buckets."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from test_docs import ROOT, generated
 pytestmark = pytest.mark.timeout(900)  # the first test builds and migrates the lake
 NAMES = [old.name for old in lake.TABLES]
 INLINE = "iceberg.db.v1_inline"
-"""Spark reads manifests that no list names, but neither lists them in its metadata tables nor writes beside them."""
+"""Spark reads manifests that no list names, but does not list them in its metadata tables, and cannot write to such a
+table."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,8 +56,8 @@ def test_a_view_reads_as_before(world: World) -> None:
 
 
 def named_files(world: World, name: str) -> dict[str, int | None]:
-    """Every path that the table's metadata tables name → its size as they record it, where they do. A file
-    that a snapshot has removed may be gone, and has none.
+    """Every path that the table's metadata tables name → the size that they record, or None. A file that a snapshot has
+    removed may be gone, and has no size.
     """
     queries = [
         "SELECT data_file.file_path, if(status < 2, data_file.file_size_in_bytes, NULL) FROM {}.all_entries",
@@ -85,7 +87,8 @@ def test_spark_sees_new_places_and_right_sizes_only(world: World, name: str) -> 
 
 
 def test_a_stale_length_loses_rows(world: World) -> None:
-    """The counter-check: a wrong length in a list makes this Spark, with its cache, answer wrongly without a word."""
+    """The opposite check: with a wrong length in a list, this Spark, with its cache, returns wrong rows without an
+    error."""
     name = "iceberg.db.stale"
     table = lake.Builder(world.spark, world.client, None, name)
     table.create()
@@ -114,7 +117,7 @@ def test_the_lake_has_the_hard_cases(world: World) -> None:
 
 
 def test_tables_says_what_the_lake_has(world: World) -> None:
-    """``migrator tables`` against what Spark was told to write."""
+    """``migrator tables``, compared with what the test made Spark write."""
 
     def kinds(name: str) -> set[tuple[str, str]]:
         return {(d["kind"], d["format"]) for d in world.tables[f"iceberg.db.{name}"]["deletes"]}
@@ -181,8 +184,9 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_spark_goes_on(world: World, name: str) -> None:
-    """Rows come, rows go, deletes apply, files are compacted and old snapshots expired at the new place."""
+def test_spark_writes_at_the_target(world: World, name: str) -> None:
+    """At the target, rows are inserted and deleted, deletes are applied, files are compacted and old snapshots
+    expired."""
     catalog, _, table = name.partition(".")
 
     def call(procedure: str, arguments: str) -> Any:

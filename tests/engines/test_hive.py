@@ -43,7 +43,7 @@ ROWS_AFTER = [[(1, "a"), (2, "b"), (4, "b")], [(2,), (4,)], [(1, "a"), (2, "b"),
 
 
 def in_spark(uri: str, s3: dict[str, str], statements: tuple[str, ...]) -> list[list[tuple[object, ...]]]:
-    """The rows of each statement, in a Spark of its own."""
+    """The rows of each statement, in a separate Spark."""
     from pyspark.sql import SparkSession
 
     iceberg = {

@@ -1,6 +1,6 @@
-"""Spark all through a migration: with an old table in its cache it commits old paths, which a repair moves; and what it
-commits at the target comes along on the way back. Position deletes are among both. Each time the other side is emptied
-before Spark and pyiceberg read."""
+"""Spark writes during a migration. With an old table in its cache it commits old paths, and a repair moves these files.
+A rollback brings back what Spark commits at the target. Both have position deletes. Each time, the other side is
+emptied before Spark and pyiceberg read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, postgres_uri: str) -> Iterato
 
 
 def take(server: Server, bucket: str) -> dict[str, bytes]:
-    """Empty a bucket; what was in it, for :func:`give`."""
+    """Empty a bucket, and return its objects for :func:`give`."""
     client, taken = server.client(), {}
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for entry in page.get("Contents", []):
@@ -41,7 +41,7 @@ def give(server: Server, bucket: str, taken: dict[str, bytes]) -> None:
         server.client().put_object(Bucket=bucket, Key=key, Body=data)
 
 
-def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(
+def test_a_migration_with_a_stale_spark_a_repair_and_a_rollback(
     lake: SharedLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = lake.world.server
@@ -80,7 +80,7 @@ def test_a_migration_with_a_stale_spark_a_repair_and_the_way_back(
     tagged = lake.session().sql(f"SELECT count(*) FROM lake.db.t VERSION AS OF '{repaired.tables[0].tag}'").collect()
     assert tagged[0][0] == len(expected)
 
-    # At the target, a manifest is written anew that names an old file of deletes; then everything goes back.
+    # At the target, a manifest that names an old file of deletes is written again; then everything is rolled back.
     fresh = lake.session()
     fresh.sql("INSERT INTO lake.db.u VALUES (300, 'new'), (301, 'new')")
     fresh.sql("DELETE FROM lake.db.u WHERE id IN (7, 300)")

@@ -1,4 +1,4 @@
-"""Streams of Spark go on after a migration: each row that came in is in each of their outputs once."""
+"""Streams of Spark continue after a migration: each input row is in each of their outputs exactly once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(900)
 SCRIPT = Path(__file__).with_name("streaming_job.py")
 OLD, TARGET = ("bronze", "silver", "checkpoints"), "data-lake"
 NAMES = ("a", "b c", "s3a://bronze/landing/x.json")
-"""What the rows hold: one of them looks like a path of the lake."""
+"""The values of the rows: one of them looks like a path of the lake."""
 FILES = (
     "day=2026-01-01/part-{}.json",
     "day=2026-01-01/with space {}.json",
@@ -46,9 +46,9 @@ FILES = (
     "day=2026-01-03/semi;colon,'quote' {}.json",
     "day=2026-01-03/~(at)@&$! {}.json",
 )
-"""Where files land. The number makes them different."""
+"""The keys of input files. The number makes them different."""
 BATCHES = 11
-"""One more than the batches after which Spark puts the log of a file source together in one file."""
+"""One more than the number of batches after which Spark compacts the log of a file source."""
 FIRST_FILE_ROW = 1_000_000
 LOG = re.compile(r".*/(sources/\d+|_spark_metadata)/\d+(\.compact)?")
 """The logs of sources and of file sinks."""
@@ -91,7 +91,8 @@ class Streams:
         return [FIRST_FILE_ROW + number for number in numbers]
 
     def wait_for_later_files(self) -> None:
-        """Until the server dates a new object later than those that it has. Spark reads files by their age."""
+        """Wait until a new object on the server has a later LastModified than the existing ones. Spark reads files by
+        their age."""
         client = self.server.client()
 
         def date() -> Any:
@@ -105,7 +106,7 @@ class Streams:
 
     @contextmanager
     def started(self, script: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-        """The job, killed at the end with everything that it has started."""
+        """The running job. At the end it is killed, with all processes that it has started."""
         jar_files = [*jars.jars(), *fetched.jars(SOURCE)]
         found = {
             "JOB_JARS": os.pathsep.join(map(str, jar_files)),
@@ -124,7 +125,7 @@ class Streams:
             try:
                 yield process
             finally:
-                with suppress(ProcessLookupError):  # nothing of it is left
+                with suppress(ProcessLookupError):  # none of its processes is left
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
@@ -177,11 +178,11 @@ def streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams
 # -- the steps -------------------------------------------------------------------------------------------
 
 STUCK = {"bronze/events": 1, "bronze/landed": 5, "silver/out": 3, "by-name/counts": 1}
-"""The checkpoints of the streams that are killed, and how many batches each begins, the last of which it never ends."""
+"""The checkpoints of the streams that are killed, and how many batches each begins. The last batch never ends."""
 
 
 def kill_amid_batch(streams: Streams) -> None:
-    """Four streams begin a batch and never end it: what they have written of it stays behind."""
+    """Four streams begin a batch and never end it: the files that they have written for it remain."""
     before = {checkpoint: streams.batches(checkpoint)[0] for checkpoint in STUCK}
     written = len(streams.keys("silver", "out/day="))
     stuck_at = [streams.send(20)[-1]]
@@ -203,14 +204,16 @@ def kill_amid_batch(streams: Streams) -> None:
 
 
 def forget_last_commit(streams: Streams, checkpoint: str) -> None:
-    """As a crash right before the end of a batch leaves it: the sink has the batch, the checkpoint does not say so."""
+    """Remove the last commit, as after a crash right before the end of a batch: the sink has the batch, but the
+    checkpoint does not record it."""
     last = max(streams.batches(checkpoint)[1])
     streams.server.client().delete_object(Bucket="checkpoints", Key=f"{checkpoint}/commits/{last}")
 
 
 def date_back(streams: Streams) -> None:
-    """Let the logs say that the files which they name are a month old, since no server lets a test date its objects
-    back. Spark forgets files that are a week older than the newest, and takes them for new if it finds them newer."""
+    """Change the logs so that the files which they name are a month old, because no server lets a test change
+    LastModified. Spark forgets files that are a week older than the newest file. It takes them for new files if it
+    finds them with a later time."""
     logs = [(bucket, key) for bucket in OLD for key in streams.keys(bucket, "") if LOG.fullmatch(key)]
     for bucket, key in logs:
         data = re.sub(rb'(?<=[pe]":)\d{13}', lambda found: b"%d" % (int(found[0]) - MONTH), streams.read(bucket, key))

@@ -1,5 +1,5 @@
-"""Spark and pyiceberg write into the lake all through a migration, with every catalog: at the end each row that was
-committed is there once, and nothing names an old bucket."""
+"""Spark and pyiceberg write into the lake during a whole migration, with every catalog. At the end each committed row
+exists once, and nothing names an old bucket."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ FIRST_ROW = -1
 ATTEMPTS = 100
 PASSES = 2
 PAUSE = 2.0
-"""Seconds between two commits of a writer for which nobody waits, or more where commits take long: else there would be
-more to migrate the longer that takes."""
+"""Seconds between two commits of a writer while no test waits for it, or more if commits take long. Otherwise a slow
+migration would have more and more to migrate."""
 
 
 # -- the writers -----------------------------------------------------------------------------------------
 
 
 class Writer(threading.Thread):
-    """Commits rows with new ids to its own table and to the shared one in turn, until it is told to stop."""
+    """Commits rows with new ids alternately to its own table and to the shared one, until it must stop."""
 
     def __init__(self, own: str, first: int) -> None:
         super().__init__(daemon=True)
@@ -73,7 +73,7 @@ class Writer(threading.Thread):
         self._error: BaseException | None = None
         self._commits = self._awaited = 0
         self.written: dict[str, list[int]] = {own: [], SHARED: []}
-        """Table → the ids that must be there. A row counts when its commit has succeeded."""
+        """Table → the ids that must be there. A row counts as soon as its commit has succeeded."""
 
     def run(self) -> None:
         try:
@@ -101,7 +101,7 @@ class Writer(threading.Thread):
         return self._next - 2, self._next - 1
 
     def wait_for_commit(self) -> None:
-        """Until there is one commit more. Raises the error that has ended the writer."""
+        """Wait for one more commit. Raises the error that has ended the writer."""
         with self._news:
             before = self._commits
             self._awaited += 1
@@ -111,13 +111,13 @@ class Writer(threading.Thread):
         self._check()
 
     def tell(self) -> None:
-        """Let it end after the commit that it is making."""
+        """Tell it to end after the present commit."""
         with self._news:
             self._told.set()
             self._news.notify_all()
 
     def stop(self) -> None:
-        """Return when it has ended. Raises the error that has ended it before."""
+        """Wait until it has ended. Raises the error that has ended it before."""
         self.tell()
         self.join()
         self._check()
@@ -160,7 +160,7 @@ class PyicebergWriter(Writer):
         ids = self.numbers()
         rows = pa.table({"id": pa.array(ids, pa.int64())})
         for _ in range(ATTEMPTS):
-            # pyiceberg repeats a commit by itself, but not where it needs an older snapshot, which Nessie never serves.
+            # pyiceberg retries a commit by itself, but not if it needs an older snapshot, which Nessie never returns.
             with suppress(CommitFailedException, ValidationException):
                 self._catalog.load_table(f"db.{table}").append(rows)
                 self.written[table] += ids
@@ -170,7 +170,7 @@ class PyicebergWriter(Writer):
 
 @contextmanager
 def writers(lake: SharedLake, first: int) -> Iterator[list[Writer]]:
-    """Spark, and pyiceberg or, where that cannot write, another Spark. Both write already."""
+    """Spark, and pyiceberg or, if pyiceberg cannot write, another Spark. Both have begun to write."""
     second = SparkWriter if lake.pyiceberg is None else PyicebergWriter
     made = [SparkWriter(lake, OWN[0], first), second(lake, OWN[1], first + 1_000_000)]
     for writer in made:
@@ -194,7 +194,7 @@ def written(*groups: list[Writer]) -> dict[str, list[int]]:
 
 
 def wait_for_commits(writing: list[Writer]) -> None:
-    """Until each writer has made one more."""
+    """Wait until each writer has made one more commit."""
     for writer in writing:
         writer.wait_for_commit()
 
@@ -214,7 +214,7 @@ class WhileWriting(Progress):
 
 
 class StopWhenSeen:
-    """Looks at the lake as a cutover does; the writers stop only after it has seen that they write."""
+    """Lists the lake as a cutover does. The writers stop only after it has seen a change."""
 
     def __init__(self, writing: list[Writer]) -> None:
         self._writing, self._look = writing, api.look
@@ -336,7 +336,7 @@ def test_no_row_is_lost_and_none_is_there_twice(
         for number in range(PASSES):
             progress = WhileWriting(before)
             done = api.copy_lake(plan, progress=progress)
-            # A pass is not prepared to its end if a writer has just removed a file: that is left to the next one.
+            # The preparation of a pass stops if a writer has just removed a file: the next pass continues.
             assert progress.waited >= set(DURING[number == 0 : -1 if done.not_prepared else None])
             wait_for_commits(before)
         look = StopWhenSeen(before)

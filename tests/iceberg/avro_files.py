@@ -1,4 +1,4 @@
-"""Avro files for tests, put together and taken apart with fastavro, which knows nothing of the code under test."""
+"""Avro files for tests, written and read with fastavro, which shares no code with migrator."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def container(
 
 
 def avro(schema: Any, records: list[Any], codec: str = "null", meta: dict[str, bytes] | None = None) -> bytes:
-    """A file with two records a block."""
+    """A file with two records in each block."""
     encoded = [encode(schema, r) for r in records]
     return container(schema, [encoded[i : i + 2] for i in range(0, len(encoded), 2)], codec, meta)
 
@@ -100,7 +100,7 @@ def header(data: bytes) -> tuple[dict[str, bytes], bytes]:
 
 
 def records(data: bytes) -> list[Any]:
-    """All records of a file, decoded by fastavro whatever the codec."""
+    """All records of a file, decoded by fastavro, for any codec."""
     meta, head = header(data)
     schema = fastavro.parse_schema(json.loads(meta["avro.schema"]))
     source = io.BytesIO(data[len(head) :])

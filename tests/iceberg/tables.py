@@ -80,7 +80,7 @@ def entry(path: str, *, status: int = 1, snapshot: int | None = None, **data_fil
     stats = {
         "column_sizes": pairs({1: 40, 2: 70_000}),
         "value_counts": pairs({i: 1_000_000 for i in range(1, 130)}),
-        # A user column of paths: data, not to be touched, in whatever bucket it points.
+        # A user's column of paths is data. It must not change, whatever bucket it names.
         "lower_bounds": pairs({1: b"s3://bronze/orders/a", 2: b"\x00" * 8, 3: b"x" * 100}),
         "upper_bounds": pairs({1: b"s3://bronze/orders/z", 2: b"\xff" * 8}),
     }
@@ -115,7 +115,7 @@ def position_deletes(path: str, lower: str | None = None, upper: str | None = No
 
 
 def without_ids(schema: Any) -> Any:
-    """The schema as some writers have it, without field ids."""
+    """The schema as some writers write it, without field ids."""
     if isinstance(schema, dict):
         return {k: without_ids(v) for k, v in schema.items() if k != "field-id"}
     return [without_ids(v) for v in schema] if isinstance(schema, list) else schema

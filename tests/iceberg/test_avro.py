@@ -1,4 +1,4 @@
-"""The container: every byte that is not edited stays, and damage never passes unnoticed."""
+"""The container: bytes that are not edited do not change, and damage is always noticed."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def test_a_block_that_inflates_without_end_is_unreadable(codec, monkeypatch):
 
 @pytest.mark.slow
 def test_many_blocks_pass_in_flat_memory():
-    """What is made of them is thrown away, as is each block before the next one."""
+    """The results are discarded, and so is each block before the next one."""
     script = """
 import io, resource, sys
 from iceberg.avro_files import container, encode
@@ -387,7 +387,7 @@ TARGETS = [
 
 
 def seen(data: bytes, targets: list[Target]) -> tuple[list[Any], str]:
-    """Where the records and the targets lie, and why the rest of the file cannot be read."""
+    """The positions of the records and the targets, and why the rest of the file cannot be read."""
     found = []
     try:
         for r in Container(data, "p").records(targets):

@@ -1,4 +1,4 @@
-"""What unpacks without end is unreadable, and costs no more memory than its bound."""
+"""Data that unpacks without end is unreadable, and needs no more memory than its limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests and manifest lists: what fastavro reads afterwards differs in nothing but the paths."""
+"""Manifests and manifest lists: what fastavro reads afterwards differs only in the paths."""
 
 from __future__ import annotations
 
@@ -432,7 +432,7 @@ def test_a_referenced_data_file_moves_with_its_data_file(status, facts):
 
 
 def test_fields_of_version_1_stay():
-    """Pitfall 13: in a table of whatever version, an old manifest has what later ones dropped."""
+    """Pitfall 13: in a table of any version, an old manifest has fields that later ones do not have."""
     schema = manifest_schema(1)
     of = schema["fields"][-1]["type"]["fields"]
     of += [
@@ -466,7 +466,7 @@ def test_headers_stay_whatever_they_have_or_lack(meta):
 
 
 def test_a_users_column_of_paths_is_data():
-    """Pitfall 27: also in deletes that keep the values of the columns beside them."""
+    """Pitfall 27: also in deletes that keep the values of the other columns."""
     user = pairs({1: b"s3://bronze/orders/a", FILE_PATH: b"s3://bronze/a"})
     rows = [
         entry("s3://bronze/a", lower_bounds=user),  # no deletes: nothing in there is a path of ours

@@ -1,4 +1,4 @@
-"""Table metadata: the text changes where a path stands and nowhere else."""
+"""Table metadata: only the paths in the text change."""
 
 from __future__ import annotations
 
@@ -182,14 +182,15 @@ PATH_PROPERTIES = (
 
 
 def test_every_property_that_is_a_path_moves():
-    """Row 6: also what the table format has dropped, and what only its user knows."""
+    """Row 6: also properties that the table format no longer has, and those that only the user knows."""
     properties = {name: f"s3a://silver/wh/{name}" for name in PATH_PROPERTIES}
     out = json.loads(moved(document(properties=properties)))["properties"]
     assert out == {name: f"s3a://data-lake/warehouse/{name}" for name in PATH_PROPERTIES}
 
 
 def test_keys_numbers_and_counters_stay_as_they_are_written():
-    """Pitfalls 22, 24, 25 and 26: whatever a parser would normalise, and what other writers find their state by."""
+    """Pitfalls 22, 24, 25 and 26: values that a parser would normalise, and values with which other writers find their
+    state."""
     text = """{"location": "s3://bronze/t", "z": 1e3, "format-version": 3, "last-updated-ms": 1,
       "a": [12345678901234567890, -0, 0.10, 1E+2, 1.0], "current-snapshot-id": -1, "next-row-id": 17,
       "z2": {"b": 1, "a": 2, "ü": "\\u00fc\\/"}, "snapshots": [{"snapshot-id": 1, "timestamp-ms": 1,

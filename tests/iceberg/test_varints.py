@@ -1,4 +1,5 @@
-"""Integers of variable length, checked with the examples of the Protocol Buffers documentation and by inverses."""
+"""Integers of variable length, checked with the examples of the Protocol Buffers documentation, and by decoding what
+was encoded."""
 
 from __future__ import annotations
 

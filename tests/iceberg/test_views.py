@@ -1,4 +1,4 @@
-"""View metadata: pyiceberg reads it afterwards, and the text changes where a path stands and nowhere else."""
+"""View metadata: pyiceberg reads it afterwards, and only the paths in the text change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a bucket in a few words, whatever a server says; nothing secret among them."""
+"""The settings of a bucket in a few words, for any answer of a server, and without secrets."""
 
 from __future__ import annotations
 

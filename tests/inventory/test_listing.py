@@ -1,4 +1,4 @@
-"""Listings, and the temporary table that holds one."""
+"""Listings, and the temporary table for a listing."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from migrator.layout import Layout
     [
         ({"part": 513}, ".part.crc", 16, True),  # 8 bytes, and 4 for each 512 bytes
         ({"part": 0}, ".part.crc", 8, True),
-        ({"part": 513}, ".part.crc", 17, False),  # somebody's data
+        ({"part": 513}, ".part.crc", 17, False),  # data of a user
         ({}, ".part.crc", 16, False),
         ({"part": 1}, ".crc", 12, False),
         ({"part": 1}, ".part.1f2e.tmp", 3, True),

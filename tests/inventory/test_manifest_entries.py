@@ -23,8 +23,8 @@ PLACE = "s3://b/m.avro"
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch, child_processes: list[Child]) -> list[Child]:
-    """All manifests are decoded by children, in parts of three entries or so, on whatever machine. The children that
-    were started."""
+    """Child processes decode all manifests, in parts of about three entries, on any machine. Returns the child
+    processes that were started."""
     monkeypatch.setattr(manifest_entries, "PARALLEL_ABOVE", 0)
     monkeypatch.setattr(manifest_entries, "LARGE", 0)
     monkeypatch.setattr(manifest_entries, "PART_ENTRIES", 3)
@@ -33,7 +33,7 @@ def children(monkeypatch: pytest.MonkeyPatch, child_processes: list[Child]) -> l
 
 
 def manifest(count: int, codec: str = "deflate", name: str = "f") -> bytes:
-    """Entries of all kinds, two in a block."""
+    """Entries of all kinds, two in each block."""
     chance = random.Random(count)
     entries = [
         entry(
@@ -50,7 +50,7 @@ def manifest(count: int, codec: str = "deflate", name: str = "f") -> bytes:
 
 
 def outcome(entries: Iterable[Entry]) -> tuple[list[Entry], str]:
-    """The entries before the end or the first error, and what that says."""
+    """The entries before the end or the first error, and the text of the error."""
     found: list[Entry] = []
     try:
         for one in entries:

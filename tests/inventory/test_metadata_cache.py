@@ -1,4 +1,4 @@
-"""Metadata files are read once; how many bytes of them are kept has a limit."""
+"""Metadata files are read once. The number of bytes that are kept has a limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from migrator.store import Content, Store
 
 @dataclass
 class Counted:
-    """A store that notes what is read. Each object is its own key."""
+    """A store that records what is read. The content of each object is its key."""
 
     read: list[str] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Amazon S3 Inventory reports: every format as S3 writes it, and whatever may be wrong with one."""
+"""Amazon S3 Inventory reports: every format as S3 writes it, and all errors in them."""
 
 from __future__ import annotations
 

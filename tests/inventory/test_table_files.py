@@ -1,4 +1,4 @@
-"""The walk of a table's files: what it yields, and how missing and damaged files come out."""
+"""The walk of a table's files: what it yields, also for missing and damaged files."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ def test_manifests_and_their_entries() -> None:
 
 
 @pytest.mark.parametrize("walk", [read_lists, read_manifests])
-def test_a_missing_file_is_a_value_and_the_walk_goes_on(walk: type) -> None:
+def test_a_missing_file_is_a_value_and_the_walk_continues(walk: type) -> None:
     files = Files(list=LIST)
     broken, other = sorted(walk(["gone", "list"], files.open), key=lambda read: read.path)
     assert isinstance(broken, BrokenFile) and isinstance(broken.error, NotFound)
     assert broken.path == "gone" and other.path == "list"
 
 
-def test_a_damaged_list_is_a_value_and_the_walk_goes_on() -> None:
+def test_a_damaged_list_is_a_value_and_the_walk_continues() -> None:
     files = Files(bad=b"no Avro", list=LIST)
     broken, other = sorted(read_lists(["bad", "list"], files.open), key=lambda read: read.path)
     assert isinstance(broken, BrokenFile) and isinstance(broken.error, Unreadable)
     assert broken.error.place == "s3://b/bad" and isinstance(other, ReadList)
 
 
-def test_a_damaged_manifest_raises_where_it_is_damaged_and_the_walk_goes_on() -> None:
+def test_a_damaged_manifest_raises_where_it_is_damaged_and_the_walk_continues() -> None:
     files = Files(bad=manifest("s3://b/a")[:-20], good=manifest("s3://b/b"))
     found, errors = [], []
     for read in read_manifests(["bad", "good"], files.open):

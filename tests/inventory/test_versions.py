@@ -1,4 +1,4 @@
-"""How much of an object's history the target has."""
+"""How many versions of an object the target has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from migrator.planfile.file import PlannedVersion
 
 
 def older(text: str) -> list[PlannedVersion]:
-    """A history, "-" standing for a delete marker and any other letter for one content."""
+    """A history. "-" means a delete marker, and any other letter means a content."""
     return [
         PlannedVersion(n, "b", "k", str(n), n, int(c != "-"), c.strip("-"), 0, "STANDARD", c == "-", "k", "copy")
         for n, c in enumerate(text, 1)
@@ -41,7 +41,7 @@ def at_target(text: str) -> list[TargetVersion]:
         ("bc", "d", "abcd", 3),  # the source has forgotten a
         ("bc", "d", "ab", 1),
         ("ab", "c", "x", None),
-        ("a", "b", "aa", 1),  # twice by a lost answer: what is current must come yet
+        ("a", "b", "aa", 1),  # twice, because an answer was lost: the current version must still be copied
     ],
 )
 def test_how_much_of_a_history_the_target_has(history: str, current: str | None, there: str, count: int | None) -> None:

@@ -62,7 +62,7 @@ def test_a_rule_to_the_root_of_the_target(uri: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["a+b(c", "[x]*", "a.b^$|{2}\\d", "100%_", "%2F", "ü 😀"])
 def test_a_prefix_is_text(prefix: str) -> None:
-    """apache/iceberg PR 17521: a prefix taken for a regular expression."""
+    """apache/iceberg PR 17521: a prefix was used as a regular expression."""
     layout = Layout.from_mapping("data-lake", {f"s3://bronze/{prefix}/": "wh/"})
     assert layout.map_uri(f"s3a://bronze/{prefix}") == "s3a://data-lake/wh"
     assert layout.map_uri(f"s3a://bronze/{prefix}/{prefix}") == f"s3a://data-lake/wh/{prefix}"
@@ -99,7 +99,7 @@ def test_bad_rules_are_named(mapping: dict[str, str | bool], says: str) -> None:
 
 
 def plainly(layout: Layout, uri: str) -> str | None:
-    """What ``map_uri`` promises, in the words of Location and Rule."""
+    """The contract of ``map_uri``, in terms of Location and Rule."""
     location = Location.parse(uri)
     if location is None:
         return None
@@ -162,7 +162,7 @@ HDFS: dict[str, str | bool] = {
         ("hdfs://nn:8020/whx/t", None),
         ("hdfs://nn:8020/wh/tmp/t", None),
         ("hdfs://nn:8020/wh/tmpx", "s3://data-lake/copy/wh/tmpx"),
-        ("hdfs://nn/wh/t", None),  # another port, for all that is known
+        ("hdfs://nn/wh/t", None),  # perhaps another port
         ("hdfs:///wh/t", None),
         ("file:/data/x", "s3a://data-lake/local/x"),
         ("file:///data/x", "s3a://data-lake/local/x"),
@@ -221,13 +221,13 @@ def test_where_the_object_of_a_recorded_path_lies(rules: dict[str, str | bool], 
         {"hdfs://nn/x/": "s3a://another-bucket/a/"},
         {"hdfs://nn/x/": "/a"},
         {"hdfs://nn/x/": True},
-        {"bronze/": "bronze/"},  # somebody forgot s3://
+        {"bronze/": "bronze/"},  # s3:// is missing
         {"bronze": "bronze/"},
         {"/": "a/"},
         {"": "a/"},
     ],
 )
-def test_recorded_places_that_cannot_be_meant(rules: dict[str, str | bool]) -> None:
+def test_impossible_recorded_places(rules: dict[str, str | bool]) -> None:
     with pytest.raises(ConfigError) as caught:
         Layout.from_mapping("data-lake", rules)
     assert "secret" not in str(caught.value)

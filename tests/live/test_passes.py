@@ -13,7 +13,7 @@ DONE: Any = object()
 
 
 def outcomes(*each: Any) -> tuple[list[str], Any, Any]:
-    """What was called, a renew and a carry_out, which raises or returns these one after the other."""
+    """The calls of ``renew`` and ``carry_out``. ``carry_out`` raises or returns these outcomes one after the other."""
     called: list[str] = []
     left = iter(each)
 
@@ -59,7 +59,7 @@ def test_an_error_while_planning_anew_is_raised_at_once() -> None:
     assert called == []
 
 
-def test_writers_are_held_up_until_the_pointer_of_their_table_changes() -> None:
+def test_writers_wait_until_the_pointer_of_their_table_changes() -> None:
     def entry(second: int, event: str, **detail: Any) -> Entry:
         return Entry(1, f"2026-11-26T10:00:{second:02}.500Z", event, detail, "ann@host", "0.1")
 

@@ -12,7 +12,7 @@ from migrator.store import Content, Store
 
 
 class Time:
-    """A clock that only moves when somebody sleeps, or looks."""
+    """A clock that advances only during a sleep or a listing."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -29,7 +29,7 @@ def state(number: int) -> Stillness:
 
 
 def looks(time: Time, takes: float, state_at: Callable[[float], int]) -> Callable[[], Stillness]:
-    """A look that takes so long, and sees the lake as it is at its end."""
+    """A look at the lake that takes this long, and returns the state at its end."""
 
     def look_again() -> Stillness:
         time.now += takes

@@ -1,4 +1,4 @@
-"""The text: every metric is there, hostile names arrive as they are, and what is not known is absent."""
+"""The text: it has every metric, hostile names are unchanged, and unknown values are absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted: objects, tables, orphans, old paths; and what cannot be read is never counted as nothing."""
+"""What is counted: objects, tables, orphans, old paths. What cannot be read never counts as 0."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def lake(objects: int) -> LakeMeasures:
 
 
 class Lake:
-    """Collections that begin when the service wants, and end with what the test puts in."""
+    """Collections that begin when the service starts them, and end with the result that the test gives."""
 
     def __init__(self) -> None:
         self.begun: Queue[int] = Queue()
@@ -55,7 +55,7 @@ def slow() -> Lake:
 
 @contextmanager
 def running(slow: Lake) -> Iterator[Callable[[], dict[str, float]]]:
-    """The service at work, without a pause between collections. Yields what scrapes it."""
+    """A running service, without a pause between collections. Yields the function that scrapes it."""
     stop = Event()
     service = Service(slow.collect, lambda text: None)
     port = service.serve("127.0.0.1", 0)
@@ -141,7 +141,7 @@ def test_openmetrics_for_who_asks_for_it(slow: Lake) -> None:
     assert found["migrator_layer_objects"] == 5 and found["migrator_collections_total"] == 1
 
 
-def test_a_client_that_says_nothing_holds_up_nobody(slow: Lake) -> None:
+def test_a_client_that_sends_nothing_delays_no_other_client(slow: Lake) -> None:
     service = Service(slow.collect, lambda text: None)
     port = service.serve("127.0.0.1", 0)
     before = active_count()

@@ -18,7 +18,7 @@ from airflow.utils.session import create_session  # type: ignore[import-not-foun
 
 
 def run(dag_id: str) -> dict[str, Any]:
-    """Run it, and return the states. Nothing is waited for that a test would not wait for."""
+    """Run it, and return the states. Delays are removed that a test need not wait for."""
     bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
     assert not bag.import_errors, bag.import_errors
     dag = bag.dags[dag_id]

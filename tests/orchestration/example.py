@@ -12,7 +12,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "dagster" / "definit
 
 
 def load() -> ModuleType:
-    """The example's module, read anew, as Dagster reads it at its start. It waits for no second try."""
+    """The example's module, imported again, as Dagster does at its start. Its retries have no delay."""
     spec = importlib.util.spec_from_file_location("definitions", EXAMPLE)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

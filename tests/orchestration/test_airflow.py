@@ -1,5 +1,5 @@
-"""docs/examples/airflow on a real Airflow and a real S3 server. Only where MIGRATOR_AIRFLOW_PYTHON names the Python of
-an environment with Airflow 3.3 and what migrator needs::
+"""docs/examples/airflow on a real Airflow and a real S3 server. They run only if MIGRATOR_AIRFLOW_PYTHON names the
+Python of an environment with Airflow 3.3 and the packages of migrator::
 
     python3 -m venv airflow && airflow/bin/pip install apache-airflow==3.3.2 .
     MIGRATOR_AIRFLOW_PYTHON=airflow/bin/python pytest tests/orchestration/test_airflow.py
@@ -38,7 +38,7 @@ real = pytest.mark.skipif(not PYTHON, reason="MIGRATOR_AIRFLOW_PYTHON names no P
 
 
 class Airflow:
-    """An Airflow in a folder of its own, with an API server on the loopback interface."""
+    """An Airflow in its own folder, with an API server on the loopback interface."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -110,7 +110,7 @@ class Airflow:
         return found
 
     def _answer(self, running: subprocess.Popen[bytes], digest: str, choose: str) -> None:
-        """Answer the one request that waits for a person."""
+        """Answer the only request that waits for a person."""
         while True:
             waiting = self.ask("GET", "/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false")
             if waiting["hitl_details"]:
@@ -164,7 +164,7 @@ def test_a_lake_is_moved_once_its_plan_is_approved_and_watched_afterwards(lake: 
 
 
 def test_the_example_calls_what_the_library_has() -> None:
-    """Also where there is no Airflow: each function of migrator that the DAGs call is there, with these options."""
+    """Also without Airflow: each function of migrator that the DAGs call exists, with these options."""
     tree = ast.parse((DAGS / "dag.py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     ours = [call for call in calls if isinstance(call.func.value, ast.Name) and call.func.value.id == "api"]

@@ -87,7 +87,7 @@ def evaluated(result: Any) -> dict[str, bool]:
 
 
 def failure(result: Any) -> str:
-    """What the one step that failed says."""
+    """The error of the step that failed."""
     (event,) = [event for event in result.all_events if event.is_step_failure]
     return str(event.event_specific_data.user_failure_data.description)
 
@@ -123,7 +123,7 @@ def rows(lake: SmallLake) -> dict[str, frozenset[int]]:
 
 
 def fails_once(function: Callable[..., Any], error: Exception) -> Callable[..., Any]:
-    """The function, which raises this error when it is called first."""
+    """The function, which raises this error at its first call."""
     left = [error]
 
     def called(*arguments: Any, **options: Any) -> Any:
@@ -206,7 +206,7 @@ def test_the_approval_holds_while_the_lake_is_in_use(project: Project, plan: dic
     assert described["first_digest"] == plan["digest"] != described["digest"]
 
 
-def test_a_run_that_failed_amid_the_cutover_goes_on_there(
+def test_a_run_that_failed_during_the_cutover_continues_there(
     project: Project, plan: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, said = rows(project.lake), "refused by postgresql://lake:hunter2@catalog/iceberg"

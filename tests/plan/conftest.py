@@ -7,7 +7,7 @@ from migrator.store import Store
 
 @pytest.fixture
 def lake(mock_store: Store) -> Store:
-    """The buckets that the tables made by hand lie in, and the target."""
+    """The buckets of the tables that are made by hand, and the target."""
     for bucket in ("bronze", "warehouse", "data-lake"):
         mock_store.create_bucket(bucket)
     return mock_store

@@ -1,4 +1,4 @@
-"""Tables put together by hand on a mocked S3: what no engine at hand would write, but some lake holds."""
+"""Tables that are made by hand on a mocked S3. No engine here would write them, but lakes may have them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UUID = "9c12d441-03fe-4693-9a96-a0705ddf69c1"
 
 
 class CopiedFrom:
-    """A store in which what is put under ``old``, a place that is not in S3, lies under ``new``."""
+    """A store that puts objects under ``new`` if their paths are under ``old``, a place that is not in S3."""
 
     def __init__(self, store: Store, old: str, new: str) -> None:
         self._store, self._old, self._new = store, old, new
@@ -55,13 +55,13 @@ def put(store: Store | CopiedFrom, uri: str, data: bytes) -> int:
 
 
 def checksum(data: bytes, chunk: int = 512) -> bytes:
-    """The checksum file that Hadoop writes beside a file with these bytes."""
+    """The checksum file that Hadoop writes next to a file with these bytes."""
     sums = (zlib.crc32(data[start : start + chunk]).to_bytes(4, "big") for start in range(0, len(data), chunk))
     return b"crc\0" + chunk.to_bytes(4, "big") + b"".join(sums)
 
 
 def delete_rows(store: Store | CopiedFrom, uri: str, paths: list[str]) -> int:
-    """A file of position deletes in Parquet, the first row of each of these data files; returns its size."""
+    """Write a file of position deletes in Parquet: the first row of each of these data files. Returns its size."""
     schema = pa.schema(
         [
             pa.field("file_path", pa.string(), False, {"PARQUET:field_id": str(FILE_PATH)}),
@@ -74,7 +74,7 @@ def delete_rows(store: Store | CopiedFrom, uri: str, paths: list[str]) -> int:
 
 
 def data_file(store: Store | CopiedFrom, path: str, *, at: str | None = None) -> dict[str, Any]:
-    """The entry of a data file, whose object lies at ``at``, or where the path says."""
+    """The entry of a data file. Its object is at ``at``, or at the path."""
     return entry(path, file_size_in_bytes=put(store, at or path, b"rows"))
 
 
@@ -88,7 +88,7 @@ def table(
     name: str = "00000-a.metadata.json",
     **more: Any,
 ) -> None:
-    """A table with one snapshot that has these entries, data and deletes in manifests of their own."""
+    """A table with one snapshot that has these entries. Data and deletes are in separate manifests."""
     manifests = []
     for content in (0, 1):
         chosen = [e for e in entries if (e["data_file"]["content"] > 0) == content]
@@ -114,7 +114,7 @@ def document(*, location: str = LOCATION, version: int = 2, snapshots: list[dict
 
 
 CURRENT = f"{LOCATION}/metadata/00000-a.metadata.json"
-"""Where :func:`table` puts the metadata of a table, unless told otherwise."""
+"""The default place in which :func:`table` puts the metadata of a table."""
 
 
 class Named:

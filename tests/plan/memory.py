@@ -1,6 +1,6 @@
-"""pyiceberg without a server: what it writes and reads lies in memory, and goes to and from the store as bytes.
+"""pyiceberg without a server: its files are in memory, and are copied to and from the store as bytes.
 
-It shares no line with what it judges, and finds nothing but the buckets that were loaded.
+It shares no code with migrator, and reads only the buckets that were loaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from migrator.store import Content, Store
 
 
 class Memory(MemoryFileSystem):
-    """A file system of its own that takes ``s3://``, ``s3a://`` and ``s3n://`` for one."""
+    """A file system in memory. ``s3://``, ``s3a://`` and ``s3n://`` mean the same."""
 
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
@@ -60,7 +60,7 @@ def opened(store: Store, metadata: str, bucket: str = "data-lake") -> Table:
 
 
 def snapshots(table: Table) -> dict[int, list[dict[str, Any]]]:
-    """Every snapshot's rows, really read, in order."""
+    """The rows of every snapshot, in order. The data files are read."""
     return {
         s.snapshot_id: sorted(table.scan(snapshot_id=s.snapshot_id).to_arrow().to_pylist(), key=lambda row: row["n"])
         for s in table.metadata.snapshots

@@ -1,5 +1,5 @@
-"""For tests about where tables lie: tables that pyiceberg writes into the store, moved, written to at the target, and
-the advice of a plan followed."""
+"""For tests about the places of tables: pyiceberg writes tables into the store, they are moved and written to at the
+target, and the advice of a plan is followed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make(store: Store, location: str, *, appends: int = 2, **properties: str) ->
 
 
 def append(store: Store, metadata: str, bucket: str) -> str:
-    """Append three rows to the table where it lies, and return its new metadata location."""
+    """Append three rows to the table in its present place, and return its new metadata location."""
     opened(store, metadata, bucket)
     before = set(Memory.store)
     with closing(SqlCatalog("memory", uri="sqlite:///:memory:", **PROPERTIES)) as catalog:
@@ -55,13 +55,13 @@ def rows(store: Store, metadata: str) -> int:
 
 
 def replan(store: Store, folder: Path, *catalogs: Catalog, **settings: Any) -> dict[str, Any]:
-    """A new plan in the place of the last one."""
+    """Replace the last plan by a new one."""
     (folder / "plan.db").unlink(missing_ok=True)
     return planned(store, folder, *catalogs, **settings)
 
 
 def cut_over(store: Store, folder: Path, catalog: Named, layout: Layout | None = None) -> None:
-    """Plan and migrate, and let the catalog's pointers lead to the target."""
+    """Plan and migrate, and set the catalog's pointers to the target."""
     described = replan(store, folder, catalog, layout=layout or LAYOUT)
     assert not described["blocked"], described["findings"]
     migrated(store, folder)

@@ -1,4 +1,5 @@
-"""A table that was written to at the target is never set back: not by a restored catalog, nor by a version hint."""
+"""A table that was written to at the target is never set back to an older state, neither by a restored catalog nor by a
+version hint."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def test_the_catalog_can_be_pointed_at_what_was_written(lake: Store, tmp_path: P
     assert rows(lake, newest) == 12
 
 
-def test_or_the_old_state_gets_a_place_of_its_own(lake: Store, tmp_path: Path) -> None:
+def test_the_old_state_can_get_its_own_place(lake: Store, tmp_path: Path) -> None:
     catalog, _, newest = restored(lake, tmp_path)
     rules = advised(replan(lake, tmp_path, catalog), "target-ahead")
     assert rules == {"s3://bronze/db/t/": "bronze/db/t-2/"}
@@ -56,7 +57,7 @@ def test_or_the_old_state_gets_a_place_of_its_own(lake: Store, tmp_path: Path) -
 
 
 def test_two_histories_block(lake: Store, tmp_path: Path) -> None:
-    """Both places were written to after the cutover, and the old one has more versions by now."""
+    """Both places were written to after the cutover, and the old one has more versions now."""
     catalog, *_ = restored(lake, tmp_path)
     for _ in range(4):
         catalog.pointers["t"] = append(lake, catalog.pointers["t"], "bronze")
@@ -64,7 +65,7 @@ def test_two_histories_block(lake: Store, tmp_path: Path) -> None:
 
 
 def test_metadata_that_the_old_place_has_dropped_are_its_past(lake: Store, tmp_path: Path) -> None:
-    """Copied early with --no-cutover; then the writers go on there, and delete their oldest metadata."""
+    """Copied early with --no-cutover; then the writers continue in the old place, and delete their oldest metadata."""
     catalog = Named(t=make(lake, "s3a://bronze/db/t").metadata_location)
     assert not replan(lake, tmp_path, catalog)["blocked"]
     migrated(lake, tmp_path)
@@ -144,7 +145,7 @@ def test_a_hadoop_table_that_went_on_at_the_target_lives_there(
 def test_a_hadoop_table_with_two_histories_blocks(
     lake: Store, tmp_path: Path, cut_over_hadoop: Named, ahead: int
 ) -> None:
-    """Both went on: to the same version with other contents, or one further than the other."""
+    """Both places have new commits: the same version with other contents, or more versions in one place."""
     for version in range(3, ahead + 1):
         commit(lake, THERE, version, version)
     commit(lake, LOCATION, 3, 33)
@@ -158,7 +159,7 @@ def test_a_hadoop_table_with_two_histories_blocks(
     assert at_target(lake, "bronze/t/metadata/version-hint.text") == str(ahead).encode()
 
 
-def test_a_hadoop_table_that_went_on_in_the_old_place_blocks_with_a_way_through(
+def test_a_hadoop_table_with_new_commits_in_the_old_place_blocks_and_the_next_move_works(
     lake: Store, tmp_path: Path, cut_over_hadoop: Named
 ) -> None:
     commit(lake, LOCATION, 3, 3)

@@ -1,4 +1,5 @@
-"""What objects have and their copies would not: archives, tiers, locks, access control lists, keys of their owners."""
+"""Attributes of objects that their copies would lack: archives, tiers, locks, access control lists, keys of their
+owners."""
 
 from __future__ import annotations
 
@@ -226,7 +227,7 @@ def test_an_object_with_a_key_of_its_owners_blocks(lake: Store, tmp_path: Path) 
     ("code", "status"), [("AccessDenied", 403), ("NotImplemented", 501), ("MethodNotAllowed", 405)]
 )
 def test_a_bucket_that_cannot_be_asked(lake: Store, tmp_path: Path, operation: str, code: str, status: int) -> None:
-    """Denied, it is said; a server that does not know the question has no such thing."""
+    """If the request is denied, the plan says so. A server that does not know the request has no such attribute."""
     put(lake, "a")
     refuse(lake, operation, of("bronze") if operation == "GetObjectAcl" else lambda request: "bronze" in request.url,
            code=code, status=status)  # fmt: skip

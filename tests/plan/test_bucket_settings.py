@@ -1,4 +1,4 @@
-"""What a plan says of the buckets' settings. The server is moto, which knows most of them."""
+"""What a plan says about the buckets' settings. The server is moto, which knows most of them."""
 
 from __future__ import annotations
 

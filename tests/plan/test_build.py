@@ -1,4 +1,4 @@
-"""Plans held as text against what a lake holds: no tables here, just objects."""
+"""Plans as text, compared with the content of a lake. There are no tables here, only objects."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_copies(lake: Store, tmp_path: Path) -> None:
 
 
 def test_same_overwrite_and_differs(lake: Store, tmp_path: Path) -> None:
-    """Only what the ledger knows to be written by migrator is overwritten; how old an object is tells nothing."""
+    """Only objects that migrator has written, by its ledger, are overwritten. The age of an object proves nothing."""
     fill(lake, "s3://data-lake/bronze/ours", "s3://data-lake/bronze/older")
     fill(lake, *(f"s3://bronze/{name}" for name in ("same", "ours", "older", "clash", "rotten")), data=b"source")
     fill(lake, "s3://data-lake/bronze/same", data=b"source")
     fill(lake, "s3://data-lake/bronze/clash", data=b"somebody else's")
-    fill(lake, "s3://data-lake/bronze/rotten", data=b"S0urce")  # of the same size: the bytes must tell
+    fill(lake, "s3://data-lake/bronze/rotten", data=b"S0urce")  # of the same size: only the bytes can prove it
     Ledger(lake, "data-lake").write("earlier", [own("bronze/ours", lake.head("data-lake", "bronze/ours").etag)])
     lines, described = planned(lake, tmp_path)
     assert lines == [
@@ -102,7 +102,7 @@ def test_only_bytes_tell_where_etags_cannot(lake: Store, tmp_path: Path, data: b
 
 
 def test_what_was_proven_is_not_read_again(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An earlier migration proved that this is the copy, whatever its ETag: its ledger says so."""
+    """The ledger of an earlier migration says that this is a proven copy. Its ETag does not matter."""
     upload = lake.uploads.begin("bronze", "a", {})
     source = lake.uploads.finish(upload, [lake.uploads.put_part(upload, 1, b"old")])
     fill(lake, "s3://data-lake/bronze/a", data=b"old")
@@ -189,7 +189,7 @@ def test_a_kafka_checkpoint_is_just_copied(lake: Store, tmp_path: Path, root: st
 def test_only_harmless_codes_can_be_accepted(lake: Store, tmp_path: Path) -> None:
     with pytest.raises(MigratorError, match="cannot include 'key-collision'"):
         planned(lake, tmp_path, accept=("key-collision",))
-    assert list((tmp_path / "plans").glob("*")) == []  # nothing half done is left
+    assert list((tmp_path / "plans").glob("*")) == []  # no incomplete plan is left
 
 
 def test_too_long_a_key_blocks(lake: Store, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_an_existing_plan_is_never_overwritten(lake: Store, tmp_path: Path) -> N
     assert path.read_text() == "precious"
 
 
-# -- what lies beside --------------------------------------------------------------------------------------
+# -- other buckets and folders -----------------------------------------------------------------------------
 
 
 def found(described: dict[str, Any], code: str) -> list[tuple[str, str]]:
@@ -270,7 +270,7 @@ def test_a_rule_inside_the_prefix_of_another_one(lake: Store, tmp_path: Path) ->
 
 @pytest.mark.parametrize("larger", ["warehouse", "bronze"])
 def test_a_folder_of_two_buckets_counts_only_what_its_own_rule_moves(lake: Store, tmp_path: Path, larger: str) -> None:
-    """Other rules take the rest; a marker without content is nothing to read."""
+    """Other rules move the rest; a marker without content has nothing to read."""
     layout: dict[str, str | bool] = {
         "s3://warehouse/": "",
         "s3://bronze/": "",

@@ -225,7 +225,7 @@ def test_what_is_read_for_a_plan_is_bounded(
     )
 
 
-def test_what_cannot_be_read_is_told(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_reported(lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(lake, {"s3://bronze/t/_delta_log/0.checkpoint.parquet": "no Parquet", "s3://bronze/j/sources/0/0": "v1"})
     ask = Store.read_part
 
@@ -240,7 +240,7 @@ def test_what_cannot_be_read_is_told(lake: Store, tmp_path: Path, monkeypatch: p
     assert all("is not known" in f["message"] for f in described["findings"] if f["severity"] == "block")
 
 
-def test_more_logs_than_can_be_told_apart_are_counted(
+def test_more_logs_than_can_be_distinguished_are_counted(
     lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(lake, {f"s3://bronze/j{n}/sources/0/0": f'v1\n{{"path":"{ELSEWHERE}"}}' for n in range(5)})

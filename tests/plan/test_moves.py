@@ -1,4 +1,4 @@
-"""Whole tables that pyiceberg wrote, planned and moved, and read again with nothing but the target bucket there."""
+"""Whole tables that pyiceberg wrote are planned and moved, and read again with only the target bucket."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def spread(catalog: SqlCatalog) -> Table:
 
 @dataclass
 class Move:
-    """One table before and after. The rows are read with only one of the two places there."""
+    """One table before and after. The rows are read while only one of the two places exists."""
 
     store: Store
     folder: Path

@@ -1,5 +1,5 @@
-"""Numbers that cannot be meant: whatever stands in a table's files, planning and migrating end with the table moved as
-it is, or with a finding. SQLite has 64 bits with a sign; JSON has any number of digits."""
+"""Impossible numbers: for any number in a table's files, planning and migrating end with the table moved unchanged, or
+with a finding. SQLite has 64 bits with a sign; JSON has any number of digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One table or file never stops the lake: it becomes a finding about that table, and there is a way through."""
+"""One table or file never stops the lake: it becomes a finding about that table, and the plan names a way to
+continue."""
 
 from __future__ import annotations
 
@@ -67,7 +68,7 @@ def test_a_row_in_a_bucket_without_a_rule_blocks_until_somebody_decides(lake: St
 @pytest.mark.parametrize("name", ["db.t0", "lake.db.t0"])
 @pytest.mark.parametrize("damage", [None, b"", b"PAR1"])
 def test_a_table_is_left_where_it_is(lake: Store, tmp_path: Path, name: str, damage: bytes | None) -> None:
-    """Broken or not: nothing of it is copied, and what happens to it until the cutover is nobody's business."""
+    """This holds for damaged and valid tables: nothing of it is copied, and it may change until the cutover."""
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
     if damage is not None:
         put(lake, CURRENT, damage)
@@ -100,7 +101,7 @@ def test_a_file_that_another_table_needs_moves_with_that_one(lake: Store, tmp_pa
     assert [o.key for o in lake.list("data-lake", "bronze/")] == ["bronze/t/data/shared.parquet"]
 
 
-def test_a_name_that_no_table_has_is_told_at_once(lake: Store, tmp_path: Path) -> None:
+def test_a_name_that_no_table_has_is_reported_at_once(lake: Store, tmp_path: Path) -> None:
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
     with pytest.raises(ConfigError, match=r"'db\.t9' is to be left .* Did you mean 'lake\.db\.t0'") as caught:
         replan(lake, tmp_path, Named(CURRENT), leave=("db.t9",))
@@ -108,7 +109,7 @@ def test_a_name_that_no_table_has_is_told_at_once(lake: Store, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"format-version": 7}', None])
-def test_a_broken_table_of_a_catalog_blocks_and_both_ways_out_work(
+def test_a_broken_table_of_a_catalog_blocks_and_both_next_moves_work(
     lake: Store, tmp_path: Path, damage: bytes | None
 ) -> None:
     live = make(lake, "s3a://warehouse/db/t").metadata_location
@@ -189,7 +190,7 @@ def test_a_table_of_a_catalog_that_a_rule_leaves_is_a_warning(lake: Store, tmp_p
     assert about["severity"] == "warn" and current in about["message"]
 
 
-# -- tables and files that nobody names --------------------------------------------------------------------
+# -- tables and files that no catalog names ----------------------------------------------------------------
 
 
 def test_a_broken_table_that_nobody_names_is_copied_as_it_is(lake: Store, tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_a_broken_table_that_nobody_names_is_copied_as_it_is(lake: Store, tmp_pa
     ("key", "code"),
     [
         ("t/metadata/00009-x.metadata.json", "stray-metadata"),  # a commit that died
-        ("models/churn.metadata.json", None),  # somebody else's
+        ("models/churn.metadata.json", None),  # a file of another program
         ("models/metadata/run-7.metadata.json", "stray-metadata"),
     ],
 )
@@ -298,7 +299,7 @@ def test_a_rule_that_leaves_a_bucket_out_needs_no_bucket(lake: Store, tmp_path: 
 
 
 def test_all_of_it_at_once(lake: Store, tmp_path: Path) -> None:
-    """The live table moves among all that is broken around it."""
+    """The live table moves, although everything around it is damaged."""
     pointer = make(lake, "s3a://warehouse/db/t").metadata_location
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), entry("s3a://retired/b.parquet"))
     for key in ("db/t/metadata/00009-x.metadata.json", "m.metadata.json"):

@@ -1,4 +1,5 @@
-"""Two tables must not become one place: what lies apart in the old buckets lies apart at the target."""
+"""Two tables must not get one place: tables with separate places in the old buckets have separate places at the
+target."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ def test_a_folder_of_data_inside_of_another_table_counts(lake: Store, tmp_path: 
 
 
 def test_the_folders_of_a_table_are_merged_only_if_files_lie_in_the_same_one(lake: Store, tmp_path: Path) -> None:
-    """Its readers list no folder: files of another bucket in other partitions are no news, nor are those around it."""
+    """Its readers list no folder: files of another bucket in other partitions are not reported, nor are files around
+    it."""
     catalog = Named(t=make(lake, "s3a://bronze/db/t").metadata_location)
     for key in ("db/readme.txt", "db/t/loose", "db/t/data/day=1/a", "db/t/data/day=1/b"):
         put(lake, f"s3a://warehouse/{key}", b"x")
@@ -133,7 +135,7 @@ def test_a_table_that_was_renamed_and_a_new_one_at_its_old_place(lake: Store, tm
 
 
 def test_a_dropped_table_beside_one_that_has_moved(lake: Store, tmp_path: Path) -> None:
-    """Its metadata lie in the same folder: it is not the live table's, and never stops it."""
+    """Its metadata are in the same folder. They do not belong to the live table, and never block it."""
     location = "s3a://bronze/db/t"
     dropped = make(lake, location, appends=1)
     catalog = Named(t=make(lake, location).metadata_location)

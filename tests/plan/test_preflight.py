@@ -1,5 +1,5 @@
-"""The preflight: what is missing is named as an S3 action, and no trace of a trial is left. The server is moto, which
-refuses what a test says."""
+"""The preflight: a missing permission is named as an S3 action, and no test object remains. The server is moto, which
+refuses the requests that a test names."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def of(bucket: str) -> Callable[[AWSRequest], bool]:
 
 
 def traces(store: Store) -> dict[str, Any]:
-    """All that is at the target: versions, delete markers and uploads."""
+    """Everything that exists at the target: versions, delete markers and uploads."""
     client = store.client
     found = client.list_object_versions(Bucket=TARGET)
     uploads = client.list_multipart_uploads(Bucket=TARGET)
@@ -283,7 +283,7 @@ def test_a_catalog_is_tried_and_left_as_it_was(
 
 @pytest.mark.parametrize("how", ["refused", "hidden", "taken"])
 def test_an_object_below_an_object(lake: Store, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MinIO takes ``k/sub`` beside ``k`` and lists it nowhere; versitygw refuses it."""
+    """MinIO accepts ``k/sub`` next to ``k`` and never lists it; versitygw refuses it."""
     for key in ("x/k", "x/k/sub"):
         lake.put("bronze", key, Content(b"x", ""))
     if how == "refused":

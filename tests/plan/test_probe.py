@@ -120,7 +120,7 @@ def test_what_cannot_be_removed_is_a_finding(
 
 
 def test_through_a_proxy_nothing_is_measured(mock_store: Store, tmp_path: Path) -> None:
-    """Only boto3 knows the way then; the mocked store is such a one."""
+    """Only boto3 supports proxies. The mocked store uses one."""
     for bucket in ("bronze", "warehouse", "data-lake"):
         mock_store.create_bucket(bucket)
     mock_store.put("bronze", "k", Content(b"x", ""))

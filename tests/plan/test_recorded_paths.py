@@ -171,7 +171,7 @@ def test_files_outside_of_the_location_are_found_by_their_names(lake: Store, tmp
 
 
 def test_a_mix_of_spellings_that_would_let_deletes_apply_is_asked(lake: Store, tmp_path: Path) -> None:
-    """Java compares paths by their text: a delete of file:///x does not delete from file:/x; at the target it would."""
+    """Java compares paths as texts: a delete for file:///x does not apply to file:/x, but at the target it would."""
     copied = CopiedFrom(lake, "file:/wh", NEW)
     data = data_file(copied, "file:/wh/t/data/a.parquet")
     size = delete_rows(copied, "file:/wh/t/data/d.parquet", ["file:///wh/t/data/a.parquet"])

@@ -1,4 +1,5 @@
-"""Scripts of the lake with old paths are rewritten at the target; the plan says how many, and what is doubtful."""
+"""Scripts of the lake with old paths are rewritten at the target. The plan says how many, and how many places are
+doubtful."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ LAYOUT = {"s3://scripts/": "scripts/", "s3://bronze/": "bronze/", "s3://warehous
 
 
 def said(lake: Store, tmp_path: Path, **settings: Any) -> list[tuple[str, str, int]]:
-    """The findings about scripts; a plan that keeps them, unless it says otherwise."""
+    """The findings about scripts. By default, the plan keeps the scripts."""
     settings.setdefault("rewrite_scripts", False)
     found = planned(lake, tmp_path, layout=LAYOUT, **settings)["findings"]
     codes = ("scripts-rewritten",) if settings["rewrite_scripts"] else ("scripts-unchanged",)

@@ -1,4 +1,4 @@
-"""Plans for tables put together by hand, and what becomes of them at the target."""
+"""Plans for tables that are made by hand, and these tables at the target."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_one_data_file_under_two_schemes_blocks_until_it_is_accepted(lake: Store
     assert not accepted["blocked"] and accepted["tables"][0]["migratable"]
 
 
-def test_two_schemes_in_a_table_that_nobody_names_stop_nobody(lake: Store, tmp_path: Path) -> None:
+def test_two_schemes_in_a_table_in_no_catalog_do_not_block(lake: Store, tmp_path: Path) -> None:
     data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.parquet"
     size = delete_rows(lake, deletes, ["s3://bronze/t/data/a.parquet"])
     table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))
@@ -81,7 +81,7 @@ def test_a_deletion_vector_that_names_its_file_under_another_scheme(lake: Store,
 
 
 def test_metadata_and_data_may_have_different_schemes(lake: Store, tmp_path: Path) -> None:
-    """Flink and Spark side by side: nothing matches one path against another there."""
+    """Flink and Spark both write the table: no reader compares these paths with each other."""
     data, deletes = "s3://bronze/t/data/a.parquet", "s3n://bronze/t/data/d.parquet"
     size = delete_rows(lake, deletes, [data])
     table(lake, data_file(lake, data), position_deletes(deletes, file_size_in_bytes=size))
@@ -193,7 +193,7 @@ def test_facts(lake: Store, tmp_path: Path) -> None:
 
 def test_a_tombstone_of_deletes_that_are_gone_stops_nothing(lake: Store, tmp_path: Path) -> None:
     """Pitfall 10, iceberg#17498, #16662, #12586: a manifest still says DELETED of a delete file that was compacted
-    away and expired since. Its path and bounds move like all others, and nobody asks for the object."""
+    away and expired since. Its path and bounds are mapped like all others, and the object is not needed."""
     data, kept, gone = (f"{LOCATION}/data/{name}.parquet" for name in ("a", "kept", "gone"))
     size = delete_rows(lake, kept, [data])
     tombstone = position_deletes(gone, data, data, status=2, referenced_data_file=data, file_size_in_bytes=777)
@@ -383,7 +383,7 @@ def test_a_hadoop_table_must_stay_in_one_folder(lake: Store, tmp_path: Path) -> 
 
 
 def test_old_metadata_and_statistics_move_as_far_as_they_are_there(lake: Store, tmp_path: Path) -> None:
-    """The log may name metadata that was deleted long ago, and readers do without statistics. Their files hold no
+    """The log may name metadata that was deleted long ago, and readers do not need statistics. Their files hold no
     path; a table's statistics are Puffin, as deletion vectors are."""
     metadata = f"{LOCATION}/metadata"
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
@@ -563,7 +563,7 @@ UNPACKED = {"plain": bytes, "gzip": gzip.decompress, "zstd": zstandard.decompres
     ],
 )
 def test_every_name_of_a_metadata_file(lake: Store, tmp_path: Path, name: str, codec: str) -> None:
-    """Name and compression stay; the first bytes tell the compression, whatever the name says."""
+    """Name and compression do not change. The first bytes show the compression, not the name."""
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name=name)
     put(lake, f"{LOCATION}/metadata/{name}", PACKED[codec](lake.get("bronze", f"t/metadata/{name}").data))
     described = planned(lake, tmp_path)
@@ -575,7 +575,7 @@ def test_every_name_of_a_metadata_file(lake: Store, tmp_path: Path, name: str, c
 
 
 def test_a_later_version_at_the_target_blocks(lake: Store, tmp_path: Path) -> None:
-    """A reader of a Hadoop table goes on from the hint to the next version, and would take that for the table."""
+    """A reader of a Hadoop table continues from the hint to the next version, and would read that as the table."""
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), name="v7.metadata.json")
     put(lake, f"{LOCATION}/metadata/version-hint.text", b"7")
     for later in ("v8.metadata.json", "v9.gz.metadata.json", "v10.metadata.json.gz"):
@@ -601,7 +601,7 @@ def test_the_version_hint_waits_for_the_cutover(lake: Store, tmp_path: Path) -> 
 
 
 def test_what_only_mentions_a_path_is_reported_and_stays(lake: Store, tmp_path: Path) -> None:
-    """Rows 6 and 7: a property that is a path moves; what mentions one is a person's to change."""
+    """Rows 6 and 7: a property that is a path is changed; a person must change a property that only mentions one."""
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
     key = "t/metadata/00000-a.metadata.json"
     old: dict[str, Any] = json.loads(lake.get("bronze", key).data)
@@ -630,7 +630,7 @@ def test_what_only_mentions_a_path_is_reported_and_stays(lake: Store, tmp_path: 
 
 
 def test_a_view_moves_and_its_sql_is_reported(lake: Store, tmp_path: Path) -> None:
-    """Row 14: paths in SQL cannot be told from other text for sure."""
+    """Row 14: paths in SQL cannot be distinguished from other text with certainty."""
     put(lake, "s3://bronze/v/metadata/00001-x.metadata.json", PLAIN)
     lake.create_bucket("silver")
     rules: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://silver/wh/": "warehouse/"}

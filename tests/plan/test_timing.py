@@ -9,7 +9,7 @@ from migrator.progress import Progress
 
 
 class Noted(Progress):
-    """Notes what is reported to it."""
+    """Records what is reported to it."""
 
     def __init__(self) -> None:
         self.noted: list[Any] = []

@@ -146,7 +146,7 @@ def test_what_the_target_has_without_its_history_stays_as_it_is(lake: Store, tmp
 
 
 def test_a_history_half_done_is_gone_on_with(lake: Store, tmp_path: Path) -> None:
-    """Even where what the target shows is younger than, and differs from, the source's current version."""
+    """Also if the version at the target is younger than the source's current version, and different."""
     lake.create_bucket("data-lake")
     lake.keep_versions("data-lake")
     lake.put("data-lake", "bronze/d/a", Content(b"1", ""))

@@ -1,4 +1,4 @@
-"""[tables] only: some tables move now, with what lies under their locations, and everything else stays for later."""
+"""[tables] only: some tables move now, with all objects under their locations, and everything else moves later."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_leave_goes_before_only(lake: Store, tmp_path: Path) -> None:
     assert states(described) == {"t0": "rewrite", "t1": "left"} and described["later"]["objects"] == 0
 
 
-def test_files_that_another_table_names_too_are_copied_and_told(lake: Store, tmp_path: Path) -> None:
+def test_files_that_another_table_names_too_are_copied_and_reported(lake: Store, tmp_path: Path) -> None:
     shared = data_file(lake, "s3a://bronze/shared/s.parquet")
     table(lake, shared, data_file(lake, f"{LOCATION}/data/a.parquet"))
     table(lake, shared, location="s3a://bronze/u", **{"table-uuid": "u"})
@@ -86,7 +86,7 @@ def test_files_that_another_table_names_too_are_copied_and_told(lake: Store, tmp
 
 
 def test_two_tables_in_one_place(lake: Store, tmp_path: Path) -> None:
-    """What only the other one names stays with it; the metadata of each is its own."""
+    """A file that only the other table names stays with that table. Each table has its own metadata."""
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"))
     manifest = {"name": "00000-b.metadata.json", "table-uuid": "u"}
     other = "s3a://bronze/t/sub"

@@ -1,4 +1,4 @@
-"""Rows are inserted many at a time, in whatever number they come; further connections read."""
+"""Rows are inserted many at a time, for any number of rows. Further connections read."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def killed(path: Path) -> None:
-    """Leave the journal as a killed run does: its last entries in the log beside the plan."""
+    """Leave the journal as a killed run does: with its last entries in the write-ahead log next to the plan."""
     program = (
         "import os, sys; from pathlib import Path; from migrator.planfile.file import PlanFile\n"
         "from migrator.planfile.journal import Journal\n"
@@ -132,7 +132,7 @@ def test_reading_needs_no_more_than_the_right_to_read_and_leaves_no_trace(
         killed(plan_path)
         assert plan_path.with_name("p.db-wal").stat().st_size
     before = snapshot(plan_path.parent)
-    if not writable:  # what SQLite answers where it may not write beside the file; root may always
+    if not writable:  # the error of SQLite if it may not write next to the file; root always may
         real = connecting.connect
 
         def connect(path: Path, mode: str, **more: bool) -> sqlite3.Connection:
@@ -286,7 +286,7 @@ def test_a_reader_never_makes_the_file_anew(plan_path: Path) -> None:
 
 
 @pytest.mark.parametrize("said", ["database or disk is full", "disk I/O error"])
-def test_a_disk_that_is_full_is_told_and_nothing_is_given_up(plan_path: Path, said: str) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_lost(plan_path: Path, said: str) -> None:
     with pytest.raises(PlanUnusable, match=said) as caught:  # noqa: SIM117
         with PlanFile.open(plan_path) as plan, Journal(plan), plan.writing():
             raise sqlite3.OperationalError(said)
@@ -294,8 +294,8 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_given_up(plan_path: Path, sa
     assert "migrator plan" not in str(caught.value) and "plan again" not in str(caught.value)
 
 
-def test_pages_that_do_not_fit_are_told_and_with_room_it_goes_on(plan_path: Path) -> None:
-    """A real refusal of SQLite's own: the file may not grow."""
+def test_pages_that_do_not_fit_are_reported_and_with_free_space_it_continues(plan_path: Path) -> None:
+    """A real error of SQLite: the file may not grow."""
     with pytest.raises(PlanUnusable, match="full"), PlanFile.open(plan_path) as plan, Journal(plan) as journal:
         pages = plan.db.execute("PRAGMA page_count").fetchone()[0]
         plan.db.execute(f"PRAGMA max_page_count = {pages}")

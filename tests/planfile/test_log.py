@@ -138,9 +138,7 @@ def renewed(path: Path, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def test_a_new_generation_goes_on_with_the_log_of_the_old_one(
-    db: sqlite3.Connection, renewed: sqlite3.Connection
-) -> None:
+def test_a_new_generation_continues_the_log_of_the_old_one(db: sqlite3.Connection, renewed: sqlite3.Connection) -> None:
     log.append(renewed, "c", {})
     assert [entry.event for entry in log.entries(renewed)] == ["a", "b", log.RENEWED, "c"]
     assert log.first_changed(renewed) is None

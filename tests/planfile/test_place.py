@@ -1,4 +1,5 @@
-"""Where a plan lies: what cannot hold one is told at once, it is its owner's alone, and nothing is overwritten."""
+"""The place of a plan: an unsuitable place is reported at once, only the owner can read the plan, and nothing is
+overwritten."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def make(path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "folder", "file", "file/p.db", "folder/x/../../file/p.db", "x" * 250, "x" * 300, ODD, "dangling"]
 )
-def test_a_place_that_holds_no_plan_is_told_at_once_and_left_alone(tmp_path: Path, name: str) -> None:
+def test_an_unsuitable_place_is_reported_at_once_and_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder" / "x").mkdir(parents=True)
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
@@ -121,7 +122,7 @@ def test_a_symbolic_link_shares_the_lock_and_hard_links_are_refused(tmp_path: Pa
 
 
 def test_a_lock_whose_file_was_removed_is_not_held_by_two(tmp_path: Path) -> None:
-    """Whoever releases a lock removes its file; somebody may have opened it just before."""
+    """The process that releases a lock removes its file; another process may have opened it just before."""
     path = tmp_path / "p.db"
     with plan_lock(path, "busy"):
         (tmp_path / "p.db.lock").unlink()
@@ -129,7 +130,7 @@ def test_a_lock_whose_file_was_removed_is_not_held_by_two(tmp_path: Path) -> Non
             pass
 
 
-def test_a_lock_is_no_way_to_another_file(tmp_path: Path) -> None:
+def test_a_lock_does_not_open_another_file(tmp_path: Path) -> None:
     (tmp_path / "p.db.lock").symlink_to(tmp_path / "precious")
     with pytest.raises(MigratorError), plan_lock(tmp_path / "p.db", "busy"):
         pass

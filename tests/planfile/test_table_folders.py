@@ -12,7 +12,7 @@ from migrator.planfile.table_folders import folders_of
         ("s3://b/t/metadata/v1.metadata.json", None, [("b", "t/metadata/"), ("b", "t/data/")]),
         ("s3://b/other/v1.metadata.json", None, [("b", "other/")]),
         ("s3://b/m/v1.metadata.json", "s3a://c/t/", [("b", "m/"), ("c", "t/data/"), ("c", "t/metadata/")]),
-        ("s3://b/v1.metadata.json", None, []),  # a whole bucket is nobody's folder
+        ("s3://b/v1.metadata.json", None, []),  # a whole bucket is not the folder of a table
         ("", "s3://b/t", [("b", "t/data/"), ("b", "t/metadata/")]),
     ],
 )

@@ -14,7 +14,7 @@ from typing import TextIO
 
 
 class Clock:
-    """A clock that goes on only when a test says so."""
+    """A clock that advances only when a test says so."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -30,7 +30,8 @@ class Pipe(StringIO):
 
 
 class Terminal:
-    """A pseudo-terminal of so many columns. ``file``: what a program writes to it. ``written``: all that came."""
+    """A pseudo-terminal with this many columns. ``file``: a program writes to it. ``written``: everything that was
+    written."""
 
     def __init__(self, columns: int) -> None:
         self._leader, follower = pty.openpty()
@@ -49,12 +50,13 @@ class Terminal:
         os.write(self._leader, text.encode())
 
     def hang_up(self) -> None:
-        """The program's end is closed: what it wrote can be read to the end."""
+        """Close the program's end, so that its output can be read to the end."""
         self.file.close()
         os.close(self.descriptor)
 
     def read(self, tell: Callable[[str], object] = lambda text: None) -> str:
-        """Read until the program's end is closed, and ``tell`` of each piece; return all that was written."""
+        """Read until the program's end is closed, and call ``tell`` with each piece. Return everything that was
+        written."""
         found = []
         try:
             while data := os.read(self._leader, 65536):
@@ -68,12 +70,12 @@ class Terminal:
 
     @property
     def pictures(self) -> list[str]:
-        """Everything that was ever shown in a line, one after the other, without colours."""
+        """All texts that a line has shown, one after the other, without colours."""
         return [text for text in re.split(r"[\r\n]+", without_colours(self.written)) if text.strip()]
 
     @property
     def screen(self) -> list[str]:
-        """The lines that are to be seen at the end."""
+        """The lines that are visible at the end."""
         lines, column = [""], 0
         for letter in without_colours(self.written):
             if letter == "\r":

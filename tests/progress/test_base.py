@@ -1,4 +1,4 @@
-"""What people subclass, and several of them at once."""
+"""The base class for users' subclasses, and several progresses at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from migrator.progress import Progress, Several
 
 
 class Noted(Progress):
-    """Notes everything that is reported to it."""
+    """Records everything that is reported to it."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -34,7 +34,7 @@ class Noted(Progress):
 
 
 class OfBefore(Progress):
-    """A subclass as they were written before stages had a unit."""
+    """A subclass that was written before stages had a unit."""
 
     def __init__(self) -> None:
         self.names: list[Any] = []
@@ -51,11 +51,11 @@ class AsAGenerator(Progress):
 
 
 class Deeper(OfBefore):
-    """It inherits what was made to fit."""
+    """It inherits the adapted method."""
 
 
 @pytest.mark.parametrize("kind", [OfBefore, Deeper])
-def test_a_subclass_that_knows_no_units_goes_on(kind: type[OfBefore]) -> None:
+def test_a_subclass_without_units_still_works(kind: type[OfBefore]) -> None:
     progress = kind()
     with progress.stage("reading tables", objects=3, size=None, unit="tables") as stage:
         stage.advance(1)
@@ -63,12 +63,12 @@ def test_a_subclass_that_knows_no_units_goes_on(kind: type[OfBefore]) -> None:
     assert progress.names == [("reading tables", 3, None)]
 
 
-def test_a_stage_that_is_a_generator_goes_on() -> None:
+def test_a_stage_that_is_a_generator_still_works() -> None:
     with AsAGenerator().stage("reading tables", objects=3, unit="tables") as stage:
         stage.advance()
 
 
-def test_each_of_several_is_told_everything() -> None:
+def test_each_of_several_gets_everything() -> None:
     one, two = Noted(), Noted()
     with pytest.raises(KeyError), Several(one, two).stage("copying", objects=2, size=9, unit="files") as stage:
         stage.advance(1, 5)

@@ -1,4 +1,4 @@
-"""One JSON object a line, whoever speaks."""
+"""One JSON object for each line, also for the output of libraries."""
 
 from __future__ import annotations
 

@@ -156,7 +156,9 @@ def test_the_file_is_always_whole(metrics: MetricsFile, path: Path, monkeypatch:
     assert [each.name for each in path.parent.iterdir()] == ["migrator.prom"]
 
 
-def test_a_full_disk_amid_a_run_ends_nothing(metrics: MetricsFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_during_a_run_does_not_end_it(
+    metrics: MetricsFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(self: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""Rates and times left: of the last half minute, whatever came before."""
+"""Rates and times left: they depend only on the last half minute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from migrator.progress.pace import WINDOW, Stage
 
 
 def run(stage: Stage, begin: int, end: int, *, each: int = 1, size: int = 0) -> None:
-    """So many objects a second, from second ``begin`` to second ``end``."""
+    """This many objects per second, from second ``begin`` to second ``end``."""
     for now in range(begin + 1, end + 1):
         stage.done += each
         stage.size += size

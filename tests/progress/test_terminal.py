@@ -18,14 +18,14 @@ def clock() -> Clock:
 
 
 def shown(file: TextIO, clock: Clock) -> TerminalProgress:
-    """The progress without its thread: what it shows must not depend on how fast the test is."""
+    """The progress without its thread, so that its output does not depend on how fast the test is."""
     progress = TerminalProgress(file, clock=clock)
     progress.ticking = False
     return progress
 
 
 def copy(progress: Progress, clock: Clock, *, name: str = "copying", seconds: int = 40) -> None:
-    """A stage of so many seconds."""
+    """A stage that takes this many seconds."""
     with progress.stage(name, objects=seconds * 50, size=seconds * 60_000, unit="objects") as stage:
         for _ in range(seconds):
             clock.now += 1
@@ -184,7 +184,7 @@ class Closed(Pipe):
         raise BrokenPipeError
 
 
-def test_nothing_ends_because_nobody_reads(clock: Clock) -> None:
+def test_output_that_is_not_read_does_not_end_a_run(clock: Clock) -> None:
     copy(shown(Closed(), clock), clock)
     terminal = Terminal(80)
     progress = shown(terminal.file, clock)

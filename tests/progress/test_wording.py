@@ -1,4 +1,4 @@
-"""Lines that fit, whatever stands in them."""
+"""Lines that fit, with any text in them."""
 
 from __future__ import annotations
 

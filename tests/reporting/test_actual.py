@@ -13,7 +13,7 @@ WHOLE = ("started 0", "copied 60", "rewritten 90", "compared 120", "cutover-begu
 
 
 def events(*given: str, **detail: Any) -> list[dict[str, Any]]:
-    """Events, each as its name and the second at which it happened; ``detail`` is that of the verification."""
+    """Events: name and second of each; ``detail`` is the detail of the verification."""
     found = []
     for text in given:
         name, second = text.split()
@@ -53,12 +53,13 @@ def test_time_between_runs_is_not_counted() -> None:
 
 
 def late(by: int) -> list[str]:
-    """The events after the copies, so many seconds later."""
+    """The events after the copies, this many seconds later."""
     return [f"{name} {int(second) + by}" for name, second in (text.split() for text in WHOLE[2:])]
 
 
 def test_a_verification_of_its_own_counts_as_long_as_it_took() -> None:
-    """The run before was killed after the cutover, and the next one only verifies: nothing says when it began."""
+    """The previous run was killed after the cutover, and the next one only verifies: the log does not say when it
+    began."""
     took = actual(events(*WHOLE[:6], "verified 9000", "finished 9000", seconds=12.5), None)
     assert took is not None and took["seconds"]["verifying"] == 12.5 and not took["complete"]
 

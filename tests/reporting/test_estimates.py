@@ -45,7 +45,7 @@ def test_between_servers_each_object_is_read_and_written() -> None:
 
 
 def test_between_servers_that_were_not_measured_nothing_is_exact() -> None:
-    """boto3 may have to copy there, which asks more."""
+    """boto3 may have to copy there, which needs more requests."""
     requests = estimates(replace(WORK, streamed=True), Measured(why_not="a proxy"), None)["requests"]
     assert not any(estimate["exact"] for estimate in requests.values())
     assert estimates(WORK, Measured(why_not="a proxy"), None)["requests"]["copy"]["exact"]
@@ -82,7 +82,7 @@ def test_a_faster_server_takes_less_time() -> None:
 
 def test_with_reads_alone_the_range_is_wider() -> None:
     reads = estimates(WORK, replace(MEASURED, copies=None, copied_bytes=None, why_not="no bucket"), None)
-    assert reads["seconds"]["copying"] is None  # 1 GiB, and nobody knows how fast bytes are copied
+    assert reads["seconds"]["copying"] is None  # 1 GiB, and it is unknown how fast bytes are copied
     assert reads["seconds_unknown"]["copying"] == "how fast bytes are copied is not known: no bucket"
     assert reads["seconds"]["total"] is None and reads["seconds_unknown"]["total"]
     assert reads["measured"]["why_not"] == "no bucket"

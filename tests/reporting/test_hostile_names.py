@@ -1,4 +1,4 @@
-"""Names and keys are untrusted: no report lets them move the cursor, change colours or pass for markup."""
+"""Names and keys are untrusted: in no report can they move the cursor, change colours or count as markup."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from reporting.described import EVIL, MARKUP, finding, plan, table
 
 
 def reports(name: str) -> dict[str, Report]:
-    """Every report that shows names, with this one wherever a name may stand."""
+    """Every report that shows names, with this name in all places."""
     evil = finding("x", 1, place=name, message=name, next_move=name)
     lonely = Unregistered("table", name, name, name, name)
     check = Check("c", "u", 1, 1, [name], [name])

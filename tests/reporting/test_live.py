@@ -20,7 +20,7 @@ def test_a_pass_says_what_it_copied_and_what_comes_next() -> None:
     assert nothing.startswith("Nothing new to copy.")
 
 
-def test_a_cutover_says_how_long_writers_were_held_up() -> None:
+def test_a_cutover_says_how_long_writers_had_to_wait() -> None:
     migration = Migration(RunResult(pointers=2), [], Verification(cut_over=True))
     since = datetime(2026, 11, 26, 10, 0, 10, tzinfo=timezone.utc)
     described: Any = plan()

@@ -12,7 +12,7 @@ from migrator.verifying.checks import Check, Verification
 from reporting.described import LONELY, plan
 
 
-def test_tables_that_no_catalog_names_are_the_last_word() -> None:
+def test_tables_that_no_catalog_names_are_listed_at_the_end() -> None:
     before = render(plan_report(plan(unregistered=[LONELY.to_json()])), colours=True)
     assert "\x1b[31m1 table is in no given catalog" in before and "not registered" in before
     good = Check("good", "files", 5)

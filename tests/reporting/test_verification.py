@@ -28,7 +28,8 @@ def test_what_could_not_be_read_is_no_difference_and_not_well() -> None:
 
 
 def test_a_check_that_compared_nothing_gets_no_tick() -> None:
-    """One line with counts and reasons; the end says it again; only a check that had nothing to do is left out."""
+    """It gets one line with counts and reasons, and the end of the report repeats it. Only a check that had nothing to
+    do is left out."""
     good, nothing, part = Check("good", "files", 5), Check("nothing", "rows"), Check("part", "objects", 3)
     for _ in range(30):
         nothing.skip("the old bucket is gone")

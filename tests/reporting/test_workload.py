@@ -1,4 +1,4 @@
-"""The sums of a plan, beside the rules by which copying decides."""
+"""The sums of a plan, compared with the rules of copying."""
 
 from __future__ import annotations
 

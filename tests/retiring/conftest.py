@@ -24,11 +24,11 @@ from plan.handmade import planned, put
 
 TARGET = "data-lake"
 OBJECTS = {"bronze/a/1": b"one", "bronze/a/2": b"two", "bronze/empty": b"", "warehouse/w": b"ware"}
-"""bucket/key → bytes, of the lake in the beginning."""
+"""bucket/key → bytes of the lake before the migration."""
 
 
 class Lake:
-    """The lake, its plan, and what is done to both."""
+    """The lake, its plan, and functions that change both."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.folder, self.path = store, folder, folder / "plan.db"
@@ -69,7 +69,7 @@ class Lake:
         return [(version.key, version.version_id) for version in self.store.list_versions(bucket)]
 
     def date(self, place: str, seconds: int) -> None:
-        """Make the newest version of an object so many seconds younger, as if it were written later."""
+        """Make the newest version of an object this many seconds younger, as if it were written later."""
         bucket, _, key = place.partition("/")
         backends = (backend for account in s3_backends.values() for backend in account.values())
         backend = next(backend for backend in backends if bucket in backend.buckets)
@@ -101,5 +101,5 @@ def bucket_of(retirement: Retirement, name: str = "bronze") -> OldBucket:
 
 
 def reasons(retirement: Retirement, name: str = "bronze") -> dict[str, list[str]]:
-    """Reason → places that stay in a bucket."""
+    """Reason → places that remain in a bucket."""
     return {reason: which.examples for reason, which in bucket_of(retirement, name).stays.items()}

@@ -1,4 +1,4 @@
-"""When nothing may be deleted, whatever the buckets hold."""
+"""When nothing may be deleted, for any content of the buckets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is deleted of the old buckets, and what never is."""
+"""What is deleted in the old buckets, and what is never deleted."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_odd_keys(lake: Lake, key: str) -> None:
 # -- what the server may do ----------------------------------------------------------------------------------
 
 
-def test_what_the_server_refuses_is_reported_and_the_rest_goes_on(
+def test_what_the_server_refuses_is_reported_and_the_rest_continues(
     finished: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = deleting.delete_objects
@@ -204,7 +204,7 @@ def test_a_whole_request_that_is_refused_does_not_stop_the_other_buckets(
     assert bucket_of(done, "warehouse").removed
 
 
-def test_after_an_interruption_it_goes_on(finished: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interruption_it_continues(finished: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     real = deleting.delete_objects
 
     def dies(store: Store, bucket: str, deletions: list[Deletion]) -> list[NotDeleted]:

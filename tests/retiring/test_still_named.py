@@ -26,7 +26,7 @@ MENTIONS = {"location": "s3://data-lake/v", "format-version": 1, "view-uuid": "u
 
 @dataclass
 class Looking:
-    """A lake whose one table was moved, and what its catalog says now."""
+    """A lake whose only table was moved, and the present state of its catalog."""
 
     store: Store
     folder: Path

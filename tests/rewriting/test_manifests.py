@@ -32,7 +32,7 @@ def measured(path: str) -> DeleteFile | None:
 
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch, child_processes: list[Child]) -> list[Child]:
-    """Parts are small. The children that were started."""
+    """Makes parts small. Returns the child processes that were started."""
     monkeypatch.setattr(manifests, "PART_ENTRIES", 3)
     return child_processes
 

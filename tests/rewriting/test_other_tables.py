@@ -1,4 +1,4 @@
-"""No table is relocated to a place that is another one's, on a mocked S3."""
+"""No table is relocated to the place of another table, on a mocked S3."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANOTHER_UUID = "11111111-03fe-4693-9a96-a0705ddf69c1"
 
 @pytest.fixture
 def store(mock_store: Store) -> Store:
-    """With a table in one bucket, and another bucket for it."""
+    """A store with a table in one bucket, and another bucket as its new place."""
     for bucket in ("old", "new"):
         mock_store.create_bucket(bucket)
     table(mock_store, data_file(mock_store, f"{OLD}/data/a.parquet"), location=OLD)
@@ -116,14 +116,14 @@ def test_the_newest_file_of_a_folder_tells(store: Store, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("to", ["s3a://old/wh", "s3a://old/wh/t/moved", "s3a://old/wh/t"])
 def test_a_table_moves_below_and_above_its_own_place(store: Store, to: str) -> None:
-    """Also beside what is left of another table that once lay there."""
+    """Also next to the remaining files of another table that was there before."""
     put(store, f"{OLD}/metadata/00009-z.metadata.json", other(OLD))
     assert relocate(store, METADATA, to).metadata_location.startswith(to)
     assert relocate(store, METADATA, to).there_already == 1
 
 
 def test_in_place_nothing_is_looked_for(store: Store) -> None:
-    """The table is there already, whatever lies around it."""
+    """The table is there already; other tables around it do not matter."""
     put(store, f"{OLD}/inner/metadata/v1.metadata.json", other(f"{OLD}/inner"))
     assert relocate(store, METADATA, OLD).rewritten
 

@@ -138,7 +138,7 @@ def test_a_list_or_manifest_that_cannot_be_read_is_refused(store: Store, name: s
 
 
 def test_a_later_version_at_the_target_is_refused(store: Store) -> None:
-    """Pitfall 23: a reader of a Hadoop table goes on from the hint to the next version."""
+    """Pitfall 23: a reader of a Hadoop table continues from the hint to the next version."""
     table(store, data_file(store, f"{OLD}/data/a.parquet"), location=OLD, name="v7.metadata.json")
     for later in ("v8.metadata.json", "v10.gz.metadata.json"):
         put(store, f"{NEW}/metadata/{later}", b"{}")
@@ -163,7 +163,7 @@ def test_a_file_under_no_prefix_is_refused_unless_it_is_a_tombstone(store: Store
     assert not any(key.startswith("other") for key in keys(store))
 
 
-# -- what is missing, and what is somebody else's --------------------------------------------------------
+# -- missing objects, and objects of others --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def there_at(store: Store, bucket: str, key: str) -> bytes:
 
 
 def test_in_place(store: Store) -> None:
-    """The data stay, and what must be rewritten goes beside it."""
+    """The data files stay, and rewritten files are written next to them."""
     old = "hdfs://nn:8020/wh/t"
     copied = CopiedFrom(store, old, "s3://new/lake/t")
     table(copied, data_file(copied, f"{old}/data/a.parquet"), location=old)

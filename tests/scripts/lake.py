@@ -1,4 +1,4 @@
-"""The lake that the tests of scripts know: the mission's seven buckets, its server and its alias of mc."""
+"""The lake in the tests of scripts: the mission's seven buckets, its server and its alias of mc."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def names(mapping: dict[str, str | bool], **how: object) -> Names:
 
 
 def rewritten(text: str, known: Names = NAMES) -> Rewritten:
-    """The result for a text, which must stay as it is when it is rewritten again."""
+    """The result for a text. The result must not change when it is rewritten again."""
     done = rewrite_text(text, known)
     again = rewrite_text(done.text, known)
     assert again.text == done.text and not again.changes, (text, done.text, again.text)

@@ -1,4 +1,4 @@
-"""git and patch take the diff, whatever the text and the name of its file."""
+"""git and patch accept the diff, for any text and any file name."""
 
 from __future__ import annotations
 

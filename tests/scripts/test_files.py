@@ -1,4 +1,4 @@
-"""Which files are read, and how a changed one takes the place of the old one."""
+"""Which files are read, and how a changed file replaces the old one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is true of every text: only certain places change, a second run changes nothing, and the diff says the same."""
+"""For every text: only certain places change, a second run changes nothing, and the diff has the same changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SOUP = st.lists(TOKENS, max_size=30).map("".join)
 STRONG = re.compile(
     r"://|arn:aws|myminio/|/tmp/checkpoints|^(?:bronze|silver|gold|warehouse|logs|checkpoints|scripts)\b|^[\w/.-]+$"
 )
-"""What is in every place that changes: no bare word is changed but in a known setting."""
+"""What every changed place contains: a bare word is changed only in a known setting."""
 
 
 def replaced(text: str, done: Rewritten) -> str:
@@ -61,7 +61,7 @@ def replaced(text: str, done: Rewritten) -> str:
 @EXAMPLES
 @given(st.lists(st.one_of(NOISE.map(lambda text: (text, text)), SURE, STAYS), max_size=8))
 def test_every_character_outside_the_certain_places_stays(parts: list[tuple[str, str]]) -> None:
-    between = "\n;;\n"  # ends whatever command, call or list the part before has begun
+    between = "\n;;\n"  # ends any command, call or list that the part before has begun
     done = rewritten(between.join(old for old, _ in parts))
     assert done.text == between.join(new for _, new in parts)
 

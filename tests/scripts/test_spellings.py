@@ -1,4 +1,4 @@
-"""A table of spellings: each is rewritten, reported or left alone, never two of these."""
+"""A table of spellings: each is either rewritten, reported or left alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REWRITTEN = {
     "s3a://bronze/iceberg-warehouse/bronze.db/t": "s3a://data-lake/warehouse/bronze.db/t",
     "s3a://bronze/iceberg-warehouse-old/x": "s3a://data-lake/bronze/iceberg-warehouse-old/x",
     "s3a://bronze/a%20b/c": "s3a://data-lake/bronze/a%20b/c",
-    # What stands around them.
+    # Text around them.
     "'s3a://bronze/x'": "'s3a://data-lake/bronze/x'",
     "(s3a://bronze)": "(s3a://data-lake/bronze)",
     "[here](s3a://bronze/x)": "[here](s3a://data-lake/bronze/x)",
@@ -284,7 +284,7 @@ MISSION = {
     "| Raw Events  | `iceberg.bronze.raw_events` |": "| Raw Events  | `iceberg.bronze.raw_events` |",
     "**Cleaner URLs**: `s3a://bronze/`": "**Cleaner URLs**: `s3a://data-lake/bronze/`",
 }
-"""What the mission's tables say: before and after."""
+"""The mission's tables: before and after."""
 
 
 @pytest.mark.parametrize(("before", "after"), MISSION.items())

@@ -1,4 +1,4 @@
-"""What is known of each server: the table in docs/servers.md, and what a test expects to be lost there."""
+"""What is known about each server: the table in docs/servers.md, and the losses that a test expects."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from migrator.demo.server import Server
 from servers.others import POM, VERSITYGW, AsMinio, S3Mock, Versitygw
 
 Losses = Mapping[str, tuple[str, ...]]
-"""A sentence for docs/servers.md → what it stands for, each ``OBJECT: ATTRIBUTE``, or ``OBJECT`` if all of it is lost.
-Objects have the names of servers/objects.py, and the files of tables are "table file"."""
+"""A sentence for docs/servers.md → its meaning: each ``OBJECT: ATTRIBUTE``, or ``OBJECT`` if all of it is lost. Objects
+have the names of servers/objects.py, and the files of tables are "table file"."""
 
 OBJECTS = "two tables and objects of all kinds, at every change"
 CLASSES = "storage classes other than STANDARD and REDUCED_REDUNDANCY"
@@ -24,7 +24,7 @@ WITH_ALL = ("everything, empty", "parts", "parts with CRC32")
 
 @dataclass(frozen=True)
 class Known:
-    """One row. ``server`` is None for what cannot be started here."""
+    """One row. ``server`` is None for a server that cannot be started here."""
 
     name: str
     version: str
@@ -33,9 +33,9 @@ class Known:
     not_kept: Losses = field(default_factory=dict)
     """What the server does not take, or does not keep with a new object; no migration is needed for that."""
     lost: Losses = field(default_factory=dict)
-    """What the old bucket has and the target has not, after a migration on this server."""
+    """What the old bucket has, and the target does not have after a migration on this server."""
     checksums: Mapping[str, int] = field(default_factory=dict)
-    """What ``migrate --json`` says of checksums that did not arrive as they were."""
+    """What ``migrate --json`` says about checksums that are not the same at the target."""
     missing: Callable[[], str] = str
     """Why the server cannot run here; "" if it can."""
 

@@ -1,4 +1,4 @@
-"""Objects of all kinds: what is written, and what a server then says of it."""
+"""Objects of all kinds: what is written, and what a server then returns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Written:
         return f"gold/{self.key}"
 
     def expected(self) -> Attributes:
-        """What the server should say of it: only what was given."""
+        """What the server should return: only what was written."""
         found = {name: self.given[name] for name in (*HEADERS, "Metadata") if name in self.given}
         if "Tagging" in self.given:
             found["Tags"] = sorted(parse_qsl(self.given["Tagging"]))
@@ -103,7 +103,7 @@ def objects() -> Iterator[Written]:
 
 
 def put_all(client: Any) -> tuple[list[Written], dict[str, str]]:
-    """Write them all. Returns those that are there under their keys; and those that are not → why."""
+    """Write all objects. Returns those that exist with their keys, and those that do not → the reason."""
     taken, refused = [], {}
     for written in objects():
         try:
@@ -117,7 +117,7 @@ def put_all(client: Any) -> tuple[list[Written], dict[str, str]]:
 
 
 def attributes(client: Any, place: str) -> Attributes:
-    """What a server says of an object."""
+    """The attributes that a server returns for an object."""
     bucket, _, key = place.partition("/")
     head = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     found = {name: head[name] for name in HEADERS if name in head}
@@ -132,5 +132,5 @@ def attributes(client: Any, place: str) -> Attributes:
 
 
 def unlike(wanted: Attributes, found: Attributes) -> set[str]:
-    """The attributes that ``wanted`` has and that are other ones, or none, in ``found``."""
+    """The attributes of ``wanted`` that are different in ``found``, or missing."""
     return {name for name, value in wanted.items() if found.get(name) != value}

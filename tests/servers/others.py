@@ -1,4 +1,4 @@
-"""Real S3 servers beside SeaweedFS, each on free loopback ports for as long as its context manager lasts."""
+"""Real S3 servers other than SeaweedFS. Each uses free loopback ports, and runs until its context manager ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
 
 class S3Mock(Server):
-    """Adobe's s3mock: a jar. It lets in everybody, and takes ten seconds to start."""
+    """Adobe's s3mock: a jar. It accepts all credentials, and takes ten seconds to start."""
 
     def _command(self) -> list[str]:
         (jar,) = fetched.jars(POM)
         options = {
-            "server.port": self._ports["master"],  # https, which nobody uses here
+            "server.port": self._ports["master"],  # https, which no test uses
             "com.adobe.testing.s3mock.http-port": self._ports["s3"],
             "com.adobe.testing.s3mock.store.root": self._data(),
         }
@@ -39,7 +39,7 @@ class Versitygw(Server):
         for folder in (data, beside):
             folder.mkdir()
         program = fetched.go_program(VERSITYGW)
-        # What does not fit into a file goes beside it, since not every file system has extended attributes.
+        # Attributes are stored in files next to the objects, because not every file system has extended attributes.
         return [str(program), "--port", f"127.0.0.1:{self._ports['s3']}", "posix", "--sidecar", str(beside), str(data)]
 
     def _secrets(self) -> dict[str, str]:
@@ -47,8 +47,8 @@ class Versitygw(Server):
 
 
 class AsMinio(Server):
-    """SeaweedFS behind a proxy with MinIO's ways. Tables are written and read past the proxy, which does not know
-    the streamed uploads of pyarrow; migrator has no way past it."""
+    """SeaweedFS behind a proxy that behaves like MinIO. Tables are written and read without the proxy, which does not
+    support the streamed uploads of pyarrow. migrator always uses the proxy."""
 
     def __enter__(self) -> AsMinio:
         super().__enter__()

@@ -1,4 +1,5 @@
-"""A lake moves on several real servers: its tables read as before, and its objects arrive with all that they had."""
+"""A lake moves on several real servers: its tables have the same rows as before, and its objects keep all
+attributes."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from servers.objects import Attributes, Written, attributes, put_all, unlike
 from test_docs import ROOT, generated
 
 REQUIRED = "MIGRATOR_REQUIRE_SERVERS"
-"""Set to 1 where no server may be skipped."""
+"""Set to 1 if no server may be skipped."""
 
 
 @pytest.mark.timeout(1200)  # versitygw is built at the first run
@@ -55,13 +56,13 @@ def test_a_lake_arrives_as_it_was(known: Known, tmp_path: Path, monkeypatch: pyt
     assert not_kept | set(refused) == named(known.not_kept)
     for place in old:
         if new[mapped(place)] != old[place]:
-            source[place].pop("Checksum", None)  # of other bytes than before
+            source[place].pop("Checksum", None)  # with other bytes than before
     assert lost(there, source, target) == named(known.lost)
     assert done["copy"]["checksums"] == known.checksums
 
 
 def lost(there: list[Written], source: dict[str, Attributes], target: dict[str, Attributes]) -> set[str]:
-    """What the objects have not any more, as ``OBJECT: ATTRIBUTE``."""
+    """What the objects have lost, as ``OBJECT: ATTRIBUTE``."""
     names = {written.place: written.name for written in there}
     return {
         f"{names.get(place, 'table file')}: {name}" for place in source for name in unlike(source[place], target[place])

@@ -1,4 +1,4 @@
-"""``migrator settings --apply`` on several real servers: what a server takes is set and honoured."""
+"""``migrator settings --apply`` on several real servers: the settings that a server supports are set and honoured."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TAKEN = {
     "versitygw, on a folder": {"CORS", "policy", "tags"},
     "Adobe s3mock": {"lifecycle"},
 }
-"""What each server takes of what the old buckets are to be set to."""
+"""The settings that each server supports, of those that the old buckets should have."""
 
 
 @pytest.fixture(params=[known for known in KNOWN if known.server], ids=lambda known: known.name.replace(" ", "-"))
@@ -47,7 +47,7 @@ def server(
 
 
 def fill(client: Any) -> set[str]:
-    """Set what the server takes on the old buckets: the names of it."""
+    """Set on the old buckets what the server supports. Returns the names."""
     read = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"],
             "Resource": ["arn:aws:s3:::gold", "arn:aws:s3:::gold/*"]}  # fmt: skip
     rule = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": "day/"}, "Expiration": {"Days": 30}}

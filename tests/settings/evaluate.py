@@ -32,7 +32,7 @@ def holds(condition: Mapping[str, Any], context: Mapping[str, str]) -> bool:
 
 
 def effects(policy: str | None, action: str, arn: str, context: Mapping[str, str] | None = None) -> set[str]:
-    """The effects of the statements that hold for a request. Principals are not looked at."""
+    """The effects of the statements that apply to a request. Principals are ignored."""
     found = set()
     for statement in listed(json.loads(policy or '{"Statement": []}')["Statement"]):
         if (
@@ -50,7 +50,7 @@ def may(policy: str | None, action: str, arn: str, context: Mapping[str, str] | 
 
 
 def applies(rule: Mapping[str, Any], key: str, tags: Mapping[str, str], size: int) -> bool:
-    """True if a lifecycle rule holds for an object."""
+    """True if a lifecycle rule applies to an object."""
     given = rule.get("Filter", {})
     limits = given.get("And", given)
     wanted = [*limits.get("Tags", []), *([limits["Tag"]] if "Tag" in limits else [])]

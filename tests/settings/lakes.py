@@ -38,7 +38,7 @@ def decided(one: Lake, **decisions: Any) -> Lake:
 
 
 def after(done: Translation, setting: str) -> Any:
-    """The document that a setting gets; None if it stays."""
+    """The new document of a setting; None if it does not change."""
     return next((change.after for change in done.changes if change.setting == setting), None)
 
 
@@ -48,7 +48,7 @@ def statements(done: Translation) -> list[Any]:
 
 
 def told(done: Translation, setting: str, severity: str = "") -> list[str]:
-    """What is said of a setting, each as ``severity bucket part: reason``."""
+    """What is reported about a setting, each as ``severity bucket part: reason``."""
     return [
         f"{one.severity} {one.place[5:-1]} {one.part}: {one.reason}"
         for one in done.not_carried

@@ -1,5 +1,5 @@
-"""Policies for one layer: what they allow, judged by an evaluator of its own; on a real server: test_target_settings.py
-in e2e."""
+"""Policies for one layer: what they allow, by an independent evaluator. e2e/test_target_settings.py tests them on a
+real server."""
 
 from __future__ import annotations
 

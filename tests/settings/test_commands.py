@@ -1,4 +1,4 @@
-"""The commands: run in a real shell with programs that note how they were called."""
+"""The commands run in a real shell, with programs that record their arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What servers make of documents is the same; what would matter is not."""
+"""A document as a server returns it counts as the same. A document with a real difference does not."""
 
 from __future__ import annotations
 

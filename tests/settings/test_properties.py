@@ -1,5 +1,5 @@
-"""What holds for every lake: nobody may do more than before, nothing expires that did not, nothing of the target's is
-lost, translating twice is translating once, and no document makes it fail."""
+"""Rules for every lake: nobody may do more than before, nothing expires that did not, no setting of the target is lost,
+translating twice gives the same as translating once, and no document causes an error."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_nobody_may_list_more_than_before(
 
 
 def _without_not_like(text: str) -> str:
-    """The evaluator has no StringNotLike: such a statement is neither for nor against anything here."""
+    """The evaluator has no StringNotLike: such a statement has no effect here."""
     document = json.loads(text)
     kept = [one for one in document["Statement"] if "StringNotLike" not in one.get("Condition", {})]
     return json.dumps({**document, "Statement": kept})
@@ -176,7 +176,7 @@ def test_nothing_expires_that_did_not(
 
 
 def merged(before: Document | None, new: Document) -> bool:
-    """True if everything of the target's own is there as it was."""
+    """True if all settings of the target are unchanged."""
     if before is None:
         return True
     if "Policy" in before:

@@ -1,4 +1,4 @@
-"""Settings that hold for a bucket as a whole: one for all, or a decision."""
+"""Settings of a whole bucket: all old buckets have the same one, or a person must decide."""
 
 from __future__ import annotations
 

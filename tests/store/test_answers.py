@@ -1,4 +1,4 @@
-"""Answers with status 200 that no server of S3's gives: at every listing an error, soon, and never "there is none"."""
+"""Answers with status 200 that no S3 server gives. Each listing must fail soon, and never say "there is none"."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ LISTINGS: dict[str, Callable[[Store], Any]] = {
 
 @contextmanager
 def server(body: Callable[[str], bytes] | bytes, status: int = 200) -> Iterator[tuple[Store, list[str]]]:
-    """A store on a server that answers everything with this body, and what it was asked."""
+    """A store on a server that answers every request with this body, and the list of the requests."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -153,7 +153,7 @@ def test_numbers_dates_and_etags_that_are_none_are_one_message(field: str, text:
 
 
 @pytest.mark.parametrize("body", [b"<html>Not found</html>", b"", b"<!doctype html>"])
-def test_a_404_of_whatever_stands_before_the_server_is_not_a_missing_bucket(body: bytes) -> None:
+def test_a_404_of_a_proxy_is_not_a_missing_bucket(body: bytes) -> None:
     with server(body, 404) as (store, _), pytest.raises(StoreError, match="not S3's"):
         store.bucket_exists("bucket")
     with server(b"<Error><Code>NoSuchBucket</Code></Error>", 404) as (store, _):
@@ -175,7 +175,7 @@ HEADS = {
 
 @contextmanager
 def raw(answer: bytes) -> Iterator[str]:
-    """The URL of a server that says this, whatever it is asked, and hangs up when all is said."""
+    """The URL of a server that sends these bytes for every request, and then closes the connection."""
     import socket
 
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:

@@ -1,5 +1,5 @@
-"""What boto3 sends of a header that is not ASCII, byte for byte, and that it signs the same. A real server is asked in
-e2e/test_attributes.py; it refuses bytes that are not UTF-8, which others keep."""
+"""The bytes that boto3 sends for a header that is not ASCII; it must sign the same bytes. e2e/test_attributes.py uses a
+real server, which refuses bytes that are not UTF-8. Other servers keep them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings are read over the lean connections, and what has no clear answer is asked for again by boto3."""
+"""Settings are read by migrator's own client. If an answer is not clear, boto3 sends the request again."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_what_has_no_clear_answer_is_asked_again(stub: Stub, first: tuple[int, s
         (403, "<Error><Code>SignatureDoesNotMatch</Code></Error>"),
     ],
 )
-def test_what_cannot_be_read_is_told(stub: Stub, answer: tuple[int, str]) -> None:
+def test_what_cannot_be_read_is_reported(stub: Stub, answer: tuple[int, str]) -> None:
     stub.answers["encryption"] = [answer]
     (settings,) = read_settings(Store(endpoint_url=stub.url), ["one"]).values()
     assert not settings.found and {*settings.failed, *settings.denied} == {"encryption"}

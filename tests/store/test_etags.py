@@ -1,4 +1,4 @@
-"""ETags as S3 makes them: on moto, whose rules are those of its documents."""
+"""ETags as S3 makes them. The server is moto, which follows the documentation of S3."""
 
 from __future__ import annotations
 

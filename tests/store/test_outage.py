@@ -1,4 +1,5 @@
-"""A server that is away for a while, as while it is restarted, is waited for; a wrong endpoint is told at once."""
+"""migrator waits for a server that cannot be reached for a while, for example during a restart. A wrong endpoint is
+reported at once."""
 
 from __future__ import annotations
 
@@ -58,8 +59,8 @@ ASKS: dict[str, Callable[[Store], Any]] = {
 
 
 @pytest.mark.parametrize("ask", ASKS)
-def test_a_server_that_comes_back_is_waited_for(ask: str) -> None:
-    """It comes back only when the store has asked in vain, many times more often than boto3 would by itself."""
+def test_a_server_that_is_restarted_is_waited_for(ask: str) -> None:
+    """It comes back only after many more failed requests than boto3 would send by itself."""
     port = free_port()
     store = Store(endpoint_url=f"http://127.0.0.1:{port}")
     with server(port):
@@ -83,7 +84,7 @@ def test_a_server_that_comes_back_is_waited_for(ask: str) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(outage_module.GATEWAY))
-def test_what_stands_before_the_server_answers_for_it(status: int) -> None:
+def test_a_proxy_answers_for_the_server(status: int) -> None:
     said = iter([200, *[status] * 20])
     port = free_port()
     with server(port, lambda: next(said, 200)):
@@ -94,7 +95,7 @@ def test_what_stands_before_the_server_answers_for_it(status: int) -> None:
 
 @pytest.mark.parametrize("ask", ["bucket_exists", "list", "find", "get", "keeps_versions"])
 def test_a_server_that_has_never_answered_is_not_waited_for(ask: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The endpoint is probably wrong, or the old server is gone for good: boto3 alone would try for half a minute."""
+    """The endpoint is probably wrong, or the old server was removed: boto3 alone would try for half a minute."""
     delays: list[float] = []
     monkeypatch.setattr("botocore.endpoint.time.sleep", delays.append)
     store = Store(endpoint_url=f"http://127.0.0.1:{free_port()}")

@@ -1,4 +1,4 @@
-"""Small objects are read without boto3, by many threads at once; whatever is not a whole object is left to boto3."""
+"""Small objects are read without boto3, by many threads at once. boto3 reads everything that is not a whole object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from migrator.store.wire import Endpoint
 
 @dataclass
 class Scripted:
-    """A server's answers by key: status, headers and body. Any other key gets itself as an object."""
+    """A server's answers by key: status, headers and body. For any other key, the object's content is the key."""
 
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)

@@ -14,7 +14,7 @@ from migrator.store.retries import backoff, count_left_to_boto3, jittered, retry
 
 
 class Flaky:
-    """Raises these errors, one a call, then returns "done"."""
+    """Raises these errors, one for each call, then returns "done"."""
 
     def __init__(self, *errors: Exception) -> None:
         self._errors = list(errors)
@@ -50,7 +50,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Flaky, list[float]], str]:
 
 @pytest.fixture(autouse=True)
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The delays that were waited."""
+    """The delays between the attempts."""
     waited: list[float] = []
 
     async def sleep(delay: float) -> None:

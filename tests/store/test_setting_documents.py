@@ -1,4 +1,4 @@
-"""Documents of settings: everything that is set comes back, and what boto3 would lose is named."""
+"""Documents of settings: everything that is set can be read again, and settings that boto3 would lose are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our signatures are botocore's, for every kind of key, query and header."""
+"""migrator's signatures are equal to botocore's, for every kind of key, query and header."""
 
 from __future__ import annotations
 

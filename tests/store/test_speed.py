@@ -1,4 +1,5 @@
-"""Measuring a server leaves nothing behind, or says what. The requests themselves: tests/e2e/test_estimates.py."""
+"""Measuring a server leaves no object behind, or names what it left. The requests themselves:
+tests/e2e/test_estimates.py."""
 
 from __future__ import annotations
 

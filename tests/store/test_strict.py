@@ -1,5 +1,5 @@
-"""Answers that boto3 accepts and our clients do not: with a truncated head, or received twice. Other boto3 clients of
-the process stay as they are."""
+"""Answers that boto3 accepts, and migrator's clients do not: with a truncated head, or received twice. Other boto3
+clients of the process are not changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEAD = (
 
 @contextmanager
 def server(*answers: bytes) -> Iterator[str]:
-    """The URL of a server that gives these answers, one to a connection, and hangs up after each."""
+    """The URL of a server that gives these answers, one for each connection, and then closes the connection."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
 
         def serve() -> None:
@@ -69,7 +69,8 @@ def test_an_answer_that_came_before_is_asked_for_again() -> None:
 
 
 def test_a_connection_on_which_an_answer_comes_twice_is_given_up() -> None:
-    """Else a HEAD's answer could be taken for that to a GET, and its bytes be awaited for minutes."""
+    """Otherwise the answer to a HEAD could count as the answer to a GET, and migrator would wait for its bytes for
+    minutes."""
     ended = threading.Event()
 
     def serve() -> None:

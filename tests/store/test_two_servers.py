@@ -36,7 +36,7 @@ ATTRIBUTES = {
 
 @pytest.fixture
 def store() -> Iterator[TwoServers]:
-    """A mock knows one server only; all the same each end is asked by a client of its own."""
+    """A mock has only one server, but each side has its own client."""
     with mock_aws():
         store = connect(**EAST, target=WEST, target_bucket="new")
         assert isinstance(store, TwoServers)
@@ -156,7 +156,7 @@ def test_a_worker_makes_an_equal_store(store: TwoServers) -> None:
     [
         (EAST, False),
         ({**EAST, "endpoint_url": "https://s3.us-east-1.amazonaws.com/"}, False),
-        ({**EAST, "profile": "other"}, True),  # two accounts: neither need see the other's bucket
+        ({**EAST, "profile": "other"}, True),  # two accounts: neither needs to read the other's bucket
         (WEST, True),
     ],
 )
@@ -235,7 +235,7 @@ def test_an_empty_marker_that_the_server_lists_but_does_not_give(store: TwoServe
     ("count", "first", "expected"),
     [
         (3, 8 * MIB, 8 * MIB),
-        (3, 20 * MIB, None),  # not so many parts of this size: the parts differ in size
+        (3, 20 * MIB, None),  # another number of parts of this size: the parts differ in size
         (3, None, None),  # the server does not know
         (1, 20 * MIB, 20 * MIB),
         (0, 8 * MIB, None),

@@ -1,4 +1,4 @@
-"""An answer is believed only if it is whole, and the answer to what was asked."""
+"""An answer is accepted only if it is complete, and belongs to the request."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ async def heard(reader: asyncio.StreamReader) -> bytes:
 
 
 def talk(script: Script, requests: int = 1, method: str = "GET", patience: float = 5.0) -> tuple[list[object], int]:
-    """What so many requests, one after the other, got from a server that follows the script on each connection,
-    and how many connections there were."""
+    """The answers to this many requests, one after the other, from a server that follows the script on each connection;
+    and the number of connections."""
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,7 +132,7 @@ def test_an_answer_that_comes_twice_at_once_is_not_taken_for_the_next() -> None:
 
 
 def test_an_answer_that_comes_again_instead_of_the_next() -> None:
-    """The nastiest: only its request id tells that it is the old one."""
+    """The most difficult case: only its request id shows that it is the old answer."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(2):
@@ -143,7 +143,7 @@ def test_an_answer_that_comes_again_instead_of_the_next() -> None:
     assert bodies(got) == [b"one"] and got[1] == "an answer came twice"
 
 
-def test_an_answer_that_nobody_asked_for() -> None:
+def test_an_answer_without_a_request() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await heard(reader)
         writer.write(answer(b"one", number=1))

@@ -1,4 +1,4 @@
-"""The lease on a mocked S3: answers that get lost, and what stays in a bucket that keeps versions."""
+"""The lease on a mocked S3: lost answers, and which versions remain in a bucket that keeps versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What migrator remembers of what it wrote: nothing is forgotten, nothing else is known."""
+"""The ledger of the objects that migrator has written: it has all of them, and no others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_fingerprints_differ_by_meaning_and_part() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"x", b"somebody else's file of any length", b"MIGRWR01" + b"\0" * 13])
 def test_a_foreign_or_damaged_ledger_knows_nothing(bucket: Store, data: bytes) -> None:
-    """What is not known to be migrator's is never overwritten: a damaged ledger costs nothing but a question."""
+    """What is not known to be migrator's is never overwritten: a damaged ledger only means that a person is asked."""
     bucket.put("data-lake", f"{WRITTEN}odd", Content(data, ""))
     assert Ledger(bucket, "data-lake").known({own("a", "b"), 7}) == set()
 

@@ -36,7 +36,7 @@ def test_a_new_bucket(mock_store: Store, file: Path) -> None:
     assert [rule["ID"] for rule in rules] == ["abort-open-uploads", "expire-logs"]
 
 
-def test_twice_is_once_and_the_file_stays(mock_store: Store, file: Path) -> None:
+def test_making_it_twice_changes_nothing_and_the_file_stays(mock_store: Store, file: Path) -> None:
     make_lake(mock_store, made(mock_store, file, NewLake("data-lake", markers=True)))
     with pytest.raises(ConfigError, match="exists, and is not overwritten"):
         make_lake(mock_store, made(mock_store, file))

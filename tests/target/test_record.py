@@ -80,7 +80,7 @@ def test_a_newer_plan_supersedes_only_plans_for_the_same_prefixes(layout: Any, s
         ('["gold.*"]', ["c.gold.t"], [], False),
         ('["gold.*"]', ["c.gold.t"], ["c.silver.t", "c.gold.t"], True),
         ('["gold.*"]', ["c.gold.t"], None, True),  # of a version that did not say so
-        ("[]", ["c.gold.t"], ["c.silver.t"], True),  # no wave: objects beside the tables are its own, too
+        ("[]", ["c.gold.t"], ["c.silver.t"], True),  # no wave: other objects than those of tables belong to it, too
     ],
 )
 def test_a_newer_wave_supersedes_only_waves_with_the_same_tables(

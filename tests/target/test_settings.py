@@ -1,4 +1,4 @@
-"""The settings of the target: set, read back, given back, and left alone where somebody else has changed them."""
+"""The settings of the target: set, read back, restored, and left alone if somebody else has changed them."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_the_tables_of_the_plan_do_not_expire(lake: Store, tmp_path: Path) -> No
         assert not shown(plan, lake, expire_tables=True).blocked
 
 
-def test_a_place_without_an_object_is_nobodys(lake: Store, tmp_path: Path) -> None:
+def test_a_place_without_an_object_belongs_to_no_bucket(lake: Store, tmp_path: Path) -> None:
     layout = {"s3://bronze/": "bronze/", "s3://bronze/wh/": "warehouse/", "s3://warehouse/": "warehouse/"}
     write_document(lake, "warehouse", "policy", {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [
         {"Sid": "W", "Effect": "Allow", "Principal": {"AWS": "1"}, "Action": "s3:GetObject",

@@ -1,4 +1,4 @@
-"""Opening a table: an answer that is not the metadata file is told apart from a file that pyiceberg cannot read."""
+"""Opening a table: an answer that is not the metadata file is distinguished from a file that pyiceberg cannot read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata files are read by one request each, and kept up to a limit."""
+"""Each metadata file is read by one request. Files are kept up to a limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from migrator.verifying.pyiceberg_io import S3FileIO
 
 
 class Files:
-    """A file system that notes every request."""
+    """A file system that records every request."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files, self.requests = files, []  # type: ignore[var-annotated]

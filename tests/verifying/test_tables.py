@@ -23,7 +23,7 @@ METADATA = "s3a://data-lake/bronze/t/metadata"
 
 
 class NoRows:
-    """Stands for the comparison of rows, which needs a real server."""
+    """Replaces the comparison of rows, which needs a real server."""
 
     def check(self, *_: Any) -> None:
         pass

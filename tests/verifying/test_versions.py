@@ -1,4 +1,4 @@
-"""Older versions at the target: whether they are there, in their order, and with the same bytes."""
+"""Older versions at the target: whether they exist, in their order, and with the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small Spark application with real executors, and what its processes are."""
+"""A small Spark application with real executors, and a list of its processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 EXECUTORS = 2
 MASTER = f"local-cluster[{EXECUTORS},1,1024]"
-"""Executors in processes of their own, with one core and 1 GiB each."""
+"""Executors in separate processes, with one core and 1 GiB each."""
 SMALL = {
     "spark.driver.memory": "512m",
     "spark.executor.memory": "512m",
@@ -73,7 +73,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def executors(pid: int) -> list[int]:
-    """The executors, JVMs each, of the application whose driver is this process."""
+    """The executors of the application whose driver is this process. Each is a JVM."""
     return [child for child, line in descendants(pid).items() if "CoarseGrainedExecutorBackend" in line]
 
 

@@ -15,7 +15,7 @@ from migrator.progress.counts import RETRIES
 
 
 class Echo:
-    """Answers with what it was made with, the item, and its process. Fails for some items."""
+    """Returns the argument that it was made with, the item, and its process. Fails for some items."""
 
     def __init__(self, made_with: str) -> None:
         self._made_with = made_with
@@ -34,7 +34,7 @@ class Echo:
 
 
 class SlowCopier:
-    """Copies a batch. Each attempt leaves a file; the first one then waits until there is another one."""
+    """Copies a batch. Each attempt writes a file; the first attempt then waits for the file of the second one."""
 
     def __init__(self, setup: Setup, folder: Path) -> None:
         self._copier, self._folder = BatchCopier(setup, 100), folder

@@ -1,4 +1,5 @@
-"""The demo lake on a server, with all that a copy must keep, and its target by the engine of this machine."""
+"""The demo lake on a server, with all attributes that a copy must keep, and its target as the engine of this machine
+makes it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ MARKED = 20
 
 
 def everything(client: Any, bucket: str = "data-lake") -> Kept:
-    """All of a bucket, read by boto3, but for what migrator keeps there for itself."""
+    """All objects of a bucket, read by boto3, except migrator's own."""
     found: Kept = {}
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for key in (entry["Key"] for entry in page.get("Contents", []) if not is_own(entry["Key"])):
@@ -33,8 +34,8 @@ def everything(client: Any, bucket: str = "data-lake") -> Kept:
 
 @contextmanager
 def migrated_lake(folder: Path, objects: int = 300) -> Iterator[tuple[World, Kept]]:
-    """A lake whose target was removed again, and what was there after the engine of this machine had migrated it. The
-    environment leads to the server."""
+    """A lake without a target, and the content of the target when the engine of this machine had migrated the lake. The
+    environment points to the server."""
     with build_world(folder, objects=objects) as world, pytest.MonkeyPatch.context() as patch:
         for name, value in world.server.environ().items():
             patch.setenv(name, value)
@@ -55,13 +56,13 @@ def migrated_lake(folder: Path, objects: int = 300) -> Iterator[tuple[World, Kep
 
 
 def afresh(world: World) -> None:
-    """No target, and the catalog as it was."""
+    """Remove the target, and restore the catalog."""
     world.remove_target()
     shutil.copy(world.catalog_file.with_name("catalog.pristine"), world.catalog_file)
 
 
 def check_without_old_buckets(world: World, plan: Path) -> None:
-    """Delete the old buckets for good; then verify, and read every table of the SQL catalog with pyiceberg."""
+    """Delete the old buckets; then verify, and read every table of the SQL catalog with pyiceberg."""
     import sqlite3
 
     old = sorted(world.buckets() - {"data-lake", "aside"})

@@ -1,4 +1,4 @@
-"""The lake that Spark and Iceberg write, with everything that Iceberg can do: the same target by both engines."""
+"""The lake that Spark and Iceberg write, with all features of Iceberg: both engines make the same target."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def migrator(folder: Path, *arguments: str) -> str:
 
 
 def rows_of(client: Any, database: Path, server: Server) -> dict[str, int]:
-    """Pointer → how many rows pyiceberg reads there; deletion vectors and the like are Spark's to read."""
+    """Pointer → how many rows pyiceberg reads there. Only Spark can read deletion vectors and similar features."""
     import sqlite3
 
     from pyiceberg.table import StaticTable

@@ -51,7 +51,7 @@ def test_an_unknown_engine_is_refused() -> None:
 def test_local_processes_copy_and_compare_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child_processes: list[Child]
 ) -> None:
-    """``[engine] executors`` with the engine local: the batches that Spark's executors would get."""
+    """``[engine] executors`` with the engine local: copies use the same batches that Spark's executors would get."""
     with Server() as server:
         for name, value in server.environ().items():
             monkeypatch.setenv(name, value)

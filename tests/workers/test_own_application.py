@@ -55,7 +55,7 @@ def configure(world: World, python: Path | None = None, **engine: str) -> None:
 
 
 def start(*arguments: str | Path, path: str = str(ROOT)) -> subprocess.Popen[str]:
-    """migrator in a process of its own. ``path``: PYTHONPATH, which executors inherit."""
+    """Start migrator in a separate process. ``path``: PYTHONPATH, which executors inherit."""
     program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from migrator.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
@@ -94,7 +94,7 @@ def journalled(plan: Path) -> int:
         return int(db.execute("SELECT count(*) FROM done").fetchone()[0])
 
 
-def test_a_driver_that_was_killed_goes_on_with_the_same_command(world: World, lake: tuple[World, Kept]) -> None:
+def test_after_a_killed_driver_the_same_command_continues(world: World, lake: tuple[World, Kept]) -> None:
     configure(world)
     plan = world.plan()
     command = ("migrate", plan, "--yes", "--engine", "spark")
@@ -117,7 +117,7 @@ def test_a_driver_that_was_killed_goes_on_with_the_same_command(world: World, la
     world.run("verify", plan)
 
 
-def test_ctrl_c_ends_it_and_the_same_command_goes_on(world: World) -> None:
+def test_ctrl_c_ends_it_and_the_same_command_continues(world: World) -> None:
     configure(world)
     plan = world.plan()
     process = start("migrate", plan, "--yes", "--engine", "spark", "--concurrency", "2")

@@ -1,4 +1,5 @@
-"""Copies on the executors of Spark: the same target as on one machine, whatever dies or is done twice."""
+"""Copies on the executors of Spark: the target is the same as on one machine, also if processes end or work is done
+twice."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ SPECULATES = {
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory, lake: tuple[World, Kept]) -> Iterator[Any]:
-    """One application for all tests; the environment of its executors leads to the server."""
+    """One application for all tests. The environment of its executors points to the server."""
     with application(tmp_path_factory.mktemp("spark"), **SPECULATES) as context:
         yield context
 
@@ -54,7 +55,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Kept
 
 @pytest.fixture
 def world(lake: tuple[World, Kept], context: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
-    """The lake, with no target yet; plans go to a folder of the test's own."""
+    """The lake, without a target. Plans go to the test's own folder."""
     for name, value in lake[0].server.environ().items():
         monkeypatch.setenv(name, value)
     (tmp_path / "lake.toml").write_text(lake[0].config.read_text())
@@ -194,7 +195,7 @@ def test_the_target_is_the_same_whatever_executor_dies(
             killed.append(victims[0])
 
     monkeypatch.setattr(Journal, "copied", kills)
-    # One request at a time in each executor, so that much is left when the first batch is done.
+    # One request at a time in each executor, so that many objects remain when the first batch is done.
     world.run("migrate", plan, "--yes", "--engine", "spark", "--concurrency", str(EXECUTORS))
     assert len(killed) == 2
     assert everything(world.client) == expected
@@ -235,7 +236,7 @@ def test_a_batch_that_replaces_may_be_done_twice_and_replaces_nothing_else(world
 
 
 def test_two_executors_copy_the_same_batch_at_once(world: World, engine: Any, tmp_path: Path) -> None:
-    """By speculation of Spark: the first attempt waits until there is a second one."""
+    """Spark speculates: the first attempt waits until there is a second one."""
     world.client.create_bucket(Bucket="data-lake")
     items = source_items(world)
     began = time.monotonic()
@@ -250,7 +251,8 @@ def test_two_executors_copy_the_same_batch_at_once(world: World, engine: Any, tm
 
 
 def test_the_limits_hold_for_all_executors_together(world: World) -> None:
-    """Twenty objects at 4 requests per second take 4 seconds at least, a burst of a tenth of a second aside."""
+    """Twenty objects at 4 requests per second take at least 4 seconds, without the first burst of a tenth of a
+    second."""
     plan = world.plan()
     listed = world.folder / "some.txt"
     listed.write_text("".join(f"s3://bronze/marked/{number}\n" for number in range(20)))
@@ -260,7 +262,7 @@ def test_the_limits_hold_for_all_executors_together(world: World) -> None:
 
 
 def test_executors_rewrite_manifests(world: World, expected: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they do when there are many bytes of them. The driver's own rewriter must not be used for these."""
+    """As for many bytes of manifests. The driver must not rewrite these itself."""
     from migrator.rewriting import rewriter, stage
 
     monkeypatch.setattr(stage, "PARALLEL_ABOVE", 0)
@@ -275,7 +277,7 @@ def test_executors_rewrite_manifests(world: World, expected: Kept, monkeypatch: 
 
 
 def test_executors_compare_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same as this process finds; then a copy is changed. This process must not read the copies itself."""
+    """They find the same as this process. Then a copy is changed. This process must not read the copies itself."""
     plan = world.plan()
     world.run("migrate", plan, "--yes")
     here = bytes_compared(world, plan)
@@ -317,7 +319,7 @@ def test_a_target_that_keeps_versions_is_copied_by_the_driver(world: World, monk
 
 
 def test_the_same_target_with_the_old_buckets_gone(world: World, expected: Kept) -> None:
-    """The last one: it deletes the old buckets."""
+    """The last test, because it deletes the old buckets."""
     plan = world.plan()
     result = world.run("migrate", plan, "--yes", "--engine", "spark", "--json")
     assert '"processes": 2' in result.stdout

@@ -1,4 +1,4 @@
-"""Glue and DynamoDB, mocked by moto's server in this process, with what moto lacks and AWS does."""
+"""Glue and DynamoDB, mocked by moto's server in this process, with some behaviour of AWS that moto lacks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import CommitTableResponse, Table
 
 PAGE = 2
-"""How many tables or databases Glue lists at a time: so few that each list has several pages."""
+"""How many tables or databases a page of a list has in Glue: so few that each list has several pages."""
 
 
 class Aws:
     """A server for Glue and DynamoDB; use it as a context manager.
 
-    moto takes any VersionId. Here, as on AWS, a table is updated only if it still has the version that is given, and
-    nobody comes between the comparison and the update, in Glue as in DynamoDB. And moto lists everything at once.
+    moto accepts any VersionId. Here, as on AWS, a table is updated only if it still has the given version. No other
+    request comes between the comparison and the update, in Glue and in DynamoDB. moto lists everything in one page;
+    here, lists have several pages.
     """
 
     def __enter__(self) -> Aws:
@@ -64,13 +65,13 @@ class Aws:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Aws]:
-    """Glue and DynamoDB for the tests of a file, empty at its beginning. Files import this fixture."""
+    """Glue and DynamoDB for the tests of a file, empty at first. Files import this fixture."""
     with Aws() as server:
         yield server
 
 
 def _one_by_one(answer: Any) -> Any:
-    """moto answers each request in a thread of its own."""
+    """moto answers each request in a separate thread."""
     lock = threading.Lock()
 
     def answer_alone(self: Any) -> Any:
@@ -104,7 +105,8 @@ def _paged(list_all: Any, key: str) -> Any:
 
 
 class CommittingDynamoDbCatalog(DynamoDbCatalog):
-    """pyiceberg's, which cannot commit to a table, with the commit of Iceberg's DynamoDbTableOperations (Java)."""
+    """pyiceberg's catalog, which cannot commit to a table, extended by the commit of Iceberg's DynamoDbTableOperations
+    (Java)."""
 
     def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
         namespace, name = self.identifier_to_database_and_table(table.name())

@@ -1,4 +1,4 @@
-"""Catalog servers that are jars, each on free loopback ports for as long as its context manager lasts."""
+"""Catalog servers that are jars. Each uses free loopback ports, and runs until its context manager ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent
 FIXTURE, NESSIE = FOLDER / "fixture.xml", FOLDER / "nessie.xml"
 HIVE = FOLDER / "hive.xml"
 REQUIRED = "MIGRATOR_REQUIRE_SERVERS"
-"""Set to 1 where no server may be skipped."""
+"""Set to 1 if no server may be skipped."""
 
 
 class JavaServer(Server):

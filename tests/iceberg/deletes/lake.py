@@ -6,7 +6,7 @@ from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.deletes.rows import RewrittenDeletes
 from migrator.layout import Layout
 
-# Moving swaps the order of the two buckets.
+# The mapping reverses the order of the two buckets.
 LAYOUT = Layout.from_mapping("data-lake", {"s3://bronze/": "z-bronze/", "s3://silver/": "a-silver/"})
 PLACE = "s3://bronze/t/data/deletes.bin"
 

@@ -1,4 +1,4 @@
-"""Position deletes in Avro: what fastavro reads afterwards, and which bytes stayed."""
+"""Position deletes in Avro: what fastavro reads afterwards, and which bytes have not changed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ META = {"delete-type": b"position", "iceberg.schema": b'{"type":"struct"}', "odd
 
 
 def deletes(rows: list[Row], codec: str = "null") -> bytes:
-    """A file with two rows a block."""
+    """A file with two rows in each block."""
     return avro(SCHEMA, [{"file_path": path, "pos": pos} for path, pos in rows], codec, META)
 
 

@@ -1,4 +1,4 @@
-"""The format of a file of deletes is told by its first bytes."""
+"""The first bytes of a file of deletes show its format."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from migrator.errors import Unreadable
 from migrator.iceberg.deletes import delete_paths, rewrite_deletes
 from migrator.layout import Layout
 
-# Moving swaps the order of the two buckets.
+# The mapping reverses the order of the two buckets.
 LAYOUT = Layout.from_mapping("data-lake", {"s3://bronze/": "z-bronze/", "s3://silver/": "a-silver/"})
 PLACE = "s3://bronze/t/data/deletes.parquet"
 

@@ -1,5 +1,5 @@
-"""Position deletes in Parquet as other writers annotate them: whatever Arrow makes of an annotation, columns come back
-with the one that they had, with the same values, judged by pyarrow from the footer of the new file."""
+"""Position deletes in Parquet as other writers annotate them: the columns keep their annotations and values, however
+Arrow reads an annotation. pyarrow reads the footer of the new file to check this."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ FIXED = {
 
 
 def annotated(data: bytes, **columns: Struct) -> bytes:
-    """The file with other annotations on the leaves of these names, as a writer other than Arrow puts them."""
+    """The file with other annotations on the leaves of these names, as writers other than Arrow write them."""
     size = int.from_bytes(data[-8:-4], "little")
     top = decode(data[-8 - size : -8])
     for element in top[2][1][1]:
@@ -133,7 +133,7 @@ def schema_of(data: bytes) -> str:
 
 
 def check(data: bytes) -> pq.ParquetFile:
-    """Move the file; every column, annotation, id and value is as it was, but for the paths, which are sorted again."""
+    """Move the file; every column, annotation, id and value is the same, except the paths, which are sorted again."""
     out = moved(data)
     before, after = opened(data), opened(out.data)
     assert columns_of(out.data) == columns_of(data)
@@ -150,7 +150,7 @@ def check(data: bytes) -> pq.ParquetFile:
 
 
 def bare(data: bytes) -> list[tuple[Any, ...]]:
-    """The rows, whatever their columns are annotated as: read after the annotations of leaves are taken off."""
+    """The rows, for any annotations of their columns: the annotations of leaves are removed before reading."""
     names = {"file_path", "pos", "n", "s", "f", "element"}
     table = pq.read_table(io.BytesIO(annotated(data, **dict.fromkeys(names, annotation(None)))))
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)

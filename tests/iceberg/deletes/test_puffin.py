@@ -1,4 +1,4 @@
-"""Deletion vectors in Puffin files: pyiceberg reads them afterwards; the bytes are put together by hand here."""
+"""Deletion vectors in Puffin files: pyiceberg reads them afterwards. The tests make the bytes by hand."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def puffin_of(*paths: str) -> bytes:
 
 
 def lz4_of(data: bytes, sized: bool = True, size: int | None = None) -> bytes:
-    """A frame of one block that is stored as it is, made after the LZ4 frame format. ``size`` is what its header says,
-    if not the truth."""
+    """A frame with one uncompressed block, in the LZ4 frame format. ``size`` is the size in its header, if that should
+    be wrong."""
     announced = len(data) if size is None else size
     head = b"\x04\x22\x4d\x18" + (b"\x68\x40" + announced.to_bytes(8, "little") if sized else b"\x60\x40\x82")
     body = (1 << 31 | len(data)).to_bytes(4, "little") + data + bytes(4)
@@ -63,7 +63,7 @@ def lz4_of(data: bytes, sized: bool = True, size: int | None = None) -> bytes:
 
 
 def footer_of(data: bytes) -> tuple[bytes, bytes]:
-    """What stands before the footer, and its payload, decompressed by Arrow's stream reader."""
+    """The bytes before the footer, and its payload, decompressed by Arrow's stream reader."""
     size = int.from_bytes(data[-12:-8], "little")
     before, payload = data[: -16 - size], data[-12 - size : -12]
     assert data[-16 - size :].startswith(b"PFA1")

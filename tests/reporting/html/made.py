@@ -1,4 +1,4 @@
-"""Facts of a report made by hand, and a reader of pages that knows nothing of how they are written."""
+"""Facts of a report made by hand, and a reader of pages that is independent of the code that writes them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def full_plan(**changes: Any) -> dict[str, Any]:
 
 
 def entries(*events: str | tuple[str, dict[str, Any]], who: str = "ann@host") -> tuple[Entry, ...]:
-    """A log in which these things happened, a second apart."""
+    """A log with these events, a second apart."""
     details = {"copied": {"proofs": {"etag": 3}}}
     named = [(event, details.get(event, {})) if isinstance(event, str) else event for event in events]
     return tuple(
@@ -73,7 +73,7 @@ def facts(log: tuple[Entry, ...] = (), **changes: Any) -> ReportFacts:
 
 
 class Page(HTMLParser):
-    """What a browser would see of a page: its elements with their attributes, and its text."""
+    """A page as a browser reads it: its elements with their attributes, and its text."""
 
     def __init__(self, source: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,4 +1,4 @@
-"""The certificate says "proven" only where the log does, and names everything that it does not prove."""
+"""The certificate says "proven" only if the log does, and names everything that it does not prove."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_what_happened_afterwards_makes_it_outdated(event: str) -> None:
     ("meanwhile", "verdict"), [("repaired", OUTDATED), ("renewed", OUTDATED), (ROLLED_BACK, NEVER)]
 )
 def test_what_others_did_while_it_was_verified_counts(meanwhile: str, verdict: str) -> None:
-    """Its entry stands behind theirs, but it began before."""
+    """The entry of the verification is after theirs in the log, but it began before."""
     log = entries(*RUN, meanwhile, verified(log_entries=len(RUN)))
     assert certificate_of(facts(log)).verdict == verdict
     assert certificate_of(facts(entries(*RUN, meanwhile, verified(log_entries=len(RUN) + 1)))).verdict == PROVEN
@@ -144,7 +144,7 @@ EVENTS = st.one_of(
 def test_whatever_is_in_the_log_proven_is_only_what_the_last_verification_proved(
     events: list[Any], asked: bool
 ) -> None:
-    """Judged by this test alone: the last entry of a verification, and what follows it."""
+    """The test decides this itself: from the last entry of a verification, and the entries after it."""
     certificate = certificate_of(facts(entries(*events), not_asked=not asked))
     names = [event if isinstance(event, str) else event[0] for event in events]
     if certificate.verdict != PROVEN:

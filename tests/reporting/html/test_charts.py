@@ -1,4 +1,4 @@
-"""The pictures: their numbers are those of the plan, and any name is only ever text."""
+"""The pictures: their numbers are those of the plan, and a name is always only text."""
 
 from __future__ import annotations
 

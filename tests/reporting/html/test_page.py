@@ -96,7 +96,8 @@ def test_it_can_be_read_without_eyes_or_a_mouse() -> None:
 
 
 def test_a_large_plan_makes_a_small_page() -> None:
-    """However many objects there are, what grows is tables, prefixes and findings: these are cut, and that is said."""
+    """The page does not grow with the number of objects, only with tables, prefixes and findings. Their lists are cut,
+    and the page says so."""
     key = "k" * 200
     described: dict[str, Any] = {
         "tables": [full_table(identifier=f"c.db.{key}{n}", data_bytes=n) for n in range(20_000)],
