@@ -229,7 +229,7 @@ def _refusal(losing: Sequence[TablePlace], *, bring_back: bool) -> RollbackRefus
         if bring_back:
             move = "Add --discard-newer, too: what was dropped or renamed stays so, the others keep their changes."
         elif len(gone) < len(losing):
-            move += " With --bring-back beside it, the others keep their changes in the old place."
+            move += " With --bring-back in addition, the others keep their changes in the old place."
     return RollbackRefused(
         f"Changed at the target since the cutover: {counted(len(losing), 'table')}. A rollback would lose this:\n"
         f"{lines}\nNo pointer was changed.",

@@ -125,7 +125,7 @@ def test_a_dropped_table_needs_discard_newer_too(lake: SmallLake, tmp_path: Path
     lake.tables[1].commit([7000])
     with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed") as caught:
         api.rollback_lake(plan)
-    assert "Add --discard-newer" in str(caught.value) and "With --bring-back beside it" in str(caught.value)
+    assert "Add --discard-newer" in str(caught.value) and "With --bring-back in addition" in str(caught.value)
     with pytest.raises(RollbackRefused, match=r"one\.db\.a: it was dropped or renamed") as caught:
         api.rollback_lake(plan, bring_back=True)
     assert "Add --bring-back" not in str(caught.value)

@@ -160,7 +160,7 @@ class TestBeforeTheCutover:
         proxy.choose = always(kind, of_reader(part))
         result = world.run("migrate", plan, "--yes", exit_code=3)
         assert "cannot be read in the old place now" in result.stderr and "iceberg." in result.stderr
-        assert "run the same command again" in result.stderr
+        assert "Run the same command again" in result.stderr
         assert pointer(world) == before
         with closing(sqlite3.connect(plan)) as db:
             assert not db.execute("SELECT * FROM baselines WHERE rows IS NULL").fetchall()

@@ -30,12 +30,12 @@ def test_of_a_plan_that_was_carried_out_before_only_the_pointers_are_known(phase
     """The lake lives at the target since; only verify lists it."""
     said = nothing_to_do(plan(phase=phase))
     assert said.startswith("Nothing to do: the plan was carried out, and every pointer that it changed points")
-    assert "holds everything" not in said
+    assert "has everything" not in said
 
 
 def test_after_a_rollback_that_has_not_ended_its_command_is_named() -> None:
     said = nothing_to_do(plan(phase="rolling back"))
-    assert "holds everything" not in said and "To finish it: migrator rollback" in said
+    assert "has everything" not in said and "To finish it: migrator rollback" in said
 
 
 @pytest.mark.parametrize("code", ["left-out", "left-table", "outside-table", "spanning-table"])
