@@ -14,7 +14,7 @@ from catalogs.rest_double import RestDouble, error
 from migrator.catalogs import Repoint, open_catalog
 from migrator.catalogs.base import Catalog
 from migrator.catalogs.rest import client as rest_client
-from migrator.catalogs.rest.client import RestClient
+from migrator.catalogs.rest.client import Answer, RestClient
 from migrator.errors import CannotRepoint, CatalogError, ConfigError, MigratorError, PlanStale
 
 TOKEN = "t0p-secret"
@@ -267,6 +267,44 @@ def test_a_registration_that_fails_after_the_drop_puts_the_table_back(
             catalog.repoint([MOVE], [])
         assert catalog.current("a", "t") == MOVE.expected
     assert server.tables == {("a", "t"): (MOVE.expected, "u1")} and server.namespaces[("a",)] == {}
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
+@pytest.mark.parametrize("status", [0, 404, 409, 503, 504], ids=["lost", "404", "409", "503", "504"])
+@pytest.mark.parametrize("request_of", ["DELETE", "register new", "register both"])
+def test_an_answer_that_is_no_success_never_costs_the_table(
+    server: RestDouble, monkeypatch: pytest.MonkeyPatch, request_of: str, status: int, done: bool
+) -> None:
+    """A gateway may answer for a server that has done what it was asked. Run again, the swap ends in the new place."""
+    send = RestClient.request
+
+    def request(self: RestClient, method: str, path: str, body: Any = None, *more: Any, **named: Any) -> Any:
+        new = path.endswith("/register") and body["metadata-location"] == MOVE.new
+        hit = {
+            "DELETE": method == "DELETE",
+            "register new": new,
+            "register both": path.endswith("/register"),
+        }[request_of]
+        if not hit:
+            return send(self, method, path, body, *more, **named)
+        if done:
+            send(self, method, path, body, *more, **named)
+        if not status:
+            raise CatalogError("no answer")
+        return Answer(status, {"error": {"message": "no", "type": "", "code": status}})
+
+    with opened(server, **TRY, **{"repoint-by": "drop", "allow-drop": "true"}) as catalog:
+        catalog.check_repoint([MOVE], [])
+        with monkeypatch.context() as faults:
+            faults.setattr(RestClient, "request", request)
+            try:
+                catalog.repoint([MOVE], [])
+            except CatalogError as error:
+                untrue = server.tables and "confirmed neither" in error.message
+                assert not untrue and catalog.current("a", "t") in (MOVE.expected, MOVE.new)
+                assert [table.name for table in catalog.tables()] == ["t"]
+        catalog.repoint([MOVE], [])
+    assert server.tables == {("a", "t"): (MOVE.new, "u1")} and server.namespaces[("a",)] == {}
 
 
 def test_a_table_that_somebody_else_dropped_is_not_registered(server: RestDouble) -> None:

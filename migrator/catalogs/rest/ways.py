@@ -223,23 +223,37 @@ class DropSwap:
         path = self.client.path(levels, "tables", table.name)
         answer = self.client.request("DELETE", path, params={"purgeRequested": "false"})
         if not answer.ok:
-            self._note(levels, table, None)
+            # After a 5xx, or if the table is gone, it was or may still be dropped: the next swap needs the note then.
+            if answer.status < 500 and self.client.load(levels, table.name) is not None:
+                self._note(levels, table, None)
             raise self.client.refused(f"DELETE {path}", answer)
 
     def _register(self, levels: Levels, table: Repoint) -> None:
         try:
             register(self.client, levels, table.name, table.new)
         except CatalogError as error:
+            if self._is_at(levels, table, table.new):  # only the answer was lost
+                return
             try:
                 register(self.client, levels, table.name, table.expected)
             except CatalogError as second:
-                raise CatalogError(
-                    f"{named(table)} was dropped from catalog {self.client.name!r}, without its files, and could be "
-                    f"registered neither at {table.new} nor at {table.expected}: {error.message} {second.message}",
-                    next_move="Run the same command again, or register it yourself.",
-                ) from error
+                if not self._is_at(levels, table, table.expected):
+                    raise CatalogError(
+                        f"{named(table)} was dropped from catalog {self.client.name!r}, without its files, and its "
+                        f"registration was confirmed neither at {table.new} nor at {table.expected}: {error.message} "
+                        f"{second.message}",
+                        next_move="Run the same command again, or register it yourself.",
+                    ) from error
             self._note(levels, table, None)
             raise
+
+    def _is_at(self, levels: Levels, table: Repoint, location: str) -> bool:
+        """False also if the server does not say where the table is."""
+        try:
+            at = self.client.load(levels, table.name)
+        except CatalogError:
+            return False
+        return at is not None and at.location == location
 
     def _note(self, levels: Levels, table: Repoint, new: str | None) -> None:
         """Note in the namespace that the table must be registered at ``new``; None removes the note."""
