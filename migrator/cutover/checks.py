@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from migrator.cutover.places import check_hints
 from migrator.cutover.pointers import (
     check_none_gone,
     check_not_set_back,
@@ -83,6 +84,7 @@ def check_after_cutover(run: Run) -> None:
     run.guard.check_not_superseded()
     check_not_set_back(run, run.plan.tables())
     check_none_gone(run, run.plan.tables())
+    check_hints(run)
     _check_sources_at_the_end(run)
 
 

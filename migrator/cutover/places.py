@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, read_hint
-from migrator.errors import NotFound
+from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, hint_trouble, read_hint
+from migrator.cutover.pointers import POINT_THERE_AGAIN, misplaced
+from migrator.errors import MigrationFailed, NotFound, one_line
 from migrator.iceberg.metadata import Snapshot
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.queries import hint_keys
+from migrator.planfile.queries import hint_keys, written_hints
 from migrator.planfile.rows import PlannedTable
 from migrator.run import Run
 from migrator.store import Store
 
+WRITE_HINT = "Write the version of the table's current metadata file into it."
+"""The next move if a version hint at the target is wrong."""
 OLD = "in the old place"
 CUT_OVER = "at the target, as the cutover left it"
 NEWER = "at the target, changed since the cutover"
@@ -80,6 +84,35 @@ def hinted_metadata(plan: PlanFile, store: Store) -> dict[int, str]:
     return {number: uri for number, uri in found.items() if uri is not None}
 
 
+def hint_troubles(plan: PlanFile, store: Store) -> dict[int, str]:
+    """Id of each table whose version hint somebody has removed since the cutover, or changed so that it names no
+    version → the hint's place, and what is wrong with it. Raises StoreError."""
+    bucket, found = plan.layout.target_bucket, dict[int, str]()
+    for table, key, written in written_hints(plan.db):
+        there = store.find(bucket, key)
+        if there is None:
+            found[table] = f"s3://{bucket}/{key} is gone"
+        elif there.etag != written:
+            names = _names(bucket, store, key.rpartition("/")[0])
+            if trouble := hint_trouble(names, read_hint(partial(_data, store, bucket, key))):
+                found[table] = f"s3://{bucket}/{key} {trouble}"
+    return found
+
+
+def check_hints(run: Run) -> None:
+    """After the cutover, readers of the target find each table with a version hint as it was planned, or a later state.
+    Raises MigrationFailed; StoreError or Unreadable if that cannot be read."""
+    tables = {table.id: table for table in run.plan.tables()}
+    for number, trouble in hint_troubles(run.plan, run.store).items():
+        text = f"{tables[number].identifier} was cut over by this plan, but its version hint {trouble}."
+        raise MigrationFailed(one_line(text), next_move=WRITE_HINT)
+    for number, now in hinted_metadata(run.plan, run.store).items():
+        if why := misplaced(run.plan, run.store, tables[number], now):
+            raise MigrationFailed(
+                one_line(f"{tables[number].identifier} is read from {now} now, {why}."), next_move=POINT_THERE_AGAIN
+            )
+
+
 def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
     if now is None:
         return TablePlace(table, GONE, None)
@@ -103,14 +136,22 @@ def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:
 
 def _current(bucket: str, store: Store, table: PlannedTable, hint: str) -> tuple[bool, str | None]:
     """(is the version hint there?, the metadata file that readers find)."""
-    folder = hint.rpartition("/")[0]
-    try:
-        names = {found.key[len(folder) + 1 :] for found in store.list(bucket, f"{folder}/")}
-    except NotFound:
-        names = set()
+    names = _names(bucket, store, hint.rpartition("/")[0])
     if VERSION_HINT_FILE not in names:
         return False, None
     name = current_version(names, read_hint(lambda: store.get(bucket, hint).data))
     if name is None or table.new_metadata is None:
         return True, None
     return True, f"{table.new_metadata.rpartition('/')[0]}/{name}"
+
+
+def _names(bucket: str, store: Store, folder: str) -> set[str]:
+    """The names of the objects in a folder; none if the bucket does not exist."""
+    try:
+        return {found.key[len(folder) + 1 :] for found in store.list(bucket, f"{folder}/")}
+    except NotFound:
+        return set()
+
+
+def _data(store: Store, bucket: str, key: str) -> bytes:
+    return store.get(bucket, key).data

@@ -75,6 +75,15 @@ def hint_keys(db: sqlite3.Connection) -> dict[int, str]:
     return dict(db.execute(query).fetchall())
 
 
+def written_hints(db: sqlite3.Connection) -> list[tuple[int, str, str]]:
+    """(table id, key at the target, ETag) of each version hint that the cutover wrote."""
+    query = f"""
+    SELECT o.table_id, o.target, d.etag FROM objects o JOIN done d ON d.object_id = o.id
+    WHERE o.role = '{ROLE_VERSION_HINT}' AND o.action = '{REWRITE}'
+    """
+    return [(int(table), str(key), str(etag)) for table, key, etag in db.execute(query).fetchall()]
+
+
 def count_objects(db: sqlite3.Connection, where: str) -> tuple[int, int]:
     """How many objects an SQL condition (ours, never a user's) selects, and their size in bytes."""
     count, size = db.execute(f"SELECT count(*), total(size) FROM objects WHERE {where}").fetchone()

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pyiceberg.table import StaticTable
 
-from e2e.small_lake import OLD, TARGET, SmallLake, SqlTable, rows_of
+from e2e.small_lake import HADOOP, OLD, TARGET, SmallLake, SqlTable, rows_of
 from e2e.test_rollback import plan_of
 from migrator import api
+from migrator.errors import MigrationFailed, RetireRefused
 from migrator.verifying.objects import OBJECTS_CHECK, REMOVED_BY_MAINTENANCE
 
 
@@ -112,3 +114,26 @@ def test_a_commit_to_a_hadoop_table_is_no_difference(lake: SmallLake, tmp_path: 
     assert not api.verify_lake(plan).ok, "it is the present version that is verified"
     lake.delete(TARGET, f"{key.rpartition('/')[0]}/version-hint.text")
     assert not api.verify_lake(plan).ok
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["as cut over", "committed to since"])
+@pytest.mark.parametrize("hint", [b"99", b"nothing", b"", None], ids=["beyond", "no number", "empty", "gone"])
+def test_a_version_hint_that_names_no_version_is_found(
+    lake: SmallLake, tmp_path: Path, hint: bytes | None, newer: bool
+) -> None:
+    """Engines of the Java library cannot read such a table, or read it only by listing its folder."""
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    folder = f"bronze/{HADOOP}/metadata/"
+    if newer:
+        lake.tables[2].commit([7000])
+    if hint is None:
+        lake.delete(TARGET, f"{folder}version-hint.text")
+    else:
+        lake.put(TARGET, f"{folder}version-hint.text", hint)
+    found = [problem for check in api.verify_lake(plan).checks for problem in check.problems]
+    assert any(f"{folder}version-hint.text" in problem and "its version hint" in problem for problem in found)
+    with pytest.raises(MigrationFailed, match=r"version hint .*version-hint\.text"):
+        api.migrate_lake(plan)
+    with pytest.raises(RetireRefused, match=r"version-hint\.text"):
+        api.retire_lake(plan, cooling="0", confirm=TARGET)
