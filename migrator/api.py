@@ -29,7 +29,7 @@ from migrator.checking.results import LakeCheck
 from migrator.config import Settings, checked_layers, load
 from migrator.copying.stage import CopySettings
 from migrator.copying.verify_modes import MAX_FAILURES
-from migrator.cutover.fence import Lifted, fences_on, lift_fence, plan_fence, set_fence
+from migrator.cutover.fence import Lifted, fences_on, lift_after, lift_fence, plan_fence, set_fence
 from migrator.errors import MigratorError, PlanStale, redacted
 from migrator.inventory.lake_scripts import show_scripts
 from migrator.layout import MEDALLION, Layout
@@ -587,22 +587,11 @@ def _fenced(path: str | Path, fence: str | None, lift: bool, progress: Progress 
         yield result
     except BaseException as error:
         if fence or lift:
-            _lift_after(error, path, progress)
+            lift_after(error, partial(unfence_lake, path, progress=progress), path)
         raise
     if lift:
         lifted = unfence_lake(path, progress=progress)
         result.given_back, result.changed = lifted.given_back, lifted.changed
-
-
-def _lift_after(error: BaseException, path: str | Path, progress: Progress | None) -> None:
-    """Give the old policies back after an error. If that fails, the error says so, too."""
-    try:
-        lifted = unfence_lake(path, progress=progress)
-        trouble = " ".join(lifted.lines) if lifted.changed else ""
-    except MigratorError as failed:
-        trouble = f"The fence is still on: {failed} Try again: migrator cutover {path} --unfence"
-    if isinstance(error, MigratorError) and trouble:
-        error.next_move = f"{error.next_move} {trouble}".strip()
 
 
 def unfence_lake(path: str | Path, *, progress: Progress | None = None) -> Lifted:

@@ -7,8 +7,10 @@ what to give back. A policy that somebody else has changed meanwhile is not over
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from migrator.errors import MigrationFailed, MigratorError, RetireRefused, StoreError, first_lines
@@ -106,8 +108,8 @@ def _with_fence(bucket: str, before: str | None, prefixes: Iterable[str]) -> Fen
 
 
 def set_fence(store: Store, journal: Journal, fences: Iterable[Fenced]) -> None:
-    """Set these policies, and read each of them back. Raises StoreError or MigrationFailed; then the buckets have their
-    old policies again, as far as the server answers."""
+    """Set these policies, and read each of them back. Raises StoreError or MigrationFailed; then, and after Ctrl-C, the
+    buckets have their old policies again, or the error says that the fence may still be on."""
     known = fences_on(journal)
     try:
         for fence in fences:
@@ -117,8 +119,8 @@ def set_fence(store: Store, journal: Journal, fences: Iterable[Fenced]) -> None:
             write_policy(store, fence.bucket, fence.fenced)
             if not same_policy(read_policy(store, fence.bucket), fence.fenced):
                 raise StoreError(f"s3://{fence.bucket}: the server does not keep the policy that it was given.")
-    except MigratorError:
-        lift_fence(store, journal)
+    except BaseException as error:
+        lift_after(error, lambda: lift_fence(store, journal), journal.path)
         raise
 
 
@@ -136,6 +138,18 @@ def lift_fence(store: Store, journal: Journal) -> Lifted:
             changed = fence.bucket in result.changed
             journal.event(FENCE_LIFTED, bucket=fence.bucket, how="changed by others" if changed else "given back")
     return result
+
+
+def lift_after(error: BaseException, lift: Callable[[], Lifted], plan: str | Path) -> None:
+    """Give the old policies back by ``lift`` after an error. If that fails, the error says so, too. ``plan``: the path
+    of the plan file."""
+    try:
+        lifted = lift()
+        trouble = " ".join(lifted.lines) if lifted.changed else ""
+    except MigratorError as failed:
+        trouble = f"The fence may still be on: {failed} Try again: migrator cutover {shlex.quote(str(plan))} --unfence"
+    if isinstance(error, MigratorError) and trouble:
+        error.next_move = f"{error.next_move} {trouble}".strip()
 
 
 def _has_fence(policy: str | None) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -80,6 +81,11 @@ class Journal:
         self._db = plan.db
         self._rows = 0
         self._since = time.monotonic()
+
+    @property
+    def path(self) -> Path:
+        """The path of the plan file."""
+        return self._plan.path
 
     def done(self, object_id: int, size: int, etag: str, delete_file: DeleteFile | None = None) -> None:
         """Record that a rewritten object is at the target with this size and ETag."""

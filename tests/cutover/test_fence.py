@@ -130,6 +130,40 @@ def test_killed_before_any_request_the_next_command_gives_the_old_policy_back(
     assert len(fences_on(journal)) == 2
 
 
+def test_a_fence_that_cannot_be_lifted_after_an_error_is_told(
+    plan: PlanFile, lake: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server sets the policy, and then answers nothing about it: the command ends with the fence on."""
+    wanted = plan_fence(plan, lake, journal)
+
+    def refused(store: Store, bucket: str) -> None:
+        raise StoreError(f"s3://{bucket}: access denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fences, "read_policy", refused)
+        with pytest.raises(StoreError, match="access denied") as caught:
+            set_fence(lake, journal, wanted)
+    assert "fence may still be on" in caught.value.next_move
+    assert f"migrator cutover {plan.path} --unfence" in caught.value.next_move and fences_on(journal)
+    lift_fence(lake, journal)
+    assert is_as_before(lake)
+
+
+def test_ctrl_c_while_it_is_set_gives_the_old_policies_back(
+    plan: PlanFile, lake: Store, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(store: Store, bucket: str, policy: str | None) -> None:
+        write_policy(store, bucket, policy)
+        if "MigratorFence" in (policy or ""):
+            raise KeyboardInterrupt
+
+    wanted = plan_fence(plan, lake, journal)
+    monkeypatch.setattr(fences, "write_policy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        set_fence(lake, journal, wanted)
+    assert is_as_before(lake) and not fences_on(journal)
+
+
 def test_a_fence_that_was_left_on_is_kept_and_completed(plan: PlanFile, lake: Store, journal: Journal) -> None:
     first, _ = plan_fence(plan, lake, journal)
     set_fence(lake, journal, [first])
