@@ -13,6 +13,7 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -590,7 +591,13 @@ def _fenced(path: str | Path, fence: str | None, lift: bool, progress: Progress 
             lift_after(error, partial(unfence_lake, path, progress=progress), path)
         raise
     if lift:
-        lifted = unfence_lake(path, progress=progress)
+        try:
+            lifted = unfence_lake(path, progress=progress)
+        except MigratorError as error:
+            error.message = f"The cutover is done, but the fence may still be on: {error.message}"
+            again = f"migrator cutover {shlex.quote(str(path))} --unfence"
+            error.next_move = f"{error.next_move} Then give the old policies back: {again}".strip()
+            raise
         result.given_back, result.changed = lifted.given_back, lifted.changed
 
 

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from moto.core import set_initial_no_auth_action_count
 
 from e2e.crashes import die_at
+from migrator import api
 from migrator.cutover import fence as fences
 from migrator.cutover.fence import (
     SID,
@@ -147,6 +148,19 @@ def test_a_fence_that_cannot_be_lifted_after_an_error_is_told(
     assert f"migrator cutover {plan.path} --unfence" in caught.value.next_move and fences_on(journal)
     lift_fence(lake, journal)
     assert is_as_before(lake)
+
+
+def test_a_fence_that_cannot_be_lifted_after_a_cutover_does_not_hide_the_cutover(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise StoreError("access denied")
+
+    monkeypatch.setattr(api, "unfence_lake", refused)
+    told = pytest.raises(StoreError, match="The cutover is done, but the fence may still be on: access denied")
+    with told as caught, api._fenced("p.db", None, True, None):
+        pass
+    assert caught.value.next_move.endswith("migrator cutover p.db --unfence")
 
 
 def test_ctrl_c_while_it_is_set_gives_the_old_policies_back(
