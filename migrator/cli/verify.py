@@ -19,7 +19,8 @@ from migrator.errors import EXIT_FAILED
 def verify(plan: Path, deep: bool, engine: str | None, as_json: bool) -> None:
     """Compare the target with PLAN.
 
-    Compares every object, every file of every table, and the number of rows of every snapshot.
+    Compares every object, every file of every table, and the number of rows of every snapshot. Does not compare user
+    metadata, other headers and tags of objects.
 
     \b
     Example:
