@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from migrator.catalogs.hadoop import VERSION_HINT_FILE, current_version, hint_trouble, read_hint
 from migrator.cutover.pointers import POINT_THERE_AGAIN, misplaced
@@ -94,7 +93,7 @@ def hint_troubles(plan: PlanFile, store: Store) -> dict[int, str]:
             found[table] = f"s3://{bucket}/{key} is gone"
         elif there.etag != written:
             names = _names(bucket, store, key.rpartition("/")[0])
-            if trouble := hint_trouble(names, read_hint(partial(_data, store, bucket, key))):
+            if trouble := hint_trouble(names, store.get(bucket, key).data):
                 found[table] = f"s3://{bucket}/{key} {trouble}"
     return found
 
@@ -151,7 +150,3 @@ def _names(bucket: str, store: Store, folder: str) -> set[str]:
         return {found.key[len(folder) + 1 :] for found in store.list(bucket, f"{folder}/")}
     except NotFound:
         return set()
-
-
-def _data(store: Store, bucket: str, key: str) -> bytes:
-    return store.get(bucket, key).data
