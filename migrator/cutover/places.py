@@ -79,8 +79,8 @@ def hinted_metadata(plan: PlanFile, store: Store) -> dict[int, str]:
     now. Tables without such a file are left out. Raises StoreError."""
     hints = hint_keys(plan.db)
     tables = [table for table in plan.tables() if table.id in hints]
-    found = {t.id: _current(plan.layout.target_bucket, store, t, hints[t.id])[1] for t in tables}
-    return {number: uri for number, uri in found.items() if uri is not None}
+    found = {t.id: _current(plan.layout.target_bucket, store, t, hints[t.id]) for t in tables}
+    return {number: uri for number, (has_hint, uri) in found.items() if has_hint and uri is not None}
 
 
 def hint_troubles(plan: PlanFile, store: Store) -> dict[int, str]:
@@ -124,9 +124,9 @@ def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
 
 def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:
     """The place of a Hadoop table. The old place has its own version hint, which the plan does not change: readers of
-    the target's warehouse find the table there."""
+    the target's warehouse find the table there, also if somebody has removed the hint that the cutover wrote."""
     has_hint, now = _current(run.layout.target_bucket, run.store, table, hint)
-    if not has_hint:
+    if not has_hint and table.id not in {number for number, _, _ in written_hints(run.plan.db)}:
         return TablePlace(table, OLD, None, stored=False)
     if now is None:
         return TablePlace(table, GONE, None, stored=False)
@@ -136,12 +136,11 @@ def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:
 def _current(bucket: str, store: Store, table: PlannedTable, hint: str) -> tuple[bool, str | None]:
     """(is the version hint there?, the metadata file that readers find)."""
     names = _names(bucket, store, hint.rpartition("/")[0])
-    if VERSION_HINT_FILE not in names:
-        return False, None
-    name = current_version(names, read_hint(lambda: store.get(bucket, hint).data))
+    has_hint = VERSION_HINT_FILE in names
+    name = current_version(names, read_hint(lambda: store.get(bucket, hint).data) if has_hint else None)
     if name is None or table.new_metadata is None:
-        return True, None
-    return True, f"{table.new_metadata.rpartition('/')[0]}/{name}"
+        return has_hint, None
+    return has_hint, f"{table.new_metadata.rpartition('/')[0]}/{name}"
 
 
 def _names(bucket: str, store: Store, folder: str) -> set[str]:

@@ -11,7 +11,7 @@ from pyiceberg.table import StaticTable
 from e2e.small_lake import HADOOP, OLD, TARGET, SmallLake, SqlTable, rows_of
 from e2e.test_rollback import plan_of
 from migrator import api
-from migrator.errors import MigrationFailed, RetireRefused
+from migrator.errors import MigrationFailed, RetireRefused, RollbackRefused
 from migrator.verifying.objects import OBJECTS_CHECK, REMOVED_BY_MAINTENANCE
 
 
@@ -137,3 +137,17 @@ def test_a_version_hint_that_names_no_version_is_found(
         api.migrate_lake(plan)
     with pytest.raises(RetireRefused, match=r"version-hint\.text"):
         api.retire_lake(plan, cooling="0", confirm=TARGET)
+
+
+def test_a_rollback_names_a_commit_to_a_hadoop_table_whose_version_hint_is_gone(
+    lake: SmallLake, tmp_path: Path
+) -> None:
+    """Readers list the folder then, and find the commit."""
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    lake.tables[2].commit([7000])
+    lake.delete(TARGET, f"bronze/{HADOOP}/metadata/version-hint.text")
+    with pytest.raises(RollbackRefused, match="Changed at the target since the cutover: 1 table"):
+        api.rollback_lake(plan)
+    assert api.rollback_lake(plan, discard_newer=True).discarded[0].table.catalog is not None
+    assert api.rollback_lake(plan).nothing_to_do
