@@ -126,7 +126,8 @@ def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:
     """The place of a Hadoop table. The old place has its own version hint, which the plan does not change: readers of
     the target's warehouse find the table there, also if somebody has removed the hint that the cutover wrote."""
     has_hint, now = _current(run.layout.target_bucket, run.store, table, hint)
-    if not has_hint and table.id not in {number for number, _, _ in written_hints(run.plan.db)}:
+    written = {number for number, _, _ in written_hints(run.plan.db)}
+    if not has_hint and (now is None or table.id not in written):
         return TablePlace(table, OLD, None, stored=False)
     if now is None:
         return TablePlace(table, GONE, None, stored=False)
