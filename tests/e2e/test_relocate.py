@@ -197,7 +197,7 @@ def test_a_hadoop_table_gets_its_version_hint(backup: Backup) -> None:
     [
         (["s3://backup/none.metadata.json", "--to", "s3://new/t"], 1, "does not exist"),
         (["METADATA", "--to", "/tmp/t"], 2, "not a place in S3"),
-        (["METADATA", "--to", "s3://new"], 2, "not a place in S3"),
+        (["METADATA", "--to", "s3:///t"], 2, "not a place in S3"),
         (["METADATA", "--to", "s3://new/t", "--also", "nonsense"], 2, "OLD=NEW"),
         (["METADATA"], 2, "--to"),
         (["s3://backup/loose.json", "--to", "s3://new/t"], 2, "lies neither below its table's location"),

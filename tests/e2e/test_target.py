@@ -155,7 +155,7 @@ def test_an_object_that_blocks_a_rewritten_file_is_named_with_the_next_move(worl
         write(world, key)
         plan = world.plan(f"{number}.db")
         said = world.run("migrate", plan, "--yes", exit_code=3).stderr
-        assert f"s3://data-lake/{key} was there while planning" in said and "plan again" not in said
+        assert f"s3://data-lake/{key} existed already while planning" in said and "plan again" not in said
         assert read(world, key) == FOREIGN and pointers(world) == before
         world.client.delete_object(Bucket="data-lake", Key=key)
     world.run("migrate", plan, "--yes")  # as it says: the same command, now that it is away
