@@ -55,7 +55,11 @@ def _cached(folder: Path, bring: Callable[[Path], None]) -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
             there = Path(partial) / "new"
             bring(there)
-            there.rename(folder)
+            try:
+                there.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # otherwise another process was faster, with the same files
+                    raise
     return folder
 
 

@@ -95,9 +95,7 @@ def test_the_plan_records_them_oldest_first(lake: Store, tmp_path: Path) -> None
     assert described["versions"]["copy"] == {"keys": 2, "versions": 3, "markers": 2, "bytes": 4}
     assert not described["blocked"] and described["changes_pending"]
     (message,) = messages(described, "versioned-bucket")
-    assert message.startswith(
-        "info: is versioned: its 3 older versions (4 bytes) and 2 delete markers go to the target"
-    )
+    assert message.startswith("info: is versioned: its 3 older versions (4 bytes) and 2 delete markers are copied, too")
     (message,) = messages(described, "target-bucket-missing")
     assert "enable versioning" in message
 
