@@ -109,7 +109,7 @@ def test_after_a_kill_the_next_command_gives_the_policies_back(
 
     with monkeypatch.context() as patched:
         patched.setattr(migration, "swap_pointers", kill)
-        patched.setattr(api, "_lift_after", kill)
+        patched.setattr(api, "lift_after", kill)
         with pytest.raises(Killed):
             api.cutover_lake(plan, quiet_for=0, fence=api.FENCE)
     assert fenced(store) == ["bronze", "gold"]
