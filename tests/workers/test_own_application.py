@@ -151,7 +151,7 @@ def test_without_java(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_packed_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"x\.zip is not there\. Run: migrator pack -o"):
+    with pytest.raises(ConfigError, match=r"x\.zip does not exist\. Run: migrator pack -o"):
         spark.SparkEngine(EngineSettings("spark", pack=str(tmp_path / "x.zip")))
 
 
