@@ -13,7 +13,6 @@ Every function raises the errors of ``migrator.errors`` and prints nothing.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -30,7 +29,7 @@ from migrator.checking.results import LakeCheck
 from migrator.config import Settings, checked_layers, load
 from migrator.copying.stage import CopySettings
 from migrator.copying.verify_modes import MAX_FAILURES
-from migrator.cutover.fence import Lifted, fences_on, lift_after, lift_fence, plan_fence, set_fence
+from migrator.cutover.fence import Lifted, fences_on, lift_after, lift_fence, plan_fence, set_fence, unfence_command
 from migrator.errors import MigratorError, PlanStale, redacted
 from migrator.inventory.lake_scripts import show_scripts
 from migrator.layout import MEDALLION, Layout
@@ -595,8 +594,8 @@ def _fenced(path: str | Path, fence: str | None, lift: bool, progress: Progress 
             lifted = unfence_lake(path, progress=progress)
         except MigratorError as error:
             error.message = f"The cutover is done, but the fence may still be on: {error.message}"
-            again = f"migrator cutover {shlex.quote(str(path))} --unfence"
-            error.next_move = f"{error.next_move} Then give the old policies back: {again}".strip()
+            again = f"Then give the old policies back: {unfence_command(path)}"
+            error.next_move = f"{error.next_move} {again}".strip()
             raise
         result.given_back, result.changed = lifted.given_back, lifted.changed
 

@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from migrator.cutover.places import check_hints
 from migrator.cutover.pointers import (
-    check_none_gone,
     check_not_set_back,
     check_problems_still_hold,
     check_unmoved_since_planning,
@@ -18,7 +17,7 @@ from migrator.layout import source_places
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import LATE, RETIRED
 from migrator.planfile.queries import TO_WRITE
-from migrator.planfile.rows import COPY, MIGRATED, ROLE_VERSION_HINT
+from migrator.planfile.rows import COPY, ROLE_VERSION_HINT
 from migrator.run import Run
 
 
@@ -69,8 +68,7 @@ def check_target(run: Run) -> None:
 def check_nothing_to_do(run: Run) -> None:
     """A plan with nothing to do still has nothing to do. Raises PlanStale."""
     run.guard.check_not_superseded()
-    check_unmoved_since_planning(run)
-    check_none_gone(run, (table for table in run.plan.tables() if table.state == MIGRATED))
+    check_unmoved_since_planning(run, may_be_gone=False)
     run.guard.compare(run.journal)
     _check_sources_at_the_end(run)
 
@@ -82,8 +80,7 @@ def check_after_cutover(run: Run) -> None:
     or that is gone from its catalog.
     """
     run.guard.check_not_superseded()
-    check_not_set_back(run, run.plan.tables())
-    check_none_gone(run, run.plan.tables())
+    check_not_set_back(run, run.plan.tables(), may_be_gone=False)
     check_hints(run)
     _check_sources_at_the_end(run)
 

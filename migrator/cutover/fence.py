@@ -140,6 +140,11 @@ def lift_fence(store: Store, journal: Journal) -> Lifted:
     return result
 
 
+def unfence_command(plan: str | Path) -> str:
+    """The command that gives the old policies back. ``plan``: the path of the plan file."""
+    return f"migrator cutover {shlex.quote(str(plan))} --unfence"
+
+
 def lift_after(error: BaseException, lift: Callable[[], Lifted], plan: str | Path) -> None:
     """Give the old policies back by ``lift`` after an error. If that fails, the error says so, too. ``plan``: the path
     of the plan file."""
@@ -147,7 +152,7 @@ def lift_after(error: BaseException, lift: Callable[[], Lifted], plan: str | Pat
         lifted = lift()
         trouble = " ".join(lifted.lines) if lifted.changed else ""
     except MigratorError as failed:
-        trouble = f"The fence may still be on: {failed} Try again: migrator cutover {shlex.quote(str(plan))} --unfence"
+        trouble = f"The fence may still be on: {failed} Try again: {unfence_command(plan)}"
     if isinstance(error, MigratorError) and trouble:
         error.next_move = f"{error.next_move} {trouble}".strip()
 
@@ -164,5 +169,5 @@ def check_no_fence(journal: Journal, plan: PlanFile) -> None:
         lines = first_lines([f"s3://{fence.bucket}/" for fence in fences])
         raise RetireRefused(
             f"These old buckets are fenced by {plan.path}, so that nothing can be deleted there:\n{lines}\n",
-            next_move=f"Give them their old policies back: migrator cutover {plan.path} --unfence",
+            next_move=f"Give them their old policies back: {unfence_command(plan.path)}",
         )

@@ -63,53 +63,59 @@ def find_places(run: Run) -> list[TablePlace]:
         if catalog.stores_pointers
         for table in catalog.tables()
     }
-    hints = hint_keys(run.plan.db)
+    hints, written = hint_keys(run.plan.db), written_hints(run.plan.db)
     places = []
     for table in run.tables_to_move():
         if table.catalog is not None and run.catalogs[table.catalog].stores_pointers:
             now = named.get((table.catalog, table.namespace, table.name))
             places.append(_place(run, table, now))
         elif table.id in hints:
-            places.append(_hinted_place(run, table, hints[table.id]))
+            places.append(_hinted_place(run, table, hints[table.id], written=table.id in written))
     return places
 
 
-def hinted_metadata(plan: PlanFile, store: Store) -> dict[int, str]:
-    """Id of each table for which the plan writes a version hint → the metadata file that readers find at the target
-    now. Tables without such a file are left out. Raises StoreError."""
-    hints = hint_keys(plan.db)
-    tables = [table for table in plan.tables() if table.id in hints]
-    found = {t.id: _current(plan.layout.target_bucket, store, t, hints[t.id]) for t in tables}
-    return {number: uri for number, (has_hint, uri) in found.items() if has_hint and uri is not None}
+@dataclass(frozen=True, slots=True)
+class HintedTable:
+    """A table for which the plan writes a version hint, as readers find it at the target now. ``metadata``: the
+    metadata file, None without a hint or without such a file. ``trouble``: the place of a hint that somebody has
+    removed since the cutover, or changed so that it names no version, and what is wrong with it; "" if nothing is."""
+
+    table: PlannedTable
+    metadata: str | None
+    trouble: str
 
 
-def hint_troubles(plan: PlanFile, store: Store) -> dict[int, str]:
-    """Id of each table whose version hint somebody has removed since the cutover, or changed so that it names no
-    version → the hint's place, and what is wrong with it. Raises StoreError."""
-    bucket, found = plan.layout.target_bucket, dict[int, str]()
-    for table, key, written in written_hints(plan.db):
-        there = store.find(bucket, key)
-        if there is None:
-            found[table] = f"s3://{bucket}/{key} is gone"
-        elif there.etag != written:
-            names = _names(bucket, store, key.rpartition("/")[0])
-            if trouble := hint_trouble(names, store.get(bucket, key).data):
-                found[table] = f"s3://{bucket}/{key} {trouble}"
+def hinted_tables(plan: PlanFile, store: Store) -> list[HintedTable]:
+    """Read the version hints at the target, after the cutover. Raises StoreError."""
+    hints, written = hint_keys(plan.db), written_hints(plan.db)
+    bucket, found = plan.layout.target_bucket, []
+    for table in plan.tables():
+        if table.id not in hints:
+            continue
+        key = hints[table.id]
+        etags, now = _current(bucket, store, table, key)
+        there = etags.get(VERSION_HINT_FILE)
+        trouble = ""
+        if table.id in written and there != written[table.id]:
+            trouble = hint_trouble(etags, store.get(bucket, key).data) if there is not None else "is gone"
+        place = f"s3://{bucket}/{key} {trouble}" if trouble else ""
+        found.append(HintedTable(table, now if there is not None else None, place))
     return found
 
 
 def check_hints(run: Run) -> None:
     """After the cutover, readers of the target find each table with a version hint as it was planned, or a later state.
     Raises MigrationFailed; StoreError or Unreadable if that cannot be read."""
-    tables = {table.id: table for table in run.plan.tables()}
-    for number, trouble in hint_troubles(run.plan, run.store).items():
-        text = f"{tables[number].identifier} was cut over by this plan, but its version hint {trouble}."
-        raise MigrationFailed(one_line(text), next_move=WRITE_HINT)
-    for number, now in hinted_metadata(run.plan, run.store).items():
-        if why := misplaced(run.plan, run.store, tables[number], now):
-            raise MigrationFailed(
-                one_line(f"{tables[number].identifier} is read from {now} now, {why}."), next_move=POINT_THERE_AGAIN
-            )
+    tables = hinted_tables(run.plan, run.store)
+    for hinted in tables:
+        if hinted.trouble:
+            text = f"{hinted.table.identifier} was cut over by this plan, but its version hint {hinted.trouble}."
+            raise MigrationFailed(one_line(text), next_move=WRITE_HINT)
+    for hinted in tables:
+        now = hinted.metadata
+        if now is not None and (why := misplaced(run.plan, run.store, hinted.table, now)):
+            text = f"{hinted.table.identifier} is read from {now} now, {why}."
+            raise MigrationFailed(one_line(text), next_move=POINT_THERE_AGAIN)
 
 
 def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
@@ -122,31 +128,28 @@ def _place(run: Run, table: PlannedTable, now: str | None) -> TablePlace:
     return TablePlace(table, NEWER if newer else OLD, now)
 
 
-def _hinted_place(run: Run, table: PlannedTable, hint: str) -> TablePlace:
+def _hinted_place(run: Run, table: PlannedTable, hint: str, *, written: bool) -> TablePlace:
     """The place of a Hadoop table. The old place has its own version hint, which the plan does not change: readers of
-    the target's warehouse find the table there, also if somebody has removed the hint that the cutover wrote."""
-    has_hint, now = _current(run.layout.target_bucket, run.store, table, hint)
-    written = {number for number, _, _ in written_hints(run.plan.db)}
-    if not has_hint and (now is None or table.id not in written):
+    the target's warehouse find the table there, also if somebody has removed the hint that the cutover wrote.
+    ``written``: the cutover wrote it."""
+    etags, now = _current(run.layout.target_bucket, run.store, table, hint)
+    if VERSION_HINT_FILE not in etags and (now is None or not written):
         return TablePlace(table, OLD, None, stored=False)
     if now is None:
         return TablePlace(table, GONE, None, stored=False)
     return TablePlace(table, CUT_OVER if now == table.new_metadata else NEWER, now, stored=False)
 
 
-def _current(bucket: str, store: Store, table: PlannedTable, hint: str) -> tuple[bool, str | None]:
-    """(is the version hint there?, the metadata file that readers find)."""
-    names = _names(bucket, store, hint.rpartition("/")[0])
-    has_hint = VERSION_HINT_FILE in names
-    name = current_version(names, read_hint(lambda: store.get(bucket, hint).data) if has_hint else None)
-    if name is None or table.new_metadata is None:
-        return has_hint, None
-    return has_hint, f"{table.new_metadata.rpartition('/')[0]}/{name}"
-
-
-def _names(bucket: str, store: Store, folder: str) -> set[str]:
-    """The names of the objects in a folder; none if the bucket does not exist."""
+def _current(bucket: str, store: Store, table: PlannedTable, hint: str) -> tuple[dict[str, str], str | None]:
+    """(the ETags of the objects beside a version hint, by name; the metadata file that readers find, which list the
+    folder if there is no hint)."""
+    folder = hint.rpartition("/")[0]
     try:
-        return {found.key[len(folder) + 1 :] for found in store.list(bucket, f"{folder}/")}
-    except NotFound:
-        return set()
+        etags = {found.key[len(folder) + 1 :]: found.etag for found in store.list(bucket, f"{folder}/")}
+    except NotFound:  # no bucket
+        etags = {}
+    data = read_hint(lambda: store.get(bucket, hint).data) if VERSION_HINT_FILE in etags else None
+    name = current_version(etags, data)
+    if name is None or table.new_metadata is None:
+        return etags, None
+    return etags, f"{table.new_metadata.rpartition('/')[0]}/{name}"

@@ -56,9 +56,10 @@ def count_pointers(plan: PlanFile) -> Pointers:
     return Pointers(len(moving), len(namespaces), hints, len(catalogs))
 
 
-def check_unmoved_since_planning(run: Run) -> None:
+def check_unmoved_since_planning(run: Run, *, may_be_gone: bool = True) -> None:
     """Every table is where it was when the plan was made, or where this plan has put it. Raises PlanStale, or
     MigrationFailed for a table that lived at the target and was set back, to its old place or to an older state.
+    ``may_be_gone``: see :func:`check_not_set_back`.
 
     Tables that live at the target, also those of catalogs that an interrupted cutover has swapped, are in use there,
     and may have changed.
@@ -66,7 +67,7 @@ def check_unmoved_since_planning(run: Run) -> None:
     _check_names_are_free(run)
     tables = run.plan.tables()
     at_target = {t.id for t in tables if t.state == MIGRATED} | run.journal.swapped_among(tables)
-    check_not_set_back(run, (t for t in tables if t.id in at_target))
+    check_not_set_back(run, (t for t in tables if t.id in at_target), may_be_gone=may_be_gone)
     for table in run.tables_to_move():
         if table.catalog is None or table.id in at_target:
             continue
@@ -107,8 +108,10 @@ def _check_names_are_free(run: Run) -> None:
             raise PlanStale(first_names(found, SHOWN, " "), next_move=TAKEN)
 
 
-def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
+def check_not_set_back(run: Run, tables: Iterable[PlannedTable], *, may_be_gone: bool) -> None:
     """The pointers of these tables, which live at the target, still name the planned metadata file or a later one.
+    ``may_be_gone``: a table that was dropped or renamed is no error.
+
     Raises MigrationFailed; StoreError or Unreadable if a pointer has changed and its metadata file cannot be read."""
     for table in tables:
         if table.catalog is None or table.new_metadata is None or not run.catalogs[table.catalog].stores_pointers:
@@ -116,7 +119,9 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
         now = run.catalogs[table.catalog].current(table.namespace, table.name)
         at = Location.parse(now or "")
         if now is None:
-            continue
+            if may_be_gone:
+                continue
+            raise _gone(run, table)
         if at is None or at.bucket != run.layout.target_bucket:
             raise _set_back(run, table, now)
         if why := misplaced(run.plan, run.store, table, now):
@@ -124,20 +129,16 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable]) -> None:
             raise MigrationFailed(one_line(text), next_move=POINT_THERE_AGAIN)
 
 
-def check_none_gone(run: Run, tables: Iterable[PlannedTable]) -> None:
-    """These tables, which live at the target, are in their catalogs. Raises MigrationFailed."""
-    for table in tables:
-        if table.catalog is None or table.new_metadata is None or not run.catalogs[table.catalog].stores_pointers:
-            continue
-        catalog = run.catalogs[table.catalog]
-        if catalog.current(table.namespace, table.name) is None:
-            how = catalog.how_to_adopt(table.namespace, table.name, table.new_metadata)
-            error = MigrationFailed(
-                one_line(f"{table.identifier} was at {table.new_metadata} and is gone from its catalog."),
-                next_move=f"If it was dropped or renamed on purpose, nothing is left to do. To get it back, {how}",
-            )
-            error.says_where = True
-            raise error
+def _gone(run: Run, table: PlannedTable) -> MigrationFailed:
+    """The error for a table that lived at the target and is in its catalog no more."""
+    assert table.catalog is not None and table.new_metadata is not None
+    how = run.catalogs[table.catalog].how_to_adopt(table.namespace, table.name, table.new_metadata)
+    error = MigrationFailed(
+        one_line(f"{table.identifier} was at {table.new_metadata} and is gone from its catalog."),
+        next_move=f"If it was dropped or renamed on purpose, nothing is left to do. To get it back, {how}",
+    )
+    error.says_where = True
+    return error
 
 
 def _set_back(run: Run, table: PlannedTable, now: str) -> MigrationFailed:

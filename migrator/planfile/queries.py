@@ -75,13 +75,13 @@ def hint_keys(db: sqlite3.Connection) -> dict[int, str]:
     return dict(db.execute(query).fetchall())
 
 
-def written_hints(db: sqlite3.Connection) -> list[tuple[int, str, str]]:
-    """(table id, key at the target, ETag) of each version hint that the cutover wrote."""
+def written_hints(db: sqlite3.Connection) -> dict[int, str]:
+    """Table id → ETag of the version hint that the cutover wrote."""
     query = f"""
-    SELECT o.table_id, o.target, d.etag FROM objects o JOIN done d ON d.object_id = o.id
+    SELECT o.table_id, d.etag FROM objects o JOIN done d ON d.object_id = o.id
     WHERE o.role = '{ROLE_VERSION_HINT}' AND o.action = '{REWRITE}'
     """
-    return [(int(table), str(key), str(etag)) for table, key, etag in db.execute(query).fetchall()]
+    return dict(db.execute(query).fetchall())
 
 
 def count_objects(db: sqlite3.Connection, where: str) -> tuple[int, int]:

@@ -87,7 +87,7 @@ class _Relocator:
         self._store = store
         self._uri = metadata_uri
         self._copy = copy
-        at, target = place_in_s3(metadata_uri), _folder(to)
+        at, target = place_in_s3(metadata_uri), place_in_s3(to, or_bucket=True)
         data = store.get(at.bucket, at.key).data
         metadata = read_metadata(data, metadata_uri)
         self.old_location = metadata.location.rstrip("/") or metadata.location
@@ -175,13 +175,13 @@ class _Relocator:
 def _moves(location: str, root: Location, target: Location, also: Iterable[tuple[str, str]]) -> tuple[Moves, Moves]:
     """(moves from paths to the present places of their objects, moves from paths to new paths). ``root``: the table's
     directory."""
-    pairs = [(old, _folder(new)) for old, new in also]
+    pairs = [(old, place_in_s3(new, or_bucket=True)) for old, new in also]
     _check_also(pairs)
     within = Moves.of([(location, root)])
     # Files of a place outside of S3 must have been copied already: those inside the table's directory together with it.
     outside = [(old, new) for old, new in pairs if not is_s3(old) and within(old) is None]
     onwards = Moves.of([pair for pair in pairs if is_s3(pair[0])])
-    chained = [(old, _folder(onwards(new.uri) or new.uri)) for old, new in outside]
+    chained = [(old, place_in_s3(onwards(new.uri) or new.uri, or_bucket=True)) for old, new in outside]
     found = Moves.of([(location, root), *outside])
     return found, Moves.of([(location, target), *pairs, *chained])
 
@@ -191,20 +191,12 @@ def _check_also(pairs: Iterable[tuple[str, Location]]) -> None:
     known: dict[str, Location] = {}
     for old, new in pairs:
         if is_s3(old):
-            _folder(old)
+            place_in_s3(old, or_bucket=True)
         first = known.setdefault(prefix_of(old), new)
         if place_of(first) != place_of(new):
             raise ConfigError(
                 f"{old} cannot go to {first.uri} and to {new.uri}.", next_move="Give --also once for each OLD."
             )
-
-
-def _folder(uri: str) -> Location:
-    """The folder that a URI names, or the bucket as a whole. Raises ConfigError if it is none in S3."""
-    at = Location.parse(uri)
-    if at is None:
-        raise ConfigError(f"{uri!r} is not a place in S3.", next_move="Write it as s3://bucket/prefix.")
-    return at
 
 
 def _root_of(metadata: Location, location: str) -> Location:

@@ -412,9 +412,10 @@ def with_suffix(path: str, suffix: str) -> str:
     return f"{folder}{slash}{stem}{suffix}{dot}{extension}"
 
 
-def place_in_s3(uri: str) -> Location:
-    """The place that a URI names. Raises ConfigError if it is not in S3, or only a bucket."""
+def place_in_s3(uri: str, *, or_bucket: bool = False) -> Location:
+    """The place that a URI names. ``or_bucket``: it may be a whole bucket. Raises ConfigError if it is not in S3, or
+    only a bucket."""
     at = Location.parse(uri)
-    if at is None or not at.key.strip("/"):
+    if at is None or not (or_bucket or at.key.strip("/")):
         raise ConfigError(f"{uri!r} is not a place in S3.", next_move="Write it as s3://bucket/prefix.")
     return at

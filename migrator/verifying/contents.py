@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from migrator.concurrency.threads import Failed, run_in_threads
@@ -22,14 +21,6 @@ from migrator.workers.batched import in_batches
 from migrator.workers.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """A planned object and its comparison, which workers are sent without the rest of the object."""
-
-    planned: PlannedObject
-    comparison: Comparison
-
-
 def check_contents(plan: PlanFile, store: Store, old: OldBuckets, progress: Progress, engine: Engine) -> Check:
     """Compare the bytes of every copied object with its source, if the source is still the one that was planned.
     ``old`` is asked by this process; each worker of ``engine`` has such an object for itself. Raises MigrationFailed if
@@ -37,21 +28,22 @@ def check_contents(plan: PlanFile, store: Store, old: OldBuckets, progress: Prog
     check = Check("copied objects are the same byte for byte", "objects")
     bucket = plan.layout.target_bucket
     count, size = count_objects(plan.db, SAME_AS_SOURCE)
-    pairs = (_pair_of(planned) for planned in plan.objects(SAME_AS_SOURCE))
     with (
         _comparing(engine, store, old, bucket) as (compare, threads),
         progress.stage("comparing bytes", objects=count, size=size, unit=OBJECTS) as stage,
     ):
-        for outcome in run_in_threads(lambda pair: compare(pair.comparison), pairs, workers=threads):
+        objects = plan.objects(SAME_AS_SOURCE)
+        for outcome in run_in_threads(lambda planned: compare(_comparison(planned)), objects, workers=threads):
             if isinstance(outcome, Failed) and isinstance(outcome.error, MigrationFailed):
                 raise outcome.error  # of the engine, which says nothing about the object
-            stage.advance(1, outcome.item.planned.size)
-            note_comparison(check, outcome, f"s3://{bucket}/{outcome.item.planned.target}: bytes differ")
+            stage.advance(1, outcome.item.size)
+            note_comparison(check, outcome, f"s3://{bucket}/{outcome.item.target}: bytes differ")
     return check
 
 
-def _pair_of(planned: PlannedObject) -> _Pair:
-    return _Pair(planned, Comparison(planned.target or "", planned.bucket, planned.key, planned.etag))
+def _comparison(planned: PlannedObject) -> Comparison:
+    """What is sent to a worker: without the rest of the planned object."""
+    return Comparison(planned.target or "", planned.bucket, planned.key, planned.etag)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from migrator.catalogs import Catalog, CatalogTable
-from migrator.cutover.places import WRITE_HINT, hint_troubles, hinted_metadata
+from migrator.cutover.places import WRITE_HINT, hinted_tables
 from migrator.cutover.pointers import POINT_THERE_AGAIN, misplaced, needs_cutover
 from migrator.errors import MigratorError, NotFound, Unreachable
 from migrator.findings import counted
@@ -39,11 +39,12 @@ def check_catalogs_point_to_target(
             if _is_at_target(plan, table, now, check) and now is not None:
                 pointers[table.id] = now
                 _check_state(plan, store, table, now, check)
-    for number, now in hinted_metadata(plan, store).items() if cut_over else ():
-        pointers[number] = now  # others may have committed since
-        _check_state(plan, store, tables[number], now, check)
-    for number, trouble in hint_troubles(plan, store).items() if cut_over else ():
-        check.fail(f"* {tables[number].identifier}: its version hint {trouble}. {WRITE_HINT}")
+    for hinted in hinted_tables(plan, store) if cut_over else ():
+        if hinted.metadata is not None:
+            pointers[hinted.table.id] = hinted.metadata  # others may have committed since
+            _check_state(plan, store, hinted.table, hinted.metadata, check)
+        if hinted.trouble:
+            check.fail(f"* {hinted.table.identifier}: its version hint {hinted.trouble}. {WRITE_HINT}")
     left = [table for table in tables.values() if table.state == LEFT]
     check.notes += [f"{table.identifier} was left at {table.old_metadata} on purpose" for table in left]
     if later := sum(table.state == LATER for table in tables.values()):
