@@ -15,6 +15,7 @@ from migrator.errors import AccessDenied, StoreError
 from migrator.findings import EXAMPLES, WARN, Finding
 from migrator.inventory import advice
 from migrator.layout import Layout
+from migrator.plan.bucket_settings import settings_of_target
 from migrator.plan.encryption import TargetEncryption, default_algorithm
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import TO_WRITE, VERSIONS_TO_COPY
@@ -66,7 +67,7 @@ def find_attributes(
             _note_unread(plan, target, LOCK)
         held = object_lock and (target is None or _can_lock(target))
         _find_archived(plan, store, layout, needs)
-        encryption = TargetEncryption(store, layout.target_bucket, read)
+        encryption = TargetEncryption(settings_of_target(store, layout, read), exists=target is not None)
         for bucket in layout.moved_buckets:
             try:
                 look = Look(store, bucket)

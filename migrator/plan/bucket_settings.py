@@ -67,8 +67,8 @@ class AskedSettings:
 def find_settings(plan: PlanFile, store: Store, layout: Layout, read: Mapping[str, BucketSettings]) -> None:
     """Add a finding for each old bucket whose settings the target lacks, and for settings of the target that would
     change or delete the copies. ``read``: the result of :class:`AskedSettings`."""
-    target = read.get(layout.target_bucket) or _new_bucket(store, layout)
-    encryption = TargetEncryption(store, layout.target_bucket, read)
+    target = settings_of_target(store, layout, read)
+    encryption = TargetEncryption(target, exists=layout.target_bucket in read)
     for bucket in layout.moved_buckets:
         _name_settings(plan, read[bucket], target)
         if encryption.is_weaker_than(default_algorithm(read[bucket])):
@@ -80,8 +80,11 @@ def find_settings(plan: PlanFile, store: Store, layout: Layout, read: Mapping[st
         _name_unread(plan, settings, of_target=settings is target)
 
 
-def _new_bucket(store: Store, layout: Layout) -> BucketSettings:
-    """The settings of a target bucket that is still to be created."""
+def settings_of_target(store: Store, layout: Layout, read: Mapping[str, BucketSettings]) -> BucketSettings:
+    """The settings of the target bucket, or those that it will have when it is created. ``read``: the result of
+    :class:`AskedSettings`."""
+    if layout.target_bucket in read:
+        return read[layout.target_bucket]
     on_aws = is_of_aws(store.ends[1].endpoint_url)
     return BucketSettings(layout.target_bucket, found=dict(_NEW_ON_AWS) if on_aws else {})
 

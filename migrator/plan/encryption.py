@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from migrator.findings import Finding
 from migrator.inventory.bucket_settings import encryption_of, strength_of
 from migrator.settings.kinds import ENCRYPTION
-from migrator.store import Store
 from migrator.store.bucket_settings import BucketSettings
-from migrator.store.endpoints import is_of_aws
 
 
 def default_algorithm(settings: BucketSettings) -> str:
@@ -18,16 +14,13 @@ def default_algorithm(settings: BucketSettings) -> str:
 
 
 class TargetEncryption:
-    """How the target encrypts, also if it is still to be made. ``read``: the settings of buckets by name."""
+    """How the target encrypts. ``target``: its settings, or those that it will have when it is created (``exists``
+    False)."""
 
-    def __init__(self, store: Store, bucket: str, read: Mapping[str, BucketSettings]) -> None:
-        self._bucket = bucket
-        self._exists = bucket in read
-        settings = read.get(bucket) or BucketSettings(bucket)
-        self._unread = ENCRYPTION in settings.denied or ENCRYPTION in settings.failed
-        self._algorithm = default_algorithm(settings)
-        if not self._exists and is_of_aws(store.ends[1].endpoint_url):
-            self._algorithm = "AES256"  # AWS gives it to new buckets
+    def __init__(self, target: BucketSettings, *, exists: bool) -> None:
+        self._bucket, self._exists = target.bucket, exists
+        self._unread = ENCRYPTION in target.denied or ENCRYPTION in target.failed
+        self._algorithm = default_algorithm(target)
 
     def is_weaker_than(self, algorithm: str) -> bool:
         """True if copies would be encrypted less than with this algorithm. False if that is not known."""

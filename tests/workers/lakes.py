@@ -3,6 +3,7 @@ makes it."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,3 +75,13 @@ def check_without_old_buckets(world: World, plan: Path) -> None:
     assert pointers and all("data-lake" in uri for uri in pointers)
     rows = [len(StaticTable.from_metadata(uri, world.server.properties()).scan().to_arrow()) for uri in pointers]
     assert sum(rows) > 0
+
+
+def check_of_bytes(verification: str) -> dict[str, Any]:
+    """The check of the bytes of objects, in the JSON that ``verify --deep --json`` has printed."""
+    (found,) = (
+        check
+        for check in json.loads(verification)["checks"]
+        if check["name"] == "copied objects are the same byte for byte"
+    )
+    return dict(found)

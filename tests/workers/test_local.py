@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from migrator.workers.local import LocalEngine
 from migrator.workers.pack import pack
 from migrator.workers.settings import EngineSettings
 from workers import jobs
+from workers.lakes import check_of_bytes
 
 
 def test_small_jobs_go_in_batches_and_each_has_its_own_answer() -> None:
@@ -48,50 +50,44 @@ def test_an_unknown_engine_is_refused() -> None:
         engine_of(EngineSettings("dask"))
 
 
-def test_local_processes_copy_and_compare_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child_processes: list[Child]
-) -> None:
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallLake]:
+    """A lake whose lake.toml asks for two processes, planned as lake.db in the current folder."""
+    with Server() as server:
+        for name, value in server.environ().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        lake = SmallLake(server, tmp_path)
+        with lake.config.open("a") as file:
+            file.write("[engine]\nexecutors = 2\n")
+        run("plan", "--config", lake.config, "-o", "lake.db")
+        yield lake
+
+
+def test_local_processes_copy_and_compare_the_same(lake: SmallLake, child_processes: list[Child]) -> None:
     """``[engine] executors`` with the engine local: copies use the same batches that Spark's executors would get."""
-    with Server() as server:
-        for name, value in server.environ().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.chdir(tmp_path)
-        lake = SmallLake(server, tmp_path)
-        with lake.config.open("a") as file:
-            file.write("[engine]\nexecutors = 2\n")
-        run("plan", "--config", lake.config, "-o", "lake.db")
-        done = json.loads(run("migrate", "lake.db", "--yes", "--json"))
-        assert done["ok"] and done["copy"]["processes"] == 2 and done["notes"] == []
-        assert done["copy"]["objects"] == done["copied_objects"] > 0
-        assert lake.get(TARGET, "gold/d") == b"zz"
-        before = len(child_processes)
-        by_workers = bytes_compared("lake.db")
-        assert len(child_processes) == before + 2
-        lake.config.write_text(lake.config.read_text().replace("executors = 2", ""))
-        assert by_workers == bytes_compared("lake.db", "--engine", "local")
-        assert len(child_processes) == before + 2
-        assert (by_workers["result"], by_workers["checked"]) == ("same", done["copy"]["objects"])
+    done = json.loads(run("migrate", "lake.db", "--yes", "--json"))
+    assert done["ok"] and done["copy"]["processes"] == 2 and done["notes"] == []
+    assert done["copy"]["objects"] == done["copied_objects"] > 0
+    assert lake.get(TARGET, "gold/d") == b"zz"
+    before = len(child_processes)
+    by_workers = bytes_compared("lake.db")
+    assert len(child_processes) == before + 2
+    lake.config.write_text(lake.config.read_text().replace("executors = 2", ""))
+    assert by_workers == bytes_compared("lake.db", "--engine", "local")
+    assert len(child_processes) == before + 2
+    assert (by_workers["result"], by_workers["checked"]) == ("same", done["copy"]["objects"])
 
 
-def test_local_processes_find_bytes_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Server() as server:
-        for name, value in server.environ().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.chdir(tmp_path)
-        lake = SmallLake(server, tmp_path)
-        with lake.config.open("a") as file:
-            file.write("[engine]\nexecutors = 2\n")
-        run("plan", "--config", lake.config, "-o", "lake.db")
-        run("migrate", "lake.db", "--yes")
-        lake.client.put_object(Bucket=TARGET, Key="gold/d", Body=b"zy")
-        assert bytes_compared("lake.db", exit_code=3)["problems"] == [f"* s3://{TARGET}/gold/d: bytes differ"]
+def test_local_processes_find_bytes_that_differ(lake: SmallLake) -> None:
+    run("migrate", "lake.db", "--yes")
+    lake.client.put_object(Bucket=TARGET, Key="gold/d", Body=b"zy")
+    assert bytes_compared("lake.db", exit_code=3)["problems"] == [f"* s3://{TARGET}/gold/d: bytes differ"]
 
 
 def bytes_compared(plan: str, *options: str, exit_code: int = 0) -> dict[str, Any]:
     """What ``verify --deep`` says of the bytes of objects."""
-    checks = json.loads(run("verify", plan, "--deep", "--json", *options, exit_code=exit_code))["checks"]
-    (found,) = (check for check in checks if check["name"] == "copied objects are the same byte for byte")
-    return dict(found)
+    return check_of_bytes(run("verify", plan, "--deep", "--json", *options, exit_code=exit_code))
 
 
 def run(*arguments: str | Path, exit_code: int = 0) -> str:

@@ -3,7 +3,6 @@ twice."""
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import signal
@@ -29,7 +28,7 @@ from migrator.verifying.content_comparer import ContentComparer
 from migrator.workers.settings import EngineSettings
 from workers import jobs
 from workers.application import EXECUTORS, application, executors, python_workers
-from workers.lakes import MARKED, Kept, afresh, check_without_old_buckets, everything, migrated_lake
+from workers.lakes import MARKED, Kept, afresh, check_of_bytes, check_without_old_buckets, everything, migrated_lake
 
 pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing() or "-"), pytest.mark.timeout(900)]
 
@@ -291,9 +290,7 @@ def test_executors_compare_bytes(world: World, monkeypatch: pytest.MonkeyPatch) 
 
 def bytes_compared(world: World, plan: Path, *options: str, exit_code: int = 0) -> dict[str, Any]:
     """What ``verify --deep`` says of the bytes of objects."""
-    checks = json.loads(world.run("verify", plan, "--deep", "--json", *options, exit_code=exit_code).stdout)["checks"]
-    (found,) = (check for check in checks if check["name"] == "copied objects are the same byte for byte")
-    return dict(found)
+    return check_of_bytes(world.run("verify", plan, "--deep", "--json", *options, exit_code=exit_code).stdout)
 
 
 def test_what_executors_cannot_import_is_rewritten_by_the_driver(
