@@ -130,7 +130,7 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable], *, may_be_gone:
 
 
 def _gone(run: Run, table: PlannedTable) -> MigrationFailed:
-    """The error for a table that lived at the target and is in its catalog no more."""
+    """The error for a table that lived at the target and is no longer in its catalog."""
     assert table.catalog is not None and table.new_metadata is not None
     how = run.catalogs[table.catalog].how_to_adopt(table.namespace, table.name, table.new_metadata)
     error = MigrationFailed(
@@ -142,7 +142,7 @@ def _gone(run: Run, table: PlannedTable) -> MigrationFailed:
 
 
 def _set_back(run: Run, table: PlannedTable, now: str) -> MigrationFailed:
-    """The error for a table that lived at the target and is not there any more."""
+    """The error for a table that lived at the target and whose pointer was set back."""
     known, why = "lived there while planning", "somebody has set it back"
     next_move = f"To migrate it from there: {PLAN_AGAIN}"
     if table.state != MIGRATED:

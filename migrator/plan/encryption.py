@@ -1,4 +1,4 @@
-"""The default encryption of the target, which applies to all copies: encryption is no attribute that is copied."""
+"""The default encryption of the target. It applies to all copies: the encryption of a source is not copied."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class TargetEncryption:
         return not self._unread and strength_of(self._algorithm) < strength_of(algorithm)
 
     def finding(self, bucket: str, what: str, *, count: int = 1) -> Finding:
-        """What is encrypted in an old bucket would be less so at the target."""
+        """The finding that copies would be encrypted less than their sources in an old bucket. ``what``: which sources
+        are encrypted."""
         weaker = "encrypts only with keys of the server (SSE-S3)" if self._algorithm else "is not set to encrypt"
         if not self._exists:
             weaker += ", because it does not exist yet"

@@ -223,8 +223,8 @@ def _carry_out(run: Retiring, verification: Verification, held: Lease) -> Retire
 
 @contextmanager
 def _errors_say_it_began() -> Iterator[None]:
-    """An error says that objects may be deleted already, and that the same command goes on: also the request that got
-    no answer may have deleted some."""
+    """Adds to an error that objects may be deleted already, and that the same command continues. A request without an
+    answer may have deleted some, too."""
     try:
         yield
     except MigratorError as error:
