@@ -30,6 +30,7 @@ from migrator.config import Settings, checked_layers, load
 from migrator.copying.stage import CopySettings
 from migrator.copying.verify_modes import MAX_FAILURES
 from migrator.cutover.fence import Lifted, fences_on, lift_after, lift_fence, plan_fence, set_fence, unfence_command
+from migrator.cutover.together import REFUSED, check_fit, check_ready, refuse
 from migrator.errors import MigratorError, PlanStale, redacted
 from migrator.inventory.lake_scripts import show_scripts
 from migrator.layout import MEDALLION, Layout
@@ -125,7 +126,8 @@ def _settings_to_plan_again(plan: PlanFile) -> Settings:
     names = json.loads(header["script_names"])
     return replace(
         _settings_of(plan),
-        layout=json.loads(header["layout"]),
+        layout=json.loads(header.get("whole_layout", header["layout"])),
+        rules=tuple(json.loads(header.get("rules", "[]"))),
         accept=tuple(json.loads(header["accept"])),
         leave=tuple(json.loads(header["leave"])),
         only=tuple(json.loads(header["only"])),
@@ -169,7 +171,7 @@ def _settings_of(plan: PlanFile) -> Settings:
 @contextmanager
 def _connected(plan: PlanFile) -> Iterator[tuple[Store, dict[str, Catalog]]]:
     """The store and the catalogs of a plan. Raises PlanStale if a catalog is not the one that was planned."""
-    with _opened(_settings_of(plan), plan.layout.map_uri) as (store, catalogs):
+    with _opened(_settings_of(plan), plan.layout.whole.map_uri) as (store, catalogs):
         planned = json.loads(plan.header()["catalogs"])
         for name, catalog in catalogs.items():
             if catalog.describe() != planned[name]:
@@ -266,7 +268,19 @@ class OpenPlan:
     """A plan that was opened and checked once, by :func:`open_plan`, to describe it and to carry it out."""
 
     def __init__(self, plan: PlanFile, progress: Progress) -> None:
-        self._plan, self._progress = plan, progress
+        self._plan, self._progress, self._held = plan, progress, False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within this context, no other process can carry out the plan or make it anew. Raises PlanBusy or
+        PlanUnusable."""
+        with self._plan.lock():
+            self._plan.allow_writing(self._progress)
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
     def describe(self) -> PlanDescription:
         """The plan as one JSON-able dictionary; ``migrator explain --json-keys`` says what each key means."""
@@ -313,13 +327,20 @@ class OpenPlan:
         with (
             _engine(plan, copying.engine) as engine,
             _connected(plan) as (store, catalogs),
-            plan.lock(),
+            nullcontext() if self._held else plan.lock(),
             Journal(plan) as journal,
             next_move_named(plan.path, plan.header()),
         ):
             how = (copying.max_failures, copying.only)
             run = Run(plan, store, catalogs, journal, self._progress, *how, engine=engine)
             return carry_out(run, copying.options, choices or Choices())
+
+    def check_ready(self, *, cutover: bool = True) -> None:
+        """Check, without a change, what shows early that the plan cannot be carried out: see
+        :func:`migrator.cutover.together.check_ready`."""
+        with _connected(self._plan) as (store, catalogs):
+            run = Run(self._plan, store, catalogs, Journal(self._plan), self._progress, MAX_FAILURES)
+            check_ready(run, cutover=cutover)
 
     def settings_set(self) -> list[str]:
         """The settings of the target that this plan has set, and that a rollback gives back."""
@@ -341,6 +362,33 @@ def open_plan(path: str | Path, *, progress: Progress | None = None) -> Iterator
     progress = progress or Progress()
     with PlanFile.open(Path(path), progress, read_only=True) as plan:
         yield OpenPlan(plan, progress)
+
+
+@contextmanager
+def open_plans(
+    paths: Sequence[str | Path], *, cutover: bool = True, progress: Progress | None = None
+) -> Iterator[list[OpenPlan]]:
+    """Open several plans to carry them out one after the other with :meth:`OpenPlan.migrate`, in any order. They are
+    checked before anything is written, and held until the end.
+
+    Raises what :func:`open_plan` raises, PlanBusy, ConfigError for plans that do not fit together, and PlanBlocked,
+    PlanStale or MigrationFailed, which names every plan that cannot be carried out. ``cutover``: as for
+    :func:`migrate_lake`.
+    """
+    progress, troubles = progress or Progress(), []
+    with ExitStack() as stack:
+        plans = [stack.enter_context(PlanFile.open(Path(path), progress, read_only=True)) for path in paths]
+        check_fit(plans)
+        opened = [OpenPlan(plan, progress) for plan in plans]
+        for one in opened:
+            stack.enter_context(one.held())
+        for plan, one in zip(plans, opened, strict=True):
+            try:
+                one.check_ready(cutover=cutover)
+            except REFUSED as error:
+                troubles.append((plan, error))
+        refuse(troubles, len(plans))
+        yield opened
 
 
 def show_plan(path: str | Path, *, progress: Progress | None = None) -> PlanDescription:
@@ -774,6 +822,7 @@ __all__ = [
     "load_settings",
     "migrate_lake",
     "open_plan",
+    "open_plans",
     "pack_executors",
     "plan_lake",
     "plan_log",

@@ -86,6 +86,9 @@ class Settings:
     only: tuple[str, ...] = ()
     """Patterns of the tables that move in this wave; all tables move if there is none. See
     :func:`migrator.inventory.tables.matches`."""
+    rules: tuple[str, ...] = ()
+    """The sources of the rules that this plan carries out; all rules if there is none. See
+    :mod:`migrator.layout.choice`."""
     inventories: tuple[str, ...] = ()
     """URIs of the manifests of Amazon S3 Inventory reports, which are read in place of listing their buckets. A plan
     that is made anew lists these buckets, so it has none."""
@@ -160,6 +163,7 @@ class Settings:
         leave: tuple[str, ...] = (),
         inventories: tuple[str, ...] = (),
         accept: tuple[str, ...] = (),
+        rules: tuple[str, ...] = (),
     ) -> Settings:
         """These settings with the command line's options on top. ``None`` and False leave a setting as it is;
         ``inventories`` take the place of those in lake.toml.
@@ -183,6 +187,7 @@ class Settings:
             leave=tuple(dict.fromkeys((*self.leave, *leave))),
             inventories=_inventories(inventories, "--inventory") or self.inventories,
             accept=tuple(dict.fromkeys((*self.accept, *checked_codes(accept, "--accept")))),
+            rules=tuple(dict.fromkeys(rules)) or self.rules,
         )
 
     def for_scripts(

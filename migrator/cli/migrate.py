@@ -17,12 +17,13 @@ from migrator.cli.options import (
     cutover_options,
     is_given,
     lake_options,
-    optional_plan_argument,
     plan_options,
+    plans_argument,
     watch_options,
 )
 from migrator.cli.output import output
 from migrator.cli.terminal import Watched, ask, say, say_json, say_plan
+from migrator.cli.together import migrate_together
 from migrator.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@optional_plan_argument
+@plans_argument
 @lake_options
 @plan_options
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @copy_options
 @watch_options
 def migrate(
-    plan: Path | None,
+    plans: tuple[Path, ...],
     lake: LakeOptions,
     planning: PlanOptions,
     yes: bool,
@@ -47,22 +48,30 @@ def migrate(
     copying: CopyOptions,
     watching: WatchOptions,
 ) -> None:
-    """Carry out PLAN: copy, rewrite, compare, cut over, verify. Without PLAN, make one first.
+    """Carry out each PLAN: copy, rewrite, compare, cut over, verify. Without PLAN, make one first.
 
     \b
     Example:
       migrator migrate plans/lake.db
       migrator migrate --endpoint-url http://minio:9000 --catalog iceberg --yes
+      migrator migrate plans/bronze.db plans/silver.db plans/gold.db
+
+    Several plans, such as those of "plan --rule", are all checked before anything is written. You approve them once.
+    They are carried out one after the other, until one fails.
 
     If it was interrupted or killed, run the same command again: it continues. The old buckets are only read.
     """
     from migrator import api
 
-    if plan is not None and (is_given(lake) or is_given(planning)):
+    if plans and (is_given(lake) or is_given(planning)):
         raise click.UsageError(
             "PLAN already contains these settings: leave out --config, --endpoint-url, --target, "
-            "--target-endpoint-url, --catalog, --all-versions, --object-lock, --leave, --inventory."
+            "--target-endpoint-url, --catalog, --all-versions, --object-lock, --rule, --leave, --inventory."
         )
+    if len(plans) > 1:
+        migrate_together(plans, yes=yes, cutover=cutover, copying=copying, watching=watching)
+        return
+    plan = plans[0] if plans else None
     with Watched(watching, plan) as watched:
         bars, settings, described = watched.progress, copying.settings(), None
         if plan is None:

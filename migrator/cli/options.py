@@ -75,6 +75,7 @@ class PlanOptions:
     all_versions: bool = False
     object_lock: bool = False
     keep_scripts: bool = False
+    rules: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
     inventories: tuple[str, ...] = ()
 
@@ -317,6 +318,8 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help='Print JSON; "migrator explain --json-keys" says what the keys mean.'
 )
 plan_argument = click.argument("plan", type=click.Path(path_type=Path))
+plans_argument = click.argument("plans", type=click.Path(path_type=Path), nargs=-1, metavar="[PLAN]...")
+plans_to_verify = click.argument("plans", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PLAN...")
 optional_plan_argument = click.argument("plan", type=click.Path(path_type=Path), required=False)
 
 lake_options = _together(
@@ -469,6 +472,14 @@ plan_options = _together(
     click.option("--object-lock", is_flag=True, help="Also copy the retention and legal hold of objects."),
     click.option(
         "--keep-scripts", is_flag=True, help="Copy the scripts in the lake without changing the paths in them."
+    ),
+    click.option(
+        "--rule",
+        "rules",
+        multiple=True,
+        metavar="SOURCE",
+        help="Carry out only this rule of the layout, such as s3://bronze/; the others stay for other plans. "
+        "Repeatable.",
     ),
     click.option(
         "--leave",

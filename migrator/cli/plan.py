@@ -50,6 +50,15 @@ def plan(
       migrator plan --endpoint-url http://minio:9000 --catalog iceberg -o plans/lake.db
       migrator plan --inventory s3://reports/bronze/daily/2026-11-25T01-00Z/manifest.json
 
+    A very large lake may have several plans: one for each rule of its layout, or for some rules together. A table with
+    files below rules of two plans blocks both, and the finding says which rules to plan together.
+
+    \b
+    Example:
+      migrator plan --config lake.toml --rule s3://bronze/ -o plans/bronze.db
+      migrator plan --config lake.toml --rule s3://silver/ --rule s3://gold/ -o plans/rest.db
+      migrator migrate plans/bronze.db plans/rest.db
+
     Exits with 3 if anything blocks the plan.
     """
     from migrator import api

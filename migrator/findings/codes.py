@@ -69,7 +69,8 @@ CODES: dict[str, tuple[str, str]] = {
     "size-differs": (BLOCK, "an object's size is not the one that the table's metadata records"),
     "spanning-table": (
         BLOCK,
-        "a table moves, but a layout rule leaves some of its data files; if accepted, it reads these where they are",
+        "a table moves, but a layout rule leaves some of its data files, or another plan moves them; if accepted, it "
+        "reads these where they are",
     ),
     "storage-class-refused": (
         BLOCK,
@@ -180,7 +181,7 @@ CODES: dict[str, tuple[str, str]] = {
         "an old bucket has settings (policy, lifecycle, …), which are not copied",
     ),
     "later-namespace": (INFO, "a namespace keeps its old location, because not all of its tables have moved"),
-    "later-wave": (INFO, "tables and objects that [tables] only does not choose stay for a later wave"),
+    "later-wave": (INFO, "what [tables] only or plan --rule does not choose stays for a later wave"),
     "left-out": (INFO, "a layout rule leaves these objects where they are"),
     "local-files": (INFO, "local files are uploaded to the target; they stay where they are"),
     "migrated-stream": (

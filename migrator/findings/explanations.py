@@ -435,9 +435,10 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Nothing.",
     ),
     "later-wave": Explanation(
-        "[tables] only chooses the tables that move in this wave, and what lies under their locations. All other "
-        "tables and objects stay in the old buckets.",
-        "Nothing. Move them with another plan: with other patterns, and at last without [tables] only.",
+        "[tables] only chooses the tables that move in this wave, and what lies under their locations; plan --rule "
+        "chooses rules of the layout. All other tables and objects stay in the old buckets.",
+        "Nothing. Move them with another plan: with other patterns, and at last without [tables] only; or with the "
+        "other rules.",
         '[tables]\nonly = ["silver.*"]',
     ),
     "target-unreadable": Explanation(
@@ -499,9 +500,11 @@ EXPLANATIONS: dict[str, Explanation] = {
     "spanning-table": Explanation(
         "Some data files of the table move, and a rule = false leaves others in their bucket. If you accept that, the "
         "moved table keeps the old paths of the latter and reads them there. The bucket must then be kept until these "
-        "files are moved, too. Only data files on the same server may stay, and no deletes or metadata.",
-        "Accept it, if you move the lake bucket by bucket. Or move these files, too. When their bucket moves later, "
-        "the plan names the table: migrator relocate then moves these files, and you register the result.",
+        "files are moved, too. Only data files on the same server may stay, and no deletes or metadata. With plan "
+        "--rule, the other data files lie below a rule that another plan carries out: both plans have this finding.",
+        "With plan --rule, make one plan of the rules that the finding names. Else accept it, if you move the lake "
+        "bucket by bucket; or move these files, too. When their bucket moves later, the plan names the table: migrator "
+        "relocate then moves these files, and you register the result.",
         '[plan]\naccept = ["spanning-table"]',
     ),
     "storage-class-refused": Explanation(

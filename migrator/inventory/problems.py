@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from migrator.errors import Unreadable
 from migrator.findings import WARN, Finding, counted
@@ -10,6 +10,7 @@ from migrator.inventory import advice
 from migrator.inventory.located import locate, ways
 from migrator.inventory.tables import FoundTable
 from migrator.layout import Layout
+from migrator.layout.choice import together
 from migrator.layout.recorded import is_s3
 from migrator.planfile.file import PlanFile
 
@@ -22,6 +23,11 @@ _COPIED = ("encrypted-table", "half-moved", "unmapped-path", "unreadable")
 """Problems because of which a table cannot be rewritten."""
 _LEAVABLE = (*_STILL_MOVED, *_COPIED, "location-too-long")
 """Problems that are solved by leaving the table out."""
+
+
+def add_rules(sources: Iterable[str]) -> str:
+    """The next move for a table that needs these rules in the same plan."""
+    return f"Plan these rules together: add {together(sources)} to this plan, and make no other plan of them."
 
 
 class Problems:
@@ -58,7 +64,11 @@ class Problems:
         self.add("unreadable", error.place, f"of {self.label} cannot be read: {error.reason}", move)
 
     def unmapped(self, place: str, path: str, message: str) -> None:
-        """Report a path of the table that no rule covers."""
+        """Report a path of the table that no rule covers, or only one that another plan carries out."""
+        if (rule := self._layout.later_rule(path)) is not None:
+            self.add("unmapped-path", place, f"{message}, which another plan moves", add_rules([rule.source]))
+            return
+        message += ", under no rule"
         if not is_s3(path):
             message += f"; the table's metadata file is {self._file}, and the location that it records {self.location}"
         move = ways(self._plan, self._layout, path, self._file, self.location)
@@ -75,16 +85,20 @@ class Problems:
             message += "; the table is copied as it is, with its old paths"
         self.note("uncatalogued-broken", place, f"{message} [{code}]", move if code == "unmapped-path" else "")
 
-    def spans(self, moving: Mapping[str, int], staying: Mapping[str, int]) -> None:
+    def spans(self, moving: Mapping[str, int], staying: Mapping[str, int], places: Iterable[str]) -> None:
         """Report a table if some of its data files move and others stay. ``moving``, ``staying``: bucket → number of
-        files."""
+        files; ``places``: the URIs of those that stay."""
 
         def listed(counts: Mapping[str, int]) -> str:
             return ", ".join(f"{counted(count, 'file')} in s3://{bucket}/" for bucket, count in counts.items())
 
-        message = f"spans what moves ({listed(moving) or 'no file'}) and what a rule leaves ({listed(staying)}): "
+        rules = (rule for place in places if (rule := self._layout.later_rule(place)) is not None)
+        others = dict.fromkeys(rule.source for rule in rules)
+        who = "other plans move" if others else "a rule leaves"
+        message = f"spans what moves ({listed(moving) or 'no file'}) and what {who} ({listed(staying)}): "
         message += "it still reads the latter where they are, so these must be kept"
         move = 'Accept it: [plan] accept = ["spanning-table"]. Or move these files, too, with a rule in [layout].'
+        move = add_rules(others) if others else move
         self.note("spanning-table", self.label, message, move, severity="" if self.named else WARN)
 
     def note(self, code: str, place: str, message: str, move: str = "", *, severity: str = "") -> None:

@@ -58,4 +58,5 @@ def check_staying(refs: References, store: Store, problems: Problems) -> None:
             problems.add("missing-object", place, message, "Restore it, or repair the table first.")
         elif outcome.result != size:
             _report_size(problems, place, uri)
-    problems.spans(refs.by_bucket(staying=False), refs.by_bucket(staying=True))
+    places = (f"s3://{bucket}/{key}" for bucket, key, _, _ in staying)
+    problems.spans(refs.by_bucket(staying=False), refs.by_bucket(staying=True), places)

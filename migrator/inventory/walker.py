@@ -120,7 +120,7 @@ class Walker:
         elif isinstance(error, Unreadable):
             self._problems.unreadable(error)
         else:
-            message = f"of {self._problems.label} refers to {error.path!r}, under no rule"
+            message = f"of {self._problems.label} refers to {error.path!r}"
             self._problems.unmapped(uri, error.path, message)
 
     def _rows(self, place: str, entries: Iterable[Entry], strict: bool) -> Iterator[Ref]:
@@ -260,7 +260,7 @@ class Walker:
             at = self.locate(uri)
             if self._layout.map_uri(uri) is None:
                 if strict:
-                    self._problems.unmapped(self._problems.metadata, uri, f"refers to {uri!r}, under no rule")
+                    self._problems.unmapped(self._problems.metadata, uri, f"refers to {uri!r}")
             elif at is not None:
                 yield uri, at
             elif strict:
@@ -283,3 +283,11 @@ class Walker:
             return
         message = "vanished while planning"
         self._problems.add("missing-object", broken.path, message, "Stop the writers and plan again.")
+
+
+class UnlistedWalker(Walker):
+    """Reads a table in a place that this plan does not list: whether a file exists shows when it is read."""
+
+    def exists(self, at: Location) -> bool:
+        """True."""
+        return True

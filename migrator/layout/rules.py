@@ -80,12 +80,14 @@ class Rule:
 class Layout:
     """The rules and the target bucket. The rule with the longest matching prefix applies.
 
-    ``rules`` map objects to their new keys. ``recorded`` maps paths that are not in S3.
+    ``rules`` map objects to their new keys. ``recorded`` maps paths that are not in S3. ``later``: rules that other
+    plans carry out; in ``rules`` and ``recorded`` their target is None (:mod:`migrator.layout.choice`).
     """
 
     target_bucket: str
     rules: tuple[Rule, ...]
     recorded: tuple[Recorded, ...] = ()
+    later: tuple[Rule | Recorded, ...] = ()
     _by_bucket: dict[str, tuple[Rule, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -146,6 +148,38 @@ class Layout:
     def target_prefixes(self) -> list[str]:
         """The target prefixes of the rules, each once, in order; without a slash at the end."""
         return sorted({rule.target for rule in self.rules if rule.target is not None})
+
+    @property
+    def chosen(self) -> tuple[Rule | Recorded, ...]:
+        """The rules that move objects in this plan, if other plans carry out others; none if this one moves all."""
+        rules: tuple[Rule | Recorded, ...] = (*self.rules, *self.recorded)
+        return tuple(rule for rule in rules if self.later and rule.target is not None)
+
+    @property
+    def whole(self) -> Layout:
+        """This layout with the rules of the other plans, too."""
+        rules = {rule.source: rule for rule in self.later if isinstance(rule, Rule)}
+        recorded = {rule.source: rule for rule in self.later if isinstance(rule, Recorded)}
+        return Layout(
+            self.target_bucket,
+            tuple(rules.get(rule.source, rule) for rule in self.rules),
+            tuple(recorded.get(rule.source, rule) for rule in self.recorded),
+        )
+
+    def later_rule(self, uri: str) -> Rule | Recorded | None:
+        """The rule of another plan that moves this path; None if there is none."""
+        if not self.later:
+            return None
+        at = Location.parse(uri)
+        found: Rule | Recorded | None = self.recorded_rule(uri) if at is None else self.rule_for(at.bucket, at.key)
+        return next((rule for rule in self.later if found is not None and rule.source == found.source), None)
+
+    def later_target(self, uri: str) -> Rule | Recorded | None:
+        """The rule of another plan that moves objects to this place in the target; None if there is none."""
+        at = Location.parse(uri)
+        if at is None or at.bucket != self.target_bucket:
+            return None
+        return next((rule for rule in self.later if Rule("", rule.target or "", None).covers(at.key)), None)
 
     def rule_for(self, bucket: str, key: str) -> Rule | None:
         """The rule with the longest prefix that covers this key, or None."""

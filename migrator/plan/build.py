@@ -24,6 +24,7 @@ from migrator.inventory.versions import (
     settle_histories,
 )
 from migrator.layout import MEDALLION, Layout
+from migrator.layout.choice import choose
 from migrator.plan.attributes import Needs, find_attributes
 from migrator.plan.bucket_settings import AskedSettings, find_settings
 from migrator.plan.carriers import plan_carriers
@@ -104,7 +105,7 @@ def _build(
     progress: TimedProgress,
 ) -> None:
     """The order of planning: list, compare, plan the tables, and find what is wrong."""
-    settings.script_names(layout)  # an invalid name is reported before the listing
+    settings.script_names(layout.whole)  # an invalid name is reported before the listing
     target_exists = store.bucket_exists(layout.target_bucket)  # a wrong endpoint is reported before the listing
     asked = AskedSettings(store, layout, target_exists=target_exists)
     named = _named_tables(plan, catalogs, settings)
@@ -163,7 +164,7 @@ def _plan_other_files(
     compare_local_files(plan, store, layout)
     used = plan_checkpoints(plan, store, layout)
     plan_carriers(plan, store, layout, used)
-    plan_scripts(plan, store, settings.script_names(layout), settings, progress)
+    plan_scripts(plan, store, settings.script_names(layout.whole), settings, progress)
     rewrite_stale_logs(plan, store, layout.target_bucket, used)
     refuse_foreign(plan, ledger)
 
@@ -200,14 +201,15 @@ def _find_what_copies_need(
 
 
 def resolve_layout(settings: Settings, store: Store) -> Layout:
-    """The layout that applies: lake.toml's, or the medallion layout for those buckets that exist.
+    """The layout that applies: lake.toml's, or the medallion layout for those buckets that exist; of it, the rules that
+    the settings choose.
 
-    Raises NotFound if a bucket that lake.toml names is missing, or if there is neither a bucket of the
-    medallion layout nor the target.
+    Raises NotFound if a bucket from which objects move is missing, or if there is neither a bucket of the medallion
+    layout nor the target; ConfigError for a choice of rules that is not possible.
     """
     target = settings.target_bucket
     if settings.layout is not None:
-        layout = Layout.from_mapping(target, settings.layout)
+        layout = _chosen(Layout.from_mapping(target, settings.layout), settings)
         for bucket in layout.moved_buckets:
             if not store.bucket_exists(bucket):
                 raise NotFound(
@@ -221,7 +223,11 @@ def resolve_layout(settings: Settings, store: Store) -> Layout:
             f"None of the buckets {', '.join(MEDALLION)} exists at {store.endpoint_url}.",
             next_move="Check the endpoint, or write a lake.toml with your own [layout].",
         )
-    return layout
+    return _chosen(layout, settings)
+
+
+def _chosen(layout: Layout, settings: Settings) -> Layout:
+    return choose(layout, settings.rules) if settings.rules else layout
 
 
 def streamed(store: Store) -> bool:

@@ -34,8 +34,9 @@ from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import SourceChanged, StoreError, Unreachable, Unreadable
 from migrator.findings import BLOCK, EXAMPLES, INFO, WARN, Finding, counted, first_of
 from migrator.inventory import advice
-from migrator.layout import Layout
-from migrator.layout.recorded import is_s3
+from migrator.layout import Layout, Rule
+from migrator.layout.choice import together
+from migrator.layout.recorded import Recorded, is_s3
 from migrator.plan.file_marks import mark_logs
 from migrator.planfile.file import PlanFile
 from migrator.planfile.queries import COPIED
@@ -244,7 +245,12 @@ def must_not_be_named(layout: Layout, place: Place) -> bool:
     if place.bucket not in layout.buckets:
         return False
     rule = layout.rule_for(place.bucket, place.key)
-    return rule is None or rule.target is not None
+    return rule is None or rule.target is not None or _later(layout, place) is not None
+
+
+def _later(layout: Layout, place: Place) -> Rule | Recorded | None:
+    """The rule of another plan that moves this place."""
+    return layout.later_rule(f"s3://{place.bucket}/{place.key}") if place.bucket else layout.later_rule(place.uri)
 
 
 class _Reader:
@@ -321,6 +327,8 @@ class _Reader:
             return ""
         head = self.span(bucket, file, 0, min(HEAD, file.size))
         lost = next((place for place in places_in(file.carrier, head) if self._is_unmapped(place)), None)
+        if lost is not None and (rule := _later(self._layout, lost)) is not None:
+            return f"another plan moves {lost.uri[:300]}: plan these rules together, with {together([rule.source])}"
         if lost is not None:
             return f"no rule of [layout] covers {lost.uri[:300]}"
         try:
@@ -335,13 +343,15 @@ class _Reader:
             return
         for found in PATH.finditer(data):
             uri = unquote(found[1].decode("utf-8", "replace"))
-            if not is_s3(uri) and self._layout.map_uri(uri) is not None:
+            if not is_s3(uri) and self._layout.whole.map_uri(uri) is not None:
                 yield Place(uri, "", "")
 
     def _moves(self, place: Place) -> bool:
         return must_not_be_named(self._layout, place)
 
     def _is_unmapped(self, place: Place) -> bool:
+        if _later(self._layout, place) is not None:
+            return True
         if place.bucket not in self._layout.buckets:
             return False
         # Hadoop knows no S3A://, and the layout maps none.

@@ -56,17 +56,19 @@ def plan_header(
         "asked": json.dumps(needs.asked),
         "object_lock": json.dumps(settings.object_lock),
         "locks": json.dumps(needs.locks),
-        **_choices(settings),
+        **_choices(settings, layout),
         **_for_estimates(settings, measured),
         "script_names": json.dumps(_script_names(settings, layout)),
     }
 
 
-def _choices(settings: Settings) -> dict[str, str]:
+def _choices(settings: Settings, layout: Layout) -> dict[str, str]:
     """The settings for making the same plan again."""
     return {
         "leave": json.dumps(settings.leave),
         "only": json.dumps(settings.only),
+        "rules": json.dumps([rule.source for rule in layout.chosen]),
+        "whole_layout": json.dumps(layout.whole.to_mapping()),
         "accept": json.dumps(settings.accept),
         "preflight": json.dumps(settings.preflight),
         "rewrite_scripts": json.dumps(settings.rewrite_scripts),

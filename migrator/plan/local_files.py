@@ -69,9 +69,11 @@ def _role(plan: PlanFile, path: Path, layout: Layout) -> str:
             refused = error.reason
         else:
             lost = next((name for name, new in paths if new is None and layout.is_source(name)), None)
-            if lost is None:
+            other = next((name for name, _ in paths if layout.later_rule(name) is not None), None)
+            if lost is None and other is None:
                 return carrier.code if any(new not in (None, name) for name, new in paths) else ROLE_LOCAL
-            refused = f"no rule of [layout] covers {lost[:300]}"
+            refused = f"no rule of [layout] covers {lost[:300]}" if lost is not None else ""
+            refused = refused or f"another plan moves {(other or '')[:300]}: plan their rules together"
     if (named := _first_moved(carrier, path, layout)) is not None:
         message = f"{SAID[carrier.code]} and holds absolute paths to what moves, such as {named.uri[:300]}; {refused}"
         move = f'Add a rule, or upload it as it is: [plan] accept = ["{carrier.code}"].'

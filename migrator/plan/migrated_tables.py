@@ -39,9 +39,13 @@ def _check_target(table: TableContext, uri: str, new: TableMetadata) -> None:
         move = (
             "Stop the writer that still uses old paths, and rewrite what it wrote. Or, if these files stayed when the "
         )
-        command = f"migrator relocate {shlex.quote(uri)} --to {shlex.quote(new.location)} --also OLD=NEW"
-        move += f"table moved: {command}, and register the result."
+        move += f"table moved: {relocate_command(uri, new.location)}, and register the result."
         table.problems.add("half-moved", place, message, move)
+
+
+def relocate_command(uri: str, location: str) -> str:
+    """The command that moves further files of a table that lives at the target. ``uri``: its metadata file."""
+    return f"migrator relocate {shlex.quote(uri)} --to {shlex.quote(location)} --also OLD=NEW"
 
 
 def _mark_old_files(table: TableContext, old: TableMetadata, uri: str, new: TableMetadata) -> list[TableMetadata]:

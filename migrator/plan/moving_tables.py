@@ -67,7 +67,7 @@ def _rewritten_metadata(table: TableContext, data: bytes, metadata: TableMetadat
     try:
         return rewrite_metadata(data, layout.map_uri, uri)
     except UnmappedPath as error:
-        table.problems.unmapped(uri, error.path, f"refers to {error.path!r}, under no rule")
+        table.problems.unmapped(uri, error.path, f"refers to {error.path!r}")
         return None
 
 

@@ -88,6 +88,8 @@ def _finding(bucket: str, total: _Total, count: int, settings: Settings) -> Find
         message = f"has scripts, which are copied as they are: {total.said(rewritten=False)}"
         return Finding.of("scripts-unchanged", place, message, move, count=count)
     message = f"has scripts with old paths: {total.said(rewritten=True)}"
+    if settings.rules:
+        move += " They get the new paths of all rules of the layout: carry out the other plans, too."
     return Finding.of("scripts-rewritten", place, message, move, count=count)
 
 

@@ -64,7 +64,7 @@ def find_objects(
     """
     if not settings.only:  # local files are part of no wave
         list_local_files(plan, layout, progress)
-    manifests = [_opened(store, layout, uri) for uri in dict.fromkeys(settings.inventories)]
+    manifests = [manifest for uri in dict.fromkeys(settings.inventories) if (manifest := _opened(store, layout, uri))]
     places = source_places(layout)
     if not manifests:
         _list(plan, store, layout, places, progress)
@@ -107,6 +107,8 @@ def _source_rows(layout: Layout, bucket: str, page: Iterable[StoredObject]) -> I
         rule = layout.rule_for(bucket, stored.key)
         if rule is None:
             continue  # the listing also has keys next to the prefix: `iceberg-old/` for `iceberg/`
+        if rule.target is None and layout.later and layout.later_rule(rule.source) is not None:
+            continue  # another plan has it
         target = rule.move(stored.key)
         action = SKIP if target is None or is_hadoop_marker(stored.key, stored.size) else COPY
         yield (bucket, stored.key, stored.size, stored.etag, stored.modified, stored.storage_class, target, action)
@@ -115,8 +117,11 @@ def _source_rows(layout: Layout, bucket: str, page: Iterable[StoredObject]) -> I
 # -- reports -----------------------------------------------------------------------------------------------
 
 
-def _opened(store: Store, layout: Layout, uri: str) -> Manifest:
+def _opened(store: Store, layout: Layout, uri: str) -> Manifest | None:
+    """The manifest of a report; None if only rules of other plans move objects of its bucket."""
     manifest = open_report(store.ends[0], uri)
+    if layout.later and manifest.source in set(layout.buckets) - set(layout.moved_buckets):
+        return None
     if manifest.source not in layout.moved_buckets:
         raise ConfigError(
             f"{manifest.place} is about the bucket {manifest.source!r}, and no rule of [layout] moves an object of it.",

@@ -4,13 +4,15 @@ and those that no rule moves."""
 from __future__ import annotations
 
 from migrator.errors import StoreError, Unreachable, Unreadable
-from migrator.findings import WARN, Finding
+from migrator.findings import WARN, Finding, counted
 from migrator.iceberg.metadata import TableMetadata, read_metadata
 from migrator.inventory.located import ways
+from migrator.inventory.problems import add_rules
 from migrator.layout import Location
+from migrator.plan.migrated_tables import relocate_command
 from migrator.plan.table_context import TableContext
 from migrator.plan.table_marks import BELONGS_LATER, STAYS
-from migrator.planfile.rows import EARLIER, LATER, LEFT
+from migrator.planfile.rows import EARLIER, LATER, LEFT, ROLE_LATER
 from migrator.store import Store
 
 
@@ -38,6 +40,31 @@ def plan_later_table(table: TableContext) -> None:
         table.claim_places(current, former=locations if moved else None)
         assert table.claim is not None
         table.claim.moves = False
+
+
+def plan_table_of_other_plan(table: TableContext) -> None:
+    """A rule that another plan carries out moves the table, or has moved it. Its pointer and its files stay as they
+    are. A file below a rule of this plan is a problem: neither plan could move all of the table."""
+    found, moved = table.found, table.lives_at_target()
+    table.update(state=EARLIER if moved else LATER)
+    table.problems.silent = True  # other problems of the table concern the plan that moves it
+    current, _ = _mark_files(table, BELONGS_LATER)
+    table.problems.silent = False
+    query = "SELECT count(*), min('s3://' || bucket || '/' || key) FROM objects WHERE table_id = ? AND role = ?"
+    count, example = table.plan.db.execute(query, (table.table_id, ROLE_LATER)).fetchone()
+    rule = table.other_rule
+    assert rule is not None
+    if not count or current is None:
+        return
+    files = f"names {counted(count, 'file')} below the rules of this plan, such as {example}"
+    if not moved:
+        message = f"lies below {rule.source}, which another plan moves, and {files}: they stay for that plan"
+        severity = "" if table.problems.named else WARN
+        table.problems.note("spanning-table", table.label, message, add_rules([rule.source]), severity=severity)
+        return
+    message = f"of {table.label}, which another plan has moved, {files}"
+    move = f"Move them: {relocate_command(found.metadata, current.location)}, and register the result."
+    table.problems.add("half-moved", found.metadata, message, move)
 
 
 def _mark_files(table: TableContext, update: str) -> tuple[TableMetadata | None, list[str]]:

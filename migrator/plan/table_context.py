@@ -17,8 +17,9 @@ from migrator.inventory.located import s3_uri
 from migrator.inventory.metadata_cache import MetadataCache
 from migrator.inventory.problems import Problems
 from migrator.inventory.tables import FoundTable
-from migrator.inventory.walker import Walk, Walker
-from migrator.layout import Layout, Location
+from migrator.inventory.walker import UnlistedWalker, Walk, Walker
+from migrator.layout import Layout, Location, Rule
+from migrator.layout.recorded import Recorded
 from migrator.plan.at_target import TargetSide
 from migrator.plan.overlap import Claim, claim_of
 from migrator.plan.table_marks import TableMarks
@@ -78,17 +79,30 @@ class TableContext:
             **more,
         )
 
+    @property
+    def of_other_plan(self) -> bool:
+        """True if a rule that another plan carries out moves this table, or has moved it."""
+        return self.other_rule is not None
+
+    @property
+    def other_rule(self) -> Rule | Recorded | None:
+        """The rule that another plan carries out and that moves this table, or has moved it."""
+        return self.layout.later_rule(self.found.metadata) or self.layout.later_target(self.found.metadata)
+
     def lives_at_target(self) -> bool:
         """True if the table's pointer, or for a Hadoop table a version hint, is at the target."""
         at, hint = Location.parse(self.found.metadata), self.found.hint
         if at is not None and at.bucket == self.layout.target_bucket:
             return True
-        folder = hint and self.layout.map_key(*hint)
+        folder = hint and self.layout.whole.map_key(*hint)
         return folder is not None and is_at_target(self.plan, f"{folder}/{VERSION_HINT_FILE}")
 
     def new_walk(self) -> None:
         """Begin a walk with empty :class:`.References`."""
-        self.walker = Walker(self.plan, self.store, self.files, self.layout, self.problems)
+        if self.of_other_plan:
+            self.walker = UnlistedWalker(self.plan, self.store, self.files, self.layout.whole, self.problems)
+        else:
+            self.walker = Walker(self.plan, self.store, self.files, self.layout, self.problems)
 
     def read_at_target(self, uri: str) -> bytes | None:
         """The object at this place in the target bucket; None if the target's listing did not have it."""

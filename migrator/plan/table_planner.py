@@ -9,8 +9,8 @@ from migrator.catalogs import Catalog, CatalogTable
 from migrator.catalogs.base import VIEW
 from migrator.catalogs.hadoop import VERSION_HINT_FILE
 from migrator.config import Settings
-from migrator.errors import Unreadable
-from migrator.findings import Finding
+from migrator.errors import Unreadable, first_names
+from migrator.findings import EXAMPLES, Finding, counted
 from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.advice import Rules
@@ -20,12 +20,18 @@ from migrator.layout import Layout
 from migrator.plan.moving_tables import plan_table
 from migrator.plan.moving_views import plan_view
 from migrator.plan.overlap import find_overlaps
-from migrator.plan.staying_tables import plan_later_table, plan_left_table, plan_unmapped_table
+from migrator.plan.staying_tables import (
+    plan_later_table,
+    plan_left_table,
+    plan_table_of_other_plan,
+    plan_unmapped_table,
+)
 from migrator.plan.stray_metadata import report_stray_metadata
 from migrator.plan.table_context import TableContext, new_context
 from migrator.plan.table_marks import prepare_marks
 from migrator.plan.wave import Wave
 from migrator.planfile.file import PlanFile
+from migrator.planfile.rows import LATER
 from migrator.progress import Progress
 from migrator.store import Store
 from migrator.target import given_up, read_records
@@ -59,12 +65,14 @@ def plan_tables(
         # Tables that stay come first, so that the others can move the files that they share with them.
         for table in sorted(tables, key=lambda table: not _may_stay(table, left, wave)):
             _plan_one(table, left, wave)
-            wave.note(table)
+            if not table.of_other_plan:
+                wave.note(table)
             if table.claim is not None:
                 claims.append(table.claim)
             stage.advance(1)
     find_overlaps(plan, layout, claims, rules)
     wave.settle()
+    _report_other_plans(plan, layout)
     report_stray_metadata(plan, layout, discovery)
 
 
@@ -85,6 +93,15 @@ def _plan_namespaces(
                 plan.db.execute("INSERT INTO namespaces VALUES (?, ?, ?, ?, ?)", row)
 
 
+def _report_other_plans(plan: PlanFile, layout: Layout) -> None:
+    """Add the finding about the rules that other plans carry out."""
+    if layout.later:
+        later = sum(table.state == LATER for table in plan.tables())
+        rules = first_names([rule.source for rule in layout.later], EXAMPLES)
+        message = f"leaves these rules to other plans: {rules}; {counted(later, 'table')} below them not moved yet"
+        plan.add_finding(Finding.of("later-wave", "--rule", message))
+
+
 def _is_left(table: TableContext, left: Container[str]) -> bool:
     found = table.found
     catalog = found.catalog.name if found.catalog else None
@@ -94,13 +111,16 @@ def _is_left(table: TableContext, left: Container[str]) -> bool:
 def _may_stay(table: TableContext, left: Container[str], wave: Wave) -> bool:
     """True if nothing of the table may have to move: it is left out, not part of this wave, or seems to live at the
     target."""
-    return _is_left(table, left) or not wave.includes(table.found) or table.lives_at_target()
+    stays = _is_left(table, left) or table.of_other_plan or not wave.includes(table.found)
+    return stays or table.lives_at_target()
 
 
 def _plan_one(table: TableContext, left: Container[str], wave: Wave) -> None:
     table.new_walk()
     if _is_left(table, left):
         plan_left_table(table)
+    elif table.of_other_plan:
+        plan_table_of_other_plan(table)
     elif not wave.includes(table.found):
         plan_later_table(table)
     elif (new_metadata := table.layout.map_uri(table.found.metadata)) is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +21,7 @@ from migrator._version import __version__
 from migrator.errors import PlanBusy, PlanDamaged, PlanStale, PlanUnusable, redacted
 from migrator.findings import BLOCK, Finding
 from migrator.layout import Layout
+from migrator.layout.choice import choose
 from migrator.planfile.checks import (
     KEEP,
     check_is_file,
@@ -54,6 +55,14 @@ from migrator.progress import Progress
 
 PAGE = 10_000
 """How many rows are read at once."""
+
+
+def layout_of(header: Mapping[str, str]) -> Layout:
+    """The layout of the plan with this header."""
+    bucket, rules = header["target_bucket"], json.loads(header.get("rules", "[]"))
+    if rules:
+        return choose(Layout.from_mapping(bucket, json.loads(header["whole_layout"])), rules)
+    return Layout.from_mapping(bucket, json.loads(header["layout"]))
 
 
 @contextmanager
@@ -236,7 +245,7 @@ class PlanFile:
         """The layout by which the plan was made. Only once it is sealed."""
         if self._layout is None:
             header = self.header()
-            self._layout = Layout.from_mapping(header["target_bucket"], json.loads(header["layout"]))
+            self._layout = layout_of(header)
         return self._layout
 
     def objects(self, where: str = "1", parameters: Iterable[Any] = ()) -> Iterator[PlannedObject]:

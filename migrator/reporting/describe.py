@@ -49,6 +49,7 @@ from migrator.reporting.description import (
     Actions,
     EstimatesDescription,
     InventoryDescription,
+    LayoutDescription,
     PlanDescription,
     PrefixDescription,
     SecondsEstimate,
@@ -142,7 +143,7 @@ def describe_plan(plan: PlanFile) -> PlanDescription:
         "phase": _phase(plan, Journal(plan)),
         **_servers(header),
         "target_bucket": header["target_bucket"],
-        "layout": json.loads(header["layout"]),
+        **_layout(plan.layout),
         "catalogs": json.loads(header["catalogs"]),
         "target_catalogs": json.loads(header["target_catalogs"]),
         "blocked": plan.blocked,
@@ -176,6 +177,15 @@ def describe_estimates(plan: PlanFile) -> EstimatesDescription:
     estimated = estimates(workload_of(plan, header, measured), measured, prices_of(header))
     estimated["actual"] = actual(Journal(plan).events(), estimated["seconds"]["total"])
     return estimated
+
+
+def _layout(layout: Layout) -> LayoutDescription:
+    whole = layout.whole.to_mapping()
+    return {
+        "layout": layout.to_mapping(),
+        "rules": [rule.source for rule in layout.chosen],
+        "later_rules": {rule.source: whole[rule.source] for rule in layout.later},
+    }
 
 
 def _later(plan: PlanFile, tables: Iterable[PlannedTable]) -> dict[str, int]:
@@ -286,7 +296,7 @@ def changes(plan: PlanFile) -> list[Change]:
                 Change(f"{what} of the engines", f"{key} {before}" if before else "as it is", f"{key} {after}")
             )
     wave = is_wave(plan)
-    staying = {table.catalog for table in plan.tables() if table.state == LATER}
+    staying = {table.catalog for table in plan.tables() if table.state == LATER and wave}
     for name, warehouse in json.loads(header["warehouses"]).items():
         if name in staying:
             continue  # its other tables are still in the old place

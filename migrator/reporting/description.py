@@ -154,7 +154,15 @@ class EstimatesDescription(TypedDict):
     actual: ActualDescription | None
 
 
-class PlanDescription(ServerDescription):
+class LayoutDescription(TypedDict):
+    """The rules of a plan: those that it carries out, and those that are left to other plans."""
+
+    layout: dict[str, Any]
+    rules: list[str]
+    later_rules: dict[str, Any]
+
+
+class PlanDescription(ServerDescription, LayoutDescription):
     """Everything in a plan except its object rows."""
 
     plan: str
@@ -166,7 +174,6 @@ class PlanDescription(ServerDescription):
     config: str | None
     phase: str
     target_bucket: str
-    layout: dict[str, Any]
     catalogs: dict[str, str]
     target_catalogs: dict[str, str]
     blocked: bool

@@ -70,6 +70,8 @@ def plan_command(plan: PlanDescription) -> str:
             words += ["--target-endpoint-url", plan["target_endpoint_url"]]
         for catalog in plan["catalogs"]:
             words += ["--catalog", catalog]
+    for rule in plan["rules"]:
+        words += ["--rule", rule]
     if plan["all_versions"]:
         words.append("--all-versions")
     if plan["object_lock"]:

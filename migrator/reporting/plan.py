@@ -69,7 +69,7 @@ def plan_report(plan: PlanDescription, *, starting: bool = False) -> Report:
         line(f"  {_endpoints(plan)}   made {plan['created']} by migrator {plan['tool_version']}"),
         line(),
         line("What moves", style="bold"),
-        _prefixes(plan["prefixes"]),
+        _prefixes(plan),
         *_inventories(plan["s3_inventories"]),
         line(),
         line("What happens to the objects", style="bold"),
@@ -145,13 +145,18 @@ def _endpoints(plan: PlanDescription) -> str:
     return f"{route} at {target}" if plan["streamed"] else route
 
 
-def _prefixes(prefixes: list[PrefixDescription]) -> Grid:
-    rows = [
-        (p["source"], "→", p["target"] or "(left where it is)", f"{p['objects']:,}", size(p["bytes"])) for p in prefixes
-    ]
+def _prefixes(plan: PlanDescription) -> Grid:
+    prefixes = plan["prefixes"]
+    rows = [(p["source"], "→", _new_place(p, plan), f"{p['objects']:,}", size(p["bytes"])) for p in prefixes]
     total = sum(p["objects"] for p in prefixes), sum(p["bytes"] for p in prefixes)
     rows.append(("", "", "", f"{total[0]:,}", size(total[1])))
     return Grid(("from", "", "to", "objects", "size"), rows, numbers=(3, 4))
+
+
+def _new_place(prefix: PrefixDescription, plan: PlanDescription) -> str:
+    if prefix["target"] is None and prefix["source"] in plan["later_rules"]:
+        return "(left to another plan)"
+    return prefix["target"] or "(left where it is)"
 
 
 def _inventories(reports: list[InventoryDescription]) -> Report:

@@ -57,7 +57,8 @@ class LogRewriter:
         def new_path(path: str) -> str | None:
             new = layout.new_path(path)
             scheme, separator, rest = path.partition("://")
-            if new is None and layout.is_source(f"{scheme.lower()}{separator}{rest}"):
+            spelled = f"{scheme.lower()}{separator}{rest}"
+            if (new is None and layout.is_source(spelled)) or layout.later_rule(spelled) is not None:
                 raise UnmappedPath(place, path)
             return new
 

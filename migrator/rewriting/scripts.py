@@ -17,7 +17,7 @@ def script_names(plan: PlanFile) -> Names:
     """The names under which scripts know the lake, as the plan was made with them."""
     names = json.loads(plan.header()["script_names"])
     return Names(
-        plan.layout,
+        plan.layout.whole,  # a script may name what other plans move
         tuple(names["endpoints"]),
         tuple(names["aliases"]),
         names["checkpoints"],

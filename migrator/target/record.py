@@ -135,11 +135,17 @@ def _keys(uris: Iterable[str]) -> set[str]:
 
 
 def superseded_by(records: Iterable[PlanRecord], plan: PlanFile) -> PlanRecord | None:
-    """The newest plan that was made later than ``plan``, for some of the same prefixes, and was carried out. A later
+    """The newest plan that was made later than ``plan``, moves some of the same places, and was carried out. A later
     plan that moves none of the tables of a wave does not count: it does not change that wave."""
-    mine = plan.header()["plan_id"]
+    mine, target = plan.header()["plan_id"], plan.layout.target_bucket
     wave = frozenset(_moves(plan)) if is_wave(plan) else None
-    newer = [r for r in records if r.plan_id > mine and _overlap(plan.layout, r.layout) and not _is_apart(r, wave)]
+    newer = [
+        r
+        for r in records
+        if r.plan_id > mine
+        and shared_place(plan.layout, Layout.from_mapping(target, r.layout))
+        and not _is_apart(r, wave)
+    ]
     return max(newer, key=lambda record: record.plan_id, default=None)
 
 
@@ -148,12 +154,31 @@ def _is_apart(record: PlanRecord, wave: frozenset[str] | None) -> bool:
     return wave is not None and record.moves is not None and wave.isdisjoint(record.moves)
 
 
-def _overlap(layout: Layout, other: Mapping[str, str | bool]) -> bool:
-    """True if both layouts read the same prefix or write to the same one. Those of different parts of a lake do not."""
-    theirs = Layout.from_mapping(layout.target_bucket, other)
-    sources = [(f"{a.bucket}/{a.prefix}", f"{b.bucket}/{b.prefix}") for a in layout.rules for b in theirs.rules]
-    targets = [(a, b) for a in layout.target_prefixes for b in theirs.target_prefixes]
-    return any(_nested(a, b) for a, b in [*sources, *targets])
+def both_move(one: PlanFile, other: PlanFile) -> str:
+    """A place that two plans for one target both move, or a table; "" if there is none, so that they may be carried out
+    in any order."""
+    place = shared_place(one.layout, other.layout)
+    if place and is_wave(one) and is_wave(other):
+        return next(iter(sorted({*_moves(one)} & {*_moves(other)})), "")
+    return place
+
+
+def shared_place(one: Layout, other: Layout) -> str:
+    """A place, as a URI, that both layouts move, or to which both write; "" if there is none. ``other`` has the same
+    target. What a rule leaves where it is, is not moved."""
+    for a, b in ((one, other), (other, one)):
+        for rule in a.rules:  # of two rules for one place, the longer one lies in the shorter one
+            also = b.rule_for(rule.bucket, rule.prefix) if rule.target is not None else None
+            if also is not None and also.target is not None:
+                return rule.source
+    targets = ((a, b) for a in _written(one) for b in _written(other) if _nested(a, b))
+    return next((f"s3://{one.target_bucket}/{max(pair, key=len)}" for pair in targets), "")
+
+
+def _written(layout: Layout) -> list[str]:
+    """The prefixes at the target to which a layout writes objects, also those of local folders."""
+    uploaded = {rule.target for rule in layout.recorded if rule.target is not None and rule.source.startswith("file:")}
+    return sorted({*layout.target_prefixes, *uploaded})
 
 
 def _nested(a: str, b: str) -> bool:

@@ -149,7 +149,7 @@ from pathlib import Path
 from migrator.cli import main
 from migrator.cli.terminal import say, say_json
 from migrator.reporting.rendering import line
-def work(plan, as_json=False, **_):
+def work(as_json=False, **_):
     Path("done").touch()
     say_json({"said": "\u2714 \u00e4"}) if "--json" in sys.argv else say([line("\u2714 \u00e4")])
 main.commands["migrate"].callback = work

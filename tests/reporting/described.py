@@ -59,6 +59,8 @@ def plan(**changes: Any) -> dict[str, Any]:
         "blocked": False,
         "changes_pending": True,
         "pointers": {"tables": 7, "namespaces": 0, "hints": 0, "total": 7, "catalogs": 2},
+        "rules": [],
+        "later_rules": {},
         "later": None,
         "unregistered": [],
         "estimates": estimated(),

@@ -27,6 +27,7 @@ def test_what_was_left_behind_is_said_at_the_end() -> None:
     [
         ({"config": "my lake.toml"}, "migrator plan --config 'my lake.toml' -o NEW.db"),
         ({"config": "l.toml", "all_versions": True}, "migrator plan --config l.toml --all-versions -o NEW.db"),
+        ({"config": "l.toml", "rules": ["s3://a b/"]}, "migrator plan --config l.toml --rule 's3://a b/' -o NEW.db"),
         ({"config": "l.toml", "object_lock": True}, "migrator plan --config l.toml --object-lock -o NEW.db"),
         ({}, "migrator plan --endpoint-url http://minio:9000 --target data-lake --catalog iceberg -o NEW.db"),
     ],

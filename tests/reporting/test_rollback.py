@@ -12,6 +12,7 @@ from migrator.rollback.stage import Rollback
 PLAN: Any = {
     "plan": "plans/my lake.db",
     "config": "lake.toml",
+    "rules": [],
     "all_versions": False,
     "object_lock": False,
     "pointers": {"total": 2},

@@ -12,7 +12,15 @@ import pytest
 
 from migrator.errors import MigrationFailed, NotFound
 from migrator.layout import Layout
-from migrator.target.record import COPYING, RECORDS, PlanRecord, read_records, superseded_by, write_record
+from migrator.target.record import (
+    COPYING,
+    RECORDS,
+    PlanRecord,
+    both_move,
+    read_records,
+    superseded_by,
+    write_record,
+)
 
 BRONZE: dict[str, str | bool] = {"s3://bronze/": "bronze/"}
 
@@ -65,6 +73,9 @@ def test_records_come_back_the_oldest_plan_first() -> None:
         ({"s3://silver/": "bronze/silver/"}, True),  # writes to a part of the same prefix
         ({"s3://bronze-archive/": "bronze-archive/"}, False),
         ({"s3://silver/": "silver/"}, False),
+        ({"s3://silver/": "silver/", "s3://bronze/": False}, False),  # leaves what this plan moves
+        ({"s3://bronze/orders/": "orders/", "s3://bronze/": False}, True),
+        ({"s3://bronze/": "b/", "s3://bronze/orders/": False}, True),
     ],
 )
 def test_a_newer_plan_supersedes_only_plans_for_the_same_prefixes(layout: Any, superseded: bool) -> None:
@@ -88,6 +99,27 @@ def test_a_newer_wave_supersedes_only_waves_with_the_same_tables(
 ) -> None:
     other = replace(record("2"), moves=newer)
     assert superseded_by([other], plan("1", only=only, moves=moves)) == (other if superseded else None)
+
+
+PARTS: dict[str, str | bool] = {"s3://bronze/": "bronze/", "s3://bronze/iceberg/": "warehouse/", "s3://gold/": "gold/"}
+
+
+def test_plans_for_different_rules_of_one_layout_go_in_any_order() -> None:
+    parts = [{old: new if old == mine else False for old, new in PARTS.items()} for mine in PARTS]
+    for one in parts:
+        for other in parts:
+            newer = record("2", other)
+            assert superseded_by([newer], plan("1", one)) == (newer if one == other else None)
+            place = both_move(plan("1", one), plan("2", other))
+            assert place == (next(old for old, new in one.items() if new) if one == other else "")
+        assert superseded_by([record("2", PARTS)], plan("1", one))
+        assert superseded_by([record("2", one)], plan("1", PARTS))
+
+
+def test_waves_go_in_any_order_if_they_have_different_tables() -> None:
+    one, other = plan("1", only='["a"]', moves=["c.a"]), plan("2", only='["b"]', moves=["c.b"])
+    assert both_move(one, other) == "" and both_move(one, one) == "c.a"
+    assert both_move(one, plan("3", moves=["c.b"])) == "s3://bronze/"
 
 
 def test_the_newest_of_several_is_named() -> None:
