@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,28 +52,58 @@ def look_at_bucket(store: Store, new: NewLake) -> Translation:
 
 
 def check_free(file: Path) -> None:
-    """Raises ConfigError if the file exists: it is never overwritten."""
+    """Raises ConfigError if the file exists, since it is never overwritten, or if its folder does not."""
     if file.exists() or file.is_symlink():
         raise ConfigError(f"{file} exists, and is not overwritten.", next_move="Write to another file: -o FILE.")
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(
+            f"{file} cannot be written: there is no folder {file.absolute().parent}.",
+            next_move="Create it, or write to another file: -o FILE.",
+        )
 
 
 def make_lake(store: Store, made: MadeLake) -> None:
-    """Make the bucket unless it exists, set what it lacks, and write the lake.toml. Raises PlanBlocked while a person
-    must decide something, ConfigError if the file exists or cannot be written."""
+    """Make the bucket unless it exists, set what it lacks, and write the lake.toml.
+
+    Raises PlanBlocked while a person must decide something, ConfigError if the file exists or cannot be written, with
+    nothing made. The file appears last: after an error there is none, and the same command can be repeated.
+    """
     new = made.new
     check_decided(made.settings)
     check_free(made.file)
-    if made.settings.missing:
-        store.create_bucket(new.bucket)
-        made.settings = look_at_bucket(store, new)
-    made.applied = set_documents(store, made.settings)
-    for layer in new.layers if new.markers else ():
-        with suppress(Occupied):
-            store.put(new.bucket, f"{layer}/", Content(b"", ""), replace=False)
+    with _written_last(made.file, made.text):
+        if made.settings.missing:
+            store.create_bucket(new.bucket)
+            made.settings = look_at_bucket(store, new)
+        made.applied = set_documents(store, made.settings)
+        for layer in new.layers if new.markers else ():
+            with suppress(Occupied):
+                store.put(new.bucket, f"{layer}/", Content(b"", ""), replace=False)
+
+
+@contextmanager
+def _written_last(file: Path, text: str) -> Iterator[None]:
+    """Write a file of another name beside ``file`` at once, and give it its name at the end, unless an error is raised.
+    Raises ConfigError if it cannot be written, or if ``file`` exists by then."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with made.file.open("x", encoding="utf-8") as file:
-            file.write(made.text)
+        with _told(file):
+            beside.write_text(text, encoding="utf-8")
+        yield
+        check_free(file)
+        with _told(file):
+            beside.replace(file)
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """An OSError inside becomes a ConfigError that names ``file``."""
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
-            f"{made.file} cannot be written: {error.strerror}.", next_move="Choose another: -o."
+            f"{file} cannot be written: {error.strerror}.", next_move="Write to another file: -o FILE."
         ) from None

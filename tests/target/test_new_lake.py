@@ -54,9 +54,39 @@ def test_nothing_is_made_while_something_must_be_decided(mock_store: Store, file
     assert read_document(mock_store, "data-lake", "encryption") is None and not file.exists()
 
 
-def test_a_file_that_cannot_be_written(mock_store: Store, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be written"):
-        make_lake(mock_store, made(mock_store, tmp_path / "none" / "lake.toml"))
+@pytest.mark.parametrize("trouble", ["no folder", "full disk", "exists by then", "fault of the server"])
+def test_without_its_file_no_lake_is_made_and_after_an_error_there_is_no_file(
+    mock_store: Store, file: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """A file that was begun and not ended must not stop the next run, which would say that it exists."""
+    real = stage.set_documents
+
+    def late(store: Store, *rest: object) -> object:
+        if trouble == "fault of the server":
+            raise StoreError("503 Slow Down")
+        file.write_text("of somebody else")
+        return real(store, *rest)  # type: ignore[arg-type]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    lake = made(mock_store, file.parent / "none" / "lake.toml" if trouble == "no folder" else file)
+    with monkeypatch.context() as patch:
+        if trouble == "full disk":
+            patch.setattr("pathlib.Path.write_text", full)
+        elif trouble != "no folder":
+            patch.setattr("migrator.target.new_lake.set_documents", late)
+        with pytest.raises((ConfigError, StoreError)) as raised:
+            make_lake(mock_store, lake)
+    at_once = trouble in ("no folder", "full disk")
+    assert mock_store.bucket_exists("data-lake") is not at_once
+    assert trouble == "fault of the server" or "lake.toml" in str(raised.value)
+    if trouble == "exists by then":
+        assert file.read_text() == "of somebody else"
+        return
+    assert not list(file.parent.iterdir())
+    make_lake(mock_store, made(mock_store, file))
+    assert file.read_text() == "# text\n" and [*file.parent.iterdir()] == [file]
 
 
 @pytest.mark.parametrize(("asked", "ok"), [(None, True), ("sse-s3", False)])
