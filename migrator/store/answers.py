@@ -32,6 +32,7 @@ ROOTS = {
     "GetBucketAcl": "AccessControlPolicy",
     "GetBucketOwnershipControls": "OwnershipControls",
     "GetBucketLifecycleConfiguration": "Lifecycle",
+    "GetObjectLockConfiguration": "ObjectLock",
     "GetBucketEncryption": "ServerSideEncryption",
     "GetBucketNotificationConfiguration": "Notification",
     "GetBucketCors": "CORS",
@@ -42,6 +43,8 @@ ROOTS = {
 }
 """Operation → what the name of the root element contains; servers differ in the rest ("VersioningConfiguration").
 An empty answer to any of these would mean "there is none"."""
+POLICY = "GetBucketPolicy"
+"""The operation whose answer is no XML document, but the policy itself."""
 _PAGED = ("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts")
 
 _PROLOG = re.compile(
@@ -66,7 +69,11 @@ class Absurd(Exception):
 def check_answer(operation: str, status: int, body: bytes) -> None:
     """Raises Absurd for an answer with status 200 that is not the document which S3 returns for ``operation``."""
     root = ROOTS.get(operation)
-    if root is None or status != 200 or is_error(body):
+    if status != 200 or is_error(body):
+        return
+    if operation == POLICY:
+        _check_policy(body)
+    if root is None:
         return
     check_root(body, root)
     if operation in _PAGED:
@@ -81,6 +88,16 @@ def check_root(body: bytes, root: str) -> None:
     head = body[:_BEGINNING]
     found = _PROLOG.match(head)
     if found is None or root not in found[1].decode():
+        raise Absurd(f"it begins with {head[:60].decode('utf-8', 'replace')!r}")
+
+
+def _check_policy(body: bytes) -> None:
+    """Raises Absurd unless ``body`` begins as a JSON object. Without a policy, S3 answers
+    NoSuchBucketPolicy."""
+    head = body[:_BEGINNING].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head:
+        raise Absurd("it is empty")
+    if not head.startswith(b"{"):
         raise Absurd(f"it begins with {head[:60].decode('utf-8', 'replace')!r}")
 
 

@@ -76,8 +76,11 @@ SETTINGS = (
 """All settings that are read. Versioning is read where older versions are listed. Quotas can be read only through a
 server's admin API."""
 
-_NOT_KNOWN = (400, 404, 405, 501)
-"""HTTP statuses of servers where nothing is set, or which do not know the setting."""
+_NOT_KNOWN = (405, 501)
+"""HTTP statuses of servers which do not know the setting."""
+_NONE_WITH_CODE = (400, 404)
+"""HTTP statuses which mean the same, or that nothing is set, if S3 gives an error code. An answer without a code is the
+page of a proxy, and says nothing about the setting."""
 LISTING = "ListBucketResult"
 """The root of the answer of a server that ignores the query parameter: it lists the bucket."""
 _OTHER_TROUBLE = {
@@ -202,7 +205,9 @@ def _parser() -> Any:
 
 
 def _is_none(status: int, code: str) -> bool:
-    return status in _NOT_KNOWN and code not in _OTHER_TROUBLE
+    # boto3 takes the status for the code, if the answer has none.
+    is_s3 = bool(code) and not code.isdigit()
+    return (status in _NOT_KNOWN or (status in _NONE_WITH_CODE and is_s3)) and code not in _OTHER_TROUBLE
 
 
 def ask_boto3(connection: Connection, question: tuple[str, Setting]) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from migrator.errors import StoreError
 from migrator.store import Store
-from migrator.store.bucket_settings import SETTINGS, read_settings
+from migrator.store.bucket_settings import SETTINGS, Setting, read_settings
+from migrator.store.setting_documents import ACTIONS, READ, read_all, read_document
 
 NONE = (404, "<Error><Code>NoSuchThing</Code><Message>m</Message></Error>")
 LIFECYCLE = "<LifecycleConfiguration><Rule><Status>Enabled</Status><Prefix>a/</Prefix></Rule></LifecycleConfiguration>"
@@ -99,9 +101,21 @@ def test_what_has_no_clear_answer_is_asked_again(stub: Stub, first: tuple[int, s
         (200, "<html><body>Please log in</body></html>"),
         (404, "<Error><Code>NoSuchBucket</Code></Error>"),
         (403, "<Error><Code>SignatureDoesNotMatch</Code></Error>"),
+        (404, "<html><body>Not found</body></html>"),
+        (404, "not found"),
+        (400, ""),
+        (200, ""),
     ],
 )
-def test_what_cannot_be_read_is_reported(stub: Stub, answer: tuple[int, str]) -> None:
-    stub.answers["encryption"] = [answer]
-    (settings,) = read_settings(Store(endpoint_url=stub.url), ["one"]).values()
-    assert not settings.found and {*settings.failed, *settings.denied} == {"encryption"}
+@pytest.mark.parametrize("setting", [s for s in READ if s.name in ACTIONS], ids=lambda setting: setting.query)
+def test_what_cannot_be_read_is_reported(stub: Stub, setting: Setting, answer: tuple[int, str]) -> None:
+    """The page of a proxy does not mean that nothing is set. That would be lost, or overwritten at the target."""
+    stub.answers[setting.query] = [answer]
+    store = Store(endpoint_url=stub.url)
+    if setting in SETTINGS:
+        (settings,) = read_settings(store, ["one"]).values()
+        assert not settings.found and {*settings.failed, *settings.denied} == {setting.name}
+    (documents,) = read_all(store, ["one"]).values()
+    assert not documents.found and {*documents.unread} == {setting.name}
+    with pytest.raises(StoreError):
+        read_document(store, "one", setting.name)
