@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import json
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from pyiceberg.table import StaticTable, Table
 
 from e2e.crashes import CATALOG, COPY, LOG, PUT, UPLOAD, die_at
-from e2e.small_lake import OLD, TARGET, SmallLake, SqlTable, rows_of
+from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake, SqlTable, rows_of
 from e2e.test_rollback import plan_of, sql_state, state
 from migrator import api
 from migrator.config import load
@@ -271,6 +271,57 @@ def test_nothing_is_committed_unless_pyiceberg_counts_the_same_rows(
         return
     assert not done.ok and "has 3 rows before the repair, and 2 after it. No pointer was changed" in table.trouble
     assert lake.tables[0].pointer == pointer
+
+
+def commit_an_old_path(lake: SmallLake, numbers: list[int]) -> None:
+    """What an engine does that writes the files of the Hadoop table to a fixed folder in the old bucket."""
+    table = lake.tables[2]
+    assert isinstance(table, HadoopTable)
+    lake.put("bronze", "hwh/ops/h/data/late.parquet", parquet_of(numbers))
+    bucket, folder = table.folder
+    version = int(lake.get(bucket, f"{folder}/metadata/version-hint.text"))
+    with closing(lake.catalog("scratch", "sqlite:///:memory:")) as catalog:
+        catalog.create_namespace("db")
+        found = catalog.register_table("db.h", table.pointer)
+        found.add_files(["s3://bronze/hwh/ops/h/data/late.parquet"])
+        made = lake.get(bucket, found.metadata_location.removeprefix(f"s3://{bucket}/"))
+    lake.put(bucket, f"{folder}/metadata/v{version + 1}.metadata.json", made)
+    lake.put(bucket, f"{folder}/metadata/version-hint.text", str(version + 1).encode())
+
+
+@pytest.mark.parametrize("how", ["as it is", "other rows", "server away", "killed"])
+def test_a_hadoop_table_is_repaired_only_if_the_rows_are_the_same(
+    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Readers of a Hadoop table follow any later version, so that its file must not exist before the rows were
+    counted."""
+    from migrator.verifying import same_rows
+
+    plan = plan_of(lake, tmp_path)
+    api.migrate_lake(plan)
+    commit_an_old_path(lake, [7000])
+    pointer, count = lake.tables[2].pointer, same_rows.count_rows
+    assert names_old(lake, pointer)
+
+    def counted(table: Table, snapshot: int) -> int:
+        if how == "server away":
+            raise ConnectionError("away")
+        if how == "killed":
+            raise KeyboardInterrupt
+        return count(table, snapshot) - (how == "other rows" and table.metadata_location != pointer)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(same_rows, "count_rows", counted)
+        done = api.repair_lake(plan, change=True)
+        assert done.ok is (how == "as it is")
+    if how != "as it is":
+        assert lake.tables[2].pointer == pointer
+        assert api.repair_lake(plan, change=True).ok
+    assert lake.tables[2].pointer != pointer and not names_old(lake, lake.tables[2].pointer)
+    assert api.repair_lake(plan, change=False).ok
+    assert not lake.listing(TARGET, ".migrator/repair", own=True)
+    lose_the_old_buckets(lake)
+    assert 7000 in lake.read(lake.tables[2].pointer)
 
 
 def test_the_command_looks_first_and_says_who_wrote_it(lake: SmallLake, tmp_path: Path) -> None:
