@@ -34,7 +34,7 @@ from migrator.cli.show import show
 from migrator.cli.status import status
 from migrator.cli.streams import OutputUnwritable, prepare_streams
 from migrator.cli.tables import tables
-from migrator.cli.terminal import say_error
+from migrator.cli.terminal import say_error, say_json_error
 from migrator.cli.verify import verify
 from migrator.errors import (
     EXIT_CODES,
@@ -73,13 +73,14 @@ COMMANDS = (
 )
 """In the order in which ``--help`` lists them."""
 
+INTERRUPTED, AGAIN = "Interrupted. Nothing is lost.", "Run the same command again to continue."
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
 
 
 class _Main(click.Group):
     """Turns every error and Ctrl-C into one message and an exit code. Users never see a traceback."""
 
-    _asks_for_json = False
+    _asks_for_json = _result_as_json = False
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """The whole command line. It is an error if ``--help`` or the like cannot be printed."""
@@ -95,43 +96,51 @@ class _Main(click.Group):
         try:
             return super().invoke(ctx)
         except MigratorError as error:
-            named = {"error": type(error).__name__, "exit_code": error.exit_code}
-            say_error(error.message, next_move=error.next_move, **named)
-            ctx.exit(error.exit_code)
+            self._end(ctx, type(error).__name__, error.exit_code, error.message, error.next_move)
         except (KeyboardInterrupt, click.Abort):
             _say_interrupted()
+            if self._result_as_json:
+                say_json_error(INTERRUPTED, next_move=AGAIN, error="Interrupted", exit_code=EXIT_INTERRUPTED)
             ctx.exit(EXIT_INTERRUPTED)
         except click.ClickException as error:
-            _show_usage(error, as_json=output().json or self._asks_for_json)
+            _show_usage(error, as_json=output().json or self._asks_for_json, result_as_json=self._result_as_json)
         except click.exceptions.Exit:
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:  # `migrator show … | head`: click handles it
                 raise
-            say_error(outside_error(error) or internal_error(error), error=type(error).__name__, exit_code=EXIT_ERROR)
-            ctx.exit(EXIT_ERROR)
+            self._end(ctx, type(error).__name__, EXIT_ERROR, outside_error(error) or internal_error(error))
+
+    def _end(self, ctx: click.Context, kind: str, exit_code: int, message: str, next_move: str = "") -> NoReturn:
+        """Print an error, with ``--json`` as a document, too, and end."""
+        say_error(message, next_move=next_move, error=kind, exit_code=exit_code)
+        if self._result_as_json:
+            say_json_error(message, next_move=next_move, error=kind, exit_code=exit_code)
+        ctx.exit(exit_code)
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
         """Read the options before the name of the command. Errors in them are printed as JSON, too, with ``--log-format
         json``."""
-        self._asks_for_json = asks_for_json(args)
+        self._asks_for_json, self._result_as_json = asks_for_json(args), "--json" in args
         try:
             return super().make_context(info_name, args, *rest, **extra)
         except click.ClickException as error:
-            _show_usage(error, as_json=self._asks_for_json)
+            _show_usage(error, as_json=self._asks_for_json, result_as_json=self._result_as_json)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which they were added, which is that of a migration."""
         return list(self.commands)
 
 
-def _show_usage(error: click.ClickException, *, as_json: bool) -> NoReturn:
+def _show_usage(error: click.ClickException, *, as_json: bool, result_as_json: bool) -> NoReturn:
     """Raises ``error``, for click to show it; or shows it as JSON, and raises Exit."""
-    if not as_json:
-        raise error
     context = getattr(error, "ctx", None)
     next_move = f"{context.command_path if context else 'migrator'} --help shows its options."
     kind = type(error).__name__
+    if result_as_json:
+        say_json_error(error.format_message(), next_move=next_move, error=kind, exit_code=error.exit_code)
+    if not as_json:
+        raise error
     log_error(error.format_message(), next_move=next_move, error=kind, exit_code=error.exit_code)
     raise click.exceptions.Exit(error.exit_code)
 
@@ -142,8 +151,7 @@ def _say_interrupted() -> None:
     if not shown.json:
         click.echo("\nInterrupted. Nothing is lost: run the same command again to continue.", err=True)
         return
-    move = "Run the same command again to continue."
-    log_error("Interrupted. Nothing is lost.", next_move=move, event="interrupted", exit_code=EXIT_INTERRUPTED)
+    log_error(INTERRUPTED, next_move=AGAIN, event="interrupted", exit_code=EXIT_INTERRUPTED)
 
 
 @click.group(cls=_Main, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

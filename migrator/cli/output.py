@@ -23,11 +23,12 @@ _KEY = "migrator.output"
 @dataclass
 class Output:
     """What this call prints in addition to its result. ``shown``: the progress display, which must be removed before
-    anything else is printed."""
+    anything else is printed; ``answered``: the document of ``--json`` was printed."""
 
     quiet: bool = False
     log_format: str = TEXT
     shown: list[Reporter] = field(default_factory=list)
+    answered: bool = False
 
     @property
     def json(self) -> bool:

@@ -53,7 +53,15 @@ def say_json(value: Any) -> None:
     """Print the result of a command with ``--json``."""
     from migrator.reporting.json_forms import to_json
 
+    output().answered = True
     click.echo(to_json(value))
+
+
+def say_json_error(message: str, *, next_move: str = "", **more: Any) -> None:
+    """Print the document of a command with ``--json`` that ends with an error, unless it has printed its result."""
+    if not output().answered:
+        told = {"message": redacted(message), "next_move": redacted(next_move), **more}
+        say_json({"ok": False, "error": told})
 
 
 def say_plan(described: PlanDescription, *, as_json: bool) -> None:

@@ -15,7 +15,8 @@ from migrator.cli import main
 from migrator.cli.main import COMMANDS
 from migrator.cli.options import WatchOptions
 from migrator.cli.output import asks_for_json, output
-from migrator.cli.terminal import Watched, ask, progress
+from migrator.cli.show import show
+from migrator.cli.terminal import Watched, ask, progress, say_json
 from migrator.errors import ConfigError, MigratorError, PlanStale
 from migrator.progress import Progress, TerminalProgress
 from migrator.progress.json_lines import JsonProgress, speaks_json
@@ -238,3 +239,37 @@ def test_a_file_that_could_not_be_written_is_reported_once_at_the_end(
 def test_a_path_that_cannot_be_written_ends_it_before_it_starts(tmp_path: Path) -> None:
     result = watched(tmp_path / "nowhere" / "m.prom", None)
     assert result.exit_code == 2 and result.stderr.startswith("Error: --metrics-file ")
+
+
+WITH_JSON = [command for command in COMMANDS if any(option.name == "as_json" for option in command.params)]
+FAULTS = (ConfigError("There is none.", next_move="Make one."), OSError(28, "No space left", "x"), ValueError("x"))
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, KeyboardInterrupt(), "usage"], ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("command", WITH_JSON, ids=lambda command: str(command.name))
+def test_with_json_standard_output_is_a_document_after_any_error(
+    monkeypatch: pytest.MonkeyPatch, command: click.Command, fault: BaseException | str
+) -> None:
+    """A script reads why a command ended where it would read the result."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise fault  # type: ignore[misc]
+
+    monkeypatch.setattr(command, "callback", fail)
+    required = sum(isinstance(one, click.Argument) and one.required for one in command.params)
+    given = ["--bogus"] if fault == "usage" else ["x"] * required
+    given += ["--to", "s3://a/b"] if command.name == "relocate" else []
+    result = run(str(command.name), *given, "--json")
+    document = json.loads(result.stdout)
+    assert document["ok"] is False and result.exit_code == document["error"]["exit_code"] > 0
+    assert document["error"]["message"] and "Traceback" not in result.stderr and result.stderr
+    assert run(str(command.name), *given).stdout == ""
+
+
+def test_after_its_result_a_command_prints_no_second_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        say_json({"ok": True})
+        raise ConfigError("Late.")
+
+    monkeypatch.setattr(show, "callback", fail)
+    assert json.loads(run("show", "p.db", "--json").stdout) == {"ok": True}
