@@ -21,7 +21,7 @@ TABLES = 20
 
 def copy_report(done: Migration, plan: PlanDescription) -> Report:
     """What a pass copied, and what to do next."""
-    name, result = shlex.quote(printable(plan["plan"])), done.outcome
+    result = done.outcome
     versions = f", {counted(result.copied_versions, 'older version')}" if result.copied_versions else ""
     copied = f"Copied {counted(result.copied, 'object')} ({size(result.copied_bytes)}){versions}."
     nothing = done.nothing_to_do or not (result.copied or result.copied_versions)
@@ -34,7 +34,22 @@ def copy_report(done: Migration, plan: PlanDescription) -> Report:
     return [
         *report,
         *not_compared(done.compared),
-        line("Readers and writers still use the old buckets. Next:"),
+        *_who_uses_what(plan),
+    ]
+
+
+def _who_uses_what(plan: PlanDescription) -> Report:
+    """Where readers and writers are now, and what to do next."""
+    name = shlex.quote(printable(plan["plan"]))
+    there = sum(table["state"] == "migrated" for table in plan["tables"])
+    if there and not plan["pointers"]["total"]:
+        return [
+            line("The lake is cut over: its catalogs point to the target. To verify:"),
+            unwrapped(f"  migrator verify {name}"),
+        ]
+    but = f", but for {counted(there, 'table')} at the target already" if there else ""
+    return [
+        line(f"Readers and writers still use the old buckets{but}. Next:"),
         unwrapped(f"  migrator copy {name}       # again: only what is new"),
         unwrapped(f"  migrator cutover {name}    # once the writers have stopped"),
     ]

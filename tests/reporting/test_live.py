@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
+import pytest
+
 from migrator.live.passes import LiveCutover
 from migrator.migration import Migration
 from migrator.reporting.live import copy_report, cutover_question, cutover_report
@@ -18,6 +20,19 @@ def test_a_pass_says_what_it_copied_and_what_comes_next() -> None:
     assert "migrator copy plans/p.db" in text and "migrator cutover plans/p.db" in text and "rewrote" not in text
     nothing = render(copy_report(Migration(RunResult(), [], None, nothing_to_do=True), plan()))
     assert nothing.startswith("Nothing new to copy.")
+
+
+@pytest.mark.parametrize("pointers", [0, 1])
+def test_a_pass_over_a_lake_that_was_cut_over_does_not_send_people_to_the_old_buckets(pointers: int) -> None:
+    """Another copy of the plan file may have been carried out meanwhile."""
+    described: Any = plan()
+    described["pointers"]["total"] = pointers
+    described["tables"] = [{"state": "migrated"}] * 2
+    text = render(copy_report(Migration(RunResult(), [], None, nothing_to_do=True), described), 200)
+    if pointers:
+        assert "still use the old buckets, but for 2 tables at the target already" in text and "cutover" in text
+    else:
+        assert "old buckets" not in text and "is cut over" in text and "migrator verify plans/p.db" in text
 
 
 def test_a_cutover_says_how_long_writers_had_to_wait() -> None:
