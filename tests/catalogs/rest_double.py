@@ -23,12 +23,16 @@ class RestDouble:
         self.uuids: dict[str, str] = {}
         self.replies: dict[str, Reply | bytes] = {}
         """"METHOD path" → what is answered instead."""
+        self.raw: dict[str, tuple[int, bytes]] = {}
+        """"METHOD path" → the status and the body, which is no JSON."""
         self.config: dict[str, Any] = {}
         self.page = 1000
         self.seen: list[str] = []
         self.tokens: set[str] = set()
         self.tenants: set[str] = set()
         self.commits = 0
+        self.renames = False
+        """Whether it can rename tables."""
 
     def __enter__(self) -> RestDouble:
         double = self
@@ -42,6 +46,8 @@ class RestDouble:
                 status, content = (
                     (200, reply) if isinstance(reply, bytes) else (reply[0], json.dumps(reply[1]).encode())
                 )
+                place = f"{self.command} {urlsplit(self.path).path.removeprefix('/v1/')}"
+                status, content = double.raw.get(place, (status, content))
                 self.send_response(status)
                 self.send_header("Content-Length", str(0 if status == 204 else len(content)))
                 self.end_headers()
@@ -85,6 +91,8 @@ class RestDouble:
         steps = path.split("/")
         if steps == ["config"]:
             return 200, {"defaults": {}, "overrides": {}, **self.config}
+        if steps == ["tables", "rename"] and self.renames:
+            return self._rename(body["source"], body["destination"])
         if steps[0] != "namespaces":
             return error(404, "no such path")
         if len(steps) == 1:
@@ -93,6 +101,15 @@ class RestDouble:
         if levels not in self.namespaces:
             return error(404, "no such namespace", "NoSuchNamespaceException")
         return self._inside(method, levels, steps[2:], query, body)
+
+    def _rename(self, source: dict[str, Any], destination: dict[str, Any]) -> Reply:
+        one, other = ((*end["namespace"], end["name"]) for end in (source, destination))
+        if one not in self.tables:
+            return error(404, "no such table", "NoSuchTableException")
+        if other in self.tables:
+            return error(409, "exists", "AlreadyExistsException")
+        self.tables[other] = self.tables.pop(one)
+        return 204, {}
 
     def _namespaces(self, method: str, query: dict[str, str], body: dict[str, Any]) -> Reply:
         if method == "POST":

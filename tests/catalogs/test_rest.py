@@ -20,6 +20,7 @@ from migrator.errors import CannotRepoint, CatalogError, ConfigError, MigratorEr
 TOKEN = "t0p-secret"
 TRY = {"try-namespace": "a.trial"}
 MOVE = Repoint("a", "t", "s3://old/t/1.json", "s3://new/t/1.json")
+BACK = Repoint("a", "t", "s3://new/t/1.json", "s3://old/t/1.json")
 
 
 @pytest.fixture
@@ -305,6 +306,48 @@ def test_an_answer_that_is_no_success_never_costs_the_table(
                 assert [table.name for table in catalog.tables()] == ["t"]
         catalog.repoint([MOVE], [])
     assert server.tables == {("a", "t"): (MOVE.new, "u1")} and server.namespaces[("a",)] == {}
+
+
+@pytest.mark.parametrize("then", [MOVE, BACK], ids=["again", "back"])
+@pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
+@pytest.mark.parametrize("status", [0, 409, 503], ids=["lost", "409", "503"])
+@pytest.mark.parametrize(("way", "number"), [("overwrite", 0), *(("rename", n) for n in range(4))])
+def test_after_any_answer_that_is_lost_a_swap_continues_or_goes_back(
+    server: RestDouble, monkeypatch: pytest.MonkeyPatch, way: str, number: int, status: int, done: bool, then: Repoint
+) -> None:
+    """``number``: of the request that changes something."""
+    send, server.renames, changes = RestClient.request, True, []
+
+    def request(self: RestClient, method: str, path: str, *more: Any, **named: Any) -> Any:
+        changes.append(path) if method != "GET" else None
+        if method == "GET" or len(changes) != number + 1:
+            return send(self, method, path, *more, **named)
+        if done:
+            send(self, method, path, *more, **named)
+        if not status:
+            raise CatalogError("no answer")
+        return Answer(status, {"error": {"message": "no", "type": "", "code": status}})
+
+    with opened(server, **TRY, **{"repoint-by": way}) as catalog:
+        catalog.check_repoint([MOVE], [])
+        with monkeypatch.context() as faults, pytest.raises(CatalogError):
+            faults.setattr(RestClient, "request", request)
+            catalog.repoint([MOVE], [])
+        assert len(changes) == number + 1 and [table.name for table in catalog.tables()] == ["t"]
+        catalog.repoint([then], [])
+        assert catalog.current("a", "t") == then.new
+    assert server.tables[("a", "t")] == (then.new, "u1")
+
+
+@pytest.mark.parametrize("body", [b"<html>Not found</html>", b"not here"])
+def test_the_404_of_a_proxy_is_no_missing_table(server: RestDouble, body: bytes) -> None:
+    """The table would be left out of a plan, or somebody would be blamed for having dropped it."""
+    server.raw["GET namespaces/a/tables/t"] = 404, body
+    with opened(server, **TRY, **{"repoint-by": "overwrite"}) as catalog:
+        for ask in (lambda: catalog.current("a", "t"), catalog.tables, lambda: catalog.repoint([MOVE], [])):
+            with pytest.raises(CatalogError, match="404"):
+                ask()
+    assert server.tables == {("a", "t"): (MOVE.expected, "u1")}
 
 
 def test_a_table_that_somebody_else_dropped_is_not_registered(server: RestDouble) -> None:

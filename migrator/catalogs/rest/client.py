@@ -45,6 +45,8 @@ class Answer:
 
     status: int
     document: dict[str, Any]
+    is_json: bool = True
+    """False if it is an error whose body is no JSON object: the page of a proxy, or of a server without this path."""
 
     @property
     def ok(self) -> bool:
@@ -163,6 +165,8 @@ class RestClient:
             return None
         path = self.path(namespace, f"{kind}s", name)
         answer = self.request("GET", path, params={"snapshots": "refs"} if kind == TABLE else None)
+        if answer.status == 404 and not answer.is_json and (kind == TABLE or offered):
+            raise self.malformed(path, "it has the status 404, and is no JSON object")
         if answer.status == 404 and answer.error_type in ("", *_GONE):
             return None
         if offered is None and answer.status in UNSUPPORTED and answer.status != 404:
@@ -199,7 +203,7 @@ class RestClient:
         if not isinstance(document, dict):
             if 200 <= status < 300:
                 raise self.malformed(path, "it is no JSON object")
-            document = {}
+            return Answer(status, {}, is_json=False)
         return Answer(status, document)
 
     def _renew(self) -> None:
