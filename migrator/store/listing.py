@@ -133,14 +133,17 @@ class _Lister:
             while self._waiting or self._running:
                 while self._waiting and len(self._running) < AT_ONCE:
                     self._running.add(asyncio.ensure_future(self._walk(*self._waiting.pop())))
-                done, self._running = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
+                self._running -= done
                 if self._stopped.is_set():
                     break
         finally:
             for task in self._running:
                 task.cancel()
+            # Of several listings that fail, one error is raised. asyncio would print the others as tracebacks.
+            await asyncio.gather(*self._running, return_exceptions=True)
             self._wire.close()
 
     async def _walk(self, bucket: str, prefix: str) -> None:
