@@ -55,17 +55,27 @@ class SourceChanges:
 
 
 @dataclass
+class Loss:
+    """How many copies lack an attribute of their source, and the first of these sources."""
+
+    objects: int
+    example: str
+
+
+@dataclass
 class RunResult:
     """What one run did. ``cut_over`` lists the tables whose pointers were changed, in this run or before, and
     ``pointers`` counts all that the cutover changed: tables, namespace properties, and version hints of tables that
     no catalog names. ``proofs`` counts the copies by their proof, ``checksums`` those whose checksum changed, by
-    how it changed (see :mod:`migrator.planfile.copied`)."""
+    how it changed (see :mod:`migrator.planfile.copied`). ``dropped``: what the target's server did not keep, by the
+    kind of attribute (see :mod:`migrator.store.kept`)."""
 
     copied: int = 0
     copied_bytes: int = 0
     copy_seconds: float = 0.0
     proofs: Counter[str] = field(default_factory=Counter)
     checksums: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, Loss] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     rewritten: int = 0
     copied_versions: int = 0

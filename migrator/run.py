@@ -16,7 +16,7 @@ from migrator.planfile.queries import count_objects
 from migrator.planfile.rows import ROLE_LOCAL, ROLE_VERSION_HINT, PlannedObject, PlannedTable
 from migrator.progress import Progress
 from migrator.results import RunResult, Written
-from migrator.store import Conditional, Store
+from migrator.store import Conditional, Dropped, Store
 from migrator.target import TargetGuard
 from migrator.workers.engine import Engine
 from migrator.workers.local import LocalEngine
@@ -36,6 +36,8 @@ class Run:
     only: frozenset[tuple[str, str]] | None = None
     conditional: Conditional = field(default_factory=Conditional)
     """Which conditional writes the target honours; known when the run has begun."""
+    dropped: Dropped | None = None
+    """What the server of the target does not keep of an object from another server; None before it was tried."""
     result: RunResult = field(default_factory=RunResult)
     engine: Engine = field(default_factory=LocalEngine)
     """Where objects are copied, and large tables rewritten."""

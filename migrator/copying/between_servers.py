@@ -23,7 +23,7 @@ from migrator.copying.verify_modes import AUTO
 from migrator.errors import StoreError
 from migrator.planfile.copied import LOST, Copied
 from migrator.store import Expected, RunningETag, Upload, etag_of_parts, part_count, part_ranges, parts_to_make
-from migrator.store.attributes import STORAGE_CLASS, of_headers, without_checksum
+from migrator.store.attributes import STORAGE_CLASS, boto3_answer, of_headers, without_checksum
 from migrator.store.checksums import can_compute, checksum_of, whole_checksum
 from migrator.store.two_servers import LEAST_PART_SIZE, MOST_PART_SIZE, THROUGH_PART_SIZE, attributes_for
 from migrator.store.uploads import REFUSES_CHECKSUM
@@ -46,7 +46,7 @@ class CopyBetweenServers:
         done = await self._prover.prove(item, await copy_with_boto3(servers, item))
         before = await servers.in_thread(servers.source.checksum, item.bucket, item.stored.key)
         checksum = await self._prover.changed_checksum(item, before.kind if before else None)
-        return replace(done, checksum=checksum)
+        return replace(done, checksum=checksum, dropped=await servers.dropped(item))
 
     async def _copy(self, item: Item) -> Copied:
         """Copy with requests of our own. Raises Refused if a server refuses one."""
@@ -108,7 +108,8 @@ class CopyBetweenServers:
         had = any(name.startswith("x-amz-checksum-") for name in read.headers)
         kept = bool(checksum) and all(written.headers.get(name) == value for name, value in checksum.items())
         proven = await self._prover.prove(item, etag, sent_etag=digest.hexdigest(), read_etag=hashed)
-        return replace(proven, checksum=LOST if had and not kept else "")
+        dropped = servers.options.dropped.of(item.target, boto3_answer(read.headers))
+        return replace(proven, checksum=LOST if had and not kept else "", dropped=dropped)
 
     async def _attributes(self, item: Item, read: Answer) -> dict[str, str]:
         """The headers that give the copy the source's attributes, storage class and tags. ``read``: the source."""
@@ -141,7 +142,7 @@ class CopyBetweenServers:
         checksum = await self._prover.changed_checksum(item, kind)
         hashed = None if read_etag is None else read_etag.etag()
         proven = await self._prover.prove(item, etag, sent_etag=parts.sent_etag, read_etag=hashed)
-        return replace(proven, checksum=checksum)
+        return replace(proven, checksum=checksum, dropped=servers.options.dropped.of(item.target, attributes))
 
     async def _copy_part(self, parts: _Parts, upload: Upload, number: int, start: int, end: int) -> dict[str, str]:
         """Read the bytes from ``start`` to ``end`` and write them as one part; return its ETag and its checksum."""

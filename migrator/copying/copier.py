@@ -14,7 +14,7 @@ from migrator.copying.between_servers import CopyBetweenServers
 from migrator.copying.concurrency_limit import ConcurrencyLimit
 from migrator.copying.free_keys import FreeKeys
 from migrator.copying.options import Options
-from migrator.copying.outcomes import Item, Unequal
+from migrator.copying.outcomes import ContentDropped, Item, Unequal
 from migrator.copying.proof import Prover
 from migrator.copying.servers import Servers
 from migrator.copying.within_server import CopyWithinServer
@@ -155,7 +155,9 @@ class Copier:
             return await self._way.copy(replace(item, replaces=ANYTHING))
         proof = await self._prover.proof_of(item, existing)
         if proof is not None:
-            return Copied(item.id, existing.size, existing.etag, proof)
+            return Copied(item.id, existing.size, existing.etag, proof, dropped=await servers.dropped(item))
+        if item.is_folder_with_content and not existing.size:
+            raise ContentDropped(item, servers.bucket)
         raise Occupied(
             f"s3://{servers.bucket}/{item.target} was written by somebody else since planning; it is not overwritten.",
             next_move=PLAN_AGAIN,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from migrator.copying.concurrency_limit import Limits
 from migrator.copying.verify_modes import AUTO
-from migrator.store import Conditional, PartCopies
+from migrator.store import Conditional, Dropped, PartCopies
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -31,7 +31,7 @@ class Options:
     that is needed, so a request before each copy finds what the target key has. ``look_in_groups``: one listing does
     that for many copies. That needs a server that lists in the order of keys, and a target that has only our own
     copies: MinIO does not list ``k/sub`` if there is an object ``k``. ``part_copies``: how the server copies what was
-    uploaded in parts.
+    uploaded in parts. ``dropped``: what the server does not keep of an object from another server.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -40,6 +40,7 @@ class Options:
     look_first: bool = False
     look_in_groups: bool = False
     part_copies: PartCopies = field(default_factory=PartCopies)
+    dropped: Dropped = field(default_factory=Dropped)
     whole_limit: int = WHOLE_LIMIT
     part_size: int = PART_SIZE
     once: bool = False

@@ -30,6 +30,11 @@ class Item:
         """True for an empty object that stands for a folder."""
         return self.stored.size == 0 and self.target.endswith("/")
 
+    @property
+    def is_folder_with_content(self) -> bool:
+        """True for an object with bytes whose key ends in ``/``: not every server keeps its bytes."""
+        return self.stored.size > 0 and self.target.endswith("/")
+
 
 @dataclass(frozen=True, slots=True)
 class NotCopied:
@@ -50,6 +55,20 @@ class AnswerLost(StoreError):
         super().__init__(
             f"{place}: it is not known whether it was copied, because the answer was lost ({reason}).",
             next_move="Run the same command again: it checks the target before it copies.",
+        )
+
+
+class ContentDropped(MigrationFailed):
+    """The copy of an object whose key ends in ``/`` is empty."""
+
+    def __init__(self, item: Item, bucket: str) -> None:
+        super().__init__(
+            one_line(
+                f"{item.place}: its copy s3://{bucket}/{item.target} is empty: the server of the target does not keep "
+                "the content of an object whose key ends in /."
+            ),
+            next_move=f'Rename it in the old bucket, or leave it where it is ("{item.place}" = false in [layout]), and '
+            "plan again.",
         )
 
 

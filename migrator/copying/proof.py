@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from migrator.copying.outcomes import Item, Unequal
+from migrator.copying.outcomes import ContentDropped, Item, Unequal
 from migrator.copying.servers import Servers
 from migrator.copying.verify_modes import ALWAYS, NEVER
 from migrator.planfile.copied import CHECKSUM, ETAG, KIND_CHANGED, LOST, MD5, NONE, SHA256, Copied
@@ -41,13 +41,15 @@ class Prover:
         read_etag: str | None = None,
         source_checksum: WholeChecksum | None = None,
     ) -> Copied:
-        """Try proofs from cheapest to most expensive. Raises Unequal if the copy differs.
+        """Try proofs from cheapest to most expensive. Raises Unequal if the copy differs, and ContentDropped.
 
         ``etag``: what the server answered for the copy. ``sent_etag``: the ETag computed from what we sent.
         ``read_etag``: the ETag computed from what we read, in the source's part layout; None if that is unknown.
         ``source_checksum``: the source's, which has been requested already.
         """
         stored, verify = item.stored, self._servers.options.verify
+        if item.is_folder_with_content:
+            await self._check_content(item)
         if verify != ALWAYS and same_by_etag(etag, stored.etag):
             return Copied(item.id, stored.size, etag, ETAG)
         done = Copied(item.id, stored.size, etag, NONE)
@@ -102,6 +104,13 @@ class Prover:
         if kept is None:
             return LOST
         return "" if kept.kind == kind else KIND_CHANGED
+
+    async def _check_content(self, item: Item) -> None:
+        """SeaweedFS stores a key that ends in ``/`` as a directory: its ETag is that of the bytes that were sent, and
+        the bytes are dropped. Raises ContentDropped then."""
+        copy = await self._servers.find_copy(item)
+        if copy is not None and copy.size == 0:
+            raise ContentDropped(item, self._servers.bucket)
 
     # -- single proofs -------------------------------------------------------------------------------
 

@@ -85,6 +85,14 @@ class Servers:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*arguments, **named))
 
+    async def dropped(self, item: Item) -> tuple[str, ...]:
+        """The kinds of attributes that the target's server drops from a copy of ``item``: asks the source, if the
+        server drops any."""
+        if not self.options.dropped:
+            return ()
+        attributes = await self.in_thread(self.source.attributes, item.bucket, item.stored.key, item.stored.etag)
+        return self.options.dropped.of(item.target, attributes)
+
     async def find_copy(self, item: Item) -> StoredObject | None:
         """The object at the target of ``item``; None if there is none."""
         return await self.in_thread(self.target.find, self.bucket, item.target)

@@ -26,8 +26,9 @@ from migrator.planfile.queries import EARLY_COPIES, IS_FOLDER, count_objects, la
 from migrator.planfile.rows import PlannedObject
 from migrator.progress import OBJECTS, Progress
 from migrator.progress.counts import RETRIES
+from migrator.results import Loss
 from migrator.run import Run, need_new_plan, stage_failed
-from migrator.store import PartCopies, lists_in_order, probe_part_copies
+from migrator.store import Dropped, PartCopies, lists_in_order, probe_dropped, probe_part_copies
 from migrator.target import holds_only_copies
 
 LOST_ATTEMPTS = 5
@@ -72,6 +73,7 @@ def note_copied(run: Run) -> None:
         bytes=result.copied_bytes,
         versions=result.copied_versions,
         proofs=dict(result.proofs),
+        dropped={kind: loss.objects for kind, loss in sorted(result.dropped.items())},
     )
 
 
@@ -146,8 +148,16 @@ def _setup(run: Run, options: Options, where: str, count: int) -> Setup:
         look_in_groups=in_groups,
         once=has_versions(run.plan),
         part_copies=PartCopies() if across else _part_copies(run, options, where),
+        dropped=_dropped(run) if across else Dropped(),
     )
     return Setup(old.connection, across, bucket, options)
+
+
+def _dropped(run: Run) -> Dropped:
+    """What the server of the target does not keep. It is tried once in a run."""
+    if run.dropped is None:
+        run.dropped = probe_dropped(run.store, run.layout.target_bucket)
+    return run.dropped
 
 
 def _part_copies(run: Run, options: Options, where: str) -> PartCopies:
@@ -249,3 +259,9 @@ class _CurrentCopies:
         result.copied_bytes += size
         result.proofs.update(copy.proof for copy in copies)
         result.checksums.update(copy.checksum for copy in copies if copy.checksum)
+        for copy in copies:
+            if new := [kind for kind in copy.dropped if kind not in result.dropped]:
+                (planned,) = objects_by_id(self._run.plan, [copy.id])
+                result.dropped.update({kind: Loss(0, planned.place) for kind in new})
+            for kind in copy.dropped:
+                result.dropped[kind].objects += 1

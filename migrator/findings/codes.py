@@ -102,6 +102,10 @@ CODES: dict[str, tuple[str, str]] = {
     "target-not-empty": (BLOCK, "the target already holds newer metadata of a table at this place"),
     "unmapped-path": (BLOCK, "a table refers to a path that no layout rule covers"),
     "unreadable": (BLOCK, "a file of a table cannot be read"),
+    "attributes-dropped": (
+        WARN,
+        "the target's server does not keep an attribute of objects, such as a website redirect; their copies lack it",
+    ),
     "collapsed-path": (WARN, "a path contains //; only readers that treat // as / find its object"),
     "dangling-deletes": (
         WARN,

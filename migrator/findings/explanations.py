@@ -25,6 +25,13 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Copy it with a tool that has the key, and leave its folder out of the migration with a rule = false.",
         _FALSE_RULE,
     ),
+    "attributes-dropped": Explanation(
+        "Planning writes small objects with all kinds of attributes to the target, reads them, and removes them. What "
+        "the server of the target has not returned unchanged, copies of objects with such an attribute lack, too. The "
+        "finding is about a sample of each bucket's objects. The report of migrate says how many copies lack an "
+        "attribute, with an example.",
+        "Nothing can be done on this server. If the attribute matters, move to another server, or store it elsewhere.",
+    ),
     "object-acls": Explanation(
         "Some objects have an access control list (ACL) that grants access to others than their owner. A copy is "
         "private, so the others could not read it. migrator reads the ACLs of a sample of each bucket's objects.",

@@ -35,15 +35,27 @@ OWN_KEY, LOCKS, ACLS = "customer-key", "object-lock", "object-acls"
 _ARCHIVED = f"storage_class IN {ARCHIVES}"
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Some objects of an old bucket: key → the kinds of its attributes (see :mod:`migrator.store.kept`). ``whole``:
+    these are all objects of the bucket; ``asked``: how many they are, as findings say it."""
+
+    kinds: dict[str, frozenset[str]]
+    whole: bool
+    asked: str
+
+
 @dataclass
 class Needs:
     """What copying must know about the objects. ``left_out``: storage classes that copies do not get. ``asked``:
-    buckets in which each copy needs a HEAD request for the source before it."""
+    buckets in which each copy needs a HEAD request for the source before it. ``samples``: for findings of planning, by
+    bucket."""
 
     left_out: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     locks: bool = False
     """Retention and legal hold are copied."""
+    samples: dict[str, Sample] = field(default_factory=dict)
 
 
 def find_attributes(
@@ -198,6 +210,8 @@ class _BucketSample:
         if not keys:
             return
         seen = self._heads(keys)
+        kinds = {key: one.kinds for key, one in seen.items()}
+        needs.samples[self._bucket] = Sample(kinds, len(seen) == count, _asked(len(seen), count))
         self._find_own_keys(seen)
         self._find_encrypted(seen, count, encryption)
         if any(one.not_copied for one in seen.values()):

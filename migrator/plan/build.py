@@ -37,6 +37,7 @@ from migrator.plan.checks import (
     find_extras,
     find_missing_target,
 )
+from migrator.plan.dropped import find_dropped
 from migrator.plan.file_marks import refuse_foreign, rewrite_stale_logs
 from migrator.plan.header import plan_header
 from migrator.plan.local_files import compare_local_files
@@ -50,7 +51,7 @@ from migrator.plan.object_actions import (
     skip_doubled_markers,
 )
 from migrator.plan.preflight import preflight
-from migrator.plan.probe import measure_speed
+from migrator.plan.probe import may_write, measure_speed
 from migrator.plan.scripts import plan_scripts
 from migrator.plan.sources import find_objects, report_inventories
 from migrator.plan.table_planner import plan_tables
@@ -154,6 +155,8 @@ def _try_servers(
     if settings.preflight:
         accept = settings.accept
         needs.left_out += preflight(plan, store, layout, catalogs, accept, progress, target_exists=target_exists)
+        if streamed(store) and target_exists and may_write(plan, layout.target_bucket):
+            find_dropped(plan, store, layout, needs.samples)
     return measure_speed(plan, store, layout, progress, preflight=settings.preflight, target_exists=target_exists)
 
 

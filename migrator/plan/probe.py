@@ -51,7 +51,7 @@ def measure_speed(
         return replace(measured, why_not=NOTHING_TO_DO)
     if not preflight:
         return replace(measured, why_not=SKIPPED)
-    why_not = NO_TARGET if not target_exists else NO_RIGHTS if _refused(plan, layout.target_bucket) else ""
+    why_not = NO_TARGET if not target_exists else "" if may_write(plan, layout.target_bucket) else NO_RIGHTS
     with timed.stage("measuring the servers", unit=""):
         began = time.monotonic()
         wanted = _wanted(plan, store, min(AT_ONCE, count), write=not why_not)
@@ -81,11 +81,11 @@ def _table_files(plan: PlanFile, seconds: float) -> float | None:
     return files / seconds if files and seconds > 0 else None
 
 
-def _refused(plan: PlanFile, bucket: str) -> bool:
-    """True if the preflight could not write to the target or remove what it wrote."""
+def may_write(plan: PlanFile, bucket: str) -> bool:
+    """True if the preflight could write to the target and remove what it wrote."""
     codes = "('missing-permission', 'preflight-incomplete')"
     query = f"SELECT 1 FROM findings WHERE code IN {codes} AND instr(place, ?) = 1"
-    return plan.db.execute(query, (f"s3://{bucket}/",)).fetchone() is not None
+    return plan.db.execute(query, (f"s3://{bucket}/",)).fetchone() is None
 
 
 def _wanted(plan: PlanFile, store: Store, at_once: int, *, write: bool) -> Wanted:

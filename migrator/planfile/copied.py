@@ -27,10 +27,13 @@ KIND_CHANGED, LOST = CHECKSUMS = ("kind changed", "lost")
 @dataclass(frozen=True, slots=True)
 class Copied:
     """The object with this id is at the target, with this size in bytes and this ETag. ``proof``: one of PROOFS.
-    ``checksum``: one of CHECKSUMS, or "" if the copy has the source's checksum, or if the source has none."""
+    ``checksum``: one of CHECKSUMS, or "" if the copy has the source's checksum, or if the source has none.
+    ``dropped``: the kinds of the source's attributes that the target's server does not keep; see
+    :mod:`migrator.store.kept`."""
 
     id: int
     size: int
     etag: str
     proof: str
     checksum: str = ""
+    dropped: tuple[str, ...] = ()

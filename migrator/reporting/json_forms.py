@@ -56,6 +56,7 @@ def migration_json(migration: Migration, plan: PlanDescription) -> dict[str, Any
             "concurrency": done.usage.level,
             "proofs": dict(sorted(done.proofs.items())),
             "checksums": dict(sorted(done.checksums.items())),
+            "dropped": [{"attribute": kind, **asdict(loss)} for kind, loss in sorted(done.dropped.items())],
         },
         "notes": done.notes,
         "rewritten_files": done.rewritten,

@@ -95,7 +95,7 @@ def _done(done: RunResult, plan: PlanDescription) -> Report:
 
 
 def proof_lines(done: RunResult) -> Report:
-    """The proofs of the copies, and the checksums that changed."""
+    """The proofs of the copies, the checksums that changed, and the attributes that the target's server dropped."""
     report: Report = []
     if done.proofs:
         proofs = ", ".join(f"{proof} {count:,}" for proof, count in done.proofs.most_common())
@@ -104,6 +104,9 @@ def proof_lines(done: RunResult) -> Report:
     for fate, meaning in CHECKSUMS.items():
         if count := done.checksums[fate]:
             report.append(line(f"{counted(count, 'object')} {meaning}."))
+    for kind, loss in sorted(done.dropped.items()):
+        text = f"{counted(loss.objects, 'object')} lost {kind}, which the target's server does not keep, such as "
+        report.append(line(f"{text}{printable(loss.example)}.", style="yellow"))
     return report
 
 

@@ -20,6 +20,7 @@ from migrator.store.etags import (
     parts_to_make,
     same_by_etag,
 )
+from migrator.store.kept import Dropped, probe_dropped
 from migrator.store.listing import StoredObject
 from migrator.store.objects import Content, Download, spool
 from migrator.store.own_keys import LEASE_KEY, OWN_PREFIX, is_own
@@ -42,6 +43,7 @@ __all__ = [
     "Content",
     "Deletion",
     "Download",
+    "Dropped",
     "Expected",
     "NotDeleted",
     "PartCopies",
@@ -62,6 +64,7 @@ __all__ = [
     "part_ranges",
     "parts_to_make",
     "probe_conditional",
+    "probe_dropped",
     "probe_part_copies",
     "same_by_etag",
     "spool",

@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from migrator.errors import NotFound, StoreError
-from migrator.store.attributes import NOT_COPIED
+from migrator.store.attributes import NOT_COPIED, boto3_answer
+from migrator.store.kept import kinds_of
 from migrator.store.objects import head_headers
 from migrator.store.rights import refused
 from migrator.store.server_errors import OWN_KEY
@@ -48,6 +49,8 @@ class Seen:
     encryption: str = ""
     """The algorithm that the server encrypts it with (AES256, aws:kms, …); "" if it says nothing of that."""
     own_key: bool = False
+    kinds: frozenset[str] = frozenset()
+    """The kinds of its attributes; see :mod:`migrator.store.kept`."""
 
 
 class Look:
@@ -90,6 +93,7 @@ class Look:
             locked=bool(headers.get("x-amz-object-lock-mode")) or headers.get("x-amz-object-lock-legal-hold") == "ON",
             not_copied=any(headers.get(name) for name in NOT_COPIED),
             encryption=headers.get("x-amz-server-side-encryption", ""),
+            kinds=kinds_of(boto3_answer(headers)),
         )
 
     def _has_own_key(self, key: str) -> bool:

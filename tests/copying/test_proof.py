@@ -12,7 +12,7 @@ import pytest
 
 from copying.fakes import MD5_OF_A, OTHER, FakeStore, item, servers
 from migrator.copying.options import Options
-from migrator.copying.outcomes import Item, Unequal
+from migrator.copying.outcomes import ContentDropped, Item, Unequal
 from migrator.copying.proof import Prover
 from migrator.planfile.copied import CHECKSUM, ETAG, KIND_CHANGED, LOST, MD5, NONE, SHA256, Copied
 from migrator.store import Checksum, StoredObject
@@ -33,6 +33,19 @@ def prove(store: FakeStore, copied: Item, etag: str, verify: str = "auto", **kno
             both.close()
 
     return asyncio.run(main())
+
+
+@pytest.mark.parametrize("verify", ["auto", "never", "always"])
+@pytest.mark.parametrize("etag", [MD5_OF_A, OTHER])
+def test_a_key_that_ends_in_a_slash_must_have_kept_its_content(verify: str, etag: str) -> None:
+    """SeaweedFS answers with the ETag of the bytes that were sent, and drops them."""
+    store = FakeStore({"to/a/": StoredObject("to/a/", 0, etag, 0)})
+    with pytest.raises(ContentDropped, match="does not keep the content of an object whose key ends in /"):
+        prove(store, item(key="a/"), etag, verify)
+    empty = FakeStore({"to/a/": StoredObject("to/a/", 0, etag, 0)})
+    assert prove(empty, item(etag, 0, "a/"), etag, "auto").proof == ETAG and not empty.asked
+    store.objects["to/a/"] = StoredObject("to/a/", 1, MD5_OF_A, 0)
+    assert prove(store, item(key="a/"), MD5_OF_A, "auto").proof == ETAG
 
 
 @pytest.mark.parametrize("verify", ["auto", "never"])
