@@ -46,6 +46,14 @@ def is_missing(error: botocore.exceptions.ClientError) -> bool:
     return code in MISSING and (code != "404" or error.operation_name.startswith("Head"))
 
 
+def is_temporary(error: StoreError) -> bool:
+    """True for an answer of S3 after which the same request may succeed: an error of the server, or too many
+    requests."""
+    response = getattr(error.__cause__, "response", {})
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return bool(status == 429 or (status >= 500 and status != 501))
+
+
 @contextmanager
 def translated_errors(place: str, endpoint_url: str) -> Iterator[None]:
     """Raises errors of ours instead of botocore's. ``place``: what the request was for, as in "s3://bucket/key"."""

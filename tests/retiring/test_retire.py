@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from botocore.exceptions import ClientError
 
 from migrator.errors import ConfigError, RetireRefused, StoreError, Unreachable
 from migrator.planfile.file import PlanFile
@@ -207,19 +208,63 @@ def test_a_whole_request_that_is_refused_does_not_stop_the_other_buckets(
 def test_after_an_interruption_it_continues(finished: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     real = deleting.delete_objects
 
+    asked: list[int] = []
+    monkeypatch.setattr(deleting, "FIRST_PAUSE", 0.0)
+
     def dies(store: Store, bucket: str, deletions: list[Deletion]) -> list[NotDeleted]:
-        real(store, bucket, deletions[:1])
+        asked.append(len(deletions))
+        if len(asked) == 1:
+            real(store, bucket, deletions[:1])
         raise Unreachable("the server is gone")
 
     with monkeypatch.context() as patched:
         patched.setattr(deleting, "delete_objects", dies)
         with pytest.raises(Unreachable, match=r"may be deleted already\..*same command again: it goes on"):
             finished.retire()
+    assert asked == [3] + [2] * deleting.ATTEMPTS
     assert len(finished.contents()) == len(OBJECTS) - 1
     shown, done = finished.retire(confirm=None), finished.retire()
     assert finished.contents() == set() and done.ok
     assert (bucket_of(done).gone, bucket_of(done).vanished.count) == (1, 0)
     assert (bucket_of(shown).gone, bucket_of(shown).counts["objects"]) == (1, 2)
+
+
+def lost_answer() -> StoreError:
+    error = StoreError("s3://bronze: DeleteObjects failed (InternalError)")
+    error.__cause__ = ClientError({"ResponseMetadata": {"HTTPStatusCode": 500}}, "DeleteObjects")  # type: ignore[typeddict-item]
+    return error
+
+
+@pytest.mark.parametrize("error", [Unreachable("reset"), lost_answer()], ids=["reset", "500"])
+@pytest.mark.parametrize("before", ["nothing", "a part", "all"])
+@pytest.mark.parametrize("versions", ["", "Enabled"])
+def test_a_lost_answer_is_followed_by_a_new_look(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, error: StoreError, before: str, versions: str
+) -> None:
+    """What was deleted before the answer was lost counts as deleted, whatever it is. An object that somebody writes
+    meanwhile at the same key stays, although this server does not honour an ETag as a condition."""
+    if versions:
+        lake.client.put_bucket_versioning(Bucket="bronze", VersioningConfiguration={"Status": versions})
+    lake.plan()
+    lake.migrate()
+    real, asked = deleting.delete_objects, 0
+    monkeypatch.setattr(deleting, "FIRST_PAUSE", 0.0)
+    had = {"nothing": 0, "a part": 2, "all": 3}[before]
+
+    def loses(store: Store, bucket: str, deletions: list[Deletion]) -> list[NotDeleted]:
+        nonlocal asked
+        asked += bucket == "bronze"
+        if bucket != "bronze" or asked % 3 == 0:
+            return real(store, bucket, deletions)
+        if asked == 1 and had:
+            real(store, bucket, deletions[:had])
+            lake.put(f"bronze/{deletions[0].key}", b"new")
+        raise error
+
+    monkeypatch.setattr(deleting, "delete_objects", loses)
+    done = lake.retire()
+    assert done.ok and bucket_of(done).counts["objects"] == 3 and bucket_of(done).vanished.count == 0
+    assert lake.contents() == ({"bronze/a/1"} if had else set())
 
 
 def test_a_listing_with_keys_that_nobody_asked_for(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
