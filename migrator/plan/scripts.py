@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.config import Settings
-from migrator.errors import StoreError, Unreachable
+from migrator.errors import StoreError, Unreachable, Unreadable
 from migrator.findings import Finding, counted
 from migrator.plan.file_marks import mark_files
 from migrator.planfile.file import PlanFile
@@ -16,8 +16,8 @@ from migrator.planfile.queries import MOVES
 from migrator.planfile.rows import ROLE_SCRIPT
 from migrator.progress import Progress
 from migrator.scripts import Names
-from migrator.scripts.doubtful import mentions
 from migrator.scripts.files import decode
+from migrator.scripts.packed import names_old_path
 from migrator.scripts.stage import rewrite_bytes
 from migrator.store import Store
 
@@ -49,6 +49,10 @@ class _Total:
     changes: int = 0
     doubts: int = 0
     unread: int = 0
+    packed: int = 0
+    """Files that are no text, or are packed, and name an old path."""
+    example: str = ""
+    """The key of one of them."""
     known: bool = False
     """True if some were not read again, so that their places are not counted."""
 
@@ -59,6 +63,9 @@ class _Total:
         places = "" if self.known else f" in {counted(self.changes, 'place')}"
         said = [f"{files} {verb} rewritten at the target{places}" if rewritten else f"{files} would change{places}"]
         said += [f"{counted(self.doubts, 'place')} must be looked at"] if self.doubts else []
+        if self.packed:
+            files = f"{counted(self.packed, 'file')} that cannot be rewritten (packed, or no text)"
+            said.append(f"{files} may name old paths, such as {self.example!r}")
         said += [f"{counted(self.unread, 'file')} not read"] if self.unread else []
         return ", ".join(said)
 
@@ -125,22 +132,25 @@ def _judge(
             total.known = True
             total.files += [script.id] if rewritten else []
 
-    def look(script: _Script) -> tuple[int, int]:
+    def look(script: _Script) -> tuple[int, int, bool]:
         data = store.get(script.bucket, script.key, etag=script.etag).data
         done = rewrite_bytes(script.key, data, names)
-        if done is None:  # a person must check a file that is not UTF-8 text and names an old path
-            return 0, int(decode(data) is None and mentions(data, names))
-        return len(done.changes), len(done.doubts)
+        if done is None:  # a person must change a file that is not UTF-8 text and names an old path
+            return 0, 0, decode(data) is None and bool(names_old_path(script.key, data, names))
+        return len(done.changes), len(done.doubts), False
 
     with progress.stage("reading scripts", objects=len(new), unit="scripts") as stage:
         for outcome in run_in_threads(look, new, workers=WORKERS):
             stage.advance(1)
             if isinstance(outcome, Failed):
-                if isinstance(outcome.error, Unreachable) or not isinstance(outcome.error, StoreError):
+                if isinstance(outcome.error, Unreachable) or not isinstance(outcome.error, StoreError | Unreadable):
                     raise outcome.error
                 total.unread += 1
                 continue
-            changes, doubts = outcome.result
+            changes, doubts, packed = outcome.result
+            if packed:
+                total.packed += 1
+                total.example = min(total.example or outcome.item.key, outcome.item.key)
             total.files += [outcome.item.id] if changes else []
             total.changes += changes
             total.doubts += doubts

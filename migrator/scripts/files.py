@@ -38,6 +38,7 @@ NO_FILE = "neither a file nor a folder"
 TOO_LARGE = f"larger than {MOST_BYTES >> 20} MiB"
 NOT_WRITTEN = "cannot be written"
 NOT_TEXT = "not UTF-8 text"
+NOT_TEXT_MAYBE_OLD = "not UTF-8 text, but may name an old path"
 NOT_TEXT_BUT_OLD = "not UTF-8 text, but names an old path"
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from migrator.errors import Unreadable
 from migrator.scripts.diff import unified_diff
-from migrator.scripts.doubtful import mentions
 from migrator.scripts.files import (
     CONFIGURATION,
     IS_CONFIGURATION,
     NOT_TEXT,
     NOT_TEXT_BUT_OLD,
+    NOT_TEXT_MAYBE_OLD,
     NOT_WRITTEN,
     Skipped,
     decode,
@@ -23,6 +24,7 @@ from migrator.scripts.files import (
     walk,
 )
 from migrator.scripts.found import Change, Doubt, Names
+from migrator.scripts.packed import names_old_path
 from migrator.scripts.rewrite import Rewritten, rewrite_text
 
 
@@ -109,9 +111,9 @@ def look_at(
     done = rewrite_bytes(path, data, names)
     if done is None:
         text = decode(data)
-        old = text is None and mentions(data, names)
-        reason = IS_CONFIGURATION if text is not None else NOT_TEXT_BUT_OLD if old else NOT_TEXT
-        result.skipped.append(Skipped(path, reason, old))
+        result.skipped.append(
+            Skipped(path, IS_CONFIGURATION, False) if text is not None else _no_text(path, data, names)
+        )
         return
     if not done.changes and not done.doubts:
         result.unchanged += 1
@@ -141,3 +143,12 @@ def _read(paths: Sequence[str | Path], configuration: Path | None) -> Iterator[t
             yield one, data
         elif isinstance(data, Skipped):
             yield data
+
+
+def _no_text(path: str, data: bytes, names: Names) -> Skipped:
+    """Why a file that is not UTF-8 text is skipped."""
+    try:
+        old = names_old_path(path, data, names)
+    except Unreadable as error:
+        return Skipped(path, f"{NOT_TEXT}; whether it names an old path is not known: {error.reason}", True)
+    return Skipped(path, (NOT_TEXT, NOT_TEXT_MAYBE_OLD, NOT_TEXT_BUT_OLD)[old], bool(old))

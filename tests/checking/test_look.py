@@ -172,6 +172,7 @@ def test_scripts_that_are_in_order_or_doubtful(lake: Checked) -> None:
     found = lake.check()
     assert found.ok
     assert [(f.code, f.place) for f in found.findings] == [
+        ("doubtful-script", "s3://data-lake/scripts/library.jar"),
         ("doubtful-script", "s3://data-lake/scripts/template.py"),
     ]
 

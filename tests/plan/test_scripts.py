@@ -31,6 +31,7 @@ def scripted(lake: Store) -> Store:
     return lake
 
 
+PACKED = "1 file that cannot be rewritten (packed, or no text) may name old paths, such as 'd.jar'"
 KEPT = "has scripts, which are copied as they are"
 LAYOUT = {"s3://scripts/": "scripts/", "s3://bronze/": "bronze/", "s3://warehouse/": "warehouse/"}
 
@@ -44,12 +45,14 @@ def said(lake: Store, tmp_path: Path, **settings: Any) -> list[tuple[str, str, i
 
 
 def test_what_would_change_is_counted(scripted: Store, tmp_path: Path) -> None:
-    message = "has scripts, which are copied as they are: 2 files would change in 3 places, 2 places must be looked at"
+    message = "has scripts, which are copied as they are: 2 files would change in 3 places, 1 place must be looked at, "
+    message += PACKED
     assert said(scripted, tmp_path) == [("s3://scripts/", message, 5)]
 
 
 def test_what_changes_is_rewritten(scripted: Store, tmp_path: Path) -> None:
-    message = "has scripts with old paths: 2 files are rewritten at the target in 3 places, 2 places must be looked at"
+    message = "has scripts with old paths: 2 files are rewritten at the target in 3 places, 1 place must be "
+    message += f"looked at, {PACKED}"
     assert said(scripted, tmp_path, rewrite_scripts=True) == [("s3://scripts/", message, 5)]
     (tmp_path / "again").mkdir()
     described = planned(scripted, tmp_path / "again", layout=LAYOUT)
@@ -76,7 +79,7 @@ def test_the_configuration_of_migrator_is_not_rewritten(lake: Store, tmp_path: P
 def test_what_is_not_read_is_counted(scripted: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scripts, "MOST_BYTES", 50)
     monkeypatch.setattr(scripts, "MOST_SCRIPTS", 2)
-    message = "1 file would change in 1 place, 2 places must be looked at, 2 files not read"
+    message = f"1 file would change in 1 place, 1 place must be looked at, {PACKED}, 2 files not read"
     assert said(scripted, tmp_path) == [("s3://scripts/", f"{KEPT}: {message}", 5)]
 
 
@@ -107,7 +110,7 @@ def test_no_more_is_read_than_a_plan_has_time_for(
 ) -> None:
     total = len(SCRIPTS["d.jar"]) + len(SCRIPTS["etl/a.py"])  # the first two
     monkeypatch.setattr(scripts, "MOST_TOTAL", total)
-    message = "1 file would change in 2 places, 1 place must be looked at, 2 files not read"
+    message = f"1 file would change in 2 places, {PACKED}, 2 files not read"
     assert said(scripted, tmp_path) == [("s3://scripts/", f"{KEPT}: {message}", 5)]
 
 
@@ -128,7 +131,7 @@ def test_a_script_that_the_server_refuses_is_counted(
 
     monkeypatch.setattr(Store, "get", refused)
     error: type[Exception] = AccessDenied
-    message = "1 file would change in 1 place, 2 places must be looked at, 1 file not read"
+    message = f"1 file would change in 1 place, 1 place must be looked at, {PACKED}, 1 file not read"
     assert said(scripted, tmp_path) == [("s3://scripts/", f"{KEPT}: {message}", 5)]
     error = Unreachable
     (tmp_path / "again").mkdir()
