@@ -75,7 +75,7 @@ SELECT bucket, count(*), total(size) FROM (
 GROUP BY bucket ORDER BY bucket
 """
 _POSITION_DELETES = """
-SELECT 's3://' || r.bucket || '/' || r.key, max(r.live) FROM refs r
+SELECT 's3://' || r.bucket || '/' || r.key, max(r.live), min(r.format), max(r.format) FROM refs r
 JOIN objects o ON o.bucket = r.bucket AND o.key = r.key WHERE r.content = 1 GROUP BY r.bucket, r.key
 """
 
@@ -165,9 +165,11 @@ class References:
         are named with two schemes."""
         return self._first(_MIXED, limit)
 
-    def position_deletes(self) -> dict[str, bool]:
-        """URI of each file of position deletes that exists in an old bucket → whether it is live."""
-        return {uri: bool(live) for uri, live in self._db.execute(_POSITION_DELETES).fetchall()}
+    def position_deletes(self) -> dict[str, tuple[bool, set[str]]]:
+        """URI of each file of position deletes that exists in an old bucket → whether it is live, and its format, in
+        upper case, as the manifests name it. There are two if manifests contradict each other."""
+        rows = self._db.execute(_POSITION_DELETES).fetchall()
+        return {uri: (bool(live), set(formats)) for uri, live, *formats in rows}
 
     def _first(self, query: str, limit: int) -> list[Any]:
         return self._db.execute(f"{query} LIMIT {limit}", {"target": self._target}).fetchall()

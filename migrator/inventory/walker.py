@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from migrator.concurrency.threads import Failed, run_in_threads
 from migrator.errors import NotFound, UnmappedPath, Unreadable
-from migrator.iceberg.deletes import delete_paths, rewrite_deletes
+from migrator.iceberg.deletes import delete_paths, format_of, rewrite_deletes
 from migrator.iceberg.manifests import DATA, DELETED, Entry
 from migrator.iceberg.metadata import TableMetadata
 from migrator.inventory.listing import is_at_target
@@ -187,16 +187,18 @@ class Walker:
     def delete_files(self, *, check: bool) -> list[str]:
         """The files of position deletes. ``check``: read and rewrite each now, in memory, so that nothing fails later;
         leave out files that cannot be rewritten if only deleted entries name them; note the paths in their rows."""
-        live = self.references.position_deletes()
+        named = self.references.position_deletes()
         if not check:
-            return list(live)
+            return list(named)
         good = []
-        for uri, data in self.read_many(live, strict=True):
+        for uri, data in self.read_many(named, strict=True):
+            live, formats = named[uri]
             try:
+                _check_format(uri, data, formats)
                 paths = delete_paths(data, uri)
                 rewrite_deletes(data, self._layout.map_uri, uri)
             except Unreadable as error:
-                if live[uri]:
+                if live:
                     self._problems.unreadable(error)
                 else:
                     self._problems.note("missing-history", uri, f"is copied as it is: {error.message}")
@@ -291,3 +293,10 @@ class UnlistedWalker(Walker):
     def exists(self, at: Location) -> bool:
         """True."""
         return True
+
+
+def _check_format(uri: str, data: bytes, named: set[str]) -> None:
+    """Raises Unreadable if a file of deletes has another format than manifests say: readers trust the manifest."""
+    found = format_of(data, uri)
+    if wrong := named - {found}:
+        raise Unreadable(uri, f"it is {found}, and its manifest says {', '.join(sorted(wrong))}")

@@ -59,6 +59,24 @@ def test_one_data_file_under_two_schemes_blocks_until_it_is_accepted(lake: Store
     assert not accepted["blocked"] and accepted["tables"][0]["migratable"]
 
 
+@pytest.mark.parametrize("said", ["PARQUET", "parquet", "ORC", "AVRO", "PUFFIN"])
+@pytest.mark.parametrize("status", [1, 2])
+def test_a_file_of_deletes_of_another_format_than_its_manifest_says(
+    lake: Store, tmp_path: Path, said: str, status: int
+) -> None:
+    """Readers trust the manifest, so they could not read the table at the target, either. It does not matter for a file
+    that is only history."""
+    data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.parquet"
+    size = delete_rows(lake, deletes, [data])
+    entry = position_deletes(deletes, file_size_in_bytes=size, file_format=said)
+    table(lake, data_file(lake, data), {**entry, "status": status})
+    described = planned(lake, tmp_path, Named(CURRENT))
+    wrong = said.upper() != "PARQUET"
+    assert blocks(described) == (["unreadable"] if wrong and status == 1 else [])
+    messages = [f["message"] for f in described["findings"] if f["code"] in ("unreadable", "missing-history")]
+    assert len(messages) == wrong and all(f"it is PARQUET, and its manifest says {said}" in m for m in messages)
+
+
 def test_two_schemes_in_a_table_in_no_catalog_do_not_block(lake: Store, tmp_path: Path) -> None:
     data, deletes = f"{LOCATION}/data/a.parquet", f"{LOCATION}/data/d.parquet"
     size = delete_rows(lake, deletes, ["s3://bronze/t/data/a.parquet"])

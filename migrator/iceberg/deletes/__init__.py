@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _FORMATS = {b"PAR1": "parquet", b"ORC": "orc", b"Obj\x01": "avro_rows", b"PFA1": "puffin"}
 """The first bytes of a file → the module for it. It is imported for the first such file: importing Arrow takes long,
 and most runs need none or one of the formats."""
+_NAMES = {"parquet": "PARQUET", "orc": "ORC", "avro_rows": "AVRO", "puffin": "PUFFIN"}
+"""Module → the format, as manifests name it."""
 
 
 def rewrite_deletes(data: bytes, mapping: Mapping, place: str) -> RewrittenDeletes:
@@ -47,6 +49,11 @@ def delete_paths(data: bytes, place: str) -> set[str]:
     """
     paths: set[str] = _format(data, place).paths(data, place)
     return paths
+
+
+def format_of(data: bytes, place: str) -> str:
+    """The format of the file as its first bytes show it, in upper case as manifests name it. Raises Unreadable."""
+    return _NAMES[_format(data, place).__name__.rpartition(".")[2]]
 
 
 def _format(data: bytes, place: str) -> Any:
