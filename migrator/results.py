@@ -83,6 +83,8 @@ class RunResult:
     late: SourceChanges | None = None
     cut_over: list[str] = field(default_factory=list)
     pointers: int = 0
+    pointers_now: int = 0
+    """How many of :attr:`pointers` this run changed: earlier runs of an interrupted cutover changed the others."""
     notes: list[str] = field(default_factory=list)
     """What a user should know about where the work was done: sentences."""
 

@@ -15,9 +15,9 @@ from migrator.iceberg.views import read_view
 from migrator.inventory.table_files import open_at
 from migrator.layout import Location
 from migrator.planfile.file import PlanFile
-from migrator.planfile.journal import ROLLBACK_BEGUN
+from migrator.planfile.journal import ROLLBACK_BEGUN, Journal
 from migrator.planfile.objects import object_moved_to
-from migrator.planfile.queries import hint_keys
+from migrator.planfile.queries import hint_keys, written_hints
 from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import MIGRATED, PlannedTable
 from migrator.run import Run
@@ -54,6 +54,13 @@ def count_pointers(plan: PlanFile) -> Pointers:
     hints = len(hint_keys(plan.db).keys() - {table.id for table in moving})
     catalogs = {table.catalog for table in moving} | {change.catalog for change in namespaces}
     return Pointers(len(moving), len(namespaces), hints, len(catalogs))
+
+
+def count_changed(plan: PlanFile, journal: Journal) -> int:
+    """How many of these pointers the cutover has changed so far, as the journal records it."""
+    tables, catalogs, hints = plan.tables(), journal.swapped(), written_hints(plan.db)
+    changed = journal.swapped_among(t for t in tables if needs_cutover(t)) | hints.keys()
+    return len(changed) + sum(change.catalog in catalogs for change in plan.namespaces())
 
 
 def check_unmoved_since_planning(run: Run, *, may_be_gone: bool = True) -> None:

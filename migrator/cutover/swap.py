@@ -8,7 +8,7 @@ from migrator.catalogs import Catalog, Repoint
 from migrator.catalogs.base import repoint_all
 from migrator.copying.stage import copy_versions
 from migrator.cutover.incomplete import incomplete
-from migrator.cutover.pointers import check_unmoved_since_planning, count_pointers
+from migrator.cutover.pointers import check_unmoved_since_planning, count_changed, count_pointers
 from migrator.errors import MigratorError
 from migrator.planfile.journal import CATALOG_SWAPPED, CUTOVER_BEGUN, CUTOVER_DONE, TABLE_SWAPPED
 from migrator.planfile.queries import pending_rewrites
@@ -27,6 +27,7 @@ def swap_pointers(run: Run) -> None:
     tables = run.tables_to_move()
     check_unmoved_since_planning(run)
     pointers = {t.identifier: {"old": t.old_metadata, "new": t.new_metadata} for t in tables}
+    before = count_changed(run.plan, run.journal)
     run.journal.event(CUTOVER_BEGUN, pointers=pointers)
     try:
         _swap_catalogs(run, tables)
@@ -35,9 +36,10 @@ def swap_pointers(run: Run) -> None:
         with suppress(MigratorError):  # the server may not answer: the error of the swap matters more than this one
             run.guard.note_cutover([t for t in tables if t.id in live], complete=False)
         raise incomplete(run, error) from error
-    run.journal.event(CUTOVER_DONE, tables=len(tables))
+    total = count_pointers(run.plan).total
+    run.result.pointers, run.result.pointers_now = total, max(0, total - before)
+    run.journal.event(CUTOVER_DONE, tables=len(tables), pointers_changed=run.result.pointers_now)
     run.result.cut_over = [t.identifier for t in tables if t.catalog is not None]
-    run.result.pointers = count_pointers(run.plan).total
     run.guard.note_cutover([t for t in tables if t.catalog is not None], complete=True)
 
 

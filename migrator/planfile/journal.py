@@ -35,6 +35,9 @@ CUTOVER_BEGUN, CUTOVER_DONE, VERIFIED, FINISHED = "cutover-begun", "cutover-done
 VERIFY_FAILED = "verify-failed"
 """A verification could not be carried out; its detail has the reason. It has no result."""
 ROLLBACK_BEGUN, CATALOG_PUT_BACK, ROLLED_BACK = "rollback-begun", "catalog-put-back", "rolled-back"
+TABLE_PUT_BACK = "table-put-back"
+"""A rollback has set one table of a catalog to its old place whose tables cannot be swapped together; its detail names
+catalog, namespace and table."""
 BROUGHT_BACK = "brought-back"
 """The commits to one table at the target are in the old place, too; no pointer names them there yet."""
 REPAIRED = "repaired"
@@ -219,16 +222,23 @@ class Journal:
         """The names of the catalogs whose tables a rollback that has not ended has put back."""
         return {detail["catalog"] for detail in self.each(CATALOG_PUT_BACK)}
 
+    def put_back_among(self, tables: Iterable[PlannedTable]) -> set[int]:
+        """The ids of the given tables that a rollback that has not ended has put back."""
+        return _among(tables, self.put_back(), self._single(TABLE_PUT_BACK))
+
     def swapped_tables(self) -> set[tuple[str, str, str]]:
         """(catalog, namespace, table) of the tables that were cut over one by one."""
-        columns = ", ".join(f"json_extract(detail, '$.{field}')" for field in ("catalog", "namespace", "table"))
-        query = f"SELECT {columns} FROM events WHERE event = ? AND {_SINCE_ROLLBACK}"
-        return set(self._db.execute(query, (TABLE_SWAPPED,)))
+        return self._single(TABLE_SWAPPED)
 
     def swapped_among(self, tables: Iterable[PlannedTable]) -> set[int]:
         """The ids of the given tables whose pointers in their catalogs are swapped."""
-        catalogs, single = self.swapped(), self.swapped_tables()
-        return {t.id for t in tables if t.catalog in catalogs or (t.catalog, t.namespace, t.name) in single}
+        return _among(tables, self.swapped(), self.swapped_tables())
+
+    def _single(self, event: str) -> set[tuple[str, str, str]]:
+        """(catalog, namespace, table) of these events, each about one table."""
+        columns = ", ".join(f"json_extract(detail, '$.{field}')" for field in ("catalog", "namespace", "table"))
+        query = f"SELECT {columns} FROM events WHERE event = ? AND {_SINCE_ROLLBACK}"
+        return set(self._db.execute(query, (event,)))
 
     def last(self, event: str) -> dict[str, Any]:
         """The detail of the last such event since the last rollback; empty if there is none."""
@@ -261,6 +271,11 @@ class Journal:
         """Snapshot id → its result in the old place."""
         query = "SELECT snapshot_id, rows, digest, trouble FROM baselines WHERE table_id = ?"
         return {_loaded(stored): Baseline(*values) for stored, *values in self._db.execute(query, (table_id,))}
+
+
+def _among(tables: Iterable[PlannedTable], catalogs: set[str], single: set[tuple[str, str, str]]) -> set[int]:
+    """The ids of the tables of these catalogs, and of these tables."""
+    return {t.id for t in tables if t.catalog in catalogs or (t.catalog or "", t.namespace, t.name) in single}
 
 
 def _stored(snapshot_id: int) -> int | str:

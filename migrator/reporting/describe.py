@@ -262,12 +262,13 @@ def _pointers_changed(plan: PlanFile, journal: Journal, hints: int) -> tuple[lis
     """The tables whose pointers change, each with whether that is done, and the number of pointers changed. ``hints``:
     how many version hints of tables in no catalog the plan writes."""
     done_all, back = journal.has(CUTOVER_DONE), journal.put_back()
+    single_back = journal.put_back_among(plan.tables())
     swapped, single = journal.swapped(), journal.swapped_among(plan.tables())
     tables = [
         {
             "table": t.identifier,
             "catalog": t.catalog,
-            "cut_over": t.catalog not in back and (done_all or t.id in single),
+            "cut_over": t.id not in single_back and (done_all or t.id in single),
         }
         for t in plan.tables()
         if needs_cutover(t)

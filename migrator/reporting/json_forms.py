@@ -63,6 +63,7 @@ def migration_json(migration: Migration, plan: PlanDescription) -> dict[str, Any
         "late": asdict(done.late) if done.late else None,
         "tables_cut_over": done.cut_over,
         "pointers_changed": done.pointers,
+        "pointers_changed_by_this_run": done.pointers_now,
         "compared": [check.to_json() for check in migration.compared],
         "verification": verification_json(migration.verification) if migration.verification else None,
         "changes": plan["changes"],

@@ -86,8 +86,11 @@ def _done(done: RunResult, plan: PlanDescription) -> Report:
         older = f", {counted(done.copied_versions, 'older version')} ({size(done.copied_version_bytes)})"
     text = (
         f"Copied {counted(done.copied, 'object')} ({size(done.copied_bytes)}){older}, rewrote "
-        f"{counted(done.rewritten, 'file')}, changed {counted(done.pointers, 'pointer')}."
+        f"{counted(done.rewritten, 'file')}, changed {counted(done.pointers_now, 'pointer')}."
     )
+    if done.pointers_now < done.pointers:
+        points = "1 pointer points" if done.pointers == 1 else f"{done.pointers:,} pointers point"
+        text += f" Now {points} to the target: an earlier run changed the others."
     planned = copies(plan["actions"]), plan["actions"]["rewrite"]["objects"]
     if plan["phase"] != "planned" and (done.copied, done.rewritten) != planned:
         text += f" (Of {planned[0]:,} and {planned[1]:,} in the plan: earlier runs did the others.)"

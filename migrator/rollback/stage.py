@@ -34,6 +34,7 @@ from migrator.planfile.journal import (
     RETIRE_BEGUN,
     ROLLBACK_BEGUN,
     ROLLED_BACK,
+    TABLE_PUT_BACK,
 )
 from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import ROLE_VERSION_HINT
@@ -257,7 +258,11 @@ def _put_back(run: Run, catalog: Catalog, places: Iterable[TablePlace], result: 
     namespaces = _namespaces(run, catalog, result)
     if not tables and not namespaces:
         return
-    repoint_all(catalog, tables, namespaces)
+
+    def note(table: Repoint) -> None:
+        run.journal.event(TABLE_PUT_BACK, catalog=catalog.name, namespace=table.namespace, table=table.name)
+
+    repoint_all(catalog, tables, namespaces, note)
     result.namespaces += len(namespaces)
     run.journal.event(
         CATALOG_PUT_BACK,
@@ -339,6 +344,6 @@ def _incomplete(run: Run, before: Sequence[TablePlace], error: MigratorError) ->
 
 
 def _noted(run: Run, before: Sequence[TablePlace]) -> list[TablePlace]:
-    """Where the tables are by the log: those of the catalogs that were put back are in the old place."""
-    back = {name for noted in run.journal.each(CATALOG_PUT_BACK) for name in noted["tables"]}
-    return [replace(place, place=OLD) if place.table.identifier in back else place for place in before]
+    """Where the tables are by the log: those that were put back are in the old place."""
+    back = run.journal.put_back_among(place.table for place in before)
+    return [replace(place, place=OLD) if place.table.id in back else place for place in before]

@@ -22,6 +22,7 @@ from migrator.errors import (
     PlanStale,
     Unreachable,
 )
+from migrator.reporting.migration import migration_report
 from migrator.rollback import stage
 from migrator.target import TargetGuard
 
@@ -184,3 +185,34 @@ def test_the_server_stops_when_all_pointers_are_restored(lake: SmallLake, tmp_pa
         with pytest.raises(MigrationFailed, match=r"In the old place: 2 tables \(one\.db\.a, two\.db\.b\)\. The ser"):
             api.rollback_lake(plan)
     assert sorted(api.rollback_lake(plan).already) == ["one.db.a", "two.db.b"]
+
+
+def test_a_resumed_cutover_counts_what_it_changed_itself(lake: SmallLake, half: Path) -> None:
+    done = api.migrate_lake(half)
+    assert (done.outcome.pointers, done.outcome.pointers_now) == (3, 2)
+    text = "\n".join(str(part) for part in migration_report(done, api.show_plan(half)))
+    assert "changed 2 pointers. Now 3 pointers point to the target: an earlier run changed the others." in text
+    (ended,) = (event for event in api.plan_status(half).events if event["event"] == "cutover-done")
+    assert ended["pointers_changed"] == 2
+
+
+def test_a_rollback_that_is_killed_between_two_tables_of_a_catalog(
+    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a catalog that swaps table by table, status names the tables that are in the old place again."""
+    plan = plan_of(lake, tmp_path)
+    monkeypatch.setattr(SqlCatalog, "swaps_together", False)
+    assert api.migrate_lake(plan).ok
+    repoint = SqlCatalog.repoint
+
+    def killed(self: SqlCatalog, tables: Any, namespaces: Any) -> None:
+        if not tables:
+            raise KeyboardInterrupt
+        repoint(self, tables, namespaces)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SqlCatalog, "repoint", killed)
+        api.rollback_lake(plan)
+    states = {table["table"]: table["cut_over"] for table in api.plan_status(plan).tables}
+    assert states["one.db.a"] is False and states["two.db.b"] is True
+    api.rollback_lake(plan)
