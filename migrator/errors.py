@@ -21,11 +21,6 @@ EXIT_STALE = 4
 EXIT_PENDING = 5
 EXIT_INTERRUPTED = 130
 
-LIST_AGAIN = (
-    "Run the same command again. If this comes again, the server lists wrongly: that must be repaired first, and until "
-    "then nothing is changed."
-)
-"""The next move after a listing that has a key twice."""
 PLAN_AGAIN = 'Run "migrator plan" again.'
 """The next move if the lake has changed since planning."""
 
@@ -113,6 +108,16 @@ class CatalogError(MigratorError):
 
 class CannotRepoint(CatalogError):
     """There is no known way to change these pointers in the catalog. Nothing was changed."""
+
+
+def listed_twice(what: object) -> MigratorError:
+    """The error for a listing that has a key twice. ``what``: its place, or the error of the database that takes no key
+    twice."""
+    return MigratorError(
+        one_line(f"The server listed a key twice: {what}."),
+        next_move="Run the same command again. If this comes again, the server lists wrongly: that must be repaired "
+        "first, and until then nothing is changed.",
+    )
 
 
 class Unreadable(MigratorError):

@@ -9,7 +9,7 @@ from threading import Lock
 
 from migrator.carriers.kinds import NARROW
 from migrator.checking.old_names import MOST_SCRIPT_BYTES, MOST_SCRIPTS, has_script_name
-from migrator.errors import LIST_AGAIN, MigratorError
+from migrator.errors import listed_twice
 from migrator.iceberg.metadata import is_metadata_file, metadata_version
 from migrator.inventory.listing import list_pages
 from migrator.layout import Layout, source_places
@@ -74,7 +74,7 @@ class Seen:
         try:
             insert_rows(self._db, "INSERT INTO seen", rows)
         except sqlite3.IntegrityError as error:
-            raise MigratorError(f"The server listed a key twice ({error}).", next_move=LIST_AGAIN) from error
+            raise listed_twice(error) from error
 
     # -- what is there -----------------------------------------------------------------------------------
 

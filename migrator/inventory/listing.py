@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-from migrator.errors import LIST_AGAIN, MigratorError
+from migrator.errors import listed_twice
 from migrator.planfile.connecting import insert_rows
 from migrator.planfile.file import PlanFile
 from migrator.progress import OBJECTS, Progress
@@ -72,7 +72,7 @@ class Listing:
             rows = ((found.key, found.size, found.etag, found.modified) for found in page)
             insert_rows(self._db, f"INSERT INTO {self._table}", rows)
         except sqlite3.IntegrityError as error:
-            raise MigratorError(f"The server listed a key twice ({error}).", next_move=LIST_AGAIN) from error
+            raise listed_twice(error) from error
 
     def list_target(self, store: Store, bucket: str, progress: Progress) -> None:
         """List the whole target bucket, without migrator's own objects. Raises StoreError,

@@ -9,12 +9,13 @@ by the listing before the cutover (:mod:`migrator.cutover.source_changes`).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from migrator.catalogs import CatalogTable
 from migrator.config import Settings
-from migrator.errors import LIST_AGAIN, ConfigError, MigratorError, StoreError, one_line
+from migrator.errors import ConfigError, MigratorError, StoreError, listed_twice, one_line
 from migrator.findings import INFO, WARN, Finding
 from migrator.inventory.listing import list_sources
 from migrator.inventory.metadata_cache import MetadataCache
@@ -68,12 +69,11 @@ def find_objects(
     places = source_places(layout)
     if not manifests:
         _list(plan, store, layout, places, progress)
-        _make_indexes(plan, "The server listed a key twice", LIST_AGAIN)
+        _make_indexes(plan, listed_twice)
         return Sources(places)
     reported = {manifest.source for manifest in manifests}
     used = [_read(plan, store, layout, manifest, places, progress) for manifest in manifests]
-    move = "Give one report for each bucket, or leave --inventory out."
-    _make_indexes(plan, f"{' or '.join(manifest.place for manifest in manifests)} has a key twice", move)
+    _make_indexes(plan, partial(_reported_twice, manifests))
     folders = table_places(plan, store, files, layout, named, places, reported)
     for bucket, prefix in folders:
         _forget(plan, bucket, prefix)
@@ -81,7 +81,7 @@ def find_objects(
     try:
         _list(plan, store, layout, [*others, *folders], progress)
     except sqlite3.IntegrityError as error:  # pragma: no cover - a server that lists a key twice
-        raise MigratorError(f"The server listed a key twice ({error}).", next_move=LIST_AGAIN) from error
+        raise listed_twice(error) from error
     return Sources(others, used)
 
 
@@ -93,13 +93,20 @@ def _list(plan: PlanFile, store: Store, layout: Layout, places: Sequence[tuple[s
         insert_rows(plan.db, _INTO, _source_rows(layout, bucket, page))
 
 
-def _make_indexes(plan: PlanFile, trouble: str, move: str) -> None:
+def _reported_twice(manifests: Sequence[Manifest], place: str) -> MigratorError:
+    reports = " or ".join(manifest.place for manifest in manifests)
+    move = "Give one report for each bucket, or leave --inventory out."
+    return MigratorError(one_line(f"{reports} has a key twice: {place}."), next_move=move)
+
+
+def _make_indexes(plan: PlanFile, twice: Callable[[str], MigratorError]) -> None:
+    """Raises ``twice`` of the place of a key that is there twice."""
     try:
         for index in _INDEXES:
             plan.db.execute(index)
     except sqlite3.IntegrityError as error:
         bucket, key = plan.db.execute(_TWICE).fetchone()
-        raise MigratorError(one_line(f"{trouble}: s3://{bucket}/{key}."), next_move=move) from error
+        raise twice(f"s3://{bucket}/{key}") from error
 
 
 def _source_rows(layout: Layout, bucket: str, page: Iterable[StoredObject]) -> Iterator[tuple[str | int | None, ...]]:

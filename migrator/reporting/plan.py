@@ -17,7 +17,7 @@ from migrator.reporting.description import (
 )
 from migrator.reporting.findings import finding_lines
 from migrator.reporting.log import moment
-from migrator.reporting.rendering import Grid, Report, line, printable, size
+from migrator.reporting.rendering import Grid, Report, line, printable, size, to_finish_rollback
 from migrator.reporting.unregistered import unregistered_in_plan
 from migrator.reporting.what_it_takes import what_it_takes
 
@@ -111,8 +111,8 @@ def nothing_to_do(plan: PlanDescription) -> str:
     """The line for a plan without changes: everything is at the target, or everything that moves, or nothing was
     found."""
     if plan["phase"] in ROLLING_BACK:
-        name = shlex.quote(printable(plan["plan"]))
-        return f"A rollback has begun and has not ended; it changed no pointer. To finish it: migrator rollback {name}"
+        begun = "A rollback has begun and has not ended; it changed no pointer."
+        return f"{begun} {to_finish_rollback(plan['plan'])}"
     if plan["phase"] in CARRIED_OUT:
         done = "Nothing to do: the plan was carried out, and every pointer that it changed points to the target."
         return f"{done} The objects there were not listed again."
@@ -273,7 +273,7 @@ def _verdict(plan: PlanDescription, *, starting: bool) -> Report:
     if phase in CARRIED_OUT:
         return [line(f"Carried out ({phase}). To verify: migrator verify {name}", style="green")]
     if phase in ROLLING_BACK:
-        return [line(f"A rollback has begun and has not ended ({phase}). To finish it: migrator rollback {name}")]
+        return [line(f"A rollback has begun and has not ended ({phase}). {to_finish_rollback(plan['plan'])}")]
     states = {"ready for cutover": "Copied and rewritten; only the cutover is left."}
     state = states.get(phase, f"In progress ({phase}): finished work is not repeated.")
     return [line(state if starting else f"{state} To continue: migrator migrate {name}", style="green")]

@@ -6,6 +6,7 @@ Keys and names are untrusted: control characters are shown as escapes, and nothi
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -47,6 +48,11 @@ Report = list[Text | Grid]
 def printable(text: str) -> str:
     """``text`` with every control character, and every other unprintable one, as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def to_finish_rollback(plan: str) -> str:
+    """The command that finishes a rollback of the plan file ``plan``, as a sentence."""
+    return f"To finish it: migrator rollback {shlex.quote(printable(plan))}"
 
 
 def line(*parts: str | tuple[str, str], style: str = "") -> Text:

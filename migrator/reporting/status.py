@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 from migrator.reporting.describe import StatusSummary
 from migrator.reporting.description import ROLLING_BACK
-from migrator.reporting.rendering import Report, line, printable, size, unwrapped
+from migrator.reporting.rendering import Report, line, size, to_finish_rollback, unwrapped
 from migrator.reporting.what_it_takes import between
 
 TABLE_PLACES = {True: "cut over, at the target", False: "not cut over yet, in the old place"}
@@ -33,9 +31,8 @@ def status_report(status: StatusSummary) -> Report:
         report += [line(f"  {t['table']}: {places[t['cut_over']]}") for t in status.tables]
     report += [line(f"  {event['at']}  {event['event']}") for event in status.events]
     if status.phase in ROLLING_BACK:
-        name = shlex.quote(printable(status.plan))
         report.append(line("A rollback has begun and has not ended: tables may be on both sides.", style="red"))
-        report.append(unwrapped(f"To finish it: migrator rollback {name}"))
+        report.append(unwrapped(to_finish_rollback(status.plan)))
     if status.superseded_by:
         report.append(line(f"Superseded by a newer plan: {status.superseded_by}. Use that one.", style="red"))
     if status.copy_carried_out:
