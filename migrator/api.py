@@ -40,7 +40,7 @@ from migrator.live.passes import LiveCutover, held_up, quiet_since, repeated
 from migrator.live.quiet import look
 from migrator.migration import Choices, Migration, carry_out
 from migrator.monitoring.collect import collect
-from migrator.monitoring.measures import LakeMeasures, Limits
+from migrator.monitoring.measures import CountLimits, LakeMeasures
 from migrator.plan.build import build_plan
 from migrator.plan.policy import least_policy, retire_policy, settings_policy
 from migrator.plan.scripts import known_scripts
@@ -236,7 +236,9 @@ def check_lake(settings: Settings, *, layers: Iterable[str] = (), progress: Prog
         return check(Checking(settings, layout, store, catalogs, progress or Progress(), wanted))
 
 
-def measure_lake(settings: Settings, *, limits: Limits | None = None, progress: Progress | None = None) -> LakeMeasures:
+def measure_lake(
+    settings: Settings, *, limits: CountLimits | None = None, progress: Progress | None = None
+) -> LakeMeasures:
     """Count the objects and tables of a lake, as ``migrator metrics`` exports them. Changes nothing.
 
     ``limits``: which files count as small, and which as orphans. A table that cannot be read is in the result, with

@@ -18,7 +18,7 @@ from migrator.progress.metrics_file import SUFFIX, check_prometheus_client
 
 if TYPE_CHECKING:
     from migrator.config import Settings
-    from migrator.monitoring.measures import Limits
+    from migrator.monitoring.measures import CountLimits
 
 LOOPBACK = "127.0.0.1"
 
@@ -108,7 +108,7 @@ def metrics(
         _once(settings, limits, output)
 
 
-def _once(settings: Settings, limits: Limits, output: Path | None) -> None:
+def _once(settings: Settings, limits: CountLimits, output: Path | None) -> None:
     import time
 
     from migrator import api
@@ -124,7 +124,7 @@ def _once(settings: Settings, limits: Limits, output: Path | None) -> None:
         write(status, output)
 
 
-def _serve(settings: Settings, limits: Limits, address: tuple[str, int], every: float) -> None:
+def _serve(settings: Settings, limits: CountLimits, address: tuple[str, int], every: float) -> None:
     from threading import Event
 
     from migrator import api

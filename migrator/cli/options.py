@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from migrator.copying.concurrency_limit import MAX_BANDWIDTH, MAX_CONCURRENCY, MAX_TPS, MIN_BANDWIDTH, MIN_TPS, Limits
+from migrator.copying.concurrency_limit import (
+    MAX_BANDWIDTH,
+    MAX_CONCURRENCY,
+    MAX_TPS,
+    MIN_BANDWIDTH,
+    MIN_TPS,
+    RequestLimits,
+)
 from migrator.copying.verify_modes import AUTO, MAX_FAILURES, VERIFY
 from migrator.findings import AT_MIGRATION
 from migrator.layout import MEDALLION
@@ -22,7 +29,7 @@ from migrator.workers.settings import KINDS
 if TYPE_CHECKING:
     from migrator.config import Settings
     from migrator.copying.stage import CopySettings
-    from migrator.monitoring.measures import Limits as CountLimits
+    from migrator.monitoring.measures import CountLimits
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -84,7 +91,7 @@ class PlanOptions:
 class CopyOptions:
     """How objects are copied. ``tps``: requests per second; ``bandwidth``: bytes per second."""
 
-    concurrency: int = Limits().concurrency
+    concurrency: int = RequestLimits().concurrency
     tps: float | None = None
     bandwidth: float | None = None
     verify_content: str = AUTO
@@ -98,7 +105,7 @@ class CopyOptions:
         from migrator.copying.failed_list import read_list
         from migrator.copying.options import Options
 
-        limits = Limits(self.concurrency, self.tps, self.bandwidth)
+        limits = RequestLimits(self.concurrency, self.tps, self.bandwidth)
         only = read_list(self.files_from) if self.files_from else None
         return CopySettings(Options(limits, self.verify_content), self.max_failures, only, self.engine)
 
@@ -154,7 +161,7 @@ class CountOptions:
 
     def limits(self) -> CountLimits:
         """The same for :func:`migrator.api.measure_lake`."""
-        from migrator.monitoring.measures import Limits as CountLimits
+        from migrator.monitoring.measures import CountLimits
 
         return CountLimits(int(self.small_file), self.orphan_age, self.most_tables)
 
@@ -510,7 +517,7 @@ copy_options = _together(
     click.option(
         "--concurrency",
         type=click.IntRange(1, MAX_CONCURRENCY),
-        default=Limits().concurrency,
+        default=RequestLimits().concurrency,
         show_default=True,
         help="Maximum concurrent requests; tuned automatically.",
     ),

@@ -33,7 +33,7 @@ MIN_BANDWIDTH, MAX_BANDWIDTH = 1024.0, 2.0**50
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """What the user allows. ``concurrency``: requests at once; ``tps``: requests per second; ``bandwidth``: bytes per
     second; None: no limit."""
 
@@ -41,9 +41,9 @@ class Limits:
     tps: float | None = None
     bandwidth: float | None = None
 
-    def share(self, parts: int) -> Limits:
+    def share(self, parts: int) -> RequestLimits:
         """What each of ``parts`` processes may use."""
-        return Limits(
+        return RequestLimits(
             max(1, self.concurrency // parts),
             self.tps and self.tps / parts,
             self.bandwidth and self.bandwidth / parts,
@@ -70,7 +70,7 @@ class RateLimit:
 class ConcurrencyLimit:
     """Every request waits for a slot: ``async with limit.slot(size): …``. Belongs to one event loop."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RequestLimits) -> None:
         self.current = float(min(START, limits.concurrency))
         """How many requests may be sent at once now; rounded down."""
         self._active = 0
@@ -88,7 +88,7 @@ class ConcurrencyLimit:
         self._upwards = True
         self._rest = 0
 
-    def set_limits(self, limits: Limits) -> None:
+    def set_limits(self, limits: RequestLimits) -> None:
         """Use these limits from now on."""
         self._most = limits.concurrency
         self._requests = RateLimit(limits.tps) if limits.tps else None

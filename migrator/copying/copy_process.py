@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from migrator.concurrency.processes import DYING_SECONDS, Channel, Child, Disconnected, as_migrator_error
-from migrator.copying.concurrency_limit import Limits
+from migrator.copying.concurrency_limit import RequestLimits
 from migrator.copying.copy_thread import CopyThread, Event, Report, Sink
 from migrator.copying.outcomes import Item, NotCopied, Outcome
 from migrator.copying.setup import Setup
@@ -63,7 +63,7 @@ class CopyProcess:
         """Begin to copy these items; outcomes come as events."""
         self._send(COPY, batch)
 
-    def set_limits(self, limits: Limits) -> None:
+    def set_limits(self, limits: RequestLimits) -> None:
         """Change the limits of requests for this process."""
         self._send(SET_LIMITS, limits)
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from migrator.copying.concurrency_limit import Limits
+from migrator.copying.concurrency_limit import RequestLimits
 from migrator.copying.copier import Copier
 from migrator.copying.outcomes import Item, NotCopied, Outcome
 from migrator.copying.setup import Setup
@@ -50,7 +50,7 @@ class Copying(Protocol):
     def copy(self, batch: list[Item]) -> None:
         """Add these to the items to copy."""
 
-    def set_limits(self, limits: Limits) -> None:
+    def set_limits(self, limits: RequestLimits) -> None:
         """Use these limits from now on."""
 
     def finish(self) -> None:
@@ -86,7 +86,7 @@ class CopyThread:
         """Begin to copy these items; outcomes come as events."""
         self._in_loop(lambda copier: self._begin(copier, batch))
 
-    def set_limits(self, limits: Limits) -> None:
+    def set_limits(self, limits: RequestLimits) -> None:
         """Change the limits of requests for this thread."""
         self._in_loop(lambda copier: copier.limit.set_limits(limits))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from migrator.copying.concurrency_limit import Limits
+from migrator.copying.concurrency_limit import RequestLimits
 from migrator.copying.verify_modes import AUTO
 from migrator.store import Conditional, Dropped, PartCopies
 
@@ -34,7 +34,7 @@ class Options:
     uploaded in parts. ``dropped``: what the server does not keep of an object from another server.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    limits: RequestLimits = field(default_factory=RequestLimits)
     verify: str = AUTO
     conditional: Conditional = field(default_factory=Conditional)
     look_first: bool = False

@@ -10,7 +10,7 @@ from dataclasses import replace
 from migrator.checking.look import Checking, accepted, check
 from migrator.findings import AT_CHECK, CHECK_TOO, INFO, WARN, Finding
 from migrator.layout import Layout
-from migrator.monitoring.measures import LakeMeasures, Limits
+from migrator.monitoring.measures import CountLimits, LakeMeasures
 from migrator.monitoring.measuring import Measuring
 
 OLD_NAMES = (
@@ -25,9 +25,9 @@ OLD_NAMES = (
 """Codes of findings that say that something names an old bucket."""
 
 
-def collect(asked: Checking, limits: Limits | None = None) -> LakeMeasures:
+def collect(asked: Checking, limits: CountLimits | None = None) -> LakeMeasures:
     """Check the lake and count it. Raises what :func:`migrator.checking.look.check` raises."""
-    limits, layout = limits or Limits(), asked.layout
+    limits, layout = limits or CountLimits(), asked.layout
     measuring = Measuring(limits, layout.target_bucket, int(time.time() * 1000))
     # Findings are accepted here instead of in the check, because accepted findings about unreadable files also mean
     # that counts are missing.

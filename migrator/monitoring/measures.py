@@ -13,7 +13,7 @@ OUTSIDE = "outside"
 
 
 @dataclass(frozen=True)
-class Limits:
+class CountLimits:
     """What counts as small and as an orphan, and how many tables are shown one by one."""
 
     small_file: int = 16 << 20
@@ -91,7 +91,7 @@ class LakeMeasures:
     target_exists: bool
     complete: bool
     """True if everything could be read."""
-    limits: Limits = Limits()
+    limits: CountLimits = CountLimits()
 
     @property
     def unreadable(self) -> int:

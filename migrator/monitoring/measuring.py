@@ -15,7 +15,7 @@ from migrator.errors import MigratorError, NotFound, Unreadable
 from migrator.iceberg.manifests import DATA, DELETED, Entry, ManifestFile
 from migrator.iceberg.metadata import TableMetadata
 from migrator.layout import Location
-from migrator.monitoring.measures import OUTSIDE, LayerMeasures, Limits, TableMeasures
+from migrator.monitoring.measures import OUTSIDE, CountLimits, LayerMeasures, TableMeasures
 from migrator.planfile.queries import is_hadoop_marker
 
 PAGE = 1_000
@@ -29,7 +29,7 @@ _HINT = "/version-hint.text"
 class Measuring(Watch):
     """Counts a lake. ``now``: milliseconds since the epoch."""
 
-    def __init__(self, limits: Limits, bucket: str, now: int) -> None:
+    def __init__(self, limits: CountLimits, bucket: str, now: int) -> None:
         self.limits, self.bucket = limits, bucket
         self._before = now - int(limits.orphan_age * 1000)
         self.catalogs: dict[str, bool] = {}

@@ -23,7 +23,7 @@ from migrator.progress import Progress
 from migrator.settings.kinds import LOCK, OWNERSHIP
 from migrator.store import Store
 from migrator.store.bucket_settings import BucketSettings
-from migrator.store.look import ARCHIVES, Look, Seen
+from migrator.store.look import ARCHIVES, HeadResult, Look
 from migrator.store.server_errors import place_of
 
 SAMPLE = 50
@@ -176,7 +176,7 @@ def _count(plan: PlanFile) -> int:
     return int(plan.db.execute(f"SELECT count(*) FROM ({_ARCHIVED_ALL})").fetchone()[0])
 
 
-def _add_archived(plan: PlanFile, layout: Layout, one: _Archived, seen: Seen | None, *, count: int) -> None:
+def _add_archived(plan: PlanFile, layout: Layout, one: _Archived, seen: HeadResult | None, *, count: int) -> None:
     doing = seen is not None and seen.restoring
     message = f"is in {one.storage_class} and {'is still being restored' if doing else 'was not restored'}"
     first = "Wait for it" if doing else "Restore it (aws s3api restore-object)"
@@ -230,10 +230,10 @@ class _BucketSample:
         step = max(1, count // SAMPLE)
         return [row[0] for row in self._plan.db.execute(query, (self._bucket, step, SAMPLE))], count
 
-    def _heads(self, keys: Sequence[str]) -> dict[str, Seen]:
+    def _heads(self, keys: Sequence[str]) -> dict[str, HeadResult]:
         """The results of HEAD requests for these objects. Objects that may not be read are left out: the preflight
         reports them."""
-        seen: dict[str, Seen] = {}
+        seen: dict[str, HeadResult] = {}
         for outcome in run_in_threads(self._look.head, keys, workers=WORKERS):
             if isinstance(outcome, Failed):
                 if not isinstance(outcome.error, AccessDenied):
@@ -242,7 +242,7 @@ class _BucketSample:
                 seen[outcome.item] = outcome.result
         return seen
 
-    def _find_own_keys(self, seen: dict[str, Seen]) -> None:
+    def _find_own_keys(self, seen: dict[str, HeadResult]) -> None:
         found = [key for key, one in seen.items() if one.own_key]
         rules = {key: _leave(self._layout, self._bucket, key) for key in found}
         first = {rule: key for key, rule in reversed(rules.items())}
@@ -254,7 +254,7 @@ class _BucketSample:
             count = sum(other == rule for other in rules.values())
             self._plan.add_finding(Finding.of(OWN_KEY, f"{self._place}{key}", message, move, count=count))
 
-    def _find_encrypted(self, seen: dict[str, Seen], count: int, target: TargetEncryption) -> None:
+    def _find_encrypted(self, seen: dict[str, HeadResult], count: int, target: TargetEncryption) -> None:
         if target.is_weaker_than(default_algorithm(self._settings)):
             return  # said of the whole bucket
         found = [key for key, one in seen.items() if target.is_weaker_than(one.encryption)]
@@ -263,7 +263,7 @@ class _BucketSample:
             what = f"{len(found)} of {_asked(len(seen), count)} are encrypted ({kinds}), such as {found[0]!r}"
             self._plan.add_finding(target.finding(self._bucket, what, count=len(found)))
 
-    def _find_locks(self, seen: dict[str, Seen], count: int, needs: Needs) -> None:
+    def _find_locks(self, seen: dict[str, HeadResult], count: int, needs: Needs) -> None:
         if self._carry and self._held:
             needs.asked += [self._bucket] if self._bucket not in needs.asked else []
             needs.locks = True

@@ -37,7 +37,7 @@ Ceph."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class HeadResult:
     """What the answer to a HEAD says about one object. ``own_key``: it can only be read with its own key (SSE-C); then
     nothing else is known."""
 
@@ -78,16 +78,16 @@ class Look:
             with suppress(NotFound):  # it has none
                 self._ask(operation, key)
 
-    def head(self, key: str, version_id: str | None = None) -> Seen | None:
+    def head(self, key: str, version_id: str | None = None) -> HeadResult | None:
         """What one object has; None if it does not exist."""
         try:
             headers = self._asked(key, partial(head_headers, self._connection, self._bucket, key, version_id))
         except NotFound:
             return None
         if headers is None:
-            return Seen(own_key=self._has_own_key(key))
+            return HeadResult(own_key=self._has_own_key(key))
         restore = headers.get("x-amz-restore", "")
-        return Seen(
+        return HeadResult(
             restored='ongoing-request="false"' in restore,
             restoring='ongoing-request="true"' in restore,
             locked=bool(headers.get("x-amz-object-lock-mode")) or headers.get("x-amz-object-lock-legal-hold") == "ON",

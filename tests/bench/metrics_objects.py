@@ -24,7 +24,7 @@ from migrator.checking.look import Checking
 from migrator.config import Settings
 from migrator.layout import MEDALLION, Layout
 from migrator.monitoring.collect import collect
-from migrator.monitoring.measures import Limits
+from migrator.monitoring.measures import CountLimits
 from migrator.progress import TerminalProgress
 from migrator.store import StoredObject
 from migrator.store.objects import Download
@@ -78,7 +78,7 @@ class LakeWithTable(SyntheticStore):
 def main(objects: int) -> None:
     store, layout = LakeWithTable(objects), Layout.medallion("data-lake", MEDALLION)
     began = time.monotonic()
-    found = collect(Checking(Settings(), layout, store, {}, TerminalProgress()), Limits())
+    found = collect(Checking(Settings(), layout, store, {}, TerminalProgress()), CountLimits())
     seconds = time.monotonic() - began
     (table,) = found.tables
     said = {

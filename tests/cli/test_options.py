@@ -12,7 +12,7 @@ from migrator.cli import main, options
 from migrator.cli.main import COMMANDS
 from migrator.cli.options import CopyOptions, CutoverOptions, LakeOptions, PlanOptions, is_given
 from migrator.cli.relocate import _pair
-from migrator.copying.concurrency_limit import Limits
+from migrator.copying.concurrency_limit import RequestLimits
 from migrator.copying.options import Options
 from migrator.copying.stage import CopySettings
 from migrator.errors import ConfigError
@@ -56,7 +56,7 @@ def test_options_that_belong_together_are_one_value(tmp_path: Path) -> None:
     arguments = "--concurrency 7 --tps 2.5 --bandwidth 1.5M --verify-content never --max-failures 3 --files-from"
     copying = parsed(options.copy_options, *arguments.split(), str(listed))
     assert copying == CopyOptions(7, 2.5, 1.5 * 1024**2, "never", 3, listed)
-    limits = Limits(7, 2.5, 1.5 * 1024**2)
+    limits = RequestLimits(7, 2.5, 1.5 * 1024**2)
     assert copying.settings() == CopySettings(Options(limits, "never"), 3, frozenset({("bronze", "a")}))
     assert parsed(options.cutover_options, "--no-cutover") == CutoverOptions(no_cutover=True)
     assert parsed(options.plan_options, "--leave", "a.b", "--leave", "c.d") == PlanOptions(leave=("a.b", "c.d"))

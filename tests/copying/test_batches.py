@@ -22,7 +22,7 @@ from migrator.copying.batches import (
     Total,
     copy_in_batches,
 )
-from migrator.copying.concurrency_limit import WORK_BYTES, Limits
+from migrator.copying.concurrency_limit import WORK_BYTES, RequestLimits
 from migrator.copying.copy_thread import Report
 from migrator.copying.options import Options
 from migrator.copying.outcomes import Item
@@ -37,7 +37,7 @@ def items(count: int, size: int = 10) -> Iterator[Item]:
     return (Item(n, "bronze", StoredObject(f"k{n}", size, "e", 0), f"bronze/k{n}") for n in range(count))
 
 
-def setup_with(limits: Limits) -> Setup:
+def setup_with(limits: RequestLimits) -> Setup:
     return Setup({"endpoint_url": "http://127.0.0.1:9"}, None, "data-lake", Options(limits))
 
 
@@ -92,10 +92,12 @@ class FakePool:
         return Copies([Copied(item.id, 10, "e", ETAG) for item in batch], Report(len(batch), 0.5, 3), 0.01)
 
 
-def copied(engine: FakeEngine, count: int, limits: Limits | None = None, usage: Usage | None = None) -> list[int]:
+def copied(
+    engine: FakeEngine, count: int, limits: RequestLimits | None = None, usage: Usage | None = None
+) -> list[int]:
     batches = copy_in_batches(
         engine,  # type: ignore[arg-type]
-        setup_with(limits or Limits()),
+        setup_with(limits or RequestLimits()),
         items(count),
         usage,
         total=Total(count, 10 * count),
@@ -121,15 +123,15 @@ def test_nothing_is_started_for_nothing() -> None:
 
 def test_the_limits_are_those_of_all_workers_together() -> None:
     engine = FakeEngine()
-    copied(engine, 10, Limits(concurrency=40, tps=100, bandwidth=1000))
+    copied(engine, 10, RequestLimits(concurrency=40, tps=100, bandwidth=1000))
     ((make, setup, most_failures),) = engine.made
     assert make is BatchCopier and most_failures == 5
-    assert setup.options.limits == Limits(10, 25, 250)
+    assert setup.options.limits == RequestLimits(10, 25, 250)
 
 
 def test_no_more_workers_copy_than_requests_may_be_sent_at_once() -> None:
     engine = FakeEngine(at_once=100)
-    copied(engine, 1000, Limits(concurrency=3))
+    copied(engine, 1000, RequestLimits(concurrency=3))
     ((_, setup, _),) = engine.made
     assert setup.options.limits.concurrency == 1
     assert engine.most_at_once <= 3
@@ -146,7 +148,7 @@ def test_closing_cancels() -> None:
     engine = FakeEngine()
     batches = copy_in_batches(
         engine,  # type: ignore[arg-type]
-        setup_with(Limits()),
+        setup_with(RequestLimits()),
         items(10_000),
         total=Total(10_000, 0),
         most_failures=5,

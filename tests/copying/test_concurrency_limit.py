@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from migrator.copying.concurrency_limit import ConcurrencyLimit, Limits
+from migrator.copying.concurrency_limit import ConcurrencyLimit, RequestLimits
 
 
 class FastLoop(asyncio.SelectorEventLoop):  # type: ignore[misc]
@@ -60,7 +60,7 @@ def test_it_rises_as_long_as_that_brings_more() -> None:
     """Each request takes 10 ms, also with others at the same time: so all allowed requests help."""
 
     async def main() -> float:
-        limit = ConcurrencyLimit(Limits(concurrency=100))
+        limit = ConcurrencyLimit(RequestLimits(concurrency=100))
         await load(limit, 60, lambda busy: 0.01)
         return limit.current
 
@@ -72,7 +72,7 @@ def test_it_stays_low_where_more_brings_nothing() -> None:
     """The server handles eight requests at once. More only wait: the time of one request grows with their number."""
 
     async def main() -> float:
-        limit = ConcurrencyLimit(Limits(concurrency=1000))
+        limit = ConcurrencyLimit(RequestLimits(concurrency=1000))
         levels = []
         for _ in range(60):
             await load(limit, 2, lambda busy: 0.01 * max(1.0, busy / 8))
@@ -85,7 +85,7 @@ def test_it_stays_low_where_more_brings_nothing() -> None:
 @pytest.mark.slow
 def test_a_server_that_asks_for_less_gets_less_at_once_and_more_again_later() -> None:
     async def main() -> tuple[float, float, float]:
-        limit = ConcurrencyLimit(Limits(concurrency=64))
+        limit = ConcurrencyLimit(RequestLimits(concurrency=64))
         await load(limit, 30, lambda busy: 0.01)
         before = limit.current
         for _ in range(50):  # one burst
@@ -102,10 +102,14 @@ def test_a_server_that_asks_for_less_gets_less_at_once_and_more_again_later() ->
 
 @pytest.mark.parametrize(
     ("limits", "size", "most"),
-    [(Limits(tps=50), 0, 50), (Limits(bandwidth=1e6), 20_000, 50), (Limits(concurrency=1), 0, 100)],
+    [
+        (RequestLimits(tps=50), 0, 50),
+        (RequestLimits(bandwidth=1e6), 20_000, 50),
+        (RequestLimits(concurrency=1), 0, 100),
+    ],
     ids=["tps", "bandwidth", "concurrency"],
 )
-def test_the_limits_hold(limits: Limits, size: int, most: float) -> None:
+def test_the_limits_hold(limits: RequestLimits, size: int, most: float) -> None:
     async def main() -> int:
         return await load(ConcurrencyLimit(limits), 10, lambda busy: 0.01, size)
 
@@ -114,14 +118,14 @@ def test_the_limits_hold(limits: Limits, size: int, most: float) -> None:
 
 
 def test_shares_add_up() -> None:
-    share = Limits(10, 90, 300).share(3)
-    assert share == Limits(3, 30, 100)
-    assert Limits(1).share(4).concurrency == 1
+    share = RequestLimits(10, 90, 300).share(3)
+    assert share == RequestLimits(3, 30, 100)
+    assert RequestLimits(1).share(4).concurrency == 1
 
 
 def test_one_that_gives_up_waiting_leaves_its_place() -> None:
     async def main() -> int:
-        limit = ConcurrencyLimit(Limits(concurrency=1))
+        limit = ConcurrencyLimit(RequestLimits(concurrency=1))
         async with limit.slot():
             waiting = asyncio.ensure_future(load(limit, 1, lambda busy: 0.01))
             await asyncio.sleep(0.1)

@@ -10,7 +10,7 @@ import pytest
 
 from copying.fakes import item
 from migrator.copying import copy_objects as module
-from migrator.copying.concurrency_limit import Limits
+from migrator.copying.concurrency_limit import RequestLimits
 from migrator.copying.copy_objects import BATCH, Usage, copy_objects
 from migrator.copying.copy_thread import Event, Report, Sink
 from migrator.copying.options import Options
@@ -19,7 +19,7 @@ from migrator.copying.setup import Setup
 from migrator.errors import MigrationFailed, StoreError
 from migrator.planfile.copied import ETAG, Copied
 
-SETUP = Setup({}, None, "data-lake", Options(Limits(concurrency=8)))
+SETUP = Setup({}, None, "data-lake", Options(RequestLimits(concurrency=8)))
 
 
 class FakeCopying:
@@ -30,7 +30,7 @@ class FakeCopying:
     def __init__(self, setup: Setup, sink: Sink) -> None:
         self.sink = sink
         self.batches: list[int] = []
-        self.limits: list[Limits] = []
+        self.limits: list[RequestLimits] = []
         self.calls: list[str] = []
         self.made.append(self)
 
@@ -46,7 +46,7 @@ class FakeCopying:
     def report(self) -> Report:
         return Report(sum(self.batches), float(len(self.batches)), 5)
 
-    def set_limits(self, limits: Limits) -> None:
+    def set_limits(self, limits: RequestLimits) -> None:
         self.limits.append(limits)
 
     def finish(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from e2e.world import World
-from migrator.copying.concurrency_limit import Limits
+from migrator.copying.concurrency_limit import RequestLimits
 from migrator.copying.copy_objects import Usage, copy_objects
 from migrator.copying.options import Options
 from migrator.copying.outcomes import Item, NotCopied, Outcome
@@ -129,7 +129,7 @@ def test_many_in_several_processes(source: Any) -> None:
     for number in range(600):
         source.put_object(Bucket="from", Key=f"d/{number:04}", Body=str(number).encode())
     items, usage = listed(), Usage()
-    limited = setup(Options(Limits(concurrency=8)))
+    limited = setup(Options(RequestLimits(concurrency=8)))
     outcomes = [o for batch in copy_objects(limited, items, usage, processes=2) for o in batch]
     assert sorted(outcome.id for outcome in outcomes) == list(range(600))
     assert {outcome.proof for outcome in outcomes if isinstance(outcome, Copied)} == {"etag"}
@@ -147,7 +147,7 @@ def test_another_process_when_this_one_is_busy(source: Any, monkeypatch: pytest.
     # Not 2.0: two reports that wait in the queue are read so fast that the share between them can be of any size.
     for busy, expected in ((math.inf, 1), (-1.0, 2)):
         monkeypatch.setattr("migrator.copying.copy_objects.BUSY", busy)
-        usage, limited = Usage(), setup(Options(Limits(concurrency=16)))
+        usage, limited = Usage(), setup(Options(RequestLimits(concurrency=16)))
         outcomes = [o for batch in copy_objects(limited, items, usage) for o in batch]
         assert usage.processes == expected and not children()
         assert sorted(outcome.id for outcome in outcomes if isinstance(outcome, Copied)) == list(range(1500))
@@ -185,7 +185,7 @@ def children() -> list[int]:
 def test_given_up_it_leaves_no_upload(source: Any, processes: int | None) -> None:
     source.put_object(Bucket="from", Key="big", Body=random.Random(3).randbytes(40 * MIB))
     source.put_object(Bucket="from", Key="a", Body=b"a")
-    slow = Options(Limits(concurrency=2, bandwidth=8 * MIB), whole_limit=6 * MIB, part_size=5 * MIB)
+    slow = Options(RequestLimits(concurrency=2, bandwidth=8 * MIB), whole_limit=6 * MIB, part_size=5 * MIB)
     batches = copy_objects(setup(slow), sorted(listed(), key=lambda item: item.stored.size), processes=processes)
     assert [outcome.id for outcome in next(batches)] == [0]  # the small one
     while not list(Store().uploads.list("data-lake")):

@@ -12,7 +12,7 @@ import pytest
 from e2e.faults import ANYWHERE, COPIES, FaultProxy, first
 from e2e.test_copying import copied, in_parts
 from e2e.world import World
-from migrator.copying.concurrency_limit import Limits
+from migrator.copying.concurrency_limit import RequestLimits
 from migrator.copying.options import Options
 from migrator.copying.outcomes import Item
 from migrator.copying.setup import Setup
@@ -65,7 +65,7 @@ def proxy(world: World, origin: dict[str, str]) -> Iterator[FaultProxy]:
 
 def setup(proxy: FaultProxy, mode: str) -> Setup:
     """So few requests at once that connections are used again, and an answer could count as the next one."""
-    connection, limits = Store(endpoint_url=proxy.url).connection, Limits(concurrency=2)
+    connection, limits = Store(endpoint_url=proxy.url).connection, RequestLimits(concurrency=2)
     options = Options(limits, whole_limit=MIB, part_size=5 * MIB) if mode == IN_PARTS else Options(limits)
     return Setup(connection, connection if mode == ACROSS else None, "data-lake", options)
 

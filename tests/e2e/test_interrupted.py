@@ -115,11 +115,11 @@ def test_fifty_kills_at_random_instants(world: World, expected: Contents) -> Non
 IN_PARTS = """
 import sys
 from migrator import migrate_lake
-from migrator.copying.concurrency_limit import Limits
+from migrator.copying.concurrency_limit import RequestLimits
 from migrator.copying.options import Options
 from migrator.copying.stage import CopySettings
 
-limits = Limits(concurrency=4, bandwidth=float(sys.argv[2]))
+limits = RequestLimits(concurrency=4, bandwidth=float(sys.argv[2]))
 migrate_lake(sys.argv[1], copying=CopySettings(Options(limits, whole_limit=5 << 20, part_size=5 << 20)))
 """
 """Large objects are copied in parts, as those above 5 GiB are, and slowly, so that this takes a while."""

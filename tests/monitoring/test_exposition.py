@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from migrator.monitoring import names
 from migrator.monitoring.exposition import LakeCollector, Status, as_text, label, registry_of, write
-from migrator.monitoring.measures import LakeMeasures, LayerMeasures, Limits, TableMeasures
+from migrator.monitoring.measures import CountLimits, LakeMeasures, LayerMeasures, TableMeasures
 from prometheus import promtool
 
 HOSTILE = (
@@ -31,7 +31,7 @@ HOSTILE = (
 def lake(*tables: TableMeasures, most_tables: int = 1_000, **layer: Any) -> LakeMeasures:
     one = LayerMeasures(**{"layer": "bronze", "kind": "layer", "objects": 3, "newest": 1_500, **layer})
     findings = {("old-path", "warn"): 2}
-    limits = Limits(most_tables=most_tables)
+    limits = CountLimits(most_tables=most_tables)
     return LakeMeasures([one], list(tables), {"iceberg": True}, findings, True, True, limits)
 
 

@@ -18,14 +18,14 @@ from migrator.errors import CatalogError
 from migrator.layout import MEDALLION, Layout
 from migrator.monitoring import measuring
 from migrator.monitoring.collect import collect
-from migrator.monitoring.measures import LakeMeasures, LayerMeasures, Limits, TableMeasures
+from migrator.monitoring.measures import CountLimits, LakeMeasures, LayerMeasures, TableMeasures
 from migrator.progress import Progress
 from migrator.store import Store
 from plan.handmade import Named, data_file, delete_rows, document, put, table
 
 PLACE = "s3a://data-lake/warehouse/bronze.db/t"
 POINTER = f"{PLACE}/metadata/00000-a.metadata.json"
-NOW = Limits(orphan_age=-3600)
+NOW = CountLimits(orphan_age=-3600)
 """Objects of any age count as orphans."""
 
 
@@ -39,7 +39,7 @@ def lake(mock_store: Store) -> Checked:
     return made
 
 
-def measure(lake: Checked, limits: Limits = NOW) -> LakeMeasures:
+def measure(lake: Checked, limits: CountLimits = NOW) -> LakeMeasures:
     layout = Layout.medallion("data-lake", MEDALLION)
     catalogs = {catalog.name: catalog for catalog in lake.catalogs}
     return collect(Checking(Settings(**lake.settings), layout, lake.store, catalogs, Progress()), limits)
@@ -100,7 +100,7 @@ def test_small_files_are_data_by_their_names(lake: Checked) -> None:
     for key in ("bronze/raw_events/x.json", "bronze/t/metadata/m.avro"):
         lake.put(key, b"1")
     lake.put("bronze/raw_events/large.parquet", b"1234")
-    assert layers(measure(lake, Limits(small_file=4)))["bronze"].small_files == 3
+    assert layers(measure(lake, CountLimits(small_file=4)))["bronze"].small_files == 3
 
 
 # -- tables --------------------------------------------------------------------------------------------------
@@ -117,8 +117,8 @@ def test_a_table(lake: Checked) -> None:
 
 
 def test_the_size_below_which_a_file_is_small(lake: Checked) -> None:
-    assert only(measure(lake, Limits(small_file=4))).small_files == 0
-    assert only(measure(lake, Limits(small_file=5))).small_files == 2
+    assert only(measure(lake, CountLimits(small_file=4))).small_files == 0
+    assert only(measure(lake, CountLimits(small_file=5))).small_files == 2
 
 
 def kinds_of_deletes(store: Store) -> list[dict[str, Any]]:
@@ -191,7 +191,7 @@ def test_orphans_are_what_no_snapshot_names(lake: Checked) -> None:
 
 def test_what_is_young_may_belong_to_a_commit(lake: Checked) -> None:
     lake.put("warehouse/bronze.db/t/data/lost.parquet")
-    assert only(measure(lake, Limits())).orphans == 0
+    assert only(measure(lake, CountLimits())).orphans == 0
     assert only(measure(lake)).orphans == 1
 
 

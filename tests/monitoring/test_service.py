@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from migrator.errors import AccessDenied, ConfigError
-from migrator.monitoring.measures import LakeMeasures, LayerMeasures, Limits
+from migrator.monitoring.measures import CountLimits, LakeMeasures, LayerMeasures
 from migrator.monitoring.service import Service
 
 LONG = 60
@@ -25,7 +25,7 @@ Outcome = LakeMeasures | Exception
 
 def lake(objects: int) -> LakeMeasures:
     layer = LayerMeasures("bronze", "layer", objects)
-    return LakeMeasures([layer], [], {}, {}, target_exists=True, complete=True, limits=Limits())
+    return LakeMeasures([layer], [], {}, {}, target_exists=True, complete=True, limits=CountLimits())
 
 
 class Lake:
