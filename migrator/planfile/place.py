@@ -131,16 +131,22 @@ def _make_folders(path: Path) -> list[Path]:
     return missing
 
 
+def name_finished(partial: Path, path: Path) -> None:
+    """Give a finished file its name, which nothing may have. ``partial`` may exist afterwards, too. Raises
+    FileExistsError, or another OSError."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(create_private(path))
+        partial.replace(path)
+
+
 def _publish(partial: Path, path: Path) -> None:
     """Give a finished plan its name. Raises PlanDamaged if the name exists now."""
     try:
-        try:
-            os.link(partial, path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            os.close(create_private(path))
-            partial.replace(path)
+        name_finished(partial, path)
     except FileExistsError as error:
         raise PlanDamaged(
             f"{path} was made by another process meanwhile.", next_move="Choose another name with -o, and plan again."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrator.errors import ConfigError, Occupied
+from migrator.planfile.place import name_finished
 from migrator.settings.kinds import ENCRYPTION
 from migrator.settings.new_lake import NewLake, settings_of
 from migrator.settings.translate import Translation
@@ -86,13 +87,15 @@ def _written_last(file: Path, text: str) -> Iterator[None]:
     """Write a file of another name beside ``file`` at once, and give it its name at the end, unless an error is raised.
     Raises ConfigError if it cannot be written, or if ``file`` exists by then."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
+    with _told(file):
+        beside.touch(exist_ok=False)
     try:
         with _told(file):
             beside.write_text(text, encoding="utf-8")
         yield
         check_free(file)
         with _told(file):
-            beside.replace(file)
+            name_finished(beside, file)
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from migrator.errors import ConfigError, PlanBlocked, StoreError
 from migrator.settings.new_lake import NewLake
 from migrator.store import Store
 from migrator.store.setting_documents import read_document, write_document
+from migrator.target import new_lake
 from migrator.target import settings as stage
 from migrator.target.new_lake import MadeLake, look_at_bucket, make_lake
 
@@ -105,3 +106,18 @@ def test_a_server_without_keys_is_a_failure_only_if_asked(
     make_lake(mock_store, lake)
     assert lake.ok is ok and file.exists()
     assert lake.applied is not None and lake.applied.states == {"encryption": "refused", "lifecycle": "set"}
+
+
+def test_a_file_that_somebody_writes_meanwhile_stays(
+    mock_store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if it appears after the last look at the name."""
+
+    def written_after_the_look(path: Path) -> None:
+        if any(path.parent.glob(f".{path.name}.*")):
+            path.write_text("theirs")
+
+    monkeypatch.setattr(new_lake, "check_free", written_after_the_look)
+    with pytest.raises(ConfigError, match="exists"):
+        make_lake(mock_store, made(mock_store, file))
+    assert file.read_text() == "theirs" and [*file.parent.iterdir()] == [file]
