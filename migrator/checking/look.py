@@ -26,9 +26,8 @@ from migrator.layout import Layout
 from migrator.plan.checkpoints import trouble_now
 from migrator.progress import OBJECTS, Progress
 from migrator.scripts import Names
-from migrator.scripts.files import decode
 from migrator.scripts.found import shown
-from migrator.scripts.packed import NO, names_old_path
+from migrator.scripts.packed import names_old_path
 from migrator.scripts.stage import rewrite_bytes
 from migrator.store import Store
 
@@ -195,7 +194,7 @@ def _scripts(asked: Checking, names: Names, scripts: list[tuple[str, str]], unre
         """(text about a place in the script, whether it certainly names an old place)"""
         done = rewrite_bytes(script[1], data, names)
         if done is None:
-            old = NO if decode(data) is not None else names_old_path(script[1], data, names)
+            old = names_old_path(script[1], data, names)
             return [("is packed, or no text, and may name an old path", False)] if old else []
         certain = [(f"line {change.line} names {shown(change.old)}", True) for change in done.changes]
         doubts = [(f"line {d.line}: {d.reason}: {d.text}", bool(old_bucket.search(d.text))) for d in done.doubts]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from migrator.errors import ConfigError, first_names
-from migrator.layout.recorded import Recorded, is_s3, spelled
+from migrator.layout.recorded import Recorded, spelled
 from migrator.layout.rules import Layout, Rule
 
 AnyRule = Rule | Recorded
@@ -76,11 +76,30 @@ def _check_apart(mine: list[AnyRule], later: list[AnyRule]) -> None:
         )
 
 
+def shared_place(one: Layout, other: Layout) -> str:
+    """A place, as a URI, that both layouts move, or to which both write; "" if there is none. ``other`` has the same
+    target. What a rule leaves where it is, is not moved."""
+    for a, b in ((one, other), (other, one)):
+        for rule in a.rules:  # of two rules for one place, the longer one lies in the shorter one
+            also = b.rule_for(rule.bucket, rule.prefix) if rule.target is not None else None
+            if also is not None and also.target is not None:
+                return rule.source
+    pairs = ((a.target or "", b.target or "") for a in _writing(one) for b in _writing(other) if _nested(a, b))
+    return next((f"s3://{one.target_bucket}/{max(pair, key=len)}" for pair in pairs), "")
+
+
+def _writing(layout: Layout) -> list[AnyRule]:
+    """The rules that write objects."""
+    rules: list[AnyRule] = [*layout.rules, *layout.recorded]
+    return [rule for rule in rules if rule.target is not None and _writes(rule)]
+
+
 def _writes(rule: AnyRule) -> bool:
     """False for a rule that only maps recorded paths. That of a local folder uploads its files."""
-    return is_s3(rule.source) or rule.source.startswith("file:")
+    return isinstance(rule, Rule) or rule.is_local
 
 
 def _nested(one: AnyRule, other: AnyRule) -> bool:
+    """True if the targets of the rules are the same, or one lies in the other."""
     a, b = (f"{rule.target}/" if rule.target else "" for rule in (one, other))
     return a.startswith(b) or b.startswith(a)

@@ -85,3 +85,8 @@ class Recorded:
     def source(self) -> str:
         """The recorded prefix, as ``[layout]`` writes it."""
         return f"{self.prefix}/"
+
+    @property
+    def is_local(self) -> bool:
+        """True for a local folder, whose files are uploaded to ``target``."""
+        return self.prefix.startswith("file:")

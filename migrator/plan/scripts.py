@@ -16,7 +16,6 @@ from migrator.planfile.queries import MOVES
 from migrator.planfile.rows import ROLE_SCRIPT
 from migrator.progress import Progress
 from migrator.scripts import Names
-from migrator.scripts.files import decode
 from migrator.scripts.packed import names_old_path
 from migrator.scripts.stage import rewrite_bytes
 from migrator.store import Store
@@ -136,7 +135,7 @@ def _judge(
         data = store.get(script.bucket, script.key, etag=script.etag).data
         done = rewrite_bytes(script.key, data, names)
         if done is None:  # a person must change a file that is not UTF-8 text and names an old path
-            return 0, 0, decode(data) is None and bool(names_old_path(script.key, data, names))
+            return 0, 0, bool(names_old_path(script.key, data, names))
         return len(done.changes), len(done.doubts), False
 
     with progress.stage("reading scripts", objects=len(new), unit="scripts") as stage:

@@ -15,9 +15,9 @@ from migrator.retiring.old_objects import Choice, OldObjects
 from migrator.retiring.proof import planned_by_bucket
 from migrator.retiring.results import OldBucket
 from migrator.store import MOST_DELETIONS, Store, delete_bucket, delete_objects
-from migrator.store.retries import jittered
+from migrator.store.retries import is_temporary, jittered
 from migrator.store.rights import refused
-from migrator.store.server_errors import is_temporary
+from migrator.store.server_errors import status_of
 
 MOST_PASSES = 4
 """How often a bucket is listed at most. Some servers leave keys out of a listing while keys of the bucket are being
@@ -183,7 +183,7 @@ def _delete_page(plan: PlanFile, store: Store, bucket: OldBucket, choices: Seque
     try:
         failed = delete_objects(store, bucket.name, [choice.deletion for choice in choices])
     except StoreError as error:  # of the whole request: some of them may be gone, which the next listing shows
-        if isinstance(error, Unreachable) or is_temporary(error):
+        if isinstance(error, Unreachable) or is_temporary(status_of(error)):
             return _Lost(choices, error)
         for choice in choices:
             bucket.fail(_reason(error), _place(bucket, choice))

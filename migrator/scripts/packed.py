@@ -36,9 +36,12 @@ _FAULTS = (
 
 
 def names_old_path(place: str, data: bytes, names: Names) -> int:
-    """Whether a file that is not UTF-8 text, or something packed in it, names an old path: NO, MAYBE or YES.
+    """Whether a file that is not UTF-8 text, or something packed in it, names an old path: NO, MAYBE or YES. NO for
+    text.
 
     Raises Unreadable if that is not known: it is damaged, encrypted, or unpacks to more than the bound."""
+    if decode(data) is not None:
+        return NO
     if mentions(data, names):
         return YES
     return max((_names(content, names) for content in _Unpacking(place).contents(data, 0)), default=NO)

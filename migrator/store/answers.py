@@ -44,7 +44,9 @@ ROOTS = {
 """Operation → what the name of the root element contains; servers differ in the rest ("VersioningConfiguration").
 An empty answer to any of these would mean "there is none"."""
 POLICY = "GetBucketPolicy"
-"""The operation whose answer is no XML document, but the policy itself."""
+"""The operation whose answer is no XML document, but the policy itself, a JSON object. Without a policy, S3 answers
+NoSuchBucketPolicy."""
+_JSON_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
 _PAGED = ("ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts")
 
 _PROLOG = re.compile(
@@ -72,7 +74,7 @@ def check_answer(operation: str, status: int, body: bytes) -> None:
     if status != 200 or is_error(body):
         return
     if operation == POLICY:
-        _check_policy(body)
+        _check_begins(body, _JSON_OBJECT.match(body[:_BEGINNING]) is not None)
     if root is None:
         return
     check_root(body, root)
@@ -83,22 +85,16 @@ def check_answer(operation: str, status: int, body: bytes) -> None:
 def check_root(body: bytes, root: str) -> None:
     """Raises Absurd unless ``body`` begins as an XML document with a root of this name, and with no declarations: S3
     needs none, and a few lines of them can become gigabytes."""
+    found = _PROLOG.match(body[:_BEGINNING])
+    _check_begins(body, found is not None and root in found[1].decode())
+
+
+def _check_begins(body: bytes, as_expected: bool) -> None:
+    """Raises Absurd, which shows how ``body`` begins, unless that is ``as_expected``."""
     if not body.strip():
         raise Absurd("it is empty")
-    head = body[:_BEGINNING]
-    found = _PROLOG.match(head)
-    if found is None or root not in found[1].decode():
-        raise Absurd(f"it begins with {head[:60].decode('utf-8', 'replace')!r}")
-
-
-def _check_policy(body: bytes) -> None:
-    """Raises Absurd unless ``body`` begins as a JSON object. Without a policy, S3 answers
-    NoSuchBucketPolicy."""
-    head = body[:_BEGINNING].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not head:
-        raise Absurd("it is empty")
-    if not head.startswith(b"{"):
-        raise Absurd(f"it begins with {head[:60].decode('utf-8', 'replace')!r}")
+    if not as_expected:
+        raise Absurd(f"it begins with {body[:60].decode('utf-8', 'replace')!r}")
 
 
 def is_error(body: bytes) -> bool:

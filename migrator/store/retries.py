@@ -37,9 +37,15 @@ def backoff(attempts: int, *, first: float = FIRST_DELAY, longest: float = math.
     return (jittered(failures, first=first, longest=longest) for failures in range(1, attempts))
 
 
+def is_temporary(status: int) -> bool:
+    """True for the HTTP status of an answer after which the same request may succeed: an error of the server, or too
+    many requests."""
+    return status == 429 or (status >= 500 and status != 501)  # 501: it does not know the request
+
+
 def count_left_to_boto3(status: int | None) -> None:
     """Count a request of our own that boto3 sends again because it failed: without an answer, or with this status."""
-    if status is None or status == 429 or (status >= 500 and status != 501):  # 501: it does not know the request
+    if status is None or is_temporary(status):
         RETRIES.add()
 
 

@@ -46,12 +46,10 @@ def is_missing(error: botocore.exceptions.ClientError) -> bool:
     return code in MISSING and (code != "404" or error.operation_name.startswith("Head"))
 
 
-def is_temporary(error: StoreError) -> bool:
-    """True for an answer of S3 after which the same request may succeed: an error of the server, or too many
-    requests."""
+def status_of(error: StoreError) -> int:
+    """The HTTP status of the answer that the error is about; 0 if it is about none."""
     response = getattr(error.__cause__, "response", {})
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return bool(status == 429 or (status >= 500 and status != 501))
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 @contextmanager

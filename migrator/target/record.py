@@ -16,6 +16,7 @@ from typing import Any
 from migrator._version import __version__
 from migrator.errors import MigrationFailed, NotFound, first_names
 from migrator.layout import Layout, Location
+from migrator.layout.choice import shared_place
 from migrator.planfile.file import PlanFile
 from migrator.planfile.wave import is_wave
 from migrator.store import OWN_PREFIX, Content, Store
@@ -161,29 +162,6 @@ def both_move(one: PlanFile, other: PlanFile) -> str:
     if place and is_wave(one) and is_wave(other):
         return next(iter(sorted({*_moves(one)} & {*_moves(other)})), "")
     return place
-
-
-def shared_place(one: Layout, other: Layout) -> str:
-    """A place, as a URI, that both layouts move, or to which both write; "" if there is none. ``other`` has the same
-    target. What a rule leaves where it is, is not moved."""
-    for a, b in ((one, other), (other, one)):
-        for rule in a.rules:  # of two rules for one place, the longer one lies in the shorter one
-            also = b.rule_for(rule.bucket, rule.prefix) if rule.target is not None else None
-            if also is not None and also.target is not None:
-                return rule.source
-    targets = ((a, b) for a in _written(one) for b in _written(other) if _nested(a, b))
-    return next((f"s3://{one.target_bucket}/{max(pair, key=len)}" for pair in targets), "")
-
-
-def _written(layout: Layout) -> list[str]:
-    """The prefixes at the target to which a layout writes objects, also those of local folders."""
-    uploaded = {rule.target for rule in layout.recorded if rule.target is not None and rule.source.startswith("file:")}
-    return sorted({*layout.target_prefixes, *uploaded})
-
-
-def _nested(a: str, b: str) -> bool:
-    a, b = (f"{p.rstrip('/')}/" if p else "" for p in (a, b))
-    return a.startswith(b) or b.startswith(a)
 
 
 def _parsed(data: bytes, place: str) -> PlanRecord:

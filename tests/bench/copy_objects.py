@@ -270,6 +270,12 @@ class Lake:
         return tags, metadata
 
 
+def lake_toml(work: Work, target: str) -> str:
+    """The configuration of migrator that copies the objects of ``work`` below PREFIX in the target bucket."""
+    rule = f"{json.dumps(f's3://{work.bucket}/')} = {json.dumps(PREFIX)}"
+    return f"[target]\nbucket = {json.dumps(target)}\n\n[layout]\n{rule}\n"
+
+
 def _alike(a: tuple[int, str | None], b: tuple[int, str | None]) -> bool:
     return a[0] == b[0] and (a[1] == b[1] or None in (a[1], b[1]))
 
@@ -316,8 +322,7 @@ class Field:
     def _ours(self) -> Callable[[str], dict[str, Result]]:
         def copy(target: str) -> dict[str, Result]:
             config, plan = self.folder / f"{target}.toml", self.folder / f"{target}.db"
-            rule = f"{json.dumps(f's3://{self.work.bucket}/')} = {json.dumps(PREFIX)}"
-            config.write_text(f"[target]\nbucket = {json.dumps(target)}\n\n[layout]\n{rule}\n")
+            config.write_text(lake_toml(self.work, target))
             planned = self._result(["plan", "--config", config, "-o", plan, "--json"])[0]
             migrated, stdout = self._result(["migrate", plan, "--yes", "--json"])
             document = json.loads(stdout)

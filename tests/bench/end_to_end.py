@@ -30,7 +30,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import measure
-from bench.copy_objects import PREFIX, Lake, Work, YourServer, s5cmd_binary
+from bench.copy_objects import Lake, Work, YourServer, lake_toml, s5cmd_binary
 from migrator.demo.server import Server
 
 AT_ONCE = 50_000
@@ -78,8 +78,7 @@ def end_to_end(lake: Lake, work: Work, target: str, buckets: set[str], folder: P
     """Run the commands of a migration, one after the other. Removes the old bucket from ``buckets`` when it deletes it.
     Raises SystemExit if a command fails, or if the target has not every object with its size and ETag."""
     config, plan, page = folder / "lake.toml", folder / "plan.db", folder / "report.html"
-    rule = f"{json.dumps(f's3://{work.bucket}/')} = {json.dumps(PREFIX)}"
-    config.write_text(f"[target]\nbucket = {json.dumps(target)}\n\n[layout]\n{rule}\n")
+    config.write_text(lake_toml(work, target))
     result: dict[str, Any] = {"objects": len(work.objects), "bytes": work.size}
     result["plan"] = run(lake, "plan", "--config", config, "-o", plan)
     result["plan_file_bytes"] = plan.stat().st_size

@@ -15,8 +15,7 @@ import pytest
 
 from e2e.faults import FaultProxy
 from e2e.test_migration import documented_keys, keys_of
-from e2e.test_two_servers import MIB, Two, two_servers, use_accounts
-from e2e.world import World
+from e2e.test_two_servers import MIB, Two, two_servers, without_target
 from migrator.store import Store, probe_dropped
 
 GIVEN: dict[str, Any] = {
@@ -56,13 +55,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 @pytest.fixture
 def two(servers: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
-    (servers.old.folder / "catalog.db").write_bytes((servers.old.folder / "catalog.pristine").read_bytes())
-    servers.new.remove_target()
-    use_accounts(servers, tmp_path, monkeypatch)
-    old = World(servers.old.server, servers.old.lake, tmp_path)
-    old.config.write_text(servers.old.config.read_text())
+    servers = without_target(servers, tmp_path, monkeypatch)
     servers.new.client.create_bucket(Bucket="data-lake")
-    return Two(old, World(servers.new.server, servers.new.lake, tmp_path))
+    return servers
 
 
 @pytest.mark.parametrize("lean", [True, False], ids=["lean", "boto3"])

@@ -57,13 +57,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 @pytest.fixture
 def two(servers: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
-    pristine = servers.old.folder / "catalog.pristine"
-    (servers.old.folder / "catalog.db").write_bytes(pristine.read_bytes())
-    servers.new.remove_target()
-    use_accounts(servers, tmp_path, monkeypatch)
-    old = World(servers.old.server, servers.old.lake, tmp_path)
-    old.config.write_text(servers.old.config.read_text())
-    return Two(old, World(servers.new.server, servers.new.lake, tmp_path))
+    return without_target(servers, tmp_path, monkeypatch)
 
 
 def test_the_old_server_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,6 +351,17 @@ def two_servers(folder: Path) -> Iterator[Two]:
         text = old.config.read_text().replace("[source]\n", '[source]\nprofile = "old"\n')
         old.config.write_text(f'[target]\nendpoint_url = "{server.endpoint_url}"\nprofile = "new"\n{text}')
         yield Two(old, World(server, old.lake, folder))
+
+
+def without_target(servers: Two, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
+    """The servers for one test that works in ``folder``: the catalog as it was at first, and no target."""
+    pristine = servers.old.folder / "catalog.pristine"
+    (servers.old.folder / "catalog.db").write_bytes(pristine.read_bytes())
+    servers.new.remove_target()
+    use_accounts(servers, folder, monkeypatch)
+    old = World(servers.old.server, servers.old.lake, folder)
+    old.config.write_text(servers.old.config.read_text())
+    return Two(old, World(servers.new.server, servers.new.lake, folder))
 
 
 def use_accounts(two: Two, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
