@@ -26,7 +26,7 @@ def find_dropped(plan: PlanFile, store: Store, layout: Layout, samples: dict[str
             _of_sample(plan, bucket, sample, dropped)
         if not all(sample.whole for sample in samples.values()):
             names = ", ".join(sorted(dropped.objects))
-            message = f"its server does not keep these attributes: {names}; only a sample of the objects was checked for them"
+            message = f"its server does not keep these attributes: {names}; only a sample of the objects was read"
             place = f"s3://{layout.target_bucket}/"
             plan.add_finding(Finding.of(CODE, place, message, _COUNTED, severity=INFO))
     if dropped.content:
