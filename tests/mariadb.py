@@ -39,7 +39,8 @@ def mariadb_server() -> Iterator[str]:
         who = unprivileged("mysql")
         if who:
             os.chown(place, who["user"], who["group"])
-        data = ["--no-defaults", f"--datadir={place}/data"]
+        # A server removes the temporary tables of all others in its tmpdir when it starts: no two may share one.
+        data = ["--no-defaults", f"--datadir={place}/data", f"--tmpdir={place}"]
         run([install, *data, "--auth-root-authentication-method=normal", "--skip-test-db"], place, who)
         # No connection is accepted before this is done.
         (place / "init.sql").write_text(

@@ -93,12 +93,20 @@ def _start(programs: Path, place: Path, who: dict[str, int]) -> int:
 
 
 def run(command: list[Any], place: Path, who: dict[str, int]) -> None:
-    """Run a program of a server as this user, with its output in a file of the folder."""
+    """Run a program of a server as this user, with its output in a file of the folder.
+
+    Raises CalledProcessError, after it printed the end of that output: pytest shows it with the failure.
+    """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     groups: dict[str, Any] = {**who, "extra_groups": []} if who else {}
     # Not captured through pipes: the server inherits them, and they would never close.
-    with (place / "output").open("ab") as output:
-        subprocess.run(command, cwd=place, env=environment, stdout=output, stderr=output, check=True, **groups)
+    written = place / "output"
+    with written.open("ab") as output:
+        try:
+            subprocess.run(command, cwd=place, env=environment, stdout=output, stderr=output, check=True, **groups)
+        except subprocess.CalledProcessError:
+            print(written.read_text(errors="replace")[-4000:])
+            raise
 
 
 def free_port() -> int:
