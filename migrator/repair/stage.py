@@ -12,7 +12,6 @@ import secrets
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,7 +20,7 @@ from migrator.catalogs import Repoint
 from migrator.catalogs.base import VIEW
 from migrator.cutover.hints import point_hint_to
 from migrator.cutover.places import CUT_OVER, NEWER, TablePlace, find_places
-from migrator.errors import MigrationFailed, MigratorError, Occupied, StoreError
+from migrator.errors import MigrationFailed, MigratorError, Occupied
 from migrator.iceberg.metadata import metadata_version, read_metadata, rewrite_metadata
 from migrator.iceberg.replace_snapshot import add_replace_snapshot
 from migrator.layout import Location
@@ -32,7 +31,7 @@ from migrator.repair.stale_files import StaleFiles, find_stale_files, is_old
 from migrator.rewriting.measured_files import JournalledFiles
 from migrator.rewriting.table_mover import KnownFile, Moved, TableMover, place_in_s3, with_suffix
 from migrator.run import Run
-from migrator.store import OWN_PREFIX, Content
+from migrator.store import Content
 from migrator.target.lease import lease
 from migrator.verifying.same_rows import check_same_rows
 
@@ -173,12 +172,15 @@ class _ToTheTarget:
 def _commit(run: Run, place: TablePlace, data: bytes, stale: StaleFiles, report: RepairedTable) -> None:
     """Copy and rewrite what names the old place, write new metadata, and swap the pointer to it."""
     uri, route, moved = report.metadata, _ToTheTarget(run, stale), Moved()
-    TableMover(run.store, uri, data, route, moved, run.progress).move_files(uri)
+    mover = TableMover(run.store, uri, data, route, moved, run.progress)
+    mover.move_files(uri)
     report.copied, report.copied_bytes, report.rewritten = moved.copied, moved.copied_bytes, moved.rewritten
     rewritten = rewrite_metadata(data, route.new_path, uri)
     new = _next_metadata(uri)
     rewritten = _with_snapshot(run, stale, report, rewritten)
     report.not_compared = _compare(run, stale, report, new, rewritten)
+    mover.move_metadata_log()
+    report.rewritten = moved.rewritten
     run.store.put(new.bucket, new.key, Content(rewritten, ""), replace=False)
     table = place.table
     if place.stored and table.catalog is not None:
@@ -192,20 +194,11 @@ def _commit(run: Run, place: TablePlace, data: bytes, stale: StaleFiles, report:
 
 def _compare(run: Run, stale: StaleFiles, report: RepairedTable, new: Location, data: bytes) -> str:
     """Each snapshot that named the old place has the same number of rows by the new metadata, as pyiceberg counts them.
-    Returns why that was not compared. Raises MigrationFailed if the numbers differ.
-
-    For that time the new metadata, ``data``, lies in migrator's own folder: readers of a Hadoop table follow any later
-    version in the table's folder, so its file must not be there before."""
+    Returns why that was not compared. Raises MigrationFailed if the numbers differ."""
     if stale.in_deletes:
         return "deletes that named old paths take effect now"
-    at = Location(new.scheme, new.bucket, f"{OWN_PREFIX}repair-{uuid.uuid4()}/{new.key.rpartition('/')[2]}")
-    run.store.put(at.bucket, at.key, Content(data, ""), replace=False)
-    try:
-        both = (report.metadata, "before the repair"), (at.uri, "after it")
-        return check_same_rows(run.store, report.table, stale.snapshots, *both)
-    finally:
-        with suppress(StoreError):  # no object of the lake
-            run.store.erase(at.bucket, at.key)
+    both = (report.metadata, "before the repair"), (new.uri, "after it")
+    return check_same_rows(run.store, report.table, stale.snapshots, *both, data)
 
 
 def _with_snapshot(run: Run, stale: StaleFiles, report: RepairedTable, data: bytes) -> bytes:

@@ -131,6 +131,8 @@ class TableMover:
         self._measured = Measured()
         self._listed_in: dict[str, str] = {}
         """Manifest → the first manifest list that names it."""
+        self.history: list[str] = []
+        """The paths of the earlier metadata files to move; known after :meth:`move_files`."""
         self.result = result
 
     def run(self, current: str, *, copy: bool = True) -> None:
@@ -141,15 +143,14 @@ class TableMover:
         Occupied if another object is at a new place already.
         """
         self.move_files(current, copy=copy)
-        for _ in self._rewrite(ROLE_CURRENT, [current], 0):
-            pass
+        self.move_metadata(current)
 
     def move_files(self, current: str, *, copy: bool = True) -> None:
-        """As :meth:`run`, without the metadata file itself, which the caller writes."""
+        """As :meth:`run`, without metadata files: until those are written, no reader finds what was moved."""
         metadata = self._metadata
         if metadata.encryption_keys:
             raise Unreadable(self._uri, "its table is encrypted, and key metadata cannot be carried over yet")
-        history = [path for path in self._unknown(metadata.metadata_log) if path != current and self._exists(path)]
+        self.history = [p for p in self._unknown(metadata.metadata_log) if p != current and self._exists(p)]
         lists = sorted(self._unknown({s.manifest_list for s in metadata.snapshots if s.manifest_list is not None}))
         manifests = self._manifests(metadata, lists)
         self._check_lengths(manifests.values())
@@ -157,7 +158,7 @@ class TableMover:
             db.execute(_FILES)
             self._read_manifests(db, [path for path, m in manifests.items() if copy or (m is not None and m.content)])
             deletes = dict(db.execute("SELECT path, place FROM files WHERE content = 1 ORDER BY path").fetchall())
-            self._route.rewritten([*deletes, *manifests, *lists, *history, current])
+            self._route.rewritten([*deletes, *manifests, *lists, *self.history, current])
             self._check_one_to_one(db)
             if copy:
                 self._copy_files(db)
@@ -167,9 +168,19 @@ class TableMover:
         size = sum(m.length for m in manifests.values() if m is not None)
         for path, written in self._rewrite(ROLE_MANIFEST, manifests, size):
             self._measured.lengths[path] = written.size
-        for role, paths in ((ROLE_MANIFEST_LIST, lists), (ROLE_METADATA, history)):
-            for _ in self._rewrite(role, paths, 0):
-                pass
+        for _ in self._rewrite(ROLE_MANIFEST_LIST, lists, 0):
+            pass
+
+    def move_metadata(self, current: str) -> None:
+        """Rewrite the metadata files, the current one last, after :meth:`move_files`."""
+        self.move_metadata_log()
+        for _ in self._rewrite(ROLE_CURRENT, [current], 0):
+            pass
+
+    def move_metadata_log(self) -> None:
+        """Rewrite the earlier metadata files that the table names, after :meth:`move_files`."""
+        for _ in self._rewrite(ROLE_METADATA, self.history, 0):
+            pass
 
     # -- reading -------------------------------------------------------------------------------------
 

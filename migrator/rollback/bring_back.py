@@ -7,8 +7,9 @@ rewritten files get new names there, so that their names are free at the target 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from migrator.catalogs.base import VIEW
 from migrator.cutover.places import TablePlace
@@ -16,7 +17,7 @@ from migrator.cutover.source_changes import is_lost
 from migrator.errors import MigrationFailed, MigratorError, Occupied, UnmappedPath, one_line
 from migrator.iceberg.deletes import rewrite_deletes
 from migrator.iceberg.manifests import DeleteFile
-from migrator.iceberg.metadata import read_metadata
+from migrator.iceberg.metadata import read_metadata, rewrite_metadata
 from migrator.iceberg.views import rewrite_view
 from migrator.layout import Location
 from migrator.planfile.objects import object_moved_to
@@ -46,9 +47,15 @@ class BroughtBack:
     """Why the rows of some of its commits were not counted in both places; empty if they were."""
 
 
-def bring_back(run: Run, place: TablePlace) -> BroughtBack:
-    """Write the present state of a table that was changed at the target to its old place. Its catalog still points to
-    the target afterwards. May be repeated after any interruption.
+Publish = Callable[[], None]
+"""Writes the metadata files of a table in the old place, the last step before its pointer changes. Readers of a Hadoop
+table follow them at once. May be repeated. Raises what :meth:`TableMover.run` raises."""
+
+
+def bring_back(run: Run, place: TablePlace) -> tuple[BroughtBack, Publish]:
+    """Write the present state of a table that was changed at the target to its old place, all but its metadata files:
+    the second result writes those. Its catalog still points to the target afterwards. May be repeated after any
+    interruption.
 
     Raises MigrationFailed if a snapshot has other rows there, or if files that it needs are missing in the old place;
     Occupied if another object has one of the new names; what :meth:`TableMover.run` raises.
@@ -62,26 +69,51 @@ def bring_back(run: Run, place: TablePlace) -> BroughtBack:
             next_move="Use --discard-newer, and write these commits again in the old place.",
         )
     if route.known(uri) is not None:  # somebody has set the table to an earlier state
-        return BroughtBack(table.identifier, route.new_path(uri) or "", not place.stored, 0)
+        return BroughtBack(table.identifier, route.new_path(uri) or "", not place.stored, 0), lambda: None
     data = run.store.get(*_bucket_and_key(uri)).data
     if table.kind == VIEW:
         route.rewritten([uri])
         new = route.new_path(uri) or ""
-        _put(run, new, rewrite_view(data, route.new_path, uri))
-        return BroughtBack(table.identifier, new, not place.stored, 1, rewritten=1)
+        view = rewrite_view(data, route.new_path, uri)
+        done = BroughtBack(table.identifier, new, not place.stored, 1, rewritten=1)
+        return done, lambda: _put(run, new, view)
     if read_metadata(data, uri).table_uuid != table.uuid:
         raise MigrationFailed(
             f"{table.identifier}: another table has its name now, {uri}.",
             next_move="Give it another name, or use --discard-newer.",
         )
     moved = Moved()
-    TableMover(run.store, uri, data, route, moved, run.progress).run(uri)
-    new = route.new_path(uri) or ""
+    mover = TableMover(run.store, uri, data, route, moved, run.progress)
+    mover.move_files(uri)
+    new, rewritten = route.new_path(uri) or "", rewrite_metadata(data, route.new_path, uri)
     both = (uri, "at the target"), (new, "in the old place")
-    why, commits = check_same_rows(run.store, table.identifier, place.commits, *both), len(place.commits)
-    return BroughtBack(
-        table.identifier, new, not place.stored, commits, moved.copied, moved.copied_bytes, moved.rewritten, why
+    why = check_same_rows(run.store, table.identifier, place.commits, *both, rewritten)
+    if not place.stored:
+        _check_versions_are_free(run, route, [*mover.history, uri])
+    done = BroughtBack(
+        table.identifier,
+        new,
+        by_hint=not place.stored,
+        commits=len(place.commits),
+        copied=moved.copied,
+        copied_bytes=moved.copied_bytes,
+        rewritten=moved.rewritten + len(mover.history) + 1,
+        not_compared=why,
     )
+    return done, partial(mover.move_metadata, uri)
+
+
+def _check_versions_are_free(run: Run, route: _Homewards, paths: Sequence[str]) -> None:
+    """Check that the metadata files of a Hadoop table can get their names in the old place. A writer there may have
+    made versions of the same numbers. Raises Occupied."""
+    for path in paths:
+        new = route.new_path(path) or ""
+        at = _bucket_and_key(new)
+        if run.store.find(*at) is None:
+            continue
+        data = run.store.get(*_bucket_and_key(path)).data
+        if run.store.get(*at).data != rewrite_metadata(data, route.new_path, path):
+            raise Occupied(f"{new} exists already, with other content.")
 
 
 class _Homewards:

@@ -39,7 +39,7 @@ from migrator.planfile.journal import (
 from migrator.planfile.repoints import repoints_of
 from migrator.planfile.rows import ROLE_VERSION_HINT
 from migrator.rewriting.table_mover import place_in_s3
-from migrator.rollback.bring_back import BroughtBack, bring_back, not_brought_back
+from migrator.rollback.bring_back import BroughtBack, Publish, bring_back, not_brought_back
 from migrator.rollback.losses import with_losses
 from migrator.rollback.old_place import check_old_tables
 from migrator.run import Run
@@ -159,7 +159,8 @@ def _roll_back(run: Run, newer: Newer, check_lease: Callable[[], None] = lambda:
     check_old_tables(run, [place.table for place in going])
     writes = newer.bring_back and any(place.place == NEWER for place in changed)
     lifted = lift_fence(run.store, run.journal).lines if writes else []  # it denies writes to the old buckets
-    brought = _bring_back(run, changed, newer, check_lease) if writes else {}
+    ready = _bring_back(run, changed, newer, check_lease) if writes else []
+    brought = {done.table: done for done, _ in ready}
     others = _set_elsewhere(run, places)
     result = Rollback(
         fence=lifted,
@@ -175,9 +176,7 @@ def _roll_back(run: Run, newer: Newer, check_lease: Callable[[], None] = lambda:
     pointers = {p.table.identifier: {"from": p.metadata, "to": p.old_metadata} for p in places if p.place != OLD}
     run.journal.event(ROLLBACK_BEGUN, pointers=pointers, lost=[place.lost for place in result.discarded])
     check_lease()
-    for done in result.brought_back:
-        if done.by_hint:
-            point_hint_to(run.store, done.table, place_in_s3(done.metadata))
+    _publish(run, ready)
     try:
         for catalog in run.catalogs.values():
             if catalog.stores_pointers:
@@ -190,25 +189,36 @@ def _roll_back(run: Run, newer: Newer, check_lease: Callable[[], None] = lambda:
 
 def _bring_back(
     run: Run, changed: Sequence[TablePlace], newer: Newer, check_lease: Callable[[], None]
-) -> dict[str, BroughtBack]:
-    """Bring the commits of these tables to the old place: identifier → what was done. Raises MigrationFailed for the
+) -> list[tuple[BroughtBack, Publish]]:
+    """Bring the commits of these tables to the old place, without their metadata files. Raises MigrationFailed for the
     first whose commits cannot be brought back, unless such commits are to be discarded. An error of the server never
     discards any."""
-    brought = {}
+    ready = []
     for place in changed:
         if place.place != NEWER:
             continue
         check_lease()
         try:
             _check_old_catalog_takes_it(run, place)
-            done = bring_back(run, place)
+            ready.append(bring_back(run, place))
         except MigratorError as error:
             if newer.discard and not is_transient(error):
                 continue
             raise not_brought_back(place.table.identifier, error) from error
-        brought[place.table.identifier] = done
+    return ready
+
+
+def _publish(run: Run, ready: Sequence[tuple[BroughtBack, Publish]]) -> None:
+    """Write the metadata files of these tables in the old place, those of Hadoop tables last: their readers follow them
+    at once, and nothing but the swap of the pointers may fail after that. Raises MigrationFailed."""
+    for done, publish in sorted(ready, key=lambda one: one[0].by_hint):
+        try:
+            publish()
+            if done.by_hint:
+                point_hint_to(run.store, done.table, place_in_s3(done.metadata))
+        except MigratorError as error:
+            raise not_brought_back(done.table, error) from error
         run.journal.event(BROUGHT_BACK, **asdict(done))
-    return brought
 
 
 def _check_old_catalog_takes_it(run: Run, place: TablePlace) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
 
 def _nowhere(path: str) -> str | None:
@@ -21,10 +22,14 @@ def _nowhere(path: str) -> str | None:
 
 
 def open_table(
-    metadata_uri: str, properties: Mapping[str, str], where: Callable[[str], str | None] = _nowhere
+    metadata_uri: str,
+    properties: Mapping[str, str],
+    where: Callable[[str], str | None] = _nowhere,
+    data: bytes | None = None,
 ) -> Table:
     """The table that a metadata file describes, without a catalog. ``where`` returns the S3 URI of the object for a
-    path outside of S3. Raises whatever pyiceberg raises."""
+    path outside of S3. ``data``: the bytes of a metadata file that is not written yet. Raises whatever pyiceberg
+    raises."""
     from pyiceberg.catalog.noop import NoopCatalog
     from pyiceberg.serializers import FromInputFile
     from pyiceberg.table import StaticTable
@@ -32,7 +37,10 @@ def open_table(
     from migrator.verifying.pyiceberg_io import S3FileIO
 
     files = S3FileIO(properties, where)
-    metadata = FromInputFile.table_metadata(files.new_input(metadata_uri))
+    if data is None:
+        metadata = FromInputFile.table_metadata(files.new_input(metadata_uri))
+    else:
+        metadata = _parsed(metadata_uri, data)
     return StaticTable(
         identifier=("static", metadata_uri),
         metadata_location=metadata_uri,
@@ -44,9 +52,13 @@ def open_table(
 
 def check_understood(place: str, data: bytes) -> None:
     """Parse these bytes as the metadata file at ``place``. Raises whatever pyiceberg raises if it cannot."""
+    _parsed(place, data)
+
+
+def _parsed(place: str, data: bytes) -> TableMetadata:
     from pyiceberg.serializers import Compressor, FromByteStream
 
-    FromByteStream.table_metadata(io.BytesIO(data), compression=Compressor.get_compressor(place))
+    return FromByteStream.table_metadata(io.BytesIO(data), compression=Compressor.get_compressor(place))
 
 
 def count_rows(table: Table, snapshot_id: int) -> int:

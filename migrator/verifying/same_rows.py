@@ -16,19 +16,27 @@ from migrator.verifying.unreadable import TRANSIENT, UNSUPPORTED, Read, Reader
 
 
 def check_same_rows(
-    store: Store, table: str, snapshots: Iterable[Snapshot], before: tuple[str, str], after: tuple[str, str]
+    store: Store,
+    table: str,
+    snapshots: Iterable[Snapshot],
+    before: tuple[str, str],
+    after: tuple[str, str],
+    data: bytes,
 ) -> str:
     """Count the rows of these snapshots by both metadata files. Each is given as (URI, words for messages, such as "at
     the target"). ``table``: its identifier, for messages.
+
+    The second file is not written yet, and ``data`` are its bytes: readers of a Hadoop table follow any later version
+    in its folder, so that file must not exist before the rows were counted.
 
     Returns why that could not be compared, if pyiceberg lacks a feature of the table; else "". Raises MigrationFailed
     if the numbers differ, or if the table cannot be read; StoreError if it cannot be read now.
     """
     reader, tables = Reader(), []
-    for uri, _ in (before, after):
+    for uri, unwritten in ((before[0], None), (after[0], data)):
         at = Location.parse(uri)
         properties = store.reader_properties(at.bucket) if at is not None else {}
-        opened = reader.read(partial(open_table, uri, properties))
+        opened = reader.read(partial(open_table, uri, properties, data=unwritten))
         if opened.result is None:
             return _unsupported(table, uri, opened)
         tables.append(opened.result)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyiceberg.table import Table
 
 from e2e.crashes import CATALOG, COPY, LOG, PUT, PUT_IF, UPLOAD, die_at
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake, SqlTable
@@ -193,6 +194,60 @@ def test_a_table_that_pyiceberg_cannot_read_is_brought_back_and_the_report_says_
     assert "does not yet support equality deletes" in done.brought_back[0].not_compared
     lose_the_target(lake)
     assert 7000 in lake.read(lake.tables[0].pointer)
+
+
+@pytest.mark.parametrize("how", ["other rows", "server away", "killed", "other table"])
+def test_readers_of_the_old_hadoop_table_see_no_commit_before_all_tables_are_ready(
+    lake: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """They follow any later version in its folder, so that its file must not exist before the rows were counted."""
+    from migrator.verifying import same_rows
+
+    plan, count = plan_of(lake, tmp_path), same_rows.count_rows
+    assert api.migrate_lake(plan).ok
+    for number in (7000, 7001):
+        lake.tables[2].commit([number])
+    if how == "other table":
+        lake.tables[1].commit([7002])
+    versions = set(lake.listing("bronze", "hwh/ops/h/metadata/v"))
+
+    def counted(table: Table, snapshot: int) -> int:
+        if how == "server away":
+            raise ConnectionError("away")
+        if how == "killed":
+            raise KeyboardInterrupt
+        is_the_one = ("/hwh/" in table.metadata_location) == (how == "other rows")
+        return count(table, snapshot) - (is_the_one and not table.metadata_location.startswith(f"s3://{TARGET}/"))
+
+    with monkeypatch.context() as patched, pytest.raises((MigrationFailed, KeyboardInterrupt)):
+        patched.setattr(same_rows, "count_rows", counted)
+        api.rollback_lake(plan, bring_back=True)
+    assert set(lake.listing("bronze", "hwh/ops/h/metadata/v")) == versions
+    assert api.rollback_lake(plan, bring_back=True).by_hint == ["local.ops.h"]
+    assert len(set(lake.listing("bronze", "hwh/ops/h/metadata/v")) - versions) == 2
+    assert not any(lake.listing(bucket, ".migrator/", own=True) for bucket in OLD)
+    back_to_the_old_warehouse(lake)
+    lose_the_target(lake)
+    assert {7000, 7001} <= lake.read(lake.tables[2].pointer)
+
+
+@pytest.mark.parametrize("which", ["first", "last"])
+def test_a_version_that_a_writer_has_made_in_the_old_hadoop_table_stays(
+    lake: SmallLake, tmp_path: Path, which: str
+) -> None:
+    """Each of the versions that were committed at the target needs its own number there."""
+    plan = plan_of(lake, tmp_path)
+    assert api.migrate_lake(plan).ok
+    for number in (7000, 7001):
+        lake.tables[2].commit([number])
+    made = sorted(lake.listing(TARGET, "bronze/hwh/ops/h/metadata/v"), key=len)
+    version = [key for key in made if key.endswith(".metadata.json")][-2 if which == "first" else -1]
+    key = version.removeprefix("bronze/")
+    lake.put("bronze", key, b"{}")
+    versions = lake.listing("bronze", "hwh/ops/h/metadata/v")
+    with pytest.raises(MigrationFailed, match=r"local\.ops\.h(?s:.)*exists already(?s:.)*No pointer"):
+        api.rollback_lake(plan, bring_back=True)
+    assert lake.listing("bronze", "hwh/ops/h/metadata/v") == versions and lake.get("bronze", key) == b"{}"
 
 
 def test_killed_at_any_step_no_row_is_lost_and_the_same_command_finishes(lake: SmallLake, tmp_path: Path) -> None:
