@@ -208,6 +208,8 @@ class Server:
             "-volume.max=1000",
             "-volume.preStopSeconds=0",
             "-master.volumeSizeLimitMB=64",
+            # The only master is the leader at once. Otherwise a volume server that is faster than it waits for 5 s.
+            "-master.peers=none",
             "-master.telemetry=false",
         ]
 
