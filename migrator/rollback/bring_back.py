@@ -72,26 +72,34 @@ def bring_back(run: Run, place: TablePlace) -> tuple[BroughtBack, Publish]:
         return BroughtBack(table.identifier, route.new_path(uri) or "", not place.stored, 0), lambda: None
     data = run.store.get(*_bucket_and_key(uri)).data
     if table.kind == VIEW:
-        route.rewritten([uri])
-        new = route.new_path(uri) or ""
-        view = rewrite_view(data, route.new_path, uri)
-        done = BroughtBack(table.identifier, new, not place.stored, 1, rewritten=1)
-        return done, lambda: _put(run, new, view)
+        return _bring_view_back(run, place, route, data)
     if read_metadata(data, uri).table_uuid != table.uuid:
         raise MigrationFailed(
             f"{table.identifier}: another table has its name now, {uri}.",
             next_move="Give it another name, or use --discard-newer.",
         )
-    moved = Moved()
+    return _bring_table_back(run, place, route, data)
+
+
+def _bring_view_back(run: Run, place: TablePlace, route: _Homewards, data: bytes) -> tuple[BroughtBack, Publish]:
+    uri = place.metadata or ""
+    route.rewritten([uri])
+    new, view = route.new_path(uri) or "", rewrite_view(data, route.new_path, uri)
+    done = BroughtBack(place.table.identifier, new, not place.stored, 1, rewritten=1)
+    return done, lambda: _put(run, new, view)
+
+
+def _bring_table_back(run: Run, place: TablePlace, route: _Homewards, data: bytes) -> tuple[BroughtBack, Publish]:
+    uri, identifier, moved = place.metadata or "", place.table.identifier, Moved()
     mover = TableMover(run.store, uri, data, route, moved, run.progress)
     mover.move_files(uri)
-    new, rewritten = route.new_path(uri) or "", rewrite_metadata(data, route.new_path, uri)
+    new, metadata = route.new_path(uri) or "", rewrite_metadata(data, route.new_path, uri)
     both = (uri, "at the target"), (new, "in the old place")
-    why = check_same_rows(run.store, table.identifier, place.commits, *both, rewritten)
+    why = check_same_rows(run.store, identifier, place.commits, *both, metadata)
     if not place.stored:
         _check_versions_are_free(run, route, [*mover.history, uri])
     done = BroughtBack(
-        table.identifier,
+        identifier,
         new,
         by_hint=not place.stored,
         commits=len(place.commits),
