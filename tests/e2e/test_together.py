@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from pyiceberg.catalog.sql import SqlCatalog
 
 from e2e.crashes import CATALOG, die_at
+from e2e.test_two_servers import profile
 from e2e.test_waves import LOOSE, OLD, TARGET, Lake
 from e2e.world import Template
 from migrator import api
@@ -128,6 +131,72 @@ def test_copy_and_cutover_of_one_part_keep_the_choice_after_another_part_was_mov
     assert api.cutover_lake(silver, quiet_for=0.2, wait=30).migration.ok
     lake.drop(*OLD)
     assert lake.rows() == before and set(lake.pointers().values()) == {TARGET}
+
+
+def keep_versions(lake: Parts) -> None:
+    """Give some objects of two buckets an older version or a delete marker, and plan for all versions."""
+    for bucket in ("bronze", "gold"):
+        lake.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        for data in (b"one", b"two"):
+            lake.client.put_object(Bucket=bucket, Key="versioned", Body=data)
+        lake.client.put_object(Bucket=bucket, Key="deleted", Body=b"before")
+        lake.client.delete_object(Bucket=bucket, Key="deleted")
+    config = lake.folder / "whole.toml"
+    config.write_text(config.read_text().replace("[plan]\n", "[plan]\nall_versions = true\n"))
+
+
+def test_parts_with_all_versions(lake: Parts) -> None:
+    keep_versions(lake)
+    bronze, silver, gold = lake.parts()
+    run("migrate", gold, silver, bronze, "--yes", "--quiet")
+    assert json.loads(run("verify", bronze, silver, gold, "--json").stdout)["ok"]
+    for bucket in ("bronze", "gold"):
+        found = lake.client.list_object_versions(Bucket=TARGET, Prefix=f"{bucket}/")
+        versions = [(e["Key"], e["Size"], e["IsLatest"]) for e in found["Versions"] if not e["Key"].count("/wh/")]
+        assert sorted(v for v in versions if v[0] == f"{bucket}/versioned") == [
+            (f"{bucket}/versioned", 3, False),
+            (f"{bucket}/versioned", 3, True),
+        ]
+        assert (f"{bucket}/deleted", 6, False) in versions
+        assert [e["Key"] for e in found["DeleteMarkers"]] == [f"{bucket}/deleted"]
+    assert lake.rows() == lake.before and set(lake.pointers().values()) == {TARGET}
+
+
+def test_parts_into_another_catalog(lake: Parts) -> None:
+    config = lake.folder / "whole.toml"
+    uri = f"sqlite:///{lake.folder}/new.db"
+    SqlCatalog("ice", uri=uri).close()  # makes the tables of the catalog
+    target = f'[catalogs.ice.target]\ntype = "sql"\nuri = "{uri}"\n'
+    config.write_text(config.read_text().replace("[tables]", f"{target}[tables]"))
+    old, parts = lake.pointers(), lake.parts()
+    run("migrate", *parts, "--yes", "--quiet")
+    assert lake.pointers() == old, "the old catalog is only read"
+    lake.drop(*OLD)
+    assert json.loads(run("verify", *parts, "--json").stdout)["ok"]
+    with closing(SqlCatalog("ice", uri=uri, **lake.server.properties())) as new:
+        assert {name: sorted(new.load_table(name).scan().to_arrow()["id"].to_pylist()) for name in old} == lake.before
+        found = {str(new.load_namespace_properties(bucket)["location"]) for bucket in OLD}
+        assert found == {f"s3://{TARGET}/{bucket}/wh" for bucket in OLD}
+
+
+def test_parts_onto_another_server(lake: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server() as server:
+        accounts = lake.folder / "accounts"
+        known = {"old": lake.server, "new": server}
+        accounts.write_text("".join(profile(name, s.access_key, s.secret_key) for name, s in known.items()))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(accounts))
+        config = lake.folder / "whole.toml"
+        text = config.read_text().replace("[source]\n", '[source]\nprofile = "old"\n')
+        text = text.replace("[target]\n", f'[target]\nendpoint_url = "{server.endpoint_url}"\nprofile = "new"\n')
+        config.write_text(text)
+        names, (bronze, silver, gold) = lake.pointers(), lake.parts()
+        run("migrate", silver, gold, bronze, "--yes", "--quiet")
+        assert TARGET not in lake.buckets()
+        lake.drop(*OLD)
+        assert json.loads(run("verify", bronze, silver, gold, "--json").stdout)["ok"]
+        uri = f"sqlite:///{lake.folder}/catalog.db"
+        with closing(SqlCatalog("ice", uri=uri, **server.properties())) as new:
+            assert {n: sorted(new.load_table(n).scan().to_arrow()["id"].to_pylist()) for n in names} == lake.before
 
 
 KILL = """
