@@ -61,12 +61,13 @@ def two(servers: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
 
 
 @pytest.mark.parametrize("lean", [True, False], ids=["lean", "boto3"])
-def test_the_plan_and_the_migration_name_them(two: Two, lean: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("header", NAMES)
+def test_the_plan_and_the_migration_name_it(two: Two, header: str, lean: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the object is copied: in one request, in parts, or by boto3."""
     if not lean:
         monkeypatch.setattr(Store, "endpoint", lambda _: None)
     keys = {"odd/small": b"x", "odd/large": bytes(20 * MIB), "odd/empty": b""}
-    with Forgetful(two.new.server.endpoint_url, "|".join(NAMES)) as proxy:
+    with Forgetful(two.new.server.endpoint_url, header) as proxy:
         url = two.new.server.endpoint_url
         two.old.config.write_text(two.old.config.read_text().replace(url, proxy.url))
         try:
@@ -79,18 +80,21 @@ def test_the_plan_and_the_migration_name_them(two: Two, lean: bool, monkeypatch:
         finally:
             for key in keys:
                 two.old.client.delete_object(Bucket="gold", Key=key)
-    found = [f for f in described["findings"] if (f["code"], f["severity"]) == ("attributes-dropped", "warn")]
-    (finding,) = (f for f in found if f["place"] == "s3://gold/")
-    assert len(keys) <= finding["count"] <= len(keys) + 60 and "such as" in finding["message"]
-    lost = {one["attribute"]: one for one in done["copy"]["dropped"]}
-    assert set(lost) == set(NAMES.values()) - ALWAYS, "the old server has no object with those that it drops itself"
-    for kind, one in lost.items():
+        found = [f for f in described["findings"] if (f["code"], f["severity"]) == ("attributes-dropped", "warn")]
+        kind = NAMES[header]
+        if kind in ALWAYS:  # the old server has no object with it
+            assert not found and done["copy"]["dropped"] == []
+            return
+        (finding,) = (f for f in found if f["place"] == "s3://gold/")
         with_it = len(keys) if kind != "x-amz-meta-*" else len(keys) + 60  # the lake has others with metadata
-        assert one["objects"] == with_it and one["example"].startswith("s3://")
-        assert kind in finding["message"]
-    assert keys_of(done) <= documented_keys()
-    asked = Counter(request.operation for request in proxy.seen) - before
-    assert not lean or asked["HeadObject"] < done["copied_objects"] / 2
+        assert (
+            len(keys) <= finding["count"] <= with_it and kind in finding["message"] and "such as" in finding["message"]
+        )
+        (lost,) = done["copy"]["dropped"]
+        assert (lost["attribute"], lost["objects"]) == (kind, with_it) and lost["example"].startswith("s3://")
+        assert keys_of(done) <= documented_keys()
+        asked = Counter(request.operation for request in proxy.seen) - before
+        assert not lean or asked["HeadObject"] < done["copied_objects"] / 2
 
 
 def test_nothing_is_said_if_nothing_is_lost(two: Two) -> None:
