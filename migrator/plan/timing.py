@@ -31,7 +31,8 @@ class TimedProgress(Progress):
 
 class _TimedStage(Progress):
     def __init__(self, timed: TimedProgress, name: str, stage: Progress) -> None:
-        self._timed, self._name, self._stage = timed, name, stage
+        self._timed, self._name, self._manager = timed, name, stage
+        self._stage = stage
         self._began = time.monotonic()
 
     def advance(self, objects: int = 1, size: int = 0) -> None:
@@ -42,7 +43,7 @@ class _TimedStage(Progress):
         self._stage.failed(objects)
 
     def __enter__(self) -> Progress:
-        self._stage.__enter__()
+        self._stage = self._manager.__enter__()
         self._began = time.monotonic()
         return self
 
@@ -50,4 +51,4 @@ class _TimedStage(Progress):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timed.seconds[self._name] += time.monotonic() - self._began
-        self._stage.__exit__(kind, error, trace)
+        self._manager.__exit__(kind, error, trace)

@@ -9,7 +9,8 @@ of the old place, the run stops.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ from migrator.store import Store
 from migrator.verifying.checks import Check
 from migrator.verifying.old_buckets import OldBuckets
 from migrator.verifying.opening import TableOpener
-from migrator.verifying.pyiceberg_reader import count_rows, digest_rows
+from migrator.verifying.pyiceberg_reader import digest_rows
+from migrator.verifying.row_counts import CountedTable, Job, count_ahead
 from migrator.verifying.unreadable import CHANGED, TRANSIENT, UNSUPPORTED, Reader, Trouble
 
 if TYPE_CHECKING:
@@ -67,10 +69,14 @@ class TableRows:
         broken: list[str] = []
         wanted = [t for t in tables if t.state != MIGRATED and t.kind == TABLE]
         snapshots = sum(table.snapshots or 0 for table in wanted)
-        with self._progress.stage("reading the old tables", objects=snapshots, unit="snapshots") as stage:
-            for table in wanted:
+        with (
+            self._progress.stage("reading the old tables", objects=snapshots, unit="snapshots") as stage,
+            closing(count_ahead(self._jobs(wanted, journal, stage), self._old.reader)) as counted,
+        ):
+            for each in counted:
+                table = each.table
                 tolerated = UNREADABLE_BEFORE in accept or table.catalog is None or bool(_known_broken(table))
-                for snapshot, trouble in self._take(table, journal, stage):
+                for snapshot, trouble in self._take(each, journal, stage):
                     if trouble.kind == UNSUPPORTED:
                         journal.baseline(table.id, snapshot, Baseline(trouble=trouble.reason))
                     elif tolerated:
@@ -81,14 +87,20 @@ class TableRows:
         if broken:
             raise _unreadable_before(broken)
 
-    def _take(self, table: PlannedTable, journal: Journal, stage: Progress) -> list[tuple[int, Trouble]]:
-        """Count the rows of the snapshots without a baseline; return those that cannot be read. UNOPENED stands for the
-        table itself."""
-        known = journal.baselines(table.id)
-        if UNOPENED in known:
-            stage.advance(table.snapshots or 0)
-            return []
-        opened = self._opener.open_old(self._old.reader, table.old_metadata)
+    def _jobs(self, tables: Iterable[PlannedTable], journal: Journal, stage: Progress) -> Iterator[Job]:
+        """The tables to count in the old place. Tables that pyiceberg could not open in an earlier run are left out."""
+        for table in tables:
+            known = journal.baselines(table.id)
+            if UNOPENED in known:
+                stage.advance(table.snapshots or 0)
+            else:
+                yield Job(table, partial(self._opener.open_old, self._old.reader, table.old_metadata), known)
+
+    @staticmethod
+    def _take(counted: CountedTable, journal: Journal, stage: Progress) -> list[tuple[int, Trouble]]:
+        """Record the rows of the snapshots without a baseline; return those that cannot be read. UNOPENED stands for
+        the table itself."""
+        table, opened = counted.table, counted.opened
         if opened.result is None:
             assert opened.trouble is not None
             if opened.trouble.kind == TRANSIENT:
@@ -96,13 +108,14 @@ class TableRows:
             stage.advance(table.snapshots or 0)
             return [(UNOPENED, opened.trouble)]
         troubles = []
+        known = journal.baselines(table.id)
         journal.keep_baselines(table.id, [s.snapshot_id for s in opened.result.metadata.snapshots])
         for snapshot in opened.result.metadata.snapshots:
             number = snapshot.snapshot_id
             if number in known:
                 stage.advance(1)
                 continue
-            count = self._old.reader.read(partial(count_rows, opened.result, number))
+            count = counted.rows(number)
             if count.trouble is None:
                 journal.baseline(table.id, number, Baseline(count.result))
             elif count.trouble.kind == TRANSIENT:
@@ -114,11 +127,16 @@ class TableRows:
 
     # -- the target ----------------------------------------------------------------------------------
 
-    def check(self, table: PlannedTable, uri: str, rows: Check, contents: Check | None) -> None:
+    def read_ahead(self, places: Iterable[tuple[PlannedTable, str]]) -> Generator[CountedTable, None, None]:
+        """Open each table at its URI and count its rows, in order, before :meth:`check` needs them. Close it."""
+        jobs = (Job(table, partial(self._new.read, partial(self._opener.open, uri))) for table, uri in places)
+        return count_ahead(jobs, self._new)
+
+    def check(self, counted: CountedTable, uri: str, rows: Check, contents: Check | None) -> None:
         """Compare every snapshot of the table at ``uri`` with the old place: the number of its rows; with
         ``contents``, also the rows themselves, as far as the old buckets are there or were read before."""
+        table, opened = counted.table, counted.opened
         baselines = self._journal.baselines(table.id)
-        opened = self._new.read(partial(self._opener.open, uri))
         if opened.result is None:
             assert opened.trouble is not None
             self._unopened(table, uri, opened.trouble, baselines.get(UNOPENED), rows)
@@ -133,7 +151,7 @@ class TableRows:
             baselines = self._journal.baselines(table.id)
         for snapshot in snapshots:
             why = whys[snapshot]
-            readable = self._check_count(table, opened.result, snapshot, baselines.get(snapshot), why, rows)
+            readable = self._check_count(counted, snapshot, baselines.get(snapshot), why, rows)
             if contents is not None and readable:
                 self._check_content(table, opened.result, snapshot, baselines.get(snapshot), why, contents)
 
@@ -150,10 +168,10 @@ class TableRows:
             rows.fail(message)
 
     def _check_count(
-        self, table: PlannedTable, opened: Table, snapshot: int, before: Baseline | None, why: str, rows: Check
+        self, counted: CountedTable, snapshot: int, before: Baseline | None, why: str, rows: Check
     ) -> bool:
         """Compare one snapshot's row count with the old place's. True if the snapshot can be read here."""
-        count = self._new.read(partial(count_rows, opened, snapshot))
+        table, count = counted.table, counted.rows(snapshot)
         place = _place(table, snapshot)
         if count.trouble is not None:
             self._uncounted(table, place, count.trouble, before, rows)

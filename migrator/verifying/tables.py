@@ -40,7 +40,10 @@ def check_tables(
     counts = Check("every snapshot read through pyiceberg has the rows it had", "snapshots")
     contents = Check("every row of every snapshot is the same", "rows")
     tables = [table for table in plan.tables() if table.id in pointers]
-    with progress.stage("verifying tables", objects=len(tables), unit="tables") as stage:
+    with (
+        progress.stage("verifying tables", objects=len(tables), unit="tables") as stage,
+        closing(rows.read_ahead((table, pointers[table.id]) for table in tables if table.kind != VIEW)) as counted,
+    ):
         for table in tables:
             uri = pointers[table.id]
             checker = _TableFiles(plan, store, table, files, old_paths)
@@ -52,7 +55,7 @@ def check_tables(
             except MigratorError as error:
                 note_unreadable(files, f"{table.identifier}: {error}", error)
             if table.kind != VIEW:
-                rows.check(table, uri, counts, contents if deep else None)
+                rows.check(next(counted), uri, counts, contents if deep else None)
             stage.advance(1)
     return [files, old_paths, counts] + ([contents] if deep else [])
 

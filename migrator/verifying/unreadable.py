@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import random
 import re
-import time
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -63,8 +63,9 @@ class Reader:
         self._delays = DELAYS if delays is None else delays
         self._patient = True
 
-    def read(self, read: Callable[[], Result]) -> Read[Result]:
-        """The result of ``read``, or why there is none."""
+    def read(self, read: Callable[[], Result], stopped: threading.Event | None = None) -> Read[Result]:
+        """The result of ``read``, or why there is none. Once ``stopped`` is set, nothing is retried any more."""
+        stopped = stopped or threading.Event()
         for delay in (*(self._delays if self._patient else ()), None):
             try:
                 result = read()
@@ -73,9 +74,11 @@ class Reader:
                 if trouble.kind != TRANSIENT:
                     return Read(None, trouble, error)
                 last = error
+                if stopped.is_set():
+                    break
                 if delay is not None:
                     RETRIES.add()
-                    time.sleep(delay * random.uniform(0.8, 1.2))
+                    stopped.wait(delay * random.uniform(0.8, 1.2))
             else:
                 self._patient = True
                 return Read(result, None)

@@ -1,18 +1,20 @@
 """Measures how long a cutover makes writers wait. Many tables were copied before; some were written to after that.
 
-    python tests/bench/pause.py [--tables 100] [--commits 5] [--written 10] [--quiet-for 2]
+    python tests/bench/pause.py [--tables 100] [--commits 5] [--written 10] [--quiet-for 2] [--milliseconds 0]
 
 Prints the seconds from the last write until the last pointer had changed, as ``migrator cutover`` reports them, and how
-much of that time was spent waiting for the end of writes (--quiet-for).
+much of that time was spent waiting for the end of writes (--quiet-for). With ``--milliseconds``, every answer of the
+server takes that much longer.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -20,6 +22,9 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.latency import behind
 from migrator import api
 from migrator.config import load
 from migrator.demo.server import Server
@@ -57,8 +62,10 @@ def main() -> None:
     parser.add_argument("--commits", type=int, default=5, help="snapshots of each table")
     parser.add_argument("--written", type=int, default=10, help="tables that are written to after the last copy")
     parser.add_argument("--quiet-for", type=float, default=2)
+    parser.add_argument("--milliseconds", type=float, default=0, help="how much longer every answer takes")
     options = parser.parse_args()
-    with Server() as server, tempfile.TemporaryDirectory() as name:
+    with ExitStack() as stack:
+        server, name = stack.enter_context(Server()), stack.enter_context(tempfile.TemporaryDirectory())
         os.environ.update(server.environ())
         folder = Path(name)
         for bucket in (OLD, TARGET):
@@ -70,9 +77,12 @@ def main() -> None:
         for table in tables:
             for commit in range(options.commits):
                 table.append(rows(commit * 10))
+        endpoint = server.endpoint_url
+        if options.milliseconds:
+            endpoint = os.environ["AWS_ENDPOINT_URL_S3"] = stack.enter_context(behind(endpoint, options.milliseconds))
         config = folder / "lake.toml"
         config.write_text(
-            f'[source]\nendpoint_url = "{server.endpoint_url}"\n[target]\nbucket = "{TARGET}"\n'
+            f'[source]\nendpoint_url = "{endpoint}"\n[target]\nbucket = "{TARGET}"\n'
             f'[layout]\n"s3://{OLD}/" = "{OLD}/"\n[catalogs.lake]\ntype = "sql"\nuri = "{uri}"\n'
         )
         plan = folder / "plan.db"

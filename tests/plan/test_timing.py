@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -45,3 +47,25 @@ def test_a_stage_that_fails_is_timed_too() -> None:
     with pytest.raises(KeyError), timed.stage("reading"):
         raise KeyError
     assert timed.seconds["reading"] > 0 and timed.rate("reading") is None
+
+
+def test_a_stage_may_be_any_context_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may write its own ``stage`` with ``contextmanager``, and yield another object than the manager."""
+    noted = Noted()
+
+    class Own(Progress):
+        @contextmanager
+        def stage(self, name: str, **known: Any) -> Iterator[Progress]:  # type: ignore[override]
+            noted.noted.append(f"begins: {name}")
+            try:
+                yield noted
+            finally:
+                noted.noted.append(f"ends: {name}")
+
+    timed = TimedProgress(Own())
+    with pytest.raises(ZeroDivisionError), timed.stage("listing") as stage:
+        stage.advance(3, 100)
+        stage.failed()
+        raise ZeroDivisionError
+    assert noted.noted == ["begins: listing", (3, 100), "ends: listing"]
+    assert timed.objects["listing"] == 3
