@@ -19,7 +19,7 @@ from moto.s3.models import S3Backend
 from sqlalchemy.pool import NullPool
 
 from mariadb import mariadb_server
-from migrator.concurrency.processes import Child
+from migrator.concurrency.processes import Child, cores
 from migrator.store import Store
 from postgres import postgres_server
 
@@ -104,6 +104,12 @@ def pytest_configure() -> None:
     ignore it, and some tests send it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """The workers of ``-n auto``: one more than there are cores, because tests wait for servers a third of their
+    time."""
+    return cores() + 1
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses, and before xdist reads the groups
