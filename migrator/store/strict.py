@@ -52,6 +52,7 @@ def make_strict(client: Any) -> None:
     client.meta.events.register("before-parse.s3.*", _handle_200_error)
     client.meta.events.register("after-call.s3.ListObjectVersions", _keep_document_order)
     client.meta.events.register_first("needs-retry.s3", _RetryRepeated())
+    client.meta.events.register_first("needs-retry.s3.HeadBucket", _follow_no_redirect_to_nowhere)
 
 
 class _StrictResponse(http.client.HTTPResponse):
@@ -202,6 +203,15 @@ class _RetryRepeated:
             repeated = request_id in self._seen
             self._seen.append(request_id)
         return 0.0 if repeated and attempts < REPEATS else None
+
+
+def _follow_no_redirect_to_nowhere(request_dict: dict[str, Any], response: Any, **_: Any) -> None:
+    """boto3 sends a HEAD of the bucket to ask for its region after each redirect, also after that of such a HEAD. So it
+    would never end where everything is redirected without a region: by a proxy that wants https, or a login page."""
+    if response is None or "x-amz-bucket-region" in response[0].headers:
+        return
+    if response[0].status_code in (301, 302, 307):
+        request_dict["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _keep_document_order(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 from botocore import awsrequest, handlers, httpsession
 from botocore.config import Config
 
-from migrator.errors import NotFound
+from migrator.errors import NotFound, StoreError
 from migrator.store import Store
 from migrator.store.quick_reads import QuickReads
 
@@ -162,3 +162,32 @@ def metadata_of_key(url: str) -> Any:
 def test_a_client_that_is_made_elsewhere_is_strict(executor: Callable[..., Executor]) -> None:
     with server(CUT % 1, HEAD % 2 + b"abc") as url, executor(max_workers=1) as elsewhere:
         assert elsewhere.submit(metadata_of_key, url).result(60) == {"owner": "bi"}
+
+
+@pytest.mark.parametrize("body", [b"<html>moved</html>", b"", b"<Error><Code>PermanentRedirect</Code></Error>"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("call", [Store.bucket_exists, lambda store, name: store.head(name, "key")])
+def test_a_redirect_of_everything_is_an_error_that_says_so(
+    call: Callable[[Store, str], Any], status: int, body: bytes
+) -> None:
+    """A proxy that wants https. boto3 asks for the region of the bucket, is redirected, and would ask again."""
+    head = b"HTTP/1.1 %d Moved\r\nLocation: https://127.0.0.1:1/\r\nConnection: close\r\n" % status
+    answer = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:  # the test has ended
+                    return
+                with connection:
+                    asked = connection.recv(65536)
+                    connection.sendall(answer[: -len(body)] if body and asked.startswith(b"HEAD") else answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = "http://127.0.0.1:{}".format(listening.getsockname()[1])  # noqa: UP032
+        with pytest.raises(StoreError, match=f"{url}|PermanentRedirect") as raised:
+            call(Store(endpoint_url=url), "bucket")
+        listening.shutdown(socket.SHUT_RDWR)
+    assert not isinstance(raised.value, NotFound)
