@@ -57,7 +57,7 @@ def check(asked: Checking) -> LakeCheck:
     names = settings.script_names(layout)
     structure = Structure(layout, settings.check_layers, asked.wanted)
     target_exists = store.bucket_exists(layout.target_bucket)
-    old = _old_buckets(store, layout, must_answer=not target_exists or store.ends[0] is store.ends[1])
+    old, refused = _old_buckets(store, layout, must_answer=not target_exists or store.ends[0] is store.ends[1])
     if not target_exists and set(old.values()) <= {GONE}:
         raise NotFound(
             f"Neither the target {layout.target_bucket!r} nor any old bucket exists at {store.endpoint_url}.",
@@ -72,6 +72,7 @@ def check(asked: Checking) -> LakeCheck:
             layout.target_bucket, target_exists, structure.folders, list(structure.others), old, list(asked.catalogs)
         )
         found = [*_buckets(layout, old, structure, target_exists=target_exists), *structure.findings()]
+        found += _unlisted(layout, refused, structure)
         found += tables.catalogs(asked.catalogs, asked.progress)
         found += old_warehouses(layout, settings.catalogs)
         found += tables.tables(asked.progress)
@@ -93,20 +94,21 @@ def accepted(found: Iterable[Finding], codes: Collection[str]) -> Iterator[Findi
 # -- listing -----------------------------------------------------------------------------------------------
 
 
-def _old_buckets(store: Store, layout: Layout, *, must_answer: bool) -> dict[str, str]:
-    """Old bucket → its state. ``must_answer``: raise Unreachable if their server does not answer. If the target is on
-    another server, the old server may have been removed."""
+def _old_buckets(store: Store, layout: Layout, *, must_answer: bool) -> tuple[dict[str, str], dict[str, StoreError]]:
+    """(old bucket → its state, old bucket → why its server does not list it). ``must_answer``: raise Unreachable if
+    their server does not answer. If the target is on another server, the old server may have been removed."""
     states: dict[str, str] = {}
+    refused: dict[str, StoreError] = {}
     for bucket in layout.moved_buckets:
         try:
             states[bucket] = _state_of(store, bucket)
         except Unreachable:
             if must_answer:
                 raise
-            return dict.fromkeys(layout.moved_buckets, UNKNOWN)  # waiting for each would take long
-        except StoreError:
-            states[bucket] = UNKNOWN
-    return states
+            return dict.fromkeys(layout.moved_buckets, UNKNOWN), {}  # waiting for each would take long
+        except StoreError as error:
+            states[bucket], refused[bucket] = UNKNOWN, error
+    return states, refused
 
 
 def _state_of(store: Store, bucket: str) -> str:
@@ -167,6 +169,16 @@ def _buckets(layout: Layout, old: Mapping[str, str], structure: Structure, *, ta
         elif state != GONE and not targets & waiting:
             move = '"migrator retire" deletes what is proven to be in the target.'
             yield Finding.of("old-bucket", f"s3://{bucket}/", f"still exists ({state})", move)
+
+
+def _unlisted(layout: Layout, refused: Mapping[str, StoreError], structure: Structure) -> Iterator[Finding]:
+    """The old buckets that may hold what an empty folder of the target lacks, and that their server does not list."""
+    missing = {folder.name for folder in structure.folders if folder.state == MISSING}
+    for bucket, error in refused.items():
+        if missing & {
+            _folder(structure, rule.target) for rule in layout.rules if rule.bucket == bucket and rule.target
+        }:
+            yield not_checked(f"s3://{bucket}/", error)
 
 
 # -- logs, checkpoints and scripts ---------------------------------------------------------------------------

@@ -232,6 +232,26 @@ def test_an_old_bucket_that_may_not_be_listed(lake: Checked, monkeypatch: pytest
     assert [(f.code, f.place) for f in found.findings] == [("old-bucket", "s3://gold/")]
 
 
+def test_an_old_bucket_that_may_not_be_listed_while_its_folder_is_empty(
+    lake: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its objects were migrated is not known, so not everything is as expected."""
+    for key in TIDY:
+        if key.startswith("gold/"):
+            lake.store.erase("data-lake", key)
+    lake.put("a", bucket="gold")
+    assert lake.failed() == [("not-migrated", "s3://data-lake/gold/")]
+    real = lake.store.bucket_exists
+
+    def exists(bucket: str) -> bool:
+        if bucket == "gold":
+            raise AccessDenied("denied", next_move="Ask.")
+        return real(bucket)
+
+    monkeypatch.setattr(lake.store, "bucket_exists", exists)
+    assert lake.failed() == [("not-checked", "s3://gold/")]
+
+
 # -- progress ------------------------------------------------------------------------------------------------
 
 
