@@ -8,6 +8,7 @@ import click
 
 from migrator.cli.options import CopyOptions, WatchOptions, copy_options, plan_argument, watch_options
 from migrator.cli.terminal import Watched, say, say_json
+from migrator.errors import EXIT_FAILED
 
 
 @click.command()
@@ -39,3 +40,5 @@ def copy(plan: Path, copying: CopyOptions, watching: WatchOptions) -> None:
             say_json(migration_json(done, described))
         else:
             say(copy_report(done, described))
+    if not done.ok:
+        raise click.exceptions.Exit(EXIT_FAILED)

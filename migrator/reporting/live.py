@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from migrator.findings import counted
-from migrator.reporting.description import PlanDescription
+from migrator.reporting.description import CARRIED_OUT, PlanDescription
 from migrator.reporting.migration import migration_report, proof_lines
 from migrator.reporting.rendering import Grid, Report, line, printable, size, unwrapped
 from migrator.reporting.verification import not_compared
@@ -20,7 +20,9 @@ TABLES = 20
 
 
 def copy_report(done: Migration, plan: PlanDescription) -> Report:
-    """What a pass copied, and what to do next."""
+    """What a pass copied, and what to do next; for a plan that was carried out, that nothing is to do."""
+    if plan["phase"] in CARRIED_OUT:
+        return migration_report(done, plan)
     result = done.outcome
     versions = f", {counted(result.copied_versions, 'older version')}" if result.copied_versions else ""
     copied = f"Copied {counted(result.copied, 'object')} ({size(result.copied_bytes)}){versions}."

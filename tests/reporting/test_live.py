@@ -35,6 +35,16 @@ def test_a_pass_over_a_lake_that_was_cut_over_does_not_send_people_to_the_old_bu
         assert "old buckets" not in text and "is cut over" in text and "migrator verify plans/p.db" in text
 
 
+@pytest.mark.parametrize("phase", ["cut over", "finished", "retired"])
+def test_a_pass_of_a_plan_that_was_carried_out_says_so(phase: str) -> None:
+    """It lists nothing, so it cannot say that nothing is new; and a cutover is no next step."""
+    described: Any = plan()
+    described["phase"] = phase
+    text = render(copy_report(Migration(RunResult(), [], None, nothing_to_do=True), described), 200)
+    assert "the plan was carried out" in text and "not listed" in text and "migrator verify plans/p.db" in text
+    assert "Nothing new" not in text and "old buckets" not in text and "cutover" not in text
+
+
 def test_a_cutover_says_how_long_writers_had_to_wait() -> None:
     migration = Migration(RunResult(pointers=2), [], Verification(cut_over=True))
     since = datetime(2026, 11, 26, 10, 0, 10, tzinfo=timezone.utc)
