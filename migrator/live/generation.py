@@ -8,18 +8,19 @@ are the approved ones (issue 14).
 from __future__ import annotations
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from migrator.errors import PlanStale, first_names
+from migrator.errors import PlanStale, PlanUnusable, first_names
 from migrator.planfile import log
 from migrator.planfile.carry_over import carry_over
 from migrator.planfile.connecting import connect
 from migrator.planfile.file import PlanFile
 from migrator.planfile.journal import CUTOVER_BEGUN, STARTED, Journal
-from migrator.planfile.place import plan_lock
+from migrator.planfile.place import SAME_PLACE, plan_lock, unwritable
 from migrator.planfile.rows import EARLIER, LATER
 from migrator.progress import Progress
 
@@ -46,15 +47,27 @@ def renew(path: Path, build: Callable[[PlanFile, Path], None], progress: Progres
                 if journal.first(STARTED) is None or journal.has(CUTOVER_BEGUN):
                     return
                 tables, header = _tables(old), old.header()
-                build(old, fresh)
+                _build(build, old, path, fresh)
             with PlanFile.open_unchecked(fresh) as new:
                 _check_places(path, header, new.header())
                 _check_tables(path, tables, _tables(new))
-            _take_over(place, fresh)
-            fresh.replace(place)
+            try:
+                _take_over(place, fresh)
+                fresh.replace(place)
+            except (OSError, sqlite3.OperationalError) as error:
+                raise unwritable(path, error) from error
         finally:
             for left in (fresh, *(fresh.with_name(fresh.name + end) for end in ("-journal", "-wal", "-shm", ".lock"))):
                 left.unlink(missing_ok=True)
+
+
+def _build(build: Callable[[PlanFile, Path], None], old: PlanFile, path: Path, fresh: Path) -> None:
+    """Write the new generation. An error names the plan instead of the file, which has no name that a user chose."""
+    try:
+        build(old, fresh)
+    except PlanUnusable as error:
+        message = error.message.replace(str(fresh), str(path))
+        raise PlanUnusable(f"{message} The plan stays as it was.", next_move=SAME_PLACE) from error
 
 
 def _tables(plan: PlanFile) -> set[str]:

@@ -20,6 +20,8 @@ from migrator.errors import PlanBusy, PlanDamaged, PlanUnusable
 PRIVATE = 0o600
 LONGEST_SUFFIX = len(".failed.txt")
 """By how many bytes the longest name of a plan's other files is longer than the name of the plan."""
+SAME_PLACE = "Check the permissions of its folder, and the free space there. Then run the same command again."
+"""What to do if a plan that exists cannot be written."""
 
 
 @contextmanager
@@ -160,8 +162,8 @@ def _refuse(path: Path, reason: str | None) -> NoReturn:
 
 
 def unwritable(path: Path, error: Exception) -> PlanUnusable:
-    """A new plan cannot be written to ``path``; ``error`` is what the system or SQLite says."""
+    """A plan, a new one or one that exists, cannot be written to ``path``; ``error`` is what the system or SQLite
+    says."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return PlanUnusable(
-        f"{path} cannot be written: {reason}.", next_move="Make room there, or choose another place with -o."
-    )
+    move = SAME_PLACE if os.path.lexists(path) else "Make room there, or choose another place with -o."
+    return PlanUnusable(f"{path} cannot be written: {reason}.", next_move=move)

@@ -3,7 +3,10 @@ exists twice."""
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from e2e.small_lake import OLD, TARGET, HadoopTable, SmallLake, SqlTable
 from migrator import api
 from migrator.config import load
-from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale
+from migrator.errors import MigrationFailed, MigratorError, PlanBlocked, PlanStale, PlanUnusable
 from migrator.planfile.log import RENEWED
 from migrator.store import Store
 
@@ -240,6 +243,27 @@ def test_tables_that_come_or_go_need_a_new_approval(lake: SmallLake, plan: Path,
         with pytest.raises(PlanStale, match=rf"{change}: one\.db\.(more|a)\."):
             command(plan, **options)  # type: ignore[operator]
     assert plan.read_bytes() == before
+
+
+@pytest.mark.parametrize("step", ["migrator.plan.build._build", "migrator.live.generation.carry_over"])
+def test_a_full_disk_while_the_plan_is_made_anew_names_the_plan(
+    lake: SmallLake, plan: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The user knows the plan, not the file that is to replace it, and ``copy`` has no -o."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    api.copy_lake(plan)
+    before = plan.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(step, full)
+        for command in (api.copy_lake, partial(api.cutover_lake, quiet_for=0)):
+            with pytest.raises(PlanUnusable, match=rf"^{re.escape(str(plan))} cannot be written: .*full") as raised:
+                command(plan)
+            assert "-o" not in raised.value.next_move and "again" in raised.value.next_move
+    assert plan.read_bytes() == before and list(plan.parent.iterdir()) == [plan]
+    assert api.cutover_lake(plan, quiet_for=0).migration.ok
 
 
 def test_another_catalog_needs_a_new_approval(lake: SmallLake, plan: Path) -> None:

@@ -135,3 +135,15 @@ def test_a_lock_does_not_open_another_file(tmp_path: Path) -> None:
     with pytest.raises(MigratorError), plan_lock(tmp_path / "p.db", "busy"):
         pass
     assert not (tmp_path / "precious").exists()
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_another_place_is_offered_for_a_new_plan_only(tmp_path: Path, exists: bool) -> None:
+    """The commands that carry out a plan have no -o."""
+    path = tmp_path / "p.db"
+    (tmp_path / "p.db.lock").symlink_to(tmp_path / "precious")
+    if exists:
+        path.write_bytes(b"")
+    with pytest.raises(PlanUnusable, match=r"p\.db cannot be written") as raised, plan_lock(path, "busy"):
+        pass
+    assert ("-o" in raised.value.next_move) is not exists and raised.value.next_move
