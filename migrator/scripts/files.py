@@ -57,7 +57,7 @@ def walk(paths: Sequence[str | Path], configuration: Path | None = None) -> Iter
 
     ``configuration``: the lake.toml that is in use. Raises ConfigError if a path does not exist."""
     for given in paths:
-        if not Path(given).exists():
+        if not str(given) or not Path(given).exists():  # "", an unset variable of a shell, is not the current folder
             raise ConfigError(f"{str(given)!r} does not exist.", next_move="Give files and folders.")
     roots = [os.path.realpath(given) for given in paths]
     seen: set[str] = set()

@@ -79,6 +79,8 @@ def test_links_are_not_followed_out_of_the_given_paths(tmp_path: Path) -> None:
 
 
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'' does not exist"):
+        list(walk([""]))
     with pytest.raises(ConfigError, match=r"'.*/none' does not exist"):
         list(walk([tmp_path, tmp_path / "none"]))
 
