@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -96,16 +98,25 @@ def metrics(
     if dashboard or rules:
         click.echo(reference.text(reference.DASHBOARD if dashboard else reference.RULES), nl=False)
         return
-    if output is not None and output.suffix != SUFFIX:
-        raise ConfigError(f"-o {output}: the node exporter reads only files that end in {SUFFIX}.")
-    if output is not None and not output.absolute().parent.is_dir():
-        raise ConfigError(f"-o: there is no folder {output.absolute().parent}.", next_move="Create it.")
+    if output is not None:
+        _check_output(output)
     check_prometheus_client()
     limits, settings = counting.limits(), lake.settings()
     if listen:
         _serve(settings, limits, listen, every)
     else:
         _once(settings, limits, output)
+
+
+def _check_output(output: Path) -> None:
+    """Raises ConfigError for a file that cannot be written: before a collection, which may take long."""
+    folder = output.absolute().parent
+    if output.suffix != SUFFIX:
+        raise ConfigError(f"-o {output}: the node exporter reads only files that end in {SUFFIX}.")
+    if not folder.is_dir():
+        raise ConfigError(f"-o: there is no folder {folder}.", next_move="Create it.")
+    if not os.access(folder, os.W_OK):
+        raise _unwritable(output, os.strerror(errno.EACCES))
 
 
 def _once(settings: Settings, limits: CountLimits, output: Path | None) -> None:
@@ -121,7 +132,16 @@ def _once(settings: Settings, limits: CountLimits, output: Path | None) -> None:
     if output is None:
         say_file(as_text(status))
     else:
-        write(status, output)
+        try:
+            write(status, output)
+        except OSError as error:  # its file name is a temporary one
+            raise _unwritable(output, error.strerror or str(error)) from error
+
+
+def _unwritable(output: Path, reason: str) -> ConfigError:
+    return ConfigError(
+        f"-o {output} cannot be written: {reason}.", next_move="Name a file in a folder that you may write to."
+    )
 
 
 def _serve(settings: Settings, limits: CountLimits, address: tuple[str, int], every: float) -> None:

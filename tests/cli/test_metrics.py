@@ -60,6 +60,20 @@ def test_a_folder_that_is_not_there_is_named_before_the_lake_is_listed(tmp_path:
     assert done.exit_code == 2 and f"there is no folder {tmp_path / 'missing'}" in done.stderr
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(
+    lake: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    """Not the temporary file beside it. A missing permission is found before a collection, which may take long."""
+    if early:
+        monkeypatch.setattr("os.access", lambda *_, **__: False)
+        monkeypatch.setattr("migrator.api.measure_lake", lambda *_, **__: pytest.fail("collected"))
+    place = tmp_path / ("lake.prom" if early else "x" * 250 + ".prom")
+    done = run("-o", place)
+    assert done.exit_code == 2 and f"-o {place} cannot be written: " in done.stderr and "Name a file" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_pause_is_a_pause() -> None:
     done = run("--listen", "0", "--every", "0.5s")
     assert done.exit_code == 2 and "at least 1s" in done.stderr
