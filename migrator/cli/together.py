@@ -11,7 +11,7 @@ import click
 from migrator.cli.options import CopyOptions, CutoverOptions, WatchOptions
 from migrator.cli.output import output
 from migrator.cli.terminal import Watched, ask, say, say_json
-from migrator.errors import EXIT_FAILED, MigratorError
+from migrator.errors import EXIT_FAILED, MigratorError, PlanStale
 
 if TYPE_CHECKING:
     from migrator.api import OpenPlan
@@ -87,7 +87,8 @@ class _Run:
                 migration = plan.migrate(choices, copying)
             except MigratorError as error:
                 error.message = f"{described['plan']}: {error.message}"
-                error.next_move = f"{error.next_move}\n{how_far(self._described, self.done)}".lstrip()
+                far = how_far(self._described, self.done, stale=isinstance(error, PlanStale))
+                error.next_move = f"{error.next_move}\n{far}".lstrip()
                 raise
             self.carried_out.append((migration, described))
             if not self._as_json:

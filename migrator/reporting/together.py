@@ -53,13 +53,18 @@ def plans_done(plans: Sequence[PlanDescription], *, cutover: bool) -> Report:
     return [line(), line(f"{done}: {', '.join(plan['plan'] for plan in plans)}.", style="bold")]
 
 
-def how_far(plans: Sequence[PlanDescription], done: int) -> str:
+def how_far(plans: Sequence[PlanDescription], done: int, *, stale: bool = False) -> str:
     """Which plans are done, which one is not, which have not begun, and the command that goes on. ``done``: how many
-    are done."""
+    are done. ``stale``: the one that is not done cannot be carried out any more, so a new plan takes its place."""
     names = [printable(plan["plan"]) for plan in plans]
     said = [f"Done: {', '.join(names[:done]) or 'none'}.", f"Not done: {names[done]}."]
     said += [f"Not begun: {', '.join(names[done + 1 :])}."] if names[done + 1 :] else []
-    return "\n".join([*said, "To go on:", f"  migrator migrate {shlex.join(names)}"])
+    if stale:
+        go_on = f"To go on, with a new plan NEW.db of the same rules in place of {names[done]}:"
+        names[done] = "NEW.db"
+    else:
+        go_on = "To go on:"
+    return "\n".join([*said, go_on, f"  migrator migrate {shlex.join(names)}"])
 
 
 def plans_json(plans: Sequence[PlanDescription], carried_out: Done, done: int) -> dict[str, Any]:

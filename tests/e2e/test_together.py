@@ -240,7 +240,8 @@ def test_it_stops_at_the_first_plan_that_fails(lake: Parts, monkeypatch: pytest.
     told = json.loads(result.stdout)
     assert not told["ok"] and [one["plan"] for one in told["plans"]] == [str(bronze)]
     assert (told["not_done"], told["not_begun"]) == (str(silver), [str(gold)])
-    for words in (f"Done: {bronze}.", f"Not done: {silver}.", f"Not begun: {gold}.", "migrator migrate "):
+    go_on = f"migrator migrate {bronze} NEW.db {gold}"
+    for words in (f"Done: {bronze}.", f"Not done: {silver}.", f"Not begun: {gold}.", go_on):
         assert words in result.stderr, result.stderr
     assert lake.pointers() == {"bronze.raw": TARGET, "silver.orders": "silver", "gold.report": "gold"}
     again = lake.part("again", "s3://silver/")

@@ -49,6 +49,9 @@ def test_how_far_a_run_came() -> None:
         "To go on:",
         "  migrator migrate a.db 'b c.db' d.db",
     ]
+    stale = how_far(plans, 1, stale=True)
+    assert "Not done: b c.db." in stale and "a new plan NEW.db of the same rules in place of b c.db" in stale
+    assert stale.endswith("\n  migrator migrate a.db NEW.db d.db")
     assert how_far(plans, 0).startswith("Done: none.") and "Not begun" not in how_far(plans, 2)
     assert "\x1b" not in how_far([of(EVIL, 1, 0, 0)], 0) + render(plans_report([of(EVIL, 1, 0, 0)]))
 
