@@ -179,7 +179,7 @@ def discover(
     at_target = _read_at_target(files, store.concurrency, layout, named)
     for table in named:
         pointer = table.metadata_location
-        there, at = at_target.get(pointer), locate(plan, layout, pointer)
+        there, at = at_target.get(pointer), families.place_of(locate(plan, layout, pointer))
         history = families.claim(at) if there is None else families.claim_moved(there)
         catalog = catalogs[table.catalog]
         found.tables.append(
@@ -252,7 +252,11 @@ def _read_at_target(
 
     def read(item: tuple[str, Location]) -> MetadataFile:
         at = item[1]
-        return _parse(at.bucket, at.key, cache.read(at.bucket, at.key))
+        try:
+            return _parse(at.bucket, at.key, cache.read(at.bucket, at.key))
+        except NotFound:
+            at = at.collapsed
+            return _parse(at.bucket, at.key, cache.read(at.bucket, at.key))
 
     found = {}
     for outcome in run_in_threads(read, wanted, workers=workers):
@@ -311,6 +315,13 @@ class _Families:
             self._of.setdefault(family, []).append(file)
             self._at[file.bucket, file.key] = family
 
+    def place_of(self, location: Location | None) -> Location | None:
+        """The place of a metadata file: the literal one or, if only that exists, the one that S3A makes of ``//``."""
+        if location is None or (location.bucket, location.key) in self._at:
+            return location
+        at = location.collapsed
+        return at if (at.bucket, at.key) in self._at else location
+
     def claim(self, location: Location | None) -> list[MetadataFile]:
         """The metadata files of the table with this pointer: those in its folder with its uuid."""
         family = self._at.get((location.bucket, location.key)) if location else None
@@ -332,7 +343,9 @@ class _Families:
 
     def _was(self, family: _Family, there: MetadataFile) -> bool:
         bucket, folder, _ = family
-        if self._layout.map_key(bucket, folder) == there.folder:
+        # A table whose paths have // lies where S3A makes of them, and is at the target as it was here.
+        folders = {there.folder, Location("s3", "", there.folder).collapsed.key}
+        if self._layout.map_key(bucket, folder) in folders:
             return True
         return any(
             self._at_home(file) and not file.name.startswith("v") and self._at_target(f"{there.folder}/{file.name}")

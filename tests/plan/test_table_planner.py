@@ -20,12 +20,14 @@ from iceberg.avro_files import avro, records
 from iceberg.deletes.test_puffin import VECTOR, puffin_of
 from iceberg.tables import FILE_PATH, entry, list_schema, listed, manifest_schema, position_deletes
 from iceberg.test_views import PLAIN
+from migrator.layout import Location
 from migrator.store import Store, is_own
 from migrator.target.ledger import Ledger, own
 from plan.handmade import (
     CURRENT,
     LAYOUT,
     LOCATION,
+    CopiedFrom,
     Named,
     at_target,
     blocks,
@@ -40,6 +42,7 @@ from plan.handmade import (
     put,
     table,
 )
+from plan.places import cut_over, replan
 
 OLDER = "00000-a.metadata.json"
 
@@ -125,6 +128,25 @@ def test_a_path_with_empty_levels_leads_where_s3a_looks(lake: Store, tmp_path: P
     (entry_of_deletes,) = records(lake.get("data-lake", "bronze/t/metadata/m1.avro").data)
     assert entry_of_deletes["data_file"]["file_path"] == "s3a://data-lake/bronze/t//data/d.parquet"
     assert entry_of_deletes["data_file"]["file_size_in_bytes"] == there["bronze/t/data/d.parquet"] != size
+
+
+@pytest.mark.parametrize("old", ["s3a://bronze//wh", "s3a://bronze/wh//db"])
+def test_a_table_whose_pointer_has_empty_levels_is_one_table(lake: Store, tmp_path: Path, old: str) -> None:
+    """Its files lie where S3A looks for them. Neither is a second table found there, nor once the first has moved."""
+    plain = Location("s3a", "bronze", old.removeprefix("s3a://bronze/")).collapsed.uri
+    copied = CopiedFrom(lake, old, plain)
+    name = "00001-b.metadata.json"
+    table(copied, location=f"{old}/t")
+    log = [{"timestamp-ms": 1, "metadata-file": f"{old}/t/metadata/00000-a.metadata.json"}]
+    table(copied, data_file(copied, f"{old}/t/data/a.parquet"), location=f"{old}/t", name=name, **{"metadata-log": log})
+    catalog = Named(f"{old}/t/metadata/{name}")
+    described = planned(lake, tmp_path, catalog)
+    assert [t["catalog"] for t in described["tables"]] == ["lake"], described["tables"]
+    assert not places(described, "uncatalogued-table") and not described["blocked"]
+    cut_over(lake, tmp_path, catalog)
+    again = replan(lake, tmp_path, catalog)
+    assert not places(again, "uncatalogued-table") and not again["blocked"]
+    assert again["actions"]["rewrite"]["objects"] == 0
 
 
 def test_a_path_that_exists_at_neither_key_is_missing(lake: Store, tmp_path: Path) -> None:
