@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
 DELTA, SINK, SOURCE = "delta-log", "sink-log", "file-source-log"
-SYMLINK, FLINK, HUDI = "symlink-manifest", "flink-checkpoint", "hudi-log"
+SYMLINK, FLINK, HUDI, PAIMON = "symlink-manifest", "flink-checkpoint", "hudi-log", "paimon-schema"
 SAID = {
     DELTA: "is part of the log of a Delta table",
     SINK: "is part of the log of a streaming file sink",
@@ -23,6 +23,7 @@ SAID = {
     SYMLINK: "is a manifest that lists data files",
     FLINK: "is part of a checkpoint or savepoint of Flink",
     HUDI: "is part of the log of a Hudi table",
+    PAIMON: "is a schema of a Paimon table",
 }
 """Code of the finding → how findings describe such a file."""
 
@@ -65,6 +66,7 @@ NARROW = " OR ".join(
         "key GLOB '*completedCheckpoint*'",
         "key GLOB '*submittedJobGraph*'",
         "key GLOB '*.hoodie/*'",
+        "key GLOB '*schema/schema-[0-9]*'",
     )
 )
 """SQL: selects all keys that :func:`carrier_of` may recognize, and others. SQLite must evaluate it for millions of
@@ -78,6 +80,7 @@ _LISTED = re.compile(r"(?:(.*)/)?(?=[^/]*(?:symlink|manifest))(?![^/]*\.(?:avro|
 _SYMLINK_FOLDER = re.compile(r"(?:(.*)/)?[^/]*symlink[^/]*/(?!\.[^/]*\.crc$)[^/]+", re.IGNORECASE)
 _FLINK = re.compile(r"(?:(.*)/)?(_metadata|(?:completedCheckpoint|submittedJobGraph)[^/]*)")
 _HUDI = re.compile(r"(?:(.*?)/)?\.hoodie/(hoodie\.properties|\.aux/\.bootstrap/.+|(?:timeline/)?[0-9][^/]*)")
+_PAIMON = re.compile(r"(?:(.*)/)?schema/schema-([0-9]+)")
 
 
 def carrier_of(key: str) -> Carrier | None:
@@ -135,13 +138,18 @@ def _hudi(key: str) -> Carrier | None:
     return Carrier(HUDI, root, f"{root}/{'.hoodie' if first else 'timeline'}", _number(name), minor=not first)
 
 
+def _paimon(key: str) -> Carrier | None:
+    found = _PAIMON.fullmatch(key)
+    return found and Carrier(PAIMON, found[1] or "", f"{found[1] or ''}/schema", _number(found[2]))
+
+
 def sink_log(key: str) -> tuple[str, int] | None:
     """The folder of the log of a file sink, and the number of this file of it; None for any other key."""
     found = _SINK.fullmatch(key)
     return (f"{found[1]}/_spark_metadata" if found[1] else "_spark_metadata", int(found[2])) if found else None
 
 
-_KINDS: tuple[Callable[[str], Carrier | None], ...] = (_delta, _hudi, _sink, _symlink, _source, _flink)
+_KINDS: tuple[Callable[[str], Carrier | None], ...] = (_delta, _hudi, _paimon, _sink, _symlink, _source, _flink)
 
 
 def _number(name: str) -> int:
@@ -181,6 +189,8 @@ def places_in(carrier: Carrier, data: bytes) -> Iterator[Place]:
         return
     if carrier.code in (DELTA, SINK, SOURCE):
         yield from _in_lines(data)
+    elif carrier.code == PAIMON:
+        yield from _in_options(data)
     elif carrier.code == SYMLINK or (carrier.code == HUDI and data[:1] == b"{"):
         for begin in _AT_BEGINNING.finditer(data):
             yield from _first(data[begin.end() : begin.end() + 4096])
@@ -202,6 +212,22 @@ def _in_lines(data: bytes) -> Iterator[Place]:
             texts = [text.encode() for text in _paths_of(document)]
         for text in texts:
             yield from _first(text)
+
+
+def _in_options(data: bytes) -> Iterator[Place]:
+    """The places in the options of a schema of Paimon, such as ``data-file.external-paths``; one may list several.
+
+    "path" does not count: readers replace it by the place in which they found the table.
+    """
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):  # a piece of it, or something else of that name
+        return
+    options = document.get("options") if isinstance(document, dict) and "fields" in document else None
+    for name, text in options.items() if isinstance(options, dict) else ():
+        if name != "path" and isinstance(text, str):
+            for one in text.split(","):
+                yield from _first(one.strip().encode())
 
 
 def _paths_of(document: Any) -> Iterator[str]:

@@ -62,8 +62,8 @@ OF_CHECK: dict[str, Explanation] = {
     "old-path-in-log": Explanation(
         "Some files that are not part of Iceberg tables contain absolute paths: the checkpoint of a stream that "
         "reads files, the log "
-        "of a file sink, of a Delta or a Hudi table, a symlink manifest. Their readers follow these paths to the old "
-        "bucket.",
+        "of a file sink, of a Delta, Hudi or Paimon table, a symlink manifest. Their readers follow these paths to the "
+        "old bucket.",
         "Let the program write its log anew at the new place, or convert the table.",
         "migrator check --config lake.toml --accept old-path-in-log",
     ),

@@ -62,6 +62,10 @@ CODES: dict[str, tuple[str, str]] = {
     "missing-object": (BLOCK, "a table refers to an object that does not exist"),
     "object-acls": (BLOCK, "objects have access control lists (ACLs), which are not copied"),
     "object-lock": (BLOCK, "objects may be under retention or legal hold, which would not be copied"),
+    "paimon-schema": (
+        BLOCK,
+        "the options of a Paimon table name places of data files outside of it, which are not rewritten",
+    ),
     "sink-log": (
         BLOCK,
         "a streaming file sink's _spark_metadata holds absolute paths; the finding says whether they are rewritten",
@@ -211,6 +215,7 @@ ACCEPTABLE = (
     "mixed-schemes",
     "object-acls",
     "object-lock",
+    "paimon-schema",
     "sink-log",
     "size-differs",
     "spanning-table",
@@ -233,7 +238,15 @@ AT_RETIRE = {
     CHANGED_AT_TARGET: "copies were changed or removed at the target since the cutover; their originals stay",
 }
 """Codes of findings that only ``retire`` reports."""
-CARRIERS = ("delta-log", "file-source-log", "flink-checkpoint", "hudi-log", "sink-log", "symlink-manifest")
+CARRIERS = (
+    "delta-log",
+    "file-source-log",
+    "flink-checkpoint",
+    "hudi-log",
+    "paimon-schema",
+    "sink-log",
+    "symlink-manifest",
+)
 """Codes of files beside Iceberg tables that hold absolute paths."""
 ACCEPTABLE_AT_RETIRE = (*AT_RETIRE, *CARRIERS, "path-in-text", "scripts-unchanged", UNREGISTERED)
 """Codes that ``retire --accept`` takes."""

@@ -120,6 +120,14 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Rewrite the table without bootstrap, or accept the finding and set hoodie.bootstrap.base.path at the target.",
         '[plan]\naccept = ["hudi-log"]',
     ),
+    "paimon-schema": Explanation(
+        "A Paimon table has relative paths, except for data files outside of it: the option data-file.external-paths "
+        "in its schemas names their place, and its manifests hold their absolute paths. At the target it would still "
+        "read the old bucket.",
+        "Remove the option and compact the table, so that its files lie in its folder. Or leave its folder with a rule "
+        "= false, or accept the finding and keep the place that it names.",
+        '[plan]\naccept = ["paimon-schema"]',
+    ),
     "key-collision": Explanation(
         "Two old objects would get the same key in the target. One would overwrite the other.",
         "Give one of the sources a rule of its own with another target prefix, or a rule = false.",

@@ -17,6 +17,7 @@ from migrator.carriers.kinds import (
     FLINK_MAGIC,
     HUDI,
     NARROW,
+    PAIMON,
     SINK,
     SOURCE,
     SYMLINK,
@@ -43,6 +44,8 @@ NAMES = {
     "_metadata": FLINK,
     "chk-7/_metadata": FLINK,
     "completedCheckpoint1f3": FLINK,
+    "schema/schema-0": PAIMON,
+    "branch/branch-b/schema/schema-12": PAIMON,
     ".hoodie/hoodie.properties": HUDI,
     ".hoodie/20260101000000.commit": HUDI,
     ".hoodie/metadata/.hoodie/hoodie.properties": HUDI,
@@ -140,6 +143,24 @@ def test_paths_of_hudi() -> None:
     assert named(".hoodie/hoodie.properties", properties) == [("bronze", "old")]
     commit = json.dumps({"fullPath": "s3://bronze/x", "schema": json.dumps({"doc": "s3://user/data"})})
     assert named(".hoodie/1.commit", commit) == [("bronze", "x")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "found"),
+    [
+        (
+            {"fields": [], "options": {"data-file.external-paths": "s3://bronze/x, s3a://bronze/y,oss://z"}},
+            ["x", "y"],
+        ),
+        ({"fields": [], "options": {"path": "s3://bronze/t"}}, []),
+        ({"fields": [{"description": "s3://bronze/x"}], "comment": "s3://bronze/x", "options": {"bucket": "1"}}, []),
+        ({"options": {"a": "s3://bronze/x"}}, []),
+        (["s3://bronze/x"], []),
+    ],
+    ids=["places outside", "its own place", "texts of users", "something else", "no schema"],
+)
+def test_schemas_of_paimon(schema: object, found: list[str]) -> None:
+    assert [key for _, key in named("pai.db/t/schema/schema-0", json.dumps(schema))] == found
 
 
 def checkpoint(*paths: str, statistics: bool = True) -> io.BytesIO:

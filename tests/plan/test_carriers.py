@@ -37,6 +37,10 @@ BLOCKING: dict[str, tuple[str, Any]] = {
     "sources/5/0": ("file-source-log", lambda path: f'\0v1\n{{"path":"{path}"}}'),
     "symlinks/part-0": ("symlink-manifest", lambda path: f'"{path}"\n'),
     "chk-7/_metadata": ("flink-checkpoint", lambda path: FLINK_MAGIC + path.encode()),
+    "schema/schema-3": (
+        "paimon-schema",
+        lambda path: json.dumps({"fields": [], "options": {"data-file.external-paths": f"oss://b/x, {path}"}}),
+    ),
     ".hoodie/hoodie.properties": ("hudi-log", lambda path: f"a=b\nhoodie.bootstrap.base.path={path}\n"),
 }
 REWRITTEN: dict[str, tuple[str, Any]] = {
