@@ -14,7 +14,7 @@ import pytest
 from moto import mock_aws
 
 from migrator.errors import SourceChanged, StoreError
-from migrator.store import Content, Store, Upload, connect
+from migrator.store import Content, Store, Upload, connect, objects
 from migrator.store.connection import Connection
 from migrator.store.two_servers import MIB, TwoServers, copy_between
 from migrator.store.uploads import Uploads
@@ -256,6 +256,29 @@ def test_the_parts_of_the_source(
     stored = replace(source.head("old", "k"), size=20 * MIB, etag=etag)
     monkeypatch.setattr(source.client, "head_object", head)
     assert source.part_size("old", stored) == expected
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_server_that_compares_the_condition_with_the_etag_of_the_part(
+    store: TwoServers, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    """It refuses every request that is pinned to the ETag of the whole object: that object has not changed."""
+    source = store.ends[0]
+    source.put("old", "k", Content(b"", ""))
+    stored = replace(source.head("old", "k"), size=20 * MIB, etag=f"{'0' * 32}-2")
+    now = replace(stored, etag=f"{'1' * 32}-2") if changed else stored
+
+    def head(**_: Any) -> dict[str, int]:
+        answer = {"Error": {"Code": "412"}, "ResponseMetadata": {"HTTPStatusCode": 412}}
+        raise source.client.exceptions.ClientError(answer, "HeadObject")
+
+    monkeypatch.setattr(source.client, "head_object", head)
+    monkeypatch.setattr(objects, "find", lambda *_: now)
+    if changed:
+        with pytest.raises(SourceChanged):
+            source.part_size("old", stored)
+    else:
+        assert source.part_size("old", stored) is None
 
 
 def test_a_part_that_is_too_long_is_refused(store: TwoServers, monkeypatch: pytest.MonkeyPatch) -> None:
