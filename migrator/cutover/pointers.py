@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from migrator.catalogs.base import VIEW
 from migrator.catalogs.two_catalogs import SHOWN, TAKEN, TwoCatalogs
+from migrator.cutover.unregistered import Unregistered, register_commands
 from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale, first_names, one_line
 from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import read_view
@@ -139,10 +140,11 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable], *, may_be_gone:
 def _gone(run: Run, table: PlannedTable) -> MigrationFailed:
     """The error for a table that lived at the target and is no longer in its catalog."""
     assert table.catalog is not None and table.new_metadata is not None
-    how = run.catalogs[table.catalog].how_to_adopt(table.namespace, table.name, table.new_metadata)
+    entry = Unregistered(table.kind, table.namespace, table.name, table.old_metadata, table.new_metadata)
+    how = "; ".join(f"{engine}: {command}" for engine, command in register_commands(entry.to_json()))
     error = MigrationFailed(
         one_line(f"{table.identifier} was at {table.new_metadata} and is gone from its catalog."),
-        next_move=f"If it was dropped or renamed on purpose, nothing is left to do. To get it back, {how}",
+        next_move=f"If it was dropped or renamed on purpose, nothing is left to do. To get it back, register it: {how}",
     )
     error.says_where = True
     return error

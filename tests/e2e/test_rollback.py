@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -145,9 +147,15 @@ def test_a_plan_without_changes_names_a_table_that_is_gone(lake: SmallLake, tmp_
     api.migrate_lake(plan_of(lake, tmp_path))
     plan = plan_of(lake, tmp_path, "q")
     assert api.migrate_lake(plan).nothing_to_do
-    lake.catalog("one", lake.database("one")).drop_table("db.a")
-    with pytest.raises(MigrationFailed, match=r"one\.db\.a was at .* and is gone from its catalog"):
+    catalog = lake.catalog("one", lake.database("one"))
+    catalog.drop_table("db.a")
+    with pytest.raises(MigrationFailed, match=r"one\.db\.a was at .* and is gone from its catalog") as caught:
         api.migrate_lake(plan)
+    # What is advised brings it back: there is no row that could be updated.
+    command = re.search(r"catalog\.register_table\((.*)\)$", caught.value.next_move)
+    assert command is not None and "UPDATE" not in caught.value.next_move
+    catalog.register_table(*ast.literal_eval(f"({command[1]})"))
+    assert api.migrate_lake(plan).nothing_to_do
 
 
 def test_a_table_that_was_set_elsewhere_in_the_old_place_stays_there(lake: SmallLake, tmp_path: Path) -> None:
