@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from migrator.catalogs.base import VIEW
 from migrator.catalogs.two_catalogs import SHOWN, TAKEN, TwoCatalogs
-from migrator.cutover.unregistered import Unregistered, register_commands
-from migrator.errors import PLAN_AGAIN, MigrationFailed, PlanStale, first_names, one_line
+from migrator.cutover.unregistered import Unregistered, metadata_folder, register_commands
+from migrator.errors import PLAN_AGAIN, CatalogError, MigrationFailed, PlanStale, first_names, one_line
 from migrator.iceberg.metadata import read_metadata
 from migrator.iceberg.views import read_view
 from migrator.inventory.table_files import open_at
@@ -138,8 +138,16 @@ def check_not_set_back(run: Run, tables: Iterable[PlannedTable], *, may_be_gone:
 
 
 def _gone(run: Run, table: PlannedTable) -> MigrationFailed:
-    """The error for a table that lived at the target and is no longer in its catalog."""
+    """The error for a table that lived at the target and is no longer in its catalog, under its name."""
     assert table.catalog is not None and table.new_metadata is not None
+    if names := _other_names(run, table):
+        error = MigrationFailed(
+            one_line(f"{table.identifier} was at {table.new_metadata}. In its catalog, {names} is there now."),
+            next_move="If it was renamed on purpose, nothing is left to do. Do not register it again under its old "
+            "name: two entries of one table overwrite each other's commits.",
+        )
+        error.says_where = True
+        return error
     entry = Unregistered(table.kind, table.namespace, table.name, table.old_metadata, table.new_metadata)
     how = "; ".join(f"{engine}: {command}" for engine, command in register_commands(entry.to_json()))
     error = MigrationFailed(
@@ -148,6 +156,18 @@ def _gone(run: Run, table: PlannedTable) -> MigrationFailed:
     )
     error.says_where = True
     return error
+
+
+def _other_names(run: Run, table: PlannedTable) -> str:
+    """The entries of the table's catalog, other than its own, whose metadata files are in its folder; "" if there is
+    none, or if the catalog cannot be read."""
+    assert table.catalog is not None and table.new_metadata is not None
+    folder = metadata_folder(table.new_metadata)
+    try:
+        entries = run.catalogs[table.catalog].tables()
+    except CatalogError:
+        return ""
+    return first_names([e.identifier for e in entries if metadata_folder(e.metadata_location) == folder], SHOWN)
 
 
 def _set_back(run: Run, table: PlannedTable, now: str) -> MigrationFailed:

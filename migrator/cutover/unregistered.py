@@ -35,17 +35,17 @@ def unregistered_tables(tables: Iterable[PlannedTable], registered: Iterable[str
     """The tables of a plan that no catalog names, neither in the plan nor now. ``registered``: the metadata
     locations that the catalogs hold now."""
     tables = list(tables)
-    named = {_folder(t.new_metadata) for t in tables if t.catalog is not None and t.new_metadata}
+    named = {metadata_folder(t.new_metadata) for t in tables if t.catalog is not None and t.new_metadata}
     current = {_place(uri) for uri in registered}
     # A table that was registered and then written to has newer metadata in the same folder.
-    folders = {_folder(uri) for uri in registered} - named
+    folders = {metadata_folder(uri) for uri in registered} - named
     return [
         Unregistered(table.kind, *_guess(table), table.old_location or table.old_metadata, table.new_metadata)
         for table in tables
         if table.catalog is None
         and table.new_metadata is not None
         and _place(table.new_metadata) not in current
-        and _folder(table.new_metadata) not in folders
+        and metadata_folder(table.new_metadata) not in folders
     ]
 
 
@@ -88,14 +88,15 @@ def _place(uri: str) -> tuple[str, str]:
     return (at.bucket, at.key) if at else ("", uri)
 
 
-def _folder(uri: str) -> tuple[str, str]:
+def metadata_folder(uri: str) -> tuple[str, str]:
+    """(bucket, key without a slash at its end) of the folder of a metadata file; s3:// and s3a:// are equal."""
     bucket, key = _place(uri)
     return bucket, key.rpartition("/")[0]
 
 
 def _guess(table: PlannedTable) -> tuple[str, str]:
     """(namespace, name) as the table's folder has them: ``…/sales.db/orders/metadata``, ``…/sales/orders-<uuid>``."""
-    bucket, folder = _folder(table.new_metadata or "")
+    bucket, folder = metadata_folder(table.new_metadata or "")
     parts = [part for part in folder.removesuffix("/metadata").split("/") if part]
     name = _SUFFIX.sub("", parts[-1]) if parts else bucket
     namespace = parts[-2].removesuffix(".db") if len(parts) > 1 else ""

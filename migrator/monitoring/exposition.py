@@ -6,6 +6,7 @@ characters that the text formats do not allow are replaced here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,9 @@ def as_text(status: Status) -> str:
 
 
 def write(status: Status, path: Path) -> None:
-    """Write the metrics in Prometheus' text format to a file, which is replaced as a whole. Raises OSError."""
-    write_to_textfile(str(path), registry_of(LakeCollector(status)))
+    """Write the metrics in Prometheus' text format to a file, which is replaced as a whole; of a link, the file that it
+    leads to. Raises OSError."""
+    write_to_textfile(os.path.realpath(path), registry_of(LakeCollector(status)))
 
 
 class _Families:

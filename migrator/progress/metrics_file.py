@@ -41,7 +41,7 @@ class MetricsFile(Reporter):
         self.plan = plan
         self.trouble: OSError | None = None
         """The last error of writing the file; None if there was none."""
-        self._path, self._now = path, now
+        self._path, self._now = Path(os.path.realpath(path)), now  # a link stays, and the file that it leads to changes
         self._stages: dict[str, Stage] = {}
         self._errors = 0
         self._retries_before = RETRIES.total

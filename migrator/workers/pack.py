@@ -7,6 +7,7 @@ zip has one more module, which unpacks it into a folder next to it on each execu
 from __future__ import annotations
 
 import importlib.util
+import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -72,18 +73,20 @@ class Packed:
 
 
 def pack(path: Path) -> Packed:
-    """Write the file with migrator and the packages that executors import. Replaces an older one.
+    """Write the file with migrator and the packages that executors import. Replaces an older one; if ``path`` is a
+    link, the file that it leads to.
 
     Raises ConfigError if something else is at ``path``, it cannot be written, or a package has compiled parts.
     """
     _check_free(path)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.absolute().parent, suffix=".zip", delete=False) as file:
+        place = Path(os.path.realpath(path))
+        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".zip", delete=False) as file:
             partial = Path(file.name)
         try:
             _write(partial)
             partial.chmod(0o644)
-            partial.replace(path)
+            partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:

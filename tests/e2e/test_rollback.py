@@ -158,6 +158,16 @@ def test_a_plan_without_changes_names_a_table_that_is_gone(lake: SmallLake, tmp_
     assert api.migrate_lake(plan).nothing_to_do
 
 
+def test_a_table_that_was_renamed_is_not_called_gone(lake: SmallLake, tmp_path: Path) -> None:
+    """If it were registered again under its old name, two entries of one table would overwrite each other's commits."""
+    api.migrate_lake(plan_of(lake, tmp_path))
+    plan = plan_of(lake, tmp_path, "q")
+    lake.catalog("one", lake.database("one")).rename_table("db.a", "db.renamed")
+    with pytest.raises(MigrationFailed, match=r"In its catalog, one\.db\.renamed is there now\.") as caught:
+        api.migrate_lake(plan)
+    assert "Do not register it again" in caught.value.next_move and "register_table" not in caught.value.next_move
+
+
 def test_a_table_that_was_set_elsewhere_in_the_old_place_stays_there(lake: SmallLake, tmp_path: Path) -> None:
     plan = plan_of(lake, tmp_path)
     before = lake.tables[0].pointer

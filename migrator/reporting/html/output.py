@@ -17,19 +17,21 @@ def report_path(plan: Path) -> Path:
 
 
 def write_page(page: str, path: Path) -> None:
-    """Write the report atomically. Raises ConfigError if the file exists and is no report, or cannot be written."""
+    """Write the report atomically; if ``path`` is a link, to the file that it leads to. Raises ConfigError if the file
+    exists and is no report, or cannot be written."""
     another = "Choose another name with -o."
     try:
         if path.exists() and not (path.is_file() and _is_report(path)):
             raise ConfigError(f"{path} exists and is not a report of migrator; it was not changed.", next_move=another)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        place = Path(os.path.realpath(path))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
         unfinished = Path(name)
         try:
             with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(page)
             unfinished.chmod(0o644 & ~_umask())
-            unfinished.replace(path)
+            unfinished.replace(place)
         except BaseException:
             with suppress(OSError):
                 unfinished.unlink()
