@@ -26,7 +26,8 @@ def check_is_file(path: Path) -> None:
         reason = getattr(error, "strerror", None) or error
         raise PlanUnusable(f"{path} cannot be read: {reason}.", next_move="Check the path.") from error
     if not found:
-        raise PlanDamaged(f"{path}: there is no such plan.", next_move="Check the path.")
+        what = "is not a file" if os.path.lexists(path) and not path.is_symlink() else "there is no such plan"
+        raise PlanDamaged(f"{path}: {what}.", next_move="Check the path.")
 
 
 def check_one_name(path: Path, opened: os.stat_result) -> None:
@@ -53,6 +54,14 @@ def check_same_file(path: Path, opened: os.stat_result) -> None:
         )
 
 
+def damaged(path: Path, error: sqlite3.Error) -> PlanDamaged:
+    """The error for a file that SQLite cannot read: a damaged plan, or another file."""
+    if "not a database" not in str(error):  # its first bytes are those of a database
+        return PlanDamaged(f"{path} is damaged ({error}).", next_move=KEEP)
+    move = f"Check the path. If it was a plan: {KEEP[0].lower()}{KEEP[1:]}"
+    return PlanDamaged(f"{path} is not a migrator plan, or is damaged at its beginning ({error}).", next_move=move)
+
+
 def plan_trouble(path: Path, error: sqlite3.Error, what: str) -> MigratorError:
     """The error for an error of SQLite, with the plan's path and a next move. ``what``: what failed: "read", "written"
     or "used"."""
@@ -60,7 +69,7 @@ def plan_trouble(path: Path, error: sqlite3.Error, what: str) -> MigratorError:
     if "locked" in said:
         return PlanBusy(f"{path} is in use by another process ({said}).", next_move="Wait for it, then run this again.")
     if "malformed" in said or "not a database" in said:
-        return PlanDamaged(f"{path} is damaged ({said}).", next_move=KEEP)
+        return damaged(path, error)
     move = "Check its permissions and those of its folder, and the free space there and in the folder for temporary "
     move += "files. Then run the same command again: nothing in it is lost, and it does what is left."
     return PlanUnusable(f"{path} cannot be {what}: {said}.", next_move=move)

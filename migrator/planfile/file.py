@@ -18,16 +18,16 @@ from types import TracebackType
 from typing import Any
 
 from migrator._version import __version__
-from migrator.errors import PlanBusy, PlanDamaged, PlanStale, PlanUnusable, redacted
+from migrator.errors import PlanBusy, PlanStale, PlanUnusable, redacted
 from migrator.findings import BLOCK, Finding
 from migrator.layout import Layout
 from migrator.layout.choice import choose
 from migrator.planfile.checks import (
-    KEEP,
     check_is_file,
     check_one_name,
     check_plan,
     check_same_file,
+    damaged,
     digest_of,
     plan_trouble,
 )
@@ -73,7 +73,7 @@ def _trouble_named(path: Path, what: str) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise plan_trouble(path, error, what) from error
     except sqlite3.DatabaseError as error:
-        raise PlanDamaged(f"{path} is damaged or not a migrator plan ({error}).", next_move=KEEP) from error
+        raise damaged(path, error) from error
 
 
 class PlanFile:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,21 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
         PlanFile.open(path)
     with pytest.raises(PlanDamaged, match="there is no such plan"):
         PlanFile.open(tmp_path / "none.db")
+
+
+def test_another_file_is_no_damaged_plan(tmp_path: Path) -> None:
+    """Whoever gives lake.toml in place of the plan is told to check the path first."""
+    (tmp_path / "lake.toml").write_text("[target]\nbucket = 'x'\n" * 100)
+    with pytest.raises(PlanDamaged, match="is not a migrator plan") as caught:
+        PlanFile.open(tmp_path / "lake.toml", read_only=True)
+    assert caught.value.next_move.startswith("Check the path. If it was a plan: restore it")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_is_said_to_be_none(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "x.db")
+    with pytest.raises(PlanDamaged, match=r"x\.db: is not a file"):
+        PlanFile.open(tmp_path / "x.db")
 
 
 def test_one_writer_at_a_time(plan_path: Path) -> None:
