@@ -63,7 +63,9 @@ class Walker:
         self._manifests(walk, strict)
         for uri in walk.statistics if strict else ():
             if self.locate(uri) is None:
-                self._problems.note("missing-history", uri, "statistics file is missing")
+                moves = self._layout.map_uri(uri) is not None
+                why = "is missing" if moves else "is not in the lake; its path stays as it is"
+                self._problems.note("missing-history", uri, f"statistics file {why}")
         return walk
 
     def count_outside(self, location: str) -> int:

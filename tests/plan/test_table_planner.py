@@ -444,6 +444,17 @@ def test_old_metadata_and_statistics_move_as_far_as_they_are_there(lake: Store, 
     assert at_target(lake, "bronze/t/metadata/a.stats") == b"PFA1 s3a://bronze/t/data/a.parquet"
 
 
+@pytest.mark.parametrize("place", ["hdfs://nn:8020/stats/a.stats", "s3://elsewhere/a.stats"])
+def test_statistics_outside_of_the_lake_are_not_called_missing(lake: Store, tmp_path: Path, place: str) -> None:
+    statistics = [{"snapshot-id": 1, "statistics-path": place}]
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), statistics=statistics)
+    described = planned(lake, tmp_path)
+    (found,) = (finding for finding in described["findings"] if finding["code"] == "missing-history")
+    assert found["place"] == place and "is not in the lake; its path stays as it is" in found["message"]
+    migrated(lake, tmp_path)
+    assert json.loads(at_target(lake, "bronze/t/metadata/00000-a.metadata.json"))["statistics"] == statistics
+
+
 @pytest.mark.parametrize("gone", ["snap-2.avro", "00001-b.metadata.json", "m2.avro"])
 def test_what_a_writer_removes_while_it_is_planned_stops_nothing_if_only_history_names_it(
     lake: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
