@@ -39,7 +39,12 @@ def ways(plan: PlanFile, layout: Layout, path: str, metadata: str, location: str
     """The next move for a path of a table that no rule covers. ``metadata`` is the table's metadata file in S3, if it
     is known, and ``location`` the place that it records."""
     if is_s3(path):
-        return "Add a rule for it to [layout]."
+        at = Location.parse(path)
+        new = at is not None and at.bucket not in (*layout.buckets, layout.target_bucket)
+        rule = f", such as {rule_text(f's3://{at.bucket}', at.bucket)}" if at and new else ""
+        return (
+            f"Add a rule for it to [layout]{rule}. A rule = false leaves data files where they are, once you accept it."
+        )
     rule = _rule(plan, layout, path, metadata, location)
     move = "If the files were copied to an old bucket, write a rule for this path in [layout]"
     move += f": {rule}." if rule else "."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,23 @@ def test_a_live_file_under_no_rule_blocks_and_a_tombstone_does_not(lake: Store, 
     (tmp_path / "plan.db").unlink()
     table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), entry(far))
     assert blocks(planned(lake, tmp_path, Named(CURRENT))) == ["unmapped-path"]
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_the_rule_that_is_proposed_for_a_bucket_outside_of_the_lake(lake: Store, tmp_path: Path, moves: bool) -> None:
+    """Either way that the finding names leads to a plan that is carried out."""
+    lake.create_bucket("elsewhere")
+    table(lake, data_file(lake, f"{LOCATION}/data/a.parquet"), data_file(lake, "s3a://elsewhere/x.parquet"))
+    described = planned(lake, tmp_path, Named(CURRENT))
+    (move,) = (found["next_move"] for found in described["findings"] if found["code"] == "unmapped-path")
+    rule = re.search(r'such as ("s3://elsewhere/" = "elsewhere/")\. A rule = false leaves', move)
+    assert rule is not None, move
+    (tmp_path / "plan.db").unlink()
+    layout: dict[str, str | bool] = {**LAYOUT, **json.loads(f"{{{rule[1].replace(' = ', ': ')}}}")}
+    if not moves:
+        layout["s3://elsewhere/"] = False
+    again = planned(lake, tmp_path, Named(CURRENT), layout=layout, accept=[] if moves else ["spanning-table"])
+    assert not again["blocked"], again["findings"]
 
 
 def test_dangling_delete_rows_are_a_warning_and_stay(lake: Store, tmp_path: Path) -> None:
