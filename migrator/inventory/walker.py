@@ -63,9 +63,7 @@ class Walker:
         self._manifests(walk, strict)
         for uri in walk.statistics if strict else ():
             if self.locate(uri) is None:
-                moves = self._layout.map_uri(uri) is not None
-                why = "is missing" if moves else "is not in the lake; its path stays as it is"
-                self._problems.note("missing-history", uri, f"statistics file {why}")
+                self._problems.note("missing-history", uri, _why_not_there(self._layout, uri))
         return walk
 
     def count_outside(self, location: str) -> int:
@@ -302,3 +300,9 @@ def _check_format(uri: str, data: bytes, named: set[str]) -> None:
     found = format_of(data, uri)
     if wrong := named - {found}:
         raise Unreadable(uri, f"it is {found}, and its manifest says {', '.join(sorted(wrong))}")
+
+
+def _why_not_there(layout: Layout, uri: str) -> str:
+    """About a statistics file that is not there."""
+    gone = layout.map_uri(uri) is not None
+    return f"statistics file {'is missing' if gone else 'is not in the lake; its path stays as it is'}"

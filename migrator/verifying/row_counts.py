@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
 
 THREADS = 8
-AHEAD = 8
+OPEN = 8
 """How many tables are open at once. pyiceberg keeps up to 64 MiB of each table's metadata files in memory."""
 MOST_FILES = 2_000
 """A snapshot with more files is not counted ahead: pyiceberg holds all its entries in memory, and spends most of the
@@ -64,17 +64,18 @@ def count_ahead(jobs: Iterable[Job], reader: Reader) -> Generator[CountedTable, 
     waiting = iter(jobs)
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="migrator-rows")
     stopped, done = threading.Event(), False
-    begun: deque[Future[CountedTable]] = deque()
+    begin = partial(_begin, pool, reader, stopped)
+    ahead: deque[Future[CountedTable]] = deque()
     try:
         for first in islice(waiting, 1):
-            yield _begin(pool, reader, stopped, first)  # in this thread: modules must not be imported by several
-        while True:
-            more = islice(waiting, AHEAD - len(begun))
-            begun.extend(pool.submit(_begin, pool, reader, stopped, job) for job in more)
-            if not begun:
-                done = True
-                return
-            yield begun.popleft().result()
+            table = begin(first)  # in this thread, because it imports modules, which several threads must not
+            while True:
+                ahead.extend(pool.submit(begin, job) for job in islice(waiting, OPEN - 1 - len(ahead)))
+                yield table
+                if not ahead:
+                    break
+                table = ahead.popleft().result()
+        done = True
     finally:
         if not done:
             stopped.set()

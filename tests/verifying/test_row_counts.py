@@ -13,7 +13,7 @@ import pytest
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 
 from migrator.verifying import row_counts
-from migrator.verifying.row_counts import AHEAD, MOST_FILES, Job, count_ahead
+from migrator.verifying.row_counts import MOST_FILES, OPEN, Job, count_ahead
 from migrator.verifying.unreadable import MISSING, TRANSIENT, Read, Reader, Trouble
 
 WAIT = 60.0
@@ -60,23 +60,23 @@ def counters(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
 
 
 def test_tables_come_in_order_with_all_their_snapshots(counters: dict[int, str]) -> None:
-    jobs = [job(f"t{n}", *range(n * 100, n * 100 + n)) for n in range(3 * AHEAD)]
+    jobs = [job(f"t{n}", *range(n * 100, n * 100 + n)) for n in range(3 * OPEN)]
     with closing(count_ahead(jobs, IN_TIME)) as counted:
         for n, table in enumerate(counted):
             assert table.table == f"t{n}"  # type: ignore[comparison-overlap]
             assert table.opened.result is not None
             for snapshot in range(n * 100, n * 100 + n):
                 assert table.rows(snapshot).result == snapshot * 10
-    assert n == 3 * AHEAD - 1
-    assert len(counters) == sum(range(3 * AHEAD))
+    assert n == 3 * OPEN - 1
+    assert len(counters) == sum(range(3 * OPEN))
 
 
 def test_later_tables_are_counted_before_they_are_wanted(counters: dict[int, str]) -> None:
-    began = [threading.Event() for _ in range(AHEAD + 2)]
+    began = [threading.Event() for _ in range(OPEN + 2)]
     jobs = [job(f"t{n}", n, open_it=event.set) for n, event in enumerate(began)]
     with closing(count_ahead(jobs, IN_TIME)) as counted:
         next(counted), next(counted)
-        assert all(event.wait(WAIT) for event in began[: AHEAD + 1])
+        assert all(event.wait(WAIT) for event in began[: OPEN + 1])
         assert not began[-1].is_set(), "so many tables would need too much memory"
 
 
