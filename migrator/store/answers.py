@@ -7,7 +7,10 @@ must not be treated as missing in the lake.
 from __future__ import annotations
 
 import re
+import threading
 from calendar import timegm
+from collections import deque
+from collections.abc import Mapping
 from functools import lru_cache
 from html import unescape
 from typing import Any
@@ -207,3 +210,22 @@ class Pages:
             if hash(token) in self._tokens:
                 raise Absurd(f"the continuation token {token[:60]!r} came twice")
             self._tokens.add(hash(token))
+
+
+class RequestIds:
+    """The ids of the last answers of one server, to all its clients in this process. Every server gives each request an
+    id of its own, so an answer with an id that came before is the answer to another request. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: deque[str] = deque(maxlen=256)
+
+    def is_new(self, headers: Mapping[str, str]) -> bool:
+        """False for an answer that came before, on any connection. True for one without an id. Notes the id."""
+        request_id = headers.get("x-amz-request-id")
+        if not request_id:
+            return True
+        with self._lock:
+            new = request_id not in self._seen
+            self._seen.append(request_id)
+        return new

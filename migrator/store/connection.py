@@ -18,6 +18,7 @@ import botocore.utils
 from botocore.config import Config
 
 from migrator.errors import ConfigError, StoreError
+from migrator.store.answers import RequestIds
 from migrator.store.attributes import carry_bytes
 from migrator.store.conditional import Conditional
 from migrator.store.endpoints import check_endpoint
@@ -72,6 +73,7 @@ class Connection:
         """Which conditional writes the server honours; see :func:`migrator.store.probe_conditional`."""
         self.part_copies = PartCopies()
         """How the server copies objects that were uploaded in parts; see :func:`migrator.store.probe_part_copies`."""
+        self._request_ids = RequestIds()
         self._stopped = threading.Event()
         self._provider: Any = None
         self._frozen: tuple[Any, Credentials] = (None, Credentials("", ""))
@@ -108,7 +110,7 @@ class Connection:
     @cached_property
     def quick_reads(self) -> QuickReads:
         """Reads small objects without boto3, where that is possible."""
-        return QuickReads(self.endpoint())
+        return QuickReads(self.endpoint(), self._request_ids)
 
     def _make_client(self, *, attempts: int) -> Any:
         config = Config(
@@ -122,7 +124,7 @@ class Connection:
         )
         url = self.options["endpoint_url"]
         client = self._session.client("s3", endpoint_url=url, region_name=self.region, config=config)
-        make_strict(client)
+        make_strict(client, self._request_ids)
         carry_bytes(client)
         wait = WaitInBoto3(self.outage, self._stopped, once=attempts == 1)
         client.meta.events.register_first("needs-retry.s3", wait)

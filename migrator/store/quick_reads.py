@@ -11,10 +11,10 @@ import asyncio
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping
 
 from migrator.errors import MigratorError
+from migrator.store.answers import RequestIds
 from migrator.store.retries import count_left_to_boto3
 from migrator.store.wire import Answer, Endpoint, Lost, Wire
 
@@ -30,16 +30,16 @@ class QuickReads:
     """Sends the requests of all threads to one server, in one event loop. Its thread begins with the first request, and
     ends when there is none for :data:`IDLE_SECONDS`."""
 
-    def __init__(self, endpoint: Endpoint | None) -> None:
-        """``endpoint`` None: only boto3 can reach the server, so everything is left to it."""
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint | None, request_ids: RequestIds | None = None) -> None:
+        """``endpoint`` None: only boto3 can reach the server, so everything is left to it. ``request_ids``: those of
+        the other clients of this server."""
+        self._endpoint, self._request_ids = endpoint, request_ids or RequestIds()
         self._lock = threading.Lock()
         self._started: tuple[asyncio.AbstractEventLoop, Wire] | None = None
         self._process = 0
         self._under_way = 0
         self._idle_since = 0.0
         self._left_to_boto3: set[str] = set()
-        self._seen: deque[str] = deque(maxlen=256)
 
     def get(self, bucket: str, key: str, etag: str | None) -> Answer | None:
         """The answer to GetObject, with status 200, its ETag and the whole body; None if boto3 should send the request:
@@ -79,18 +79,8 @@ class QuickReads:
         count_left_to_boto3(answer.status)
         if answer.status in _OF_THE_BUCKET:
             self._left_to_boto3.add(bucket)
-        return answer if answer.status == 200 and answer.headers.get("etag") and self._is_new(answer) else None
-
-    def _is_new(self, answer: Answer) -> bool:
-        """False for an answer that came before, on any connection: it is the answer to another request. Every server
-        gives each request an id of its own."""
-        request_id = answer.headers.get("x-amz-request-id")
-        if not request_id:
-            return True
-        with self._lock:
-            new = request_id not in self._seen
-            self._seen.append(request_id)
-        return new
+        complete = answer.status == 200 and answer.headers.get("etag")
+        return answer if complete and self._request_ids.is_new(answer.headers) else None
 
     # -- the thread ----------------------------------------------------------------------------------
 

@@ -7,9 +7,7 @@ boto3 clients of the process, such as those of a program that imports migrator, 
 from __future__ import annotations
 
 import http.client
-import threading
 import weakref
-from collections import deque
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
@@ -24,7 +22,7 @@ from botocore.handlers import _handle_200_error, add_expect_header
 from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 
-from migrator.store.answers import MOST_BODY, Absurd, check_answer, has_declarations
+from migrator.store.answers import MOST_BODY, Absurd, RequestIds, check_answer, has_declarations
 from migrator.store.retries import jittered
 
 MOST_HEAD = 256 << 10
@@ -37,8 +35,8 @@ ENTRIES = "Entries"
 """The name, in a page of ListObjectVersions, of the list of all versions and delete markers in the server's order."""
 
 
-def make_strict(client: Any) -> None:
-    """Make one boto3 S3 client retry an answer that is incomplete or that it has received before, reject one that is
+def make_strict(client: Any, request_ids: RequestIds) -> None:
+    """Make one boto3 S3 client retry an answer that is incomplete or whose id is in ``request_ids``, reject one that is
     not from S3 or has no end, and keep the order of object versions. The client must not have sent a request yet."""
     session = client._endpoint.http_session
     # A session and this dictionary of it belong to one client. botocore has no parameter for the pools' classes.
@@ -51,7 +49,7 @@ def make_strict(client: Any) -> None:
     client.meta.events.register_first("before-parse.s3.*", _check_document)
     client.meta.events.register("before-parse.s3.*", _handle_200_error)
     client.meta.events.register("after-call.s3.ListObjectVersions", _keep_document_order)
-    client.meta.events.register_first("needs-retry.s3", _RetryRepeated())
+    client.meta.events.register_first("needs-retry.s3", _RetryRepeated(request_ids))
     client.meta.events.register_first("needs-retry.s3.HeadBucket", _follow_no_redirect_to_nowhere)
 
 
@@ -184,11 +182,10 @@ def _check_document(operation_model: Any, response_dict: dict[str, Any], **_: An
 
 class _RetryRepeated:
     """Lets boto3 retry when it receives an answer that it has received before, on any connection: boto3 would treat it
-    as the answer to another request. Every server gives each request an id of its own."""
+    as the answer to another request."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seen: deque[str] = deque(maxlen=256)
+    def __init__(self, request_ids: RequestIds) -> None:
+        self._request_ids = request_ids
 
     def __call__(self, response: Any, attempts: int, **_: Any) -> float | None:
         """The delay in seconds before the next attempt; None for no retry. ``attempts``: 1 after the first one."""
@@ -196,13 +193,8 @@ class _RetryRepeated:
             return None
         if response[0].status_code == 429 and attempts < REPEATS:  # boto3 looks for the error code: a HEAD has none
             return jittered(attempts + 1)
-        request_id = response[0].headers.get("x-amz-request-id")
-        if not request_id:
-            return None
-        with self._lock:
-            repeated = request_id in self._seen
-            self._seen.append(request_id)
-        return 0.0 if repeated and attempts < REPEATS else None
+        new = self._request_ids.is_new(response[0].headers)
+        return 0.0 if not new and attempts < REPEATS else None
 
 
 def _follow_no_redirect_to_nowhere(request_dict: dict[str, Any], response: Any, **_: Any) -> None:

@@ -68,6 +68,22 @@ def test_an_answer_that_came_before_is_asked_for_again() -> None:
         assert [store.head("bucket", "key").etag for _ in range(2)] == ["abc", "new"]
 
 
+def test_an_answer_that_came_to_a_request_of_ours_is_asked_for_again_by_boto3() -> None:
+    """An object's head is read by a request of our own, or by boto3 if that got no answer."""
+    with server(HEAD % 1, *[HEAD.replace(b"abc", b"old") % 1] * 2, HEAD.replace(b"abc", b"new") % 2) as url:
+        connection = Store(endpoint_url=url).at("bucket")
+        answer = connection.quick_reads.head("bucket", "key")
+        assert answer is not None and answer.headers["etag"] == '"abc"'
+        assert connection.client.head_object(Bucket="bucket", Key="key")["ETag"] == '"new"'
+
+
+def test_an_answer_that_came_to_boto3_is_none_to_a_request_of_ours() -> None:
+    with server(HEAD % 1, HEAD.replace(b"abc", b"old") % 1) as url:
+        connection = Store(endpoint_url=url).at("bucket")
+        assert connection.client.head_object(Bucket="bucket", Key="key")["ETag"] == '"abc"'
+        assert connection.quick_reads.head("bucket", "key") is None
+
+
 def test_a_connection_on_which_an_answer_comes_twice_is_given_up() -> None:
     """Otherwise the answer to a HEAD could count as the answer to a GET, and migrator would wait for its bytes for
     minutes."""
