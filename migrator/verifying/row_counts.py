@@ -42,10 +42,12 @@ class Job:
 
 @dataclass(frozen=True)
 class CountedTable:
-    """A table that was opened, or why that is not possible, and the rows of its snapshots."""
+    """A table that was opened, or why that is not possible, and the rows of its snapshots. ``known``: see
+    :class:`Job`."""
 
     table: PlannedTable
     opened: Read[Table]
+    known: Collection[int]
     _reader: Reader
     _counts: Mapping[int, Future[Read[int]]]
 
@@ -90,7 +92,7 @@ def _begin(pool: ThreadPoolExecutor, reader: Reader, stopped: threading.Event, j
             number = snapshot.snapshot_id
             if number not in job.known and _is_small(snapshot):
                 counts[number] = pool.submit(reader.read, partial(count_rows, table.result, number), stopped)
-    return CountedTable(job.table, table, reader, counts)
+    return CountedTable(job.table, table, job.known, reader, counts)
 
 
 def _is_small(snapshot: Snapshot) -> bool:

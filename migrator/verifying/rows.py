@@ -108,11 +108,10 @@ class TableRows:
             stage.advance(table.snapshots or 0)
             return [(UNOPENED, opened.trouble)]
         troubles = []
-        known = journal.baselines(table.id)
         journal.keep_baselines(table.id, [s.snapshot_id for s in opened.result.metadata.snapshots])
         for snapshot in opened.result.metadata.snapshots:
             number = snapshot.snapshot_id
-            if number in known:
+            if number in counted.known:
                 stage.advance(1)
                 continue
             count = counted.rows(number)
