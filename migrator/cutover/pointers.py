@@ -141,19 +141,15 @@ def _gone(run: Run, table: PlannedTable) -> MigrationFailed:
     """The error for a table that lived at the target and is no longer in its catalog, under its name."""
     assert table.catalog is not None and table.new_metadata is not None
     if names := _other_names(run, table):
-        error = MigrationFailed(
-            one_line(f"{table.identifier} was at {table.new_metadata}. In its catalog, {names} is there now."),
-            next_move="If it was renamed on purpose, nothing is left to do. Do not register it again under its old "
-            "name: two entries of one table overwrite each other's commits.",
-        )
-        error.says_where = True
-        return error
-    entry = Unregistered(table.kind, table.namespace, table.name, table.old_metadata, table.new_metadata)
-    how = "; ".join(f"{engine}: {command}" for engine, command in register_commands(entry.to_json()))
-    error = MigrationFailed(
-        one_line(f"{table.identifier} was at {table.new_metadata} and is gone from its catalog."),
-        next_move=f"If it was dropped or renamed on purpose, nothing is left to do. To get it back, register it: {how}",
-    )
+        now = f". In its catalog, {names} is there now."
+        move = "If it was renamed on purpose, nothing is left to do. Do not register it again under its old name: two "
+        move += "entries of one table overwrite each other's commits."
+    else:
+        entry = Unregistered(table.kind, table.namespace, table.name, table.old_metadata, table.new_metadata)
+        how = "; ".join(f"{engine}: {command}" for engine, command in register_commands(entry.to_json()))
+        now = " and is gone from its catalog."
+        move = f"If it was dropped or renamed on purpose, nothing is left to do. To get it back, register it: {how}"
+    error = MigrationFailed(one_line(f"{table.identifier} was at {table.new_metadata}{now}"), next_move=move)
     error.says_where = True
     return error
 
